@@ -1,0 +1,1 @@
+//! modelgate.yaml: parse, layer, validate, JSON schema.

@@ -1,0 +1,18 @@
+//! The domain of modelgate as pure values and functions.
+//!
+//! Owns: digests, names, metrics, the feature schema, rules and verdicts, the lifecycle state machine and
+//! the ledger's events. Refuses: files, clocks, network, randomness; a caller passes those in as values.
+
+pub mod canonical;
+pub mod digest;
+pub mod ledger;
+pub mod lifecycle;
+pub mod metric;
+pub mod names;
+pub mod rule;
+pub mod schema;
+pub mod verdict;
+
+pub use digest::Digest;
+pub use names::{Alias, ModelName, RunId, VersionNumber};
+

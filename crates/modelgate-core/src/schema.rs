@@ -1,0 +1,188 @@
+//! What a model takes and gives: features with their types, the task and its classes.
+//!
+//! The key type is [`FeatureSchema`]. Types are inferred from files in `modelgate-data`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the schema's own form, kept in every manifest.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What the model is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Predicts one of a fixed set of classes.
+    Classification,
+    /// Predicts a number.
+    Regression,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+        })
+    }
+}
+
+/// The type of a raw column, as the package takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureType {
+    /// Whole numbers without nulls; `int64` in the package. A column of whole numbers with nulls is `Float`.
+    Int,
+    /// Numbers; `float32` in the package, null is NaN.
+    Float,
+    /// Text; `string` in the package, null is the empty string.
+    Text,
+}
+
+impl fmt::Display for FeatureType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Text => "string",
+        })
+    }
+}
+
+/// One raw input column.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Feature {
+    /// The column's name in the data and in the package.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub feature_type: FeatureType,
+    /// Whether the training rows had a null.
+    pub nullable: bool,
+    /// Smallest and largest value in the training rows; numeric columns only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f64, f64)>,
+    /// The values in the training rows, sorted; text columns only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+}
+
+/// The classes of a classifier in output order: sorted, of one type.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", content = "values", rename_all = "snake_case")]
+pub enum Classes {
+    /// Whole numbers.
+    Int(Vec<i64>),
+    /// Text.
+    Text(Vec<String>),
+}
+
+impl Classes {
+    /// Returns the number of classes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Int(values) => values.len(),
+            Self::Text(values) => values.len(),
+        }
+    }
+
+    /// Returns whether there is no class.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the classes as text, in output order.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Int(values) => values.iter().map(ToString::to_string).collect(),
+            Self::Text(values) => values.clone(),
+        }
+    }
+}
+
+/// The features, target and classes of a model.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FeatureSchema {
+    /// The version of this form, [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What the model is for.
+    pub task: Task,
+    /// The raw input columns, in the order of the package's inputs.
+    pub features: Vec<Feature>,
+    /// The column that is predicted.
+    pub target: String,
+    /// The classes; `None` for regression.
+    pub classes: Option<Classes>,
+}
+
+/// Returns why a model of schema `candidate` cannot take the place of one of schema `production`; empty when it can.
+///
+/// A removed or retyped feature, another task or other classes are incompatible; so is a new feature, which
+/// today's callers do not send.
+pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) -> Vec<String> {
+    let mut found = Vec::new();
+    if candidate.task != production.task {
+        found.push(format!("task {} became {}", production.task, candidate.task));
+    }
+    for old in &production.features {
+        match candidate.features.iter().find(|new| new.name == old.name) {
+            None => found.push(format!("feature `{}` was removed", old.name)),
+            Some(new) if new.feature_type != old.feature_type => {
+                found.push(format!("feature `{}` was {} and is {}", old.name, old.feature_type, new.feature_type));
+            }
+            Some(_) => {}
+        }
+    }
+    for new in &candidate.features {
+        if !production.features.iter().any(|old| old.name == new.name) {
+            found.push(format!("feature `{}` is new: today's callers do not send it", new.name));
+        }
+    }
+    if candidate.classes != production.classes {
+        let names = |classes: &Option<Classes>| classes.as_ref().map_or_else(Vec::new, Classes::names).join(", ");
+        found.push(format!("classes were [{}] and are [{}]", names(&production.classes), names(&candidate.classes)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> FeatureSchema {
+        let feature = |name: &str, feature_type| Feature {
+            name: name.to_owned(),
+            feature_type,
+            nullable: false,
+            range: None,
+            categories: Vec::new(),
+        };
+        FeatureSchema {
+            schema_version: SCHEMA_VERSION,
+            task: Task::Classification,
+            features: vec![feature("age", FeatureType::Int), feature("sex", FeatureType::Text)],
+            target: "drug".to_owned(),
+            classes: Some(Classes::Text(vec!["A".to_owned(), "B".to_owned()])),
+        }
+    }
+
+    #[test]
+    fn a_schema_is_compatible_with_itself_and_with_other_ranges() {
+        let mut other = schema();
+        other.features[0].range = Some((0.0, 100.0));
+        assert_eq!(incompatibilities(&other, &schema()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_change_that_breaks_a_caller_is_named() {
+        let mut other = schema();
+        other.features[0].feature_type = FeatureType::Float;
+        other.features[1].name = "gender".to_owned();
+        other.classes = Some(Classes::Int(vec![0, 1]));
+        let found = incompatibilities(&other, &schema()).join("; ");
+        for part in ["`age` was int and is float", "`sex` was removed", "`gender` is new", "classes were [A, B] and are [0, 1]"] {
+            assert!(found.contains(part), "{part} not in {found}");
+        }
+    }
+}

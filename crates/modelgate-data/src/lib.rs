@@ -1,0 +1,1 @@
+//! CSV in, snapshots, splits and the preprocessing plan.

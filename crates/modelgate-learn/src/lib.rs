@@ -1,0 +1,1 @@
+//! Trainers that emit modelgate-model values.

@@ -1,0 +1,1 @@
+//! Stages, what need not run again, approval, promotion and the run report.

@@ -1,0 +1,1 @@
+//! The ledger in its homes, versions, stages, aliases and the index.

@@ -1,0 +1,1 @@
+//! Atomic files, the content-addressed store and the project lock.

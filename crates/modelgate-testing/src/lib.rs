@@ -1,0 +1,1 @@
+//! For tests only: throw-away projects and the binary under test.
