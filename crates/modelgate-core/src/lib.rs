@@ -16,3 +16,4 @@ pub mod verdict;
 pub use digest::Digest;
 pub use names::{Alias, ModelName, RunId, VersionNumber};
 
+pub use verdict::Verdict;

@@ -1,1 +1,235 @@
-//! (being written)
+//! Rules: what a gate asks of a model, in the grammar that is the same everywhere.
+//!
+//! The key type is [`GateRule`]. A rule is judged in [`crate::verdict`]; it is read from YAML in `modelgate-config`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::RunId;
+
+/// The rows a metric is measured on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subset {
+    /// The rows held back for decisions.
+    Validation,
+    /// The rows held back for the final figure.
+    Test,
+}
+
+impl Subset {
+    /// Returns the name as the project file writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Subset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// What a candidate is compared with.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Versus {
+    /// The model in production, scored again on the same rows.
+    Production,
+    /// The stored metrics of `baselines/<model>.json`.
+    Baseline,
+    /// The stored metrics of one run.
+    Run(RunId),
+}
+
+impl fmt::Display for Versus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Production => formatter.write_str("production"),
+            Self::Baseline => formatter.write_str("baseline"),
+            Self::Run(run) => write!(formatter, "run:{run}"),
+        }
+    }
+}
+
+impl FromStr for Versus {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "production" => Ok(Self::Production),
+            "baseline" => Ok(Self::Baseline),
+            _ => match text.strip_prefix("run:").map(str::parse) {
+                Some(Ok(run)) => Ok(Self::Run(run)),
+                _ => Err(RuleError::Versus(text.chars().take(80).collect())),
+            },
+        }
+    }
+}
+
+/// How far a metric may move.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// In units of the metric.
+    Absolute(f64),
+    /// As a share of the reference's magnitude; `0.02` is written `2%`.
+    Relative(f64),
+}
+
+impl Amount {
+    /// Returns the amount in units of the metric, for a reference value.
+    pub fn of(self, reference: f64) -> f64 {
+        match self {
+            Self::Absolute(amount) => amount,
+            Self::Relative(share) => share * reference.abs(),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(amount) => write!(formatter, "{amount}"),
+            // Rounded so that 0.02 · 100 prints as 2%, not 2.0000000000000004%.
+            Self::Relative(share) => write!(formatter, "{}%", (share * 1e10).round() / 1e8),
+        }
+    }
+}
+
+impl FromStr for Amount {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, relative) = match text.trim().strip_suffix('%') {
+            Some(number) => (number.trim_end(), true),
+            None => (text.trim(), false),
+        };
+        match number.parse::<f64>() {
+            Ok(value) if value.is_finite() && value >= 0.0 => {
+                Ok(if relative { Self::Relative(value / 100.0) } else { Self::Absolute(value) })
+            }
+            _ => Err(RuleError::Amount(text.chars().take(80).collect())),
+        }
+    }
+}
+
+/// What a rule checks.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// The value is at least this.
+    AtLeast(f64),
+    /// The value is at most this.
+    AtMost(f64),
+    /// The value is this, to the bit.
+    Equals(f64),
+    /// The value is not lower than the reference by more than the limit.
+    MaxDrop {
+        /// The reference.
+        versus: Versus,
+        /// The limit.
+        limit: Amount,
+    },
+    /// The value is not higher than the reference by more than the limit.
+    MaxRise {
+        /// The reference.
+        versus: Versus,
+        /// The limit.
+        limit: Amount,
+    },
+    /// The candidate takes and gives what the reference does.
+    SchemaCompatible {
+        /// The reference.
+        versus: Versus,
+    },
+}
+
+/// One rule of a gate.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct GateRule {
+    /// Unique in its gate; shown in every report.
+    pub id: String,
+    /// The metric's name, or `schema`.
+    pub metric: String,
+    /// The rows it is measured on; `None` takes the gate's.
+    pub on: Option<Subset>,
+    /// What is checked.
+    pub check: Check,
+    /// With fewer rows than this the rule is inconclusive.
+    pub min_samples: Option<u64>,
+}
+
+/// Text that is not a rule, or not a part of one.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RuleError {
+    /// Not `production`, `baseline` or `run:ID`.
+    #[error("`{0}` cannot be compared with: expected `production`, `baseline` or `run:ID`")]
+    Versus(String),
+    /// Not a number or a percentage.
+    #[error("`{0}` is not an amount: expected a number from 0 such as `0.01`, or a share such as `2%`")]
+    Amount(String),
+    /// Not `METRIC >= NUMBER`.
+    #[error("`{0}` is not a rule: expected `METRIC >= NUMBER`, `METRIC <= NUMBER` or `METRIC == NUMBER`")]
+    Expression(String),
+}
+
+/// Reads a rule from a command line, such as `val_auc >= 0.92`; its id is the expression itself.
+///
+/// # Errors
+/// Fails when there is no metric, no `>=`, `<=` or `==`, or the limit is not a finite number.
+pub fn parse_expression(text: &str) -> Result<GateRule, RuleError> {
+    let error = || RuleError::Expression(text.chars().take(120).collect());
+    let found =
+        [">=", "<=", "=="].into_iter().find_map(|sign| text.split_once(sign).map(|halves| (sign, halves)));
+    let (sign, (metric, limit)) = found.ok_or_else(error)?;
+    let (metric, limit) = (metric.trim(), limit.trim());
+    let limit: f64 = limit.parse().ok().filter(|limit: &f64| limit.is_finite()).ok_or_else(error)?;
+    if metric.is_empty() || metric.contains(|letter: char| letter.is_whitespace() || "<>=".contains(letter)) {
+        return Err(error());
+    }
+    let check = match sign {
+        ">=" => Check::AtLeast(limit),
+        "<=" => Check::AtMost(limit),
+        _ => Check::Equals(limit),
+    };
+    let id = format!("{metric} {sign} {limit}");
+    Ok(GateRule { id, metric: metric.to_owned(), on: None, check, min_samples: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_becomes_a_rule() {
+        let rule = parse_expression("val_auc>=0.92").expect("rule");
+        assert_eq!((rule.metric.as_str(), &rule.check), ("val_auc", &Check::AtLeast(0.92)));
+        assert_eq!(parse_expression(" loss <= 1e-3 ").expect("rule").check, Check::AtMost(0.001));
+    }
+
+    #[test]
+    fn what_is_not_a_rule_is_refused() {
+        for text in
+            ["", ">= 1", "a > 1", "a >= x", "a >= NaN", "a >= inf", "a b >= 1", "a >= 1 >= 2", "a => 1"]
+        {
+            assert!(parse_expression(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_absolute_or_a_share() {
+        assert_eq!("0.01".parse(), Ok(Amount::Absolute(0.01)));
+        assert_eq!("2%".parse(), Ok(Amount::Relative(0.02)));
+        assert_eq!(Amount::Relative(0.02).to_string(), "2%");
+        assert!((Amount::Relative(0.02).of(-50.0) - 1.0).abs() < 1e-12);
+        for text in ["", "-1", "x", "NaN", "inf%", "%"] {
+            assert!(text.parse::<Amount>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,1 +1,361 @@
-//! (being written)
+//! The judgement: rules and evidence in, one of three verdicts out, with a sentence per rule.
+//!
+//! The key function is [`judge`]. Nothing is measured here; NaN, too few rows or a missing figure are
+//! inconclusive and never passed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+use crate::rule::{Amount, Check, GateRule, Subset, Versus};
+use crate::schema::{FeatureSchema, incompatibilities};
+
+/// The outcome of a gate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every rule that applies holds.
+    Passed,
+    /// At least one rule does not hold.
+    Failed,
+    /// No rule failed, and at least one could not be judged.
+    Inconclusive,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Inconclusive => "inconclusive",
+        })
+    }
+}
+
+/// The outcome of one rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The rule holds.
+    Passed,
+    /// The rule does not hold.
+    Failed,
+    /// The rule could not be judged.
+    Inconclusive,
+    /// There is nothing to compare with: the first model of a name, or the production model itself.
+    NotApplicable,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Inconclusive => "inconclusive",
+            Self::NotApplicable => "not applicable",
+        })
+    }
+}
+
+/// The metrics of one model on one subset.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct SubsetScores {
+    /// Number of rows; `None` when another tool did not say.
+    pub rows: Option<u64>,
+    /// Value by metric; `None` is undefined or not finite.
+    pub metrics: BTreeMap<String, Option<f64>>,
+}
+
+/// What is known of one model.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Scores {
+    /// How a sentence calls it, such as `production v003`.
+    pub name: String,
+    /// The package's digest, so that no model is compared with itself.
+    pub digest: Option<Digest>,
+    /// The figures.
+    pub subsets: BTreeMap<Subset, SubsetScores>,
+    /// The package's schema.
+    pub schema: Option<FeatureSchema>,
+}
+
+/// What a candidate is compared with.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reference {
+    /// A model with figures.
+    Scores(Box<Scores>),
+    /// There is none yet: this is the first model of its name.
+    None,
+    /// There is one but it could not be scored; the text says why.
+    Unavailable(String),
+}
+
+/// Everything a gate looks at.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evidence {
+    /// The model that is judged.
+    pub candidate: Scores,
+    /// The references by name; one that is not here is unavailable.
+    pub references: BTreeMap<Versus, Reference>,
+    /// The subset of a rule that names none.
+    pub on: Subset,
+}
+
+/// How one rule came out.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RuleResult {
+    /// The rule's id.
+    pub id: String,
+    /// The metric's name, or `schema`.
+    pub metric: String,
+    /// The rows it was measured on.
+    pub on: Subset,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The candidate's value.
+    pub value: Option<f64>,
+    /// The bound that the value was held against, in units of the metric.
+    pub limit: Option<f64>,
+    /// The reference's value.
+    pub reference: Option<f64>,
+    /// What the reference is, such as `production v003`.
+    pub reference_name: Option<String>,
+    /// Number of rows.
+    pub samples: Option<u64>,
+    /// The outcome in words.
+    pub sentence: String,
+}
+
+/// The verdict with its reasons; what `verdict.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct GateVerdict {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether there was no production model to compare with.
+    pub bootstrap: bool,
+    /// The package that was judged; `None` when only figures were.
+    pub digest: Option<Digest>,
+    /// The verdict in words.
+    pub sentence: String,
+    /// One result per rule, in the order of the rules.
+    pub rules: Vec<RuleResult>,
+}
+
+/// Judges `rules` on `evidence`: failed if a rule failed; else inconclusive if one was, or if there is no rule; else passed.
+pub fn judge(rules: &[GateRule], evidence: &Evidence) -> GateVerdict {
+    let results: Vec<RuleResult> = rules.iter().map(|rule| judge_rule(rule, evidence)).collect();
+    let count = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
+    let (failed, inconclusive) = (count(Outcome::Failed), count(Outcome::Inconclusive));
+    let bootstrap = matches!(evidence.references.get(&Versus::Production), Some(Reference::None));
+    let (verdict, mut sentence) = if failed > 0 {
+        let verb = if failed == 1 { "does" } else { "do" };
+        (Verdict::Failed, format!("{failed} of {} rules {verb} not hold", results.len()))
+    } else if results.is_empty() {
+        (Verdict::Inconclusive, "there is no rule to judge by".to_owned())
+    } else if inconclusive > 0 {
+        (Verdict::Inconclusive, format!("{inconclusive} of {} rules could not be judged", results.len()))
+    } else {
+        let applied = results.len() - count(Outcome::NotApplicable);
+        let verb = if applied == 1 { "rule that applies holds" } else { "rules that apply hold" };
+        (Verdict::Passed, format!("all {applied} {verb}"))
+    };
+    if bootstrap {
+        sentence.push_str("; bootstrap: there is no production model of this name yet");
+    }
+    GateVerdict {
+        schema_version: 1,
+        verdict,
+        bootstrap,
+        digest: evidence.candidate.digest,
+        sentence,
+        rules: results,
+    }
+}
+
+fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
+    let on = rule.on.unwrap_or(evidence.on);
+    let mut result = RuleResult {
+        id: rule.id.clone(),
+        metric: rule.metric.clone(),
+        on,
+        outcome: Outcome::Inconclusive,
+        value: None,
+        limit: None,
+        reference: None,
+        reference_name: None,
+        samples: evidence.candidate.subsets.get(&on).and_then(|scores| scores.rows),
+        sentence: String::new(),
+    };
+    let (outcome, sentence) = match &rule.check {
+        Check::AtLeast(limit) => {
+            bound(rule, evidence, &mut result, *limit, "at least", |value, limit| value >= limit)
+        }
+        Check::AtMost(limit) => {
+            bound(rule, evidence, &mut result, *limit, "at most", |value, limit| value <= limit)
+        }
+        Check::Equals(limit) => {
+            bound(rule, evidence, &mut result, *limit, "equal to", |value, limit| value == limit)
+        }
+        Check::MaxDrop { versus, limit } => movement(rule, evidence, &mut result, versus, *limit, Side::Drop),
+        Check::MaxRise { versus, limit } => movement(rule, evidence, &mut result, versus, *limit, Side::Rise),
+        Check::SchemaCompatible { versus } => schema(evidence, &mut result, versus),
+    };
+    result.outcome = outcome;
+    result.sentence = sentence;
+    result
+}
+
+type Judged = (Outcome, String);
+
+/// Returns the candidate's value, or why there is none that can be judged.
+fn candidate_value(rule: &GateRule, evidence: &Evidence, on: Subset) -> Result<f64, String> {
+    let scores = evidence.candidate.subsets.get(&on);
+    let scores = scores.ok_or_else(|| format!("nothing was measured on {on}"))?;
+    let metric = &rule.metric;
+    let value = scores.metrics.get(metric).ok_or_else(|| {
+        let known: Vec<&str> = scores.metrics.keys().map(String::as_str).take(20).collect();
+        format!("{metric} was not measured on {on}; measured are {}", known.join(", "))
+    })?;
+    let value = value.filter(|value| value.is_finite());
+    let value = value.ok_or_else(|| format!("{metric} on {on} is undefined or not a finite number"))?;
+    if let Some(needed) = rule.min_samples {
+        match scores.rows {
+            Some(rows) if rows >= needed => {}
+            Some(rows) => {
+                return Err(format!("{metric} on {on} rests on {rows} rows and the rule wants {needed}"));
+            }
+            None => return Err(format!("the number of rows is not known and the rule wants {needed}")),
+        }
+    }
+    Ok(value)
+}
+
+fn bound(
+    rule: &GateRule,
+    evidence: &Evidence,
+    result: &mut RuleResult,
+    limit: f64,
+    words: &str,
+    holds: impl Fn(f64, f64) -> bool,
+) -> Judged {
+    result.limit = Some(limit);
+    let value = match candidate_value(rule, evidence, result.on) {
+        Ok(value) => value,
+        Err(reason) => return (Outcome::Inconclusive, reason),
+    };
+    result.value = Some(value);
+    let (metric, on) = (&rule.metric, result.on);
+    if holds(value, limit) {
+        (Outcome::Passed, format!("{metric} on {on} is {}, {words} {limit}", figure(value)))
+    } else {
+        (Outcome::Failed, format!("{metric} on {on} is {}, and must be {words} {limit}", figure(value)))
+    }
+}
+
+/// Returns the reference with figures, or the outcome when there is nothing to compare with.
+fn reference<'a>(evidence: &'a Evidence, versus: &Versus) -> Result<&'a Scores, Judged> {
+    let scores = match evidence.references.get(versus) {
+        Some(Reference::Scores(scores)) => scores,
+        Some(Reference::None) => {
+            let sentence = format!(
+                "there is no {versus} model of this name yet: bootstrap, the rule applies from the next run"
+            );
+            return Err((Outcome::NotApplicable, sentence));
+        }
+        Some(Reference::Unavailable(reason)) => {
+            return Err((Outcome::Inconclusive, format!("{versus} could not be compared with: {reason}")));
+        }
+        None => return Err((Outcome::Inconclusive, format!("{versus} is not known here"))),
+    };
+    if scores.digest.is_some() && scores.digest == evidence.candidate.digest {
+        let sentence = format!(
+            "the candidate is {} itself (same digest): a model is not compared with itself",
+            scores.name
+        );
+        return Err((Outcome::NotApplicable, sentence));
+    }
+    Ok(scores)
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Drop,
+    Rise,
+}
+
+fn movement(
+    rule: &GateRule,
+    evidence: &Evidence,
+    result: &mut RuleResult,
+    versus: &Versus,
+    limit: Amount,
+    side: Side,
+) -> Judged {
+    let candidate = candidate_value(rule, evidence, result.on);
+    result.value = candidate.as_ref().ok().copied();
+    let scores = match reference(evidence, versus) {
+        Ok(scores) => scores,
+        Err(judged) => return judged,
+    };
+    result.reference_name = Some(scores.name.clone());
+    let value = match candidate {
+        Ok(value) => value,
+        Err(reason) => return (Outcome::Inconclusive, reason),
+    };
+    let (metric, on, name) = (&rule.metric, result.on, &scores.name);
+    let old = scores.subsets.get(&on).and_then(|scores| scores.metrics.get(metric).copied().flatten());
+    let Some(old) = old.filter(|old| old.is_finite()) else {
+        return (Outcome::Inconclusive, format!("{metric} on {on} is not known for {name}"));
+    };
+    result.reference = Some(old);
+    let (moved, allowed, verb) = match side {
+        Side::Drop => (old - value, old - limit.of(old), "dropped"),
+        Side::Rise => (value - old, old + limit.of(old), "rose"),
+    };
+    result.limit = Some(allowed);
+    let change =
+        format!("{metric} on {on} is {} and {name} has {} ({:+.4})", figure(value), figure(old), value - old);
+    if moved > limit.of(old) {
+        (Outcome::Failed, format!("{change}: it {verb} by more than {limit}"))
+    } else {
+        (Outcome::Passed, format!("{change}, within {limit}"))
+    }
+}
+
+fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Versus) -> Judged {
+    let scores = match reference(evidence, versus) {
+        Ok(scores) => scores,
+        Err(judged) => return judged,
+    };
+    result.reference_name = Some(scores.name.clone());
+    let (Some(candidate), Some(old)) = (&evidence.candidate.schema, &scores.schema) else {
+        return (Outcome::Inconclusive, format!("the schema of {} is not known", scores.name));
+    };
+    let found = incompatibilities(candidate, old);
+    if found.is_empty() {
+        (Outcome::Passed, format!("the schema is compatible with {}", scores.name))
+    } else {
+        (Outcome::Failed, format!("the schema is not compatible with {}: {}", scores.name, found.join("; ")))
+    }
+}
+
+/// Prints a figure with six significant digits at most, without trailing zeros.
+pub fn figure(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let magnitude = value.abs().log10().floor();
+    if !(-5.0..15.0).contains(&magnitude) {
+        return format!("{value:.5e}");
+    }
+    let decimals = (5.0 - magnitude).clamp(0.0, 12.0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests;
