@@ -30,9 +30,15 @@ pub const REGRESSION: [&str; 3] = ["mae", "rmse", "r2"];
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {
     match metric {
-        "log_loss" | "mae" | "rmse" | "mse" | "mape" | "median_ae" | "max_error" | "brier" | "contract.violations" => {
-            Some(Direction::LowerIsBetter)
-        }
+        "log_loss"
+        | "mae"
+        | "rmse"
+        | "mse"
+        | "mape"
+        | "median_ae"
+        | "max_error"
+        | "brier"
+        | "contract.violations" => Some(Direction::LowerIsBetter),
         _ if metric.starts_with("drift.") || metric.starts_with("latency.") => Some(Direction::LowerIsBetter),
         "r2" | "roc_auc" | "accuracy" => Some(Direction::HigherIsBetter),
         _ if CLASSIFICATION.contains(&metric) => Some(Direction::HigherIsBetter),

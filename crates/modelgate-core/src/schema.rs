@@ -129,7 +129,10 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
         match candidate.features.iter().find(|new| new.name == old.name) {
             None => found.push(format!("feature `{}` was removed", old.name)),
             Some(new) if new.feature_type != old.feature_type => {
-                found.push(format!("feature `{}` was {} and is {}", old.name, old.feature_type, new.feature_type));
+                found.push(format!(
+                    "feature `{}` was {} and is {}",
+                    old.name, old.feature_type, new.feature_type
+                ));
             }
             Some(_) => {}
         }
@@ -140,8 +143,13 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
         }
     }
     if candidate.classes != production.classes {
-        let names = |classes: &Option<Classes>| classes.as_ref().map_or_else(Vec::new, Classes::names).join(", ");
-        found.push(format!("classes were [{}] and are [{}]", names(&production.classes), names(&candidate.classes)));
+        let names =
+            |classes: &Option<Classes>| classes.as_ref().map_or_else(Vec::new, Classes::names).join(", ");
+        found.push(format!(
+            "classes were [{}] and are [{}]",
+            names(&production.classes),
+            names(&candidate.classes)
+        ));
     }
     found
 }
@@ -181,7 +189,12 @@ mod tests {
         other.features[1].name = "gender".to_owned();
         other.classes = Some(Classes::Int(vec![0, 1]));
         let found = incompatibilities(&other, &schema()).join("; ");
-        for part in ["`age` was int and is float", "`sex` was removed", "`gender` is new", "classes were [A, B] and are [0, 1]"] {
+        for part in [
+            "`age` was int and is float",
+            "`sex` was removed",
+            "`gender` is new",
+            "classes were [A, B] and are [0, 1]",
+        ] {
             assert!(found.contains(part), "{part} not in {found}");
         }
     }

@@ -1,1 +1,25 @@
-fn main() {}
+//! The command line of modelgate: CI/CD for machine-learning models in one binary.
+
+mod approval;
+mod arguments;
+mod commands;
+mod environment;
+mod exit;
+mod printer;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::of_usage(&error),
+    };
+    let printer = printer::Printer::new(&arguments);
+    match commands::execute(&arguments, &printer) {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::of_error(&error, &printer),
+    }
+}

@@ -1,0 +1,8 @@
+//! The environment variables that this crate reads; each overrides the project file.
+
+/// Overrides `registry.uri`.
+pub const MODELGATE_REGISTRY_URI: &str = "MODELGATE_REGISTRY_URI";
+/// Overrides every pipeline's `seed`; a whole number from 0.
+pub const MODELGATE_SEED: &str = "MODELGATE_SEED";
+/// The number of threads for training and prediction, 1 to 1024; results do not depend on it.
+pub const MODELGATE_THREADS: &str = "MODELGATE_THREADS";

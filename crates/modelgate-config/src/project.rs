@@ -1,0 +1,312 @@
+//! The project file as types; the JSON schema is generated from these, and its descriptions from these comments.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::rules::RuleConfig;
+
+/// `modelgate.yaml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectConfig {
+    /// The version of this form: 1.
+    pub version: u32,
+    /// The project's name.
+    pub project: String,
+    /// Where versions are kept.
+    #[serde(default)]
+    pub registry: RegistryConfig,
+    /// The pipelines by name; each makes versions of one model.
+    pub pipelines: BTreeMap<String, PipelineConfig>,
+}
+
+/// Where versions are kept.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// Nothing for `.modelgate/`, or `git+branch:NAME`.
+    pub uri: Option<String>,
+}
+
+/// One way from data to a model.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// What the model is for.
+    pub task: TaskKind,
+    /// The model's name.
+    #[serde(default)]
+    pub model: ModelConfig,
+    /// The seed of everything random.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// The data.
+    pub data: DataConfig,
+    /// What happens to columns before training.
+    #[serde(default)]
+    pub preprocess: PreprocessConfig,
+    /// The trainer.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// The figures.
+    #[serde(default)]
+    pub evaluate: EvaluateConfig,
+    /// What a model must reach.
+    #[serde(default)]
+    pub gate: GateConfig,
+    /// How a version reaches production.
+    #[serde(default)]
+    pub promotion: PromotionConfig,
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+/// The model's name.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The name versions are registered under; the pipeline's by default.
+    pub name: Option<String>,
+}
+
+/// The data.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A CSV file, relative to the project.
+    pub source: String,
+    /// The column to predict.
+    pub target: String,
+    /// The column that identifies a row; the row's content by default. It is not a feature.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Declared column types, where what is inferred is wrong.
+    #[serde(default)]
+    pub types: BTreeMap<String, ColumnTypeName>,
+    /// The delimiter, one ASCII character; a comma by default.
+    #[serde(default)]
+    pub delimiter: Option<char>,
+    /// The parts.
+    #[serde(default)]
+    pub split: SplitConfig,
+}
+
+/// The parts of the data; the shares sum to 1.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SplitConfig {
+    /// How rows are assigned; `exact` below 10,000 rows and `stable` from there by default.
+    pub kind: Option<SplitKindName>,
+    /// The share of training rows.
+    pub train: f64,
+    /// The share of validation rows.
+    pub validation: f64,
+    /// The share of test rows.
+    pub test: f64,
+    /// Whether each class is split alike.
+    pub stratify: bool,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self { kind: None, train: 0.7, validation: 0.15, test: 0.15, stratify: true }
+    }
+}
+
+/// What happens to columns before training, fitted on the training rows and part of the package.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PreprocessConfig {
+    /// What takes the place of a missing number.
+    pub missing: MissingName,
+    /// How numbers are scaled.
+    pub scale: ScaleName,
+    /// How text becomes numbers.
+    pub encode: EncodeName,
+    /// What a category does that training did not see.
+    pub unknown_category: UnknownCategoryName,
+    /// Columns that are left out.
+    pub drop: Vec<String>,
+}
+
+/// The trainer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// `random_forest` or `logistic_regression`.
+    pub algorithm: String,
+    /// Its parameters, named as in scikit-learn.
+    pub params: BTreeMap<String, serde_json::Value>,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new() }
+    }
+}
+
+/// The figures.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluateConfig {
+    /// How precision, recall, F1 and ROC AUC of several classes become one.
+    pub average: AverageName,
+}
+
+/// What a model must reach.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateConfig {
+    /// The rows that a rule looks at when it names none.
+    pub on: SubsetName,
+    /// The rules; without this key, no regression against production and a compatible schema.
+    pub rules: Option<Vec<RuleConfig>>,
+}
+
+/// How a version reaches production.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PromotionConfig {
+    /// Who approves a version that passed.
+    pub approval: ApprovalPolicy,
+    /// Whether a person may promote outside a run.
+    pub manual: ManualPolicy,
+    /// Which version a run promotes: `candidate`, the one it made.
+    pub choose: String,
+}
+
+impl Default for PromotionConfig {
+    fn default() -> Self {
+        Self { approval: ApprovalPolicy::Required, manual: ManualPolicy::Allowed, choose: "candidate".to_owned() }
+    }
+}
+
+/// What the model is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Predict one of a fixed set of classes.
+    Classification,
+    /// Predict a number.
+    Regression,
+    /// Predict the class of an image; not in this version.
+    ImageClassificationCnn,
+}
+
+/// A declared column type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnTypeName {
+    /// Whole numbers.
+    Int,
+    /// Numbers.
+    Float,
+    /// Text.
+    String,
+}
+
+/// How rows are assigned to parts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitKindName {
+    /// Shares are met exactly, by rank of a hash inside each class.
+    Exact,
+    /// A row keeps its part when rows are added, by a hash threshold.
+    Stable,
+}
+
+/// What takes the place of a missing number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingName {
+    /// Nothing; a tree sends it right.
+    None,
+    /// The mean of the training rows.
+    Mean,
+    /// The median of the training rows.
+    #[default]
+    Median,
+    /// The most frequent value, also for text.
+    MostFrequent,
+}
+
+/// How numbers are scaled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleName {
+    /// Not at all.
+    #[default]
+    None,
+    /// To mean 0 and standard deviation 1 on the training rows.
+    Standard,
+}
+
+/// How text becomes numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodeName {
+    /// One column per category.
+    #[default]
+    Onehot,
+    /// The category's rank.
+    Ordinal,
+}
+
+/// What a category does that training did not see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownCategoryName {
+    /// It becomes zeros (one-hot) or -1 (ordinal).
+    #[default]
+    Ignore,
+    /// It is an error.
+    Error,
+}
+
+/// How figures per class become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AverageName {
+    /// By the number of rows of each class.
+    #[default]
+    Weighted,
+    /// Each class counts the same.
+    Macro,
+}
+
+/// The rows a metric is measured on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubsetName {
+    /// The rows held back for decisions.
+    #[default]
+    Validation,
+    /// The rows held back for the final figure.
+    Test,
+}
+
+/// Who approves a version that passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalPolicy {
+    /// A person.
+    #[default]
+    Required,
+    /// The policy itself.
+    Automatic,
+}
+
+/// Whether a person may promote outside a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ManualPolicy {
+    /// `model promote` works.
+    #[default]
+    Allowed,
+    /// Only a run promotes.
+    Forbidden,
+}

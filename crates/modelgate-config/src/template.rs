@@ -1,0 +1,56 @@
+//! The commented project file that `modelgate init` writes.
+
+use crate::project::TaskKind;
+
+/// Returns a first project file; every key that can be left out is shown with its default.
+pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let (task, rules) = match task {
+        TaskKind::Regression => (
+            "regression",
+            "        - {metric: r2, at_least: 0.5}                                # yours to set
+        - {metric: rmse, versus: production, max_rise: 2%}",
+        ),
+        _ => (
+            "classification",
+            "        - {metric: accuracy, at_least: 0.80}                          # yours to set
+        - {metric: f1, versus: production, max_drop: 0.01}",
+        ),
+    };
+    format!(
+        "# The project file of modelgate. `modelgate config show` prints it with every default,
+# `modelgate config schema` a JSON schema for your editor.
+version: 1
+project: {project}
+registry: {{uri: null}}                  # null = .modelgate/; git+branch:modelgate shares versions between clones
+pipelines:
+  {project}:
+    task: {task}
+    seed: 42
+    data:
+      source: {source}
+      target: {target}
+      # key: id                        # row identity; by default the row's content
+      # types: {{zipcode: string}}       # where what is inferred is wrong
+      split: {{train: 0.7, validation: 0.15, test: 0.15, stratify: true}}
+    preprocess:
+      missing: median                  # none | mean | median | most_frequent
+      scale: none                      # none | standard
+      encode: onehot                   # onehot | ordinal
+      unknown_category: ignore         # ignore | error
+      drop: []                         # columns to leave out, such as identifiers
+    train:
+      algorithm: random_forest         # random_forest | logistic_regression
+      params: {{n_estimators: 100}}
+    evaluate: {{average: weighted}}
+    gate:
+      on: validation
+      rules:
+{rules}
+        - {{metric: schema, versus: production, equals: compatible}}
+    promotion: {{approval: required, manual: allowed}}
+",
+        source = quote(source),
+        target = quote(target),
+    )
+}

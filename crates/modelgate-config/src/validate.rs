@@ -1,0 +1,121 @@
+//! What the types cannot say: values that have the right form and make no sense.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use modelgate_core::ModelName;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+
+use crate::error::ConfigError;
+use crate::project::{PipelineConfig, ProjectConfig, TaskKind};
+
+/// Just enough of the file to know on which line each pipeline and each rule stands.
+#[derive(Deserialize)]
+struct Places {
+    pipelines: BTreeMap<String, serde_saphyr::Spanned<PipelinePlaces>>,
+}
+
+#[derive(Deserialize)]
+struct PipelinePlaces {
+    #[serde(default)]
+    gate: GatePlaces,
+}
+
+#[derive(Deserialize, Default)]
+struct GatePlaces {
+    #[serde(default)]
+    rules: Option<Vec<serde_saphyr::Spanned<IgnoredAny>>>,
+}
+
+pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
+    let places: Option<Places> = serde_saphyr::from_str(text).ok();
+    let error = |line: Option<u64>, key: String, message: String| {
+        Err(ConfigError::Value { path: path.to_owned(), line, key, message })
+    };
+    if config.version != 1 {
+        let message = format!("this modelgate reads version 1, not {}", config.version);
+        return error(Some(1), "version".to_owned(), message);
+    }
+    if config.pipelines.is_empty() {
+        return error(None, "pipelines".to_owned(), "there is no pipeline; `modelgate init` shows one".to_owned());
+    }
+    for (name, pipeline) in &config.pipelines {
+        let place = places.as_ref().and_then(|places| places.pipelines.get(name));
+        let line = place.map(|place| place.referenced.line());
+        let key = format!("pipelines.{name}");
+        if let Err(wrong) = name.parse::<ModelName>() {
+            return error(line, key, wrong.to_string());
+        }
+        if let Err((below, message)) = check_pipeline(pipeline) {
+            return error(line, format!("{key}.{below}"), message);
+        }
+        let rules = place.and_then(|place| place.value.gate.rules.as_ref());
+        let line_of = |index: usize| rules.and_then(|rules| rules.get(index)).map(|rule| rule.referenced.line());
+        if let Err((index, message)) = check_rules(pipeline) {
+            let key = index.map_or_else(|| format!("{key}.gate.rules"), |index| format!("{key}.gate.rules[{index}]"));
+            return error(index.and_then(line_of).or(line), key, message);
+        }
+    }
+    Ok(())
+}
+
+type Wrong = (&'static str, String);
+
+fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
+    if pipeline.task == TaskKind::ImageClassificationCnn {
+        let message = "`image_classification_cnn` is not in this version; use `classification` or `regression`";
+        return Err(("task", message.to_owned()));
+    }
+    if let Some(name) = &pipeline.model.name {
+        name.parse::<ModelName>().map_err(|error| ("model.name", error.to_string()))?;
+    }
+    let data = &pipeline.data;
+    for (key, value) in [("data.source", &data.source), ("data.target", &data.target)] {
+        if value.is_empty() {
+            return Err((key, "it is empty".to_owned()));
+        }
+    }
+    if pipeline.preprocess.drop.contains(&data.target) {
+        return Err(("preprocess.drop", format!("the target `{}` cannot be dropped", data.target)));
+    }
+    if let Some(delimiter) = data.delimiter
+        && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r'))
+    {
+        return Err(("data.delimiter", format!("`{delimiter}` cannot be a delimiter: expected one ASCII character")));
+    }
+    let split = &data.split;
+    let shares = [split.train, split.validation, split.test];
+    if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
+        return Err(("data.split", "a share is from 0 to 1".to_owned()));
+    }
+    let sum: f64 = shares.iter().sum();
+    if (sum - 1.0).abs() > 1e-9 {
+        return Err(("data.split", format!("train, validation and test sum to {sum}, not to 1")));
+    }
+    if split.train == 0.0 {
+        return Err(("data.split.train", "there is nothing to train on".to_owned()));
+    }
+    if pipeline.promotion.choose != "candidate" {
+        let message = format!("`{}` is not in this version: expected `candidate`", pipeline.promotion.choose);
+        return Err(("promotion.choose", message));
+    }
+    Ok(())
+}
+
+fn check_rules(pipeline: &PipelineConfig) -> Result<(), (Option<usize>, String)> {
+    let Some(rules) = &pipeline.gate.rules else { return Ok(()) };
+    if rules.is_empty() {
+        let message = "a gate without rules would pass everything; remove the key for the default rules, or add one";
+        return Err((None, message.to_owned()));
+    }
+    let mut ids = BTreeSet::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let rule = rule.to_rule().map_err(|message| (Some(index), message))?;
+        if !ids.insert(rule.id.clone()) {
+            return Err((Some(index), format!("the id `{}` is taken by another rule", rule.id)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The files of `outputs/<pipeline>/`: what people and other tools read after a run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_core::verdict::GateVerdict;
+use modelgate_core::{Digest, ModelName, RunId, Verdict, VersionNumber, canonical};
+use modelgate_store::atomic;
+use serde::{Deserialize, Serialize};
+
+use crate::error::PipelineError;
+use crate::evaluation::Evaluation;
+use crate::options::{Sample, StageReport};
+use crate::project::Pipeline;
+
+/// What `run_report.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The run.
+    pub run_id: RunId,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The model's name.
+    pub model: ModelName,
+    /// When the run began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub finished_at: String,
+    /// Who ran it.
+    pub actor: String,
+    /// The version of modelgate.
+    pub tool_version: String,
+    /// The seed.
+    pub seed: u64,
+    /// How many rows were sampled, if the run was on a sample.
+    pub sample: Option<Sample>,
+    /// The stages in order.
+    pub stages: Vec<StageReport>,
+    /// The package, when it was made.
+    pub digest: Option<Digest>,
+    /// The verdict, when there is one.
+    pub verdict: Option<Verdict>,
+    /// The version, when it was registered.
+    pub version: Option<VersionNumber>,
+    /// Where the version stands.
+    pub state: Option<Lifecycle>,
+}
+
+/// What `evaluation_report.json` and `evaluations/<run>.json` hold.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EvaluationReport {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The run.
+    pub run_id: RunId,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The model's name.
+    pub model: ModelName,
+    /// The package.
+    pub digest: Digest,
+    /// The names of the classes; empty for regression.
+    pub classes: Vec<String>,
+    /// The figures by subset.
+    pub subsets: BTreeMap<modelgate_core::rule::Subset, crate::evaluation::SubsetEvaluation>,
+}
+
+/// Why production may or may not load the model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// The candidate is in production.
+    Ready,
+    /// Nothing is in production.
+    NoProductionModel,
+    /// Another version is in production; the candidate is not approved.
+    PromotionNotApproved,
+    /// The registry could not be reached.
+    RegistryUnavailable,
+}
+
+/// What `promotion_decision.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PromotionDecision {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The run that asked.
+    pub run_id: RunId,
+    /// The model's name.
+    pub model: ModelName,
+    /// The version, when it was registered.
+    pub version: Option<VersionNumber>,
+    /// The package.
+    pub digest: Option<Digest>,
+    /// `promoted`, `already_in_production`, `waiting_for_approval`, `rejected`, `blocked` or `not_registered`.
+    pub decision: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Who decided.
+    pub actor: Option<String>,
+}
+
+/// What `deployment_manifest.json` holds: everything a deployment needs to know.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeploymentManifest {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// Whether there is something to deploy.
+    pub readiness: Readiness,
+    /// The model's name.
+    pub model: ModelName,
+    /// The version in production.
+    pub version: Option<VersionNumber>,
+    /// Its package.
+    pub digest: Option<Digest>,
+    /// Where the registry is.
+    pub registry: String,
+    /// Where the package lies, relative to the project.
+    pub package: Option<String>,
+    /// How the service is started.
+    pub entrypoint: Vec<String>,
+    /// The environment of the service; a value in angle brackets is to be filled in.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Writes `value` as JSON into `folder`.
+pub(crate) fn write_json<T: Serialize>(folder: &Path, name: &str, value: &T) -> Result<(), PipelineError> {
+    write(folder, name, canonical::to_pretty(value)?.as_bytes())
+}
+
+/// Writes `bytes` into `folder`.
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
+    atomic::write(&folder.join(name), bytes)?;
+    Ok(())
+}
+
+/// Reads a JSON file of `outputs/<pipeline>/`; `None` when it is not there or not readable.
+pub fn read<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, name: &str) -> Option<T> {
+    let text = fs_err::read_to_string(pipeline.outputs().join(name)).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Returns the figures that one run left.
+pub fn evaluation_of_run(pipeline: &Pipeline<'_>, run: &RunId) -> Result<Evaluation, PipelineError> {
+    let path = pipeline.outputs().join("evaluations").join(format!("{run}.json"));
+    let text = fs_err::read_to_string(&path)?;
+    let report: EvaluationReport = serde_json::from_str(&text)?;
+    Ok(Evaluation { schema_version: 1, digest: report.digest, classes: report.classes, subsets: report.subsets })
+}
+
+/// Returns the Markdown of a verdict's rules.
+pub fn rules_table(verdict: &GateVerdict) -> String {
+    let mut text = String::from("| rule | outcome | value | limit | reference | what it says |\n|---|---|---|---|---|---|\n");
+    let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), modelgate_core::verdict::figure);
+    for rule in &verdict.rules {
+        let reference = rule.reference.map_or_else(String::new, modelgate_core::verdict::figure);
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {reference} | {} |\n",
+            cell(&rule.id),
+            rule.outcome,
+            figure(rule.value),
+            figure(rule.limit),
+            cell(&rule.sentence)
+        ));
+    }
+    text
+}
+
+/// Keeps text inside its cell of a Markdown table.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,73 @@
+//! The model in production, as the ledger and `baselines/` know it.
+
+use modelgate_core::rule::Subset;
+use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_registry::Registry;
+use serde::{Deserialize, Serialize};
+
+use std::collections::BTreeMap;
+
+use crate::error::PipelineError;
+use crate::evaluation::{Evaluation, SubsetEvaluation};
+use crate::project::Project;
+
+/// The version in production.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Production {
+    /// The version.
+    pub version: VersionNumber,
+    /// Its package.
+    pub digest: Digest,
+}
+
+/// Returns the version of `model` in production, if there is one.
+pub fn find(registry: &Registry, model: &ModelName) -> Option<Production> {
+    let state = registry.state().models.get(model)?;
+    let version = state.production()?;
+    let digest = state.versions.get(&version)?.digest;
+    Some(Production { version, digest })
+}
+
+/// The figures of the model in production at the moment of its promotion; what `baselines/<model>.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionNumber,
+    /// Its package.
+    pub digest: Digest,
+    /// The names of the classes; empty for regression.
+    pub classes: Vec<String>,
+    /// The figures by subset.
+    pub subsets: BTreeMap<Subset, SubsetEvaluation>,
+}
+
+impl Baseline {
+    /// Returns the figures.
+    pub fn evaluation(&self) -> Evaluation {
+        Evaluation {
+            schema_version: 1,
+            digest: self.digest,
+            classes: self.classes.clone(),
+            subsets: self.subsets.clone(),
+        }
+    }
+}
+
+/// Reads the baseline of `model`; `None` when there is none yet.
+pub fn baseline(project: &Project, model: &ModelName) -> Result<Option<Baseline>, PipelineError> {
+    let path = project.baseline(model);
+    let text = match fs_err::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let parsed = serde_json::from_str(&text);
+    parsed.map(Some).map_err(|error| PipelineError::Figures {
+        path,
+        reason: format!("{error}; restore the file from git, or remove it to start a new baseline at the next promotion"),
+    })
+}

@@ -1,0 +1,99 @@
+//! A project on disk: its folder, its configuration and where everything lies.
+
+use std::path::{Path, PathBuf};
+
+use modelgate_config::{PipelineConfig, ProjectConfig};
+use modelgate_core::ModelName;
+
+use crate::error::PipelineError;
+
+/// The project file's name.
+pub const PROJECT_FILE: &str = "modelgate.yaml";
+
+/// A project: its folder and its configuration.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The folder that holds `modelgate.yaml`.
+    pub root: PathBuf,
+    /// The configuration, with environment and defaults applied.
+    pub config: ProjectConfig,
+}
+
+impl Project {
+    /// Opens the project in `start` or the nearest folder above it that holds a `modelgate.yaml`.
+    pub fn find(start: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, PipelineError> {
+        let mut folder = Some(start);
+        while let Some(root) = folder {
+            let path = root.join(PROJECT_FILE);
+            if path.is_file() {
+                let loaded = modelgate_config::load(&path, environment)?;
+                return Ok(Self { root: root.to_owned(), config: loaded.config });
+            }
+            folder = root.parent();
+        }
+        Err(PipelineError::NoProject(start.to_owned()))
+    }
+
+    /// Returns the pipeline called `name`, or the only one when no name is given.
+    pub fn pipeline(&self, name: Option<&str>) -> Result<Pipeline<'_>, PipelineError> {
+        let known = || self.config.pipelines.keys().cloned().collect::<Vec<_>>().join(", ");
+        let (name, config) = match name {
+            Some(name) => self
+                .config
+                .pipelines
+                .get_key_value(name)
+                .ok_or_else(|| PipelineError::UnknownPipeline { name: name.to_owned(), known: known() })?,
+            None => match self.config.pipelines.iter().next() {
+                Some(only) if self.config.pipelines.len() == 1 => only,
+                _ => return Err(PipelineError::SeveralPipelines(known())),
+            },
+        };
+        let model = config.model.name.as_deref().unwrap_or(name).parse::<ModelName>()?;
+        Ok(Pipeline { project: self, name, config, model })
+    }
+
+    /// Returns all pipelines.
+    pub fn pipelines(&self) -> Result<Vec<Pipeline<'_>>, PipelineError> {
+        self.config.pipelines.keys().map(|name| self.pipeline(Some(name))).collect()
+    }
+
+    /// Returns `.modelgate/`, the state that git ignores.
+    pub fn state_folder(&self) -> PathBuf {
+        self.root.join(".modelgate")
+    }
+
+    /// Returns the folder of the package that production may load.
+    pub fn packaged(&self, model: &ModelName) -> PathBuf {
+        self.root.join("models").join("packaged").join(model.as_str())
+    }
+
+    /// Returns the file with the metrics of the model in production.
+    pub fn baseline(&self, model: &ModelName) -> PathBuf {
+        self.root.join("baselines").join(format!("{model}.json"))
+    }
+}
+
+/// One pipeline of a project.
+#[derive(Clone, Debug)]
+pub struct Pipeline<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// The pipeline's name.
+    pub name: &'a str,
+    /// Its configuration.
+    pub config: &'a PipelineConfig,
+    /// The name its versions are registered under.
+    pub model: ModelName,
+}
+
+impl Pipeline<'_> {
+    /// Returns the folder of the last run's reports.
+    pub fn outputs(&self) -> PathBuf {
+        self.project.root.join("outputs").join(self.name)
+    }
+
+    /// Returns the folder of the stage records.
+    pub fn records(&self) -> PathBuf {
+        self.project.state_folder().join("cache").join(self.name)
+    }
+}

@@ -1,0 +1,111 @@
+//! What a stage did last time and from which inputs: the ground for not doing it again.
+//!
+//! The key type is [`StageRecord`], one small JSON file per stage in `.modelgate/cache/`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use modelgate_core::{Digest, canonical};
+use modelgate_store::atomic;
+use serde::{Deserialize, Serialize};
+
+use crate::error::PipelineError;
+use crate::stage::Stage;
+
+/// The inputs of a stage by name: digests, settings and the version of the code.
+pub type Inputs = BTreeMap<String, serde_json::Value>;
+
+/// What a stage read and what it left in the store.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The stage.
+    pub stage: Stage,
+    /// What it read.
+    pub inputs: Inputs,
+    /// What it left, by name; the bytes are in the store.
+    pub outputs: BTreeMap<String, Digest>,
+    /// One line for people.
+    pub summary: String,
+    /// What a person should know, such as a model that did not converge.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl StageRecord {
+    /// Reads the record of `stage` in `folder`; `None` when there is none that can be read, since a damaged
+    /// cache only costs doing the work again.
+    pub fn load(folder: &Path, stage: Stage) -> Option<Self> {
+        let text = fs_err::read_to_string(folder.join(format!("{stage}.json"))).ok()?;
+        serde_json::from_str(&text).ok().filter(|record: &Self| record.schema_version == 1 && record.stage == stage)
+    }
+
+    /// Writes the record into `folder`.
+    pub fn save(&self, folder: &Path) -> Result<(), PipelineError> {
+        atomic::write(&folder.join(format!("{}.json", self.stage)), canonical::to_pretty(self)?.as_bytes())?;
+        Ok(())
+    }
+}
+
+/// Returns in words how `now` differs from what a stage read last time; empty when it does not.
+pub fn changes(before: &Inputs, now: &Inputs) -> Vec<String> {
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let mut found = Vec::new();
+    for name in names {
+        match (before.get(name), now.get(name)) {
+            (Some(old), Some(new)) if old != new => describe(name, old, new, &mut found),
+            (Some(_), None) => found.push(format!("`{name}` is gone")),
+            (None, Some(_)) => found.push(format!("`{name}` is new")),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn describe(name: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
+    use serde_json::Value;
+    match (old, new) {
+        (Value::Object(before), Value::Object(now)) => {
+            let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+            for key in keys {
+                let (old, new) = (before.get(key).unwrap_or(&Value::Null), now.get(key).unwrap_or(&Value::Null));
+                if old != new {
+                    describe(&format!("{name}.{key}"), old, new, found);
+                }
+            }
+        }
+        _ => match (short(old), short(new)) {
+            (Some(old), Some(new)) => found.push(format!("`{name}` was {old} and is {new}")),
+            _ => found.push(format!("`{name}` changed")),
+        },
+    }
+}
+
+/// Returns a value's text when it is short enough to be worth showing; a digest never is.
+fn short(value: &serde_json::Value) -> Option<String> {
+    let text = match value {
+        serde_json::Value::String(text) if text.starts_with("sha256:") => return None,
+        other => other.to_string(),
+    };
+    (text.len() <= 40).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_change_names_the_setting_and_both_values() {
+        let inputs = |trees: u32| Inputs::from([("train".to_owned(), json!({"params": {"n_estimators": trees}}))]);
+        assert_eq!(changes(&inputs(100), &inputs(50)), ["`train.params.n_estimators` was 100 and is 50"]);
+        assert!(changes(&inputs(100), &inputs(100)).is_empty());
+    }
+
+    #[test]
+    fn a_changed_digest_is_not_printed() {
+        let inputs = |text: &str| Inputs::from([("data".to_owned(), json!(Digest::of(text.as_bytes())))]);
+        assert_eq!(changes(&inputs("a"), &inputs("b")), ["`data` changed"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! What can go wrong with a registry.
+
+use modelgate_core::ledger::{ChainError, ReplayError};
+use modelgate_core::lifecycle::Refusal;
+use modelgate_core::{Digest, ModelName};
+
+/// The registry refused, is damaged or could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The address is not one of a registry.
+    #[error("`{uri}` is not a registry: {reason}")]
+    Uri {
+        /// What was given.
+        uri: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// The registry could not be reached.
+    #[error("the registry {home} could not be reached: {reason}")]
+    Unavailable {
+        /// Where it is.
+        home: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Somebody changed the ledger.
+    #[error("{source}; restore `{home}` from a copy, then run `modelgate ledger verify`")]
+    Tampered {
+        /// Where it is.
+        home: String,
+        /// What was found.
+        source: ChainError,
+    },
+    /// Somebody wrote past the door.
+    #[error("{source}; `{home}` was not written by modelgate")]
+    NotAllowed {
+        /// Where it is.
+        home: String,
+        /// What was found.
+        source: ReplayError,
+    },
+    /// Lines at the end of the ledger are gone.
+    #[error(
+        "the ledger {home} ends at event {found}, and this project has seen event {seen} ({hash}): events were removed \
+         or rewritten; restore it from a copy"
+    )]
+    Shortened {
+        /// Where it is.
+        home: String,
+        /// The last event it has.
+        found: u64,
+        /// The last event that was seen.
+        seen: u64,
+        /// That event's hash.
+        hash: Digest,
+    },
+    /// The lifecycle does not allow it.
+    #[error("{model}: {refusal}")]
+    Refused {
+        /// The model.
+        model: ModelName,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// There is no such model.
+    #[error("there is no model `{model}`; there is {known}")]
+    UnknownModel {
+        /// What was asked for.
+        model: ModelName,
+        /// What there is.
+        known: String,
+    },
+    /// There is no such version or alias.
+    #[error("{model} has no version or alias `{reference}`; it has {known}")]
+    UnknownVersion {
+        /// The model.
+        model: ModelName,
+        /// What was asked for.
+        reference: String,
+        /// What there is.
+        known: String,
+    },
+    /// Others wrote at the same time, again and again.
+    #[error("the registry {home} is busy: {tries} attempts met other writers; try again")]
+    Busy {
+        /// Where it is.
+        home: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// An object is not in the registry.
+    #[error("the object {digest} is not in the registry {home}")]
+    MissingObject {
+        /// The object.
+        digest: Digest,
+        /// Where it was looked for.
+        home: String,
+    },
+    /// The index could not be used.
+    #[error("cannot use the index `{path}`: {source}; remove the file, it is rebuilt from the ledger")]
+    Index {
+        /// The file.
+        path: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A file could not be written or read.
+    #[error(transparent)]
+    Store(#[from] modelgate_store::StoreError),
+    /// A file could not be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// An event could not be written as JSON.
+    #[error("cannot write the event: {0}")]
+    Json(#[from] serde_json::Error),
+}

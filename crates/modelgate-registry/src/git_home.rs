@@ -1,0 +1,230 @@
+//! A registry on an orphan branch of the project's git repository, by git's plumbing alone: no checkout, and
+//! neither the work tree nor the user's index is touched.
+//!
+//! With a remote `origin` the branch is fetched before each read and pushed with a lease, so that of two
+//! writers one is told to look again; without one the local branch is moved by compare-and-swap.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use modelgate_core::Digest;
+
+use crate::RegistryError;
+use crate::home::{Home, Objects, whole_lines};
+use crate::uri::without_credentials;
+
+const LEDGER: &str = "ledger.jsonl";
+
+/// A branch of a git repository.
+pub(crate) struct GitBranchHome {
+    repository: PathBuf,
+    branch: String,
+    remote: bool,
+    /// The commit that the last read saw.
+    tip: Option<String>,
+}
+
+impl GitBranchHome {
+    pub(crate) fn new(repository: &Path, branch: &str) -> Result<Self, RegistryError> {
+        let mut home =
+            Self { repository: repository.to_owned(), branch: branch.to_owned(), remote: false, tip: None };
+        home.git(&["rev-parse", "--git-dir"], None)?;
+        let remotes = home.git(&["remote"], None)?;
+        home.remote = remotes.lines().any(|name| name == "origin");
+        Ok(home)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.repository).args(arguments);
+        // English messages, no question on the terminal, and an identity also where none is configured.
+        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+        for role in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{role}_NAME"), "modelgate")
+                .env(format!("GIT_{role}_EMAIL"), "modelgate@localhost");
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn unavailable(&self, reason: &str) -> RegistryError {
+        RegistryError::Unavailable { home: self.name(), reason: without_credentials(reason.trim()) }
+    }
+
+    /// Runs git and returns its output and whether it succeeded.
+    fn try_git(
+        &self,
+        arguments: &[&str],
+        input: Option<&[u8]>,
+        index: Option<&Path>,
+    ) -> Result<(bool, Vec<u8>, String), RegistryError> {
+        let mut command = self.command(arguments);
+        if let Some(index) = index {
+            command.env("GIT_INDEX_FILE", index);
+        }
+        let mut child = command
+            .spawn()
+            .map_err(|error| self.unavailable(&format!("cannot start git: {error}; is it installed?")))?;
+        if let Some(mut stdin) = child.stdin.take()
+            && let Some(input) = input
+        {
+            // git may close its input early; its exit status is what counts.
+            let _ = stdin.write_all(input);
+        }
+        let output = child.wait_with_output()?;
+        Ok((output.status.success(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    fn git_bytes(
+        &self,
+        arguments: &[&str],
+        input: Option<&[u8]>,
+        index: Option<&Path>,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let (success, output, errors) = self.try_git(arguments, input, index)?;
+        if success { Ok(output) } else { Err(self.unavailable(&format!("git {}: {errors}", arguments[0]))) }
+    }
+
+    fn git(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<String, RegistryError> {
+        let output = self.git_bytes(arguments, input, None)?;
+        Ok(String::from_utf8_lossy(&output).trim().to_owned())
+    }
+
+    fn local(&self) -> String {
+        format!("refs/heads/{}", self.branch)
+    }
+
+    fn tracking(&self) -> String {
+        format!("refs/modelgate/origin/{}", self.branch)
+    }
+
+    /// Returns the branch's newest commit, fetched when there is a remote.
+    fn newest(&self) -> Result<Option<String>, RegistryError> {
+        let reference = if self.remote {
+            let refspec = format!("+{}:{}", self.local(), self.tracking());
+            let (success, _, errors) =
+                self.try_git(&["fetch", "--quiet", "--no-tags", "origin", &refspec], None, None)?;
+            if !success {
+                if errors.contains("couldn't find remote ref") {
+                    return Ok(None);
+                }
+                return Err(self.unavailable(&errors));
+            }
+            self.tracking()
+        } else {
+            self.local()
+        };
+        let (found, output, _) =
+            self.try_git(&["rev-parse", "--verify", "--quiet", &reference], None, None)?;
+        Ok(found.then(|| String::from_utf8_lossy(&output).trim().to_owned()))
+    }
+
+    /// Returns a file of the commit that the last read saw.
+    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some(tip) = &self.tip else { return Ok(None) };
+        let (found, bytes, _) = self.try_git(&["cat-file", "blob", &format!("{tip}:{name}")], None, None)?;
+        Ok(found.then_some(bytes))
+    }
+
+    fn commit(&self, ledger: &str, objects: &Objects) -> Result<String, RegistryError> {
+        let folder = tempfile::tempdir()?;
+        let index = folder.path().join("index");
+        if let Some(tip) = &self.tip {
+            self.git_bytes(&["read-tree", tip], None, Some(&index))?;
+        }
+        let mut listing = String::new();
+        let mut add = |name: &str, bytes: &[u8]| -> Result<(), RegistryError> {
+            let blob = self.git(&["hash-object", "-w", "--stdin"], Some(bytes))?;
+            listing.push_str(&format!("100644 {blob}\t{name}\n"));
+            Ok(())
+        };
+        add(LEDGER, ledger.as_bytes())?;
+        for (digest, bytes) in objects {
+            add(&object_path(digest), bytes)?;
+        }
+        self.git_bytes(&["update-index", "--add", "--index-info"], Some(listing.as_bytes()), Some(&index))?;
+        let tree = self.git_bytes(&["write-tree"], None, Some(&index))?;
+        let tree = String::from_utf8_lossy(&tree).trim().to_owned();
+        let message = "modelgate: append to the ledger";
+        match &self.tip {
+            Some(tip) => self.git(&["commit-tree", &tree, "-p", tip, "-m", message], None),
+            None => self.git(&["commit-tree", &tree, "-m", message], None),
+        }
+    }
+
+    /// Moves the branch to `commit` if it is still where the last read saw it.
+    fn publish(&self, commit: &str) -> Result<bool, RegistryError> {
+        let old = self.tip.clone().unwrap_or_default();
+        if !self.remote {
+            let zero = "0".repeat(commit.len());
+            let old = if old.is_empty() { zero } else { old };
+            let (moved, _, errors) =
+                self.try_git(&["update-ref", &self.local(), commit, &old], None, None)?;
+            return if moved || errors.contains("cannot lock ref") || errors.contains("but expected") {
+                Ok(moved)
+            } else {
+                Err(self.unavailable(&errors))
+            };
+        }
+        let lease = format!("--force-with-lease={}:{old}", self.local());
+        let refspec = format!("{commit}:{}", self.local());
+        let (pushed, output, errors) =
+            self.try_git(&["push", "--porcelain", &lease, "origin", &refspec], None, None)?;
+        let said = format!("{}{errors}", String::from_utf8_lossy(&output));
+        // Another writer's push shows as a stale lease, or, when both arrive at once, as a ref that is locked.
+        let raced = [
+            "stale info",
+            "[rejected]",
+            "cannot lock ref",
+            "fetch first",
+            "failed to update ref",
+            "already exists",
+        ];
+        if pushed || raced.iter().any(|sign| said.contains(sign)) {
+            return Ok(pushed);
+        }
+        Err(self.unavailable(&said))
+    }
+}
+
+fn object_path(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
+}
+
+impl Home for GitBranchHome {
+    fn name(&self) -> String {
+        format!("git branch `{}`{}", self.branch, if self.remote { " of origin" } else { "" })
+    }
+
+    fn read(&mut self) -> Result<String, RegistryError> {
+        self.tip = self.newest()?;
+        let bytes = self.file(LEDGER)?.unwrap_or_default();
+        let text = String::from_utf8(bytes).map_err(|_| self.unavailable("its ledger is not UTF-8"))?;
+        Ok(whole_lines(&text).to_owned())
+    }
+
+    fn append(&mut self, expected: &str, lines: &str, objects: &Objects) -> Result<bool, RegistryError> {
+        let ledger = self.file(LEDGER)?.unwrap_or_default();
+        if ledger != expected.as_bytes() {
+            return Ok(false);
+        }
+        let commit = self.commit(&format!("{expected}{lines}"), objects)?;
+        let published = self.publish(&commit)?;
+        if published {
+            self.tip = Some(commit);
+        }
+        Ok(published)
+    }
+
+    fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
+        let missing = || RegistryError::MissingObject { digest: *digest, home: self.name() };
+        let bytes = self.file(&object_path(digest))?.ok_or_else(missing)?;
+        if Digest::of(&bytes) == *digest {
+            return Ok(bytes);
+        }
+        Err(self.unavailable(&format!("the object {digest} is damaged")))
+    }
+}

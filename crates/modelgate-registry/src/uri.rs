@@ -1,0 +1,95 @@
+//! Where a registry is.
+
+use crate::RegistryError;
+
+/// The address of a registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegistryUri {
+    /// The project's `.modelgate/`.
+    Folder,
+    /// An orphan branch of the project's git repository.
+    GitBranch(String),
+}
+
+impl RegistryUri {
+    /// Reads `registry.uri` of the project file; `None` is the project's folder.
+    ///
+    /// # Errors
+    /// Fails for what is not an address, and for homes that are not in this version.
+    pub fn parse(uri: Option<&str>) -> Result<Self, RegistryError> {
+        let Some(uri) = uri.filter(|uri| !uri.is_empty()) else { return Ok(Self::Folder) };
+        let error = |reason: &str| {
+            Err(RegistryError::Uri { uri: without_credentials(uri), reason: reason.to_owned() })
+        };
+        if let Some(branch) = uri.strip_prefix("git+branch:") {
+            return if is_branch(branch) {
+                Ok(Self::GitBranch(branch.to_owned()))
+            } else {
+                error(
+                    "expected the name of a git branch behind `git+branch:`, such as `git+branch:modelgate`",
+                )
+            };
+        }
+        if ["s3://", "http://", "https://"].iter().any(|scheme| uri.starts_with(scheme)) {
+            return error("this version keeps registries in the project's folder or in `git+branch:NAME`");
+        }
+        error("expected nothing (the project's folder) or `git+branch:NAME`")
+    }
+}
+
+/// Holds for the plain subset of git's branch names; it also keeps options and revisions out.
+fn is_branch(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+    (1..=200).contains(&name.len())
+        && name.bytes().all(allowed)
+        && name.split('/').all(|part| !part.is_empty() && !part.starts_with(['.', '-']))
+        && !name.contains("..")
+        && !name.ends_with('.')
+}
+
+/// Removes `user:password@` from a URL or a text that holds URLs.
+pub(crate) fn without_credentials(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, behind) = rest.split_at(start + 3);
+        kept.push_str(before);
+        let end = behind.find(|letter: char| letter == '/' || letter == '\'' || letter.is_whitespace());
+        let host = &behind[..end.unwrap_or(behind.len())];
+        rest = host.rfind('@').map_or(behind, |at| &behind[at + 1..]);
+    }
+    kept + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        assert_eq!(RegistryUri::parse(None).expect("uri"), RegistryUri::Folder);
+        let branch = RegistryUri::parse(Some("git+branch:ml/registry")).expect("uri");
+        assert_eq!(branch, RegistryUri::GitBranch("ml/registry".to_owned()));
+    }
+
+    #[test]
+    fn what_git_would_take_for_something_else_is_refused() {
+        for uri in [
+            "git+branch:",
+            "git+branch:-x",
+            "git+branch:a..b",
+            "git+branch:a b",
+            "git+branch:a/",
+            "s3://b",
+            "x",
+        ] {
+            assert!(RegistryUri::parse(Some(uri)).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_cut_out_of_messages() {
+        let text = "fatal: unable to access 'https://me:secret@host/a.git/': no";
+        assert_eq!(without_credentials(text), "fatal: unable to access 'https://host/a.git/': no");
+    }
+}

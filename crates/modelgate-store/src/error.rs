@@ -1,0 +1,37 @@
+//! What can go wrong with files.
+
+use std::path::PathBuf;
+
+use modelgate_core::Digest;
+
+use crate::lock::LockHolder;
+
+/// A file could not be read, written or locked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system said no; the error names the path.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// An object is not in the store.
+    #[error("the object {digest} is not in the store `{}`", root.display())]
+    Missing {
+        /// The object.
+        digest: Digest,
+        /// The store.
+        root: PathBuf,
+    },
+    /// An object's bytes are not those it is named by.
+    #[error("`{}` is damaged: its content has digest {found}; remove it, and run again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What its bytes hash to.
+        found: Digest,
+    },
+    /// Another process works on the project.
+    #[error("another modelgate works on this project: {holder}; wait for it to end")]
+    Locked {
+        /// Who.
+        holder: LockHolder,
+    },
+}

@@ -1,0 +1,219 @@
+//! The arguments, as `modelgate --help` shows them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use modelgate_core::{Alias, ModelName};
+use modelgate_pipeline::{Sample, Stage};
+
+/// CI/CD for machine-learning models: version data, train, evaluate, gate, register, approve, package.
+#[derive(Parser, Debug)]
+#[command(name = "modelgate", version, about, max_term_width = 110, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 passed · 1 an error while working · 2 blocked · 3 inconclusive · \
+    4 waiting for approval · 64 wrong usage or configuration · 130 interrupted")]
+pub(crate) struct Arguments {
+    /// Work in this folder instead of the current one.
+    #[arg(short = 'C', long = "project-dir", global = true, value_name = "DIR")]
+    pub(crate) project_dir: Option<PathBuf>,
+    /// How data is printed on stdout.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output_format: OutputFormat,
+    /// Print no talk on stderr but errors.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The form of data on stdout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Write a first modelgate.yaml.
+    Init(Init),
+    /// Run a pipeline from data to production, skipping what did not change.
+    Run(Run),
+    /// Show what is in production, what waits, and what the last run did.
+    Status,
+    /// Judge figures by rules.
+    #[command(subcommand)]
+    Gate(Gate),
+    /// List, approve, reject and promote versions.
+    #[command(subcommand)]
+    Model(Model),
+    /// Read the append-only ledger.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Show and check the configuration.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// The arguments of `init`.
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    /// The CSV file with the training data, relative to the project.
+    #[arg(long, value_name = "FILE", default_value = "data/raw/data.csv")]
+    pub(crate) source: String,
+    /// The column to predict.
+    #[arg(long, value_name = "COLUMN", default_value = "target")]
+    pub(crate) target: String,
+    /// What the model is for.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) task: TaskName,
+    /// The project's name; the folder's by default.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// A task that `init` can set up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum TaskName {
+    /// Predict a class.
+    #[default]
+    Classification,
+    /// Predict a number.
+    Regression,
+}
+
+/// The arguments of `run`.
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// The pipeline; not needed when there is only one.
+    pub(crate) pipeline: Option<String>,
+    /// Run this stage alone.
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["from", "until"])]
+    pub(crate) only: Option<Stage>,
+    /// Run this stage and those behind it.
+    #[arg(long, value_name = "STAGE", conflicts_with = "until")]
+    pub(crate) from: Option<Stage>,
+    /// Run up to and with this stage.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) until: Option<Stage>,
+    /// Take only so many rows (`500`) or such a share (`10%`); the result is judged and never registered.
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<Sample>,
+    /// Say what would run and why, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Run stages whose inputs did not change as well.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Gate {
+    /// Judge a file of metrics, a run, or the pipeline's last evaluation.
+    Check(GateCheck),
+}
+
+/// The arguments of `gate check`.
+#[derive(Args, Debug)]
+pub(crate) struct GateCheck {
+    /// A JSON file of metrics that any tool wrote; nested objects become dotted names.
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pub(crate) metrics: Option<PathBuf>,
+    /// A run by its id, or the last run of a pipeline by the pipeline's name.
+    #[arg(long, value_name = "NAME|ID")]
+    pub(crate) run: Option<String>,
+    /// A rule such as `val_auc >= 0.92`; may be given again. Without one, the pipeline's rules.
+    #[arg(long = "rule", value_name = "RULE")]
+    pub(crate) rules: Vec<String>,
+    /// Write metrics and verdict into this JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Model {
+    /// List the models, or the versions of one.
+    List {
+        /// The model.
+        model: Option<ModelName>,
+    },
+    /// Show one version.
+    Show {
+        /// The model.
+        model: ModelName,
+        /// A version (`3`, `v003`) or an alias.
+        #[arg(default_value = "production")]
+        version: String,
+    },
+    /// Approve a candidate that passed its gate.
+    Approve(Decision),
+    /// Reject a candidate.
+    Reject(Decision),
+    /// Move an approved version to production.
+    Promote(Decision),
+    /// Point an alias at a version.
+    Alias {
+        /// The model.
+        model: ModelName,
+        /// The alias.
+        alias: Alias,
+        /// A version (`3`, `v003`) or another alias.
+        #[arg(required_unless_present = "delete")]
+        version: Option<String>,
+        /// Remove the alias.
+        #[arg(long, conflicts_with = "version")]
+        delete: bool,
+    },
+    /// Bring a package from the registry into a folder.
+    Pull {
+        /// The model.
+        model: ModelName,
+        /// A version (`3`, `v003`) or an alias.
+        #[arg(default_value = "production")]
+        version: String,
+        /// The folder; `models/packaged/<model>` by default, and only for the version in production.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// A version and why.
+#[derive(Args, Debug)]
+pub(crate) struct Decision {
+    /// The model.
+    pub(crate) model: ModelName,
+    /// A version (`3`, `v003`) or an alias; the newest by default.
+    pub(crate) version: Option<String>,
+    /// Why; the ledger keeps it.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Ledger {
+    /// Print the events, oldest first.
+    Log {
+        /// Only those of this model.
+        #[arg(long)]
+        model: Option<ModelName>,
+    },
+    /// Check the hash chain and the artefacts that it names.
+    Verify,
+    /// Show what was in production at a time.
+    At {
+        /// A time in RFC 3339, such as `2026-10-03T12:00:00Z`.
+        time: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Config {
+    /// Print the configuration with every default filled in.
+    Show,
+    /// Print the JSON schema of modelgate.yaml.
+    Schema,
+    /// Check modelgate.yaml.
+    Check,
+}

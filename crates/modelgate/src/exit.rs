@@ -1,0 +1,78 @@
+//! The exit codes, in one place.
+
+use std::process::ExitCode;
+
+use modelgate_core::Verdict;
+use modelgate_pipeline::PipelineError;
+
+use crate::printer::Printer;
+
+/// How a command ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    /// It did what was asked, and what was judged has passed.
+    Passed = 0,
+    /// Something went wrong while working.
+    Error = 1,
+    /// A gate said no, or a person did.
+    Blocked = 2,
+    /// A gate could not tell.
+    Inconclusive = 3,
+    /// A person must approve.
+    WaitingForApproval = 4,
+    /// The command line or the configuration is wrong (`EX_USAGE` of `sysexits.h`).
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Failed => Self::Blocked,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+/// Prints what clap says and maps its exit code.
+pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
+    // Help and version go to stdout and are no error; a closed pipe is none either.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Passed.into() }
+}
+
+/// Prints an error with its causes and returns the exit code.
+pub(crate) fn of_error(error: &anyhow::Error, printer: &Printer) -> ExitCode {
+    if error.chain().any(is_broken_pipe) {
+        return Exit::Passed.into();
+    }
+    printer.error(error);
+    let usage = error.chain().any(|cause| {
+        cause.downcast_ref::<PipelineError>().is_some_and(PipelineError::is_usage)
+            || cause.downcast_ref::<modelgate_config::ConfigError>().is_some()
+            || cause.downcast_ref::<UsageError>().is_some()
+    });
+    if usage { Exit::Usage.into() } else { Exit::Error.into() }
+}
+
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The command line asks for something that makes no sense.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}

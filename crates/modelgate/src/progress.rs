@@ -1,0 +1,43 @@
+//! One line per stage as a run goes on.
+
+use modelgate_pipeline::{Reporter, Stage, StageReport, StageStatus};
+
+use crate::printer::{Printer, coloured};
+
+/// Prints each stage when it ends.
+pub(crate) struct StageLines<'a> {
+    pub(crate) printer: &'a Printer,
+}
+
+impl Reporter for StageLines<'_> {
+    fn started(&mut self, _stage: Stage) {}
+
+    fn note(&mut self, sentence: &str) {
+        self.printer.warning(sentence);
+    }
+
+    fn finished(&mut self, report: &StageReport) {
+        let (mark, word) = match report.status {
+            StageStatus::Ran => ("✓", "ran"),
+            StageStatus::Skipped => ("=", "skipped"),
+            StageStatus::WouldRun => ("?", "would run"),
+            StageStatus::Waiting => ("…", "waiting"),
+            StageStatus::Refused => ("✗", "refused"),
+        };
+        let time = match report.status {
+            StageStatus::Ran => format!("{:>6.0} ms", report.seconds * 1e3),
+            _ => " ".repeat(9),
+        };
+        let padded = format!("{word:<9}");
+        let word = padded.replacen(word, &coloured(word), 1);
+        let text = match (report.status, report.summary.is_empty()) {
+            (StageStatus::WouldRun, _) | (_, true) => report.why.clone(),
+            (StageStatus::Skipped, false) => format!("{} ({})", report.summary, report.why),
+            _ => report.summary.clone(),
+        };
+        self.printer.talk(&format!("{mark} {:<10} {word} {time}  {text}", report.stage));
+        for warning in &report.warnings {
+            self.printer.warning(&format!("{}: {warning}", report.stage));
+        }
+    }
+}
