@@ -1,3 +1,17 @@
 //! The package: flat trees, linear models and their predictor; ONNX out and in; the manifest.
+//!
+//! Owns: what a package is and what it answers. Refuses: where packages are kept.
 
+mod error;
 pub mod estimator;
+pub mod manifest;
+mod mlmodel;
+mod onnx;
+mod package;
+mod predict;
+
+pub use error::{ModelError, PackageError};
+pub use manifest::Manifest;
+pub use onnx::{LoadedModel, export};
+pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};
+pub use predict::Prediction;

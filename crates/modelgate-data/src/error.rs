@@ -1,0 +1,50 @@
+//! What can be wrong with data, with the place and what to do.
+
+/// The data cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DataError {
+    /// Something is wrong at a line of the file.
+    #[error("{source_name}: line {line}{}: {message}", column.as_ref().map_or_else(String::new, |name| format!(", column `{name}`")))]
+    Line {
+        /// The file.
+        source_name: String,
+        /// The line, from 1.
+        line: u64,
+        /// The column, when it is about one.
+        column: Option<String>,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// Something is wrong with the file or a column as a whole.
+    #[error("{source_name}: {message}")]
+    File {
+        /// The file.
+        source_name: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The rows cannot be split as asked.
+    #[error("the data cannot be split: {0}")]
+    Split(String),
+    /// The preprocessing cannot be fitted or applied.
+    #[error("column `{column}`: {message}")]
+    Preprocess {
+        /// The column.
+        column: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// Cuts a value for a message.
+pub(crate) fn clipped(value: &str) -> String {
+    let cut: String = value.chars().take(40).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if value.chars().count() > 40 { format!("`{cut}…`") } else { format!("`{cut}`") }
+}
+
+/// Returns names for a message, not more than can be read.
+pub(crate) fn listed(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().take(20).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(20);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}

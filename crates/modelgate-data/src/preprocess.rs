@@ -1,0 +1,307 @@
+//! The preprocessing plan: fitted on the training rows, the same arithmetic here and in the package's graph.
+//!
+//! The key type is [`PreprocessPlan`]. Everything is `f32`, rounded once from the column's own type; a fill, a
+//! subtraction and a division are separate operations, as the graph has them.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::schema::{Feature, FeatureType};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, clipped};
+use crate::table::{Column, Table};
+
+/// One-hot encoding makes at most this many columns of one.
+const MAX_ONEHOT: usize = 1000;
+
+/// The texts besides the empty one that stand for null where a caller's tool writes a null as text.
+pub const NULL_TEXTS: [&str; 4] = ["None", "nan", "NaN", "<NA>"];
+
+/// What takes the place of a missing number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Nothing.
+    None,
+    /// The mean.
+    Mean,
+    /// The median.
+    Median,
+    /// The most frequent value, the smallest of several; also for text.
+    MostFrequent,
+}
+
+/// How numbers are scaled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Not at all.
+    None,
+    /// To mean 0 and (population) standard deviation 1.
+    Standard,
+}
+
+/// How text becomes numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encode {
+    /// One column per category.
+    Onehot,
+    /// The category's rank.
+    Ordinal,
+}
+
+/// What a category does that training did not see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownCategory {
+    /// Zeros (one-hot) or -1 (ordinal).
+    Ignore,
+    /// An error.
+    Error,
+}
+
+/// The settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PreprocessSpec {
+    /// Missing numbers.
+    pub missing: Missing,
+    /// Scaling of numbers.
+    pub scale: Scale,
+    /// Encoding of text.
+    pub encode: Encode,
+    /// Categories that training did not see.
+    pub unknown_category: UnknownCategory,
+}
+
+/// A number column: `x` as `f32`, `fill` for null, minus `mean`, over `scale`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NumericColumn {
+    /// Its name.
+    pub name: String,
+    /// Whole numbers or numbers.
+    pub feature_type: FeatureType,
+    /// What takes the place of null.
+    pub fill: Option<f32>,
+    /// What is subtracted.
+    pub mean: Option<f32>,
+    /// What is divided by.
+    pub scale: Option<f32>,
+}
+
+/// A text column; null is the empty text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TextColumn {
+    /// Its name.
+    pub name: String,
+    /// The category that null counts as.
+    pub fill: Option<String>,
+    /// The categories, sorted; the empty one stands for null.
+    pub categories: Vec<String>,
+}
+
+/// The fitted plan: numbers first, then text, each in the order of the columns.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PreprocessPlan {
+    /// The settings.
+    pub spec: PreprocessSpec,
+    /// The number columns.
+    pub numeric: Vec<NumericColumn>,
+    /// The text columns.
+    pub text: Vec<TextColumn>,
+}
+
+fn wrong(column: &str, message: String) -> DataError {
+    DataError::Preprocess { column: column.to_owned(), message }
+}
+
+/// Fits the plan on `rows` of the columns `features`.
+///
+/// # Errors
+/// Fails for a column without any value, for one with too many categories, and for text that looks like an identifier.
+pub fn fit(
+    table: &Table,
+    rows: &[u32],
+    features: &[String],
+    spec: &PreprocessSpec,
+) -> Result<PreprocessPlan, DataError> {
+    let mut plan = PreprocessPlan { spec: *spec, numeric: Vec::new(), text: Vec::new() };
+    for name in features {
+        let column = table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
+        if rows.iter().all(|row| column.is_null(*row as usize)) {
+            let message = "it has no value in the training rows; add it to `preprocess.drop`".to_owned();
+            return Err(wrong(name, message));
+        }
+        match column.feature_type() {
+            FeatureType::Text => plan.text.push(fit_text(column, rows, spec)?),
+            feature_type => plan.numeric.push(fit_numeric(column, rows, spec, feature_type)),
+        }
+    }
+    if plan.output_names().is_empty() {
+        let message = "there is no feature left; nothing to learn from".to_owned();
+        return Err(DataError::File { source_name: "the data".to_owned(), message });
+    }
+    Ok(plan)
+}
+
+fn fit_numeric(column: &Column, rows: &[u32], spec: &PreprocessSpec, feature_type: FeatureType) -> NumericColumn {
+    // In f32 as the model sees them, so that the mean of what it sees is what is subtracted.
+    let values = rows.iter().map(|row| column.single(*row as usize));
+    let mut known: Vec<f64> = values.clone().filter(|value| !value.is_nan()).map(f64::from).collect();
+    let fill = match spec.missing {
+        Missing::None => None,
+        Missing::Mean => Some((known.iter().sum::<f64>() / known.len() as f64) as f32),
+        Missing::Median => Some(median(&mut known) as f32),
+        Missing::MostFrequent => Some(most_frequent(&mut known) as f32),
+    };
+    let (mean, scale) = match spec.scale {
+        Scale::None => (None, None),
+        Scale::Standard => {
+            let filled: Vec<f64> = values
+                .map(|value| if value.is_nan() { fill.unwrap_or(f32::NAN) } else { value })
+                .filter(|value| !value.is_nan())
+                .map(f64::from)
+                .collect();
+            let mean = filled.iter().sum::<f64>() / filled.len() as f64;
+            let variance = filled.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / filled.len() as f64;
+            let deviation = variance.sqrt() as f32;
+            (Some(mean as f32), Some(if deviation > 0.0 { deviation } else { 1.0 }))
+        }
+    };
+    NumericColumn { name: column.name.clone(), feature_type, fill, mean, scale }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+fn most_frequent(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let mut best = (0, 0.0);
+    for run in values.chunk_by(|one, other| one == other) {
+        if run.len() > best.0 {
+            best = (run.len(), run[0]);
+        }
+    }
+    best.1
+}
+
+fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<TextColumn, DataError> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(column.text(*row as usize).unwrap_or_default()).or_default() += 1;
+    }
+    let name = &column.name;
+    let distinct = counts.len();
+    if distinct == rows.len() && rows.len() > 50 {
+        let message = "every training row has another text: it looks like an identifier; add it to `preprocess.drop`";
+        return Err(wrong(name, message.to_owned()));
+    }
+    if spec.encode == Encode::Onehot && distinct > MAX_ONEHOT {
+        let message = format!(
+            "it has {distinct} categories and one-hot encoding makes at most {MAX_ONEHOT} columns; use `encode: ordinal`, \
+             or add it to `preprocess.drop`"
+        );
+        return Err(wrong(name, message));
+    }
+    let fill = (spec.missing == Missing::MostFrequent).then(|| {
+        let known = counts.iter().filter(|(category, _)| !category.is_empty());
+        // The first of several, which is the smallest text.
+        known.fold((0, ""), |best, (category, count)| if *count > best.0 { (*count, category) } else { best }).1.to_owned()
+    });
+    let kept = counts.keys().filter(|category| fill.is_none() || !category.is_empty());
+    let categories = kept.map(|text| (*text).to_owned()).collect();
+    Ok(TextColumn { name: name.clone(), fill, categories })
+}
+
+impl TextColumn {
+    /// Returns the category that `value` counts as, by its position; `None` when training did not see it.
+    pub fn position(&self, value: Option<&str>) -> Option<usize> {
+        let value = value.filter(|value| !NULL_TEXTS.contains(value)).unwrap_or_default();
+        let value = if value.is_empty() { self.fill.as_deref().unwrap_or_default() } else { value };
+        self.categories.binary_search_by(|category| category.as_str().cmp(value)).ok()
+    }
+}
+
+impl PreprocessPlan {
+    /// Returns the names of the matrix's columns: a number column's own, `column=category`, or a text column's own.
+    pub fn output_names(&self) -> Vec<String> {
+        let numeric = self.numeric.iter().map(|column| column.name.clone());
+        let text = self.text.iter().flat_map(|column| match self.spec.encode {
+            Encode::Ordinal => vec![column.name.clone()],
+            Encode::Onehot => {
+                column.categories.iter().map(|category| format!("{}={category}", column.name)).collect()
+            }
+        });
+        numeric.chain(text).collect()
+    }
+
+    /// Returns the matrix of `rows`, row-major `[rows × output_names]`.
+    ///
+    /// # Errors
+    /// Fails for a missing column, and for an unknown category where that is an error.
+    pub fn transform(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>, DataError> {
+        let width = self.output_names().len();
+        let mut matrix = vec![0.0_f32; rows.len() * width];
+        let find = |name: &str| table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()));
+        for (offset, plan) in self.numeric.iter().enumerate() {
+            let column = find(&plan.name)?;
+            for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
+                let mut value = column.single(*row as usize);
+                if let (true, Some(fill)) = (value.is_nan(), plan.fill) {
+                    value = fill;
+                }
+                if let (Some(mean), Some(scale)) = (plan.mean, plan.scale) {
+                    value = (value - mean) / scale;
+                }
+                cells[offset] = value;
+            }
+        }
+        let mut offset = self.numeric.len();
+        for plan in &self.text {
+            let column = find(&plan.name)?;
+            for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
+                let value = column.text(*row as usize);
+                let position = plan.position(value);
+                if position.is_none() && self.spec.unknown_category == UnknownCategory::Error {
+                    let value = clipped(value.unwrap_or_default());
+                    let message = format!("{value} in data row {} was not seen in training", row + 1);
+                    return Err(wrong(&plan.name, message));
+                }
+                match (self.spec.encode, position) {
+                    (Encode::Onehot, Some(position)) => cells[offset + position] = 1.0,
+                    (Encode::Onehot, None) => {}
+                    (Encode::Ordinal, position) => cells[offset] = position.map_or(-1.0, |position| position as f32),
+                }
+            }
+            offset += if self.spec.encode == Encode::Onehot { plan.categories.len() } else { 1 };
+        }
+        Ok(matrix)
+    }
+}
+
+/// Returns the schema's features over `rows`, in the order of the table's columns.
+pub fn profile_features(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> Vec<Feature> {
+    let feature = |column: &Column| {
+        let numeric = plan.numeric.iter().find(|numeric| numeric.name == column.name);
+        let text = plan.text.iter().find(|text| text.name == column.name);
+        let nullable = rows.iter().any(|row| column.is_null(*row as usize));
+        if let Some(numeric) = numeric {
+            let numbers = rows.iter().filter_map(|row| column.number(*row as usize));
+            let range = numbers.fold(None, |range: Option<(f64, f64)>, value| {
+                Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
+            });
+            let (name, feature_type) = (numeric.name.clone(), numeric.feature_type);
+            return Some(Feature { name, feature_type, nullable, range, categories: Vec::new() });
+        }
+        let text = text?;
+        let categories = text.categories.iter().filter(|category| !category.is_empty()).cloned().collect();
+        Some(Feature { name: text.name.clone(), feature_type: FeatureType::Text, nullable, range: None, categories })
+    };
+    table.columns.iter().filter_map(feature).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Tests of the preprocessing plan.
+
+use super::*;
+use crate::{CsvOptions, read_csv};
+
+fn table(text: &str) -> Table {
+    read_csv(text.as_bytes(), "a.csv", &CsvOptions::default()).expect("table")
+}
+
+fn spec(missing: Missing, scale: Scale, encode: Encode) -> PreprocessSpec {
+    PreprocessSpec { missing, scale, encode, unknown_category: UnknownCategory::Ignore }
+}
+
+fn fitted(text: &str, spec: PreprocessSpec) -> Result<(Table, PreprocessPlan, Vec<u32>), String> {
+    let table = table(text);
+    let rows: Vec<u32> = (0..table.rows as u32).collect();
+    let names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    let plan = fit(&table, &rows, &names, &spec).map_err(|error| error.to_string())?;
+    Ok((table, plan, rows))
+}
+
+#[test]
+fn missing_numbers_are_filled_as_asked() {
+    let text = "x\n1\n2\n2\n7\n\n";
+    for (missing, expected) in [(Missing::Mean, 3.0), (Missing::Median, 2.0), (Missing::MostFrequent, 2.0)] {
+        let text = text.replace("\n\n", "\nNA\n");
+        let (table, plan, rows) = fitted(&text, spec(missing, Scale::None, Encode::Onehot)).expect("plan");
+        assert_eq!(plan.transform(&table, &rows).expect("matrix"), [1.0, 2.0, 2.0, 7.0, expected], "{missing:?}");
+    }
+}
+
+#[test]
+fn scaling_gives_mean_zero_and_deviation_one_and_leaves_a_constant_at_zero() {
+    let (table, plan, rows) = fitted("x,c\n1,5\n3,5\n", spec(Missing::Median, Scale::Standard, Encode::Onehot)).expect("plan");
+    assert_eq!(plan.transform(&table, &rows).expect("matrix"), [-1.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn text_becomes_columns_or_ranks_and_null_is_a_category() {
+    let text = "s\nb\na\nNA\n";
+    let (data, plan, rows) = fitted(text, spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");
+    assert_eq!(plan.output_names(), ["s=", "s=a", "s=b"]);
+    assert_eq!(plan.transform(&data, &rows).expect("matrix"), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    let (data, plan, rows) = fitted(text, spec(Missing::MostFrequent, Scale::None, Encode::Ordinal)).expect("plan");
+    assert_eq!(plan.transform(&data, &rows).expect("matrix"), [1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn an_unknown_category_is_zeros_or_minus_one_or_an_error() {
+    let (_, mut plan, _) = fitted("s\nb\na\n", spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");
+    let other = table("s\nz\n");
+    assert_eq!(plan.transform(&other, &[0]).expect("matrix"), [0.0, 0.0]);
+    plan.spec.encode = Encode::Ordinal;
+    assert_eq!(plan.transform(&other, &[0]).expect("matrix"), [-1.0]);
+    plan.spec.unknown_category = UnknownCategory::Error;
+    let error = plan.transform(&other, &[0]).expect_err("unknown").to_string();
+    assert_eq!(error, "column `s`: `z` in data row 1 was not seen in training");
+}
+
+#[test]
+fn columns_that_cannot_be_learned_from_are_refused_with_a_way_out() {
+    let spec = spec(Missing::Median, Scale::None, Encode::Onehot);
+    let error = fitted("a,b\n1,\n2,\n", spec).expect_err("all null");
+    assert_eq!(error, "column `b`: it has no value in the training rows; add it to `preprocess.drop`");
+    let names: String = (0..60).map(|row| format!("name{row}\n")).collect();
+    assert!(fitted(&format!("id\n{names}"), spec).expect_err("identifier").contains("looks like an identifier"));
+}

@@ -1,0 +1,90 @@
+//! Tests of the split.
+
+use super::*;
+use modelgate_core::schema::Classes;
+use proptest::prelude::*;
+
+use crate::Column;
+
+fn table(values: &[i64]) -> Table {
+    let values = Values::Int(values.iter().copied().map(Some).collect::<Vec<_>>());
+    let rows = match &values {
+        Values::Int(values) => values.len(),
+        _ => 0,
+    };
+    Table { columns: vec![Column { name: "x".to_owned(), values }], rows }
+}
+
+fn spec(kind: SplitKind) -> SplitSpec {
+    SplitSpec { kind, train: 0.7, validation: 0.15, test: 0.15, stratify: true, seed: 42 }
+}
+
+fn regression(values: &[i64]) -> Target {
+    Target::Values(values.iter().map(|value| *value as f64).collect())
+}
+
+#[test]
+fn exact_meets_the_shares_inside_each_class() {
+    let values: Vec<i64> = (0..200).collect();
+    let labels: Vec<u32> = (0..200).map(|row| u32::from(row % 10 == 0)).collect();
+    let target = Target::Classes { labels: labels.clone(), classes: Classes::Int(vec![0, 1]) };
+    let found = split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect("split");
+    assert_eq!((found.train.len(), found.validation.len(), found.test.len()), (140, 30, 30));
+    let rare = |rows: &[u32]| rows.iter().filter(|row| labels[**row as usize] == 1).count();
+    assert_eq!((rare(&found.train), rare(&found.validation), rare(&found.test)), (14, 3, 3));
+}
+
+#[test]
+fn a_class_that_is_missing_from_a_part_is_named() {
+    let values: Vec<i64> = (0..50).collect();
+    let labels: Vec<u32> = (0..50).map(|row| u32::from(row == 0)).collect();
+    let target = Target::Classes { labels, classes: Classes::Text(vec!["common".into(), "rare".into()]) };
+    let error = split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect_err("too few").to_string();
+    assert!(error.contains("class `rare` (1 rows in all) has no row in validation"), "{error}");
+}
+
+#[test]
+fn another_seed_gives_another_split() {
+    let values: Vec<i64> = (0..100).collect();
+    let found = |seed| split(&table(&values), None, &regression(&values), &SplitSpec { seed, ..spec(SplitKind::Exact) });
+    assert_ne!(found(1), found(2));
+    assert_eq!(found(1), found(1));
+}
+
+proptest! {
+    #[test]
+    fn every_row_has_one_part_and_equal_rows_stay_together(values in prop::collection::vec(0..40_i64, 60..200), stable: bool) {
+        let kind = if stable { SplitKind::Stable } else { SplitKind::Exact };
+        if let Ok(found) = split(&table(&values), None, &regression(&values), &spec(kind)) {
+            let mut all: Vec<u32> = [&found.train[..], &found.validation, &found.test].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..values.len() as u32).collect::<Vec<_>>());
+            let part = |row: u32| [&found.train, &found.validation, &found.test].iter().position(|part| part.contains(&row));
+            for (row, value) in values.iter().enumerate() {
+                let first = values.iter().position(|other| other == value).unwrap_or(row);
+                prop_assert_eq!(part(row as u32), part(first as u32));
+            }
+        }
+    }
+
+    #[test]
+    fn stable_moves_no_old_row_when_rows_are_added(old in 100..200_usize, added in 1..200_usize) {
+        let values: Vec<i64> = (0..(old + added) as i64).collect();
+        let before = split(&table(&values[..old]), None, &regression(&values[..old]), &spec(SplitKind::Stable)).expect("split");
+        let after = split(&table(&values), None, &regression(&values), &spec(SplitKind::Stable)).expect("split");
+        let kept: Vec<u32> = after.train.iter().copied().filter(|row| (*row as usize) < old).collect();
+        prop_assert_eq!(before.train, kept);
+    }
+
+    #[test]
+    fn the_order_of_the_file_does_not_matter(seed: u64) {
+        let values: Vec<i64> = (0..100).collect();
+        let reversed: Vec<i64> = values.iter().rev().copied().collect();
+        let spec = SplitSpec { seed, ..spec(SplitKind::Exact) };
+        let found = split(&table(&values), None, &regression(&values), &spec).expect("split");
+        let other = split(&table(&reversed), None, &regression(&reversed), &spec).expect("split");
+        let mut mirrored: Vec<u32> = other.train.iter().map(|row| 99 - row).collect();
+        mirrored.sort_unstable();
+        prop_assert_eq!(found.train, mirrored);
+    }
+}

@@ -1,0 +1,116 @@
+//! Rows and columns in memory.
+
+use modelgate_core::schema::FeatureType;
+
+/// The values of a column; `None` is null.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Values {
+    /// Whole numbers.
+    Int(Vec<Option<i64>>),
+    /// Finite numbers.
+    Float(Vec<Option<f64>>),
+    /// Text.
+    Text(Vec<Option<String>>),
+}
+
+/// A named column.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its values, one per row.
+    pub values: Values,
+}
+
+impl Column {
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        match &self.values {
+            Values::Int(values) => values.len(),
+            Values::Float(values) => values.len(),
+            Values::Text(values) => values.len(),
+        }
+    }
+
+    /// Returns whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns whether the row is null.
+    pub fn is_null(&self, row: usize) -> bool {
+        match &self.values {
+            Values::Int(values) => values[row].is_none(),
+            Values::Float(values) => values[row].is_none(),
+            Values::Text(values) => values[row].is_none(),
+        }
+    }
+
+    /// Returns the type the package takes it as: whole numbers with nulls are `Float`.
+    pub fn feature_type(&self) -> FeatureType {
+        match &self.values {
+            Values::Int(values) if values.iter().all(Option::is_some) => FeatureType::Int,
+            Values::Int(_) | Values::Float(_) => FeatureType::Float,
+            Values::Text(_) => FeatureType::Text,
+        }
+    }
+
+    /// Returns the value as a number; `None` for null and for text.
+    pub fn number(&self, row: usize) -> Option<f64> {
+        match &self.values {
+            Values::Int(values) => values[row].map(|value| value as f64),
+            Values::Float(values) => values[row],
+            Values::Text(_) => None,
+        }
+    }
+
+    /// Returns the value as `f32`, rounded once from its own type; NaN for null and for text.
+    pub fn single(&self, row: usize) -> f32 {
+        match &self.values {
+            Values::Int(values) => values[row].map_or(f32::NAN, |value| value as f32),
+            Values::Float(values) => values[row].map_or(f32::NAN, |value| value as f32),
+            Values::Text(_) => f32::NAN,
+        }
+    }
+
+    /// Returns the value as text; `None` for null and for numbers.
+    pub fn text(&self, row: usize) -> Option<&str> {
+        match &self.values {
+            Values::Text(values) => values[row].as_deref(),
+            _ => None,
+        }
+    }
+
+    fn take(&self, rows: &[u32]) -> Self {
+        fn pick<T: Clone>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|row| values[*row as usize].clone()).collect()
+        }
+        let values = match &self.values {
+            Values::Int(values) => Values::Int(pick(values, rows)),
+            Values::Float(values) => Values::Float(pick(values, rows)),
+            Values::Text(values) => Values::Text(pick(values, rows)),
+        };
+        Self { name: self.name.clone(), values }
+    }
+}
+
+/// Columns of equal length.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Table {
+    /// The columns, in the order of the file.
+    pub columns: Vec<Column>,
+    /// The number of rows.
+    pub rows: usize,
+}
+
+impl Table {
+    /// Returns the column called `name`.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the rows of these numbers, in this order.
+    pub fn take(&self, rows: &[u32]) -> Self {
+        Self { columns: self.columns.iter().map(|column| column.take(rows)).collect(), rows: rows.len() }
+    }
+}

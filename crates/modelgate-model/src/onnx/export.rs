@@ -1,0 +1,239 @@
+//! A plan and an estimator to one ONNX graph of standard operators.
+//!
+//! Inputs: one per raw column, rank 1, `int64`, `float32` or `string`. Outputs: `label` and
+//! `probability_<class>`, or `prediction`, each rank 1.
+
+use modelgate_core::schema::{Classes, FeatureSchema, FeatureType};
+use modelgate_data::preprocess::{Encode, NULL_TEXTS, PreprocessPlan, TextColumn, UnknownCategory};
+use prost::Message;
+
+use super::graph::GraphBuilder;
+use super::proto::{Model, OperatorSet, data_type};
+use crate::error::ModelError;
+use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier};
+
+/// Returns the bytes of the ONNX model; equal arguments give equal bytes.
+///
+/// # Errors
+/// Fails when plan, schema and estimator do not fit together, or the estimator is not valid.
+pub fn export(plan: &PreprocessPlan, schema: &FeatureSchema, estimator: &Estimator) -> Result<Vec<u8>, ModelError> {
+    estimator.validate()?;
+    let width = plan.output_names().len();
+    if width != estimator.features() {
+        return Err(ModelError::Invalid(format!("the plan gives {width} features, the model takes {}", estimator.features())));
+    }
+    let mut graph = GraphBuilder::default();
+    for feature in &schema.features {
+        let element = match feature.feature_type {
+            FeatureType::Int => data_type::INT64,
+            FeatureType::Float => data_type::FLOAT,
+            FeatureType::Text => data_type::STRING,
+        };
+        graph.input(&feature.name, element);
+    }
+    graph.ints("axis_1", &[1]);
+    let mut parts = Vec::new();
+    if !plan.numeric.is_empty() {
+        parts.push(numbers(&mut graph, plan));
+    }
+    for (index, column) in plan.text.iter().enumerate() {
+        parts.push(text(&mut graph, index, column, plan)?);
+    }
+    let features = graph.concat(&parts, "model/features");
+    match (estimator, &schema.classes) {
+        (Estimator::ForestRegressor(forest), None) => {
+            trees(&mut graph, forest, None, &features, &["model/prediction"]);
+            graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
+            graph.output("prediction", data_type::FLOAT);
+        }
+        (Estimator::ForestClassifier(forest), Some(classes)) if forest.outputs == classes.len() => {
+            trees(&mut graph, forest, Some(classes), &features, &["label", "model/probabilities"]);
+            probabilities(&mut graph, classes);
+        }
+        (Estimator::LinearClassifier(linear), Some(classes)) if linear.intercepts.len() == classes.len() => {
+            linear_classifier(&mut graph, linear, classes, &features);
+            probabilities(&mut graph, classes);
+        }
+        _ => return Err(ModelError::Invalid("the model's outputs do not fit the schema's classes".to_owned())),
+    }
+    let opset_import = vec![
+        OperatorSet { domain: String::new(), version: 18 },
+        OperatorSet { domain: "ai.onnx.ml".to_owned(), version: 3 },
+    ];
+    // IR version 8 goes with opset 18 and is read by every onnx package since 1.13.
+    let model = Model {
+        ir_version: 8,
+        producer_name: "modelgate".to_owned(),
+        graph: Some(graph.finish("modelgate")),
+        opset_import,
+    };
+    Ok(model.encode_to_vec())
+}
+
+/// Number columns to one matrix: cast, stack, fill, subtract, divide.
+fn numbers(graph: &mut GraphBuilder, plan: &PreprocessPlan) -> String {
+    let mut stacked = Vec::new();
+    for (index, column) in plan.numeric.iter().enumerate() {
+        let mut name = column.name.clone();
+        if column.feature_type == FeatureType::Int {
+            let cast = format!("number_{index}/float");
+            graph.node("Cast", &[&name], &[&cast]).int("to", i64::from(data_type::FLOAT));
+            name = cast;
+        }
+        let stacked_name = format!("number_{index}/column");
+        graph.node("Unsqueeze", &[&name, "axis_1"], &[&stacked_name]);
+        stacked.push(stacked_name);
+    }
+    let mut matrix = graph.concat(&stacked, "numbers/matrix");
+    if plan.numeric.iter().any(|column| column.fill.is_some()) {
+        let fill: Vec<f32> = plan.numeric.iter().map(|column| column.fill.unwrap_or(f32::NAN)).collect();
+        graph.floats("numbers/fill", &fill);
+        graph.node("IsNaN", &[&matrix], &["numbers/missing"]);
+        graph.node("Where", &["numbers/missing", "numbers/fill", &matrix], &["numbers/filled"]);
+        "numbers/filled".clone_into(&mut matrix);
+    }
+    if plan.numeric.iter().any(|column| column.mean.is_some()) {
+        let means: Vec<f32> = plan.numeric.iter().map(|column| column.mean.unwrap_or(0.0)).collect();
+        let scales: Vec<f32> = plan.numeric.iter().map(|column| column.scale.unwrap_or(1.0)).collect();
+        graph.floats("numbers/mean", &means);
+        graph.floats("numbers/scale", &scales);
+        graph.node("Sub", &[&matrix, "numbers/mean"], &["numbers/centred"]);
+        graph.node("Div", &["numbers/centred", "numbers/scale"], &["numbers/scaled"]);
+        "numbers/scaled".clone_into(&mut matrix);
+    }
+    matrix
+}
+
+/// A text column to its part of the matrix: the category's position, then one-hot or the position itself.
+fn text(
+    graph: &mut GraphBuilder,
+    index: usize,
+    column: &TextColumn,
+    plan: &PreprocessPlan,
+) -> Result<String, ModelError> {
+    let name = |step: &str| format!("text_{index}/{step}");
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    let mut positions: Vec<i64> = Vec::new();
+    let nulls = NULL_TEXTS.iter().copied().chain([""]).filter(|text| !column.categories.iter().any(|one| one == text));
+    for key in column.categories.iter().map(String::as_str).chain(nulls) {
+        if let Some(position) = column.position(Some(key)) {
+            keys.push(key.as_bytes().to_vec());
+            positions.push(position as i64);
+        }
+    }
+    if keys.is_empty() {
+        return Err(ModelError::Invalid(format!("the text column `{}` has no category", column.name)));
+    }
+    let position = name("position");
+    let node = graph.node("LabelEncoder", &[&column.name], &[&position]);
+    node.ml().strings("keys_strings", keys).ints("values_int64s", positions).int("default_int64", -1);
+    let categories: Vec<i64> = (0..column.categories.len() as i64).collect();
+    let strict = plan.spec.unknown_category == UnknownCategory::Error;
+    if plan.spec.encode == Encode::Ordinal && !strict {
+        graph.node("Cast", &[&position], &[&name("float")]).int("to", i64::from(data_type::FLOAT));
+        graph.node("Unsqueeze", &[&name("float"), "axis_1"], &[&name("column")]);
+        return Ok(name("column"));
+    }
+    // Without `zeros` an unknown category is an error of the operator.
+    let node = graph.node("OneHotEncoder", &[&position], &[&name("onehot")]);
+    node.ml().ints("cats_int64s", categories).int("zeros", i64::from(!strict));
+    if plan.spec.encode == Encode::Onehot {
+        return Ok(name("onehot"));
+    }
+    graph.node("ArgMax", &[&name("onehot")], &[&name("rank")]).int("axis", 1).int("keepdims", 1);
+    graph.node("Cast", &[&name("rank")], &[&name("column")]).int("to", i64::from(data_type::FLOAT));
+    Ok(name("column"))
+}
+
+fn trees(graph: &mut GraphBuilder, forest: &Forest, classes: Option<&Classes>, input: &str, outputs: &[&str]) {
+    let mut nodes = TreeAttributes::default();
+    for (number, tree) in forest.trees.iter().enumerate() {
+        for (at, node) in tree.nodes.iter().enumerate() {
+            let leaf = node.feature == LEAF;
+            nodes.tree_ids.push(number as i64);
+            nodes.node_ids.push(at as i64);
+            nodes.modes.push(if leaf { b"LEAF".to_vec() } else { b"BRANCH_LEQ".to_vec() });
+            nodes.features.push(if leaf { 0 } else { i64::from(node.feature) });
+            nodes.thresholds.push(if leaf { 0.0 } else { node.threshold });
+            nodes.trues.push(if leaf { 0 } else { i64::from(node.left) });
+            nodes.falses.push(if leaf { 0 } else { i64::from(node.right) });
+            if leaf {
+                let start = node.left as usize * forest.outputs;
+                for (output, value) in tree.values[start..start + forest.outputs].iter().enumerate() {
+                    nodes.leaf_tree_ids.push(number as i64);
+                    nodes.leaf_node_ids.push(at as i64);
+                    nodes.leaf_outputs.push(output as i64);
+                    nodes.leaf_values.push(*value);
+                }
+            }
+        }
+    }
+    let (operator, prefix) = match classes {
+        Some(_) => ("TreeEnsembleClassifier", "class"),
+        None => ("TreeEnsembleRegressor", "target"),
+    };
+    let node = graph.node(operator, &[input], outputs).ml();
+    match classes {
+        Some(Classes::Int(values)) => node.ints("classlabels_int64s", values.clone()),
+        Some(Classes::Text(values)) => node.strings("classlabels_strings", bytes(values)),
+        None => node.text("aggregate_function", "SUM").int("n_targets", 1),
+    };
+    node.text("post_transform", "NONE")
+        .ints("nodes_treeids", nodes.tree_ids)
+        .ints("nodes_nodeids", nodes.node_ids)
+        .strings("nodes_modes", nodes.modes)
+        .ints("nodes_featureids", nodes.features)
+        .floats("nodes_values", nodes.thresholds)
+        .ints("nodes_truenodeids", nodes.trues)
+        .ints("nodes_falsenodeids", nodes.falses)
+        .ints(&format!("{prefix}_treeids"), nodes.leaf_tree_ids)
+        .ints(&format!("{prefix}_nodeids"), nodes.leaf_node_ids)
+        .ints(&format!("{prefix}_ids"), nodes.leaf_outputs)
+        .floats(&format!("{prefix}_weights"), nodes.leaf_values);
+}
+
+#[derive(Default)]
+struct TreeAttributes {
+    tree_ids: Vec<i64>,
+    node_ids: Vec<i64>,
+    modes: Vec<Vec<u8>>,
+    features: Vec<i64>,
+    thresholds: Vec<f32>,
+    trues: Vec<i64>,
+    falses: Vec<i64>,
+    leaf_tree_ids: Vec<i64>,
+    leaf_node_ids: Vec<i64>,
+    leaf_outputs: Vec<i64>,
+    leaf_values: Vec<f32>,
+}
+
+fn linear_classifier(graph: &mut GraphBuilder, linear: &LinearClassifier, classes: &Classes, input: &str) {
+    let node = graph.node("LinearClassifier", &[input], &["label", "model/probabilities"]).ml();
+    match classes {
+        Classes::Int(values) => node.ints("classlabels_ints", values.clone()),
+        Classes::Text(values) => node.strings("classlabels_strings", bytes(values)),
+    };
+    node.floats("coefficients", linear.coefficients.clone())
+        .floats("intercepts", linear.intercepts.clone())
+        .int("multi_class", 0)
+        .text("post_transform", "SOFTMAX");
+}
+
+fn bytes(texts: &[String]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// One output per class: named columns for whoever asks by name.
+fn probabilities(graph: &mut GraphBuilder, classes: &Classes) {
+    let element = if matches!(classes, Classes::Int(_)) { data_type::INT64 } else { data_type::STRING };
+    graph.output("label", element);
+    let columns: Vec<String> = (0..classes.len()).map(|class| format!("model/probability_{class}")).collect();
+    let outputs: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let node = graph.node("Split", &["model/probabilities"], &outputs);
+    node.int("axis", 1).int("num_outputs", classes.len() as i64);
+    for (column, name) in columns.iter().zip(classes.names()) {
+        let output = format!("probability_{name}");
+        graph.node("Squeeze", &[column, "axis_1"], &[&output]);
+        graph.output(&output, data_type::FLOAT);
+    }
+}

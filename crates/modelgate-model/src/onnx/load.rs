@@ -1,0 +1,515 @@
+//! A package's ONNX graph to something that predicts: checked as a whole when it is loaded, so that a graph that
+//! loads can be asked without panic, whatever its bytes.
+//!
+//! Each value has a kind and a width that are known before any row is seen; a node that does not fit them is
+//! refused with its operator's name.
+
+use std::collections::{BTreeMap, HashMap};
+
+use modelgate_core::schema::{Classes, FeatureType};
+use modelgate_data::{Table, Values};
+use prost::Message;
+
+use super::proto::{Model, Node, data_type};
+use crate::error::ModelError;
+use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier, Tree, TreeNode};
+use crate::predict::Prediction;
+
+/// A matrix wider than this is refused: no package of ours has one.
+const MAX_WIDTH: usize = 1 << 20;
+
+/// A model that can be asked.
+#[derive(Clone, Debug)]
+pub struct LoadedModel {
+    inputs: Vec<(String, FeatureType)>,
+    slots: usize,
+    steps: Vec<Step>,
+    estimator: Estimator,
+    features: usize,
+    classes: Option<Classes>,
+}
+
+/// What a value is before any row is seen; `width` is `None` for rank 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Kind {
+    element: Element,
+    width: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Element {
+    Int,
+    Float,
+    Text,
+    Bool,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    operation: Operation,
+    inputs: Vec<usize>,
+    output: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    /// Whole numbers to `f32`.
+    ToFloat,
+    /// Rank 1 to one column; the values stay.
+    Column,
+    /// Side by side, with the width of each.
+    Concat(Vec<usize>),
+    IsNan,
+    /// The row's constant where the first input holds, else the second input.
+    WhereRow(Vec<f32>),
+    SubtractRow(Vec<f32>),
+    DivideRow(Vec<f32>),
+    /// Text to its position.
+    Position { positions: HashMap<String, i64>, default: i64 },
+    /// Position to one column per category.
+    OneHot { width: usize, strict: bool },
+    /// The first highest column of a row.
+    ArgMax,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Ints(Vec<i64>),
+    Floats(Vec<f32>),
+    Texts(Vec<String>),
+    Bools(Vec<bool>),
+}
+
+fn refuse<T>(reason: impl Into<String>) -> Result<T, ModelError> {
+    Err(ModelError::Onnx(reason.into()))
+}
+
+struct Loader<'a> {
+    constants: BTreeMap<&'a str, &'a super::proto::Tensor>,
+    known: HashMap<&'a str, (usize, Kind)>,
+    slots: usize,
+    steps: Vec<Step>,
+    estimator: Option<(Estimator, usize, Option<Classes>)>,
+}
+
+impl LoadedModel {
+    /// Reads an ONNX model.
+    ///
+    /// # Errors
+    /// Fails when the bytes are no model, an operator is not supported, or the graph makes no sense.
+    pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
+        let model = Model::decode(bytes).map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
+        let Some(graph) = &model.graph else { return refuse("it has no graph") };
+        let mut loader = Loader {
+            constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
+            known: HashMap::new(),
+            slots: 0,
+            steps: Vec::new(),
+            estimator: None,
+        };
+        let mut inputs = Vec::new();
+        for input in &graph.input {
+            let tensor = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
+            let rank = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.len());
+            let (feature_type, element) = match tensor.map(|tensor| tensor.element) {
+                _ if rank != Some(1) => return refuse(format!("the input `{}` is not of rank 1", input.name)),
+                Some(data_type::INT64) => (FeatureType::Int, Element::Int),
+                Some(data_type::FLOAT) => (FeatureType::Float, Element::Float),
+                Some(data_type::STRING) => (FeatureType::Text, Element::Text),
+                _ => return refuse(format!("the input `{}` is not int64, float32 or string", input.name)),
+            };
+            loader.define(&input.name, Kind { element, width: None })?;
+            inputs.push((input.name.clone(), feature_type));
+        }
+        for node in &graph.node {
+            loader.node(node)?;
+        }
+        let Some((estimator, features, classes)) = loader.estimator else {
+            return refuse("it has no TreeEnsemble or LinearClassifier");
+        };
+        estimator.validate()?;
+        Ok(Self { inputs, slots: loader.slots, steps: loader.steps, estimator, features, classes })
+    }
+
+    /// Returns the raw columns it takes, in order.
+    pub fn inputs(&self) -> &[(String, FeatureType)] {
+        &self.inputs
+    }
+
+    /// Returns the classes in output order; `None` for regression.
+    pub fn classes(&self) -> Option<&Classes> {
+        self.classes.as_ref()
+    }
+
+    /// Returns the answers for `rows` of `table`.
+    ///
+    /// # Errors
+    /// Fails for a missing column, one of another type, a null in a column of whole numbers, and an unknown category
+    /// where that is an error.
+    pub fn predict(&self, table: &Table, rows: &[u32]) -> Result<Prediction, ModelError> {
+        let mut values: Vec<Option<Value>> = vec![None; self.slots];
+        for (slot, (name, feature_type)) in self.inputs.iter().enumerate() {
+            values[slot] = Some(column(table, rows, name, *feature_type)?);
+        }
+        for step in &self.steps {
+            let value = step.run(&values, rows.len())?;
+            values[step.output] = Some(value);
+        }
+        match values.get(self.features) {
+            Some(Some(Value::Floats(matrix))) => self.estimator.predict(matrix, rows.len()),
+            _ => refuse("the features are not computed"),
+        }
+    }
+}
+
+/// Returns a raw column in the type of its input.
+fn column(table: &Table, rows: &[u32], name: &str, feature_type: FeatureType) -> Result<Value, ModelError> {
+    let wrong = |message: String| ModelError::Rows(format!("column `{name}` {message}"));
+    let column = table.column(name).ok_or_else(|| wrong("is missing".to_owned()))?;
+    if rows.iter().any(|row| *row as usize >= table.rows) {
+        return Err(wrong("has fewer rows than were asked for".to_owned()));
+    }
+    let rows = rows.iter().map(|row| *row as usize);
+    match (feature_type, &column.values) {
+        (FeatureType::Text, Values::Text(values)) => {
+            Ok(Value::Texts(rows.map(|row| values[row].clone().unwrap_or_default()).collect()))
+        }
+        (FeatureType::Int, Values::Int(values)) => {
+            let taken = rows.map(|row| values[row].ok_or_else(|| wrong(format!("has no value in data row {}", row + 1))));
+            Ok(Value::Ints(taken.collect::<Result<_, _>>()?))
+        }
+        (FeatureType::Float, Values::Float(_) | Values::Int(_)) => {
+            Ok(Value::Floats(rows.map(|row| column.single(row)).collect()))
+        }
+        _ => Err(wrong(format!("is {} and the model takes {feature_type}", column.feature_type()))),
+    }
+}
+
+impl<'a> Loader<'a> {
+    fn define(&mut self, name: &'a str, kind: Kind) -> Result<usize, ModelError> {
+        if self.known.contains_key(name) || self.constants.contains_key(name) {
+            return refuse(format!("the value `{name}` is defined twice"));
+        }
+        if kind.width.is_some_and(|width| width > MAX_WIDTH) {
+            return refuse(format!("the value `{name}` is wider than {MAX_WIDTH}"));
+        }
+        let slot = self.slots;
+        self.slots += 1;
+        self.known.insert(name, (slot, kind));
+        Ok(slot)
+    }
+
+    fn input(&self, node: &Node, index: usize) -> Result<(usize, Kind), ModelError> {
+        let found = node.input.get(index).and_then(|name| self.known.get(name.as_str()));
+        found.copied().ok_or_else(|| ModelError::Onnx(format!("an input of {} is not defined before it", node.op_type)))
+    }
+
+    /// Returns a constant row that fits a matrix of this width.
+    fn row(&self, node: &Node, index: usize, width: Option<usize>) -> Result<Vec<f32>, ModelError> {
+        let tensor = node.input.get(index).and_then(|name| self.constants.get(name.as_str()));
+        match tensor {
+            Some(tensor) if tensor.data_type == data_type::FLOAT && Some(tensor.float_data.len()) == width => {
+                Ok(tensor.float_data.clone())
+            }
+            _ => refuse(format!("a constant of {} does not fit", node.op_type)),
+        }
+    }
+
+    fn node(&mut self, node: &'a Node) -> Result<(), ModelError> {
+        let unfit = || ModelError::Onnx(format!("{} does not fit its input", node.op_type));
+        let int = |name: &str| node.attribute(name).map(|attribute| attribute.i);
+        let float = |width| Kind { element: Element::Float, width };
+        let (operation, inputs, kind) = match (node.domain.as_str(), node.op_type.as_str()) {
+            ("", "Cast") => {
+                let (slot, kind) = self.input(node, 0)?;
+                if kind.element != Element::Int || int("to") != Some(i64::from(data_type::FLOAT)) {
+                    return Err(unfit());
+                }
+                (Operation::ToFloat, vec![slot], float(kind.width))
+            }
+            ("", "Unsqueeze") => {
+                let (slot, kind) = self.input(node, 0)?;
+                if kind != float(None) || !self.is_axis_1(node) {
+                    return Err(unfit());
+                }
+                (Operation::Column, vec![slot], float(Some(1)))
+            }
+            ("", "Concat") => {
+                let parts = (0..node.input.len()).map(|index| self.input(node, index)).collect::<Result<Vec<_>, _>>()?;
+                let widths: Option<Vec<usize>> =
+                    parts.iter().map(|(_, kind)| kind.width.filter(|_| kind.element == Element::Float)).collect();
+                let widths = widths.filter(|_| int("axis") == Some(1)).ok_or_else(unfit)?;
+                let width = widths.iter().try_fold(0_usize, |sum, width| sum.checked_add(*width)).ok_or_else(unfit)?;
+                (Operation::Concat(widths), parts.iter().map(|(slot, _)| *slot).collect(), float(Some(width)))
+            }
+            ("", "IsNaN") => {
+                let (slot, kind) = self.input(node, 0)?;
+                if kind.element != Element::Float || kind.width.is_none() {
+                    return Err(unfit());
+                }
+                (Operation::IsNan, vec![slot], Kind { element: Element::Bool, width: kind.width })
+            }
+            ("", "Where") => {
+                let ((mask, mask_kind), (matrix, kind)) = (self.input(node, 0)?, self.input(node, 2)?);
+                if mask_kind.element != Element::Bool || kind != float(mask_kind.width) {
+                    return Err(unfit());
+                }
+                (Operation::WhereRow(self.row(node, 1, kind.width)?), vec![mask, matrix], kind)
+            }
+            ("", "Sub" | "Div") => {
+                let (slot, kind) = self.input(node, 0)?;
+                if kind.element != Element::Float {
+                    return Err(unfit());
+                }
+                let row = self.row(node, 1, kind.width)?;
+                let operation =
+                    if node.op_type == "Sub" { Operation::SubtractRow(row) } else { Operation::DivideRow(row) };
+                (operation, vec![slot], kind)
+            }
+            ("", "ArgMax") => {
+                let (slot, kind) = self.input(node, 0)?;
+                if kind.element != Element::Float || kind.width.is_none_or(|width| width == 0) || int("axis") != Some(1) {
+                    return Err(unfit());
+                }
+                (Operation::ArgMax, vec![slot], Kind { element: Element::Int, width: Some(1) })
+            }
+            ("ai.onnx.ml", "LabelEncoder") => {
+                let (slot, kind) = self.input(node, 0)?;
+                let (Some(keys), Some(values)) = (node.attribute("keys_strings"), node.attribute("values_int64s")) else {
+                    return Err(unfit());
+                };
+                if kind.element != Element::Text || keys.strings.len() != values.ints.len() {
+                    return Err(unfit());
+                }
+                let keys = keys.strings.iter().map(|key| String::from_utf8_lossy(key).into_owned());
+                let positions = keys.zip(values.ints.iter().copied()).collect();
+                let default = int("default_int64").unwrap_or(-1);
+                (Operation::Position { positions, default }, vec![slot], Kind { element: Element::Int, width: None })
+            }
+            ("ai.onnx.ml", "OneHotEncoder") => {
+                let (slot, kind) = self.input(node, 0)?;
+                let categories = node.attribute("cats_int64s").map_or(&[][..], |attribute| &attribute.ints);
+                let in_order = categories.iter().enumerate().all(|(at, category)| at as i64 == *category);
+                if kind != (Kind { element: Element::Int, width: None }) || categories.is_empty() || !in_order {
+                    return Err(unfit());
+                }
+                let operation = Operation::OneHot { width: categories.len(), strict: int("zeros") == Some(0) };
+                (operation, vec![slot], float(Some(categories.len())))
+            }
+            ("ai.onnx.ml", "TreeEnsembleClassifier" | "TreeEnsembleRegressor" | "LinearClassifier") => {
+                return self.estimator(node);
+            }
+            // They only give names to what the estimator has computed.
+            ("", "Split" | "Squeeze") if self.estimator.is_some() => return Ok(()),
+            (domain, operator) => {
+                let domain = if domain.is_empty() { "ai.onnx" } else { domain };
+                return refuse(format!("the operator {operator} of {domain} is not supported"));
+            }
+        };
+        let name = node.output.first().ok_or_else(unfit)?;
+        let output = self.define(name, kind)?;
+        self.steps.push(Step { operation, inputs, output });
+        Ok(())
+    }
+
+    fn is_axis_1(&self, node: &Node) -> bool {
+        let axes = node.input.get(1).and_then(|name| self.constants.get(name.as_str()));
+        axes.is_some_and(|tensor| tensor.int64_data == [1])
+    }
+
+    fn estimator(&mut self, node: &Node) -> Result<(), ModelError> {
+        let (slot, kind) = self.input(node, 0)?;
+        let (Element::Float, Some(features), None) = (kind.element, kind.width, &self.estimator) else {
+            return refuse(format!("{} does not fit its input", node.op_type));
+        };
+        let found = read_estimator(node, features)?;
+        self.estimator = Some((found.0, slot, found.1));
+        Ok(())
+    }
+}
+
+fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Classes>), ModelError> {
+    let classes = || -> Result<Classes, ModelError> {
+        let ints = ["classlabels_int64s", "classlabels_ints"].iter().find_map(|name| node.attribute(name));
+        if let Some(ints) = ints.filter(|ints| !ints.ints.is_empty()) {
+            return Ok(Classes::Int(ints.ints.clone()));
+        }
+        match node.attribute("classlabels_strings") {
+            Some(texts) if !texts.strings.is_empty() => {
+                Ok(Classes::Text(texts.strings.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()))
+            }
+            _ => refuse(format!("{} has no classes", node.op_type)),
+        }
+    };
+    let transform = node.attribute("post_transform").map_or(&b"NONE"[..], |attribute| &attribute.s);
+    match (node.op_type.as_str(), transform) {
+        ("LinearClassifier", b"SOFTMAX") => {
+            let classes = classes()?;
+            let floats = |name: &str| node.attribute(name).map_or_else(Vec::new, |attribute| attribute.floats.clone());
+            let linear =
+                LinearClassifier { features, coefficients: floats("coefficients"), intercepts: floats("intercepts") };
+            if linear.intercepts.len() != classes.len() {
+                return refuse("LinearClassifier does not have one intercept per class");
+            }
+            Ok((Estimator::LinearClassifier(linear), Some(classes)))
+        }
+        ("TreeEnsembleClassifier", b"NONE") => {
+            let classes = classes()?;
+            let forest = read_forest(node, features, classes.len(), "class")?;
+            Ok((Estimator::ForestClassifier(forest), Some(classes)))
+        }
+        ("TreeEnsembleRegressor", b"NONE") => {
+            let sum = node.attribute("aggregate_function").is_none_or(|attribute| attribute.s == b"SUM");
+            let one = node.attribute("n_targets").is_none_or(|attribute| attribute.i == 1);
+            if !sum || !one || node.attribute("base_values").is_some() {
+                return refuse("TreeEnsembleRegressor is supported as a plain sum of one target");
+            }
+            Ok((Estimator::ForestRegressor(read_forest(node, features, 1, "target")?), None))
+        }
+        (operator, transform) => {
+            let transform = String::from_utf8_lossy(transform);
+            refuse(format!("{operator} with the post transform {transform} is not supported"))
+        }
+    }
+}
+
+fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Result<Forest, ModelError> {
+    let ints = |name: &str| node.attribute(name).map_or(&[][..], |attribute| &attribute.ints[..]);
+    let floats = |name: &str| node.attribute(name).map_or(&[][..], |attribute| &attribute.floats[..]);
+    let modes = node.attribute("nodes_modes").map_or(&[][..], |attribute| &attribute.strings[..]);
+    let (tree_ids, node_ids) = (ints("nodes_treeids"), ints("nodes_nodeids"));
+    let (feature_ids, thresholds) = (ints("nodes_featureids"), floats("nodes_values"));
+    let (trues, falses) = (ints("nodes_truenodeids"), ints("nodes_falsenodeids"));
+    let count = tree_ids.len();
+    let lengths = [node_ids.len(), modes.len(), feature_ids.len(), thresholds.len(), trues.len(), falses.len()];
+    if lengths.iter().any(|length| *length != count) {
+        return refuse(format!("the lists of {} differ in length", node.op_type));
+    }
+    if ints("nodes_missing_value_tracks_true").iter().any(|track| *track != 0) {
+        return refuse(format!("{} that sends missing values left is not supported", node.op_type));
+    }
+    let name = |suffix: &str| format!("{prefix}_{suffix}");
+    let (leaf_trees, leaf_nodes) = (ints(&name("treeids")), ints(&name("nodeids")));
+    let (leaf_outputs, leaf_values) = (ints(&name("ids")), floats(&name("weights")));
+    if [leaf_nodes.len(), leaf_outputs.len(), leaf_values.len()].iter().any(|length| *length != leaf_trees.len()) {
+        return refuse(format!("the leaves of {} differ in length", node.op_type));
+    }
+    let small = |value: i64| u32::try_from(value).map_err(|_| ModelError::Onnx(format!("{value} is no index")));
+    let mut trees: Vec<Tree> = Vec::new();
+    for at in 0..count {
+        let tree = trees.len();
+        // Trees and their nodes are numbered from 0 in order, as the exporter writes them.
+        if node_ids[at] == 0 && tree_ids[at] == tree as i64 {
+            trees.push(Tree::default());
+        }
+        let tree = trees.len();
+        let Some(last) = trees.last_mut() else { return refuse("the trees are not in order") };
+        if tree_ids[at] + 1 != tree as i64 || node_ids[at] != last.nodes.len() as i64 {
+            return refuse("the nodes of a tree are not in order");
+        }
+        last.nodes.push(match modes[at].as_slice() {
+            b"LEAF" => {
+                let row = last.values.len() / outputs;
+                last.values.resize(last.values.len() + outputs, 0.0);
+                TreeNode { feature: LEAF, threshold: 0.0, left: small(row as i64)?, right: 0 }
+            }
+            b"BRANCH_LEQ" => TreeNode {
+                feature: small(feature_ids[at])?,
+                threshold: thresholds[at],
+                left: small(trues[at])?,
+                right: small(falses[at])?,
+            },
+            mode => return refuse(format!("the branch mode {} is not supported", String::from_utf8_lossy(mode))),
+        });
+    }
+    for at in 0..leaf_trees.len() {
+        let tree = usize::try_from(leaf_trees[at]).ok().and_then(|tree| trees.get_mut(tree));
+        let Some(tree) = tree else { return refuse("a leaf value is for no tree") };
+        let leaf = usize::try_from(leaf_nodes[at]).ok().and_then(|node| tree.nodes.get(node)).copied();
+        let output = usize::try_from(leaf_outputs[at]).ok().filter(|output| *output < outputs);
+        match (leaf, output) {
+            (Some(leaf), Some(output)) if leaf.feature == LEAF => {
+                tree.values[leaf.left as usize * outputs + output] += leaf_values[at];
+            }
+            _ => return refuse("a leaf value is for no leaf"),
+        }
+    }
+    Ok(Forest { features, outputs, trees })
+}
+
+impl Step {
+    fn run(&self, values: &[Option<Value>], rows: usize) -> Result<Value, ModelError> {
+        let floats = |index: usize| match self.inputs.get(index).and_then(|slot| values[*slot].as_ref()) {
+            Some(Value::Floats(values)) => Ok(values),
+            _ => refuse("a value is not of its kind"),
+        };
+        let ints = || match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+            Some(Value::Ints(values)) => Ok(values),
+            _ => refuse("a value is not of its kind"),
+        };
+        let by_row = |row: &[f32], operation: fn(f32, f32) -> f32| {
+            let cells = floats(0)?.chunks_exact(row.len().max(1));
+            let computed = cells.flat_map(|cells| cells.iter().zip(row).map(|(cell, constant)| operation(*cell, *constant)));
+            Ok(Value::Floats(computed.collect()))
+        };
+        match &self.operation {
+            Operation::ToFloat => Ok(Value::Floats(ints()?.iter().map(|value| *value as f32).collect())),
+            Operation::Column => Ok(Value::Floats(floats(0)?.clone())),
+            Operation::Concat(widths) => {
+                let total: usize = widths.iter().sum();
+                let mut matrix = vec![0.0; rows * total];
+                let mut offset = 0;
+                for (index, width) in widths.iter().enumerate() {
+                    let part = floats(index)?;
+                    for (cells, source) in matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1))) {
+                        cells[offset..offset + width].copy_from_slice(&source[..*width]);
+                    }
+                    offset += width;
+                }
+                Ok(Value::Floats(matrix))
+            }
+            Operation::IsNan => Ok(Value::Bools(floats(0)?.iter().map(|value| value.is_nan()).collect())),
+            Operation::WhereRow(row) => {
+                let Some(Value::Bools(mask)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) else {
+                    return refuse("a value is not of its kind");
+                };
+                let cells = mask.iter().zip(floats(1)?).zip(row.iter().cycle());
+                Ok(Value::Floats(cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell }).collect()))
+            }
+            Operation::SubtractRow(row) => by_row(row, |cell, constant| cell - constant),
+            Operation::DivideRow(row) => by_row(row, |cell, constant| cell / constant),
+            Operation::Position { positions, default } => {
+                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) else {
+                    return refuse("a value is not of its kind");
+                };
+                Ok(Value::Ints(texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect()))
+            }
+            Operation::OneHot { width, strict } => {
+                let positions = ints()?;
+                let mut matrix = vec![0.0; positions.len() * width];
+                for (row, (position, cells)) in positions.iter().zip(matrix.chunks_exact_mut(*width)).enumerate() {
+                    match usize::try_from(*position).ok().and_then(|position| cells.get_mut(position)) {
+                        Some(cell) => *cell = 1.0,
+                        None if *strict => {
+                            let message = format!("row {} of those asked for has a category that training did not see", row + 1);
+                            return Err(ModelError::Rows(message));
+                        }
+                        None => {}
+                    }
+                }
+                Ok(Value::Floats(matrix))
+            }
+            Operation::ArgMax => {
+                let matrix = floats(0)?;
+                let width = matrix.len().checked_div(rows).unwrap_or(1).max(1);
+                let first_highest = |cells: &[f32]| {
+                    let best = cells.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (at, cell)| {
+                        if *cell > best.1 { (at, *cell) } else { best }
+                    });
+                    best.0 as i64
+                };
+                Ok(Value::Ints(matrix.chunks_exact(width).map(first_highest).collect()))
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! ONNX out and in.
+
+mod export;
+mod graph;
+mod load;
+mod proto;
+
+pub use export::export;
+pub use load::LoadedModel;
