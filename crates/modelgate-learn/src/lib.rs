@@ -1,1 +1,15 @@
-//! Trainers that emit modelgate-model values.
+//! Trainers that emit `modelgate-model` values.
+//!
+//! Owns: fitting. Refuses: reading files. [`trainer`] is the seam: an algorithm is a name and a [`Trainer`].
+
+mod bins;
+mod error;
+mod forest;
+mod grow;
+mod logistic;
+mod params;
+mod random;
+mod trainer;
+
+pub use error::{LearnError, ParamError};
+pub use trainer::{ALGORITHMS, FeatureMatrix, FitOutcome, Targets, Trainer, trainer};

@@ -1,0 +1,99 @@
+//! Reading settings strictly: each is known, of its type and in its range.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::error::ParamError;
+
+/// The settings of one trainer, resolved as they are read.
+pub(crate) struct Params<'a> {
+    given: &'a BTreeMap<String, Value>,
+    pub(crate) resolved: BTreeMap<String, Value>,
+}
+
+/// Returns ` did you mean …?` when a name is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let best = known.map(|one| (strsim::jaro_winkler(name, one), one)).max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(score, _)| *score > 0.7).map_or_else(String::new, |(_, one)| format!(" did you mean `{one}`?"))
+}
+
+impl<'a> Params<'a> {
+    /// Checks that every given name is one of `known`.
+    pub(crate) fn new(given: &'a BTreeMap<String, Value>, known: &[&str]) -> Result<Self, ParamError> {
+        for name in given.keys() {
+            let reason = match name.as_str() {
+                known_name if known.contains(&known_name) => continue,
+                "random_state" => "the pipeline's `seed` is used".to_owned(),
+                "n_jobs" => "all cores are used, or `MODELGATE_THREADS` of them; the result is the same".to_owned(),
+                "warm_start" | "verbose" => "it has no meaning here".to_owned(),
+                _ => format!("it is not known;{} known are {}", nearest(name, known.iter().copied()), known.join(", ")),
+            };
+            return Err(ParamError(format!("params.{name}: {reason}")));
+        }
+        Ok(Self { given, resolved: BTreeMap::new() })
+    }
+
+    /// Reads a setting; `read` returns `None` for what is not `expected`.
+    pub(crate) fn read<T>(
+        &mut self,
+        name: &str,
+        default: Value,
+        expected: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T, ParamError> {
+        let value = self.given.get(name).cloned().unwrap_or(default);
+        let found = read(&value).ok_or_else(|| ParamError(format!("params.{name}: `{value}` is not {expected}")));
+        self.resolved.insert(name.to_owned(), value);
+        found
+    }
+}
+
+/// How classes are weighted.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum ClassWeight {
+    /// All alike.
+    None,
+    /// By the inverse of their frequency.
+    Balanced,
+    /// By name; 1 for a class that is not named.
+    Named(BTreeMap<String, f64>),
+}
+
+impl ClassWeight {
+    pub(crate) const EXPECTED: &'static str = "`null`, `balanced` or a map from class to a weight above 0";
+
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::None),
+            Value::String(text) if text == "balanced" => Some(Self::Balanced),
+            Value::Object(weights) => {
+                let positive = |value: &Value| value.as_f64().filter(|weight| weight.is_finite() && *weight > 0.0);
+                let pairs = weights.iter().map(|(name, value)| Some((name.clone(), positive(value)?)));
+                pairs.collect::<Option<_>>().map(Self::Named)
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the weight of each class; `Err` names a class that is not there.
+    pub(crate) fn weights(&self, labels: &[u32], names: &[String]) -> Result<Vec<f64>, String> {
+        match self {
+            Self::None => Ok(vec![1.0; names.len()]),
+            Self::Balanced => {
+                let mut counts = vec![0_u64; names.len()];
+                for label in labels {
+                    counts[*label as usize] += 1;
+                }
+                let balanced = |count: u64| labels.len() as f64 / (names.len() as f64 * count.max(1) as f64);
+                Ok(counts.into_iter().map(balanced).collect())
+            }
+            Self::Named(weights) => {
+                if let Some(name) = weights.keys().find(|name| !names.contains(name)) {
+                    return Err(format!("class_weight names the class `{name}`; there is {}", names.join(", ")));
+                }
+                Ok(names.iter().map(|name| weights.get(name).copied().unwrap_or(1.0)).collect())
+            }
+        }
+    }
+}

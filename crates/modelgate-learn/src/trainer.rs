@@ -1,0 +1,93 @@
+//! The seam between the pipeline and an algorithm.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use modelgate_core::schema::Task;
+use modelgate_model::estimator::Estimator;
+use serde_json::Value;
+
+use crate::error::{LearnError, ParamError};
+use crate::forest::RandomForest;
+use crate::logistic::LogisticRegression;
+use crate::params::nearest;
+
+/// The algorithms by the name that `train.algorithm` has.
+pub const ALGORITHMS: &[&str] = &["random_forest", "logistic_regression"];
+
+/// Preprocessed rows.
+#[derive(Clone, Copy, Debug)]
+pub struct FeatureMatrix<'a> {
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
+    /// Row-major `[rows × columns]`.
+    pub values: &'a [f32],
+    /// The columns' names.
+    pub names: &'a [String],
+}
+
+/// What is learned.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a> {
+    /// Classes.
+    Classes {
+        /// Position of the class, one per row.
+        labels: &'a [u32],
+        /// Number of classes.
+        classes: usize,
+        /// The classes' names, for `class_weight`.
+        names: &'a [String],
+    },
+    /// Numbers, one per row.
+    Values(&'a [f64]),
+}
+
+/// A fitted model and what there is to say of it.
+#[derive(Clone, Debug)]
+pub struct FitOutcome {
+    /// The model.
+    pub estimator: Estimator,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Figures such as the number of iterations.
+    pub details: BTreeMap<String, Value>,
+}
+
+/// An algorithm with its settings.
+pub trait Trainer: Send + Sync + Debug {
+    /// Fits a model; the result depends on the arguments alone, not on the number of threads.
+    ///
+    /// # Errors
+    /// Fails when there is nothing to learn from.
+    fn fit(&self, matrix: &FeatureMatrix<'_>, targets: &Targets<'_>, seed: u64) -> Result<FitOutcome, LearnError>;
+
+    /// Returns the revision of the code: another one may give other bytes for the same input.
+    fn revision(&self) -> &'static str;
+
+    /// Returns every setting, with the defaults filled in.
+    fn resolved_params(&self) -> BTreeMap<String, Value>;
+}
+
+/// Returns the trainer called `algorithm` with `params`, named as in scikit-learn.
+///
+/// # Errors
+/// Names the setting that is unknown, of the wrong type or out of range, and what is allowed.
+pub fn trainer(
+    algorithm: &str,
+    task: Task,
+    params: &BTreeMap<String, Value>,
+) -> Result<Box<dyn Trainer>, ParamError> {
+    match (algorithm, task) {
+        ("random_forest", task) => Ok(Box::new(RandomForest::new(task, params)?)),
+        ("logistic_regression", Task::Classification) => Ok(Box::new(LogisticRegression::new(params)?)),
+        ("logistic_regression", Task::Regression) => {
+            Err(ParamError("`logistic_regression` is for `task: classification`; use `random_forest`".to_owned()))
+        }
+        (other, _) => {
+            let hint = nearest(other, ALGORITHMS.iter().copied());
+            Err(ParamError(format!("there is no algorithm `{other}`;{hint} there is {}", ALGORITHMS.join(", "))))
+        }
+    }
+}
