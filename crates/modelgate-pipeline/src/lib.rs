@@ -1,1 +1,32 @@
 //! Stages, what need not run again, approval, promotion and the run report.
+//!
+//! Owns: the order of things and what is recorded of them. Refuses: the work inside a stage, which the other crates do.
+
+mod error;
+mod evaluation;
+mod gate_check;
+mod markdown;
+mod options;
+pub mod outputs;
+mod production;
+mod project;
+mod promotion;
+mod record;
+mod run;
+mod runner;
+mod stage;
+mod stages;
+
+pub use error::PipelineError;
+pub use evaluation::{Evaluation, Residuals, SubsetEvaluation, evaluate};
+pub use gate_check::{Figures, gate_check};
+pub use options::{
+    ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport, StageStatus,
+    Surroundings,
+};
+pub use production::{Baseline, Production, baseline, find as find_production};
+pub use project::{PROJECT_FILE, Pipeline, Project};
+pub use promotion::{approval_request, materialise, promote};
+pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
+pub use stage::{Selection, Stage};
+pub use stages::judge::{Comparison, pipeline_rules};

@@ -13,43 +13,43 @@ use crate::error::PipelineError;
 use crate::stage::Stage;
 
 /// The inputs of a stage by name: digests, settings and the version of the code.
-pub type Inputs = BTreeMap<String, serde_json::Value>;
+pub(crate) type Inputs = BTreeMap<String, serde_json::Value>;
 
 /// What a stage read and what it left in the store.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct StageRecord {
+pub(crate) struct StageRecord {
     /// The version of this form.
-    pub schema_version: u32,
+    pub(crate) schema_version: u32,
     /// The stage.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
     /// What it read.
-    pub inputs: Inputs,
+    pub(crate) inputs: Inputs,
     /// What it left, by name; the bytes are in the store.
-    pub outputs: BTreeMap<String, Digest>,
+    pub(crate) outputs: BTreeMap<String, Digest>,
     /// One line for people.
-    pub summary: String,
+    pub(crate) summary: String,
     /// What a person should know, such as a model that did not converge.
     #[serde(default)]
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl StageRecord {
     /// Reads the record of `stage` in `folder`; `None` when there is none that can be read, since a damaged
     /// cache only costs doing the work again.
-    pub fn load(folder: &Path, stage: Stage) -> Option<Self> {
+    pub(crate) fn load(folder: &Path, stage: Stage) -> Option<Self> {
         let text = fs_err::read_to_string(folder.join(format!("{stage}.json"))).ok()?;
         serde_json::from_str(&text).ok().filter(|record: &Self| record.schema_version == 1 && record.stage == stage)
     }
 
     /// Writes the record into `folder`.
-    pub fn save(&self, folder: &Path) -> Result<(), PipelineError> {
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), PipelineError> {
         atomic::write(&folder.join(format!("{}.json", self.stage)), canonical::to_pretty(self)?.as_bytes())?;
         Ok(())
     }
 }
 
 /// Returns in words how `now` differs from what a stage read last time; empty when it does not.
-pub fn changes(before: &Inputs, now: &Inputs) -> Vec<String> {
+pub(crate) fn changes(before: &Inputs, now: &Inputs) -> Vec<String> {
     let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let mut found = Vec::new();
     for name in names {

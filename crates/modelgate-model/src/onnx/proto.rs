@@ -80,7 +80,6 @@ pub(crate) struct Attribute {
 
 /// `AttributeProto.AttributeType`.
 pub(crate) mod attribute_kind {
-    pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
     pub(crate) const STRING: i32 = 3;
     pub(crate) const FLOATS: i32 = 6;

@@ -23,11 +23,16 @@ const EXACT_BELOW_ROWS: usize = 10_000;
 
 /// Returns the pipeline's task.
 pub(crate) fn task(runner: &Runner<'_>) -> Result<Task, PipelineError> {
-    match runner.pipeline.config.task {
+    pipeline_task(runner.pipeline)
+}
+
+/// Returns the task of `pipeline`.
+pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Result<Task, PipelineError> {
+    match pipeline.config.task {
         config::TaskKind::Classification => Ok(Task::Classification),
         config::TaskKind::Regression => Ok(Task::Regression),
         config::TaskKind::ImageClassificationCnn => Err(PipelineError::Setting {
-            pipeline: runner.pipeline.name.to_owned(),
+            pipeline: pipeline.name.to_owned(),
             key: "task",
             reason: "`image_classification_cnn` is not in this version; use `classification` or `regression`".to_owned(),
         }),

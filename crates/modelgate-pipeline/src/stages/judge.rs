@@ -153,8 +153,8 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
             &defaults
         }
     };
-    let converted = rules.iter().enumerate().map(|(index, rule)| rule.to_rule(index));
-    Ok(converted.collect::<Result<_, _>>()?)
+    let converted = rules.iter().map(modelgate_config::RuleConfig::to_rule).collect::<Result<Vec<_>, String>>();
+    converted.map_err(|reason| PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "gate.rules", reason })
 }
 
 /// Returns the runs that rules compare with.
@@ -242,7 +242,7 @@ fn score_production(
         return Ok(Reference::Scores(Box::new(Scores { name, digest: Some(candidate), ..Scores::default() })));
     }
     let loaded = registry
-        .package_files(&model, production.version)
+        .version_files(&model, production.version)
         .map_err(PipelineError::from)
         .and_then(|files| Ok(modelgate_model::from_files(files)?));
     let package: Package = match loaded {

@@ -18,9 +18,14 @@ use crate::stages::data;
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
-    let train = &runner.pipeline.config.train;
-    modelgate_learn::trainer(&train.algorithm, data::task(runner)?, &train.params).map_err(|error| {
-        PipelineError::Setting { pipeline: runner.pipeline.name.to_owned(), key: "train", reason: error.to_string() }
+    check_trainer(runner.pipeline)
+}
+
+/// Returns the trainer that the configuration of `pipeline` asks for.
+pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
+    let train = &pipeline.config.train;
+    modelgate_learn::trainer(&train.algorithm, data::pipeline_task(pipeline)?, &train.params).map_err(|error| {
+        PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "train", reason: error.to_string() }
     })
 }
 

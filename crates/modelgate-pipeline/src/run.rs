@@ -1,0 +1,358 @@
+//! A whole run: the stages in order, then the files of `outputs/`.
+
+use std::collections::BTreeMap;
+
+use modelgate_config as config;
+use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_core::verdict::GateVerdict;
+use modelgate_core::{Digest, RunId, Verdict, VersionNumber};
+use modelgate_registry::{Registry, RegistryUri, RunRow};
+use modelgate_store::ProjectLock;
+
+use crate::error::PipelineError;
+use crate::evaluation::Evaluation;
+use crate::markdown::{self, ReportInput};
+use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
+use crate::outputs::{
+    self, DeploymentManifest, EvaluationReport, PromotionDecision, Readiness, RunReport, write, write_json,
+};
+use crate::production;
+use crate::project::{Pipeline, Project};
+use crate::runner::Runner;
+use crate::stage::Stage;
+use crate::stages::registration::Decision;
+use crate::stages::{data, judge, model, registration};
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Everything that was asked for is done.
+    Done,
+    /// The gate or a person said no.
+    Blocked,
+    /// The gate could not tell.
+    Inconclusive,
+    /// A person must approve.
+    Waiting,
+}
+
+/// What a run came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunOutcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// The run: this one, or the last that did work when nothing changed.
+    pub run_id: Option<RunId>,
+    /// The verdict, when the gate was reached.
+    pub verdict: Option<GateVerdict>,
+    /// The version, when one is registered.
+    pub version: Option<VersionNumber>,
+    /// Where it stands.
+    pub state: Option<Lifecycle>,
+    /// Whether any stage did work.
+    pub worked: bool,
+}
+
+/// Opens the registry of a project.
+pub fn registry(project: &Project) -> Result<Registry, PipelineError> {
+    let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
+    Ok(Registry::open(&uri, &project.root)?)
+}
+
+/// Takes the project's lock for a command that writes.
+pub fn lock(project: &Project, command: &str, surroundings: &Surroundings<'_>) -> Result<ProjectLock, PipelineError> {
+    Ok(ProjectLock::acquire(&project.state_folder().join("lock"), command, &(surroundings.now)())?)
+}
+
+fn new_run_id(started_at: &str) -> Result<RunId, PipelineError> {
+    let compact: String = started_at.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let unique = Digest::of(format!("{nanos} {}", std::process::id()).as_bytes()).hex();
+    Ok(format!("{compact}Z-{}", &unique[..6]).parse()?)
+}
+
+/// Runs a pipeline.
+pub fn run(
+    pipeline: &Pipeline<'_>,
+    options: &RunOptions,
+    surroundings: &Surroundings<'_>,
+    reporter: &mut dyn Reporter,
+    approver: &mut dyn Approver,
+) -> Result<RunOutcome, PipelineError> {
+    // A wrong setting is told before any work.
+    let started_at = (surroundings.now)();
+    let run_id = new_run_id(&started_at)?;
+    let _lock = if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
+    let mut runner = Runner::new(pipeline, options, surroundings, reporter);
+    model::trainer(&runner)?;
+    judge::pipeline_rules(pipeline)?;
+    let mut progress = Progress { run_id, started_at, decision: None, version: None };
+    let mut registry = None;
+    let finished = stages(&mut runner, &mut registry, &mut progress, approver)?;
+    finish(&mut runner, registry.as_ref(), &progress, finished)
+}
+
+struct Progress {
+    run_id: RunId,
+    started_at: String,
+    decision: Option<Decision>,
+    version: Option<VersionNumber>,
+}
+
+/// Runs the stages; returns whether the gate was reached.
+fn stages(
+    runner: &mut Runner<'_>,
+    registry_slot: &mut Option<Registry>,
+    progress: &mut Progress,
+    approver: &mut dyn Approver,
+) -> Result<bool, PipelineError> {
+    let first: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 7] = [
+        data::snapshot,
+        data::split,
+        data::preprocess,
+        model::train,
+        model::assemble,
+        judge::evaluate,
+        judge::analyse,
+    ];
+    for stage in first {
+        if !stage(runner)? {
+            return Ok(false);
+        }
+    }
+    let registry = registry_slot.insert(registry(runner.pipeline.project)?);
+    if !judge::gate(runner, registry)? || runner.record(Stage::Gate).is_none() {
+        for stage in [Stage::Register, Stage::Approve, Stage::Promote] {
+            runner.hidden(stage);
+        }
+        return Ok(false);
+    }
+    if runner.options.sample.is_some() {
+        let reason = "a run on a sample is judged and never registered";
+        progress.decision = Some(Decision { word: "not_registered", reason: reason.to_owned(), actor: None });
+        return Ok(true);
+    }
+    progress.version = registration::register(runner, registry, &progress.run_id, &progress.started_at)?;
+    let Some(version) = progress.version else {
+        for stage in [Stage::Approve, Stage::Promote] {
+            runner.hidden(stage);
+        }
+        return Ok(true);
+    };
+    if runner.options.selection.wants(Stage::Approve) == crate::stage::Wanted::No {
+        return Ok(true);
+    }
+    progress.decision = registration::approve(runner, registry, version, approver)?;
+    let promotes = runner.options.selection.wants(Stage::Promote) != crate::stage::Wanted::No;
+    if progress.decision.is_none() && promotes {
+        progress.decision = Some(registration::promote(runner, registry, version)?);
+    }
+    Ok(true)
+}
+
+fn finish(
+    runner: &mut Runner<'_>,
+    registry: Option<&Registry>,
+    progress: &Progress,
+    judged: bool,
+) -> Result<RunOutcome, PipelineError> {
+    let verdict = if judged { Some(judge::verdict(runner)?) } else { None };
+    let state = registry.zip(progress.version).and_then(|(registry, version)| {
+        registry.state().models.get(&runner.pipeline.model)?.versions.get(&version).map(|found| found.stage)
+    });
+    let word = progress.decision.as_ref().map(|decision| decision.word);
+    let ending = match (verdict.as_ref().map(|verdict| verdict.verdict), word) {
+        (Some(Verdict::Failed), _) | (_, Some("rejected" | "blocked")) if verdict.as_ref().is_none_or(|verdict| verdict.verdict != Verdict::Inconclusive) => {
+            Ending::Blocked
+        }
+        (Some(Verdict::Inconclusive), _) => Ending::Inconclusive,
+        (_, Some("waiting_for_approval")) => Ending::Waiting,
+        _ => Ending::Done,
+    };
+    let worked = runner.worked();
+    let last: Option<RunReport> = outputs::read(runner.pipeline, "run_report.json");
+    // Waiting and refusing are worth telling each time; they are not work that is worth a new report.
+    let did = runner.reports.iter().any(|report| report.status == StageStatus::Ran);
+    let run_id = match (&last, did) {
+        (Some(last), false) => Some(last.run_id.clone()),
+        (None, false) if runner.options.dry_run => None,
+        _ => {
+            write_outputs(runner, registry, progress, verdict.as_ref(), state)?;
+            Some(progress.run_id.clone())
+        }
+    };
+    Ok(RunOutcome { ending, run_id, verdict, version: progress.version, state, worked })
+}
+
+fn write_outputs(
+    runner: &Runner<'_>,
+    registry: Option<&Registry>,
+    progress: &Progress,
+    verdict: Option<&GateVerdict>,
+    state: Option<Lifecycle>,
+) -> Result<(), PipelineError> {
+    let pipeline = runner.pipeline;
+    let folder = pipeline.outputs();
+    let digest = runner.output(Stage::Assemble, model::MANIFEST).ok();
+    if let Ok(split) = runner.bytes(Stage::Split, "split") {
+        write(&folder, "split.json", &split)?;
+    }
+    let evaluation: Option<Evaluation> = judge::evaluation(runner).ok();
+    if let Some(evaluation) = &evaluation {
+        let report = EvaluationReport {
+            schema_version: 1,
+            run_id: progress.run_id.clone(),
+            pipeline: pipeline.name.to_owned(),
+            model: pipeline.model.clone(),
+            digest: evaluation.digest,
+            classes: evaluation.classes.clone(),
+            subsets: evaluation.subsets.clone(),
+        };
+        write_json(&folder, "evaluation_report.json", &report)?;
+        write_json(&folder.join("evaluations"), &format!("{}.json", progress.run_id), &report)?;
+    }
+    let mut plot = None;
+    if let Some(record) = runner.record(Stage::Analyse) {
+        for (name, digest) in &record.outputs {
+            write(&folder, name, &runner.store.get(digest)?)?;
+            if std::path::Path::new(name).extension().is_some_and(|end| end == "svg") {
+                plot = Some(name.as_str());
+            }
+        }
+    }
+    if let (Some(verdict), Some(evaluation)) = (verdict, &evaluation) {
+        write(&folder, "verdict.json", &registration::verdict_file(verdict)?)?;
+        let comparison = judge::comparison(runner)?;
+        write_json(&folder, "comparison.json", &comparison)?;
+        let version = progress.version.map_or_else(String::new, |version| format!(" {version}"));
+        let title = format!("{}{version}", pipeline.model);
+        let stages = &runner.reports;
+        let input = ReportInput { pipeline: pipeline.name, title, verdict, comparison: &comparison, evaluation, stages, plot };
+        write(&folder, "report.md", markdown::report(&input).as_bytes())?;
+        let package = modelgate_model::from_files(model::package_files(runner)?)?;
+        let card = markdown::model_card(&package.manifest, evaluation, verdict);
+        write(&folder, "MODEL_CARD.md", card.as_bytes())?;
+        let decision = progress.decision.clone();
+        let decision = PromotionDecision {
+            schema_version: 1,
+            run_id: progress.run_id.clone(),
+            model: pipeline.model.clone(),
+            version: progress.version,
+            digest,
+            decision: decision.as_ref().map_or("not_reached", |decision| decision.word).to_owned(),
+            reason: decision.as_ref().map_or_else(String::new, |decision| decision.reason.clone()),
+            actor: decision.and_then(|decision| decision.actor),
+        };
+        write_json(&folder, "promotion_decision.json", &decision)?;
+        write_json(&folder, "deployment_manifest.json", &deployment(pipeline, registry, state))?;
+    }
+    let finished_at = (runner.surroundings.now)();
+    let report = RunReport {
+        schema_version: 1,
+        run_id: progress.run_id.clone(),
+        pipeline: pipeline.name.to_owned(),
+        model: pipeline.model.clone(),
+        started_at: progress.started_at.clone(),
+        finished_at,
+        actor: runner.surroundings.actor.clone(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: pipeline.config.seed,
+        sample: runner.options.sample,
+        stages: runner.reports.clone(),
+        digest,
+        verdict: verdict.map(|verdict| verdict.verdict),
+        version: progress.version,
+        state,
+    };
+    write_json(&folder, "run_report.json", &report)?;
+    track(runner, &report, evaluation.as_ref())
+}
+
+/// Keeps the run in the tracking tables.
+fn track(runner: &Runner<'_>, report: &RunReport, evaluation: Option<&Evaluation>) -> Result<(), PipelineError> {
+    let train: &config::TrainConfig = &runner.pipeline.config.train;
+    let mut params: BTreeMap<String, String> =
+        model::trainer(runner)?.resolved_params().into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    params.insert("algorithm".to_owned(), train.algorithm.clone());
+    params.insert("seed".to_owned(), report.seed.to_string());
+    let mut metrics = BTreeMap::new();
+    for (subset, found) in evaluation.into_iter().flat_map(|evaluation| &evaluation.subsets) {
+        for (metric, value) in &found.metrics {
+            if let Some(value) = value {
+                metrics.insert(format!("{subset}.{metric}"), *value);
+            }
+        }
+    }
+    let row = RunRow {
+        run: report.run_id.to_string(),
+        experiment: report.pipeline.clone(),
+        started_at: report.started_at.clone(),
+        finished_at: report.finished_at.clone(),
+        status: report.verdict.map_or_else(|| "finished".to_owned(), |verdict| verdict.to_string()),
+        digest: report.digest,
+        params,
+        metrics,
+    };
+    let mut index = modelgate_registry::Index::open(&runner.pipeline.project.state_folder())?;
+    Ok(index.record_run(&row)?)
+}
+
+/// Returns what a deployment needs to know.
+fn deployment(pipeline: &Pipeline<'_>, registry: Option<&Registry>, state: Option<Lifecycle>) -> DeploymentManifest {
+    let production = registry.and_then(|registry| production::find(registry, &pipeline.model));
+    let readiness = match (registry, production, state) {
+        (None, _, _) => Readiness::RegistryUnavailable,
+        (_, None, _) => Readiness::NoProductionModel,
+        (_, Some(_), Some(Lifecycle::Production)) => Readiness::Ready,
+        _ => Readiness::PromotionNotApproved,
+    };
+    let name = &pipeline.model;
+    let environment = BTreeMap::from([
+        ("MODEL_SOURCE".to_owned(), "local".to_owned()),
+        ("MODEL_PATH".to_owned(), format!("models/packaged/{name}")),
+        ("ADMIN_API_TOKEN".to_owned(), "<a secret of yours>".to_owned()),
+    ]);
+    DeploymentManifest {
+        schema_version: 1,
+        readiness,
+        model: name.clone(),
+        version: production.map(|production| production.version),
+        digest: production.map(|production| production.digest),
+        registry: registry.map_or_else(String::new, |registry| relative(&registry.home(), pipeline)),
+        package: production.map(|_| format!("models/packaged/{name}")),
+        entrypoint: ["modelgate", "serve"].map(str::to_owned).to_vec(),
+        environment,
+    }
+}
+
+/// A report that is shared does not name folders of this machine.
+fn relative(home: &str, pipeline: &Pipeline<'_>) -> String {
+    let root = pipeline.project.root.display().to_string();
+    home.strip_prefix(&root).map_or_else(|| home.to_owned(), |rest| rest.trim_start_matches(['/', '\\']).to_owned())
+}
+
+/// Limits the threads of training and prediction; results do not depend on it. Called once, at the start.
+pub fn set_threads(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
+}
+
+/// Checks the settings that only a trainer or the gate can check.
+pub fn check_pipeline(pipeline: &Pipeline<'_>) -> Result<(), PipelineError> {
+    model::check_trainer(pipeline)?;
+    judge::pipeline_rules(pipeline)?;
+    Ok(())
+}
+
+/// Refuses a promotion by hand where the policy of the model's pipeline forbids it.
+pub fn check_manual_promotion(project: &Project, model: &modelgate_core::ModelName) -> Result<(), PipelineError> {
+    let forbidden = project.pipelines()?.into_iter().find(|pipeline| {
+        pipeline.model == *model && pipeline.config.promotion.manual == config::ManualPolicy::Forbidden
+    });
+    match forbidden {
+        None => Ok(()),
+        Some(pipeline) => Err(PipelineError::Policy(format!(
+            "promotion.manual of pipeline `{name}` is `forbidden`: approve the version, then `modelgate run {name}` promotes it",
+            name = pipeline.name
+        ))),
+    }
+}

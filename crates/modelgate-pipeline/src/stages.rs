@@ -1,0 +1,6 @@
+//! The work inside each stage.
+
+pub(crate) mod data;
+pub(crate) mod judge;
+pub(crate) mod model;
+pub(crate) mod registration;

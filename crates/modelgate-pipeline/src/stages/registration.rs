@@ -1,0 +1,222 @@
+//! Register, approve and promote: from a verdict to production.
+
+use std::collections::BTreeMap;
+
+use modelgate_config::ApprovalPolicy;
+use modelgate_core::ledger::{Lineage, Registration};
+use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
+use modelgate_core::verdict::GateVerdict;
+use modelgate_core::{Digest, RunId, Verdict, VersionNumber, canonical};
+use modelgate_registry::{Objects, Registry};
+
+use crate::error::PipelineError;
+use crate::markdown;
+use crate::options::{ApprovalAnswer, Approver, StageStatus};
+use crate::promotion::{self, AttachedMetrics};
+use crate::runner::Runner;
+use crate::stage::{Stage, Wanted};
+use crate::stages::{data, judge, model};
+
+/// Reports a stage that is not wanted, hidden by a dry run, or would write in one; returns whether it is to be done.
+fn begins(runner: &mut Runner<'_>, stage: Stage, would: &str) -> bool {
+    if runner.options.selection.wants(stage) == Wanted::No || runner.hidden(stage) {
+        return false;
+    }
+    if runner.options.dry_run {
+        runner.would_run(stage, would.to_owned());
+        return false;
+    }
+    true
+}
+
+/// Returns the version that was registered for this package with this verdict.
+fn registered(registry: &Registry, runner: &Runner<'_>, package: Digest, verdict: Digest) -> Option<VersionNumber> {
+    let state = registry.state().models.get(&runner.pipeline.model)?;
+    let same = |found: &modelgate_core::lifecycle::VersionState| {
+        found.digest == package && found.registration.verdict_digest == verdict
+    };
+    state.versions.iter().rev().find(|(_, found)| same(found)).map(|(version, _)| *version)
+}
+
+/// Returns `verdict.json` as it is attached to a version.
+pub(crate) fn verdict_file(verdict: &GateVerdict) -> Result<Vec<u8>, PipelineError> {
+    Ok(canonical::to_pretty(verdict)?.into_bytes())
+}
+
+/// Writes the version into the ledger, unless this package was registered with this verdict before.
+pub(crate) fn register(
+    runner: &mut Runner<'_>,
+    registry: &mut Registry,
+    run_id: &RunId,
+    started_at: &str,
+) -> Result<Option<VersionNumber>, PipelineError> {
+    if runner.options.selection.wants(Stage::Register) == Wanted::No || runner.hidden(Stage::Register) {
+        return Ok(None);
+    }
+    let started = std::time::Instant::now();
+    let verdict = judge::verdict(runner)?;
+    let files = model::package_files(runner)?;
+    let package = modelgate_model::from_files(files.clone())?;
+    let verdict_bytes = verdict_file(&verdict)?;
+    let verdict_digest = Digest::of(&verdict_bytes);
+    let name = runner.pipeline.model.clone();
+    if let Some(version) = registered(registry, runner, package.digest, verdict_digest) {
+        let summary = format!("{name} {version}");
+        let why = "this package was registered with this verdict".to_owned();
+        runner.report(Stage::Register, StageStatus::Skipped, summary, why, started.elapsed().as_secs_f64(), Vec::new());
+        return Ok(Some(version));
+    }
+    if !begins(runner, Stage::Register, "the package with this verdict is not registered") {
+        return Ok(None);
+    }
+    let evaluation = judge::evaluation(runner)?;
+    let on = judge::gate_subset(runner);
+    let figures = evaluation.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default();
+    let mut objects: BTreeMap<String, Vec<u8>> = files;
+    let metrics = canonical::to_pretty(&AttachedMetrics::from(&evaluation))?.into_bytes();
+    let card = markdown::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
+    objects.insert("metrics.json".to_owned(), metrics);
+    objects.insert("verdict.json".to_owned(), verdict_bytes);
+    objects.insert("MODEL_CARD.md".to_owned(), card);
+    let lineage = &package.manifest.lineage;
+    let registration = Registration {
+        digest: package.digest,
+        verdict: verdict.verdict,
+        verdict_digest,
+        bootstrap: verdict.bootstrap,
+        lineage: Lineage {
+            run_id: run_id.clone(),
+            config: lineage.config,
+            dataset: lineage.dataset,
+            task: data::task(runner)?,
+            algorithm: lineage.algorithm.clone(),
+            seed: lineage.seed,
+            trained_at: started_at.to_owned(),
+            tool_version: lineage.tool_version.clone(),
+        },
+        metrics: figures.into_iter().filter_map(|(metric, value)| Some((metric, value?))).collect(),
+        files: objects.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect(),
+    };
+    let objects: Objects = objects.into_values().map(|bytes| (Digest::of(&bytes), bytes)).collect();
+    let now = (runner.surroundings.now)();
+    let version = registry.register(&name, &registration, &objects, &now, &runner.surroundings.actor)?;
+    let summary = format!("{name} {version}, {}", registry.home());
+    let seconds = started.elapsed().as_secs_f64();
+    runner.report(Stage::Register, StageStatus::Ran, summary, "a new verdict".to_owned(), seconds, Vec::new());
+    Ok(Some(version))
+}
+
+/// What became of a version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Decision {
+    pub(crate) word: &'static str,
+    pub(crate) reason: String,
+    pub(crate) actor: Option<String>,
+}
+
+impl Decision {
+    fn new(word: &'static str, reason: impl Into<String>) -> Self {
+        Self { word, reason: reason.into(), actor: None }
+    }
+}
+
+fn lifecycle(registry: &Registry, runner: &Runner<'_>, version: VersionNumber) -> Result<Lifecycle, PipelineError> {
+    let state = registry.model(&runner.pipeline.model)?;
+    let found = state.versions.get(&version).map(|found| found.stage);
+    found.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))
+}
+
+/// Asks for approval, or grants it by policy; returns a decision when the version goes no further.
+pub(crate) fn approve(
+    runner: &mut Runner<'_>,
+    registry: &mut Registry,
+    version: VersionNumber,
+    approver: &mut dyn Approver,
+) -> Result<Option<Decision>, PipelineError> {
+    let stage = lifecycle(registry, runner, version)?;
+    let name = runner.pipeline.model.clone();
+    let verdict = registry.model(&name)?.versions.get(&version).map_or(Verdict::Failed, |found| found.verdict);
+    if verdict != Verdict::Passed {
+        let reason = format!("{version} did not pass its gate ({verdict}): it cannot be approved");
+        runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
+        return Ok(Some(Decision::new("blocked", reason)));
+    }
+    match stage {
+        Lifecycle::Approved | Lifecycle::Production => {
+            let summary = format!("{version} is {stage}");
+            runner.report(Stage::Approve, StageStatus::Skipped, summary, "decided".to_owned(), 0.0, Vec::new());
+            return Ok(None);
+        }
+        Lifecycle::Rejected | Lifecycle::Archived | Lifecycle::Quarantined => {
+            let reason = format!("{version} is {stage}");
+            runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
+            let word = if stage == Lifecycle::Rejected { "rejected" } else { "blocked" };
+            return Ok(Some(Decision::new(word, reason)));
+        }
+        Lifecycle::Candidate | Lifecycle::Staging => {}
+    }
+    if !begins(runner, Stage::Approve, "the version is not approved") {
+        return Ok(Some(Decision::new("waiting_for_approval", "it was not asked for")));
+    }
+    let started = std::time::Instant::now();
+    let (event, actor) = match runner.pipeline.config.promotion.approval {
+        ApprovalPolicy::Automatic => {
+            let reason = "promotion.approval is automatic and the gate passed".to_owned();
+            (Event::Approve { reason }, "policy:automatic".to_owned())
+        }
+        ApprovalPolicy::Required => {
+            let answer = approver.ask(&promotion::approval_request(registry, &name, version)?);
+            let actor = runner.surroundings.actor.clone();
+            match answer {
+                ApprovalAnswer::Approve(reason) => (Event::Approve { reason }, actor),
+                ApprovalAnswer::Reject(reason) => (Event::Reject { reason }, actor),
+                ApprovalAnswer::Cancel | ApprovalAnswer::Nobody => {
+                    let why = format!("`modelgate model approve {name} {version}` and `modelgate run` go on");
+                    let summary = format!("{version} waits for approval: {why}");
+                    runner.report(Stage::Approve, StageStatus::Waiting, summary.clone(), why, 0.0, Vec::new());
+                    return Ok(Some(Decision::new("waiting_for_approval", summary)));
+                }
+            }
+        }
+    };
+    registry.apply(&name, version, &event, &(runner.surroundings.now)(), &actor)?;
+    let seconds = started.elapsed().as_secs_f64();
+    if let Event::Reject { reason } = event {
+        let summary = format!("{version} rejected by {actor}: {reason}");
+        runner.report(Stage::Approve, StageStatus::Refused, summary, reason.clone(), seconds, Vec::new());
+        return Ok(Some(Decision { word: "rejected", reason, actor: Some(actor) }));
+    }
+    let summary = format!("{version} approved by {actor}");
+    runner.report(Stage::Approve, StageStatus::Ran, summary, "it passed its gate".to_owned(), seconds, Vec::new());
+    Ok(None)
+}
+
+/// Moves an approved version to production, and makes the packaged folder follow.
+pub(crate) fn promote(
+    runner: &mut Runner<'_>,
+    registry: &mut Registry,
+    version: VersionNumber,
+) -> Result<Decision, PipelineError> {
+    let name = runner.pipeline.model.clone();
+    if lifecycle(registry, runner, version)? == Lifecycle::Production {
+        let project = runner.pipeline.project;
+        if !runner.options.dry_run {
+            promotion::materialise(project, registry, &name)?;
+        }
+        let summary = format!("{name} {version} is in production");
+        let why = "it is in production".to_owned();
+        runner.report(Stage::Promote, StageStatus::Skipped, summary.clone(), why, 0.0, Vec::new());
+        return Ok(Decision::new("already_in_production", summary));
+    }
+    if !begins(runner, Stage::Promote, "the version is not in production") {
+        return Ok(Decision::new("approved", "promotion was not asked for"));
+    }
+    let started = std::time::Instant::now();
+    let actor = runner.surroundings.actor.clone();
+    let project = runner.pipeline.project;
+    promotion::promote(project, registry, &name, version, "promoted by the run", runner.surroundings)?;
+    let summary = format!("{name} {version} is in production, models/packaged/{name}/");
+    let seconds = started.elapsed().as_secs_f64();
+    runner.report(Stage::Promote, StageStatus::Ran, summary.clone(), "it is approved".to_owned(), seconds, Vec::new());
+    Ok(Decision { word: "promoted", reason: summary, actor: Some(actor) })
+}

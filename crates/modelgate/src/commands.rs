@@ -1,0 +1,60 @@
+//! The commands: each opens what it needs, asks the libraries, and prints.
+
+mod config;
+mod gate;
+mod init;
+mod ledger;
+mod model;
+mod run;
+mod status;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use modelgate_pipeline::Project;
+
+use crate::arguments::{Arguments, Command};
+use crate::environment;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+/// Does what the arguments ask for.
+pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
+    limit_threads()?;
+    let folder = folder(arguments)?;
+    match &arguments.command {
+        Command::Init(init) => init::execute(init, &folder, printer),
+        Command::Run(run) => run::execute(run, &project(&folder)?, printer),
+        Command::Status => status::execute(&project(&folder)?, printer),
+        Command::Gate(gate) => gate::execute(gate, &folder, printer),
+        Command::Model(model) => model::execute(model, &project(&folder)?, printer),
+        Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
+        Command::Config(config) => config::execute(config, &folder, printer),
+    }
+}
+
+fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    let Some(folder) = &arguments.project_dir else {
+        return std::env::current_dir().context("there is no current folder");
+    };
+    match fs_err::canonicalize(folder) {
+        Ok(folder) if folder.is_dir() => Ok(folder),
+        _ => Err(UsageError(format!("-C: there is no folder `{}`", folder.display())).into()),
+    }
+}
+
+/// Opens the project in `folder`.
+fn project(folder: &std::path::Path) -> anyhow::Result<Project> {
+    Ok(Project::find(folder, &environment::variable)?)
+}
+
+/// Follows `MODELGATE_THREADS`; results do not depend on it.
+fn limit_threads() -> anyhow::Result<()> {
+    let name = modelgate_config::env::MODELGATE_THREADS;
+    let Some(value) = environment::variable(name) else { return Ok(()) };
+    let threads = value.parse::<usize>().ok().filter(|threads| (1..=1024).contains(threads));
+    let threads = threads.ok_or_else(|| {
+        UsageError(format!("the environment variable {name} is `{value}`: expected a number from 1 to 1024"))
+    })?;
+    modelgate_pipeline::set_threads(threads).context("cannot start threads")
+}

@@ -1,0 +1,32 @@
+//! `modelgate config`.
+
+use std::path::Path;
+
+use crate::arguments::Config;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    match config {
+        Config::Schema => printer.data(modelgate_config::json_schema().trim_end())?,
+        Config::Show => {
+            let project = super::project(folder)?;
+            if printer.is_json() {
+                printer.json(&project.config)?;
+            } else {
+                let text = modelgate_config::show(&project.config).map_err(anyhow::Error::msg)?;
+                printer.data(text.trim_end())?;
+            }
+        }
+        Config::Check => {
+            let project = super::project(folder)?;
+            for pipeline in project.pipelines()? {
+                modelgate_pipeline::check_pipeline(&pipeline)?;
+            }
+            let count = project.config.pipelines.len();
+            let noun = if count == 1 { "pipeline" } else { "pipelines" };
+            printer.data(&format!("modelgate.yaml is valid: {count} {noun}"))?;
+        }
+    }
+    Ok(Exit::Passed)
+}

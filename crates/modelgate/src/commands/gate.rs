@@ -1,0 +1,80 @@
+//! `modelgate gate check`.
+
+use std::path::Path;
+
+use modelgate_core::rule::{GateRule, parse_expression};
+use modelgate_core::verdict::GateVerdict;
+use modelgate_pipeline::outputs::{self, RunReport};
+use modelgate_pipeline::{Figures, Pipeline, gate_check, pipeline_rules};
+use serde_json::json;
+
+use crate::arguments::{Gate, GateCheck};
+use crate::exit::{Exit, UsageError};
+use crate::printer::{Printer, coloured};
+
+pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let Gate::Check(check) = gate;
+    let parse = |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
+    let given = check.rules.iter().map(parse).collect::<Result<Vec<GateRule>, _>>()?;
+    let (figures, verdict) = judge(check, given, folder)?;
+    if let Some(path) = &check.output {
+        let value = json!({ "schema_version": 1, "metrics": figures, "verdict": verdict });
+        modelgate_store::atomic::write(path, modelgate_core::canonical::to_pretty(&value)?.as_bytes())?;
+    }
+    if printer.is_json() {
+        printer.json(&verdict)?;
+    } else {
+        for rule in &verdict.rules {
+            let outcome = rule.outcome.to_string();
+            let padded = format!("{outcome:<14}").replacen(&outcome, &coloured(&outcome), 1);
+            printer.data(&format!("{padded} {}", rule.sentence))?;
+        }
+        printer.data(&format!("verdict: {} – {}", coloured(&verdict.verdict.to_string()), verdict.sentence))?;
+    }
+    Ok(verdict.verdict.into())
+}
+
+fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Result<(Figures, GateVerdict)> {
+    let needs_rules = || UsageError("--rule is needed: a rule such as `--rule 'val_auc >= 0.92'`".to_owned());
+    if let Some(path) = &check.metrics {
+        if given.is_empty() {
+            return Err(needs_rules().into());
+        }
+        let figures = Figures::read(path)?;
+        let verdict = gate_check(&figures, &given);
+        return Ok((figures, verdict));
+    }
+    let project = super::project(folder)?;
+    let pipelines = project.pipelines()?;
+    let reported = |pipeline: &Pipeline<'_>| outputs::read::<RunReport>(pipeline, "run_report.json");
+    let named = match &check.run {
+        None => Some((project.pipeline(None)?, None)),
+        Some(name) => pipelines.iter().find_map(|pipeline| {
+            if pipeline.name == name {
+                return Some((pipeline.clone(), None));
+            }
+            let run = name.parse().ok()?;
+            outputs::evaluation_of_run(pipeline, &run).ok().map(|_| (pipeline.clone(), Some(run)))
+        }),
+    };
+    let unknown = || UsageError(format!("--run: there is no pipeline or run `{}`", check.run.as_deref().unwrap_or("")));
+    let (pipeline, run) = named.ok_or_else(unknown)?;
+    let run = match run {
+        Some(run) => run,
+        None => {
+            let report = reported(&pipeline);
+            let none = || UsageError(format!("pipeline `{}` has not run yet", pipeline.name));
+            report.ok_or_else(none)?.run_id
+        }
+    };
+    let evaluation = outputs::evaluation_of_run(&pipeline, &run)?;
+    let on = match pipeline.config.gate.on {
+        modelgate_config::SubsetName::Validation => modelgate_core::rule::Subset::Validation,
+        modelgate_config::SubsetName::Test => modelgate_core::rule::Subset::Test,
+    };
+    let metrics = evaluation.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default();
+    let rules = if given.is_empty() { pipeline_rules(&pipeline)? } else { given };
+    let figures = Figures(metrics);
+    let verdict = gate_check(&figures, &rules);
+    Ok((figures, verdict))
+}

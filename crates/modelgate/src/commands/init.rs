@@ -1,0 +1,52 @@
+//! `modelgate init`.
+
+use std::path::Path;
+
+use modelgate_config::TaskKind;
+use modelgate_core::ModelName;
+use modelgate_pipeline::PROJECT_FILE;
+
+use crate::arguments::{Init, TaskName};
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let path = folder.join(PROJECT_FILE);
+    if path.exists() {
+        return Err(UsageError(format!("`{PROJECT_FILE}` is here already; it was not touched")).into());
+    }
+    let name = init.name.clone().unwrap_or_else(|| name_of(folder));
+    let name: ModelName = name.parse().map_err(|error| UsageError(format!("--name: {error}")))?;
+    let task = match init.task {
+        TaskName::Classification => TaskKind::Classification,
+        TaskName::Regression => TaskKind::Regression,
+    };
+    let text = modelgate_config::template(name.as_str(), &init.source, &init.target, task);
+    modelgate_store::atomic::write(&path, text.as_bytes())?;
+    let ignore = folder.join(".gitignore");
+    let before = fs_err::read_to_string(&ignore).unwrap_or_default();
+    let missing: Vec<&str> = [".modelgate/", "outputs/", "models/packaged/"]
+        .into_iter()
+        .filter(|line| !before.lines().any(|known| known.trim() == *line))
+        .collect();
+    if !missing.is_empty() {
+        let separator = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+        let text = format!("{before}{separator}{}\n", missing.join("\n"));
+        modelgate_store::atomic::write(&ignore, text.as_bytes())?;
+    }
+    printer.talk(&format!("wrote {PROJECT_FILE} and .gitignore"));
+    if !folder.join(&init.source).is_file() {
+        printer.talk(&format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source));
+    } else {
+        printer.talk("next: `modelgate run`");
+    }
+    Ok(Exit::Passed)
+}
+
+/// Makes a name of a folder's.
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let kept: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    let kept = kept.trim_matches('-');
+    if kept.is_empty() { "project".to_owned() } else { kept.to_owned() }
+}

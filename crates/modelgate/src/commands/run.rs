@@ -1,0 +1,81 @@
+//! `modelgate run`.
+
+use modelgate_pipeline::{Ending, PipelineError, Project, RunOptions, RunOutcome, Selection};
+use serde_json::json;
+
+use crate::approval::TerminalApprover;
+use crate::arguments::Run;
+use crate::environment::surroundings;
+use crate::exit::Exit;
+use crate::printer::{Printer, coloured};
+use crate::progress::StageLines;
+
+pub(crate) fn execute(run: &Run, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let pipeline = match project.pipeline(run.pipeline.as_deref()) {
+        Ok(pipeline) => pipeline,
+        Err(error @ PipelineError::SeveralPipelines(_)) => {
+            for pipeline in project.pipelines()? {
+                printer.data(pipeline.name)?;
+            }
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let selection = match (run.only, run.from, run.until) {
+        (Some(stage), _, _) => Selection::Only(stage),
+        (_, Some(stage), _) => Selection::From(stage),
+        (_, _, Some(stage)) => Selection::Until(stage),
+        _ => Selection::All,
+    };
+    let options = RunOptions { selection, sample: run.sample, dry_run: run.dry_run, force: run.force };
+    let mut reporter = StageLines { printer };
+    let mut approver = TerminalApprover { printer };
+    let surroundings = surroundings();
+    let outcome = modelgate_pipeline::run(&pipeline, &options, &surroundings, &mut reporter, &mut approver)?;
+    report(&outcome, &pipeline, &options, printer)?;
+    Ok(match outcome.ending {
+        _ if options.dry_run => Exit::Passed,
+        Ending::Done => Exit::Passed,
+        Ending::Blocked => Exit::Blocked,
+        Ending::Inconclusive => Exit::Inconclusive,
+        Ending::Waiting => Exit::WaitingForApproval,
+    })
+}
+
+fn report(
+    outcome: &RunOutcome,
+    pipeline: &modelgate_pipeline::Pipeline<'_>,
+    options: &RunOptions,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let outputs = format!("outputs/{}", pipeline.name);
+    if printer.is_json() {
+        return printer.json(&json!({
+            "schema_version": 1,
+            "pipeline": pipeline.name,
+            "model": pipeline.model,
+            "run_id": outcome.run_id,
+            "verdict": outcome.verdict,
+            "version": outcome.version,
+            "state": outcome.state,
+            "worked": outcome.worked,
+            "dry_run": options.dry_run,
+            "outputs": outputs,
+        }));
+    }
+    if let Some(verdict) = outcome.verdict.as_ref().filter(|_| !options.dry_run) {
+        printer.data("")?;
+        for rule in &verdict.rules {
+            let outcome = rule.outcome.to_string();
+            let padded = format!("{outcome:<14}").replacen(&outcome, &coloured(&outcome), 1);
+            printer.data(&format!("  {padded} {}: {}", rule.id, rule.sentence))?;
+        }
+        let word = verdict.verdict.to_string();
+        printer.data(&format!("verdict: {} – {}", coloured(&word), verdict.sentence))?;
+        if let (Some(version), Some(state)) = (outcome.version, outcome.state) {
+            printer.data(&format!("version: {} {version} is {}", pipeline.model, coloured(&state.to_string())))?;
+        }
+        printer.data(&format!("look at: {outputs}/report.md"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `modelgate status`.
+
+use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_pipeline::outputs::{self, RunReport};
+use modelgate_pipeline::{Project, find_production, registry};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::printer::{Printer, coloured};
+
+pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let registry = registry(project)?;
+    let mut found: Vec<Value> = Vec::new();
+    for pipeline in project.pipelines()? {
+        let last: Option<RunReport> = outputs::read(&pipeline, "run_report.json");
+        let production = find_production(&registry, &pipeline.model);
+        let state = registry.state().models.get(&pipeline.model);
+        let waiting: Vec<_> = state
+            .into_iter()
+            .flat_map(|state| &state.versions)
+            .filter(|(_, version)| {
+                matches!(version.stage, Lifecycle::Candidate | Lifecycle::Staging)
+                    && version.verdict == modelgate_core::Verdict::Passed
+            })
+            .map(|(version, _)| *version)
+            .collect();
+        // The folder that is served must be what the ledger says.
+        let folder = project.packaged(&pipeline.model);
+        let packaged = modelgate_model::open(&folder);
+        let package = match (&packaged, production) {
+            (_, None) => "none".to_owned(),
+            (Ok(package), Some(production)) if package.digest == production.digest => "verified".to_owned(),
+            (Ok(_), Some(_)) => "another version; `modelgate run` or `modelgate model pull` mends it".to_owned(),
+            (Err(error), Some(_)) if folder.exists() => error.to_string(),
+            (Err(_), Some(_)) => "not here; `modelgate model pull` brings it".to_owned(),
+        };
+        if printer.is_json() {
+            found.push(json!({
+                "pipeline": pipeline.name, "model": pipeline.model, "production": production.map(|found| found.version),
+                "digest": production.map(|found| found.digest), "package": package, "waiting": waiting,
+                "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().and_then(|run| run.verdict),
+            }));
+            continue;
+        }
+        printer.data(&format!("{} (model {})", pipeline.name, pipeline.model))?;
+        let text = production.map_or_else(
+            || "nothing yet".to_owned(),
+            |found| format!("{} sha256:{}", found.version, found.digest.short()),
+        );
+        printer.data(&format!("  production  {text}"))?;
+        printer.data(&format!("  package     {package}"))?;
+        let names: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+        printer.data(&format!("  waiting     {}", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }))?;
+        let text = last.map_or_else(
+            || "none; `modelgate run` makes one".to_owned(),
+            |run| {
+                let verdict = run.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string());
+                format!("{} at {}, {}", run.run_id, run.started_at, coloured(&verdict))
+            },
+        );
+        printer.data(&format!("  last run    {text}"))?;
+    }
+    if printer.is_json() {
+        printer.json(&json!({ "schema_version": 1, "registry": registry.home(), "pipelines": found }))?;
+    }
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,89 @@
+# `just` lists the recipes. CI runs `.ci/run`, which does the same and installs what it needs.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+[private]
+default:
+    @just --list --unsorted
+
+# Everything a change has to pass.
+check: fmt-check clippy test doc schema-check typos deny
+
+# The tests.
+test *arguments:
+    cargo test --workspace {{arguments}}
+
+# The tests, faster, each in its own process.
+nextest *arguments:
+    cargo nextest run --workspace {{arguments}}
+
+# The tests that compare with scikit-learn, onnxruntime and MLflow too.
+test-interop: interop-venv
+    MODELGATE_INTEROP_PYTHON="$PWD/target/interop-venv/bin/python" cargo test --workspace
+
+# Writes the code in its one form.
+fmt:
+    cargo fmt --all
+
+fmt-check:
+    cargo fmt --all --check
+
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The documentation of the crates.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Writes the JSON schema of modelgate.yaml from the types.
+schema:
+    mkdir -p schemas
+    cargo run -q -- config schema > target/modelgate.schema.json
+    mv target/modelgate.schema.json schemas/modelgate.schema.json
+
+schema-check:
+    cargo run -q -- config schema | diff - schemas/modelgate.schema.json
+
+typos:
+    typos
+
+deny:
+    cargo deny check
+
+# Runs an example: `just run-example iris`.
+run-example name="breast-cancer" *arguments:
+    cargo run --release -- -C examples/{{name}} run {{arguments}}
+
+# Removes what runs of the examples left.
+clean-examples:
+    for example in examples/*/modelgate.yaml; do \
+        folder=$(dirname "$example"); \
+        rm -rf "$folder/.modelgate" "$folder/outputs" "$folder/models" "$folder/baselines"; \
+    done
+
+# Time and quality beside Python, in the same run.
+bench: bench-walking-skeleton bench-quality
+
+bench-walking-skeleton *arguments:
+    bench/walking-skeleton/run.sh {{arguments}}
+
+bench-quality *arguments:
+    bench/quality/run.sh {{arguments}}
+
+# Compares the shipped data with what scikit-learn's wheel gives.
+check-data:
+    test -x target/data-venv/bin/python || python3 -m venv target/data-venv
+    target/data-venv/bin/pip install -q scikit-learn==1.9.1
+    target/data-venv/bin/python scripts/export_sklearn_data.py --check
+
+interop-venv:
+    test -x target/interop-venv/bin/python || python3 -m venv target/interop-venv
+    target/interop-venv/bin/pip install -q -r interop/requirements.txt
+
+# What CI runs.
+ci:
+    .ci/run
+
+# Installs what `check` uses and a toolchain does not bring.
+tools:
+    cargo install --locked cargo-deny@0.20.2 cargo-nextest@0.9.143 typos-cli@1.42.3
