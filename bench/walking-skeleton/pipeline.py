@@ -108,6 +108,7 @@ def main() -> None:
         mlflow.log_params(parameters | {"missing": "median", "dataset_sha256": digest})
         sample = table.iloc[rows["train"][:5]]
         # Requirements are given: to infer them MLflow would start a second Python, for several seconds.
+        # cloudpickle, as skops refuses to load trees again.
         logged = mlflow.sklearn.log_model(
             model,
             name="model",
