@@ -160,8 +160,12 @@ pub fn judge(rules: &[GateRule], evidence: &Evidence) -> GateVerdict {
         (Verdict::Inconclusive, format!("{inconclusive} of {} rules could not be judged", results.len()))
     } else {
         let applied = results.len() - count(Outcome::NotApplicable);
-        let verb = if applied == 1 { "rule that applies holds" } else { "rules that apply hold" };
-        (Verdict::Passed, format!("all {applied} {verb}"))
+        let sentence = match applied {
+            0 => "no rule applies yet".to_owned(),
+            1 => "the rule that applies holds".to_owned(),
+            _ => format!("all {applied} rules that apply hold"),
+        };
+        (Verdict::Passed, sentence)
     };
     if bootstrap {
         sentence.push_str("; bootstrap: there is no production model of this name yet");

@@ -1,7 +1,8 @@
 //! `MLmodel`: what makes `mlflow.pyfunc.load_model` and `mlflow.onnx.load_model` work on a package.
 //!
-//! MLflow checks a DataFrame against the signature before the model sees it: it casts `float64` to `float32`
+//! MLflow checks a `DataFrame` against the signature before the model sees it: it casts `float64` to `float32`
 //! itself, refuses `int64` in a `double` column, and takes text as `object` (pandas 3's `str` must be cast).
+//! One thread per call, since ONNX Runtime adds in another order with more and then gives other bits.
 //! No uuid, time or run id: equal packages have equal bytes.
 
 use modelgate_core::schema::{Classes, FeatureSchema, FeatureType};
@@ -38,6 +39,8 @@ pub(crate) fn mlmodel(schema: &FeatureSchema) -> String {
   onnx:
     code: null
     data: model.onnx
+    onnx_session_options:
+      intra_op_num_threads: 1
     onnx_version: 1.16.0
     providers:
     - CPUExecutionProvider

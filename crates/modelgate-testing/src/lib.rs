@@ -1,1 +1,9 @@
 //! For tests only: throw-away projects and the binary under test.
+//!
+//! Owns: [`TestProject`] and where test data is. Refuses: being shipped.
+
+mod data;
+mod project;
+
+pub use data::{example, shared_table, skip};
+pub use project::{Output, TestProject};

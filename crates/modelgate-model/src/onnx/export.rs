@@ -47,7 +47,8 @@ pub fn export(plan: &PreprocessPlan, schema: &FeatureSchema, estimator: &Estimat
             graph.output("prediction", data_type::FLOAT);
         }
         (Estimator::ForestClassifier(forest), Some(classes)) if forest.outputs == classes.len() => {
-            trees(&mut graph, forest, Some(classes), &features, &["label", "model/probabilities"]);
+            trees(&mut graph, forest, Some(classes), &features, &["model/label", "model/probabilities"]);
+            most_probable(&mut graph, classes);
             probabilities(&mut graph, classes);
         }
         (Estimator::LinearClassifier(linear), Some(classes)) if linear.intercepts.len() == classes.len() => {
@@ -221,6 +222,18 @@ fn linear_classifier(graph: &mut GraphBuilder, linear: &LinearClassifier, classe
 
 fn bytes(texts: &[String]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// The label is the first class of the highest probability. `TreeEnsembleClassifier` has a label of its own, which
+/// ONNX Runtime takes for a decision function and gets wrong for two classes whose leaves hold both probabilities.
+fn most_probable(graph: &mut GraphBuilder, classes: &Classes) {
+    graph.node("ArgMax", &["model/probabilities"], &["model/class"]).int("axis", 1).int("keepdims", 0);
+    let positions = (0..classes.len() as i64).collect();
+    let node = graph.node("LabelEncoder", &["model/class"], &["label"]).ml().ints("keys_int64s", positions);
+    match classes {
+        Classes::Int(values) => node.ints("values_int64s", values.clone()),
+        Classes::Text(values) => node.strings("values_strings", bytes(values)),
+    };
 }
 
 /// One output per class: named columns for whoever asks by name.

@@ -220,6 +220,10 @@ impl<'a> Loader<'a> {
         let int = |name: &str| node.attribute(name).map(|attribute| attribute.i);
         let float = |width| Kind { element: Element::Float, width };
         let (operation, inputs, kind) = match (node.domain.as_str(), node.op_type.as_str()) {
+            // Behind the estimator they only give names to what it has computed.
+            ("", "Split" | "Squeeze" | "ArgMax") | ("ai.onnx.ml", "LabelEncoder") if self.estimator.is_some() => {
+                return Ok(());
+            }
             ("", "Cast") => {
                 let (slot, kind) = self.input(node, 0)?;
                 if kind.element != Element::Int || int("to") != Some(i64::from(data_type::FLOAT)) {
@@ -299,8 +303,6 @@ impl<'a> Loader<'a> {
             ("ai.onnx.ml", "TreeEnsembleClassifier" | "TreeEnsembleRegressor" | "LinearClassifier") => {
                 return self.estimator(node);
             }
-            // They only give names to what the estimator has computed.
-            ("", "Split" | "Squeeze") if self.estimator.is_some() => return Ok(()),
             (domain, operator) => {
                 let domain = if domain.is_empty() { "ai.onnx" } else { domain };
                 return refuse(format!("the operator {operator} of {domain} is not supported"));

@@ -1,0 +1,8 @@
+//! Tests through the binary, as a user runs it.
+
+mod bad_input;
+mod interop;
+mod main_job;
+mod registry;
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");
