@@ -26,7 +26,12 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-        ConfigError::Yaml { path: shown.clone(), line, column: 1, message: "the file is not UTF-8; save it as UTF-8".to_owned() }
+        ConfigError::Yaml {
+            path: shown.clone(),
+            line,
+            column: 1,
+            message: "the file is not UTF-8; save it as UTF-8".to_owned(),
+        }
     })?;
     let mut config = parse(&text, &shown)?;
     if let Some(uri) = environment(env::MODELGATE_REGISTRY_URI) {
@@ -34,7 +39,11 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     }
     if let Some(value) = environment(env::MODELGATE_SEED) {
         let expected = "expected a whole number from 0";
-        let seed = value.parse().map_err(|_| ConfigError::Environment { name: env::MODELGATE_SEED, value, expected })?;
+        let seed = value.parse().map_err(|_| ConfigError::Environment {
+            name: env::MODELGATE_SEED,
+            value,
+            expected,
+        })?;
         for pipeline in config.pipelines.values_mut() {
             pipeline.seed = seed;
         }
@@ -47,7 +56,8 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &str, path: &Path) -> Result<ProjectConfig, ConfigError> {
-    let content = text.lines().any(|line| !line.trim_start().is_empty() && !line.trim_start().starts_with('#'));
+    let content =
+        text.lines().any(|line| !line.trim_start().is_empty() && !line.trim_start().starts_with('#'));
     if !content {
         let message = "the file is empty; `modelgate init` writes a first one".to_owned();
         return Err(ConfigError::Yaml { path: path.to_owned(), line: 1, column: 1, message });
@@ -82,9 +92,9 @@ fn strip_location(text: &str) -> String {
 }
 
 fn unknown_key(field: &str, expected: &[&str]) -> String {
-    let nearest = expected.iter().max_by(|one, other| {
-        strsim::jaro_winkler(field, one).total_cmp(&strsim::jaro_winkler(field, other))
-    });
+    let nearest = expected
+        .iter()
+        .max_by(|one, other| strsim::jaro_winkler(field, one).total_cmp(&strsim::jaro_winkler(field, other)));
     let hint = nearest.filter(|name| strsim::jaro_winkler(field, name) > 0.7);
     let hint = hint.map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
     format!("unknown key `{field}`;{hint} valid keys here: {}", expected.join(", "))

@@ -181,7 +181,11 @@ pub struct PromotionConfig {
 
 impl Default for PromotionConfig {
     fn default() -> Self {
-        Self { approval: ApprovalPolicy::Required, manual: ManualPolicy::Allowed, choose: "candidate".to_owned() }
+        Self {
+            approval: ApprovalPolicy::Required,
+            manual: ManualPolicy::Allowed,
+            choose: "candidate".to_owned(),
+        }
     }
 }
 

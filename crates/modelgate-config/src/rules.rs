@@ -158,7 +158,12 @@ impl RuleConfig {
         if self.metric.is_empty() {
             return Err("a rule names a `metric`".to_owned());
         }
-        let versus = self.versus.as_deref().map(str::parse::<Versus>).transpose().map_err(|error| error.to_string())?;
+        let versus = self
+            .versus
+            .as_deref()
+            .map(str::parse::<Versus>)
+            .transpose()
+            .map_err(|error| error.to_string())?;
         let check = self.check(versus)?;
         if let Some(limit) = self.at_least.into_iter().chain(self.at_most).find(|limit| !limit.is_finite()) {
             return Err(format!("`{limit}` is not a limit: expected a finite number"));
@@ -212,7 +217,9 @@ fn default_id(metric: &str, check: &Check, on: Option<Subset>) -> String {
         Check::AtLeast(_) => format!("min-{metric}{on}"),
         Check::AtMost(_) => format!("max-{metric}{on}"),
         Check::Equals(_) => format!("{metric}-equals{on}"),
-        Check::MaxDrop { versus, .. } | Check::MaxRise { versus, .. } => format!("{metric}-versus-{versus}{on}"),
+        Check::MaxDrop { versus, .. } | Check::MaxRise { versus, .. } => {
+            format!("{metric}-versus-{versus}{on}")
+        }
         Check::SchemaCompatible { versus } => format!("schema-versus-{versus}"),
     }
 }

@@ -39,7 +39,11 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
         return error(Some(1), "version".to_owned(), message);
     }
     if config.pipelines.is_empty() {
-        return error(None, "pipelines".to_owned(), "there is no pipeline; `modelgate init` shows one".to_owned());
+        return error(
+            None,
+            "pipelines".to_owned(),
+            "there is no pipeline; `modelgate init` shows one".to_owned(),
+        );
     }
     for (name, pipeline) in &config.pipelines {
         let place = places.as_ref().and_then(|places| places.pipelines.get(name));
@@ -52,9 +56,11 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
             return error(line, format!("{key}.{below}"), message);
         }
         let rules = place.and_then(|place| place.value.gate.rules.as_ref());
-        let line_of = |index: usize| rules.and_then(|rules| rules.get(index)).map(|rule| rule.referenced.line());
+        let line_of =
+            |index: usize| rules.and_then(|rules| rules.get(index)).map(|rule| rule.referenced.line());
         if let Err((index, message)) = check_rules(pipeline) {
-            let key = index.map_or_else(|| format!("{key}.gate.rules"), |index| format!("{key}.gate.rules[{index}]"));
+            let key = index
+                .map_or_else(|| format!("{key}.gate.rules"), |index| format!("{key}.gate.rules[{index}]"));
             return error(index.and_then(line_of).or(line), key, message);
         }
     }
@@ -65,7 +71,8 @@ type Wrong = (&'static str, String);
 
 fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if pipeline.task == TaskKind::ImageClassificationCnn {
-        let message = "`image_classification_cnn` is not in this version; use `classification` or `regression`";
+        let message =
+            "`image_classification_cnn` is not in this version; use `classification` or `regression`";
         return Err(("task", message.to_owned()));
     }
     if let Some(name) = &pipeline.model.name {
@@ -83,7 +90,10 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if let Some(delimiter) = data.delimiter
         && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r'))
     {
-        return Err(("data.delimiter", format!("`{delimiter}` cannot be a delimiter: expected one ASCII character")));
+        return Err((
+            "data.delimiter",
+            format!("`{delimiter}` cannot be a delimiter: expected one ASCII character"),
+        ));
     }
     let split = &data.split;
     let shares = [split.train, split.validation, split.test];
@@ -107,7 +117,8 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
 fn check_rules(pipeline: &PipelineConfig) -> Result<(), (Option<usize>, String)> {
     let Some(rules) = &pipeline.gate.rules else { return Ok(()) };
     if rules.is_empty() {
-        let message = "a gate without rules would pass everything; remove the key for the default rules, or add one";
+        let message =
+            "a gate without rules would pass everything; remove the key for the default rules, or add one";
         return Err((None, message.to_owned()));
     }
     let mut ids = BTreeSet::new();

@@ -10,8 +10,8 @@ use crate::table::{Column, Table, Values};
 /// The texts that are null, those of pandas' `read_csv`, so that a notebook and a pipeline see the same rows.
 /// Source: <https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html>, `na_values`.
 pub const NULL_TOKENS: [&str; 19] = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
-    "NaN", "None", "n/a", "nan", "null",
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// How a CSV file is read.
@@ -91,13 +91,23 @@ fn check_header(
         }
         if let Some(first) = names[..index].iter().position(|other| other == name) {
             let (first, second) = (first + 1, index + 1);
-            return Err(error(format!("the column name `{name}` stands twice, at {first} and {second}; rename one")));
+            return Err(error(format!(
+                "the column name `{name}` stands twice, at {first} and {second}; rename one"
+            )));
         }
     }
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
-    for (what, name) in options.drop.iter().map(|name| ("preprocess.drop", name)).chain(options.types.keys().map(|name| ("data.types", name))) {
+    for (what, name) in options
+        .drop
+        .iter()
+        .map(|name| ("preprocess.drop", name))
+        .chain(options.types.keys().map(|name| ("data.types", name)))
+    {
         if !known.contains(&name.as_str()) {
-            return Err(error(format!("{what} names the column `{name}`, which is not there; there is {}", listed(&known))));
+            return Err(error(format!(
+                "{what} names the column `{name}`, which is not there; there is {}",
+                listed(&known)
+            )));
         }
     }
     Ok(())
@@ -200,11 +210,14 @@ impl ColumnContext<'_> {
             FeatureType::Text => Ok(self.text()),
             FeatureType::Float => self.floats(),
             FeatureType::Int => {
-                let parsed = self.values().enumerate().map(|(row, value)| match value.map(|value| (value, value.trim().parse())) {
-                    None => Ok(None),
-                    Some((_, Ok(number))) => Ok(Some(number)),
-                    Some((value, Err(_))) => {
-                        Err(self.error(row, format!("{} is not a whole number, as `data.types` says", clipped(value))))
+                let parsed = self.values().enumerate().map(|(row, value)| {
+                    match value.map(|value| (value, value.trim().parse())) {
+                        None => Ok(None),
+                        Some((_, Ok(number))) => Ok(Some(number)),
+                        Some((value, Err(_))) => Err(self.error(
+                            row,
+                            format!("{} is not a whole number, as `data.types` says", clipped(value)),
+                        )),
                     }
                 });
                 Ok(Values::Int(parsed.collect::<Result<_, _>>()?))
@@ -279,7 +292,10 @@ mod tests {
 
     #[test]
     fn column_names_are_there_and_differ() {
-        assert_eq!(message("a,b,a\n1,2,3\n"), "a.csv: the column name `a` stands twice, at 1 and 3; rename one");
+        assert_eq!(
+            message("a,b,a\n1,2,3\n"),
+            "a.csv: the column name `a` stands twice, at 1 and 3; rename one"
+        );
         assert_eq!(message("a,,c\n1,2,3\n"), "a.csv: column 2 has no name in the header line");
     }
 
@@ -294,9 +310,15 @@ mod tests {
     #[test]
     fn a_little_text_among_numbers_is_an_error_and_can_be_declared() {
         let text = "a\n1\n2\nx\n";
-        assert!(message(text).starts_with("a.csv: line 4, column `a`: `x` is not a number, and 2 of 3"), "{}", message(text));
-        let options =
-            CsvOptions { types: BTreeMap::from([("a".to_owned(), FeatureType::Text)]), ..CsvOptions::default() };
+        assert!(
+            message(text).starts_with("a.csv: line 4, column `a`: `x` is not a number, and 2 of 3"),
+            "{}",
+            message(text)
+        );
+        let options = CsvOptions {
+            types: BTreeMap::from([("a".to_owned(), FeatureType::Text)]),
+            ..CsvOptions::default()
+        };
         let table = read_csv(text.as_bytes(), "a.csv", &options).expect("table");
         assert_eq!(table.columns[0].feature_type(), FeatureType::Text);
     }
@@ -313,6 +335,9 @@ mod tests {
         assert_eq!(read_csv(b"a,b\n1,inf\n2,x\n", "a.csv", &options).expect("table").columns.len(), 1);
         let options = CsvOptions { drop: vec!["z".to_owned()], ..CsvOptions::default() };
         let error = read_csv(b"a,b\n1,2\n", "a.csv", &options).expect_err("no such column").to_string();
-        assert_eq!(error, "a.csv: preprocess.drop names the column `z`, which is not there; there is `a`, `b`");
+        assert_eq!(
+            error,
+            "a.csv: preprocess.drop names the column `z`, which is not there; there is `a`, `b`"
+        );
     }
 }

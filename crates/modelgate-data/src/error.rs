@@ -38,7 +38,8 @@ pub enum DataError {
 
 /// Cuts a value for a message.
 pub(crate) fn clipped(value: &str) -> String {
-    let cut: String = value.chars().take(40).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let cut: String =
+        value.chars().take(40).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if value.chars().count() > 40 { format!("`{cut}…`") } else { format!("`{cut}`") }
 }
 

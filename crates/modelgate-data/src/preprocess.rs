@@ -144,7 +144,12 @@ pub fn fit(
     Ok(plan)
 }
 
-fn fit_numeric(column: &Column, rows: &[u32], spec: &PreprocessSpec, feature_type: FeatureType) -> NumericColumn {
+fn fit_numeric(
+    column: &Column,
+    rows: &[u32],
+    spec: &PreprocessSpec,
+    feature_type: FeatureType,
+) -> NumericColumn {
     // In f32 as the model sees them, so that the mean of what it sees is what is subtracted.
     let values = rows.iter().map(|row| column.single(*row as usize));
     let mut known: Vec<f64> = values.clone().filter(|value| !value.is_nan()).map(f64::from).collect();
@@ -163,7 +168,8 @@ fn fit_numeric(column: &Column, rows: &[u32], spec: &PreprocessSpec, feature_typ
                 .map(f64::from)
                 .collect();
             let mean = filled.iter().sum::<f64>() / filled.len() as f64;
-            let variance = filled.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / filled.len() as f64;
+            let variance =
+                filled.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / filled.len() as f64;
             let deviation = variance.sqrt() as f32;
             (Some(mean as f32), Some(if deviation > 0.0 { deviation } else { 1.0 }))
         }
@@ -196,7 +202,8 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<Text
     let name = &column.name;
     let distinct = counts.len();
     if distinct == rows.len() && rows.len() > 50 {
-        let message = "every training row has another text: it looks like an identifier; add it to `preprocess.drop`";
+        let message =
+            "every training row has another text: it looks like an identifier; add it to `preprocess.drop`";
         return Err(wrong(name, message.to_owned()));
     }
     if spec.encode == Encode::Onehot && distinct > MAX_ONEHOT {
@@ -209,7 +216,10 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<Text
     let fill = (spec.missing == Missing::MostFrequent).then(|| {
         let known = counts.iter().filter(|(category, _)| !category.is_empty());
         // The first of several, which is the smallest text.
-        known.fold((0, ""), |best, (category, count)| if *count > best.0 { (*count, category) } else { best }).1.to_owned()
+        known
+            .fold((0, ""), |best, (category, count)| if *count > best.0 { (*count, category) } else { best })
+            .1
+            .to_owned()
     });
     let kept = counts.keys().filter(|category| fill.is_none() || !category.is_empty());
     let categories = kept.map(|text| (*text).to_owned()).collect();
@@ -245,7 +255,8 @@ impl PreprocessPlan {
     pub fn transform(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>, DataError> {
         let width = self.output_names().len();
         let mut matrix = vec![0.0_f32; rows.len() * width];
-        let find = |name: &str| table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()));
+        let find =
+            |name: &str| table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()));
         for (offset, plan) in self.numeric.iter().enumerate() {
             let column = find(&plan.name)?;
             for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
@@ -273,7 +284,9 @@ impl PreprocessPlan {
                 match (self.spec.encode, position) {
                     (Encode::Onehot, Some(position)) => cells[offset + position] = 1.0,
                     (Encode::Onehot, None) => {}
-                    (Encode::Ordinal, position) => cells[offset] = position.map_or(-1.0, |position| position as f32),
+                    (Encode::Ordinal, position) => {
+                        cells[offset] = position.map_or(-1.0, |position| position as f32)
+                    }
                 }
             }
             offset += if self.spec.encode == Encode::Onehot { plan.categories.len() } else { 1 };
@@ -298,7 +311,13 @@ pub fn profile_features(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> V
         }
         let text = text?;
         let categories = text.categories.iter().filter(|category| !category.is_empty()).cloned().collect();
-        Some(Feature { name: text.name.clone(), feature_type: FeatureType::Text, nullable, range: None, categories })
+        Some(Feature {
+            name: text.name.clone(),
+            feature_type: FeatureType::Text,
+            nullable,
+            range: None,
+            categories,
+        })
     };
     table.columns.iter().filter_map(feature).collect()
 }

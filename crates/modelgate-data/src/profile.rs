@@ -39,8 +39,10 @@ fn number_profile(numbers: &mut [f64]) -> Value {
         let (low, high) = (numbers[place.floor() as usize], numbers[place.ceil() as usize]);
         low + (high - low) * place.fract()
     };
-    let quantiles: BTreeMap<String, f64> =
-        [1, 5, 25, 50, 75, 95, 99].iter().map(|percent| (format!("p{percent:02}"), quantile(f64::from(*percent) / 100.0))).collect();
+    let quantiles: BTreeMap<String, f64> = [1, 5, 25, 50, 75, 95, 99]
+        .iter()
+        .map(|percent| (format!("p{percent:02}"), quantile(f64::from(*percent) / 100.0)))
+        .collect();
     let (low, high) = (numbers[0], numbers[numbers.len() - 1]);
     let width = (high - low) / HISTOGRAM_BINS as f64;
     let edges: Vec<f64> = (0..=HISTOGRAM_BINS).map(|edge| low + width * edge as f64).collect();

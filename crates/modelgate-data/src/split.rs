@@ -54,9 +54,13 @@ fn identities(table: &Table, key: Option<&str>, seed: u64) -> Result<Vec<u64>, D
         None => table.columns.iter().collect(),
         Some(key) => {
             let column = table.column(key);
-            let column = column.ok_or_else(|| DataError::Split(format!("the key column `{key}` is not there")))?;
+            let column =
+                column.ok_or_else(|| DataError::Split(format!("the key column `{key}` is not there")))?;
             if let Some(row) = (0..table.rows).find(|row| column.is_null(*row)) {
-                return Err(DataError::Split(format!("the key column `{key}` has no value in data row {}", row + 1)));
+                return Err(DataError::Split(format!(
+                    "the key column `{key}` has no value in data row {}",
+                    row + 1
+                )));
             }
             vec![column]
         }
@@ -111,7 +115,7 @@ pub fn split(
             }
             if spec.test == 0.0 {
                 let rest = std::mem::take(&mut parts[2]);
-                parts[if spec.validation > 0.0 { 1 } else { 0 }].extend(rest);
+                parts[usize::from(spec.validation > 0.0)].extend(rest);
             }
         }
         SplitKind::Exact => exact(&hashes, target, spec, &mut parts),
@@ -147,7 +151,8 @@ fn exact(hashes: &[u64], target: &Target, spec: &SplitSpec, parts: &mut [Vec<u32
         for group in groups {
             // Whole groups go to the first part with room for them, else to the one with most room.
             let fits = (0..3).find(|part| wanted[*part] >= group.len() as i64);
-            let part = fits.unwrap_or_else(|| (0..3).max_by_key(|part| (wanted[*part], 2 - *part)).unwrap_or(0));
+            let part =
+                fits.unwrap_or_else(|| (0..3).max_by_key(|part| (wanted[*part], 2 - *part)).unwrap_or(0));
             wanted[part] -= group.len() as i64;
             parts[part].extend(group);
         }

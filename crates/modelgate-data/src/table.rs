@@ -110,6 +110,7 @@ impl Table {
     }
 
     /// Returns the rows of these numbers, in this order.
+    #[must_use]
     pub fn take(&self, rows: &[u32]) -> Self {
         Self { columns: self.columns.iter().map(|column| column.take(rows)).collect(), rows: rows.len() }
     }

@@ -50,7 +50,9 @@ pub fn extract_target(table: &Table, target: &str, task: Task, source: &str) -> 
         Target::Values(values) => values.windows(2).all(|pair| pair[0] == pair[1]),
     };
     if constant {
-        return Err(error(format!("the target `{target}` has the same value in every row: there is nothing to learn")));
+        return Err(error(format!(
+            "the target `{target}` has the same value in every row: there is nothing to learn"
+        )));
     }
     Ok(found)
 }
@@ -58,14 +60,18 @@ pub fn extract_target(table: &Table, target: &str, task: Task, source: &str) -> 
 fn values(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -> Result<Target, DataError> {
     if let Values::Text(values) = &column.values {
         let first = values.iter().flatten().next().map_or_else(String::new, |value| clipped(value));
-        return Err(error(format!("the target `{target}` of a regression is text, such as {first}; use `task: classification`")));
+        return Err(error(format!(
+            "the target `{target}` of a regression is text, such as {first}; use `task: classification`"
+        )));
     }
     Ok(Target::Values((0..column.len()).filter_map(|row| column.number(row)).collect()))
 }
 
 fn classes(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -> Result<Target, DataError> {
     let too_many = |count: usize| {
-        error(format!("the target `{target}` has {count} classes, at most {MAX_CLASSES} are allowed; is this a regression?"))
+        error(format!(
+            "the target `{target}` has {count} classes, at most {MAX_CLASSES} are allowed; is this a regression?"
+        ))
     };
     let encode = |values: Vec<i64>| {
         let mut sorted = values.clone();
@@ -74,7 +80,8 @@ fn classes(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -
         if sorted.len() > MAX_CLASSES {
             return Err(too_many(sorted.len()));
         }
-        let labels = values.iter().map(|value| sorted.partition_point(|class| class < value) as u32).collect();
+        let labels =
+            values.iter().map(|value| sorted.partition_point(|class| class < value) as u32).collect();
         Ok(Target::Classes { labels, classes: Classes::Int(sorted) })
     };
     match &column.values {
@@ -97,7 +104,8 @@ fn classes(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -
             if sorted.len() > MAX_CLASSES {
                 return Err(too_many(sorted.len()));
             }
-            let labels = values.iter().map(|value| sorted.partition_point(|class| class < value) as u32).collect();
+            let labels =
+                values.iter().map(|value| sorted.partition_point(|class| class < value) as u32).collect();
             Ok(Target::Classes { labels, classes: Classes::Text(sorted.into_iter().cloned().collect()) })
         }
     }
@@ -118,7 +126,10 @@ mod tests {
         let found = extract("x,y\n1,2.0\n1,0.0\n1,2.0\n", Task::Classification).expect("target");
         assert_eq!(found, Target::Classes { labels: vec![1, 0, 1], classes: Classes::Int(vec![0, 2]) });
         let found = extract("x,y\n1,b\n1,a\n", Task::Classification).expect("target");
-        assert_eq!(found, Target::Classes { labels: vec![1, 0], classes: Classes::Text(vec!["a".into(), "b".into()]) });
+        assert_eq!(
+            found,
+            Target::Classes { labels: vec![1, 0], classes: Classes::Text(vec!["a".into(), "b".into()]) }
+        );
     }
 
     #[test]

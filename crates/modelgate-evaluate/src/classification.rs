@@ -73,7 +73,11 @@ pub fn classification(
     average: Average,
 ) -> Result<ClassificationMetrics, EvaluateError> {
     let (rows, classes) = (input.labels.len(), input.class_names.len());
-    if rows == 0 || classes < 2 || input.predicted.len() != rows || input.probabilities.len() != rows * classes {
+    if rows == 0
+        || classes < 2
+        || input.predicted.len() != rows
+        || input.probabilities.len() != rows * classes
+    {
         let message = format!(
             "{rows} labels, {} predictions and {} probabilities of {classes} classes cannot be compared",
             input.predicted.len(),

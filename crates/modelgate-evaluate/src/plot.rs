@@ -91,14 +91,19 @@ impl Picture for ConfusionMatrix<'_> {
             let y = top + cell_height * row as i32;
             let name = style(14, INK, HPos::Right, VPos::Center);
             if cell_height >= 12 {
-                area.draw_text(&shortened(&self.names[row], 12), &name, (left - 10, y + cell_height / 2)).map_err(wrong)?;
+                area.draw_text(&shortened(&self.names[row], 12), &name, (left - 10, y + cell_height / 2))
+                    .map_err(wrong)?;
             }
             for (column, count) in counts.iter().enumerate() {
                 let x = left + cell_width * column as i32;
                 let share = if total == 0 { 0.0 } else { *count as f64 / total as f64 };
-                let mix = |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * share) as u8;
+                let mix =
+                    |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * share) as u8;
                 let fill = RGBColor(mix(247, BLUE.0), mix(249, BLUE.1), mix(252, BLUE.2));
-                let cell = Rectangle::new([(x + 1, y + 1), (x + cell_width - 1, y + cell_height - 1)], fill.filled());
+                let cell = Rectangle::new(
+                    [(x + 1, y + 1), (x + cell_width - 1, y + cell_height - 1)],
+                    fill.filled(),
+                );
                 area.draw(&cell).map_err(wrong)?;
                 if !written {
                     continue;
@@ -121,7 +126,8 @@ impl Picture for ConfusionMatrix<'_> {
             let name = style(14, INK, HPos::Center, VPos::Top);
             for (column, text) in self.names.iter().enumerate() {
                 let x = left + cell_width * column as i32 + cell_width / 2;
-                area.draw_text(&shortened(text, letters), &name, (x, top + cell_height * classes + 8)).map_err(wrong)?;
+                area.draw_text(&shortened(text, letters), &name, (x, top + cell_height * classes + 8))
+                    .map_err(wrong)?;
             }
         }
         let label = style(15, PALE, HPos::Center, VPos::Top);
@@ -141,7 +147,11 @@ pub fn confusion_matrix_plot(
     confusion: &[Vec<u64>],
 ) -> Result<Plot, EvaluateError> {
     let classes = class_names.len();
-    if classes == 0 || classes > 500 || confusion.len() != classes || confusion.iter().any(|row| row.len() != classes) {
+    if classes == 0
+        || classes > 500
+        || confusion.len() != classes
+        || confusion.iter().any(|row| row.len() != classes)
+    {
         return Err(EvaluateError::Input(format!("a confusion matrix of {classes} classes cannot be drawn")));
     }
     render(&ConfusionMatrix { title, names: class_names, counts: confusion })
@@ -221,7 +231,8 @@ pub fn residual_plot(title: &str, actual: &[f64], predicted: &[f64]) -> Result<P
     if actual.is_empty() || actual.len() != predicted.len() || !finite {
         return Err(EvaluateError::Input("residuals need rows with finite values".to_owned()));
     }
-    let squares: f64 = actual.iter().zip(predicted).map(|(actual, predicted)| (actual - predicted).powi(2)).sum();
+    let squares: f64 =
+        actual.iter().zip(predicted).map(|(actual, predicted)| (actual - predicted).powi(2)).sum();
     let step = actual.len().div_ceil(MAX_POINTS);
     let points = actual.iter().zip(predicted).step_by(step);
     let picture = Residuals {

@@ -24,7 +24,8 @@ pub struct RegressionMetrics {
 /// Fails when the lengths differ, there is no row, or an actual value is not finite.
 pub fn regression(actual: &[f64], predicted: &[f64]) -> Result<RegressionMetrics, EvaluateError> {
     if actual.len() != predicted.len() || actual.is_empty() {
-        let message = format!("{} actual and {} predicted values cannot be compared", actual.len(), predicted.len());
+        let message =
+            format!("{} actual and {} predicted values cannot be compared", actual.len(), predicted.len());
         return Err(EvaluateError::Input(message));
     }
     if actual.iter().any(|value| !value.is_finite()) {
@@ -41,7 +42,8 @@ pub fn regression(actual: &[f64], predicted: &[f64]) -> Result<RegressionMetrics
         }
         return Ok(RegressionMetrics { rows: actual.len(), metrics, undefined });
     }
-    let errors: Vec<f64> = actual.iter().zip(predicted).map(|(actual, predicted)| actual - predicted).collect();
+    let errors: Vec<f64> =
+        actual.iter().zip(predicted).map(|(actual, predicted)| actual - predicted).collect();
     let squares = sum(errors.iter().map(|error| error * error));
     let mean = sum(actual.iter().copied()) / count;
     let spread = sum(actual.iter().map(|value| (value - mean) * (value - mean)));
@@ -49,8 +51,11 @@ pub fn regression(actual: &[f64], predicted: &[f64]) -> Result<RegressionMetrics
     let mae = sum(absolute.iter().copied()) / count;
     absolute.sort_unstable_by(f64::total_cmp);
     let middle = absolute.len() / 2;
-    let median =
-        if absolute.len() % 2 == 1 { absolute[middle] } else { f64::midpoint(absolute[middle - 1], absolute[middle]) };
+    let median = if absolute.len() % 2 == 1 {
+        absolute[middle]
+    } else {
+        f64::midpoint(absolute[middle - 1], absolute[middle])
+    };
     let r2 = if actual.len() < 2 {
         undefined.insert("r2".to_owned(), "it needs two rows".to_owned());
         None

@@ -30,7 +30,9 @@ impl Amount {
             Value::Number(number) if number.is_u64() => {
                 number.as_u64().filter(|count| *count >= least).map(|count| Self::Count(count as usize))
             }
-            Value::Number(number) => number.as_f64().filter(|share| *share > 0.0 && *share <= 1.0).map(Self::Share),
+            Value::Number(number) => {
+                number.as_f64().filter(|share| *share > 0.0 && *share <= 1.0).map(Self::Share)
+            }
             _ => None,
         }
     }
@@ -89,17 +91,28 @@ impl RandomForest {
         let trees = params.read("n_estimators", json!(100), "a whole number from 1 to 100000", |value| {
             value.as_u64().filter(|count| (1..=100_000).contains(count)).map(|count| count as usize)
         })?;
-        let criteria: &[&str] = if classification { &["gini", "entropy", "log_loss"] } else { &["squared_error"] };
-        let criterion = params.read("criterion", json!(criteria[0]), &format!("one of {}", criteria.join(", ")), |value| {
-            value.as_str().filter(|name| criteria.contains(name)).map(str::to_owned)
-        })?;
-        let max_depth = params.read("max_depth", Value::Null, "`null` or a whole number from 1", |value| match value {
-            Value::Null => Some(usize::MAX),
-            other => other.as_u64().filter(|depth| *depth >= 1).map(|depth| depth as usize),
-        })?;
+        let criteria: &[&str] =
+            if classification { &["gini", "entropy", "log_loss"] } else { &["squared_error"] };
+        let criterion = params.read(
+            "criterion",
+            json!(criteria[0]),
+            &format!("one of {}", criteria.join(", ")),
+            |value| value.as_str().filter(|name| criteria.contains(name)).map(str::to_owned),
+        )?;
+        let max_depth = params.read(
+            "max_depth",
+            Value::Null,
+            "`null` or a whole number from 1",
+            |value| match value {
+                Value::Null => Some(usize::MAX),
+                other => other.as_u64().filter(|depth| *depth >= 1).map(|depth| depth as usize),
+            },
+        )?;
         let rows = "a whole number of rows, or a share above 0 and at most 1.0";
-        let min_samples_split = params.read("min_samples_split", json!(2), rows, |value| Amount::number(value, 2))?;
-        let min_samples_leaf = params.read("min_samples_leaf", json!(1), rows, |value| Amount::number(value, 1))?;
+        let min_samples_split =
+            params.read("min_samples_split", json!(2), rows, |value| Amount::number(value, 2))?;
+        let min_samples_leaf =
+            params.read("min_samples_leaf", json!(1), rows, |value| Amount::number(value, 1))?;
         let default = if classification { json!("sqrt") } else { json!(1.0) };
         let expected = "`sqrt`, `log2`, `null`, a whole number from 1, or a share above 0 and at most 1.0";
         let max_features = params.read("max_features", default, expected, |value| match value {
@@ -109,10 +122,11 @@ impl RandomForest {
             other => Amount::number(other, 1),
         })?;
         let bootstrap = params.read("bootstrap", json!(true), "true or false", Value::as_bool)?;
-        let max_samples = params.read("max_samples", Value::Null, &format!("`null`, or {rows}"), |value| match value {
-            Value::Null => Some(Amount::All),
-            other => Amount::number(other, 1),
-        })?;
+        let max_samples =
+            params.read("max_samples", Value::Null, &format!("`null`, or {rows}"), |value| match value {
+                Value::Null => Some(Amount::All),
+                other => Amount::number(other, 1),
+            })?;
         let class_weight = if classification {
             params.read("class_weight", Value::Null, ClassWeight::EXPECTED, ClassWeight::read)?
         } else {
@@ -200,7 +214,11 @@ impl Statistics for ClassSums<'_> {
 
     fn leaf(&self, sums: &[f64], values: &mut Vec<f32>) {
         let total: f64 = sums.iter().zip(&self.weights).map(|(count, weight)| count * weight).sum();
-        values.extend(sums.iter().zip(&self.weights).map(|(count, weight)| (count * weight / total / self.trees) as f32));
+        values.extend(
+            sums.iter()
+                .zip(&self.weights)
+                .map(|(count, weight)| (count * weight / total / self.trees) as f32),
+        );
     }
 }
 
@@ -236,7 +254,12 @@ impl Statistics for ValueSums<'_> {
 }
 
 impl Trainer for RandomForest {
-    fn fit(&self, matrix: &FeatureMatrix<'_>, targets: &Targets<'_>, seed: u64) -> Result<FitOutcome, LearnError> {
+    fn fit(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
         if matrix.rows == 0 || matrix.columns == 0 {
             return Err(LearnError::Data("there is no row or no feature to learn from".to_owned()));
         }
@@ -252,7 +275,10 @@ impl Trainer for RandomForest {
             }
             (Targets::Values(values), Task::Regression) => {
                 if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-                    return Err(LearnError::Data(format!("the target of training row {} is not finite", row + 1)));
+                    return Err(LearnError::Data(format!(
+                        "the target of training row {} is not finite",
+                        row + 1
+                    )));
                 }
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
@@ -280,7 +306,9 @@ pub(crate) fn check_labels(labels: &[u32], classes: usize) -> Result<(), LearnEr
         return Err(LearnError::Data("a label is beyond the classes".to_owned()));
     }
     if classes < 2 || labels.iter().all(|label| *label == labels[0]) {
-        return Err(LearnError::Data("the training rows have one class only: there is nothing to learn".to_owned()));
+        return Err(LearnError::Data(
+            "the training rows have one class only: there is nothing to learn".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -165,7 +165,8 @@ impl<S: Statistics> Grower<'_, S> {
                 bits &= bits - 1;
                 if let Some(lower) = previous {
                     let right_rows = rows.len() - left_rows;
-                    if left_rows >= self.limits.min_samples_leaf && right_rows >= self.limits.min_samples_leaf {
+                    if left_rows >= self.limits.min_samples_leaf && right_rows >= self.limits.min_samples_leaf
+                    {
                         for ((right, all), left) in right.iter_mut().zip(sums).zip(&left) {
                             *right = all - left;
                         }

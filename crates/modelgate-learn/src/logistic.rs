@@ -44,7 +44,8 @@ impl LogisticRegression {
         })?;
         let tolerance = params.read("tol", json!(1e-4), "a number above 0", positive)?;
         let intercept = params.read("fit_intercept", json!(true), "true or false", Value::as_bool)?;
-        let class_weight = params.read("class_weight", Value::Null, ClassWeight::EXPECTED, ClassWeight::read)?;
+        let class_weight =
+            params.read("class_weight", Value::Null, ClassWeight::EXPECTED, ClassWeight::read)?;
         let resolved = params.resolved;
         Ok(Self { inverse_strength, penalty, max_iter, tolerance, intercept, class_weight, resolved })
     }
@@ -146,7 +147,8 @@ fn minimise(objective: &Objective<'_>, size: usize, max_iter: usize, tolerance: 
             direction.iter_mut().zip(step).for_each(|(part, step)| *part += (share - back) * step);
         }
         let slope = dot(&gradient, &direction);
-        let mut length = if memory.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
+        let mut length =
+            if memory.is_empty() { 1.0 / dot(&gradient, &gradient).sqrt().max(1.0) } else { 1.0 };
         let mut next = point.clone();
         let mut next_gradient = vec![0.0; size];
         let mut accepted = false;
@@ -180,7 +182,12 @@ fn minimise(objective: &Objective<'_>, size: usize, max_iter: usize, tolerance: 
 }
 
 impl Trainer for LogisticRegression {
-    fn fit(&self, matrix: &FeatureMatrix<'_>, targets: &Targets<'_>, _seed: u64) -> Result<FitOutcome, LearnError> {
+    fn fit(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        _seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
         let Targets::Classes { labels, classes, names } = targets else {
             return Err(LearnError::Task("logistic regression learns classes".to_owned()));
         };

@@ -14,8 +14,11 @@ pub(crate) struct Params<'a> {
 
 /// Returns ` did you mean …?` when a name is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let best = known.map(|one| (strsim::jaro_winkler(name, one), one)).max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(score, _)| *score > 0.7).map_or_else(String::new, |(_, one)| format!(" did you mean `{one}`?"))
+    let best = known
+        .map(|one| (strsim::jaro_winkler(name, one), one))
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(score, _)| *score > 0.7)
+        .map_or_else(String::new, |(_, one)| format!(" did you mean `{one}`?"))
 }
 
 impl<'a> Params<'a> {
@@ -25,9 +28,15 @@ impl<'a> Params<'a> {
             let reason = match name.as_str() {
                 known_name if known.contains(&known_name) => continue,
                 "random_state" => "the pipeline's `seed` is used".to_owned(),
-                "n_jobs" => "all cores are used, or `MODELGATE_THREADS` of them; the result is the same".to_owned(),
+                "n_jobs" => {
+                    "all cores are used, or `MODELGATE_THREADS` of them; the result is the same".to_owned()
+                }
                 "warm_start" | "verbose" => "it has no meaning here".to_owned(),
-                _ => format!("it is not known;{} known are {}", nearest(name, known.iter().copied()), known.join(", ")),
+                _ => format!(
+                    "it is not known;{} known are {}",
+                    nearest(name, known.iter().copied()),
+                    known.join(", ")
+                ),
             };
             return Err(ParamError(format!("params.{name}: {reason}")));
         }
@@ -43,7 +52,8 @@ impl<'a> Params<'a> {
         read: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<T, ParamError> {
         let value = self.given.get(name).cloned().unwrap_or(default);
-        let found = read(&value).ok_or_else(|| ParamError(format!("params.{name}: `{value}` is not {expected}")));
+        let found =
+            read(&value).ok_or_else(|| ParamError(format!("params.{name}: `{value}` is not {expected}")));
         self.resolved.insert(name.to_owned(), value);
         found
     }
@@ -68,7 +78,8 @@ impl ClassWeight {
             Value::Null => Some(Self::None),
             Value::String(text) if text == "balanced" => Some(Self::Balanced),
             Value::Object(weights) => {
-                let positive = |value: &Value| value.as_f64().filter(|weight| weight.is_finite() && *weight > 0.0);
+                let positive =
+                    |value: &Value| value.as_f64().filter(|weight| weight.is_finite() && *weight > 0.0);
                 let pairs = weights.iter().map(|(name, value)| Some((name.clone(), positive(value)?)));
                 pairs.collect::<Option<_>>().map(Self::Named)
             }
@@ -90,7 +101,10 @@ impl ClassWeight {
             }
             Self::Named(weights) => {
                 if let Some(name) = weights.keys().find(|name| !names.contains(name)) {
-                    return Err(format!("class_weight names the class `{name}`; there is {}", names.join(", ")));
+                    return Err(format!(
+                        "class_weight names the class `{name}`; there is {}",
+                        names.join(", ")
+                    ));
                 }
                 Ok(names.iter().map(|name| weights.get(name).copied().unwrap_or(1.0)).collect())
             }

@@ -61,7 +61,12 @@ pub trait Trainer: Send + Sync + Debug {
     ///
     /// # Errors
     /// Fails when there is nothing to learn from.
-    fn fit(&self, matrix: &FeatureMatrix<'_>, targets: &Targets<'_>, seed: u64) -> Result<FitOutcome, LearnError>;
+    fn fit(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        seed: u64,
+    ) -> Result<FitOutcome, LearnError>;
 
     /// Returns the revision of the code: another one may give other bytes for the same input.
     fn revision(&self) -> &'static str;
@@ -82,12 +87,15 @@ pub fn trainer(
     match (algorithm, task) {
         ("random_forest", task) => Ok(Box::new(RandomForest::new(task, params)?)),
         ("logistic_regression", Task::Classification) => Ok(Box::new(LogisticRegression::new(params)?)),
-        ("logistic_regression", Task::Regression) => {
-            Err(ParamError("`logistic_regression` is for `task: classification`; use `random_forest`".to_owned()))
-        }
+        ("logistic_regression", Task::Regression) => Err(ParamError(
+            "`logistic_regression` is for `task: classification`; use `random_forest`".to_owned(),
+        )),
         (other, _) => {
             let hint = nearest(other, ALGORITHMS.iter().copied());
-            Err(ParamError(format!("there is no algorithm `{other}`;{hint} there is {}", ALGORITHMS.join(", "))))
+            Err(ParamError(format!(
+                "there is no algorithm `{other}`;{hint} there is {}",
+                ALGORITHMS.join(", ")
+            )))
         }
     }
 }

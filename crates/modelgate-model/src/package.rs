@@ -110,7 +110,9 @@ fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, Packa
         file == MANIFEST || manifest.files.contains_key(file) || ATTACHED_FILES.contains(&file.as_str())
     };
     if let Some(file) = files.keys().find(|file| !known(file)) {
-        let pickled = Path::new(file).extension().is_some_and(|end| ["pkl", "pickle", "joblib", "skops"].iter().any(|one| end == *one));
+        let pickled = Path::new(file)
+            .extension()
+            .is_some_and(|end| ["pkl", "pickle", "joblib", "skops"].iter().any(|one| end == *one));
         let hint = if pickled {
             "; pickled models are never loaded, since loading one runs its code: convert it to ONNX"
         } else {
@@ -118,10 +120,17 @@ fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, Packa
         };
         return Err(PackageError::Extra { place, file: file.clone(), hint: hint.to_owned() });
     }
-    let model = files.get(MODEL).ok_or_else(|| PackageError::Missing { place: place.clone(), file: MODEL.to_owned() })?;
-    let model = LoadedModel::load(model).map_err(|source| PackageError::Model { place: place.clone(), source })?;
-    let takes: Vec<(&str, _)> =
-        manifest.schema.features.iter().map(|feature| (feature.name.as_str(), feature.feature_type)).collect();
+    let model = files
+        .get(MODEL)
+        .ok_or_else(|| PackageError::Missing { place: place.clone(), file: MODEL.to_owned() })?;
+    let model =
+        LoadedModel::load(model).map_err(|source| PackageError::Model { place: place.clone(), source })?;
+    let takes: Vec<(&str, _)> = manifest
+        .schema
+        .features
+        .iter()
+        .map(|feature| (feature.name.as_str(), feature.feature_type))
+        .collect();
     let gives: Vec<(&str, _)> = model.inputs().iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
     if takes != gives || model.classes() != manifest.schema.classes.as_ref() {
         let reason = "its schema is not the one of model.onnx".to_owned();

@@ -74,7 +74,8 @@ impl Forest {
         blocks.for_each(|(sums, matrix)| {
             // Tree by tree over a block, so that one tree stays in the cache; each row still sums in tree order.
             for tree in &self.trees {
-                for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features)) {
+                for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features))
+                {
                     let leaf = tree.leaf(row) * self.outputs;
                     for (sum, value) in sum.iter_mut().zip(&tree.values[leaf..leaf + self.outputs]) {
                         *sum += value;
@@ -91,10 +92,13 @@ impl LinearClassifier {
         let classes = self.intercepts.len();
         let mut all = Vec::with_capacity(matrix.len() / self.features * classes);
         for row in matrix.chunks_exact(self.features) {
-            let logits = self.coefficients.chunks_exact(self.features).zip(&self.intercepts).map(|(weights, intercept)| {
-                let products = weights.iter().zip(row).map(|(weight, value)| f64::from(*weight) * f64::from(*value));
-                products.sum::<f64>() + f64::from(*intercept)
-            });
+            let logits = self.coefficients.chunks_exact(self.features).zip(&self.intercepts).map(
+                |(weights, intercept)| {
+                    let products =
+                        weights.iter().zip(row).map(|(weight, value)| f64::from(*weight) * f64::from(*value));
+                    products.sum::<f64>() + f64::from(*intercept)
+                },
+            );
             let logits: Vec<f64> = logits.collect();
             let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let powers: Vec<f64> = logits.iter().map(|logit| libm::exp(logit - highest)).collect();
@@ -146,7 +150,10 @@ impl Estimator {
             }
             Self::LinearClassifier(linear) => {
                 let expected = linear.intercepts.len().checked_mul(linear.features);
-                if linear.features == 0 || linear.intercepts.is_empty() || expected != Some(linear.coefficients.len()) {
+                if linear.features == 0
+                    || linear.intercepts.is_empty()
+                    || expected != Some(linear.coefficients.len())
+                {
                     return Err("the coefficients do not fit features and classes".to_owned());
                 }
                 Ok(())
@@ -161,7 +168,8 @@ impl Estimator {
     /// Fails when the matrix is not of that size.
     pub fn predict(&self, matrix: &[f32], rows: usize) -> Result<Prediction, ModelError> {
         if rows.checked_mul(self.features()) != Some(matrix.len()) {
-            let message = format!("{} values are not {rows} rows of {} features", matrix.len(), self.features());
+            let message =
+                format!("{} values are not {rows} rows of {} features", matrix.len(), self.features());
             return Err(ModelError::Rows(message));
         }
         let classes = |probabilities: Vec<f32>, width: usize| {

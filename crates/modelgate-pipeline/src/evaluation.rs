@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use modelgate_core::Digest;
 use modelgate_core::rule::Subset;
 use modelgate_core::schema::{Classes, FeatureSchema};
 use modelgate_core::verdict::{Scores, SubsetScores};
-use modelgate_core::Digest;
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
@@ -83,7 +83,10 @@ pub fn evaluate(
             continue;
         }
         let evaluation = match (model.predict(table, rows)?, target) {
-            (Prediction::Classes { labels: predicted, probabilities }, Target::Classes { labels, classes }) => {
+            (
+                Prediction::Classes { labels: predicted, probabilities },
+                Target::Classes { labels, classes },
+            ) => {
                 same_classes(model.classes(), classes)?;
                 let actual: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
                 let names = classes.names();
@@ -117,7 +120,9 @@ pub fn evaluate(
                     confusion: Vec::new(),
                 }
             }
-            _ => return Err(PipelineError::Policy("the package is for another task than the data".to_owned())),
+            _ => {
+                return Err(PipelineError::Policy("the package is for another task than the data".to_owned()));
+            }
         };
         subsets.insert(subset, evaluation);
     }
@@ -131,6 +136,7 @@ fn same_classes(model: Option<&Classes>, data: &Classes) -> Result<(), PipelineE
         return Ok(());
     }
     let names = |classes: Option<&Classes>| classes.map_or_else(Vec::new, Classes::names).join(", ");
-    let sentence = format!("the package's classes are [{}] and the data's [{}]", names(model), names(Some(data)));
+    let sentence =
+        format!("the package's classes are [{}] and the data's [{}]", names(model), names(Some(data)));
     Err(PipelineError::Policy(sentence))
 }

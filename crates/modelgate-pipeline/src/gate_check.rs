@@ -24,8 +24,8 @@ impl Figures {
         let bytes = fs_err::read(path)?;
         let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
         // Python writes NaN and Infinity, which JSON does not have; they are figures that are not numbers.
-        let value: serde_json::Value =
-            serde_json::from_str(&without_nan(&text)).map_err(|error| wrong(format!("it is not JSON: {error}")))?;
+        let value: serde_json::Value = serde_json::from_str(&without_nan(&text))
+            .map_err(|error| wrong(format!("it is not JSON: {error}")))?;
         let serde_json::Value::Object(object) = &value else {
             return Err(wrong("expected an object of figures, such as {\"val_auc\": 0.93}".to_owned()));
         };
@@ -39,7 +39,12 @@ impl Figures {
     }
 }
 
-fn flatten(prefix: &str, value: &serde_json::Value, figures: &mut BTreeMap<String, Option<f64>>, depth: usize) {
+fn flatten(
+    prefix: &str,
+    value: &serde_json::Value,
+    figures: &mut BTreeMap<String, Option<f64>>,
+    depth: usize,
+) {
     match value {
         serde_json::Value::Object(object) if depth < 32 => {
             for (name, value) in object {
@@ -70,7 +75,8 @@ fn without_nan(text: &str) -> String {
             continue;
         }
         quoted ^= letter == '"';
-        let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !quoted && rest.starts_with(word));
+        let word =
+            ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !quoted && rest.starts_with(word));
         let length = if let Some(word) = word {
             kept.push_str("null");
             word.len()
@@ -87,8 +93,12 @@ fn without_nan(text: &str) -> String {
 pub fn gate_check(figures: &Figures, rules: &[GateRule]) -> GateVerdict {
     let scores = SubsetScores { rows: None, metrics: figures.0.clone() };
     let subsets = [Subset::Validation, Subset::Test].map(|subset| (subset, scores.clone()));
-    let candidate =
-        Scores { name: "the candidate".to_owned(), digest: None, subsets: BTreeMap::from(subsets), schema: None };
+    let candidate = Scores {
+        name: "the candidate".to_owned(),
+        digest: None,
+        subsets: BTreeMap::from(subsets),
+        schema: None,
+    };
     judge(rules, &Evidence { candidate, references: BTreeMap::new(), on: Subset::Validation })
 }
 
@@ -105,7 +115,8 @@ mod tests {
 
     #[test]
     fn figures_of_other_tools_are_read() {
-        let figures = read(r#"{"val": {"auc": 0.9, "NaN": 1}, "loss": NaN, "name": "a\"NaN"}"#).expect("figures");
+        let figures =
+            read(r#"{"val": {"auc": 0.9, "NaN": 1}, "loss": NaN, "name": "a\"NaN"}"#).expect("figures");
         let expected = [("loss", None), ("val.NaN", Some(1.0)), ("val.auc", Some(0.9))];
         assert_eq!(figures.0, expected.map(|(name, value)| (name.to_owned(), value)).into());
         assert_eq!(read(r#"{"metrics": {"f1": 1}, "tags": {}}"#).expect("figures").0.len(), 1);
@@ -113,7 +124,9 @@ mod tests {
 
     #[test]
     fn what_holds_no_figure_is_refused() {
-        for (text, expected) in [("", "not JSON"), ("[1]", "expected an object"), ("{\"a\": \"b\"}", "no figure")] {
+        for (text, expected) in
+            [("", "not JSON"), ("[1]", "expected an object"), ("{\"a\": \"b\"}", "no figure")]
+        {
             let message = read(text).expect_err("refused");
             assert!(message.contains(expected), "{message}");
         }

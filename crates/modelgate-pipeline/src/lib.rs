@@ -21,8 +21,8 @@ pub use error::PipelineError;
 pub use evaluation::{Evaluation, Residuals, SubsetEvaluation, evaluate};
 pub use gate_check::{Figures, gate_check};
 pub use options::{
-    ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport, StageStatus,
-    Surroundings,
+    ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
+    StageStatus, Surroundings,
 };
 pub use production::{Baseline, Production, baseline, find as find_production};
 pub use project::{PROJECT_FILE, Pipeline, Project};

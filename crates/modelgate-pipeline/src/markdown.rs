@@ -37,7 +37,13 @@ pub(crate) fn report(input: &ReportInput<'_>) -> String {
     text.push_str("\n## Stages\n\n| stage | status | what | seconds |\n|---|---|---|---|\n");
     for stage in input.stages {
         let status = format!("{:?}", stage.status).to_lowercase();
-        let _ = writeln!(text, "| {} | {status} | {} | {:.3} |", stage.stage, cell(&stage.summary), stage.seconds);
+        let _ = writeln!(
+            text,
+            "| {} | {status} | {} | {:.3} |",
+            stage.stage,
+            cell(&stage.summary),
+            stage.seconds
+        );
     }
     let warnings: Vec<&String> = input.stages.iter().flat_map(|stage| &stage.warnings).collect();
     if !warnings.is_empty() {
@@ -56,13 +62,23 @@ fn figures_table(comparison: &Comparison) -> String {
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), figure);
     for (subset, rows) in &comparison.subsets {
         let _ = writeln!(text, "\n## Figures on {subset}\n");
-        let _ = writeln!(text, "| metric | candidate | {} | difference |\n|---|---|---|---|", name.unwrap_or("production (none yet)"));
+        let _ = writeln!(
+            text,
+            "| metric | candidate | {} | difference |\n|---|---|---|---|",
+            name.unwrap_or("production (none yet)")
+        );
         for row in rows {
             let difference = match (row.candidate, row.production) {
                 (Some(candidate), Some(production)) => format!("{:+.4}", candidate - production),
                 _ => "–".to_owned(),
             };
-            let _ = writeln!(text, "| {} | {} | {} | {difference} |", row.metric, shown(row.candidate), shown(row.production));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {difference} |",
+                row.metric,
+                shown(row.candidate),
+                shown(row.production)
+            );
         }
     }
     text
@@ -74,10 +90,18 @@ fn classes_table(evaluation: &Evaluation) -> String {
         if found.per_class.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "\n## Classes on {subset}\n\n| class | precision | recall | F1 | rows |\n|---|---|---|---|---|");
+        let _ = writeln!(
+            text,
+            "\n## Classes on {subset}\n\n| class | precision | recall | F1 | rows |\n|---|---|---|---|---|"
+        );
         for class in &found.per_class {
             let (precision, recall, f1) = (figure(class.precision), figure(class.recall), figure(class.f1));
-            let _ = writeln!(text, "| {} | {precision} | {recall} | {f1} | {} |", cell(&class.name), class.support);
+            let _ = writeln!(
+                text,
+                "| {} | {precision} | {recall} | {f1} | {} |",
+                cell(&class.name),
+                class.support
+            );
         }
     }
     text
@@ -109,19 +133,27 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
         let _ = writeln!(text, "| {what} | `{value}` |");
     }
     for (subset, found) in &evaluation.subsets {
-        let _ = writeln!(text, "\n## Figures on {subset} ({} rows)\n\n| metric | value |\n|---|---|", found.rows);
+        let _ =
+            writeln!(text, "\n## Figures on {subset} ({} rows)\n\n| metric | value |\n|---|---|", found.rows);
         for (metric, value) in &found.metrics {
             let _ = writeln!(text, "| {metric} | {} |", value.map_or_else(|| "–".to_owned(), figure));
         }
     }
-    let _ = writeln!(text, "\n## Inputs\n\n| column | type | null | range or categories |\n|---|---|---|---|");
+    let _ =
+        writeln!(text, "\n## Inputs\n\n| column | type | null | range or categories |\n|---|---|---|---|");
     for feature in &manifest.schema.features {
         let values = match feature.range {
             Some((low, high)) => format!("{} to {}", figure(low), figure(high)),
             None => feature.categories.join(", "),
         };
         let nullable = if feature.nullable { "yes" } else { "no" };
-        let _ = writeln!(text, "| {} | {} | {nullable} | {} |", cell(&feature.name), feature.feature_type, cell(&values));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {nullable} | {} |",
+            cell(&feature.name),
+            feature.feature_type,
+            cell(&values)
+        );
     }
     if let Some(classes) = &manifest.schema.classes {
         let _ = writeln!(text, "\nClasses: {}.", classes.names().join(", "));

@@ -1,6 +1,6 @@
 //! What a run is told and whom it talks to; everything that is not a pure input comes in here.
 
-use modelgate_core::{Digest, ModelName, VersionNumber, Verdict};
+use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
 use serde::{Deserialize, Serialize};
 
 use crate::stage::{Selection, Stage};

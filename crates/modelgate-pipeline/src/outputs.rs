@@ -148,12 +148,19 @@ pub fn evaluation_of_run(pipeline: &Pipeline<'_>, run: &RunId) -> Result<Evaluat
     let path = pipeline.outputs().join("evaluations").join(format!("{run}.json"));
     let text = fs_err::read_to_string(&path)?;
     let report: EvaluationReport = serde_json::from_str(&text)?;
-    Ok(Evaluation { schema_version: 1, digest: report.digest, classes: report.classes, subsets: report.subsets })
+    Ok(Evaluation {
+        schema_version: 1,
+        digest: report.digest,
+        classes: report.classes,
+        subsets: report.subsets,
+    })
 }
 
 /// Returns the Markdown of a verdict's rules.
 pub fn rules_table(verdict: &GateVerdict) -> String {
-    let mut text = String::from("| rule | outcome | value | limit | reference | what it says |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| rule | outcome | value | limit | reference | what it says |\n|---|---|---|---|---|---|\n",
+    );
     let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), modelgate_core::verdict::figure);
     for rule in &verdict.rules {
         let reference = rule.reference.map_or_else(String::new, modelgate_core::verdict::figure);

@@ -68,6 +68,8 @@ pub fn baseline(project: &Project, model: &ModelName) -> Result<Option<Baseline>
     let parsed = serde_json::from_str(&text);
     parsed.map(Some).map_err(|error| PipelineError::Figures {
         path,
-        reason: format!("{error}; restore the file from git, or remove it to start a new baseline at the next promotion"),
+        reason: format!(
+            "{error}; restore the file from git, or remove it to start a new baseline at the next promotion"
+        ),
     })
 }

@@ -37,17 +37,16 @@ impl Project {
     /// Returns the pipeline called `name`, or the only one when no name is given.
     pub fn pipeline(&self, name: Option<&str>) -> Result<Pipeline<'_>, PipelineError> {
         let known = || self.config.pipelines.keys().cloned().collect::<Vec<_>>().join(", ");
-        let (name, config) = match name {
-            Some(name) => self
-                .config
-                .pipelines
-                .get_key_value(name)
-                .ok_or_else(|| PipelineError::UnknownPipeline { name: name.to_owned(), known: known() })?,
-            None => match self.config.pipelines.iter().next() {
-                Some(only) if self.config.pipelines.len() == 1 => only,
-                _ => return Err(PipelineError::SeveralPipelines(known())),
-            },
-        };
+        let (name, config) =
+            match name {
+                Some(name) => self.config.pipelines.get_key_value(name).ok_or_else(|| {
+                    PipelineError::UnknownPipeline { name: name.to_owned(), known: known() }
+                })?,
+                None => match self.config.pipelines.iter().next() {
+                    Some(only) if self.config.pipelines.len() == 1 => only,
+                    _ => return Err(PipelineError::SeveralPipelines(known())),
+                },
+            };
         let model = config.model.name.as_deref().unwrap_or(name).parse::<ModelName>()?;
         Ok(Pipeline { project: self, name, config, model })
     }

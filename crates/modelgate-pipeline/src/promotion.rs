@@ -64,8 +64,12 @@ pub fn materialise(
     atomic::recover_folder(&folder)?;
     let current = fs_err::read(folder.join("manifest.json")).map(|bytes| Digest::of(&bytes));
     let baseline = production::baseline(project, model).ok().flatten();
-    let packaged = current.is_ok_and(|digest| digest == found.digest) && modelgate_model::open(&folder).is_ok();
-    if packaged && baseline.is_some_and(|baseline| baseline.digest == found.digest && baseline.version == found.version) {
+    let packaged =
+        current.is_ok_and(|digest| digest == found.digest) && modelgate_model::open(&folder).is_ok();
+    if packaged
+        && baseline
+            .is_some_and(|baseline| baseline.digest == found.digest && baseline.version == found.version)
+    {
         return Ok(Some(found));
     }
     let files = registry.version_files(model, found.version)?;
@@ -101,7 +105,8 @@ pub fn approval_request(
     let version = registry.resolve(model, &version.to_string())?;
     let state = registry.model(model)?;
     let production = state.production();
-    let figures = |version: VersionNumber| state.versions.get(&version).map(|found| &found.registration.metrics);
+    let figures =
+        |version: VersionNumber| state.versions.get(&version).map(|found| &found.registration.metrics);
     let of_production = production.and_then(figures);
     let own = figures(version).cloned().unwrap_or_default();
     let metrics = own.into_iter().map(|(metric, value)| {

@@ -38,7 +38,9 @@ impl StageRecord {
     /// cache only costs doing the work again.
     pub(crate) fn load(folder: &Path, stage: Stage) -> Option<Self> {
         let text = fs_err::read_to_string(folder.join(format!("{stage}.json"))).ok()?;
-        serde_json::from_str(&text).ok().filter(|record: &Self| record.schema_version == 1 && record.stage == stage)
+        serde_json::from_str(&text)
+            .ok()
+            .filter(|record: &Self| record.schema_version == 1 && record.stage == stage)
     }
 
     /// Writes the record into `folder`.
@@ -69,7 +71,8 @@ fn describe(name: &str, old: &serde_json::Value, new: &serde_json::Value, found:
         (Value::Object(before), Value::Object(now)) => {
             let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
             for key in keys {
-                let (old, new) = (before.get(key).unwrap_or(&Value::Null), now.get(key).unwrap_or(&Value::Null));
+                let (old, new) =
+                    (before.get(key).unwrap_or(&Value::Null), now.get(key).unwrap_or(&Value::Null));
                 if old != new {
                     describe(&format!("{name}.{key}"), old, new, found);
                 }
@@ -98,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_change_names_the_setting_and_both_values() {
-        let inputs = |trees: u32| Inputs::from([("train".to_owned(), json!({"params": {"n_estimators": trees}}))]);
+        let inputs =
+            |trees: u32| Inputs::from([("train".to_owned(), json!({"params": {"n_estimators": trees}}))]);
         assert_eq!(changes(&inputs(100), &inputs(50)), ["`train.params.n_estimators` was 100 and is 50"]);
         assert!(changes(&inputs(100), &inputs(100)).is_empty());
     }

@@ -60,13 +60,18 @@ pub fn registry(project: &Project) -> Result<Registry, PipelineError> {
 }
 
 /// Takes the project's lock for a command that writes.
-pub fn lock(project: &Project, command: &str, surroundings: &Surroundings<'_>) -> Result<ProjectLock, PipelineError> {
+pub fn lock(
+    project: &Project,
+    command: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<ProjectLock, PipelineError> {
     Ok(ProjectLock::acquire(&project.state_folder().join("lock"), command, &(surroundings.now)())?)
 }
 
 fn new_run_id(started_at: &str) -> Result<RunId, PipelineError> {
     let compact: String = started_at.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let nanos =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());
     let unique = Digest::of(format!("{nanos} {}", std::process::id()).as_bytes()).hex();
     Ok(format!("{compact}Z-{}", &unique[..6]).parse()?)
 }
@@ -82,7 +87,8 @@ pub fn run(
     // A wrong setting is told before any work.
     let started_at = (surroundings.now)();
     let run_id = new_run_id(&started_at)?;
-    let _lock = if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
+    let _lock =
+        if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
     model::trainer(&runner)?;
     judge::pipeline_rules(pipeline)?;
@@ -162,7 +168,9 @@ fn finish(
     });
     let word = progress.decision.as_ref().map(|decision| decision.word);
     let ending = match (verdict.as_ref().map(|verdict| verdict.verdict), word) {
-        (Some(Verdict::Failed), _) | (_, Some("rejected" | "blocked")) if verdict.as_ref().is_none_or(|verdict| verdict.verdict != Verdict::Inconclusive) => {
+        (Some(Verdict::Failed), _) | (_, Some("rejected" | "blocked"))
+            if verdict.as_ref().is_none_or(|verdict| verdict.verdict != Verdict::Inconclusive) =>
+        {
             Ending::Blocked
         }
         (Some(Verdict::Inconclusive), _) => Ending::Inconclusive,
@@ -227,7 +235,15 @@ fn write_outputs(
         let version = progress.version.map_or_else(String::new, |version| format!(" {version}"));
         let title = format!("{}{version}", pipeline.model);
         let stages = &runner.reports;
-        let input = ReportInput { pipeline: pipeline.name, title, verdict, comparison: &comparison, evaluation, stages, plot };
+        let input = ReportInput {
+            pipeline: pipeline.name,
+            title,
+            verdict,
+            comparison: &comparison,
+            evaluation,
+            stages,
+            plot,
+        };
         write(&folder, "report.md", markdown::report(&input).as_bytes())?;
         let package = modelgate_model::from_files(model::package_files(runner)?)?;
         let card = markdown::model_card(&package.manifest, evaluation, verdict);
@@ -269,10 +285,17 @@ fn write_outputs(
 }
 
 /// Keeps the run in the tracking tables.
-fn track(runner: &Runner<'_>, report: &RunReport, evaluation: Option<&Evaluation>) -> Result<(), PipelineError> {
+fn track(
+    runner: &Runner<'_>,
+    report: &RunReport,
+    evaluation: Option<&Evaluation>,
+) -> Result<(), PipelineError> {
     let train: &config::TrainConfig = &runner.pipeline.config.train;
-    let mut params: BTreeMap<String, String> =
-        model::trainer(runner)?.resolved_params().into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    let mut params: BTreeMap<String, String> = model::trainer(runner)?
+        .resolved_params()
+        .into_iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .collect();
     params.insert("algorithm".to_owned(), train.algorithm.clone());
     params.insert("seed".to_owned(), report.seed.to_string());
     let mut metrics = BTreeMap::new();
@@ -298,7 +321,11 @@ fn track(runner: &Runner<'_>, report: &RunReport, evaluation: Option<&Evaluation
 }
 
 /// Returns what a deployment needs to know.
-fn deployment(pipeline: &Pipeline<'_>, registry: Option<&Registry>, state: Option<Lifecycle>) -> DeploymentManifest {
+fn deployment(
+    pipeline: &Pipeline<'_>,
+    registry: Option<&Registry>,
+    state: Option<Lifecycle>,
+) -> DeploymentManifest {
     let production = registry.and_then(|registry| production::find(registry, &pipeline.model));
     let readiness = match (registry, production, state) {
         (None, _, _) => Readiness::RegistryUnavailable,
@@ -328,7 +355,8 @@ fn deployment(pipeline: &Pipeline<'_>, registry: Option<&Registry>, state: Optio
 /// A report that is shared does not name folders of this machine.
 fn relative(home: &str, pipeline: &Pipeline<'_>) -> String {
     let root = pipeline.project.root.display().to_string();
-    home.strip_prefix(&root).map_or_else(|| home.to_owned(), |rest| rest.trim_start_matches(['/', '\\']).to_owned())
+    home.strip_prefix(&root)
+        .map_or_else(|| home.to_owned(), |rest| rest.trim_start_matches(['/', '\\']).to_owned())
 }
 
 /// Limits the threads of training and prediction; results do not depend on it. Called once, at the start.
@@ -344,7 +372,10 @@ pub fn check_pipeline(pipeline: &Pipeline<'_>) -> Result<(), PipelineError> {
 }
 
 /// Refuses a promotion by hand where the policy of the model's pipeline forbids it.
-pub fn check_manual_promotion(project: &Project, model: &modelgate_core::ModelName) -> Result<(), PipelineError> {
+pub fn check_manual_promotion(
+    project: &Project,
+    model: &modelgate_core::ModelName,
+) -> Result<(), PipelineError> {
     let forbidden = project.pipelines()?.into_iter().find(|pipeline| {
         pipeline.model == *model && pipeline.config.promotion.manual == config::ManualPolicy::Forbidden
     });

@@ -100,7 +100,14 @@ impl<'a> Runner<'a> {
     /// Returns whether this is a dry run in which `stage` cannot be looked into, after reporting that.
     pub(crate) fn hidden(&mut self, stage: Stage) -> bool {
         let Some(first) = self.would_run else { return false };
-        self.report(stage, StageStatus::WouldRun, String::new(), format!("`{first}` runs before it"), 0.0, Vec::new());
+        self.report(
+            stage,
+            StageStatus::WouldRun,
+            String::new(),
+            format!("`{first}` runs before it"),
+            0.0,
+            Vec::new(),
+        );
         true
     }
 
@@ -157,7 +164,14 @@ impl<'a> Runner<'a> {
             let (summary, warnings) = (record.summary.clone(), record.warnings.clone());
             self.records.insert(stage, record);
             let seconds = started.elapsed().as_secs_f64();
-            self.report(stage, StageStatus::Skipped, summary, "nothing changed".to_owned(), seconds, warnings);
+            self.report(
+                stage,
+                StageStatus::Skipped,
+                summary,
+                "nothing changed".to_owned(),
+                seconds,
+                warnings,
+            );
             return Ok(true);
         };
         if self.options.dry_run {
@@ -171,8 +185,14 @@ impl<'a> Runner<'a> {
             outputs.insert(name, self.store.put(&bytes)?);
         }
         let (summary, warnings) = (work.summary, work.warnings);
-        let record =
-            StageRecord { schema_version: 1, stage, inputs, outputs, summary: summary.clone(), warnings: warnings.clone() };
+        let record = StageRecord {
+            schema_version: 1,
+            stage,
+            inputs,
+            outputs,
+            summary: summary.clone(),
+            warnings: warnings.clone(),
+        };
         record.save(&self.pipeline.records())?;
         self.records.insert(stage, record);
         self.report(stage, StageStatus::Ran, summary, why, started.elapsed().as_secs_f64(), warnings);

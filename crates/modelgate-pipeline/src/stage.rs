@@ -82,7 +82,10 @@ impl FromStr for Stage {
     type Err = StageNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|stage| stage.name() == text).ok_or_else(|| StageNameError(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.name() == text)
+            .ok_or_else(|| StageNameError(text.to_owned()))
     }
 }
 

@@ -19,7 +19,8 @@ pub fn skip(why: &str) {
 
 /// Returns a file of `$MODELGATE_TEST_DATA/tabular`, or says that the test is skipped.
 pub fn shared_table(file: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("MODELGATE_TEST_DATA").map(|folder| PathBuf::from(folder).join("tabular").join(file));
+    let path = std::env::var_os("MODELGATE_TEST_DATA")
+        .map(|folder| PathBuf::from(folder).join("tabular").join(file));
     let found = path.filter(|path| path.is_file());
     if found.is_none() {
         skip(&format!("{file} is not in $MODELGATE_TEST_DATA/tabular"));

@@ -22,7 +22,11 @@ impl Approver for TerminalApprover<'_> {
 }
 
 /// Shows what is to be approved and reads an answer; the end of the input is no answer.
-pub(crate) fn ask(request: &ApprovalRequest, input: &mut impl BufRead, output: &mut impl Write) -> ApprovalAnswer {
+pub(crate) fn ask(
+    request: &ApprovalRequest,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> ApprovalAnswer {
     let mut say = |text: &str| {
         // A terminal that is gone gives no answer either.
         let _ = write!(output, "{text}");
@@ -102,7 +106,11 @@ mod tests {
             verdict: Verdict::Passed,
             sentence: "all 2 rules that apply hold".to_owned(),
             production: Some(VersionNumber(1)),
-            metrics: vec![MetricDifference { metric: "f1".to_owned(), candidate: Some(0.9), production: Some(0.8) }],
+            metrics: vec![MetricDifference {
+                metric: "f1".to_owned(),
+                candidate: Some(0.9),
+                production: Some(0.8),
+            }],
         };
         let mut output = Vec::new();
         let answer = ask(&request, &mut typed.as_bytes(), &mut output);

@@ -12,7 +12,10 @@ pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();
     // Truncated to milliseconds: enough to order by, short enough to read.
     let milliseconds = now.as_millisecond();
-    jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(now).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .unwrap_or(now)
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
 }
 
 /// Returns who is at work: `MODELGATE_ACTOR`, the CI's actor, or the user.

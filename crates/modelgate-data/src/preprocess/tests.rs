@@ -25,13 +25,18 @@ fn missing_numbers_are_filled_as_asked() {
     for (missing, expected) in [(Missing::Mean, 3.0), (Missing::Median, 2.0), (Missing::MostFrequent, 2.0)] {
         let text = text.replace("\n\n", "\nNA\n");
         let (table, plan, rows) = fitted(&text, spec(missing, Scale::None, Encode::Onehot)).expect("plan");
-        assert_eq!(plan.transform(&table, &rows).expect("matrix"), [1.0, 2.0, 2.0, 7.0, expected], "{missing:?}");
+        assert_eq!(
+            plan.transform(&table, &rows).expect("matrix"),
+            [1.0, 2.0, 2.0, 7.0, expected],
+            "{missing:?}"
+        );
     }
 }
 
 #[test]
 fn scaling_gives_mean_zero_and_deviation_one_and_leaves_a_constant_at_zero() {
-    let (table, plan, rows) = fitted("x,c\n1,5\n3,5\n", spec(Missing::Median, Scale::Standard, Encode::Onehot)).expect("plan");
+    let (table, plan, rows) =
+        fitted("x,c\n1,5\n3,5\n", spec(Missing::Median, Scale::Standard, Encode::Onehot)).expect("plan");
     assert_eq!(plan.transform(&table, &rows).expect("matrix"), [-1.0, 0.0, 1.0, 0.0]);
 }
 
@@ -41,13 +46,15 @@ fn text_becomes_columns_or_ranks_and_null_is_a_category() {
     let (data, plan, rows) = fitted(text, spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");
     assert_eq!(plan.output_names(), ["s=", "s=a", "s=b"]);
     assert_eq!(plan.transform(&data, &rows).expect("matrix"), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
-    let (data, plan, rows) = fitted(text, spec(Missing::MostFrequent, Scale::None, Encode::Ordinal)).expect("plan");
+    let (data, plan, rows) =
+        fitted(text, spec(Missing::MostFrequent, Scale::None, Encode::Ordinal)).expect("plan");
     assert_eq!(plan.transform(&data, &rows).expect("matrix"), [1.0, 0.0, 0.0]);
 }
 
 #[test]
 fn an_unknown_category_is_zeros_or_minus_one_or_an_error() {
-    let (_, mut plan, _) = fitted("s\nb\na\n", spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");
+    let (_, mut plan, _) =
+        fitted("s\nb\na\n", spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");
     let other = table("s\nz\n");
     assert_eq!(plan.transform(&other, &[0]).expect("matrix"), [0.0, 0.0]);
     plan.spec.encode = Encode::Ordinal;
@@ -63,5 +70,7 @@ fn columns_that_cannot_be_learned_from_are_refused_with_a_way_out() {
     let error = fitted("a,b\n1,\n2,\n", spec).expect_err("all null");
     assert_eq!(error, "column `b`: it has no value in the training rows; add it to `preprocess.drop`");
     let names: String = (0..60).map(|row| format!("name{row}\n")).collect();
-    assert!(fitted(&format!("id\n{names}"), spec).expect_err("identifier").contains("looks like an identifier"));
+    assert!(
+        fitted(&format!("id\n{names}"), spec).expect_err("identifier").contains("looks like an identifier")
+    );
 }

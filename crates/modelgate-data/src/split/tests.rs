@@ -39,14 +39,17 @@ fn a_class_that_is_missing_from_a_part_is_named() {
     let values: Vec<i64> = (0..50).collect();
     let labels: Vec<u32> = (0..50).map(|row| u32::from(row == 0)).collect();
     let target = Target::Classes { labels, classes: Classes::Text(vec!["common".into(), "rare".into()]) };
-    let error = split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect_err("too few").to_string();
+    let error =
+        split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect_err("too few").to_string();
     assert!(error.contains("class `rare` (1 rows in all) has no row in validation"), "{error}");
 }
 
 #[test]
 fn another_seed_gives_another_split() {
     let values: Vec<i64> = (0..100).collect();
-    let found = |seed| split(&table(&values), None, &regression(&values), &SplitSpec { seed, ..spec(SplitKind::Exact) });
+    let found = |seed| {
+        split(&table(&values), None, &regression(&values), &SplitSpec { seed, ..spec(SplitKind::Exact) })
+    };
     assert_ne!(found(1), found(2));
     assert_eq!(found(1), found(1));
 }

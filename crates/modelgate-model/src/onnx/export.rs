@@ -16,11 +16,18 @@ use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier};
 ///
 /// # Errors
 /// Fails when plan, schema and estimator do not fit together, or the estimator is not valid.
-pub fn export(plan: &PreprocessPlan, schema: &FeatureSchema, estimator: &Estimator) -> Result<Vec<u8>, ModelError> {
+pub fn export(
+    plan: &PreprocessPlan,
+    schema: &FeatureSchema,
+    estimator: &Estimator,
+) -> Result<Vec<u8>, ModelError> {
     estimator.validate()?;
     let width = plan.output_names().len();
     if width != estimator.features() {
-        return Err(ModelError::Invalid(format!("the plan gives {width} features, the model takes {}", estimator.features())));
+        return Err(ModelError::Invalid(format!(
+            "the plan gives {width} features, the model takes {}",
+            estimator.features()
+        )));
     }
     let mut graph = GraphBuilder::default();
     for feature in &schema.features {
@@ -55,7 +62,9 @@ pub fn export(plan: &PreprocessPlan, schema: &FeatureSchema, estimator: &Estimat
             linear_classifier(&mut graph, linear, classes, &features);
             probabilities(&mut graph, classes);
         }
-        _ => return Err(ModelError::Invalid("the model's outputs do not fit the schema's classes".to_owned())),
+        _ => {
+            return Err(ModelError::Invalid("the model's outputs do not fit the schema's classes".to_owned()));
+        }
     }
     let opset_import = vec![
         OperatorSet { domain: String::new(), version: 18 },
@@ -115,7 +124,11 @@ fn text(
     let name = |step: &str| format!("text_{index}/{step}");
     let mut keys: Vec<Vec<u8>> = Vec::new();
     let mut positions: Vec<i64> = Vec::new();
-    let nulls = NULL_TEXTS.iter().copied().chain([""]).filter(|text| !column.categories.iter().any(|one| one == text));
+    let nulls = NULL_TEXTS
+        .iter()
+        .copied()
+        .chain([""])
+        .filter(|text| !column.categories.iter().any(|one| one == text));
     for key in column.categories.iter().map(String::as_str).chain(nulls) {
         if let Some(position) = column.position(Some(key)) {
             keys.push(key.as_bytes().to_vec());
@@ -146,7 +159,13 @@ fn text(
     Ok(name("column"))
 }
 
-fn trees(graph: &mut GraphBuilder, forest: &Forest, classes: Option<&Classes>, input: &str, outputs: &[&str]) {
+fn trees(
+    graph: &mut GraphBuilder,
+    forest: &Forest,
+    classes: Option<&Classes>,
+    input: &str,
+    outputs: &[&str],
+) {
     let mut nodes = TreeAttributes::default();
     for (number, tree) in forest.trees.iter().enumerate() {
         for (at, node) in tree.nodes.iter().enumerate() {

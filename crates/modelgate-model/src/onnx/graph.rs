@@ -21,20 +21,38 @@ impl GraphBuilder {
 
     pub(crate) fn floats(&mut self, name: &str, values: &[f32]) {
         let (dims, data_type) = (vec![values.len() as i64], data_type::FLOAT);
-        let tensor = Tensor { dims, data_type, float_data: values.to_vec(), name: name.to_owned(), ..Tensor::default() };
+        let tensor = Tensor {
+            dims,
+            data_type,
+            float_data: values.to_vec(),
+            name: name.to_owned(),
+            ..Tensor::default()
+        };
         self.graph.initializer.push(tensor);
     }
 
     pub(crate) fn ints(&mut self, name: &str, values: &[i64]) {
         let (dims, data_type) = (vec![values.len() as i64], data_type::INT64);
-        let tensor = Tensor { dims, data_type, int64_data: values.to_vec(), name: name.to_owned(), ..Tensor::default() };
+        let tensor = Tensor {
+            dims,
+            data_type,
+            int64_data: values.to_vec(),
+            name: name.to_owned(),
+            ..Tensor::default()
+        };
         self.graph.initializer.push(tensor);
     }
 
     pub(crate) fn node(&mut self, operator: &str, inputs: &[&str], outputs: &[&str]) -> &mut Node {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let name = format!("{operator}_{}", self.graph.node.len());
-        let node = Node { input: owned(inputs), output: owned(outputs), name, op_type: operator.to_owned(), ..Node::default() };
+        let node = Node {
+            input: owned(inputs),
+            output: owned(outputs),
+            name,
+            op_type: operator.to_owned(),
+            ..Node::default()
+        };
         self.graph.node.push(node);
         let last = self.graph.node.len() - 1;
         &mut self.graph.node[last]

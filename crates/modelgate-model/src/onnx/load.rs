@@ -65,9 +65,15 @@ enum Operation {
     SubtractRow(Vec<f32>),
     DivideRow(Vec<f32>),
     /// Text to its position.
-    Position { positions: HashMap<String, i64>, default: i64 },
+    Position {
+        positions: HashMap<String, i64>,
+        default: i64,
+    },
     /// Position to one column per category.
-    OneHot { width: usize, strict: bool },
+    OneHot {
+        width: usize,
+        strict: bool,
+    },
     /// The first highest column of a row.
     ArgMax,
 }
@@ -98,7 +104,8 @@ impl LoadedModel {
     /// # Errors
     /// Fails when the bytes are no model, an operator is not supported, or the graph makes no sense.
     pub fn load(bytes: &[u8]) -> Result<Self, ModelError> {
-        let model = Model::decode(bytes).map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
+        let model = Model::decode(bytes)
+            .map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
         let Some(graph) = &model.graph else { return refuse("it has no graph") };
         let mut loader = Loader {
             constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
@@ -112,7 +119,9 @@ impl LoadedModel {
             let tensor = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
             let rank = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.len());
             let (feature_type, element) = match tensor.map(|tensor| tensor.element) {
-                _ if rank != Some(1) => return refuse(format!("the input `{}` is not of rank 1", input.name)),
+                _ if rank != Some(1) => {
+                    return refuse(format!("the input `{}` is not of rank 1", input.name));
+                }
                 Some(data_type::INT64) => (FeatureType::Int, Element::Int),
                 Some(data_type::FLOAT) => (FeatureType::Float, Element::Float),
                 Some(data_type::STRING) => (FeatureType::Text, Element::Text),
@@ -175,7 +184,8 @@ fn column(table: &Table, rows: &[u32], name: &str, feature_type: FeatureType) ->
             Ok(Value::Texts(rows.map(|row| values[row].clone().unwrap_or_default()).collect()))
         }
         (FeatureType::Int, Values::Int(values)) => {
-            let taken = rows.map(|row| values[row].ok_or_else(|| wrong(format!("has no value in data row {}", row + 1))));
+            let taken = rows
+                .map(|row| values[row].ok_or_else(|| wrong(format!("has no value in data row {}", row + 1))));
             Ok(Value::Ints(taken.collect::<Result<_, _>>()?))
         }
         (FeatureType::Float, Values::Float(_) | Values::Int(_)) => {
@@ -201,14 +211,18 @@ impl<'a> Loader<'a> {
 
     fn input(&self, node: &Node, index: usize) -> Result<(usize, Kind), ModelError> {
         let found = node.input.get(index).and_then(|name| self.known.get(name.as_str()));
-        found.copied().ok_or_else(|| ModelError::Onnx(format!("an input of {} is not defined before it", node.op_type)))
+        found
+            .copied()
+            .ok_or_else(|| ModelError::Onnx(format!("an input of {} is not defined before it", node.op_type)))
     }
 
     /// Returns a constant row that fits a matrix of this width.
     fn row(&self, node: &Node, index: usize, width: Option<usize>) -> Result<Vec<f32>, ModelError> {
         let tensor = node.input.get(index).and_then(|name| self.constants.get(name.as_str()));
         match tensor {
-            Some(tensor) if tensor.data_type == data_type::FLOAT && Some(tensor.float_data.len()) == width => {
+            Some(tensor)
+                if tensor.data_type == data_type::FLOAT && Some(tensor.float_data.len()) == width =>
+            {
                 Ok(tensor.float_data.clone())
             }
             _ => refuse(format!("a constant of {} does not fit", node.op_type)),
@@ -221,7 +235,9 @@ impl<'a> Loader<'a> {
         let float = |width| Kind { element: Element::Float, width };
         let (operation, inputs, kind) = match (node.domain.as_str(), node.op_type.as_str()) {
             // Behind the estimator they only give names to what it has computed.
-            ("", "Split" | "Squeeze" | "ArgMax") | ("ai.onnx.ml", "LabelEncoder") if self.estimator.is_some() => {
+            ("", "Split" | "Squeeze" | "ArgMax") | ("ai.onnx.ml", "LabelEncoder")
+                if self.estimator.is_some() =>
+            {
                 return Ok(());
             }
             ("", "Cast") => {
@@ -239,11 +255,18 @@ impl<'a> Loader<'a> {
                 (Operation::Column, vec![slot], float(Some(1)))
             }
             ("", "Concat") => {
-                let parts = (0..node.input.len()).map(|index| self.input(node, index)).collect::<Result<Vec<_>, _>>()?;
-                let widths: Option<Vec<usize>> =
-                    parts.iter().map(|(_, kind)| kind.width.filter(|_| kind.element == Element::Float)).collect();
+                let parts = (0..node.input.len())
+                    .map(|index| self.input(node, index))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let widths: Option<Vec<usize>> = parts
+                    .iter()
+                    .map(|(_, kind)| kind.width.filter(|_| kind.element == Element::Float))
+                    .collect();
                 let widths = widths.filter(|_| int("axis") == Some(1)).ok_or_else(unfit)?;
-                let width = widths.iter().try_fold(0_usize, |sum, width| sum.checked_add(*width)).ok_or_else(unfit)?;
+                let width = widths
+                    .iter()
+                    .try_fold(0_usize, |sum, width| sum.checked_add(*width))
+                    .ok_or_else(unfit)?;
                 (Operation::Concat(widths), parts.iter().map(|(slot, _)| *slot).collect(), float(Some(width)))
             }
             ("", "IsNaN") => {
@@ -266,20 +289,28 @@ impl<'a> Loader<'a> {
                     return Err(unfit());
                 }
                 let row = self.row(node, 1, kind.width)?;
-                let operation =
-                    if node.op_type == "Sub" { Operation::SubtractRow(row) } else { Operation::DivideRow(row) };
+                let operation = if node.op_type == "Sub" {
+                    Operation::SubtractRow(row)
+                } else {
+                    Operation::DivideRow(row)
+                };
                 (operation, vec![slot], kind)
             }
             ("", "ArgMax") => {
                 let (slot, kind) = self.input(node, 0)?;
-                if kind.element != Element::Float || kind.width.is_none_or(|width| width == 0) || int("axis") != Some(1) {
+                if kind.element != Element::Float
+                    || kind.width.is_none_or(|width| width == 0)
+                    || int("axis") != Some(1)
+                {
                     return Err(unfit());
                 }
                 (Operation::ArgMax, vec![slot], Kind { element: Element::Int, width: Some(1) })
             }
             ("ai.onnx.ml", "LabelEncoder") => {
                 let (slot, kind) = self.input(node, 0)?;
-                let (Some(keys), Some(values)) = (node.attribute("keys_strings"), node.attribute("values_int64s")) else {
+                let (Some(keys), Some(values)) =
+                    (node.attribute("keys_strings"), node.attribute("values_int64s"))
+                else {
                     return Err(unfit());
                 };
                 if kind.element != Element::Text || keys.strings.len() != values.ints.len() {
@@ -288,16 +319,22 @@ impl<'a> Loader<'a> {
                 let keys = keys.strings.iter().map(|key| String::from_utf8_lossy(key).into_owned());
                 let positions = keys.zip(values.ints.iter().copied()).collect();
                 let default = int("default_int64").unwrap_or(-1);
-                (Operation::Position { positions, default }, vec![slot], Kind { element: Element::Int, width: None })
+                (
+                    Operation::Position { positions, default },
+                    vec![slot],
+                    Kind { element: Element::Int, width: None },
+                )
             }
             ("ai.onnx.ml", "OneHotEncoder") => {
                 let (slot, kind) = self.input(node, 0)?;
                 let categories = node.attribute("cats_int64s").map_or(&[][..], |attribute| &attribute.ints);
                 let in_order = categories.iter().enumerate().all(|(at, category)| at as i64 == *category);
-                if kind != (Kind { element: Element::Int, width: None }) || categories.is_empty() || !in_order {
+                if kind != (Kind { element: Element::Int, width: None }) || categories.is_empty() || !in_order
+                {
                     return Err(unfit());
                 }
-                let operation = Operation::OneHot { width: categories.len(), strict: int("zeros") == Some(0) };
+                let operation =
+                    Operation::OneHot { width: categories.len(), strict: int("zeros") == Some(0) };
                 (operation, vec![slot], float(Some(categories.len())))
             }
             ("ai.onnx.ml", "TreeEnsembleClassifier" | "TreeEnsembleRegressor" | "LinearClassifier") => {
@@ -337,9 +374,9 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
             return Ok(Classes::Int(ints.ints.clone()));
         }
         match node.attribute("classlabels_strings") {
-            Some(texts) if !texts.strings.is_empty() => {
-                Ok(Classes::Text(texts.strings.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()))
-            }
+            Some(texts) if !texts.strings.is_empty() => Ok(Classes::Text(
+                texts.strings.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect(),
+            )),
             _ => refuse(format!("{} has no classes", node.op_type)),
         }
     };
@@ -347,9 +384,13 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
     match (node.op_type.as_str(), transform) {
         ("LinearClassifier", b"SOFTMAX") => {
             let classes = classes()?;
-            let floats = |name: &str| node.attribute(name).map_or_else(Vec::new, |attribute| attribute.floats.clone());
-            let linear =
-                LinearClassifier { features, coefficients: floats("coefficients"), intercepts: floats("intercepts") };
+            let floats =
+                |name: &str| node.attribute(name).map_or_else(Vec::new, |attribute| attribute.floats.clone());
+            let linear = LinearClassifier {
+                features,
+                coefficients: floats("coefficients"),
+                intercepts: floats("intercepts"),
+            };
             if linear.intercepts.len() != classes.len() {
                 return refuse("LinearClassifier does not have one intercept per class");
             }
@@ -383,7 +424,8 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
     let (feature_ids, thresholds) = (ints("nodes_featureids"), floats("nodes_values"));
     let (trues, falses) = (ints("nodes_truenodeids"), ints("nodes_falsenodeids"));
     let count = tree_ids.len();
-    let lengths = [node_ids.len(), modes.len(), feature_ids.len(), thresholds.len(), trues.len(), falses.len()];
+    let lengths =
+        [node_ids.len(), modes.len(), feature_ids.len(), thresholds.len(), trues.len(), falses.len()];
     if lengths.iter().any(|length| *length != count) {
         return refuse(format!("the lists of {} differ in length", node.op_type));
     }
@@ -393,10 +435,14 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
     let name = |suffix: &str| format!("{prefix}_{suffix}");
     let (leaf_trees, leaf_nodes) = (ints(&name("treeids")), ints(&name("nodeids")));
     let (leaf_outputs, leaf_values) = (ints(&name("ids")), floats(&name("weights")));
-    if [leaf_nodes.len(), leaf_outputs.len(), leaf_values.len()].iter().any(|length| *length != leaf_trees.len()) {
+    if [leaf_nodes.len(), leaf_outputs.len(), leaf_values.len()]
+        .iter()
+        .any(|length| *length != leaf_trees.len())
+    {
         return refuse(format!("the leaves of {} differ in length", node.op_type));
     }
-    let small = |value: i64| u32::try_from(value).map_err(|_| ModelError::Onnx(format!("{value} is no index")));
+    let small =
+        |value: i64| u32::try_from(value).map_err(|_| ModelError::Onnx(format!("{value} is no index")));
     let mut trees: Vec<Tree> = Vec::new();
     for at in 0..count {
         let tree = trees.len();
@@ -421,7 +467,9 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
                 left: small(trues[at])?,
                 right: small(falses[at])?,
             },
-            mode => return refuse(format!("the branch mode {} is not supported", String::from_utf8_lossy(mode))),
+            mode => {
+                return refuse(format!("the branch mode {} is not supported", String::from_utf8_lossy(mode)));
+            }
         });
     }
     for at in 0..leaf_trees.len() {
@@ -451,7 +499,8 @@ impl Step {
         };
         let by_row = |row: &[f32], operation: fn(f32, f32) -> f32| {
             let cells = floats(0)?.chunks_exact(row.len().max(1));
-            let computed = cells.flat_map(|cells| cells.iter().zip(row).map(|(cell, constant)| operation(*cell, *constant)));
+            let computed = cells
+                .flat_map(|cells| cells.iter().zip(row).map(|(cell, constant)| operation(*cell, *constant)));
             Ok(Value::Floats(computed.collect()))
         };
         match &self.operation {
@@ -463,7 +512,9 @@ impl Step {
                 let mut offset = 0;
                 for (index, width) in widths.iter().enumerate() {
                     let part = floats(index)?;
-                    for (cells, source) in matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1))) {
+                    for (cells, source) in
+                        matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1)))
+                    {
                         cells[offset..offset + width].copy_from_slice(&source[..*width]);
                     }
                     offset += width;
@@ -472,28 +523,39 @@ impl Step {
             }
             Operation::IsNan => Ok(Value::Bools(floats(0)?.iter().map(|value| value.is_nan()).collect())),
             Operation::WhereRow(row) => {
-                let Some(Value::Bools(mask)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) else {
+                let Some(Value::Bools(mask)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
+                else {
                     return refuse("a value is not of its kind");
                 };
                 let cells = mask.iter().zip(floats(1)?).zip(row.iter().cycle());
-                Ok(Value::Floats(cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell }).collect()))
+                Ok(Value::Floats(
+                    cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell }).collect(),
+                ))
             }
             Operation::SubtractRow(row) => by_row(row, |cell, constant| cell - constant),
             Operation::DivideRow(row) => by_row(row, |cell, constant| cell / constant),
             Operation::Position { positions, default } => {
-                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) else {
+                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
+                else {
                     return refuse("a value is not of its kind");
                 };
-                Ok(Value::Ints(texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect()))
+                Ok(Value::Ints(
+                    texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect(),
+                ))
             }
             Operation::OneHot { width, strict } => {
                 let positions = ints()?;
                 let mut matrix = vec![0.0; positions.len() * width];
-                for (row, (position, cells)) in positions.iter().zip(matrix.chunks_exact_mut(*width)).enumerate() {
+                for (row, (position, cells)) in
+                    positions.iter().zip(matrix.chunks_exact_mut(*width)).enumerate()
+                {
                     match usize::try_from(*position).ok().and_then(|position| cells.get_mut(position)) {
                         Some(cell) => *cell = 1.0,
                         None if *strict => {
-                            let message = format!("row {} of those asked for has a category that training did not see", row + 1);
+                            let message = format!(
+                                "row {} of those asked for has a category that training did not see",
+                                row + 1
+                            );
                             return Err(ModelError::Rows(message));
                         }
                         None => {}

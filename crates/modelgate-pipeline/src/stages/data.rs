@@ -34,7 +34,8 @@ pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Result<Task, Pipe
         config::TaskKind::ImageClassificationCnn => Err(PipelineError::Setting {
             pipeline: pipeline.name.to_owned(),
             key: "task",
-            reason: "`image_classification_cnn` is not in this version; use `classification` or `regression`".to_owned(),
+            reason: "`image_classification_cnn` is not in this version; use `classification` or `regression`"
+                .to_owned(),
         }),
     }
 }
@@ -126,7 +127,10 @@ pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> 
     Ok(Inputs::from([
         ("data".to_owned(), json!(runner.output(Stage::Snapshot, "data")?)),
         ("task".to_owned(), json!(task(runner)?)),
-        ("columns".to_owned(), json!({ "target": data.target, "key": data.key, "read": csv_settings(runner) })),
+        (
+            "columns".to_owned(),
+            json!({ "target": data.target, "key": data.key, "read": csv_settings(runner) }),
+        ),
     ]))
 }
 
@@ -164,7 +168,8 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 None => modelgate_data::split::split(&table, key, &target(runner, &table)?, &spec)?,
                 Some(rows) => {
                     let part = table.take(rows);
-                    let mut assignment = modelgate_data::split::split(&part, key, &target(runner, &part)?, &spec)?;
+                    let mut assignment =
+                        modelgate_data::split::split(&part, key, &target(runner, &part)?, &spec)?;
                     for list in [&mut assignment.train, &mut assignment.validation, &mut assignment.test] {
                         for row in list.iter_mut() {
                             *row = rows[*row as usize];

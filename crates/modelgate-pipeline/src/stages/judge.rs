@@ -48,7 +48,8 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
             work.outputs.insert("residuals".to_owned(), canonical::to_string(&residuals)?.into_bytes());
             for (subset, found) in &evaluation.subsets {
-                let undefined = found.undefined.iter().map(|(metric, why)| format!("{metric} on {subset}: {why}"));
+                let undefined =
+                    found.undefined.iter().map(|(metric, why)| format!("{metric} on {subset}: {why}"));
                 work.warnings.extend(undefined);
             }
             Ok(work)
@@ -111,7 +112,8 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 ("residuals", modelgate_evaluate::residual_plot(&title, &values.actual, &values.predicted)?)
             } else {
                 let title = format!("{name}: confusion matrix on {on}");
-                let plot = modelgate_evaluate::confusion_matrix_plot(&title, &evaluation.classes, &found.confusion)?;
+                let plot =
+                    modelgate_evaluate::confusion_matrix_plot(&title, &evaluation.classes, &found.confusion)?;
                 ("confusion_matrix", plot)
             };
             let outputs = BTreeMap::from([
@@ -153,8 +155,13 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
             &defaults
         }
     };
-    let converted = rules.iter().map(modelgate_config::RuleConfig::to_rule).collect::<Result<Vec<_>, String>>();
-    converted.map_err(|reason| PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "gate.rules", reason })
+    let converted =
+        rules.iter().map(modelgate_config::RuleConfig::to_rule).collect::<Result<Vec<_>, String>>();
+    converted.map_err(|reason| PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "gate.rules",
+        reason,
+    })
 }
 
 /// Returns the runs that rules compare with.
@@ -211,17 +218,22 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 }
                 None => Reference::None,
             };
-            let mut references = BTreeMap::from([(Versus::Production, production), (Versus::Baseline, baseline)]);
+            let mut references =
+                BTreeMap::from([(Versus::Production, production), (Versus::Baseline, baseline)]);
             for run in runs_named(&rules) {
                 let reference = match crate::outputs::evaluation_of_run(runner.pipeline, &run) {
-                    Ok(evaluation) => Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))),
+                    Ok(evaluation) => {
+                        Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None)))
+                    }
                     Err(error) => Reference::Unavailable(error.to_string()),
                 };
                 references.insert(Versus::Run(run), reference);
             }
-            let candidate = evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
+            let candidate =
+                evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
             let verdict = judge(&rules, &Evidence { candidate, references, on });
-            let mut work = Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
+            let mut work =
+                Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
             work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
             Ok(work)
         },
@@ -239,7 +251,11 @@ fn score_production(
     let model = runner.pipeline.model.clone();
     let candidate = runner.output(Stage::Assemble, model::MANIFEST)?;
     if production.digest == candidate {
-        return Ok(Reference::Scores(Box::new(Scores { name, digest: Some(candidate), ..Scores::default() })));
+        return Ok(Reference::Scores(Box::new(Scores {
+            name,
+            digest: Some(candidate),
+            ..Scores::default()
+        })));
     }
     let loaded = registry
         .version_files(&model, production.version)
@@ -259,7 +275,12 @@ fn score_production(
         Err(error) => {
             runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
             let digest = Some(package.digest);
-            Ok(Reference::Scores(Box::new(Scores { name, digest, schema: Some(schema), ..Scores::default() })))
+            Ok(Reference::Scores(Box::new(Scores {
+                name,
+                digest,
+                schema: Some(schema),
+                ..Scores::default()
+            })))
         }
     }
 }

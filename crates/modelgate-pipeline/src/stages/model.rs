@@ -24,9 +24,13 @@ pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineE
 /// Returns the trainer that the configuration of `pipeline` asks for.
 pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
     let train = &pipeline.config.train;
-    modelgate_learn::trainer(&train.algorithm, data::pipeline_task(pipeline)?, &train.params).map_err(|error| {
-        PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "train", reason: error.to_string() }
-    })
+    modelgate_learn::trainer(&train.algorithm, data::pipeline_task(pipeline)?, &train.params).map_err(
+        |error| PipelineError::Setting {
+            pipeline: pipeline.name.to_owned(),
+            key: "train",
+            reason: error.to_string(),
+        },
+    )
 }
 
 fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
@@ -56,14 +60,19 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let plan = data::plan(runner)?;
             let names = plan.output_names();
             let values = plan.transform(&table, &rows)?;
-            let matrix = FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
+            let matrix =
+                FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
             let seed = runner.pipeline.config.seed;
             let trainer = trainer(runner)?;
             let outcome = match data::target(runner, &table)? {
                 Target::Classes { labels, classes } => {
                     let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
                     let names = classes.names();
-                    trainer.fit(&matrix, &Targets::Classes { labels: &labels, classes: names.len(), names: &names }, seed)?
+                    trainer.fit(
+                        &matrix,
+                        &Targets::Classes { labels: &labels, classes: names.len(), names: &names },
+                        seed,
+                    )?
                 }
                 Target::Values(values) => {
                     let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
@@ -147,9 +156,11 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 split: runner.output(Stage::Split, "split")?,
             };
             let name = &runner.pipeline.model;
-            let (digest, files) = modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?;
+            let (digest, files) =
+                modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?;
             let size: usize = files.values().map(Vec::len).sum();
-            let summary = format!("package sha256:{}, {} files, {}", digest.short(), files.len(), bytes_text(size));
+            let summary =
+                format!("package sha256:{}, {} files, {}", digest.short(), files.len(), bytes_text(size));
             Ok(Work { outputs: files, summary, warnings: Vec::new() })
         },
     )

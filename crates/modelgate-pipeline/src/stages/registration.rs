@@ -30,7 +30,12 @@ fn begins(runner: &mut Runner<'_>, stage: Stage, would: &str) -> bool {
 }
 
 /// Returns the version that was registered for this package with this verdict.
-fn registered(registry: &Registry, runner: &Runner<'_>, package: Digest, verdict: Digest) -> Option<VersionNumber> {
+fn registered(
+    registry: &Registry,
+    runner: &Runner<'_>,
+    package: Digest,
+    verdict: Digest,
+) -> Option<VersionNumber> {
     let state = registry.state().models.get(&runner.pipeline.model)?;
     let same = |found: &modelgate_core::lifecycle::VersionState| {
         found.digest == package && found.registration.verdict_digest == verdict
@@ -63,7 +68,14 @@ pub(crate) fn register(
     if let Some(version) = registered(registry, runner, package.digest, verdict_digest) {
         let summary = format!("{name} {version}");
         let why = "this package was registered with this verdict".to_owned();
-        runner.report(Stage::Register, StageStatus::Skipped, summary, why, started.elapsed().as_secs_f64(), Vec::new());
+        runner.report(
+            Stage::Register,
+            StageStatus::Skipped,
+            summary,
+            why,
+            started.elapsed().as_secs_f64(),
+            Vec::new(),
+        );
         return Ok(Some(version));
     }
     if !begins(runner, Stage::Register, "the package with this verdict is not registered") {
@@ -102,7 +114,14 @@ pub(crate) fn register(
     let version = registry.register(&name, &registration, &objects, &now, &runner.surroundings.actor)?;
     let summary = format!("{name} {version}, {}", registry.home());
     let seconds = started.elapsed().as_secs_f64();
-    runner.report(Stage::Register, StageStatus::Ran, summary, "a new verdict".to_owned(), seconds, Vec::new());
+    runner.report(
+        Stage::Register,
+        StageStatus::Ran,
+        summary,
+        "a new verdict".to_owned(),
+        seconds,
+        Vec::new(),
+    );
     Ok(Some(version))
 }
 
@@ -120,7 +139,11 @@ impl Decision {
     }
 }
 
-fn lifecycle(registry: &Registry, runner: &Runner<'_>, version: VersionNumber) -> Result<Lifecycle, PipelineError> {
+fn lifecycle(
+    registry: &Registry,
+    runner: &Runner<'_>,
+    version: VersionNumber,
+) -> Result<Lifecycle, PipelineError> {
     let state = registry.model(&runner.pipeline.model)?;
     let found = state.versions.get(&version).map(|found| found.stage);
     found.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))
@@ -135,7 +158,8 @@ pub(crate) fn approve(
 ) -> Result<Option<Decision>, PipelineError> {
     let stage = lifecycle(registry, runner, version)?;
     let name = runner.pipeline.model.clone();
-    let verdict = registry.model(&name)?.versions.get(&version).map_or(Verdict::Failed, |found| found.verdict);
+    let verdict =
+        registry.model(&name)?.versions.get(&version).map_or(Verdict::Failed, |found| found.verdict);
     if verdict != Verdict::Passed {
         let reason = format!("{version} did not pass its gate ({verdict}): it cannot be approved");
         runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
@@ -144,12 +168,26 @@ pub(crate) fn approve(
     match stage {
         Lifecycle::Approved | Lifecycle::Production => {
             let summary = format!("{version} is {stage}");
-            runner.report(Stage::Approve, StageStatus::Skipped, summary, "decided".to_owned(), 0.0, Vec::new());
+            runner.report(
+                Stage::Approve,
+                StageStatus::Skipped,
+                summary,
+                "decided".to_owned(),
+                0.0,
+                Vec::new(),
+            );
             return Ok(None);
         }
         Lifecycle::Rejected | Lifecycle::Archived | Lifecycle::Quarantined => {
             let reason = format!("{version} is {stage}");
-            runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
+            runner.report(
+                Stage::Approve,
+                StageStatus::Refused,
+                reason.clone(),
+                reason.clone(),
+                0.0,
+                Vec::new(),
+            );
             let word = if stage == Lifecycle::Rejected { "rejected" } else { "blocked" };
             return Ok(Some(Decision::new(word, reason)));
         }
@@ -173,7 +211,14 @@ pub(crate) fn approve(
                 ApprovalAnswer::Cancel | ApprovalAnswer::Nobody => {
                     let why = format!("`modelgate model approve {name} {version}` and `modelgate run` go on");
                     let summary = format!("{version} waits for approval: {why}");
-                    runner.report(Stage::Approve, StageStatus::Waiting, summary.clone(), why, 0.0, Vec::new());
+                    runner.report(
+                        Stage::Approve,
+                        StageStatus::Waiting,
+                        summary.clone(),
+                        why,
+                        0.0,
+                        Vec::new(),
+                    );
                     return Ok(Some(Decision::new("waiting_for_approval", summary)));
                 }
             }
@@ -187,7 +232,14 @@ pub(crate) fn approve(
         return Ok(Some(Decision { word: "rejected", reason, actor: Some(actor) }));
     }
     let summary = format!("{version} approved by {actor}");
-    runner.report(Stage::Approve, StageStatus::Ran, summary, "it passed its gate".to_owned(), seconds, Vec::new());
+    runner.report(
+        Stage::Approve,
+        StageStatus::Ran,
+        summary,
+        "it passed its gate".to_owned(),
+        seconds,
+        Vec::new(),
+    );
     Ok(None)
 }
 
@@ -217,6 +269,13 @@ pub(crate) fn promote(
     promotion::promote(project, registry, &name, version, "promoted by the run", runner.surroundings)?;
     let summary = format!("{name} {version} is in production, models/packaged/{name}/");
     let seconds = started.elapsed().as_secs_f64();
-    runner.report(Stage::Promote, StageStatus::Ran, summary.clone(), "it is approved".to_owned(), seconds, Vec::new());
+    runner.report(
+        Stage::Promote,
+        StageStatus::Ran,
+        summary.clone(),
+        "it is approved".to_owned(),
+        seconds,
+        Vec::new(),
+    );
     Ok(Decision { word: "promoted", reason: summary, actor: Some(actor) })
 }

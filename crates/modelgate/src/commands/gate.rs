@@ -14,7 +14,8 @@ use crate::printer::{Printer, coloured};
 
 pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     let Gate::Check(check) = gate;
-    let parse = |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
+    let parse =
+        |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
     let given = check.rules.iter().map(parse).collect::<Result<Vec<GateRule>, _>>()?;
     let (figures, verdict) = judge(check, given, folder)?;
     if let Some(path) = &check.output {
@@ -29,7 +30,11 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
             let padded = format!("{outcome:<14}").replacen(&outcome, &coloured(&outcome), 1);
             printer.data(&format!("{padded} {}", rule.sentence))?;
         }
-        printer.data(&format!("verdict: {} – {}", coloured(&verdict.verdict.to_string()), verdict.sentence))?;
+        printer.data(&format!(
+            "verdict: {} – {}",
+            coloured(&verdict.verdict.to_string()),
+            verdict.sentence
+        ))?;
     }
     Ok(verdict.verdict.into())
 }
@@ -57,7 +62,8 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
             outputs::evaluation_of_run(pipeline, &run).ok().map(|_| (pipeline.clone(), Some(run)))
         }),
     };
-    let unknown = || UsageError(format!("--run: there is no pipeline or run `{}`", check.run.as_deref().unwrap_or("")));
+    let unknown =
+        || UsageError(format!("--run: there is no pipeline or run `{}`", check.run.as_deref().unwrap_or("")));
     let (pipeline, run) = named.ok_or_else(unknown)?;
     let run = match run {
         Some(run) => run,

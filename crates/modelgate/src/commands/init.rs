@@ -36,7 +36,8 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     }
     printer.talk(&format!("wrote {PROJECT_FILE} and .gitignore"));
     if !folder.join(&init.source).is_file() {
-        printer.talk(&format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source));
+        printer
+            .talk(&format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source));
     } else {
         printer.talk("next: `modelgate run`");
     }
@@ -46,7 +47,8 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
 /// Makes a name of a folder's.
 fn name_of(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let kept: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    let kept: String =
+        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
     let kept = kept.trim_matches('-');
     if kept.is_empty() { "project".to_owned() } else { kept.to_owned() }
 }

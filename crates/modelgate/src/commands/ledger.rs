@@ -20,7 +20,10 @@ pub(crate) fn execute(ledger: &Ledger, project: &Project, printer: &Printer) -> 
                     printer.data(entry.to_line()?.trim_end())?;
                 } else {
                     let (model, event) = (entry.event.model(), entry.event.sentence());
-                    printer.data(&format!("{:>4} {} {:<18} {model}: {event}", entry.seq, entry.time, entry.actor))?;
+                    printer.data(&format!(
+                        "{:>4} {} {:<18} {model}: {event}",
+                        entry.seq, entry.time, entry.actor
+                    ))?;
                 }
             }
         }
@@ -38,7 +41,9 @@ pub(crate) fn execute(ledger: &Ledger, project: &Project, printer: &Printer) -> 
         }
         Ledger::At { time } => {
             let wanted: jiff::Timestamp = time.parse().map_err(|_| {
-                UsageError(format!("`{time}` is not a time: expected RFC 3339, such as `2026-10-03T12:00:00Z`"))
+                UsageError(format!(
+                    "`{time}` is not a time: expected RFC 3339, such as `2026-10-03T12:00:00Z`"
+                ))
             })?;
             let before = registry
                 .entries()

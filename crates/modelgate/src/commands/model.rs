@@ -27,7 +27,13 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
             match (version, delete) {
                 (Some(version), _) => {
                     let version = registry.resolve(model, version)?;
-                    registry.apply(model, version, &Event::SetAlias { alias: alias.clone() }, &now, &around.actor)?;
+                    registry.apply(
+                        model,
+                        version,
+                        &Event::SetAlias { alias: alias.clone() },
+                        &now,
+                        &around.actor,
+                    )?;
                     printer.talk(&format!("{model}: {alias} is {version}"));
                 }
                 (None, _) => {
@@ -52,8 +58,12 @@ fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyh
             continue;
         }
         for (version, found) in &state.versions {
-            let aliases: Vec<&str> =
-                state.aliases.iter().filter(|(_, target)| *target == version).map(|(alias, _)| alias.as_str()).collect();
+            let aliases: Vec<&str> = state
+                .aliases
+                .iter()
+                .filter(|(_, target)| *target == version)
+                .map(|(alias, _)| alias.as_str())
+                .collect();
             let registration = &found.registration;
             if printer.is_json() {
                 rows.push(json!({
@@ -131,7 +141,12 @@ fn chosen(registry: &Registry, decision: &Decision) -> anyhow::Result<VersionNum
     newest.ok_or_else(|| UsageError(format!("{} has no version", decision.model)).into())
 }
 
-fn decide(decision: &Decision, project: &Project, printer: &Printer, verb: &'static str) -> anyhow::Result<Exit> {
+fn decide(
+    decision: &Decision,
+    project: &Project,
+    printer: &Printer,
+    verb: &'static str,
+) -> anyhow::Result<Exit> {
     let around = surroundings();
     let _lock = lock(project, &format!("modelgate model {verb}"), &around)?;
     let mut registry = registry(project)?;
@@ -180,7 +195,11 @@ fn pull(
     };
     let occupied = folder.is_dir() && fs_err::read_dir(folder)?.next().is_some();
     if occupied && !folder.join("manifest.json").is_file() {
-        return Err(UsageError(format!("`{}` is not empty and no package: it was not touched", folder.display())).into());
+        return Err(UsageError(format!(
+            "`{}` is not empty and no package: it was not touched",
+            folder.display()
+        ))
+        .into());
     }
     let files = registry.version_files(model, version)?;
     modelgate_model::from_files(files.clone())?;

@@ -73,7 +73,11 @@ fn report(
         let word = verdict.verdict.to_string();
         printer.data(&format!("verdict: {} – {}", coloured(&word), verdict.sentence))?;
         if let (Some(version), Some(state)) = (outcome.version, outcome.state) {
-            printer.data(&format!("version: {} {version} is {}", pipeline.model, coloured(&state.to_string())))?;
+            printer.data(&format!(
+                "version: {} {version} is {}",
+                pipeline.model,
+                coloured(&state.to_string())
+            ))?;
         }
         printer.data(&format!("look at: {outputs}/report.md"))?;
     }

@@ -30,7 +30,9 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         let package = match (&packaged, production) {
             (_, None) => "none".to_owned(),
             (Ok(package), Some(production)) if package.digest == production.digest => "verified".to_owned(),
-            (Ok(_), Some(_)) => "another version; `modelgate run` or `modelgate model pull` mends it".to_owned(),
+            (Ok(_), Some(_)) => {
+                "another version; `modelgate run` or `modelgate model pull` mends it".to_owned()
+            }
             (Err(error), Some(_)) if folder.exists() => error.to_string(),
             (Err(_), Some(_)) => "not here; `modelgate model pull` brings it".to_owned(),
         };
@@ -50,11 +52,15 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         printer.data(&format!("  production  {text}"))?;
         printer.data(&format!("  package     {package}"))?;
         let names: Vec<String> = waiting.iter().map(ToString::to_string).collect();
-        printer.data(&format!("  waiting     {}", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }))?;
+        printer.data(&format!(
+            "  waiting     {}",
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+        ))?;
         let text = last.map_or_else(
             || "none; `modelgate run` makes one".to_owned(),
             |run| {
-                let verdict = run.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string());
+                let verdict =
+                    run.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string());
                 format!("{} at {}, {}", run.run_id, run.started_at, coloured(&verdict))
             },
         );

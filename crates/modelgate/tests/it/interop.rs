@@ -20,7 +20,8 @@ fn data(rows: u64) -> String {
     };
     for row in 0..rows {
         let age = 18 + next(60);
-        let income = if next(12) == 0 { String::new() } else { format!("{}.{:02}", 1000 + next(90_000), next(100)) };
+        let income =
+            if next(12) == 0 { String::new() } else { format!("{}.{:02}", 1000 + next(90_000), next(100)) };
         let city = ["Rome", "Oslo", "São Paulo", ""][next(4) as usize];
         let level = ["low", "mid", "high"][next(3) as usize];
         let klass = if age > 50 || city == "Oslo" { "yes" } else { ["no", "maybe"][next(2) as usize] };
@@ -81,7 +82,8 @@ fn check(config: &str, exact: bool) {
         .current_dir(project.path("."))
         .output()
         .expect("python");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches("same:").count(), 4, "{said}");
 }
@@ -128,5 +130,8 @@ fn binary_logistic_regression_agrees_to_a_millionth() {
 #[test]
 fn multinomial_logistic_regression_agrees_to_a_millionth() {
     let train = "algorithm: logistic_regression, params: {max_iter: 300}";
-    check(&config("classification", "klass", "flag, value", "missing: median, scale: standard", train), false);
+    check(
+        &config("classification", "klass", "flag, value", "missing: median, scale: standard", train),
+        false,
+    );
 }

@@ -14,7 +14,12 @@ fn packaged(project: &TestProject, model: &str) -> Vec<(String, Vec<u8>)> {
     let folder = project.path(&format!("models/packaged/{model}"));
     let entries = fs_err::read_dir(folder).expect("package").map(|entry| entry.expect("entry").path());
     let mut files: Vec<(String, Vec<u8>)> = entries
-        .map(|path| (path.file_name().expect("name").to_string_lossy().into_owned(), fs_err::read(path).expect("read")))
+        .map(|path| {
+            (
+                path.file_name().expect("name").to_string_lossy().into_owned(),
+                fs_err::read(path).expect("read"),
+            )
+        })
         .collect();
     files.sort();
     files
@@ -24,7 +29,11 @@ fn packaged(project: &TestProject, model: &str) -> Vec<(String, Vec<u8>)> {
 fn the_first_command_goes_the_whole_way_and_leaves_every_output() {
     let project = breast_cancer();
     let output = project.run(&["run"]).exits(0);
-    output.says("bootstrap").says("verdict: passed").says("v001 is production").says("outputs/breast-cancer/report.md");
+    output
+        .says("bootstrap")
+        .says("verdict: passed")
+        .says("v001 is production")
+        .says("outputs/breast-cancer/report.md");
     for name in [
         "run_report.json",
         "evaluation_report.json",
@@ -45,12 +54,21 @@ fn the_first_command_goes_the_whole_way_and_leaves_every_output() {
     let run = report["run_id"].as_str().expect("a run id");
     assert!(project.path(&format!("outputs/breast-cancer/evaluations/{run}.json")).is_file());
     let names: Vec<String> = packaged(&project, "breast-cancer").into_iter().map(|file| file.0).collect();
-    let expected =
-        ["MLmodel", "MODEL_CARD.md", "manifest.json", "metrics.json", "model.onnx", "reference.json", "verdict.json"];
+    let expected = [
+        "MLmodel",
+        "MODEL_CARD.md",
+        "manifest.json",
+        "metrics.json",
+        "model.onnx",
+        "reference.json",
+        "verdict.json",
+    ];
     assert_eq!(names, expected);
     assert!(project.path("baselines/breast-cancer.json").is_file());
     let here = project.path(".").display().to_string();
-    assert!(!project.read("outputs/breast-cancer/deployment_manifest.json").contains(here.trim_end_matches("/.")));
+    assert!(
+        !project.read("outputs/breast-cancer/deployment_manifest.json").contains(here.trim_end_matches("/."))
+    );
 }
 
 #[test]
@@ -58,7 +76,8 @@ fn packages_are_byte_identical_for_1_2_and_8_threads_and_in_another_folder() {
     let packages: Vec<_> = ["1", "2", "8"]
         .map(|threads| {
             let project = breast_cancer();
-            let status = project.command(&["run"]).env("MODELGATE_THREADS", threads).status().expect("started");
+            let status =
+                project.command(&["run"]).env("MODELGATE_THREADS", threads).status().expect("started");
             assert!(status.success());
             packaged(&project, "breast-cancer")
         })
@@ -98,8 +117,14 @@ fn a_worse_model_is_blocked_and_production_stays() {
     output.says("verdict: failed").says("production v001 has").says("v002 is candidate");
     assert_eq!(before, packaged(&project, "breast-cancer"));
     assert_eq!(project.json("outputs/breast-cancer/promotion_decision.json")["decision"], "blocked");
-    project.run(&["model", "approve", "breast-cancer", "2"]).exits(1).says("only a version that passed its gate");
-    project.run(&["model", "promote", "breast-cancer", "2"]).exits(1).says("only a version that passed its gate");
+    project
+        .run(&["model", "approve", "breast-cancer", "2"])
+        .exits(1)
+        .says("only a version that passed its gate");
+    project
+        .run(&["model", "promote", "breast-cancer", "2"])
+        .exits(1)
+        .says("only a version that passed its gate");
 }
 
 #[test]
@@ -192,14 +217,19 @@ fn drug_classification_passes_and_waits_for_a_person() {
 fn the_gate_works_alone_on_the_figures_of_any_tool() {
     let project = TestProject::new(BINARY);
     project.write("metrics.json", r#"{"val": {"auc": 0.93}, "loss": NaN}"#);
-    let check = |rule: &str| project.run(&["gate", "check", "--metrics", "metrics.json", "--rule", rule, "--output", "gate.json"]);
+    let check = |rule: &str| {
+        project.run(&["gate", "check", "--metrics", "metrics.json", "--rule", rule, "--output", "gate.json"])
+    };
     let _ = check("val.auc >= 0.92").exits(0).says("val.auc on validation is 0.93, at least 0.92");
     assert_eq!(project.json("gate.json")["verdict"]["verdict"], "passed");
     let _ = check("val.auc >= 0.95").exits(2);
     let _ = check("loss <= 1").exits(3);
     let _ = check("accuracy >= 0.5").exits(3).says("measured are");
     let _ = check("val.auc").exits(64);
-    let _ = project.run(&["gate", "check", "--metrics", "none.json", "--rule", "a >= 1"]).exits(1).says("none.json");
+    let _ = project
+        .run(&["gate", "check", "--metrics", "none.json", "--rule", "a >= 1"])
+        .exits(1)
+        .says("none.json");
 }
 
 #[test]
@@ -207,7 +237,8 @@ fn the_gate_judges_a_run_by_name() {
     let project = breast_cancer();
     let _ = project.run(&["run"]).exits(0);
     let _ = project.run(&["gate", "check", "--run", "breast-cancer", "--rule", "accuracy >= 0.5"]).exits(0);
-    let _ = project.run(&["gate", "check", "--run", "breast-cancer", "--rule", "accuracy >= 0.9999"]).exits(2);
+    let _ =
+        project.run(&["gate", "check", "--run", "breast-cancer", "--rule", "accuracy >= 0.9999"]).exits(2);
     let _ = project.run(&["gate", "check", "--run", "nothing", "--rule", "accuracy >= 0.5"]).exits(64);
 }
 
