@@ -285,7 +285,7 @@ impl PreprocessPlan {
                     (Encode::Onehot, Some(position)) => cells[offset + position] = 1.0,
                     (Encode::Onehot, None) => {}
                     (Encode::Ordinal, position) => {
-                        cells[offset] = position.map_or(-1.0, |position| position as f32)
+                        cells[offset] = position.map_or(-1.0, |position| position as f32);
                     }
                 }
             }

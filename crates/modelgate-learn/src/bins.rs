@@ -38,7 +38,7 @@ impl BinnedFeature {
                 taken += run.len();
                 let bins_left = MAX_BINS - ranges.len();
                 let full = taken >= left.div_ceil(bins_left + 1);
-                if (full && bins_left > 0) || runs.len() - at - 1 <= bins_left && bins_left > 0 {
+                if bins_left > 0 && (full || runs.len() - at - 1 <= bins_left) {
                     left -= taken;
                     taken = 0;
                 }

@@ -121,7 +121,9 @@ pub fn evaluate(
                 }
             }
             _ => {
-                return Err(PipelineError::Policy("the package is for another task than the data".to_owned()));
+                return Err(PipelineError::Policy(
+                    "the package is for another task than the data".to_owned(),
+                ));
             }
         };
         subsets.insert(subset, evaluation);

@@ -63,7 +63,9 @@ pub fn export(
             probabilities(&mut graph, classes);
         }
         _ => {
-            return Err(ModelError::Invalid("the model's outputs do not fit the schema's classes".to_owned()));
+            return Err(ModelError::Invalid(
+                "the model's outputs do not fit the schema's classes".to_owned(),
+            ));
         }
     }
     let opset_import = vec![

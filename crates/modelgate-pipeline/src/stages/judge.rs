@@ -148,12 +148,11 @@ pub(crate) fn rules(runner: &Runner<'_>) -> Result<Vec<GateRule>, PipelineError>
 /// Returns the rules of `pipeline`, its own or the default ones.
 pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, PipelineError> {
     let defaults;
-    let rules = match &pipeline.config.gate.rules {
-        Some(rules) => rules,
-        None => {
-            defaults = config::default_rules(pipeline.config.task);
-            &defaults
-        }
+    let rules = if let Some(rules) = &pipeline.config.gate.rules {
+        rules
+    } else {
+        defaults = config::default_rules(pipeline.config.task);
+        &defaults
     };
     let converted =
         rules.iter().map(modelgate_config::RuleConfig::to_rule).collect::<Result<Vec<_>, String>>();

@@ -65,13 +65,12 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
     let unknown =
         || UsageError(format!("--run: there is no pipeline or run `{}`", check.run.as_deref().unwrap_or("")));
     let (pipeline, run) = named.ok_or_else(unknown)?;
-    let run = match run {
-        Some(run) => run,
-        None => {
-            let report = reported(&pipeline);
-            let none = || UsageError(format!("pipeline `{}` has not run yet", pipeline.name));
-            report.ok_or_else(none)?.run_id
-        }
+    let run = if let Some(run) = run {
+        run
+    } else {
+        let report = reported(&pipeline);
+        let none = || UsageError(format!("pipeline `{}` has not run yet", pipeline.name));
+        report.ok_or_else(none)?.run_id
     };
     let evaluation = outputs::evaluation_of_run(&pipeline, &run)?;
     let on = match pipeline.config.gate.on {

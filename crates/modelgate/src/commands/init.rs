@@ -35,11 +35,11 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         modelgate_store::atomic::write(&ignore, text.as_bytes())?;
     }
     printer.talk(&format!("wrote {PROJECT_FILE} and .gitignore"));
-    if !folder.join(&init.source).is_file() {
+    if folder.join(&init.source).is_file() {
+        printer.talk("next: `modelgate run`");
+    } else {
         printer
             .talk(&format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source));
-    } else {
-        printer.talk("next: `modelgate run`");
     }
     Ok(Exit::Passed)
 }

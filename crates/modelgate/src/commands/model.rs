@@ -24,22 +24,19 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
             let _lock = lock(project, "modelgate model alias", &around)?;
             let mut registry = registry(project)?;
             let now = (around.now)();
-            match (version, delete) {
-                (Some(version), _) => {
-                    let version = registry.resolve(model, version)?;
-                    registry.apply(
-                        model,
-                        version,
-                        &Event::SetAlias { alias: alias.clone() },
-                        &now,
-                        &around.actor,
-                    )?;
-                    printer.talk(&format!("{model}: {alias} is {version}"));
-                }
-                (None, _) => {
-                    registry.delete_alias(model, alias, &now, &around.actor)?;
-                    printer.talk(&format!("{model}: {alias} is removed"));
-                }
+            if let (Some(version), _) = (version, delete) {
+                let version = registry.resolve(model, version)?;
+                registry.apply(
+                    model,
+                    version,
+                    &Event::SetAlias { alias: alias.clone() },
+                    &now,
+                    &around.actor,
+                )?;
+                printer.talk(&format!("{model}: {alias} is {version}"));
+            } else {
+                registry.delete_alias(model, alias, &now, &around.actor)?;
+                printer.talk(&format!("{model}: {alias} is removed"));
             }
             Ok(Exit::Passed)
         }
