@@ -93,7 +93,7 @@ fn play(tries: &[Try]) -> (ModelState, Vec<LedgerEntry>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn nothing_reaches_production_without_a_passed_verdict_and_an_approval_of_its_digest(tries in tries()) {
