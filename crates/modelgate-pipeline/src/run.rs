@@ -126,7 +126,17 @@ fn stages(
             return Ok(false);
         }
     }
-    let registry = registry_slot.insert(registry(runner.pipeline.project)?);
+    let registry = match registry(runner.pipeline.project) {
+        Ok(registry) => registry_slot.insert(registry),
+        Err(error) => {
+            // Whoever deploys reads this file: it must not tell of an earlier day.
+            if !runner.options.dry_run {
+                let manifest = deployment(runner.pipeline, None, None);
+                write_json(&runner.pipeline.outputs(), "deployment_manifest.json", &manifest)?;
+            }
+            return Err(error);
+        }
+    };
     if !judge::gate(runner, registry)? || runner.record(Stage::Gate).is_none() {
         for stage in [Stage::Register, Stage::Approve, Stage::Promote] {
             runner.hidden(stage);

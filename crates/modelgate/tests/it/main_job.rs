@@ -252,3 +252,32 @@ fn init_writes_a_project_that_is_valid_and_never_overwrites_one() {
     project.write("modelgate.yaml", shown);
     let _ = project.run(&["config", "check"]).exits(0);
 }
+
+#[test]
+fn rules_compare_with_the_baseline_and_with_a_run() {
+    let project = breast_cancer();
+    let _ = project.run(&["run"]).exits(0);
+    let report = project.json("outputs/breast-cancer/run_report.json");
+    let run = report["run_id"].as_str().expect("a run id").to_owned();
+    let rules = format!(
+        "rules:\n        - {{id: base, metric: f1, versus: baseline, max_drop: 50%}}\n        \
+         - {{id: run, metric: log_loss, versus: \"run:{run}\", max_rise: 5}}\n        \
+         - {{id: gone, metric: f1, versus: \"run:gone\", max_drop: 1}}"
+    );
+    project.replace("modelgate.yaml", "rules:", &rules);
+    project.replace("modelgate.yaml", "n_estimators: 100", "n_estimators: 90");
+    let output = project.run(&["run"]).exits(3);
+    output
+        .says("baseline v001 has")
+        .says(&format!("run {run} has"))
+        .says("run:gone could not be compared with");
+    output.says("verdict: inconclusive").says("v002 is candidate");
+}
+
+#[test]
+fn a_changed_schema_blocks() {
+    let project = breast_cancer();
+    let _ = project.run(&["run"]).exits(0);
+    project.replace("modelgate.yaml", "preprocess: {", "preprocess: {drop: [mean radius], ");
+    project.run(&["run"]).exits(2).says("feature `mean radius` was removed");
+}

@@ -134,4 +134,6 @@ fn a_remote_that_is_gone_is_told_of() {
     let project = clone(&remote.path("."));
     drop(remote);
     project.run(&["model", "list"]).exits(1).says("could not be reached");
+    project.run(&["run"]).exits(1).says("could not be reached");
+    assert_eq!(project.json("outputs/iris/deployment_manifest.json")["readiness"], "registry_unavailable");
 }

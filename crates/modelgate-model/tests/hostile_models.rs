@@ -1,0 +1,109 @@
+//! Bytes that are no model, or nearly one: an error, or a model that answers; never a panic.
+
+use modelgate_core::schema::{Classes, Feature, FeatureSchema, FeatureType, Task};
+use modelgate_data::preprocess::{
+    Encode, Missing, NumericColumn, PreprocessPlan, PreprocessSpec, Scale, TextColumn, UnknownCategory,
+};
+use modelgate_data::{Column, Table, Values};
+use modelgate_model::estimator::{Estimator, Forest, LEAF, Tree, TreeNode};
+use modelgate_model::{LoadedModel, Prediction, export};
+use proptest::prelude::*;
+
+fn forest() -> Forest {
+    let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
+    let node = |feature, left| TreeNode { feature, threshold: 0.5, left, right: left + 1 };
+    let nodes = vec![node(0, 1), leaf(0), node(2, 3), leaf(1), leaf(2)];
+    let tree = Tree { nodes, values: vec![0.5, 0.0, 0.25, 0.25, 0.0, 0.5] };
+    Forest { features: 3, outputs: 2, trees: vec![tree.clone(), tree] }
+}
+
+fn model() -> Vec<u8> {
+    let spec = PreprocessSpec {
+        missing: Missing::Median,
+        scale: Scale::Standard,
+        encode: Encode::Onehot,
+        unknown_category: UnknownCategory::Ignore,
+    };
+    let numeric = NumericColumn {
+        name: "x".to_owned(),
+        feature_type: FeatureType::Float,
+        fill: Some(1.0),
+        mean: Some(0.5),
+        scale: Some(2.0),
+    };
+    let text =
+        TextColumn { name: "s".to_owned(), fill: None, categories: vec!["a".to_owned(), "b".to_owned()] };
+    let plan = PreprocessPlan { spec, numeric: vec![numeric], text: vec![text] };
+    let feature = |name: &str, feature_type| Feature {
+        name: name.to_owned(),
+        feature_type,
+        nullable: true,
+        range: None,
+        categories: Vec::new(),
+    };
+    let schema = FeatureSchema {
+        schema_version: 1,
+        task: Task::Classification,
+        features: vec![feature("x", FeatureType::Float), feature("s", FeatureType::Text)],
+        target: "y".to_owned(),
+        classes: Some(Classes::Int(vec![0, 1])),
+    };
+    export(&plan, &schema, &Estimator::ForestClassifier(forest())).expect("exported")
+}
+
+fn table() -> Table {
+    let x = Values::Float(vec![Some(1.0), None, Some(9.0)]);
+    let s = Values::Text(vec![Some("a".to_owned()), None, Some("z".to_owned())]);
+    let column = |name: &str, values| Column { name: name.to_owned(), values };
+    Table { columns: vec![column("x", x), column("s", s)], rows: 3 }
+}
+
+#[test]
+fn what_was_exported_loads_and_answers() {
+    let loaded = LoadedModel::load(&model()).expect("loaded");
+    let Prediction::Classes { labels, probabilities } =
+        loaded.predict(&table(), &[0, 1, 2]).expect("answers")
+    else {
+        panic!("classes");
+    };
+    assert_eq!(labels, [0, 0, 0]);
+    assert_eq!(probabilities, [1.0, 0.0, 1.0, 0.0, 0.5, 0.5]);
+}
+
+#[test]
+fn trees_that_would_not_end_or_leave_their_bounds_are_refused() {
+    let broken = |change: fn(&mut Forest)| {
+        let mut forest = forest();
+        change(&mut forest);
+        Estimator::ForestClassifier(forest).validate().expect_err("refused").to_string()
+    };
+    assert!(broken(|forest| forest.trees[0].nodes[2].left = 0).contains("tree 0: node 2 has the child 0"));
+    assert!(broken(|forest| forest.trees[1].nodes[0].right = 99).contains("tree 1: node 0 has the child 99"));
+    assert!(broken(|forest| forest.trees[0].nodes[0].feature = 3).contains("compares feature 3 of 3"));
+    assert!(broken(|forest| forest.trees[0].nodes[1].left = 7).contains("leaf 1 has no value"));
+    assert!(broken(|forest| forest.trees[0].nodes.clear()).contains("has no node"));
+    assert!(broken(|forest| forest.trees[0].nodes[0].threshold = f32::NAN).contains("NaN"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn a_model_with_changed_bytes_never_panics(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = model();
+        for (place, byte) in changes {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(loaded) = LoadedModel::load(&bytes) {
+            let _ = loaded.predict(&table(), &[0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_model_that_was_cut_or_is_noise_never_panics(cut: prop::sample::Index, noise in prop::collection::vec(any::<u8>(), 0..200)) {
+        let bytes = model();
+        let _ = LoadedModel::load(&bytes[..cut.index(bytes.len())]);
+        let _ = LoadedModel::load(&noise);
+    }
+}
