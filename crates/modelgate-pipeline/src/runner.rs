@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use modelgate_core::{Digest, canonical};
-use modelgate_data::Table;
+use modelgate_data::{Dataset, Table};
 use modelgate_store::ContentStore;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,8 @@ use crate::stage::{Stage, Wanted};
 pub(crate) struct Work {
     /// The outputs' bytes by name.
     pub(crate) outputs: BTreeMap<String, Vec<u8>>,
+    /// Outputs that are in the store already.
+    pub(crate) stored: BTreeMap<String, Digest>,
     /// One line for people.
     pub(crate) summary: String,
     /// What a person should know.
@@ -31,7 +33,7 @@ impl Work {
     /// Returns work with one output in canonical JSON.
     pub(crate) fn json<T: Serialize>(name: &str, value: &T, summary: String) -> Result<Self, PipelineError> {
         let bytes = canonical::to_string(value)?.into_bytes();
-        Ok(Self { outputs: BTreeMap::from([(name.to_owned(), bytes)]), summary, warnings: Vec::new() })
+        Ok(Self { outputs: BTreeMap::from([(name.to_owned(), bytes)]), summary, ..Self::default() })
     }
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Runner<'a> {
     would_run: Option<Stage>,
     /// The source's bytes while the run that read them goes on, so that they are not read twice.
     pub(crate) table: Option<(Digest, Rc<Table>)>,
+    /// The snapshot, opened.
+    pub(crate) dataset: Option<(Digest, Rc<Dataset>)>,
 }
 
 impl<'a> Runner<'a> {
@@ -68,6 +72,7 @@ impl<'a> Runner<'a> {
             records: BTreeMap::new(),
             would_run: None,
             table: None,
+            dataset: None,
         }
     }
 
@@ -180,7 +185,7 @@ impl<'a> Runner<'a> {
         }
         self.reporter.started(stage);
         let work = work(self)?;
-        let mut outputs = BTreeMap::new();
+        let mut outputs = work.stored;
         for (name, bytes) in work.outputs {
             outputs.insert(name, self.store.put(&bytes)?);
         }

@@ -1,8 +1,10 @@
 //! The content-addressed store: bytes named by their SHA-256.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
+use modelgate_core::digest::DigestHasher;
 
 use crate::{StoreError, atomic};
 
@@ -39,6 +41,33 @@ impl ContentStore {
         Ok(digest)
     }
 
+    /// Keeps the file `path`, whose content has this digest, without having all of it in memory.
+    ///
+    /// # Errors
+    /// As [`atomic::write`]; and when the file's content has another digest by now.
+    pub fn put_file(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let object = self.path(digest);
+        let length = fs_err::metadata(path)?.len();
+        if fs_err::metadata(&object).is_ok_and(|metadata| metadata.len() == length) {
+            return Ok(());
+        }
+        let found = atomic::copy(path, &object, digest)?;
+        if found == *digest { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), found }) }
+    }
+
+    /// Checks an object against its name, and returns where it lies.
+    ///
+    /// # Errors
+    /// Fails when it is missing or damaged.
+    pub fn verified(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        if !path.is_file() {
+            return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
+        }
+        let found = hash_file(&path)?;
+        if found == *digest { Ok(path) } else { Err(StoreError::Damaged { path, found }) }
+    }
+
     /// Returns whether the object is there; its bytes are not checked.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
@@ -59,6 +88,23 @@ impl ContentStore {
         };
         let found = Digest::of(&bytes);
         if found == *digest { Ok(bytes) } else { Err(StoreError::Damaged { path, found }) }
+    }
+}
+
+/// Returns the digest of a file, read a piece at a time.
+///
+/// # Errors
+/// Names the file when it cannot be read.
+pub fn hash_file(path: &Path) -> Result<Digest, StoreError> {
+    let mut hasher = DigestHasher::default();
+    let mut file = fs_err::File::open(path)?;
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&piece[..read]);
     }
 }
 

@@ -7,6 +7,6 @@ mod content;
 mod error;
 mod lock;
 
-pub use content::ContentStore;
+pub use content::{ContentStore, hash_file};
 pub use error::StoreError;
 pub use lock::{LockHolder, ProjectLock};
