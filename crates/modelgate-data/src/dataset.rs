@@ -13,7 +13,7 @@ use crate::csv::blocks::{Block, Blocks, Declared};
 use crate::csv::dialect::Dialect;
 use crate::csv::fields::Fields;
 use crate::error::{DataError, listed, names_unknown, not_there};
-use crate::infer::{Evidence, Finding};
+use crate::infer::{Evidence, Example, Finding};
 use crate::parquet;
 use crate::source::{Format, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
@@ -374,6 +374,10 @@ impl Dataset {
 fn notes_on(name: &str, member: &Member, found: &Evidence, mixed: Mixed) -> Result<Vec<String>, DataError> {
     let mut notes = Vec::new();
     let source_name = member.file.name.clone();
+    if let Some(Example { line, value }) = &found.first_not_utf8 {
+        let message = format!("the bytes are not UTF-8: {value}; save the file as UTF-8");
+        return Err(DataError::Line { source_name, line: *line, column: Some(name.to_owned()), message });
+    }
     if let Finding::Mixed { numbers, others, first } = found.finding() {
         let total = numbers + others;
         let what =

@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     pub(crate) first_other: Option<Example>,
     /// The first whole number beyond 64 bits.
     pub(crate) first_beyond: Option<Example>,
+    /// The first value whose bytes are not UTF-8.
+    pub(crate) first_not_utf8: Option<Example>,
 }
 
 /// What a column is taken for.
@@ -71,6 +73,9 @@ impl Evidence {
                         Some(Moment::Instant(_)) => found.timestamps += 1,
                         None => found.texts += 1,
                     }
+                    if found.first_not_utf8.is_none() && std::str::from_utf8(value).is_err() {
+                        found.first_not_utf8 = Some(example());
+                    }
                 }
                 if found.first_other.is_none() {
                     found.first_other = Some(example());
@@ -91,6 +96,7 @@ impl Evidence {
         self.texts += later.texts;
         self.first_other = self.first_other.take().or(later.first_other);
         self.first_beyond = self.first_beyond.take().or(later.first_beyond);
+        self.first_not_utf8 = self.first_not_utf8.take().or(later.first_not_utf8);
     }
 
     /// Returns what the column is taken for. One without any value is numbers, to whoever fills it in.

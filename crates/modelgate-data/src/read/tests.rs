@@ -128,7 +128,7 @@ fn a_little_text_among_numbers_is_an_error_and_can_be_declared() {
 fn bytes_that_are_not_utf8_are_named_and_do_not_matter_in_a_dropped_column() {
     let bytes = b"a,b\n1,x\n2,caf\xe9\n";
     let error = read_csv(bytes, "a.csv", &ReadOptions::default()).expect_err("Latin-1").to_string();
-    assert!(error.starts_with("a.csv: line 3, column `b`: the bytes of `caf"), "{error}");
+    assert!(error.starts_with("a.csv: line 3, column `b`: the bytes are not UTF-8: `caf"), "{error}");
     let options = ReadOptions { drop: vec!["b".to_owned()], ..ReadOptions::default() };
     assert_eq!(read_csv(bytes, "a.csv", &options).expect("table").columns.len(), 1);
     let utf16: Vec<u8> = "\u{feff}a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
