@@ -39,6 +39,10 @@ pub enum Severity {
 }
 
 impl Severity {
+    fn is_error(&self) -> bool {
+        *self == Self::Error
+    }
+
     /// Returns the name as files write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -106,6 +110,7 @@ pub struct RowCount {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
     /// How bad it is otherwise.
+    #[serde(skip_serializing_if = "Severity::is_error")]
     pub severity: Severity,
 }
 
@@ -118,7 +123,7 @@ pub struct Freshness {
     /// A time such as `36h`, `30d` or `2w`.
     pub max_age: String,
     /// How bad it is otherwise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Severity::is_error")]
     pub severity: Severity,
 }
 
@@ -139,7 +144,7 @@ pub struct ColumnContract {
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
     /// Whether a row may be without a value.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub nullable: bool,
     /// The smallest value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +171,7 @@ pub struct ColumnContract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Tolerance>,
     /// How bad it is when the values are not so; a wrong type is always an error.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Severity::is_error")]
     pub severity: Severity,
 }
 
@@ -200,9 +205,12 @@ fn yes() -> bool {
     true
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// The classes and their balance.
@@ -218,7 +226,7 @@ pub struct LabelContract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_share: Option<f64>,
     /// How bad it is otherwise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Severity::is_error")]
     pub severity: Severity,
 }
 
@@ -235,7 +243,7 @@ pub struct RowRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Tolerance>,
     /// How bad it is otherwise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Severity::is_error")]
     pub severity: Severity,
 }
 
@@ -287,41 +295,75 @@ pub fn parse(text: &str, source: &str) -> Result<Contract, DataError> {
     Ok(contract)
 }
 
-/// Returns a contract as YAML; the columns stand in the order of `order`, then by name.
+/// The keys of a column in the order in which they read well.
+const COLUMN_KEYS: [&str; 14] = [
+    "type",
+    "format",
+    "optional",
+    "nullable",
+    "unique",
+    "min",
+    "max",
+    "values",
+    "pattern",
+    "min_length",
+    "max_length",
+    "allow",
+    "severity",
+    "description",
+];
+
+/// Returns a contract as YAML, a line per column; the columns stand in the order of `order`, then by name.
 ///
 /// # Errors
 /// Fails when a value cannot be written as YAML.
 pub fn to_yaml(contract: &Contract, order: &[&str]) -> Result<String, DataError> {
-    let wrong = |error: serde_saphyr::ser::Error| DataError::File {
-        source_name: "the contract".to_owned(),
-        message: error.to_string(),
-    };
-    let yaml = |value: &serde_json::Value| serde_saphyr::to_string(value).map_err(wrong);
-    let json = |error: serde_json::Error| DataError::File {
-        source_name: "the contract".to_owned(),
-        message: error.to_string(),
-    };
-    let mut value = serde_json::to_value(contract).map_err(json)?;
-    let columns = value.as_object_mut().and_then(|object| object.remove("columns")).unwrap_or_default();
+    let wrong = |message: String| DataError::File { source_name: "the contract".to_owned(), message };
+    let value = serde_json::to_value(contract).map_err(|error| wrong(error.to_string()))?;
     let mut text = String::new();
-    for key in ["version", "name", "description", "rows", "freshness", "extra_columns"] {
+    let part = |key: &str, text: &mut String| {
         if let Some(part) = value.get(key) {
-            text.push_str(&yaml(&serde_json::json!({ key: part }))?);
+            let written = serde_saphyr::to_string(&serde_json::json!({ key: part }));
+            text.push_str(&written.map_err(|error| wrong(error.to_string()))?);
         }
+        Ok(())
+    };
+    for key in ["version", "name", "description", "rows", "freshness", "extra_columns"] {
+        part(key, &mut text)?;
     }
     text.push_str("columns:\n");
     let names = order.iter().copied().filter(|name| contract.columns.contains_key(*name));
     let others = contract.columns.keys().map(String::as_str).filter(|name| !order.contains(name));
     for name in names.chain(others) {
-        let column = columns.get(name).cloned().unwrap_or_default();
-        for line in yaml(&serde_json::json!({ name: column }))?.lines() {
-            text.push_str(&format!("  {line}\n"));
-        }
+        let column = value.pointer("/columns").and_then(|columns| columns.get(name));
+        let keys = COLUMN_KEYS.iter().filter_map(|key| {
+            // JSON is YAML, and a plain word needs no quotes.
+            Some(format!("{key}: {}", plain(column?.get(*key)?)))
+        });
+        let name = plain(&serde_json::Value::from(name));
+        text.push_str(&format!("  {name}: {{{}}}\n", keys.collect::<Vec<_>>().join(", ")));
     }
     for key in ["unique", "label", "rules"] {
-        if let Some(part) = value.get(key) {
-            text.push_str(&yaml(&serde_json::json!({ key: part }))?);
-        }
+        part(key, &mut text)?;
     }
     Ok(text)
+}
+
+/// Returns a value in flow style; text that YAML could take for something else is quoted.
+fn plain(value: &serde_json::Value) -> String {
+    let is_word = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && !matches!(
+                text.to_ascii_lowercase().as_str(),
+                "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n" | "nan" | "inf"
+            )
+    };
+    match value {
+        serde_json::Value::String(text) if is_word(text) => text.clone(),
+        serde_json::Value::Array(values) => {
+            format!("[{}]", values.iter().map(plain).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
 }

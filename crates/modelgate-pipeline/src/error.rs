@@ -40,6 +40,9 @@ pub enum PipelineError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] modelgate_data::DataError),
+    /// The data contract cannot be used.
+    #[error(transparent)]
+    Contract(modelgate_data::DataError),
     /// The model could not be fitted.
     #[error("training failed: {0}")]
     Learn(#[from] modelgate_learn::LearnError),
@@ -95,6 +98,7 @@ impl PipelineError {
                 | Self::SeveralPipelines(_)
                 | Self::Config(_)
                 | Self::Setting { .. }
+                | Self::Contract(_)
                 | Self::Name(_)
                 | Self::NotYetRun { .. }
         )
