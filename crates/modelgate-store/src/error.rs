@@ -28,6 +28,9 @@ pub enum StoreError {
         /// What its bytes hash to.
         found: Digest,
     },
+    /// A home of objects could not be used.
+    #[error(transparent)]
+    Remote(#[from] crate::remote::RemoteError),
     /// Another process works on the project.
     #[error("another modelgate works on this project: {holder}; wait for it to end")]
     Locked {

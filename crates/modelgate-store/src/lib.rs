@@ -6,6 +6,7 @@ pub mod atomic;
 mod content;
 mod error;
 mod lock;
+pub mod remote;
 
 pub use content::ContentStore;
 pub use error::StoreError;
