@@ -21,7 +21,7 @@ use crate::project::{Pipeline, Project};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
-use crate::stages::{data, judge, model, registration};
+use crate::stages::{data, dataset, judge, model, registration};
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +113,7 @@ fn stages(
     approver: &mut dyn Approver,
 ) -> Result<bool, PipelineError> {
     let first: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 7] = [
-        data::snapshot,
+        dataset::snapshot,
         data::split,
         data::preprocess,
         model::train,

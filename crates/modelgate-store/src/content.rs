@@ -1,6 +1,8 @@
 //! The content-addressed store: contents named by their digest, see [`crate::hashing`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use modelgate_core::Digest;
@@ -12,6 +14,8 @@ use crate::{DigestIndex, FileIdentity, Link, LinkPolicy, StoreError, atomic, has
 #[derive(Clone, Debug)]
 pub struct ContentStore {
     root: PathBuf,
+    /// Set when the file system has refused a reflink once: asking for every file costs more than small files do.
+    no_reflink: Arc<AtomicBool>,
 }
 
 /// What became of a file that was put.
@@ -32,7 +36,7 @@ pub struct Kept {
 impl ContentStore {
     /// Returns the store below `state_folder`; nothing is made until something is put.
     pub fn new(state_folder: &Path) -> Self {
-        Self { root: state_folder.join("store").join("sha256") }
+        Self { root: state_folder.join("store").join("sha256"), no_reflink: Arc::default() }
     }
 
     /// Returns where the object lies or would lie.
@@ -70,37 +74,34 @@ impl ContentStore {
         policy: LinkPolicy,
         index: &DigestIndex,
     ) -> Result<Kept, StoreError> {
-        let file = hashing::open(source)?;
-        let identity = FileIdentity::of(&file.metadata()?);
+        let identity = FileIdentity::of(&fs_err::metadata(source)?);
         let size = identity.size;
-        if let Some(digest) = index.digest(&identity)
+        let known = index.digest(&identity);
+        if let Some(digest) = known
             && has_length(&self.path(&digest), size)
         {
             return Ok(Kept { digest, size, made: None, read: false, lost: None });
         }
         let now = SystemTime::now();
+        let file = hashing::open(source)?;
         let staged = Staged(self.staging()?);
         // A clone is taken first: it cannot change while it is read.
-        let cloned = policy.reflink() && size > 0 && reflink_copy::reflink(source, &staged.0).is_ok();
+        let cloned = policy.reflink() && size > 0 && self.reflink(source, &staged.0);
         let copying = !cloned && !policy.hardlink() && policy.copy();
         let copy = if copying { Some(fs_err::File::create(&staged.0)?) } else { None };
-        let (digest, read) = if cloned {
-            let digest = hashing::of_file(&staged.0)?.0;
-            let now = FileIdentity::of(&file.metadata()?);
-            if now != identity {
-                return Err(StoreError::Changed { path: source.to_owned() });
-            }
-            (digest, identity)
-        } else {
-            hashing::of_open_file(&file, copy.as_ref())?
+        let (digest, read) = match known {
+            // Linking needs no reading.
+            Some(digest) if !copying => (digest, identity),
+            _ if cloned => (hashing::of_file(&staged.0)?.0, identity),
+            _ => hashing::of_open_file(&file, copy.as_ref())?,
         };
-        // The path may lead to another file by now than the one that was opened.
+        // The path may lead to another file by now than the one that was opened, and a clone may be of a later one.
         if FileIdentity::of(&fs_err::metadata(source)?) != read {
             return Err(StoreError::Changed { path: source.to_owned() });
         }
         let lost = self.forget_damaged(&read, &digest, index)?;
         let path = self.path(&digest);
-        let mut known = read;
+        let mut identity = read;
         let made = if has_length(&path, size) {
             None
         } else {
@@ -116,8 +117,10 @@ impl ContentStore {
                 let link = self.link(source, &path, policy, &read)?;
                 if link == Link::Hardlink {
                     // Linking and protecting moved the time of the last change of its rights, and nothing else.
-                    known = FileIdentity::of(&fs_err::metadata(source)?);
-                    if (known.inode, known.size, known.modified) != (read.inode, read.size, read.modified) {
+                    identity = FileIdentity::of(&fs_err::metadata(source)?);
+                    if (identity.inode, identity.size, identity.modified)
+                        != (read.inode, read.size, read.modified)
+                    {
                         fs_err::remove_file(&path)?;
                         return Err(StoreError::Changed { path: source.to_owned() });
                     }
@@ -127,9 +130,21 @@ impl ContentStore {
             Some(link)
         };
         if read.is_settled(now) {
-            index.remember(known, &digest);
+            index.remember(identity, &digest);
         }
-        Ok(Kept { digest, size, made, read: true, lost })
+        Ok(Kept { digest, size, made, read: known.is_none() || copying, lost })
+    }
+
+    /// Makes `target` a reflink of `source`, if the file system has them.
+    fn reflink(&self, source: &Path, target: &Path) -> bool {
+        if self.no_reflink.load(Ordering::Relaxed) {
+            return false;
+        }
+        let done = reflink_copy::reflink(source, target).is_ok();
+        if !done {
+            self.no_reflink.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Makes the object `path` a hard link to `source`, or a copy of it where that is allowed and links are not had.
@@ -146,7 +161,11 @@ impl ContentStore {
                 fs_err::remove_file(path)?;
             }
             // A symbolic link is followed first: an object is a file.
-            match fs_err::canonicalize(source).and_then(|target| std::fs::hard_link(target, path)) {
+            let target = match fs_err::symlink_metadata(source)?.is_symlink() {
+                true => fs_err::canonicalize(source)?,
+                false => source.to_owned(),
+            };
+            match std::fs::hard_link(target, path) {
                 Ok(()) => {
                     protect(path)?;
                     return Ok(Link::Hardlink);
@@ -246,7 +265,7 @@ impl ContentStore {
             fs_err::create_dir_all(folder)?;
         }
         let staged = Staged(atomic::temporary(target));
-        let link = if policy.reflink() && reflink_copy::reflink(&path, &staged.0).is_ok() {
+        let link = if policy.reflink() && self.reflink(&path, &staged.0) {
             Link::Reflink
         } else if policy.hardlink() && std::fs::hard_link(&path, &staged.0).is_ok() {
             protect(&staged.0)?;

@@ -120,7 +120,7 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 (format!("{file}.svg"), plot.svg.into_bytes()),
                 (format!("{file}.png"), plot.png),
             ]);
-            Ok(Work { outputs, summary: format!("{file}.svg, {file}.png"), warnings: Vec::new() })
+            Ok(Work { outputs, summary: format!("{file}.svg, {file}.png"), ..Work::default() })
         },
     )
 }

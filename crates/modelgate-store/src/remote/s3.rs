@@ -347,10 +347,10 @@ impl ObjectHome for S3Objects {
         })
     }
 
-    fn size(&self, key: &str) -> Result<Option<u64>, RemoteError> {
+    fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
         let path = self.key(key)?;
         match self.runtime.block_on(self.store.head(&path)) {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => Ok(Some((meta.size, Version(meta.e_tag.unwrap_or_default())))),
             Err(error) => match self.error(key, &error) {
                 RemoteError::Missing { .. } => Ok(None),
                 other => Err(other),
