@@ -161,10 +161,8 @@ impl ContentStore {
                 fs_err::remove_file(path)?;
             }
             // A symbolic link is followed first: an object is a file.
-            let target = match fs_err::symlink_metadata(source)?.is_symlink() {
-                true => fs_err::canonicalize(source)?,
-                false => source.to_owned(),
-            };
+            let is_link = fs_err::symlink_metadata(source)?.is_symlink();
+            let target = if is_link { fs_err::canonicalize(source)? } else { source.to_owned() };
             match std::fs::hard_link(target, path) {
                 Ok(()) => {
                     protect(path)?;

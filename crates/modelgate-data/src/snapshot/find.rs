@@ -35,7 +35,14 @@ pub fn find(root: &Path, source: &str) -> Result<Vec<Found>, SnapshotError> {
         if fs_err::symlink_metadata(&whole).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             return Err(error("there is no such file or folder".to_owned()));
         }
-        walk(plain, &whole, &mut Vec::new(), &mut found)?;
+        // The folders that lead to the source are above it too.
+        let mut above = Vec::new();
+        let mut folder = whole.parent();
+        while let Some(existing) = folder.filter(|folder| folder.starts_with(root)) {
+            above.extend(fs_err::canonicalize(existing));
+            folder = existing.parent();
+        }
+        walk(plain, &whole, &mut above, &mut found)?;
         if found.is_empty() {
             return Err(error("the folder has no file".to_owned()));
         }

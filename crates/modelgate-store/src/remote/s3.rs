@@ -236,6 +236,10 @@ impl S3Objects {
         use object_store::Error;
         let text = chain(error);
         let home = self.address.clone();
+        // The service that gives a machine of Amazon's its role has none for this one.
+        if text.contains("169.254.169.254") {
+            return RemoteError::NoCredentials { home };
+        }
         if text.contains("NoSuchBucket") {
             return RemoteError::NoBucket { home, bucket: self.bucket.clone() };
         }
