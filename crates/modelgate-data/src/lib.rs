@@ -5,6 +5,7 @@
 pub mod batch;
 mod csv;
 pub mod dataset;
+pub mod dvc;
 mod error;
 mod infer;
 mod parquet;

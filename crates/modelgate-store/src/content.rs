@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use modelgate_core::Digest;
 
-use crate::link::protect;
+use crate::link::{Staged, bring, protect, sync};
 use crate::{DigestIndex, FileIdentity, Link, LinkPolicy, StoreError, atomic, hashing};
 
 /// A folder of objects, `store/sha256/ab/cdef…` below a root.
@@ -259,30 +259,16 @@ impl ContentStore {
         index: &DigestIndex,
     ) -> Result<Link, StoreError> {
         let path = self.path(digest);
-        if let Some(folder) = target.parent() {
-            fs_err::create_dir_all(folder)?;
-        }
-        let staged = Staged(atomic::temporary(target));
-        let link = if policy.reflink() && self.reflink(&path, &staged.0) {
-            Link::Reflink
-        } else if policy.hardlink() && std::fs::hard_link(&path, &staged.0).is_ok() {
-            protect(&staged.0)?;
-            Link::Hardlink
-        } else if policy.copy() {
-            let copy = fs_err::File::create(&staged.0)?;
-            let mut object = fs_err::File::open(&path)?;
-            std::io::copy(&mut object, &mut &copy)?;
-            sync(&copy, object.metadata()?.len())?;
-            Link::Copy
-        } else {
-            let reason = "the file system has none".to_owned();
-            return Err(StoreError::NoLink { path: target.to_owned(), kind: policy.only(), reason });
+        let policy = match policy {
+            LinkPolicy::Auto | LinkPolicy::Separate if self.no_reflink.load(Ordering::Relaxed) => {
+                policy.no_reflink()
+            }
+            other => other,
         };
-        if link == Link::Reflink {
-            unprotect(&staged.0)?;
+        let link = bring(&path, target, policy)?;
+        if policy.reflink() && link != Link::Reflink {
+            self.no_reflink.store(true, Ordering::Relaxed);
         }
-        fs_err::rename(&staged.0, target)?;
-        std::mem::forget(staged);
         let identity = FileIdentity::of(&fs_err::metadata(target)?);
         if link == Link::Hardlink {
             // The object was settled when it was checked; a copy will be when it is next read.
@@ -352,41 +338,8 @@ impl ContentStore {
     }
 }
 
-/// Flushes a large copy; small ones are left to the system, since an object is checked whenever it is used and its
-/// source is still there.
-fn sync(file: &fs_err::File, size: u64) -> std::io::Result<()> {
-    if size >= 1 << 20 { file.sync_data() } else { Ok(()) }
-}
-
 fn has_length(path: &Path, length: u64) -> bool {
     fs_err::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length)
-}
-
-/// Gives the owner the right to write to a file that is his own.
-fn unprotect(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs_err::metadata(path)?.permissions().mode();
-        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode | 0o200))?;
-    }
-    #[cfg(not(unix))]
-    {
-        let mut permissions = fs_err::metadata(path)?.permissions();
-        permissions.set_readonly(false);
-        fs_err::set_permissions(path, permissions)?;
-    }
-    Ok(())
-}
-
-/// A file that is being made; removed if it does not get to its place.
-struct Staged(PathBuf);
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // It may never have been made.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[cfg(test)]

@@ -47,15 +47,11 @@ impl std::fmt::Debug for S3Options {
 }
 
 impl S3Options {
-    /// Reads `s3://bucket/prefix` and the `AWS_…` variables; without a key, the profile `AWS_PROFILE` of the shared
-    /// files.
+    /// Reads `s3://bucket/prefix`, and nothing else.
     ///
     /// # Errors
-    /// Fails for what is no such address, and for a profile that cannot be used.
-    pub fn from_environment(
-        uri: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, RemoteError> {
+    /// Fails for what is no such address.
+    pub fn address_of(uri: &str) -> Result<Self, RemoteError> {
         let wrong =
             |reason: &str| Err(RemoteError::Uri { uri: without_credentials(uri), reason: reason.to_owned() });
         let Some(rest) = uri.strip_prefix("s3://") else { return wrong("expected `s3://bucket/prefix`") };
@@ -70,11 +66,20 @@ impl S3Options {
         if prefix.contains(['?', '#']) {
             return wrong("a prefix has no `?` and no `#`");
         }
-        let mut options = Self {
-            bucket: bucket.to_owned(),
-            prefix: prefix.trim_matches('/').to_owned(),
-            ..Self::default()
-        };
+        let prefix = prefix.trim_matches('/').to_owned();
+        Ok(Self { bucket: bucket.to_owned(), prefix, ..Self::default() })
+    }
+
+    /// Reads `s3://bucket/prefix` and the `AWS_…` variables; without a key, the profile `AWS_PROFILE` of the shared
+    /// files.
+    ///
+    /// # Errors
+    /// Fails for what is no such address, and for a profile that cannot be used.
+    pub fn from_environment(
+        uri: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, RemoteError> {
+        let mut options = Self::address_of(uri)?;
         options.fill(environment("AWS_PROFILE").as_deref(), environment)?;
         Ok(options)
     }
