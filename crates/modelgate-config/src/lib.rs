@@ -5,6 +5,7 @@
 pub mod env;
 mod error;
 mod load;
+mod params;
 mod project;
 mod rules;
 mod schema;

@@ -1,5 +1,7 @@
 //! The data sets of a project: which there are, taking snapshots of them, and sharing their contents.
 
+mod dvc;
+mod locate;
 mod share;
 mod snapshot;
 
@@ -7,12 +9,15 @@ use std::path::PathBuf;
 
 use modelgate_config::{LinkName, ProjectConfig};
 use modelgate_core::Digest;
+use modelgate_data::dvc::{DvcOutput, DvcRepository};
 use modelgate_data::snapshot::Pointer;
 use modelgate_store::LinkPolicy;
 
 use crate::error::PipelineError;
 use crate::project::Project;
 
+pub use dvc::{dvc_stages, pull_dvc};
+pub use locate::{locate, remote_source};
 pub use share::{Pulled, Pushed, Sharing};
 pub use snapshot::{Snapshot, SnapshotRequest, snapshot};
 
@@ -78,31 +83,65 @@ pub fn all(project: &Project) -> Result<Vec<DataSet>, PipelineError> {
     Ok(found)
 }
 
-/// Returns the data sets that `names` name, by name, pointer file or source; all when there is no name.
+/// What words on a command line name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Selection {
+    /// Data sets of modelgate.
+    pub sets: Vec<DataSet>,
+    /// Files and folders that DVC tracks.
+    pub dvc: Vec<DvcOutput>,
+}
+
+/// Returns the data sets that `names` name, by name, pointer file or source, and with `with_dvc` the files that DVC
+/// tracks, by path or `.dvc` file; all when there is no name.
 ///
 /// # Errors
-/// Fails for a name that no data set has.
-pub fn named(project: &Project, names: &[String]) -> Result<Vec<DataSet>, PipelineError> {
+/// Fails for a name that nothing has.
+pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Selection, PipelineError> {
     let all = all(project)?;
+    let repository = if with_dvc { DvcRepository::find(&project.root)? } else { None };
+    let tracked = match &repository {
+        Some(repository) => repository.tracked(&project.root)?,
+        None => Vec::new(),
+    };
     if names.is_empty() {
-        return Ok(all);
+        return Ok(Selection { sets: all, dvc: tracked });
     }
-    let mut found: Vec<DataSet> = Vec::new();
+    let mut found = Selection::default();
     for name in names {
         let plain = name.strip_prefix("data/").unwrap_or(name);
         let plain = plain.strip_suffix(&format!(".{POINTER}")).unwrap_or(plain);
         let is_it = |set: &&DataSet| set.name == plain || set.pointer.source == *name.trim_end_matches('/');
-        let Some(set) = all.iter().find(is_it) else {
-            let known: Vec<&str> = all.iter().map(|set| set.name.as_str()).collect();
+        if let Some(set) = all.iter().find(is_it) {
+            if !found.sets.contains(set) {
+                found.sets.push(set.clone());
+            }
+            continue;
+        }
+        let path = project.root.join(name.trim_end_matches('/'));
+        let outputs: Vec<&DvcOutput> = tracked
+            .iter()
+            .filter(|output| {
+                output.file == path || path.starts_with(&output.path) || output.path.starts_with(&path)
+            })
+            .collect();
+        if outputs.is_empty() {
+            let mut known: Vec<&str> = all.iter().map(|set| set.name.as_str()).collect();
+            known.extend(
+                tracked.iter().filter_map(|output| output.path.strip_prefix(&project.root).ok()?.to_str()),
+            );
+            known.truncate(20);
             let known = if known.is_empty() {
                 "there is none; `modelgate data snapshot` makes one".to_owned()
             } else {
                 format!("there is {}", known.join(", "))
             };
             return Err(PipelineError::Sharing(format!("there is no data set `{name}`; {known}")));
-        };
-        if !found.contains(set) {
-            found.push(set.clone());
+        }
+        for output in outputs {
+            if !found.dvc.contains(output) {
+                found.dvc.push(output.clone());
+            }
         }
     }
     Ok(found)

@@ -137,6 +137,11 @@ impl DigestIndex {
         if !entries.changed {
             return Ok(());
         }
+        // Another process, or another part of this one, may have written since this was read.
+        for (key, entry) in fs_err::read(&self.path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default()
+        {
+            entries.by_file.entry(key).or_insert(entry);
+        }
         if entries.by_file.len() > MANY {
             entries.by_file.retain(|_, entry| entry.used);
         }

@@ -81,19 +81,20 @@ fn walk(
 ) -> Result<(), SnapshotError> {
     let error =
         |reason: &str| SnapshotError::Source { source_name: name.to_owned(), reason: reason.to_owned() };
-    let metadata = match fs_err::metadata(path) {
+    // `fs_err` would hide the system's number of the error.
+    let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(wrong) if wrong.kind() == std::io::ErrorKind::NotFound => {
             return Err(error("the symbolic link leads nowhere; remove it, or mend it"));
         }
-        // `ELOOP`; its kind is not stable yet.
-        Err(wrong) if wrong.raw_os_error() == Some(40) => {
+        // `ELOOP` on Linux, and on macOS and BSD; its kind is not stable yet.
+        Err(wrong) if matches!(wrong.raw_os_error(), Some(40 | 62)) => {
             return Err(error("the symbolic link leads to itself; remove it"));
         }
         Err(wrong) if wrong.kind() == std::io::ErrorKind::PermissionDenied => {
             return Err(error("it may not be read; change its permissions"));
         }
-        Err(wrong) => return Err(wrong.into()),
+        Err(wrong) => return Err(error(&format!("it cannot be looked at: {wrong}"))),
     };
     if metadata.is_file() {
         found.push(Found { name: name.to_owned(), path: path.to_owned() });

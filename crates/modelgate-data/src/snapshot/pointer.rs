@@ -136,8 +136,11 @@ impl Pointer {
     /// Says how `files` are not what the pointer says, and refuses names that lead out of the project.
     fn check(&self, files: &[SnapshotFile]) -> Result<(), String> {
         for file in files {
-            let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0', ':']);
-            if !file.name.split('/').all(plain)
+            let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
+            // `C:x` leads out of the project where drives have letters.
+            let has_drive = cfg!(windows) && file.name.contains(':');
+            if has_drive
+                || !file.name.split('/').all(plain)
                 || file.name.starts_with(".modelgate/")
                 || file.name.starts_with(".git/")
             {

@@ -9,7 +9,7 @@ use modelgate_data::snapshot::SnapshotFile;
 use modelgate_data::{
     ColumnType, DataSchema, Dataset, DeclaredType, Mixed, ReadOptions, SourceFile, find_files,
 };
-use modelgate_store::{CHUNK, ContentStore, LinkPolicy, StoreError};
+use modelgate_store::{CHUNK, ContentStore, DigestIndex, LinkPolicy, StoreError};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -57,17 +57,33 @@ pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
     json!({ "types": data.types, "delimiter": data.delimiter, "quote": data.quote, "drop": preprocess.drop })
 }
 
-/// Returns the files of the source of `pipeline`, as they lie in the project.
+/// Returns the files of the source of `pipeline`: as they lie in the project, or where a snapshot, DVC or S3 has them.
 pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, PipelineError> {
     let source = &pipeline.config.data.source;
+    let project = pipeline.project;
+    let index = DigestIndex::open(&project.state_folder());
+    if source.starts_with("s3://") {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let found = datasets::remote_source(project, source, &environment, &index)?;
+        index.save()?;
+        return Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect());
+    }
     if source.contains("://") {
         return Err(PipelineError::Setting {
             pipeline: pipeline.name.to_owned(),
             key: "data.source",
-            reason: format!("`{source}`: expected a file or a glob below the project"),
+            reason: format!("`{source}`: expected a file or a glob below the project, or `s3://bucket/key`"),
         });
     }
-    Ok(find_files(&pipeline.project.root, source)?)
+    let files = find_files(&project.root, source)?;
+    // A file that is not in the working copy may be kept all the same.
+    match files.as_slice() {
+        [only] if !only.on_disk().is_some_and(Path::exists) => {
+            let kept = datasets::locate(project, source, &index)?;
+            Ok(vec![SourceFile::path(only.name.clone(), kept)])
+        }
+        _ => Ok(files),
+    }
 }
 
 fn digests(runner: &Runner<'_>, files: &[SourceFile]) -> Result<Vec<SnapshotFile>, PipelineError> {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod data;
+mod dvc;
 mod interop;
 mod main_job;
 mod registry;

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 use crate::progress::{Bytes, bytes};
 
 pub(crate) fn execute(arguments: &DataPush, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
-    let sets = datasets::named(project, &arguments.names)?;
+    let sets = datasets::select(project, &arguments.names, false)?.sets;
     if sets.is_empty() {
         let text = "there is no data set to push; `modelgate data snapshot` makes one";
         return Err(UsageError(text.to_owned()).into());
