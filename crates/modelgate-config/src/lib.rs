@@ -5,6 +5,7 @@
 pub mod env;
 mod error;
 mod load;
+mod params;
 mod project;
 mod rules;
 mod schema;
@@ -14,10 +15,10 @@ mod validate;
 pub use error::ConfigError;
 pub use load::{Loaded, load, parse, show};
 pub use project::{
-    ApprovalPolicy, AverageName, ColumnTypeText, DataConfig, EncodeName, EvaluateConfig, GateConfig,
-    ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig, PreprocessConfig, ProjectConfig,
-    PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName, SubsetName, TaskKind,
-    TrainConfig, UnknownCategoryName,
+    ApprovalPolicy, AverageName, ColumnTypeText, DataConfig, DataStorageConfig, EncodeName, EvaluateConfig,
+    GateConfig, LinkName, ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig,
+    PreprocessConfig, ProjectConfig, PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName,
+    SubsetName, TaskKind, TrainConfig, UnknownCategoryName,
 };
 pub use rules::{EqualsValue, RuleConfig, default_rules};
 pub use schema::json_schema;

@@ -18,6 +18,9 @@ pub struct ProjectConfig {
     /// Where versions are kept.
     #[serde(default)]
     pub registry: RegistryConfig,
+    /// Where versions of data are shared and how they are kept.
+    #[serde(default)]
+    pub data: DataStorageConfig,
     /// The pipelines by name; each makes versions of one model.
     pub pipelines: BTreeMap<String, PipelineConfig>,
 }
@@ -28,6 +31,31 @@ pub struct ProjectConfig {
 pub struct RegistryConfig {
     /// Nothing for `.modelgate/`, or `git+branch:NAME`.
     pub uri: Option<String>,
+}
+
+/// Where versions of data are shared and how they are kept.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataStorageConfig {
+    /// What `data push` and `data pull` use: `s3://bucket/prefix`, or a folder relative to the project.
+    pub remote: Option<String>,
+    /// How a file gets into the store and back.
+    pub link: LinkName,
+}
+
+/// How a file gets into the store and back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkName {
+    /// By reflink where the file system has them, else by hard link, which makes the file read-only, else by copy.
+    #[default]
+    Auto,
+    /// By reflink alone.
+    Reflink,
+    /// By hard link alone: the file and what the store keeps are one, and read-only.
+    Hardlink,
+    /// By copy alone: twice the room.
+    Copy,
 }
 
 /// One way from data to a model.

@@ -1,4 +1,4 @@
-//! CSV and Parquet in, contracts, profiles, splits and the preprocessing plan.
+//! CSV and Parquet in, snapshots and what DVC tracks, contracts, profiles, splits and the preprocessing plan.
 //!
 //! Owns: rows and columns, and what happens to them before a model sees them. Refuses: models.
 
@@ -8,6 +8,7 @@ mod csv;
 pub mod dataset;
 pub mod describe;
 pub mod diff;
+pub mod dvc;
 mod error;
 mod infer;
 mod parquet;
@@ -15,6 +16,7 @@ pub mod preprocess;
 pub mod profile;
 mod read;
 pub mod rows;
+pub mod snapshot;
 pub mod source;
 pub mod split;
 mod table;

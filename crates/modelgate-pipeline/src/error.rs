@@ -43,6 +43,12 @@ pub enum PipelineError {
     /// The data contract cannot be used.
     #[error(transparent)]
     Contract(modelgate_data::DataError),
+    /// A version of data cannot be taken, moved or restored.
+    #[error(transparent)]
+    Snapshot(#[from] modelgate_data::snapshot::SnapshotError),
+    /// Data cannot be shared as asked.
+    #[error("{0}")]
+    Sharing(String),
     /// The model could not be fitted.
     #[error("training failed: {0}")]
     Learn(#[from] modelgate_learn::LearnError),
@@ -101,6 +107,7 @@ impl PipelineError {
                 | Self::Contract(_)
                 | Self::Name(_)
                 | Self::NotYetRun { .. }
+                | Self::Sharing(_)
         )
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: the order of things and what is recorded of them. Refuses: the work inside a stage, which the other crates do.
 
+pub mod datasets;
 mod error;
 mod evaluation;
 mod gate_check;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use modelgate_core::{Digest, canonical};
 use modelgate_data::{Dataset, Table};
-use modelgate_store::ContentStore;
+use modelgate_store::{ContentStore, DigestIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -43,6 +43,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) options: &'a RunOptions,
     pub(crate) surroundings: &'a Surroundings<'a>,
     pub(crate) store: ContentStore,
+    /// The digests of files that did not change.
+    pub(crate) index: DigestIndex,
     pub(crate) reporter: &'a mut dyn Reporter,
     pub(crate) reports: Vec<StageReport>,
     records: BTreeMap<Stage, StageRecord>,
@@ -67,6 +69,7 @@ impl<'a> Runner<'a> {
             options,
             surroundings,
             store,
+            index: DigestIndex::open(&pipeline.project.state_folder()),
             reporter,
             reports: Vec::new(),
             records: BTreeMap::new(),

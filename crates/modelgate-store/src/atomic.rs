@@ -1,18 +1,15 @@
 //! Atomic writes: a reader, and a process killed at any moment, sees the old file or the new one.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use modelgate_core::Digest;
-use modelgate_core::digest::DigestHasher;
 
 use crate::StoreError;
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// Returns a name beside `path` that no other writer uses.
-fn temporary(path: &Path) -> PathBuf {
+pub(crate) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     path.with_file_name(format!(".{name}.{}.{number}.tmp", std::process::id()))
@@ -34,46 +31,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         return Err(error.into());
     }
     Ok(())
-}
-
-/// Copies the file `source` to `path` as [`write`] does, without having all of it in memory; returns the digest of
-/// what was copied. When that is not `expected`, nothing is left at `path`.
-///
-/// # Errors
-/// As [`write`].
-pub fn copy(source: &Path, path: &Path, expected: &Digest) -> Result<Digest, StoreError> {
-    if let Some(folder) = path.parent() {
-        fs_err::create_dir_all(folder)?;
-    }
-    let staged = temporary(path);
-    let copied = copy_through(source, &staged).and_then(|found| {
-        if found == *expected {
-            fs_err::rename(&staged, path)?
-        } else {
-            fs_err::remove_file(&staged)?
-        }
-        Ok(found)
-    });
-    if copied.is_err() {
-        let _ = fs_err::remove_file(&staged);
-    }
-    Ok(copied?)
-}
-
-fn copy_through(source: &Path, target: &Path) -> std::io::Result<Digest> {
-    let (mut source, mut target) = (fs_err::File::open(source)?, fs_err::File::create(target)?);
-    let mut hasher = DigestHasher::default();
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        let read = source.read(&mut piece)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&piece[..read]);
-        target.write_all(&piece[..read])?;
-    }
-    target.sync_data()?;
-    Ok(hasher.finish())
 }
 
 fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -1,23 +1,42 @@
-//! The content-addressed store: bytes named by their SHA-256.
+//! The content-addressed store: contents named by their digest, see [`crate::hashing`].
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use modelgate_core::Digest;
-use modelgate_core::digest::DigestHasher;
 
-use crate::{StoreError, atomic};
+use crate::link::{Staged, bring, protect, sync};
+use crate::{DigestIndex, FileIdentity, Link, LinkPolicy, StoreError, atomic, hashing};
 
 /// A folder of objects, `store/sha256/ab/cdef…` below a root.
 #[derive(Clone, Debug)]
 pub struct ContentStore {
     root: PathBuf,
+    /// Set when the file system has refused a reflink once: asking for every file costs more than small files do.
+    no_reflink: Arc<AtomicBool>,
+}
+
+/// What became of a file that was put.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The content's name.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// How the object was made; `None` when it was there.
+    pub made: Option<Link>,
+    /// Whether the file had to be read.
+    pub read: bool,
+    /// An object that is gone: the file was a hard link to it and was written to in place.
+    pub lost: Option<Digest>,
 }
 
 impl ContentStore {
     /// Returns the store below `state_folder`; nothing is made until something is put.
     pub fn new(state_folder: &Path) -> Self {
-        Self { root: state_folder.join("store").join("sha256") }
+        Self { root: state_folder.join("store").join("sha256"), no_reflink: Arc::default() }
     }
 
     /// Returns where the object lies or would lie.
@@ -26,7 +45,7 @@ impl ContentStore {
         self.root.join(&hex[..2]).join(&hex[2..])
     }
 
-    /// Keeps `bytes` and returns their digest; an object that is there is not written again.
+    /// Keeps `bytes` and returns their digest, the plain SHA-256; an object that is there is not written again.
     ///
     /// # Errors
     /// As [`atomic::write`].
@@ -34,43 +53,267 @@ impl ContentStore {
         let digest = Digest::of(bytes);
         let path = self.path(&digest);
         // A damaged object of the right length is found when it is read.
-        if fs_err::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64) {
+        if has_length(&path, bytes.len() as u64) {
             return Ok(digest);
         }
         atomic::write(&path, bytes)?;
         Ok(digest)
     }
 
-    /// Keeps the file `path`, whose content has this digest, without having all of it in memory.
+    /// Keeps the content of the file `source`, without holding it in memory.
+    ///
+    /// A file that `index` knows is not read. A hard link makes `source` read-only; who writes to it in place all the
+    /// same damages the object, which the next call notices and tells in [`Kept::lost`].
     ///
     /// # Errors
-    /// As [`atomic::write`]; and when the file's content has another digest by now.
-    pub fn put_file(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
-        let object = self.path(digest);
-        let length = fs_err::metadata(path)?.len();
-        if fs_err::metadata(&object).is_ok_and(|metadata| metadata.len() == length) {
-            return Ok(());
+    /// [`StoreError::Changed`] when somebody writes to the file meanwhile; otherwise names the file that could not be
+    /// read or written, and leaves nothing.
+    pub fn put_file(
+        &self,
+        source: &Path,
+        policy: LinkPolicy,
+        index: &DigestIndex,
+    ) -> Result<Kept, StoreError> {
+        let identity = FileIdentity::of(&fs_err::metadata(source)?);
+        let size = identity.size;
+        let known = index.digest(&identity);
+        if let Some(digest) = known
+            && has_length(&self.path(&digest), size)
+        {
+            return Ok(Kept { digest, size, made: None, read: false, lost: None });
         }
-        let found = atomic::copy(path, &object, digest)?;
-        if found == *digest { Ok(()) } else { Err(StoreError::Damaged { path: path.to_owned(), found }) }
+        let now = SystemTime::now();
+        let file = hashing::open(source)?;
+        let staged = Staged(self.staging()?);
+        // A clone is taken first: it cannot change while it is read.
+        let cloned = policy.reflink() && size > 0 && self.reflink(source, &staged.0);
+        let copying = !cloned && !policy.hardlink() && policy.copy();
+        let copy = if copying { Some(fs_err::File::create(&staged.0)?) } else { None };
+        let (digest, read) = match known {
+            // Linking needs no reading.
+            Some(digest) if !copying => (digest, identity),
+            _ if cloned => (hashing::of_file(&staged.0)?.0, identity),
+            _ => hashing::of_open_file(&file, copy.as_ref())?,
+        };
+        // The path may lead to another file by now than the one that was opened, and a clone may be of a later one.
+        if FileIdentity::of(&fs_err::metadata(source)?) != read {
+            return Err(StoreError::Changed { path: source.to_owned() });
+        }
+        let lost = self.forget_damaged(&read, &digest, index)?;
+        let path = self.path(&digest);
+        let mut identity = read;
+        let made = if has_length(&path, size) {
+            None
+        } else {
+            fs_err::create_dir_all(path.parent().unwrap_or(&self.root))?;
+            let link = if cloned {
+                self.install(staged, &path)?;
+                Link::Reflink
+            } else if let Some(copy) = copy {
+                sync(&copy, size)?;
+                self.install(staged, &path)?;
+                Link::Copy
+            } else {
+                let link = self.link(source, &path, policy, &read)?;
+                if link == Link::Hardlink {
+                    // Linking and protecting moved the time of the last change of its rights, and nothing else.
+                    identity = FileIdentity::of(&fs_err::metadata(source)?);
+                    if (identity.inode, identity.size, identity.modified)
+                        != (read.inode, read.size, read.modified)
+                    {
+                        fs_err::remove_file(&path)?;
+                        return Err(StoreError::Changed { path: source.to_owned() });
+                    }
+                }
+                link
+            };
+            Some(link)
+        };
+        if read.is_settled(now) {
+            index.remember(identity, &digest);
+        }
+        Ok(Kept { digest, size, made, read: known.is_none() || copying, lost })
     }
 
-    /// Checks an object against its name, and returns where it lies.
+    /// Makes `target` a reflink of `source`, if the file system has them.
+    fn reflink(&self, source: &Path, target: &Path) -> bool {
+        if self.no_reflink.load(Ordering::Relaxed) {
+            return false;
+        }
+        let done = reflink_copy::reflink(source, target).is_ok();
+        if !done {
+            self.no_reflink.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Makes the object `path` a hard link to `source`, or a copy of it where that is allowed and links are not had.
+    fn link(
+        &self,
+        source: &Path,
+        path: &Path,
+        policy: LinkPolicy,
+        read: &FileIdentity,
+    ) -> Result<Link, StoreError> {
+        let reason = if policy.hardlink() {
+            // An object of another length is damaged, and is replaced.
+            if path.exists() {
+                fs_err::remove_file(path)?;
+            }
+            // A symbolic link is followed first: an object is a file.
+            let is_link = fs_err::symlink_metadata(source)?.is_symlink();
+            let target = if is_link { fs_err::canonicalize(source)? } else { source.to_owned() };
+            match std::fs::hard_link(target, path) {
+                Ok(()) => {
+                    protect(path)?;
+                    return Ok(Link::Hardlink);
+                }
+                Err(error) => error.to_string(),
+            }
+        } else {
+            "the file system has none".to_owned()
+        };
+        if !policy.copy() {
+            return Err(StoreError::NoLink { path: source.to_owned(), kind: policy.only(), reason });
+        }
+        let staged = Staged(self.staging()?);
+        let copy = fs_err::File::create(&staged.0)?;
+        let (_, again) = hashing::of_open_file(&hashing::open(source)?, Some(&copy))?;
+        if again != *read {
+            return Err(StoreError::Changed { path: source.to_owned() });
+        }
+        sync(&copy, read.size)?;
+        self.install(staged, path)?;
+        Ok(Link::Copy)
+    }
+
+    /// Removes the object that the file was when it was last read, if both are one file and its bytes have changed.
+    fn forget_damaged(
+        &self,
+        read: &FileIdentity,
+        digest: &Digest,
+        index: &DigestIndex,
+    ) -> Result<Option<Digest>, StoreError> {
+        let Some(before) = index.last_digest(read).filter(|before| before != digest) else { return Ok(None) };
+        let path = self.path(&before);
+        match fs_err::metadata(&path) {
+            Ok(metadata) if FileIdentity::of(&metadata).same_file(read) => {
+                fs_err::remove_file(&path)?;
+                Ok(Some(before))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns a name in the store for a file that is being made.
+    fn staging(&self) -> Result<PathBuf, StoreError> {
+        fs_err::create_dir_all(&self.root)?;
+        Ok(atomic::temporary(&self.root.join("object")))
+    }
+
+    fn install(&self, staged: Staged, path: &Path) -> Result<(), StoreError> {
+        protect(&staged.0)?;
+        fs_err::rename(&staged.0, path)?;
+        std::mem::forget(staged);
+        Ok(())
+    }
+
+    /// Takes the finished file `staged` into the store if its content is `digest`; returns what it is if it is not,
+    /// and leaves it where it is. `staged` must be on the store's file system.
     ///
     /// # Errors
-    /// Fails when it is missing or damaged.
-    pub fn verified(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
-        let path = self.path(digest);
-        if !path.is_file() {
-            return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
+    /// Names the file that cannot be read or moved.
+    pub fn adopt(&self, staged: &Path, digest: &Digest) -> Result<Result<(), Digest>, StoreError> {
+        let size = fs_err::metadata(staged)?.len();
+        let found = self.name_of(staged, digest, size)?;
+        if found != *digest {
+            return Ok(Err(found));
         }
-        let found = hash_file(&path)?;
-        if found == *digest { Ok(path) } else { Err(StoreError::Damaged { path, found }) }
+        let path = self.path(digest);
+        fs_err::create_dir_all(path.parent().unwrap_or(&self.root))?;
+        protect(staged)?;
+        fs_err::rename(staged, &path)?;
+        Ok(Ok(()))
+    }
+
+    /// Returns the name of the content of `path`: `wanted` if it is that in either of the two ways a long content can
+    /// be named, by its chunks or by its plain SHA-256.
+    fn name_of(&self, path: &Path, wanted: &Digest, size: u64) -> Result<Digest, StoreError> {
+        let (found, _) = hashing::of_file(path)?;
+        if found == *wanted || size <= hashing::CHUNK {
+            return Ok(found);
+        }
+        let plain = hashing::plain_of_file(path)?;
+        Ok(if plain == *wanted { plain } else { found })
+    }
+
+    /// Brings the object to `target` in the project, over what is there. The object must have been checked.
+    ///
+    /// # Errors
+    /// Names the file; `target` is then as it was.
+    pub fn materialise(
+        &self,
+        digest: &Digest,
+        target: &Path,
+        policy: LinkPolicy,
+        index: &DigestIndex,
+    ) -> Result<Link, StoreError> {
+        let path = self.path(digest);
+        let policy = match policy {
+            LinkPolicy::Auto | LinkPolicy::Separate if self.no_reflink.load(Ordering::Relaxed) => {
+                policy.no_reflink()
+            }
+            other => other,
+        };
+        let link = bring(&path, target, policy)?;
+        if policy.reflink() && link != Link::Reflink {
+            self.no_reflink.store(true, Ordering::Relaxed);
+        }
+        let identity = FileIdentity::of(&fs_err::metadata(target)?);
+        if link == Link::Hardlink {
+            // The object was settled when it was checked; a copy will be when it is next read.
+            index.remember(identity, digest);
+        }
+        Ok(link)
     }
 
     /// Returns whether the object is there; its bytes are not checked.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
+    }
+
+    /// Returns the object's size in bytes if it is there.
+    pub fn size(&self, digest: &Digest) -> Option<u64> {
+        fs_err::metadata(self.path(digest)).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
+    }
+
+    /// Returns the path of the object after checking its bytes against its name; read only if `index` does not know
+    /// it unchanged.
+    ///
+    /// # Errors
+    /// Fails when it is missing or damaged.
+    pub fn check(&self, digest: &Digest, index: &DigestIndex) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        let metadata = match fs_err::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let identity = FileIdentity::of(&metadata);
+        if index.digest(&identity) == Some(*digest) {
+            return Ok(path);
+        }
+        let now = SystemTime::now();
+        let found = self.name_of(&path, digest, identity.size)?;
+        if found != *digest {
+            return Err(StoreError::Damaged { path, found });
+        }
+        if identity.is_settled(now) {
+            index.remember(identity, digest);
+        }
+        Ok(path)
     }
 
     /// Returns the object's bytes, checked against its name.
@@ -86,40 +329,18 @@ impl ContentStore {
             }
             Err(error) => return Err(error.into()),
         };
-        let found = Digest::of(&bytes);
-        if found == *digest { Ok(bytes) } else { Err(StoreError::Damaged { path, found }) }
+        let found = hashing::of_bytes(&bytes);
+        if found == *digest || (bytes.len() as u64 > hashing::CHUNK && Digest::of(&bytes) == *digest) {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Damaged { path, found })
+        }
     }
 }
 
-/// Returns the digest of a file, read a piece at a time.
-///
-/// # Errors
-/// Names the file when it cannot be read.
-pub fn hash_file(path: &Path) -> Result<Digest, StoreError> {
-    let mut hasher = DigestHasher::default();
-    let mut file = fs_err::File::open(path)?;
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(&piece[..read]);
-    }
+fn has_length(path: &Path, length: u64) -> bool {
+    fs_err::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_put_comes_back_and_a_changed_byte_is_found() {
-        let folder = tempfile::tempdir().expect("folder");
-        let store = ContentStore::new(folder.path());
-        let digest = store.put(b"abc").expect("put");
-        assert_eq!(store.get(&digest).expect("get"), b"abc");
-        fs_err::write(store.path(&digest), b"abd").expect("damaged");
-        assert!(matches!(store.get(&digest), Err(StoreError::Damaged { .. })));
-        assert!(matches!(store.get(&Digest::of(b"x")), Err(StoreError::Missing { .. })));
-    }
-}
+mod tests;

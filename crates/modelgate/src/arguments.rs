@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Show what is in production, what waits, and what the last run did.
     Status,
-    /// Check, describe, split and compare data.
+    /// Version, share, check, describe, split and compare data.
     #[command(subcommand)]
     Data(Data),
     /// Judge figures by rules.
@@ -125,6 +125,12 @@ pub(crate) enum Data {
     },
     /// Compare two versions of a data set: columns, rows and values.
     Diff(DataDiff),
+    /// Keep the contents of data sets, and write the pointer files that git versions in their place.
+    Snapshot(DataSnapshot),
+    /// Send contents to the remote, those that it does not have.
+    Push(DataPush),
+    /// Bring data sets back from the remote, and files that DVC tracks from its cache or remote.
+    Pull(DataPull),
 }
 
 /// The arguments of `data validate`.
@@ -171,7 +177,7 @@ pub(crate) struct DataProfile {
 /// The arguments of `data diff`.
 #[derive(Args, Debug)]
 pub(crate) struct DataDiff {
-    /// The version before: a file, a glob, or a snapshot in the store by its digest (`sha256:…`).
+    /// The version before: a file, a glob, a pointer file, either of them in git as `REV:PATH`, or a digest in the store.
     pub(crate) before: String,
     /// The version now.
     pub(crate) after: String,
@@ -181,6 +187,62 @@ pub(crate) struct DataDiff {
     /// Exit with code 2 when there is a difference.
     #[arg(long)]
     pub(crate) exit_code: bool,
+}
+
+/// The arguments of `data snapshot`.
+#[derive(Args, Debug)]
+pub(crate) struct DataSnapshot {
+    /// Pipelines, files, globs or folders; the sources of all pipelines by default.
+    #[arg(value_name = "PATH|PIPELINE")]
+    pub(crate) sources: Vec<String>,
+    /// The data set's name; by default the pipeline's or the file's.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How files get into the store, instead of `data.link`.
+    #[arg(long, value_enum, value_name = "LINK")]
+    pub(crate) link: Option<LinkKind>,
+}
+
+/// How a file gets into the store and back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LinkKind {
+    /// Reflink, else hard link, else copy.
+    Auto,
+    /// Both share their blocks until one is changed.
+    Reflink,
+    /// Both are one file, which becomes read-only.
+    Hardlink,
+    /// Each has its own bytes.
+    Copy,
+}
+
+/// The arguments of `data push`.
+#[derive(Args, Debug)]
+pub(crate) struct DataPush {
+    /// Data sets, by name, pointer file or source; all by default.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// `s3://bucket/prefix`, or a folder relative to the project; `data.remote` by default.
+    #[arg(long, value_name = "URI")]
+    pub(crate) remote: Option<String>,
+    /// Say what would be sent, and send nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// The arguments of `data pull`.
+#[derive(Args, Debug)]
+pub(crate) struct DataPull {
+    /// Data sets, by name, pointer file or source, and files that DVC tracks or their `.dvc` files; all data sets, or
+    /// else all that DVC tracks, by default.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// `s3://bucket/prefix`, or a folder relative to the project; `data.remote` by default.
+    #[arg(long, value_name = "URI")]
+    pub(crate) remote: Option<String>,
+    /// Overwrite files whose changes no snapshot has.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -5,28 +5,20 @@ use std::rc::Rc;
 
 use modelgate_config as config;
 use modelgate_core::{Digest, canonical};
+use modelgate_data::snapshot::SnapshotFile;
 use modelgate_data::{
     ColumnType, DataSchema, Dataset, DeclaredType, Mixed, ReadOptions, SourceFile, find_files,
 };
-use modelgate_store::{ContentStore, StoreError, hash_file};
+use modelgate_store::{CHUNK, ContentStore, DigestIndex, LinkPolicy, StoreError};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::datasets;
 use crate::error::PipelineError;
 use crate::project::Pipeline;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-
-/// A file of a snapshot.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct SnapshotFile {
-    /// Its name below the project.
-    pub name: String,
-    /// What its bytes hash to.
-    pub digest: Digest,
-}
 
 /// Returns how the source of `pipeline` is read.
 pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
@@ -65,23 +57,41 @@ pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
     json!({ "types": data.types, "delimiter": data.delimiter, "quote": data.quote, "drop": preprocess.drop })
 }
 
-/// Returns the files of the source of `pipeline`, as they lie in the project.
+/// Returns the files of the source of `pipeline`: as they lie in the project, or where a snapshot, DVC or S3 has them.
 pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, PipelineError> {
     let source = &pipeline.config.data.source;
+    let project = pipeline.project;
+    let index = DigestIndex::open(&project.state_folder());
+    if source.starts_with("s3://") {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let found = datasets::remote_source(project, source, &environment, &index)?;
+        index.save()?;
+        return Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect());
+    }
     if source.contains("://") {
         return Err(PipelineError::Setting {
             pipeline: pipeline.name.to_owned(),
             key: "data.source",
-            reason: format!("`{source}`: expected a file or a glob below the project"),
+            reason: format!("`{source}`: expected a file or a glob below the project, or `s3://bucket/key`"),
         });
     }
-    Ok(find_files(&pipeline.project.root, source)?)
+    let files = find_files(&project.root, source)?;
+    // A file that is not in the working copy may be kept all the same.
+    match files.as_slice() {
+        [only] if !only.on_disk().is_some_and(Path::exists) => {
+            let kept = datasets::locate(project, source, &index)?;
+            Ok(vec![SourceFile::path(only.name.clone(), kept)])
+        }
+        _ => Ok(files),
+    }
 }
 
-fn digests(files: &[SourceFile]) -> Result<Vec<SnapshotFile>, PipelineError> {
+fn digests(runner: &Runner<'_>, files: &[SourceFile]) -> Result<Vec<SnapshotFile>, PipelineError> {
+    let index = &runner.index;
     let digest = |file: &SourceFile| {
         let path = file.on_disk().unwrap_or(Path::new(""));
-        Ok(SnapshotFile { name: file.name.clone(), digest: hash_file(path)? })
+        let (digest, identity) = index.digest_of(path)?;
+        Ok(SnapshotFile { name: file.name.clone(), size: identity.size, digest })
     };
     let found: Result<Vec<_>, StoreError> = files.par_iter().map(digest).collect();
     Ok(found?)
@@ -99,17 +109,13 @@ pub(crate) fn dataset_digest(files: &[SnapshotFile]) -> Result<Digest, PipelineE
 pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     let settings = read_settings(runner.pipeline);
     let files = source_files(runner.pipeline)?;
-    let found = digests(&files)?;
+    let found = digests(runner, &files)?;
     let inputs = found.clone();
     runner.step(
         Stage::Snapshot,
         |_| Ok(Inputs::from([("files".to_owned(), json!(inputs)), ("settings".to_owned(), settings)])),
         |runner| {
-            for (file, kept) in files.iter().zip(&found) {
-                if let Some(path) = file.on_disk() {
-                    runner.store.put_file(path, &kept.digest)?;
-                }
-            }
+            let lost = keep(runner, &files, &found)?;
             let digest = dataset_digest(&found)?;
             let kept = stored_files(&runner.store, &found);
             let dataset = Dataset::open(kept, &read_options(runner.pipeline), Mixed::Refuse)?;
@@ -124,6 +130,7 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             );
             let mut work = Work::json("schema", schema, summary)?;
             work.warnings.clone_from(&schema.notes);
+            work.warnings.extend(lost);
             work.stored.extend(found.iter().map(|file| (format!("file:{}", file.name), file.digest)));
             work.outputs.insert("files".to_owned(), canonical::to_string(&found)?.into_bytes());
             match found.as_slice() {
@@ -139,6 +146,33 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     )
 }
 
+/// Puts the files into the store; returns what a person should know.
+fn keep(
+    runner: &Runner<'_>,
+    files: &[SourceFile],
+    found: &[SnapshotFile],
+) -> Result<Vec<String>, PipelineError> {
+    let (store, index) = (&runner.store, &runner.index);
+    let policy = datasets::link_policy(&runner.pipeline.project.config);
+    let put = |(file, expected): (&SourceFile, &SnapshotFile)| {
+        let path = file.on_disk().unwrap_or(Path::new(""));
+        // A run does not make a small source read-only for the sake of a few megabytes.
+        let policy = match policy {
+            LinkPolicy::Auto if expected.size < CHUNK => LinkPolicy::Separate,
+            other => other,
+        };
+        let kept = store.put_file(path, policy, index)?;
+        if kept.digest != expected.digest {
+            return Err(StoreError::Changed { path: path.to_owned() });
+        }
+        Ok(kept.lost.map(|lost| datasets::lost_object(&file.name, &lost)))
+    };
+    let notes: Result<Vec<Option<String>>, StoreError> = files.par_iter().zip(found).map(put).collect();
+    let notes = notes?.into_iter().flatten().collect();
+    runner.index.save()?;
+    Ok(notes)
+}
+
 /// Returns the files as the store keeps them, under their own names.
 fn stored_files(store: &ContentStore, files: &[SnapshotFile]) -> Vec<SourceFile> {
     let stored = |file: &SnapshotFile| SourceFile::path(&file.name, store.path(&file.digest));
@@ -151,7 +185,7 @@ pub(crate) fn stored(runner: &Runner<'_>) -> Result<Vec<SourceFile>, PipelineErr
     let digest = runner.output(Stage::Snapshot, "data")?;
     // What this run has put there itself need not be read again.
     if runner.dataset.as_ref().is_none_or(|(kept, _)| *kept != digest) {
-        files.iter().try_for_each(|file| runner.store.verified(&file.digest).map(drop))?;
+        files.iter().try_for_each(|file| runner.store.check(&file.digest, &runner.index).map(drop))?;
     }
     Ok(stored_files(&runner.store, &files))
 }

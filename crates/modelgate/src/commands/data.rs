@@ -2,6 +2,9 @@
 
 mod diff;
 mod profile;
+mod pull;
+mod push;
+mod snapshot;
 mod split;
 pub(super) mod validate;
 
@@ -20,6 +23,9 @@ pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::
         Data::Profile(profile) => profile::execute(profile, folder, printer),
         Data::Split { pipeline } => split::execute(&super::project(folder)?, pipeline.as_deref(), printer),
         Data::Diff(diff) => diff::execute(diff, folder, printer),
+        Data::Snapshot(arguments) => snapshot::execute(arguments, &super::project(folder)?, printer),
+        Data::Push(arguments) => push::execute(arguments, &super::project(folder)?, printer),
+        Data::Pull(arguments) => pull::execute(arguments, &super::project(folder)?, printer),
     }
 }
 
@@ -50,4 +56,9 @@ pub(crate) fn chosen<'a>(
         }
         (None, None) => Err(UsageError("name a pipeline, or a file with --data".to_owned()).into()),
     }
+}
+
+/// Returns `text` with the ending of more than one, unless `number` is 1.
+fn plural(number: u64, text: &str) -> String {
+    format!("{number} {text}{}", if number == 1 { "" } else { "s" })
 }

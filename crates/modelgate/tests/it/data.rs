@@ -172,3 +172,27 @@ fn the_king_county_contract_refuses_the_defective_files() {
         .says("waterfront.type: `waterfront` is to be int: 21613 of 21613 rows")
         .says("line 2 (data row 1): waterfront = NO");
 }
+
+#[test]
+fn a_pull_request_is_compared_with_main_through_pointer_files() {
+    let project = project(CONTRACT, "");
+    let git = |arguments: &[&str]| {
+        let status = std::process::Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@t", "-C"])
+            .arg(project.path("."))
+            .args(arguments)
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.expect("git").success(), "{arguments:?}");
+    };
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "data/p.modelgate"]);
+    git(&["commit", "-q", "-m", "data"]);
+    project.replace("data.csv", "\n5,10,0\n", "\n5,11,0\n");
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    let output =
+        project.run(&["data", "diff", "main:data/p.modelgate", "data/p.modelgate", "--key", "a"]).exits(0);
+    output.says("0 added, 0 removed, 1 changed").says("5: 10 → 11");
+    project.run(&["data", "diff", "main:nothing.csv", "data.csv"]).exits(1).says("nothing.csv");
+}

@@ -2,8 +2,10 @@
 
 mod bad_input;
 mod data;
+mod dvc;
 mod interop;
 mod main_job;
 mod registry;
+mod snapshots;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");
