@@ -84,7 +84,22 @@ const KNOWN: [&str; 9] = [
     "class_weight",
 ];
 
+const KNOWN_OF_A_TREE: [&str; 6] =
+    ["criterion", "max_depth", "min_samples_split", "min_samples_leaf", "max_features", "class_weight"];
+
 impl RandomForest {
+    /// Reads the settings of one tree: a forest of one, on every row and, by default, every feature.
+    pub(crate) fn tree(task: Task, given: &BTreeMap<String, Value>) -> Result<Self, ParamError> {
+        Params::new(given, &KNOWN_OF_A_TREE)?;
+        let mut whole = given.clone();
+        whole.entry("max_features".to_owned()).or_insert(Value::Null);
+        whole.insert("n_estimators".to_owned(), json!(1));
+        whole.insert("bootstrap".to_owned(), json!(false));
+        let mut tree = Self::new(task, &whole)?;
+        tree.resolved.retain(|name, _| KNOWN_OF_A_TREE.contains(&name.as_str()));
+        Ok(tree)
+    }
+
     pub(crate) fn new(task: Task, given: &BTreeMap<String, Value>) -> Result<Self, ParamError> {
         let classification = task == Task::Classification;
         let mut params = Params::new(given, &KNOWN)?;

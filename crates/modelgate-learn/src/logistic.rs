@@ -222,8 +222,8 @@ impl Trainer for LogisticRegression {
             linear.intercepts.push(0.0);
         }
         for weights in found.point.chunks_exact(stride) {
-            linear.coefficients.extend(weights[..matrix.columns].iter().map(|weight| *weight as f32));
-            linear.intercepts.push(weights[matrix.columns] as f32);
+            linear.coefficients.extend(&weights[..matrix.columns]);
+            linear.intercepts.push(weights[matrix.columns]);
         }
         let mut warnings = Vec::new();
         if !found.converged {

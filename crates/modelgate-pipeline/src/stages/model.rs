@@ -101,6 +101,7 @@ fn describe(estimator: &Estimator) -> String {
             format!("{} trees, {nodes} nodes", forest.trees.len())
         }
         Estimator::LinearClassifier(linear) => format!("{} coefficients", linear.coefficients.len()),
+        Estimator::LinearRegressor(linear) => format!("{} coefficients", linear.coefficients.len()),
     }
 }
 

@@ -135,3 +135,33 @@ fn multinomial_logistic_regression_agrees_to_a_millionth() {
         false,
     );
 }
+
+#[test]
+fn a_decision_tree_of_classes_agrees_bit_for_bit() {
+    let train = "algorithm: decision_tree, params: {max_depth: 8, min_samples_leaf: 3}";
+    check(&config("classification", "klass", "flag, value", "encode: ordinal, missing: none", train), true);
+}
+
+#[test]
+fn a_decision_tree_of_numbers_agrees_bit_for_bit() {
+    let train = "algorithm: decision_tree, params: {max_depth: 6}";
+    check(&config("regression", "value", "klass, flag", "missing: median", train), true);
+}
+
+#[test]
+fn ridge_on_unscaled_features_agrees_to_a_millionth() {
+    let train = "algorithm: ridge, params: {alpha: 0.5}";
+    check(&config("regression", "value", "klass, flag", "missing: mean", train), false);
+}
+
+#[test]
+fn least_squares_on_dependent_columns_agrees_to_a_millionth() {
+    let train = "algorithm: linear_regression";
+    check(&config("regression", "value", "klass, flag", "scale: standard", train), false);
+}
+
+#[test]
+fn logistic_regression_on_unscaled_features_agrees_to_a_millionth() {
+    let train = "algorithm: logistic_regression, params: {max_iter: 50}";
+    check(&config("classification", "klass", "flag, value", "missing: median", train), false);
+}
