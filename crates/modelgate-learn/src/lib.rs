@@ -2,11 +2,9 @@
 //!
 //! Owns: fitting. Refuses: reading files. [`trainer`] is the seam: an algorithm is a name and a [`Trainer`].
 
-mod bins;
 mod check;
 mod error;
 mod forest;
-mod grow;
 mod linear;
 mod logistic;
 mod params;

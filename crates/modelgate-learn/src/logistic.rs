@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use modelgate_model::estimator::{Estimator, LinearClassifier};
 use serde_json::{Value, json};
 
+use crate::check::check;
 use crate::error::{LearnError, ParamError};
-use crate::forest::check_labels;
 use crate::params::{ClassWeight, Params};
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
 
@@ -191,10 +191,7 @@ impl Trainer for LogisticRegression {
         let Targets::Classes { labels, classes, names } = targets else {
             return Err(LearnError::Task("logistic regression learns classes".to_owned()));
         };
-        if matrix.rows == 0 || matrix.columns == 0 {
-            return Err(LearnError::Data("there is no row or no feature to learn from".to_owned()));
-        }
-        check_labels(labels, *classes)?;
+        check(matrix, targets, None)?;
         if let Some(at) = matrix.values.iter().position(|value| !value.is_finite()) {
             let name = matrix.names.get(at % matrix.columns).map_or("?", String::as_str);
             let message = format!(
