@@ -41,9 +41,9 @@ pub(crate) fn check(
     if weights.len() != matrix.rows {
         return wrong(format!("there are {} weights for {} rows", weights.len(), matrix.rows));
     }
-    if let Some(row) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+    if let Some(row) = weights.iter().position(|weight| !(0.0..=1e100).contains(weight)) {
         return wrong(format!(
-            "the weight {} of training row {} is not a number from 0 on",
+            "the weight {} of training row {} is not a number from 0 to 1e100",
             weights[row],
             row + 1
         ));

@@ -109,7 +109,7 @@ impl RandomForest {
                 weights,
             }),
             None if class_weights.len() == 2 => {
-                self.grow_all(prepared, &features, seed, |counts| TwoClasses(criterion(counts)))
+                self.grow_all(prepared, &features, seed, |counts| TwoClasses::new(criterion(counts)))
             }
             None => self.grow_all(prepared, &features, seed, |counts| ManyClasses(criterion(counts))),
         }

@@ -71,7 +71,8 @@ pub(crate) enum ClassWeight {
 }
 
 impl ClassWeight {
-    pub(crate) const EXPECTED: &'static str = "`null`, `balanced` or a map from class to a weight above 0";
+    pub(crate) const EXPECTED: &'static str =
+        "`null`, `balanced` or a map from class to a weight from 1e-30 to 1e30";
 
     pub(crate) fn read(value: &Value) -> Option<Self> {
         match value {
@@ -79,7 +80,7 @@ impl ClassWeight {
             Value::String(text) if text == "balanced" => Some(Self::Balanced),
             Value::Object(weights) => {
                 let positive =
-                    |value: &Value| value.as_f64().filter(|weight| weight.is_finite() && *weight > 0.0);
+                    |value: &Value| value.as_f64().filter(|weight| (1e-30..=1e30).contains(weight));
                 let pairs = weights.iter().map(|(name, value)| Some((name.clone(), positive(value)?)));
                 pairs.collect::<Option<_>>().map(Self::Named)
             }

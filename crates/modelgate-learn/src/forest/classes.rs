@@ -46,7 +46,26 @@ impl Criterion<'_> {
         self.side(parts, total)
     }
 
+    /// Returns the scores of both sides of a split, `(left, all)` by class; each side has weight.
+    #[inline]
     fn split_score(&self, amounts: impl Iterator<Item = (f64, f64)>) -> f64 {
+        if self.entropy {
+            return self.split_entropy(amounts);
+        }
+        let (mut left_squares, mut left_total, mut right_squares, mut right_total) = (0.0, 0.0, 0.0, 0.0);
+        for ((left, all), weight) in amounts.zip(&self.class_weights) {
+            let (left, right) = (left * weight, (all - left) * weight);
+            left_squares += left * left;
+            right_squares += right * right;
+            left_total += left;
+            right_total += right;
+        }
+        // One division for both: it is what a split costs most.
+        let product = left_total * right_total;
+        if product > 0.0 { (left_squares * right_total + right_squares * left_total) / product } else { 0.0 }
+    }
+
+    fn split_entropy(&self, amounts: impl Iterator<Item = (f64, f64)>) -> f64 {
         let (mut left_parts, mut left_total, mut right_parts, mut right_total) = (0.0, 0.0, 0.0, 0.0);
         for ((left, all), weight) in amounts.zip(&self.class_weights) {
             let (left, right) = (left * weight, (all - left) * weight);
@@ -83,9 +102,15 @@ fn count(entry: u64) -> u64 {
 }
 
 /// Two classes: rows in the lower half of a word, rows of the second class in the upper half.
-pub(crate) struct TwoClasses<'a>(pub(crate) Criterion<'a>);
+pub(crate) struct TwoClasses<'a>(Criterion<'a>, [f64; 2]);
 
-impl TwoClasses<'_> {
+impl<'a> TwoClasses<'a> {
+    /// Of a criterion that has two classes.
+    pub(crate) fn new(criterion: Criterion<'a>) -> Self {
+        let weights = [criterion.class_weights[0], criterion.class_weights[1]];
+        Self(criterion, weights)
+    }
+
     #[inline]
     fn halves(cell: u64) -> [f64; 2] {
         let (all, second) = (cell & 0xffff_ffff, cell >> 32);
@@ -132,8 +157,19 @@ impl Kernel for TwoClasses<'_> {
 
     #[inline]
     fn split_score(&self, left: &[u64], totals: &[u64]) -> f64 {
-        let (left, all) = (Self::halves(left[0]), Self::halves(totals[0]));
-        self.0.split_score(left.into_iter().zip(all))
+        let ([left_first, left_second], [first, second]) = (Self::halves(left[0]), Self::halves(totals[0]));
+        if self.0.entropy {
+            return self.0.split_entropy([(left_first, first), (left_second, second)].into_iter());
+        }
+        let [first_weight, second_weight] = self.1;
+        let (right_first, right_second) =
+            ((first - left_first) * first_weight, (second - left_second) * second_weight);
+        let (left_first, left_second) = (left_first * first_weight, left_second * second_weight);
+        let (left, right) = (left_first + left_second, right_first + right_second);
+        let left_squares = left_first * left_first + left_second * left_second;
+        let right_squares = right_first * right_first + right_second * right_second;
+        let product = left * right;
+        if product > 0.0 { (left_squares * right + right_squares * left) / product } else { 0.0 }
     }
 
     fn weight(&self, totals: &[u64]) -> f64 {

@@ -57,6 +57,7 @@ struct Grower<'a, K: Kernel, C> {
     code_rows: Vec<u32>,
     occupied: Occupied,
     left: Vec<K::Cell>,
+    totals: Vec<K::Cell>,
     order: Vec<usize>,
     tree: Tree,
     root_weight: f64,
@@ -83,6 +84,7 @@ pub(crate) fn grow<K: Kernel, C: Code>(
         code_rows: vec![0; if limits.min_samples_leaf > 1 { C::COUNT } else { 0 }],
         occupied: Occupied::new::<C>(),
         left: vec![K::Cell::default(); width],
+        totals: vec![K::Cell::default(); width],
         order: (0..features.len()).collect(),
         tree: Tree::default(),
         root_weight: 0.0,
@@ -94,7 +96,7 @@ pub(crate) fn grow<K: Kernel, C: Code>(
 
 impl<K: Kernel, C: Code> Grower<'_, K, C> {
     fn grow(&mut self, mut entries: Vec<K::Entry>) {
-        let mut spare: Vec<K::Entry> = Vec::with_capacity(entries.len());
+        let mut spare = entries.clone();
         let mut leaves = 1;
         let mut open: Vec<Open> = Vec::new();
         // The heap, not the program's stack: a deep tree must not end it.
@@ -105,8 +107,10 @@ impl<K: Kernel, C: Code> Grower<'_, K, C> {
             let Open { node, start, end, depth, split, decrease } = open.swap_remove(at);
             if self.limits.max_leaf_nodes.is_some_and(|most| leaves >= most) {
                 // Sums once more, rather than sums kept for every open node.
-                let totals = self.totals(&entries[start..end]);
+                let mut totals = std::mem::take(&mut self.totals);
+                self.sum(&entries[start..end], &mut totals);
                 self.leaf(node, &totals);
+                self.totals = totals;
                 continue;
             }
             let middle = self.separate(&mut entries, &mut spare, start, end, split);
@@ -151,36 +155,49 @@ impl<K: Kernel, C: Code> Grower<'_, K, C> {
     ) -> Option<Open> {
         let (start, end) = (range.start, range.end);
         let entries = &entries[range];
-        let totals = self.totals(entries);
+        let mut totals = std::mem::take(&mut self.totals);
+        self.sum(entries, &mut totals);
+        let open = self.look_with(node, entries, &totals, depth);
+        self.totals = totals;
+        let (split, decrease) = open?;
+        Some(Open { node, start, end, depth, split, decrease })
+    }
+
+    fn look_with(
+        &mut self,
+        node: usize,
+        entries: &[K::Entry],
+        totals: &[K::Cell],
+        depth: usize,
+    ) -> Option<(Split, f64)> {
         if node == 0 {
-            self.root_weight = self.kernel.weight(&totals);
+            self.root_weight = self.kernel.weight(totals);
         }
         let limits = self.limits;
         let stop = depth >= limits.max_depth
             || entries.len() < limits.min_samples_split
             || entries.len() < limits.min_samples_leaf.saturating_mul(2)
-            || self.kernel.is_pure(&totals, entries);
-        let split = if stop { None } else { self.best_split(entries, &totals) };
+            || self.kernel.is_pure(totals, entries);
+        let split = if stop { None } else { self.best_split(entries, totals) };
         let split = split.map(|split| {
             // Rounding can make it a little less than nothing.
-            (split, (split.score - self.kernel.score(&totals)).max(0.0))
+            (split, (split.score - self.kernel.score(totals)).max(0.0))
         });
         let enough = |(_, decrease): &(Split, f64)| {
             *decrease / self.root_weight + f64::EPSILON >= limits.min_impurity_decrease
         };
-        let Some((split, decrease)) = split.filter(enough) else {
-            self.leaf(node, &totals);
-            return None;
-        };
-        Some(Open { node, start, end, depth, split, decrease })
+        let split = split.filter(enough);
+        if split.is_none() {
+            self.leaf(node, totals);
+        }
+        split
     }
 
-    fn totals(&self, entries: &[K::Entry]) -> Vec<K::Cell> {
-        let mut totals = vec![K::Cell::default(); self.kernel.width()];
+    fn sum(&self, entries: &[K::Entry], totals: &mut [K::Cell]) {
+        totals.fill(K::Cell::default());
         for entry in entries {
-            self.kernel.add(&mut totals, entry);
+            self.kernel.add(totals, entry);
         }
-        totals
     }
 
     fn leaf(&mut self, node: usize, totals: &[K::Cell]) {
@@ -196,25 +213,26 @@ impl<K: Kernel, C: Code> Grower<'_, K, C> {
     fn separate(
         &self,
         entries: &mut [K::Entry],
-        spare: &mut Vec<K::Entry>,
+        spare: &mut [K::Entry],
         start: usize,
         end: usize,
         split: Split,
     ) -> usize {
         let codes = &self.features[split.feature].codes;
-        spare.clear();
-        let mut kept = start;
-        for at in start..end {
+        let entries = &mut entries[start..end];
+        let spare = &mut spare[..entries.len()];
+        let (mut kept, mut moved) = (0, 0);
+        // Both places are written and one of them counts: which way a row goes cannot be guessed.
+        for at in 0..entries.len() {
             let entry = entries[at];
-            if codes[K::row(&entry)].index() <= split.lower {
-                entries[kept] = entry;
-                kept += 1;
-            } else {
-                spare.push(entry);
-            }
+            let left = codes[K::row(&entry)].index() <= split.lower;
+            entries[kept] = entry;
+            spare[moved] = entry;
+            kept += usize::from(left);
+            moved += usize::from(!left);
         }
-        entries[kept..end].copy_from_slice(spare);
-        kept
+        entries[kept..].copy_from_slice(&spare[..moved]);
+        start + kept
     }
 
     /// Looks at features in random order: as many as are allowed, and on until one varies.
