@@ -6,7 +6,6 @@ mod check;
 mod error;
 mod forest;
 mod linear;
-mod logistic;
 mod params;
 mod random;
 mod trainer;

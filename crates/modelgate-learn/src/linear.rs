@@ -2,10 +2,14 @@
 //! of threads changes no bit.
 
 mod gram;
+mod logistic;
+mod minimise;
+mod objective;
 mod ridge;
 mod simd;
 mod solve;
 
+pub(crate) use logistic::LogisticRegression;
 pub(crate) use ridge::Ridge;
 
 /// Rows of one chunk; results depend on it, so it never follows the machine.

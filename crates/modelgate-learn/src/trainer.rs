@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use crate::error::{LearnError, ParamError};
 use crate::forest::RandomForest;
-use crate::linear::Ridge;
-use crate::logistic::LogisticRegression;
+use crate::linear::{LogisticRegression, Ridge};
 use crate::params::nearest;
 
 /// The algorithms by the name that `train.algorithm` has.
