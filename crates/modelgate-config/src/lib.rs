@@ -8,6 +8,7 @@ mod load;
 mod project;
 mod rules;
 mod schema;
+mod search;
 mod template;
 mod validate;
 
@@ -21,4 +22,5 @@ pub use project::{
 };
 pub use rules::{EqualsValue, RuleConfig, default_rules};
 pub use schema::json_schema;
+pub use search::{SearchConfig, SearchKindName, SearchRange};
 pub use template::template;

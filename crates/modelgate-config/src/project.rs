@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::RuleConfig;
+use crate::search::SearchConfig;
 
 /// `modelgate.yaml`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -141,11 +142,14 @@ pub struct TrainConfig {
     pub algorithm: String,
     /// Its parameters, named as in scikit-learn.
     pub params: BTreeMap<String, serde_json::Value>,
+    /// A search for parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchConfig>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new() }
+        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new(), search: None }
     }
 }
 

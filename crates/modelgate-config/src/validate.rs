@@ -67,49 +67,56 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
     Ok(())
 }
 
-type Wrong = (&'static str, String);
+type Wrong = (String, String);
 
 fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if pipeline.task == TaskKind::ImageClassificationCnn {
         let message =
             "`image_classification_cnn` is not in this version; use `classification` or `regression`";
-        return Err(("task", message.to_owned()));
+        return Err(("task".to_owned(), message.to_owned()));
     }
     if let Some(name) = &pipeline.model.name {
-        name.parse::<ModelName>().map_err(|error| ("model.name", error.to_string()))?;
+        name.parse::<ModelName>().map_err(|error| ("model.name".to_owned(), error.to_string()))?;
     }
     let data = &pipeline.data;
     for (key, value) in [("data.source", &data.source), ("data.target", &data.target)] {
         if value.is_empty() {
-            return Err((key, "it is empty".to_owned()));
+            return Err((key.to_owned(), "it is empty".to_owned()));
         }
     }
     if pipeline.preprocess.drop.contains(&data.target) {
-        return Err(("preprocess.drop", format!("the target `{}` cannot be dropped", data.target)));
+        return Err((
+            "preprocess.drop".to_owned(),
+            format!("the target `{}` cannot be dropped", data.target),
+        ));
     }
     if let Some(delimiter) = data.delimiter
         && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r'))
     {
         return Err((
-            "data.delimiter",
+            "data.delimiter".to_owned(),
             format!("`{delimiter}` cannot be a delimiter: expected one ASCII character"),
         ));
     }
     let split = &data.split;
     let shares = [split.train, split.validation, split.test];
     if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
-        return Err(("data.split", "a share is from 0 to 1".to_owned()));
+        return Err(("data.split".to_owned(), "a share is from 0 to 1".to_owned()));
     }
     let sum: f64 = shares.iter().sum();
     if (sum - 1.0).abs() > 1e-9 {
-        return Err(("data.split", format!("train, validation and test sum to {sum}, not to 1")));
+        return Err(("data.split".to_owned(), format!("train, validation and test sum to {sum}, not to 1")));
     }
     if split.train == 0.0 {
-        return Err(("data.split.train", "there is nothing to train on".to_owned()));
+        return Err(("data.split.train".to_owned(), "there is nothing to train on".to_owned()));
+    }
+    if let Some(search) = &pipeline.train.search {
+        let below = |(key, message): (String, String)| (format!("train.search.{key}"), message);
+        search.check(&pipeline.train.params).map_err(below)?;
     }
     if pipeline.promotion.choose != "candidate" {
         let message = format!("`{}` is not in this version: expected `candidate`", pipeline.promotion.choose);
-        return Err(("promotion.choose", message));
+        return Err(("promotion.choose".to_owned(), message));
     }
     Ok(())
 }

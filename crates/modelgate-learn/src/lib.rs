@@ -8,6 +8,7 @@ mod forest;
 mod linear;
 mod params;
 mod random;
+pub mod search;
 mod trainer;
 
 pub use error::{LearnError, ParamError};

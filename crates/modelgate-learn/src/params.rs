@@ -15,7 +15,7 @@ pub(crate) struct Params<'a> {
 /// Returns ` did you mean …?` when a name is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let best = known
-        .map(|one| (strsim::jaro_winkler(name, one), one))
+        .map(|one| (strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase()), one))
         .max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(score, _)| *score > 0.7)
         .map_or_else(String::new, |(_, one)| format!(" did you mean `{one}`?"))

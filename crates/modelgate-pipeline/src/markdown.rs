@@ -9,6 +9,7 @@ use crate::evaluation::Evaluation;
 use crate::options::StageReport;
 use crate::outputs::{cell, rules_table};
 use crate::stages::judge::Comparison;
+use crate::stages::search::{Trial, Trials};
 
 /// Everything a report tells of.
 pub(crate) struct ReportInput<'a> {
@@ -19,6 +20,7 @@ pub(crate) struct ReportInput<'a> {
     pub(crate) evaluation: &'a Evaluation,
     pub(crate) stages: &'a [StageReport],
     pub(crate) plot: Option<&'a str>,
+    pub(crate) trials: Option<Trials>,
 }
 
 /// Returns `report.md`: the verdict first, then rule by rule, then the figures.
@@ -34,6 +36,9 @@ pub(crate) fn report(input: &ReportInput<'_>) -> String {
         let _ = writeln!(text, "\n![{}]({plot})", plot.trim_end_matches(".svg").replace('_', " "));
     }
     text.push_str(&classes_table(input.evaluation));
+    if let Some(trials) = &input.trials {
+        text.push_str(&trials_table(trials));
+    }
     text.push_str("\n## Stages\n\n| stage | status | what | seconds |\n|---|---|---|---|\n");
     for stage in input.stages {
         let status = format!("{:?}", stage.status).to_lowercase();
@@ -103,6 +108,52 @@ fn classes_table(evaluation: &Evaluation) -> String {
                 class.support
             );
         }
+    }
+    text
+}
+
+/// Trials in a report at most; all of them are in `trials.json`.
+const TRIALS_SHOWN: usize = 20;
+
+fn trials_table(trials: &Trials) -> String {
+    let metric = &trials.metric;
+    let on = trials.cv.map_or_else(|| "the validation rows".to_owned(), |folds| format!("{folds} folds"));
+    let mut text = format!(
+        "\n## Search\n\n{} trials of {}, {metric} on {on}. Trial {} is the best and made the model.\n\n\
+         | trial | {metric} | ± | rows | parameters |\n|---|---|---|---|---|\n",
+        trials.trials.len(),
+        trials.algorithm,
+        trials.best
+    );
+    let mut shown: Vec<&Trial> = trials.trials.iter().collect();
+    shown.sort_by(|one, other| {
+        let order = match (one.score, other.score) {
+            (Some(one), Some(other)) if trials.higher_is_better => other.total_cmp(&one),
+            (Some(one), Some(other)) => one.total_cmp(&other),
+            (one, other) => other.is_some().cmp(&one.is_some()),
+        };
+        // Of a halving, those that came further are measured on more rows.
+        other.round.cmp(&one.round).then(order).then(one.number.cmp(&other.number))
+    });
+    let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), figure);
+    for trial in shown.iter().take(TRIALS_SHOWN) {
+        let params: Vec<String> =
+            trial.params.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let params = trial
+            .error
+            .clone()
+            .map_or_else(|| params.join(", "), |error| format!("{}: {error}", params.join(", ")));
+        let (score, deviation) = (value(trial.score), value(trial.deviation));
+        let _ = writeln!(
+            text,
+            "| {} | {score} | {deviation} | {} | {} |",
+            trial.number,
+            trial.rows,
+            cell(&params)
+        );
+    }
+    if shown.len() > TRIALS_SHOWN {
+        let _ = writeln!(text, "\n{} more are in `trials.json`.", shown.len() - TRIALS_SHOWN);
     }
     text
 }

@@ -47,6 +47,9 @@ pub struct RunReport {
     pub version: Option<VersionNumber>,
     /// Where the version stands.
     pub state: Option<Lifecycle>,
+    /// The runs below this one: the trials of a search, which `trials.json` has in full.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<String>,
 }
 
 /// What `evaluation_report.json` and `evaluations/<run>.json` hold.
@@ -135,6 +138,14 @@ pub(crate) fn write_json<T: Serialize>(folder: &Path, name: &str, value: &T) -> 
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
     atomic::write(&folder.join(name), bytes)?;
     Ok(())
+}
+
+/// Removes a file of `folder` that may be there.
+pub(crate) fn remove(folder: &Path, name: &str) -> Result<(), PipelineError> {
+    match fs_err::remove_file(folder.join(name)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a JSON file of `outputs/<pipeline>/`; `None` when it is not there or not readable.

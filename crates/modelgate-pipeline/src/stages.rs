@@ -4,3 +4,4 @@ pub(crate) mod data;
 pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod registration;
+pub(crate) mod search;

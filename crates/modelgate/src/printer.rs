@@ -37,8 +37,20 @@ impl Printer {
     /// Prints one line of talk.
     pub(crate) fn talk(&self, line: &str) {
         if !self.quiet {
+            // What `line` showed is written over.
+            if std::io::stderr().is_terminal() {
+                let _ = write!(anstream::stderr().lock(), "\r\x1b[2K");
+            }
             // Talk that cannot be printed must not end the work.
             let _ = writeln!(anstream::stderr().lock(), "{line}");
+        }
+    }
+
+    /// Shows a line that the next one takes the place of; only on a terminal.
+    pub(crate) fn line(&self, line: &str) {
+        if !self.quiet && std::io::stderr().is_terminal() {
+            let mut stderr = anstream::stderr().lock();
+            let _ = write!(stderr, "\r\x1b[2K{line}").and_then(|()| stderr.flush());
         }
     }
 

@@ -16,6 +16,10 @@ impl Reporter for StageLines<'_> {
         self.printer.warning(sentence);
     }
 
+    fn progress(&mut self, stage: Stage, what: &str, done: usize, of: usize) {
+        self.printer.line(&format!("  {stage:<10} {done} of {of} {what}"));
+    }
+
     fn finished(&mut self, report: &StageReport) {
         let (mark, word) = match report.status {
             StageStatus::Ran => ("✓", "ran"),

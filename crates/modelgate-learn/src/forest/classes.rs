@@ -138,7 +138,7 @@ impl Kernel for TwoClasses<'_> {
     #[inline]
     fn add(&self, cells: &mut [u64], entry: &u64) {
         let count = count(*entry);
-        cells[0] += count + ((entry >> 48) * count << 32);
+        cells[0] += count + (((entry >> 48) * count) << 32);
     }
 
     #[inline]
@@ -185,7 +185,7 @@ impl Kernel for TwoClasses<'_> {
         for entry in entries {
             let code = codes[Self::row(entry)].index();
             let count = count(*entry);
-            histogram[code] += count + ((entry >> 48) * count << 32);
+            histogram[code] += count + (((entry >> 48) * count) << 32);
             occupied.mark::<C>(code);
         }
     }

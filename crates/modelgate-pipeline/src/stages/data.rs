@@ -217,7 +217,8 @@ pub(crate) fn assignment(runner: &Runner<'_>) -> Result<SplitAssignment, Pipelin
     runner.json(Stage::Split, "split")
 }
 
-fn preprocess_spec(settings: &config::PreprocessConfig) -> PreprocessSpec {
+/// Returns the settings of the preprocessing.
+pub(crate) fn preprocess_spec(settings: &config::PreprocessConfig) -> PreprocessSpec {
     PreprocessSpec {
         missing: match settings.missing {
             config::MissingName::None => Missing::None,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use modelgate_core::schema::{Classes, FeatureSchema, SCHEMA_VERSION, Task};
 use modelgate_core::{Digest, canonical};
+use modelgate_data::Table;
+use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
 use modelgate_learn::{FeatureMatrix, Targets, Trainer};
 use modelgate_model::estimator::Estimator;
@@ -11,10 +13,12 @@ use modelgate_model::manifest::Lineage;
 use serde_json::json;
 
 use crate::error::PipelineError;
+use crate::options::{StageReport, StageStatus};
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::data;
+use crate::stages::search::{self, Trials};
+use crate::stages::{data, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -24,13 +28,61 @@ pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineE
 /// Returns the trainer that the configuration of `pipeline` asks for.
 pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
     let train = &pipeline.config.train;
-    modelgate_learn::trainer(&train.algorithm, data::pipeline_task(pipeline)?, &train.params).map_err(
-        |error| PipelineError::Setting {
-            pipeline: pipeline.name.to_owned(),
-            key: "train",
-            reason: error.to_string(),
-        },
-    )
+    let task = data::pipeline_task(pipeline)?;
+    let wrong =
+        |reason: String| PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "train", reason };
+    if let Some(config) = &train.search {
+        search::trials(config, &train.algorithm, &train.params, task, pipeline.config.seed).map_err(wrong)?;
+    }
+    modelgate_learn::trainer(&train.algorithm, task, &train.params).map_err(|error| wrong(error.to_string()))
+}
+
+/// Searches for parameters, if the configuration asks for that.
+fn searched(
+    runner: &mut Runner<'_>,
+    table: &Table,
+    split: &SplitAssignment,
+) -> Result<Option<Trials>, PipelineError> {
+    let config = &runner.pipeline.config;
+    let Some(search) = &config.train.search else { return Ok(None) };
+    let target = data::target(runner, table)?;
+    let features = data::features(runner, table);
+    let searched = search::Searched {
+        config: search,
+        algorithm: &config.train.algorithm,
+        params: &config.train.params,
+        task: data::task(runner)?,
+        seed: config.seed,
+        average: judge::average(runner),
+        table,
+        target: &target,
+        features: &features,
+        spec: data::preprocess_spec(&config.preprocess),
+        train: &split.train,
+        validation: &split.validation,
+    };
+    let reporter = &mut *runner.reporter;
+    let mut progress =
+        |done: usize, of: usize| reporter.progress(Stage::Train, "fits of the search", done, of);
+    Ok(Some(searched.run(&mut progress)?))
+}
+
+/// Returns the trials of the search that `train` made, and whether this run made them.
+pub(crate) fn trials(runner: &Runner<'_>) -> Option<(Trials, bool)> {
+    let trials = runner.json(Stage::Train, "trials").ok()?;
+    let ran = |report: &StageReport| report.stage == Stage::Train && report.status == StageStatus::Ran;
+    Some((trials, runner.reports.iter().any(ran)))
+}
+
+/// Returns the parameters that the model was trained with, defaults filled in.
+pub(crate) fn final_params(
+    runner: &Runner<'_>,
+) -> Result<BTreeMap<String, serde_json::Value>, PipelineError> {
+    match runner.json(Stage::Train, "params") {
+        Ok(params) => Ok(params),
+        // The model may not have been reached.
+        Err(_) => Ok(trainer(runner)?.resolved_params()),
+    }
 }
 
 fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
@@ -39,6 +91,7 @@ fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
         "algorithm": runner.pipeline.config.train.algorithm,
         "params": trainer.resolved_params(),
         "revision": trainer.revision(),
+        "search": runner.pipeline.config.train.search,
     }))
 }
 
@@ -52,18 +105,31 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
             inputs.insert("seed".to_owned(), json!(runner.pipeline.config.seed));
             inputs.insert("train".to_owned(), settings(runner)?);
+            if runner.pipeline.config.train.search.is_some() {
+                inputs.insert("preprocess".to_owned(), json!(runner.pipeline.config.preprocess));
+                inputs.insert("evaluate".to_owned(), json!(runner.pipeline.config.evaluate));
+            }
             Ok(inputs)
         },
         |runner| {
             let table = data::table(runner)?;
-            let rows = data::assignment(runner)?.train;
+            let split = data::assignment(runner)?;
+            let trials = searched(runner, &table, &split)?;
+            let rows = split.train;
             let plan = data::plan(runner)?;
             let names = plan.output_names();
             let values = plan.transform(&table, &rows)?;
             let matrix =
                 FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
             let seed = runner.pipeline.config.seed;
-            let trainer = trainer(runner)?;
+            let trainer = match &trials {
+                None => trainer(runner)?,
+                Some(trials) => {
+                    let algorithm = &runner.pipeline.config.train.algorithm;
+                    let made = modelgate_learn::trainer(algorithm, data::task(runner)?, &trials.best_params);
+                    made.map_err(|error| PipelineError::Policy(format!("train.search: {error}")))?
+                }
+            };
             let outcome = match data::target(runner, &table)? {
                 Target::Classes { labels, classes } => {
                     let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
@@ -79,19 +145,40 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                     trainer.fit(&matrix, &Targets::Values(&values), seed)?
                 }
             };
-            let summary = format!(
+            let mut summary = format!(
                 "{} on {} rows × {} features: {}",
                 runner.pipeline.config.train.algorithm,
                 rows.len(),
                 names.len(),
                 describe(&outcome.estimator)
             );
+            if let Some(trials) = &trials {
+                summary = format!("{summary}; {}", trials.summary());
+            }
             let mut work = Work::json("estimator", &outcome.estimator, summary)?;
             work.outputs.insert("details".to_owned(), canonical::to_string(&outcome.details)?.into_bytes());
+            let params = canonical::to_string(&trainer.resolved_params())?;
+            work.outputs.insert("params".to_owned(), params.into_bytes());
             work.warnings = outcome.warnings;
+            if let Some(trials) = &trials {
+                work.outputs.insert("trials".to_owned(), canonical::to_pretty(trials)?.into_bytes());
+                work.warnings.extend(optimism(runner, trials));
+            }
             Ok(work)
         },
     )
+}
+
+/// Says that the gate judges on the rows on which the parameters were chosen.
+fn optimism(runner: &Runner<'_>, trials: &Trials) -> Option<String> {
+    let gated = runner.pipeline.config.gate.on == modelgate_config::SubsetName::Validation;
+    (trials.cv.is_none() && gated).then(|| {
+        format!(
+            "the best of {} trials was chosen on the validation rows, on which the gate judges too: set `train.search.cv`, \
+             or `gate.on: test`",
+            trials.trials.len()
+        )
+    })
 }
 
 fn describe(estimator: &Estimator) -> String {

@@ -4,5 +4,6 @@ mod bad_input;
 mod interop;
 mod main_job;
 mod registry;
+mod search;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");
