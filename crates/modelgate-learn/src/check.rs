@@ -25,6 +25,9 @@ pub(crate) fn check(
             matrix.columns
         ));
     }
+    if let Some(weights) = weights {
+        check_weights(matrix.rows, weights)?;
+    }
     match targets {
         Targets::Classes { labels, classes, .. } => check_labels(labels, *classes, weights)?,
         Targets::Values(values) => {
@@ -37,9 +40,14 @@ pub(crate) fn check(
             }
         }
     }
-    let Some(weights) = weights else { return Ok(()) };
-    if weights.len() != matrix.rows {
-        return wrong(format!("there are {} weights for {} rows", weights.len(), matrix.rows));
+    Ok(())
+}
+
+/// Checks that weights are numbers from 0 on, of which one is above 0.
+fn check_weights(rows: usize, weights: &[f64]) -> Result<(), LearnError> {
+    let wrong = |message: String| Err(LearnError::Data(message));
+    if weights.len() != rows {
+        return wrong(format!("there are {} weights for {} rows", weights.len(), rows));
     }
     if let Some(row) = weights.iter().position(|weight| !(0.0..=1e100).contains(weight)) {
         return wrong(format!(

@@ -215,11 +215,12 @@ impl Trainer for RandomForest {
         check(matrix, targets, weights)?;
         let counted = |row: &u32| weights.is_none_or(|weights| weights[*row as usize] > 0.0);
         let rows: Vec<u32> = (0..matrix.rows as u32).filter(counted).collect();
+        // One weight for all is none.
+        let weights = weights.filter(|weights| rows.iter().any(|row| weights[*row as usize] != 1.0));
         let columns = varying(matrix, &rows);
         let order = order::canonical(matrix, &columns, targets, weights, rows);
         let ordered = |all: &[f64]| order.iter().map(|row| all[*row as usize]).collect::<Vec<f64>>();
-        // One weight for all is none.
-        let weights = weights.map(ordered).filter(|weights| weights.iter().any(|one| *one != 1.0));
+        let weights = weights.map(ordered);
         let prepared = Prepared { matrix: *matrix, order: order.clone(), columns, weights };
         let exact = prepared.order.len() <= EXACT_ROWS;
         let mut warnings = Vec::new();

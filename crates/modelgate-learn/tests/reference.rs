@@ -148,7 +148,7 @@ fn linear_models_are_scikit_learns() {
             }
             Estimator::LinearClassifier(linear) => {
                 assert_eq!(outcome.details["converged"], json!(true), "{what}");
-                let first = if case.intercepts.len() == 1 { 1 } else { 0 };
+                let first = usize::from(case.intercepts.len() == 1);
                 close(&linear.coefficients[first * data.columns..], &expected, 1e-5, &what);
                 close(&linear.intercepts[first..], &case.intercepts, 1e-5, &what);
             }
