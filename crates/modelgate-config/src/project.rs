@@ -85,6 +85,9 @@ pub struct DataConfig {
     /// The column that identifies a row; the row's content by default. It is not a feature.
     #[serde(default)]
     pub key: Option<String>,
+    /// The column of weights of rows, numbers from 0 on, for training alone. It is not a feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// Declared column types, where what is inferred is wrong.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnTypeName>,

@@ -84,6 +84,16 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             return Err((key.to_owned(), "it is empty".to_owned()));
         }
     }
+    if let Some(weight) = &data.weight {
+        if *weight == data.target || Some(weight) == data.key.as_ref() {
+            let message = format!("`{weight}` is the target or the key; weights have a column of their own");
+            return Err(("data.weight".to_owned(), message));
+        }
+        if pipeline.preprocess.drop.contains(weight) {
+            let message = format!("`{weight}` is dropped; take it out of `preprocess.drop`");
+            return Err(("data.weight".to_owned(), message));
+        }
+    }
     if pipeline.preprocess.drop.contains(&data.target) {
         return Err((
             "preprocess.drop".to_owned(),

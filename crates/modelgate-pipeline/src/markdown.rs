@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use modelgate_core::verdict::{GateVerdict, figure};
 use modelgate_model::manifest::Manifest;
+use serde_json::Value;
 
 use crate::evaluation::Evaluation;
 use crate::options::StageReport;
-use crate::outputs::{cell, rules_table};
+use crate::outputs::{TrainingReport, cell, rules_table};
 use crate::stages::judge::Comparison;
 use crate::stages::search::{Trial, Trials};
 
@@ -20,6 +21,7 @@ pub(crate) struct ReportInput<'a> {
     pub(crate) evaluation: &'a Evaluation,
     pub(crate) stages: &'a [StageReport],
     pub(crate) plot: Option<&'a str>,
+    pub(crate) training: Option<TrainingReport>,
     pub(crate) trials: Option<Trials>,
 }
 
@@ -36,6 +38,9 @@ pub(crate) fn report(input: &ReportInput<'_>) -> String {
         let _ = writeln!(text, "\n![{}]({plot})", plot.trim_end_matches(".svg").replace('_', " "));
     }
     text.push_str(&classes_table(input.evaluation));
+    if let Some(training) = &input.training {
+        text.push_str(&training_tables(training));
+    }
     if let Some(trials) = &input.trials {
         text.push_str(&trials_table(trials));
     }
@@ -108,6 +113,32 @@ fn classes_table(evaluation: &Evaluation) -> String {
                 class.support
             );
         }
+    }
+    text
+}
+
+/// Features in a report at most; all of them are in `training.json`.
+const FEATURES_SHOWN: usize = 10;
+
+fn training_tables(training: &TrainingReport) -> String {
+    let mut text = format!("\n## Training\n\n| {} | value |\n|---|---|\n", cell(&training.algorithm));
+    let plain = |value: &Value| !value.is_object() && !value.is_array();
+    for (name, value) in
+        training.params.iter().chain(training.details.iter().filter(|(_, value)| plain(value)))
+    {
+        let value = match value.as_f64() {
+            Some(number) if !value.is_u64() => figure(number),
+            _ => value.to_string(),
+        };
+        let _ = writeln!(text, "| {} | {} |", cell(name), cell(&value));
+    }
+    let Some(Value::Object(importances)) = training.details.get("feature_importances") else { return text };
+    let mut shares: Vec<(&String, f64)> =
+        importances.iter().filter_map(|(name, share)| Some((name, share.as_f64()?))).collect();
+    shares.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(other.0)));
+    text.push_str("\n| feature | importance |\n|---|---|\n");
+    for (name, share) in shares.iter().take(FEATURES_SHOWN) {
+        let _ = writeln!(text, "| {} | {} |", cell(name), figure(*share));
     }
     text
 }

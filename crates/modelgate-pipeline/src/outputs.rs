@@ -52,6 +52,21 @@ pub struct RunReport {
     pub children: Vec<String>,
 }
 
+/// What `training.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TrainingReport {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The trainer's name.
+    pub algorithm: String,
+    /// Every parameter, defaults and what a search found included.
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// What there is to say of the fit: iterations, convergence, out-of-bag score, importances.
+    pub details: BTreeMap<String, serde_json::Value>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
 /// What `evaluation_report.json` and `evaluations/<run>.json` hold.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EvaluationReport {

@@ -230,6 +230,10 @@ fn write_outputs(
         write_json(&folder, "evaluation_report.json", &report)?;
         write_json(&folder.join("evaluations"), &format!("{}.json", progress.run_id), &report)?;
     }
+    let training = model::training(runner);
+    if let Some(training) = &training {
+        write_json(&folder, "training.json", training)?;
+    }
     match model::trials(runner) {
         Some((trials, _)) => write_json(&folder, "trials.json", &trials)?,
         // What an earlier search found is not of this model.
@@ -259,6 +263,7 @@ fn write_outputs(
             evaluation,
             stages,
             plot,
+            training,
             trials: model::trials(runner).map(|(trials, _)| trials),
         };
         write(&folder, "report.md", markdown::report(&input).as_bytes())?;

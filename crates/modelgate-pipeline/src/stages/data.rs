@@ -62,10 +62,10 @@ fn csv_settings(runner: &Runner<'_>) -> serde_json::Value {
     json!({ "types": data.types, "delimiter": data.delimiter, "drop": preprocess.drop })
 }
 
-/// Returns the columns that are features: all but the target and the key.
+/// Returns the columns that are features: all but the target, the key and the weights.
 pub(crate) fn features(runner: &Runner<'_>, table: &Table) -> Vec<String> {
     let data = &runner.pipeline.config.data;
-    let others = [Some(&data.target), data.key.as_ref()];
+    let others = [Some(&data.target), data.key.as_ref(), data.weight.as_ref()];
     let names = table.columns.iter().map(|column| &column.name);
     names.filter(|name| !others.contains(&Some(*name))).cloned().collect()
 }
@@ -121,6 +121,22 @@ pub(crate) fn target(runner: &Runner<'_>, table: &Table) -> Result<Target, Pipel
     Ok(modelgate_data::target::extract_target(table, &data.target, task(runner)?, &data.source)?)
 }
 
+/// Returns the weight of every row of `table`, if the configuration names a column of weights.
+pub(crate) fn weights(runner: &Runner<'_>, table: &Table) -> Result<Option<Vec<f64>>, PipelineError> {
+    let Some(name) = &runner.pipeline.config.data.weight else { return Ok(None) };
+    let wrong = |reason: String| PipelineError::Setting {
+        pipeline: runner.pipeline.name.to_owned(),
+        key: "data.weight",
+        reason,
+    };
+    let column = table.column(name).ok_or_else(|| wrong(format!("there is no column `{name}`")))?;
+    let weight = |row: usize| {
+        let place = || wrong(format!("column `{name}` has no number from 0 on in data row {}", row + 1));
+        column.number(row).filter(|weight| *weight >= 0.0).ok_or_else(place)
+    };
+    (0..table.rows).map(weight).collect::<Result<_, _>>().map(Some)
+}
+
 /// Returns the inputs that every stage behind the snapshot shares.
 pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> {
     let data = &runner.pipeline.config.data;
@@ -129,7 +145,7 @@ pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> 
         ("task".to_owned(), json!(task(runner)?)),
         (
             "columns".to_owned(),
-            json!({ "target": data.target, "key": data.key, "read": csv_settings(runner) }),
+            json!({ "target": data.target, "key": data.key, "weight": data.weight, "read": csv_settings(runner) }),
         ),
     ]))
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::error::PipelineError;
 use crate::options::{StageReport, StageStatus};
+use crate::outputs::TrainingReport;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
@@ -47,6 +48,7 @@ fn searched(
     let Some(search) = &config.train.search else { return Ok(None) };
     let target = data::target(runner, table)?;
     let features = data::features(runner, table);
+    let weights = data::weights(runner, table)?;
     let searched = search::Searched {
         config: search,
         algorithm: &config.train.algorithm,
@@ -56,6 +58,7 @@ fn searched(
         average: judge::average(runner),
         table,
         target: &target,
+        weights: weights.as_deref(),
         features: &features,
         spec: data::preprocess_spec(&config.preprocess),
         train: &split.train,
@@ -65,6 +68,17 @@ fn searched(
     let mut progress =
         |done: usize, of: usize| reporter.progress(Stage::Train, "fits of the search", done, of);
     Ok(Some(searched.run(&mut progress)?))
+}
+
+/// Returns what there is to say of the fit.
+pub(crate) fn training(runner: &Runner<'_>) -> Option<TrainingReport> {
+    Some(TrainingReport {
+        schema_version: 1,
+        algorithm: runner.pipeline.config.train.algorithm.clone(),
+        params: runner.json(Stage::Train, "params").ok()?,
+        details: runner.json(Stage::Train, "details").ok()?,
+        warnings: runner.record(Stage::Train)?.warnings.clone(),
+    })
 }
 
 /// Returns the trials of the search that `train` made, and whether this run made them.
@@ -130,19 +144,23 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                     made.map_err(|error| PipelineError::Policy(format!("train.search: {error}")))?
                 }
             };
+            let weights = data::weights(runner, &table)?;
+            let weights: Option<Vec<f64>> =
+                weights.map(|weights| rows.iter().map(|row| weights[*row as usize]).collect());
             let outcome = match data::target(runner, &table)? {
                 Target::Classes { labels, classes } => {
                     let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
                     let names = classes.names();
-                    trainer.fit(
+                    trainer.fit_weighted(
                         &matrix,
                         &Targets::Classes { labels: &labels, classes: names.len(), names: &names },
+                        weights.as_deref(),
                         seed,
                     )?
                 }
                 Target::Values(values) => {
                     let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
-                    trainer.fit(&matrix, &Targets::Values(&values), seed)?
+                    trainer.fit_weighted(&matrix, &Targets::Values(&values), weights.as_deref(), seed)?
                 }
             };
             let mut summary = format!(
@@ -199,7 +217,7 @@ pub(crate) fn config_digest(runner: &Runner<'_>) -> Result<Digest, PipelineError
         "model": runner.pipeline.model,
         "task": data::task(runner)?,
         "seed": config.seed,
-        "columns": { "target": config.data.target, "key": config.data.key, "types": config.data.types, "delimiter": config.data.delimiter },
+        "columns": { "target": config.data.target, "key": config.data.key, "weight": config.data.weight, "types": config.data.types, "delimiter": config.data.delimiter },
         "split": config.data.split,
         "preprocess": config.preprocess,
         "train": settings(runner)?,

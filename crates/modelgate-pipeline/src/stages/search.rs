@@ -79,6 +79,8 @@ pub(crate) struct Searched<'a> {
     pub(crate) average: Average,
     pub(crate) table: &'a Table,
     pub(crate) target: &'a Target,
+    /// One per row of the table; they count in fits, not in the metric.
+    pub(crate) weights: Option<&'a [f64]>,
     pub(crate) features: &'a [String],
     pub(crate) spec: PreprocessSpec,
     pub(crate) train: &'a [u32],
@@ -146,6 +148,7 @@ struct Part {
     values: Vec<f32>,
     labels: Vec<u32>,
     numbers: Vec<f64>,
+    weights: Option<Vec<f64>>,
 }
 
 impl Searched<'_> {
@@ -158,7 +161,9 @@ impl Searched<'_> {
             }
             Target::Values(all) => numbers.extend(rows.iter().map(|row| all[*row as usize])),
         }
-        Ok(Part { rows: rows.len(), values, labels, numbers })
+        let weight = |row: &u32, weights: &[f64]| weights[*row as usize];
+        let weights = self.weights.map(|weights| rows.iter().map(|row| weight(row, weights)).collect());
+        Ok(Part { rows: rows.len(), values, labels, numbers, weights })
     }
 
     fn fold(&self, train: &[u32], held_out: &[u32]) -> Result<Fold, PipelineError> {
@@ -203,7 +208,8 @@ impl Searched<'_> {
             Target::Classes { .. } => Targets::Classes { labels: &train.labels, classes, names: &names },
             Target::Values(_) => Targets::Values(&train.numbers),
         };
-        let outcome = trainer.fit(&matrix, &targets, self.seed).map_err(|error| error.to_string())?;
+        let outcome = trainer.fit_weighted(&matrix, &targets, train.weights.as_deref(), self.seed);
+        let outcome = outcome.map_err(|error| error.to_string())?;
         let held_out = &fold.held_out;
         let answers = outcome.estimator.predict(&held_out.values, held_out.rows);
         let (metrics, undefined) = match answers.map_err(|error| error.to_string())? {

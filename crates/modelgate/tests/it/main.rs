@@ -6,5 +6,6 @@ mod interop;
 mod main_job;
 mod registry;
 mod search;
+mod training;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");
