@@ -91,3 +91,22 @@ fn a_fit_that_did_not_converge_is_a_warning_of_the_run_and_in_its_report() {
     assert_eq!(training["details"]["converged"], json!(false));
     assert!(training["warnings"][0].as_str().expect("a warning").contains("raise `max_iter`"));
 }
+
+#[test]
+fn packages_of_linear_models_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_threads() {
+    for (name, table) in [("wine", "wine.csv"), ("diabetes", "diabetes.csv")] {
+        let package = |threads: &str, simd: &str| {
+            let project = TestProject::example_with_shared_data(BINARY, name, table);
+            let mut command = project.command(&["-C", name, "run"]);
+            let status = command.env("MODELGATE_THREADS", threads).env("MODELGATE_SIMD", simd).status();
+            assert!(status.expect("started").success());
+            let file =
+                |file: &str| fs_err::read(project.path(&format!("{name}/models/packaged/{name}/{file}")));
+            (file("manifest.json").expect("a manifest"), file("model.onnx").expect("a model"))
+        };
+        let expected = package("1", "off");
+        for threads in ["1", "2", "3", "8"] {
+            assert!(expected == package(threads, "on"), "{name} with {threads} threads");
+        }
+    }
+}
