@@ -1,7 +1,7 @@
 """Random forest, logistic regression and ridge: ours and scikit-learn's, interleaved, on the same generated data.
 
     python forest_linear.py --binary target/release/examples/bench_forest_linear [--rounds 5] [--threads 1,2]
-                            [--cases forest,logistic,ridge] [--scale 1.0] [--json results.json]
+                            [--cases forest,logistic,ridge] [--scale 1.0] [--ours-only] [--json results.json]
 
 Each fit is a process of its own that loads the data first; wall time, CPU time (all threads) and the highest memory
 above the loaded data are of the fit alone. Medians over the rounds; the ratio is of medians. Forests are measured on
@@ -29,6 +29,8 @@ CASES = {
                      params={"C": 1.0}, metric="train_loss", peers=["float32", "float64"]),
     "ridge": dict(rows=500_000, columns=20, task="regression", algorithm="ridge", params={"alpha": 1.0},
                   metric="train_loss", peers=["float32", "float64"]),
+    "tree": dict(rows=100_000, columns=28, task="classification", algorithm="decision_tree",
+                 params={"min_samples_leaf": 20}, metric="auc", peers=["float32"]),
     "regression-forest": dict(rows=20_000, columns=20, task="regression", algorithm="random_forest", params=FOREST,
                               metric="r2", peers=["float32"]),
 }
@@ -92,11 +94,14 @@ def peer(name, folder, threads, seed, dtype):
     case = CASES[name]
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.tree import DecisionTreeClassifier
 
     x = np.fromfile(folder / "train_x.f32", np.float32).reshape(-1, case["columns"]).astype(dtype)
     y = np.fromfile(folder / "train_y.f32", np.float32).astype(dtype)
     test = np.fromfile(folder / "test_x.f32", np.float32).reshape(-1, case["columns"]).astype(dtype)
-    if case["algorithm"] == "random_forest":
+    if case["algorithm"] == "decision_tree":
+        model = DecisionTreeClassifier(**case["params"], random_state=seed)
+    elif case["algorithm"] == "random_forest":
         kind = RandomForestClassifier if case["task"] == "classification" else RandomForestRegressor
         model = kind(**case["params"], n_jobs=threads, random_state=seed)
     elif case["algorithm"] == "logistic_regression":
@@ -140,7 +145,7 @@ def bench(name, arguments, threads, results):
                         str(threads), str(seed)], threads)
             ours["metric"] = measure(case, folder, np.fromfile(folder / "ours.f32", np.float32).astype(np.float64))
             samples.setdefault("ours", []).append(ours)
-            for dtype in case["peers"]:
+            for dtype in [] if arguments.ours_only else case["peers"]:
                 found = run([sys.executable, __file__, "--peer", name, str(folder), str(threads), str(seed), dtype], threads)
                 found["metric"] = measure(case, folder, np.fromfile(folder / "peer.f64", np.float64))
                 samples.setdefault(f"scikit-learn {dtype}", []).append(found)
@@ -173,6 +178,7 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--ours-only", action="store_true", help="for how cost grows with --scale")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     print("| data | threads | who | wall s | CPU s | ours ÷ it, wall | ours ÷ it, CPU | metric | ours − it, "

@@ -23,10 +23,11 @@ use serde_json::{Value, json};
 
 use crate::check::check;
 use crate::error::LearnError;
+use crate::progress::Progress;
 use crate::random::SplitMix64;
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
 use classes::{Criterion, ManyClasses, TwoClasses, WeightedClasses};
-use codes::{Code, CodedFeature, EXACT_ROWS, code_features, varying};
+use codes::{Code, CodedFeature, EXACT_ROWS, code_features, in_bytes, varying};
 use grow::{Grown, Limits, grow};
 use kernel::Kernel;
 pub(crate) use settings::RandomForest;
@@ -39,6 +40,24 @@ struct Prepared<'a> {
     order: Vec<u32>,
     columns: Vec<usize>,
     weights: Option<Vec<f64>>,
+}
+
+/// The features as codes of a word, for a code per value, or of a byte.
+enum Features {
+    Values(Vec<CodedFeature<u16>>),
+    Bins(Vec<CodedFeature<u8>>),
+}
+
+impl Features {
+    fn new(prepared: &Prepared<'_>, exact: bool) -> Self {
+        let Prepared { matrix, columns, order, .. } = prepared;
+        if !exact {
+            return Self::Bins(code_features(matrix, columns, order));
+        }
+        let features = code_features(matrix, columns, order);
+        // The same splits in half the memory.
+        in_bytes(&features).map_or(Self::Values(features), Self::Bins)
+    }
 }
 
 impl RandomForest {
@@ -76,9 +95,12 @@ impl RandomForest {
     ) -> Vec<Grown> {
         let rows = prepared.order.len();
         let limits = self.limits(rows, features.len());
+        let done = self.progress.counter(self.trees);
         let one = |number: usize| {
             let (counts, random) = self.draw(number, rows, seed);
-            grow(features, &kernel(&counts), limits, &counts, random, prepared.matrix.columns)
+            let grown = grow(features, &kernel(&counts), limits, &counts, random, prepared.matrix.columns);
+            done.tick();
+            grown
         };
         // Each tree has a stream of its own and the results are collected in order: threads change nothing.
         (0..self.trees).into_par_iter().map(one).collect()
@@ -87,11 +109,11 @@ impl RandomForest {
     fn grow_classes<C: Code>(
         &self,
         prepared: &Prepared<'_>,
+        features: &[CodedFeature<C>],
         labels: &[u16],
         class_weights: &[f64],
         seed: u64,
     ) -> Vec<Grown> {
-        let features = code_features::<C>(&prepared.matrix, &prepared.columns, &prepared.order);
         let criterion = |counts: &[u16]| Criterion {
             labels,
             class_weights: match self.class_weight {
@@ -104,27 +126,27 @@ impl RandomForest {
             trees: self.trees as f64,
         };
         match &prepared.weights {
-            Some(weights) => self.grow_all(prepared, &features, seed, |counts| WeightedClasses {
+            Some(weights) => self.grow_all(prepared, features, seed, |counts| WeightedClasses {
                 criterion: criterion(counts),
                 weights,
             }),
             None if class_weights.len() == 2 => {
-                self.grow_all(prepared, &features, seed, |counts| TwoClasses::new(criterion(counts)))
+                self.grow_all(prepared, features, seed, |counts| TwoClasses::new(criterion(counts)))
             }
-            None => self.grow_all(prepared, &features, seed, |counts| ManyClasses(criterion(counts))),
+            None => self.grow_all(prepared, features, seed, |counts| ManyClasses(criterion(counts))),
         }
     }
 
     fn grow_values<C: Code>(
         &self,
         prepared: &Prepared<'_>,
+        features: &[CodedFeature<C>],
         values: &[f64],
         mean: f64,
         seed: u64,
     ) -> Vec<Grown> {
-        let features = code_features::<C>(&prepared.matrix, &prepared.columns, &prepared.order);
         let (weights, trees) = (prepared.weights.as_deref(), self.trees as f64);
-        self.grow_all(prepared, &features, seed, |_| SquaredError { values, weights, mean, trees })
+        self.grow_all(prepared, features, seed, |_| SquaredError { values, weights, mean, trees })
     }
 
     /// Returns the out-of-bag predictions.
@@ -223,6 +245,7 @@ impl Trainer for RandomForest {
         let weights = weights.map(ordered);
         let prepared = Prepared { matrix: *matrix, order: order.clone(), columns, weights };
         let exact = prepared.order.len() <= EXACT_ROWS;
+        let features = Features::new(&prepared, exact);
         let mut warnings = Vec::new();
         let mut details = BTreeMap::new();
         let (grown, outputs) = match (targets, self.task) {
@@ -239,10 +262,13 @@ impl Trainer for RandomForest {
                     TreeClassWeight::BalancedSubsample => vec![1.0; *classes],
                 };
                 let labels: Vec<u16> = given.iter().map(|label| *label as u16).collect();
-                let grown = if exact {
-                    self.grow_classes::<u16>(&prepared, &labels, &class_weights, seed)
-                } else {
-                    self.grow_classes::<u8>(&prepared, &labels, &class_weights, seed)
+                let grown = match &features {
+                    Features::Values(features) => {
+                        self.grow_classes(&prepared, features, &labels, &class_weights, seed)
+                    }
+                    Features::Bins(features) => {
+                        self.grow_classes(&prepared, features, &labels, &class_weights, seed)
+                    }
                 };
                 let trees: Vec<Tree> = grown.iter().map(|grown| grown.tree.clone()).collect();
                 if self.oob_score {
@@ -256,10 +282,9 @@ impl Trainer for RandomForest {
                 let mut values = ordered(values);
                 let mean = weighted_mean(&values, prepared.weights.as_deref());
                 values.iter_mut().for_each(|value| *value -= mean);
-                let grown = if exact {
-                    self.grow_values::<u16>(&prepared, &values, mean, seed)
-                } else {
-                    self.grow_values::<u8>(&prepared, &values, mean, seed)
+                let grown = match &features {
+                    Features::Values(features) => self.grow_values(&prepared, features, &values, mean, seed),
+                    Features::Bins(features) => self.grow_values(&prepared, features, &values, mean, seed),
                 };
                 let trees: Vec<Tree> = grown.iter().map(|grown| grown.tree.clone()).collect();
                 if self.oob_score {
@@ -281,6 +306,10 @@ impl Trainer for RandomForest {
             Task::Regression => Estimator::ForestRegressor(forest),
         };
         Ok(FitOutcome { estimator, warnings, details })
+    }
+
+    fn report_to(&mut self, progress: Progress) {
+        self.progress = progress;
     }
 
     fn revision(&self) -> &'static str {

@@ -7,9 +7,11 @@ mod error;
 mod forest;
 mod linear;
 mod params;
+mod progress;
 mod random;
 pub mod search;
 mod trainer;
 
 pub use error::{LearnError, ParamError};
+pub use progress::Progress;
 pub use trainer::{ALGORITHMS, FeatureMatrix, FitOutcome, Targets, Trainer, trainer};

@@ -11,6 +11,7 @@ use crate::error::{LearnError, ParamError};
 use crate::forest::RandomForest;
 use crate::linear::{LogisticRegression, Ridge};
 use crate::params::nearest;
+use crate::progress::Progress;
 
 /// The algorithms by the name that `train.algorithm` has.
 pub const ALGORITHMS: &[&str] =
@@ -85,6 +86,9 @@ pub trait Trainer: Send + Sync + Debug {
             Some(_) => Err(LearnError::Task("this algorithm takes no weights of rows".to_owned())),
         }
     }
+
+    /// Tells `progress` of a long fit how far it is; nothing by default.
+    fn report_to(&mut self, _progress: Progress) {}
 
     /// Returns the revision of the code: another one may give other bytes for the same input.
     fn revision(&self) -> &'static str;

@@ -1,6 +1,7 @@
 //! The work inside each stage.
 
 pub(crate) mod data;
+mod heard;
 pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod registration;

@@ -1,12 +1,25 @@
 //! One line per stage as a run goes on.
 
+use std::time::{Duration, Instant};
+
 use modelgate_pipeline::{Reporter, Stage, StageReport, StageStatus};
 
 use crate::printer::{Printer, coloured};
 
 /// Prints each stage when it ends.
 pub(crate) struct StageLines<'a> {
-    pub(crate) printer: &'a Printer,
+    printer: &'a Printer,
+    /// When progress was last shown.
+    shown: Option<Instant>,
+}
+
+/// A terminal is told of progress this often at most.
+const SHOWN_EVERY: Duration = Duration::from_millis(50);
+
+impl<'a> StageLines<'a> {
+    pub(crate) fn new(printer: &'a Printer) -> Self {
+        Self { printer, shown: None }
+    }
 }
 
 impl Reporter for StageLines<'_> {
@@ -17,7 +30,10 @@ impl Reporter for StageLines<'_> {
     }
 
     fn progress(&mut self, stage: Stage, what: &str, done: usize, of: usize) {
-        self.printer.line(&format!("  {stage:<10} {done} of {of} {what}"));
+        if self.shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
+            self.shown = Some(Instant::now());
+            self.printer.line(&format!("  {stage:<10} {done} of {of} {what}"));
+        }
     }
 
     fn finished(&mut self, report: &StageReport) {

@@ -181,7 +181,9 @@ impl Kernel for TwoClasses<'_> {
     }
 
     fn fill<C: Code>(&self, codes: &[C], entries: &[u64], histogram: &mut [u64], occupied: &mut Occupied) {
-        let histogram = &mut histogram[..C::COUNT];
+        // Of bytes the length is known, and with it that a code is within.
+        let codes_there = if C::COUNT > 256 { histogram.len() } else { C::COUNT };
+        let histogram = &mut histogram[..codes_there];
         for entry in entries {
             let code = codes[Self::row(entry)].index();
             let count = count(*entry);

@@ -81,6 +81,11 @@ impl<C: Code> CodedFeature<C> {
         Self { column, codes, ranges }
     }
 
+    /// Returns the number of codes, NaN's included.
+    pub(crate) fn count(&self) -> usize {
+        self.ranges.len() + 1
+    }
+
     /// Returns the threshold between two codes: the middle between the largest value of the lower one and the smallest
     /// of the upper one, and never the latter itself, which must go right.
     pub(crate) fn threshold(&self, lower: usize, upper: usize) -> f32 {
@@ -158,6 +163,19 @@ pub(crate) fn varying(matrix: &FeatureMatrix<'_>, rows: &[u32]) -> Vec<usize> {
     }
     found.sort_unstable();
     found
+}
+
+/// Returns the same features in bytes; `None` when one of them has too many codes.
+pub(crate) fn in_bytes(features: &[CodedFeature<u16>]) -> Option<Vec<CodedFeature<u8>>> {
+    if features.iter().any(|feature| feature.count() > u8::COUNT) {
+        return None;
+    }
+    let narrow = |feature: &CodedFeature<u16>| CodedFeature {
+        column: feature.column,
+        codes: feature.codes.iter().map(|code| *code as u8).collect(),
+        ranges: feature.ranges.clone(),
+    };
+    Some(features.iter().map(narrow).collect())
 }
 
 /// Returns `columns` of a matrix as codes, rows in `order`.

@@ -75,14 +75,16 @@ pub(crate) fn grow<K: Kernel, C: Code>(
     columns: usize,
 ) -> Grown {
     let width = kernel.width();
+    let most = features.iter().map(CodedFeature::count).max().unwrap_or(0);
+    let room = if C::COUNT > 256 { most } else { C::COUNT };
     let mut grower = Grower {
         features,
         kernel,
         limits,
         random,
-        histogram: vec![K::Cell::default(); C::COUNT * width],
-        code_rows: vec![0; if limits.min_samples_leaf > 1 { C::COUNT } else { 0 }],
-        occupied: Occupied::new::<C>(),
+        histogram: vec![K::Cell::default(); room * width],
+        code_rows: vec![0; if limits.min_samples_leaf > 1 { room } else { 0 }],
+        occupied: Occupied::new::<C>(room),
         left: vec![K::Cell::default(); width],
         totals: vec![K::Cell::default(); width],
         order: (0..features.len()).collect(),

@@ -31,8 +31,8 @@ pub(crate) trait Kernel: Sync {
     /// Appends a leaf's values.
     fn leaf(&self, totals: &[Self::Cell], values: &mut Vec<f32>);
 
-    /// Adds entries to the bins of a feature and marks the bins that have one; `histogram` has
-    /// [`Code::COUNT`]` · width` sums.
+    /// Adds entries to the bins of a feature and marks the bins that have one; `histogram` has `width` sums for each
+    /// code, and of bytes for all codes that there can be.
     fn fill<C: Code>(
         &self,
         codes: &[C],
@@ -57,8 +57,9 @@ pub(crate) struct Occupied {
 }
 
 impl Occupied {
-    pub(crate) fn new<C: Code>() -> Self {
-        let words = C::COUNT / 64;
+    /// For `codes` codes; bytes always have room for all.
+    pub(crate) fn new<C: Code>(codes: usize) -> Self {
+        let words = if C::COUNT > 256 { codes.div_ceil(64) } else { C::COUNT / 64 };
         let summary = words.div_ceil(64);
         Self { words: vec![0; words], summary: vec![0; summary] }
     }
@@ -66,10 +67,13 @@ impl Occupied {
     /// Marks a code.
     #[inline]
     pub(crate) fn mark<C: Code>(&mut self, code: usize) {
-        let words = &mut self.words[..C::COUNT / 64];
-        words[code >> 6] |= 1 << (code & 63);
         if C::COUNT > 256 {
+            self.words[code >> 6] |= 1 << (code & 63);
             self.summary[code >> 12] |= 1 << (code >> 6 & 63);
+        } else {
+            // The length is known here, and with it that a code of a byte is within.
+            let words = &mut self.words[..C::COUNT / 64];
+            words[code >> 6] |= 1 << (code & 63);
         }
     }
 
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn marked_codes_come_back_once_in_order() {
-        let mut occupied = Occupied::new::<u16>();
+        let mut occupied = Occupied::new::<u16>(65_536);
         for code in [65_535, 3, 4096, 3, 700] {
             occupied.mark::<u16>(code);
         }

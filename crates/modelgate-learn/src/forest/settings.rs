@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::ParamError;
 use crate::params::{ClassWeight, Params};
+use crate::progress::Progress;
 
 /// A whole number, or a share of the rows or features.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -74,6 +75,7 @@ pub(crate) struct RandomForest {
     pub(super) class_weight: TreeClassWeight,
     pub(super) task: Task,
     pub(super) resolved: BTreeMap<String, Value>,
+    pub(super) progress: Progress,
 }
 
 const OF_A_TREE: [&str; 8] = [
@@ -199,6 +201,7 @@ impl RandomForest {
             class_weight,
             task,
             resolved: BTreeMap::new(),
+            progress: Progress::default(),
         })
     }
 }

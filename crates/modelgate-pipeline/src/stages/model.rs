@@ -1,13 +1,14 @@
 //! Train and assemble: from rows to a package.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 
 use modelgate_core::schema::{Classes, FeatureSchema, SCHEMA_VERSION, Task};
 use modelgate_core::{Digest, canonical};
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
-use modelgate_learn::{FeatureMatrix, Targets, Trainer};
+use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Progress, Targets, Trainer};
 use modelgate_model::estimator::Estimator;
 use modelgate_model::manifest::Lineage;
 use serde_json::json;
@@ -18,6 +19,7 @@ use crate::outputs::TrainingReport;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
+use crate::stages::heard::heard;
 use crate::stages::search::{self, Trials};
 use crate::stages::{data, judge};
 
@@ -136,7 +138,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let matrix =
                 FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
             let seed = runner.pipeline.config.seed;
-            let trainer = match &trials {
+            let mut trainer = match &trials {
                 None => trainer(runner)?,
                 Some(trials) => {
                     let algorithm = &runner.pipeline.config.train.algorithm;
@@ -147,22 +149,18 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let weights = data::weights(runner, &table)?;
             let weights: Option<Vec<f64>> =
                 weights.map(|weights| rows.iter().map(|row| weights[*row as usize]).collect());
-            let outcome = match data::target(runner, &table)? {
-                Target::Classes { labels, classes } => {
-                    let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
-                    let names = classes.names();
-                    trainer.fit_weighted(
-                        &matrix,
-                        &Targets::Classes { labels: &labels, classes: names.len(), names: &names },
-                        weights.as_deref(),
-                        seed,
-                    )?
-                }
-                Target::Values(values) => {
-                    let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
-                    trainer.fit_weighted(&matrix, &Targets::Values(&values), weights.as_deref(), seed)?
-                }
+            let target = data::target(runner, &table)?;
+            let reporter = &mut *runner.reporter;
+            let mut hear =
+                |done: usize, of: usize| reporter.progress(Stage::Train, "parts of the model", done, of);
+            let work = |sender: Sender<Option<(usize, usize)>>| {
+                trainer.report_to(Progress::to(move |done, of| {
+                    // Nobody may be listening any more.
+                    let _ = sender.send(Some((done, of)));
+                }));
+                fit(trainer.as_ref(), &matrix, &target, &rows, weights.as_deref(), seed)
             };
+            let outcome = heard(work, &mut hear)?;
             let mut summary = format!(
                 "{} on {} rows × {} features: {}",
                 runner.pipeline.config.train.algorithm,
@@ -185,6 +183,29 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(work)
         },
     )
+}
+
+/// Fits a model to `rows` of the target; `weights` has one for each of them.
+fn fit(
+    trainer: &dyn Trainer,
+    matrix: &FeatureMatrix<'_>,
+    target: &Target,
+    rows: &[u32],
+    weights: Option<&[f64]>,
+    seed: u64,
+) -> Result<FitOutcome, LearnError> {
+    match target {
+        Target::Classes { labels, classes } => {
+            let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
+            let names = classes.names();
+            let targets = Targets::Classes { labels: &labels, classes: names.len(), names: &names };
+            trainer.fit_weighted(matrix, &targets, weights, seed)
+        }
+        Target::Values(values) => {
+            let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
+            trainer.fit_weighted(matrix, &Targets::Values(&values), weights, seed)
+        }
+    }
 }
 
 /// Says that the gate judges on the rows on which the parameters were chosen.

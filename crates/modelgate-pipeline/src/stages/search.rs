@@ -4,6 +4,7 @@
 //! trial depends on its parameters, the rows and the seed alone: threads change nothing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use modelgate_config::{SearchConfig, SearchKindName, SearchRange};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::PipelineError;
+use crate::stages::heard::heard;
 
 /// What `trials.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -274,27 +276,19 @@ impl Searched<'_> {
             let prepared = self.folds(&order, round.rows)?;
             let jobs: Vec<(usize, usize)> =
                 left.iter().flat_map(|trial| (0..prepared.len()).map(|fold| (*trial, fold))).collect();
-            let (sender, receiver) = mpsc::channel::<()>();
-            let scores: Vec<Result<f64, String>> = std::thread::scope(|scope| {
-                let (made, prepared, metric, jobs) = (&made, &prepared, &metric, &jobs);
-                let worker = scope.spawn(move || {
-                    let one = |(trial, fold): &(usize, usize)| {
-                        let score = self.measure(made[*trial].1.as_ref(), &prepared[*fold], metric);
-                        // Nobody may be listening any more.
-                        let _ = sender.send(());
-                        score
-                    };
-                    jobs.par_iter().map(one).collect()
-                });
-                for () in &receiver {
-                    done += 1;
-                    progress(done, total);
-                }
-                worker.join().unwrap_or_default()
-            });
-            if scores.len() != jobs.len() {
-                return Err(setting("a trial ended with a panic".to_owned()));
-            }
+            let before = done;
+            let work = |sender: mpsc::Sender<Option<(usize, usize)>>| -> Vec<Result<f64, String>> {
+                let ended = AtomicUsize::new(before);
+                let one = |(trial, fold): &(usize, usize)| {
+                    let score = self.measure(made[*trial].1.as_ref(), &prepared[*fold], &metric);
+                    // Nobody may be listening any more.
+                    let _ = sender.send(Some((ended.fetch_add(1, Ordering::Relaxed) + 1, total)));
+                    score
+                };
+                jobs.par_iter().map(one).collect()
+            };
+            let scores = heard(work, progress);
+            done += jobs.len();
             for (trial, scores) in left.iter().zip(scores.chunks(prepared.len())) {
                 found[*trial] = Some(judged(*trial, &made[*trial].0, number, round.rows, scores));
             }

@@ -47,6 +47,9 @@ fn every_trial_is_recorded_and_the_best_trains_the_model() {
     assert_eq!(children.len(), 6);
     let id = format!("{}-t003", report["run_id"].as_str().expect("a run id"));
     assert_eq!(children[3], json!(id));
+    let index = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index");
+    let metrics = index.run_metrics(&id).expect("metrics of the child run");
+    assert_eq!(metrics.get("search.log_loss").copied(), all[3]["score"].as_f64());
     let text = project.read("outputs/wine/report.md");
     assert!(
         text.contains("## Search") && text.contains("6 trials of logistic_regression, log_loss on 4 folds")
