@@ -30,4 +30,4 @@ pub use promotion::{approval_request, materialise, promote};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
 pub use stages::judge::{Comparison, pipeline_rules};
-pub use stages::search::{Trial, Trials};
+pub use stages::trials::{Trial, Trials};

@@ -10,7 +10,7 @@ use crate::evaluation::Evaluation;
 use crate::options::StageReport;
 use crate::outputs::{TrainingReport, cell, rules_table};
 use crate::stages::judge::Comparison;
-use crate::stages::search::{Trial, Trials};
+use crate::stages::trials::{Trial, Trials, compare};
 
 /// Everything a report tells of.
 pub(crate) struct ReportInput<'a> {
@@ -158,11 +158,7 @@ fn trials_table(trials: &Trials) -> String {
     );
     let mut shown: Vec<&Trial> = trials.trials.iter().collect();
     shown.sort_by(|one, other| {
-        let order = match (one.score, other.score) {
-            (Some(one), Some(other)) if trials.higher_is_better => other.total_cmp(&one),
-            (Some(one), Some(other)) => one.total_cmp(&other),
-            (one, other) => other.is_some().cmp(&one.is_some()),
-        };
+        let order = compare(one.score, other.score, trials.higher_is_better);
         // Of a halving, those that came further are measured on more rows.
         other.round.cmp(&one.round).then(order).then(one.number.cmp(&other.number))
     });

@@ -21,7 +21,7 @@ use crate::project::{Pipeline, Project};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
-use crate::stages::search::{Trial, Trials};
+use crate::stages::trials::{Trial, Trials};
 use crate::stages::{data, judge, model, registration};
 
 /// How a run ended.

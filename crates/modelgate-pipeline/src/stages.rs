@@ -6,3 +6,4 @@ pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod registration;
 pub(crate) mod search;
+pub(crate) mod trials;

@@ -157,4 +157,4 @@ reference = {
         forest("diabetes", {"min_samples_leaf": 3, "max_features": 0.5, "max_samples": 0.7}),
     ],
 }
-(HERE / "reference.json").write_text(json.dumps(reference, indent=1) + "\n")
+(HERE / "reference.json").write_text(json.dumps(reference) + "\n")

@@ -20,7 +20,8 @@ use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
 use crate::stages::heard::heard;
-use crate::stages::search::{self, Trials};
+use crate::stages::search;
+use crate::stages::trials::Trials;
 use crate::stages::{data, judge};
 
 /// Returns the trainer that the configuration asks for.
