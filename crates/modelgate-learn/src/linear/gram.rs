@@ -1,4 +1,4 @@
-//! Means and centred sums of products in one pass. Each chunk is centred on its own means, and two chunks become one by
+//! Means and centred sums of products in one pass. Each chunk is summed around a mean of its own, and two become one by
 //! the formula of Chan, Golub and `LeVeque`, 1979, "Updating formulae and a pairwise algorithm for computing sample
 //! variances": no digits are lost on columns far from zero.
 
@@ -48,8 +48,7 @@ impl Rows<'_> {
 
     /// Returns the moments; around zero instead of the means unless `centre`.
     pub(crate) fn moments(&self, centre: bool) -> Moments {
-        let width = self.columns + 1;
-        let stride = padded(width);
+        let (width, stride) = (self.columns + 1, self.stride());
         let chunks = self.targets.len().div_ceil(CHUNK);
         // As many parts are held at once as have about 64 MB; the order of the sum does not depend on it.
         let group = (8_000_000 / (stride * stride)).clamp(4, 256);
@@ -73,45 +72,31 @@ impl Rows<'_> {
         Moments { means: total.means, products }
     }
 
+    /// One pass over a chunk: around the mean of its first block, then moved to its own.
     fn part(&self, centre: bool) -> Part {
         let level = simd::level();
         let (columns, width) = (self.columns, self.columns + 1);
-        let stride = padded(width);
-        let one = |row: usize| self.weights.map_or(1.0, |weights| weights[row]);
+        let stride = self.stride();
         let rows = self.targets.len();
-        let weights: Vec<f64> = (0..rows).map(one).collect();
-        let weight: f64 = weights.iter().sum();
-        let mut block = vec![0.0; BLOCK * stride];
-        let mut weighted = vec![0.0; BLOCK * stride];
-        let zeros = vec![0.0; columns];
+        let shift = if centre { self.first_means() } else { vec![0.0; width] };
         let ones = vec![1.0; columns];
-        let mut sums = vec![0.0; stride];
-        let load = |first: usize, shift: &[f64], block: &mut [f64]| -> usize {
-            let count = BLOCK.min(rows - first);
-            let values = &self.values[first * columns..(first + count) * columns];
-            simd::standardise(level, values, &shift[..columns], &ones, stride, &mut block[..count * stride]);
-            let target = shift.get(columns).copied().unwrap_or(0.0);
-            for (row, value) in block.chunks_exact_mut(stride).zip(&self.targets[first..first + count]) {
-                row[columns] = value - target;
-            }
-            count
-        };
-        if centre && weight > 0.0 {
-            for first in (0..rows).step_by(BLOCK) {
-                let count = load(first, &zeros, &mut block);
-                simd::add_rows(level, &block[..count * stride], &weights[first..first + count], &mut sums);
-            }
-            sums.iter_mut().for_each(|sum| *sum /= weight);
-        }
-        let means = sums[..width].to_vec();
+        let mut block = vec![0.0; BLOCK * stride];
+        let mut weighted = vec![0.0; if self.weights.is_some() { BLOCK * stride } else { 0 }];
+        // A column of ones behind the target: its products are the sums.
+        block.chunks_exact_mut(stride).for_each(|row| row[width] = 1.0);
         let mut products = vec![0.0; stride * stride];
         for first in (0..rows).step_by(BLOCK) {
-            let count = load(first, &means, &mut block);
+            let count = BLOCK.min(rows - first);
             let cells = count * stride;
-            if self.weights.is_none() {
+            let values = &self.values[first * columns..(first + count) * columns];
+            simd::standardise(level, values, &shift[..columns], &ones, stride, &mut block[..cells]);
+            for (row, target) in block.chunks_exact_mut(stride).zip(&self.targets[first..first + count]) {
+                row[columns] = target - shift[columns];
+            }
+            let Some(weights) = self.weights else {
                 simd::add_products(level, &block[..cells], &block[..cells], stride, &mut products);
                 continue;
-            }
+            };
             for ((weighted, row), weight) in
                 weighted.chunks_exact_mut(stride).zip(block.chunks_exact(stride)).zip(&weights[first..])
             {
@@ -119,10 +104,33 @@ impl Rows<'_> {
             }
             simd::add_products(level, &weighted[..cells], &block[..cells], stride, &mut products);
         }
-        if !centre {
-            return Part { weight, means: vec![0.0; width], products };
+        let weight = products[width * stride + width];
+        let mut means = vec![0.0; width];
+        if centre && weight > 0.0 {
+            let sums: Vec<f64> = (0..width).map(|row| products[row * stride + width]).collect();
+            for (row, one) in sums.iter().enumerate() {
+                for (column, other) in sums.iter().enumerate().skip(row) {
+                    products[row * stride + column] -= one * (other / weight);
+                }
+                means[row] = shift[row] + one / weight;
+            }
         }
         Part { weight, means, products }
+    }
+
+    fn stride(&self) -> usize {
+        padded(self.columns + 2)
+    }
+
+    /// Returns the means of the first block's rows: near enough that nothing is lost when they are moved from.
+    fn first_means(&self) -> Vec<f64> {
+        let count = self.targets.len().min(BLOCK);
+        let mut sums = vec![0.0; self.columns + 1];
+        for (row, target) in self.values.chunks_exact(self.columns).zip(&self.targets[..count]) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+            sums[self.columns] += target;
+        }
+        sums.iter().map(|sum| sum / count as f64).collect()
     }
 }
 
