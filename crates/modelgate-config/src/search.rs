@@ -100,6 +100,11 @@ impl SearchConfig {
             if !(low.is_finite() && high.is_finite() && low < high) {
                 return wrong(&key, "expected two numbers, the first below the second");
             }
+            if let SearchRange::Int([low, high]) | SearchRange::LogInt([low, high]) = range
+                && high.abs_diff(*low) >= u64::from(u32::MAX)
+            {
+                return wrong(&key, "a range of whole numbers has at most 4294967295 of them");
+            }
             if low < from {
                 return wrong(&key, "a logarithmic range starts above 0");
             }

@@ -49,7 +49,10 @@ pub struct SplitAssignment {
 }
 
 /// Returns the hash of each row: of its key, or of its content with type and length of each value.
-fn identities(table: &Table, key: Option<&str>, seed: u64) -> Result<Vec<u64>, DataError> {
+///
+/// # Errors
+/// Fails when the key column is not there or has no value in a row.
+pub fn identities(table: &Table, key: Option<&str>, seed: u64) -> Result<Vec<u64>, DataError> {
     let columns: Vec<&crate::Column> = match key {
         None => table.columns.iter().collect(),
         Some(key) => {

@@ -100,24 +100,38 @@ pub fn rounds(trials: usize, rows: usize, factor: usize, least: Option<usize>) -
     rounds
 }
 
-/// Returns the positions of `classes` in a seeded order in which each stretch holds the classes in about their shares:
-/// a beginning of it is a sample, and every k-th of it a fold. All of one class for a regression.
-pub fn stratified_order(classes: &[u32], seed: u64) -> Vec<usize> {
-    let mut random = SplitMix64::stream(seed ^ TRIALS, 1);
+/// Returns the positions of `classes` in the order of `identities`, in which each stretch holds the classes in about
+/// their shares: a beginning of it is a sample, and a stretch a fold. All of one class for a regression.
+///
+/// Rows of one identity, such as a hash of their content, stand together.
+pub fn stratified_order(classes: &[u32], identities: &[u64]) -> Vec<usize> {
     let mut by_class: BTreeMap<u32, Vec<(u64, usize)>> = BTreeMap::new();
-    for (position, class) in classes.iter().enumerate() {
-        by_class.entry(*class).or_default().push((random.next(), position));
+    for (position, (class, identity)) in classes.iter().zip(identities).enumerate() {
+        by_class.entry(*class).or_default().push((*identity, position));
     }
     let mut placed: Vec<(f64, u32, usize)> = Vec::with_capacity(classes.len());
     for (class, mut members) in by_class {
         members.sort_unstable();
         let count = members.len() as f64;
-        let place = |(at, (_, position)): (usize, (u64, usize))| ((at as f64 + 0.5) / count, class, position);
-        placed.extend(members.into_iter().enumerate().map(place));
+        let mut place = 0.0;
+        for (at, (identity, position)) in members.iter().enumerate() {
+            if at == 0 || members[at - 1].0 != *identity {
+                place = (at as f64 + 0.5) / count;
+            }
+            placed.push((place, class, *position));
+        }
     }
     placed
         .sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)).then(one.2.cmp(&other.2)));
     placed.into_iter().map(|(_, _, position)| position).collect()
+}
+
+/// Returns the fold of each row of an order: stretches of about equal length, rows of one identity in one fold.
+pub fn folds(identities: &[u64], count: usize) -> Vec<usize> {
+    let mut first: BTreeMap<u64, usize> = BTreeMap::new();
+    let fold =
+        |(at, identity): (usize, &u64)| *first.entry(*identity).or_insert(at * count / identities.len());
+    identities.iter().enumerate().map(fold).collect()
 }
 
 #[cfg(test)]
@@ -163,13 +177,39 @@ mod tests {
         assert_eq!(rounds(9, 50, 3, Some(50)), [Round { trials: 9, rows: 50 }]);
     }
 
+    fn hashes(count: usize) -> Vec<u64> {
+        let mut random = SplitMix64::stream(3, 0);
+        (0..count).map(|_| random.next()).collect()
+    }
+
     #[test]
-    fn a_beginning_of_the_order_holds_each_class_in_its_share() {
+    fn a_beginning_of_the_order_holds_each_class_in_its_share_and_so_does_a_fold() {
         let classes: Vec<u32> = (0..1000).map(|at| u32::from(at % 10 == 0)).collect();
-        let order = stratified_order(&classes, 7);
-        let rare = order[..100].iter().filter(|position| classes[**position] == 1).count();
-        assert_eq!(rare, 10);
-        let all: BTreeSet<usize> = order.into_iter().collect();
+        let identities = hashes(1000);
+        let order = stratified_order(&classes, &identities);
+        let rare = |part: &[usize]| part.iter().filter(|position| classes[**position] == 1).count();
+        assert_eq!(rare(&order[..100]), 10);
+        let all: BTreeSet<usize> = order.iter().copied().collect();
         assert_eq!(all.len(), 1000);
+        let ordered: Vec<u64> = order.iter().map(|position| identities[*position]).collect();
+        let folds = folds(&ordered, 5);
+        for fold in 0..5 {
+            let part: Vec<usize> =
+                order.iter().zip(&folds).filter(|(_, other)| **other == fold).map(|(at, _)| *at).collect();
+            assert_eq!((part.len(), rare(&part)), (200, 20));
+        }
+    }
+
+    #[test]
+    fn rows_of_one_identity_are_in_one_fold() {
+        let identities: Vec<u64> = hashes(60).into_iter().flat_map(|hash| [hash; 7]).collect();
+        let classes: Vec<u32> = (0..420).map(|at| at % 2).collect();
+        let order = stratified_order(&classes, &identities);
+        let ordered: Vec<u64> = order.iter().map(|position| identities[*position]).collect();
+        let mut seen: BTreeMap<u64, usize> = BTreeMap::new();
+        for (identity, fold) in ordered.iter().zip(folds(&ordered, 4)) {
+            assert_eq!(*seen.entry(*identity).or_insert(fold), fold);
+        }
+        assert_eq!(seen.values().collect::<BTreeSet<_>>().len(), 4);
     }
 }

@@ -60,6 +60,7 @@ fn searched(
         seed: config.seed,
         average: judge::average(runner),
         table,
+        key: config.data.key.as_deref(),
         target: &target,
         weights: weights.as_deref(),
         features: &features,

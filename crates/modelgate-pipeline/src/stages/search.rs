@@ -14,7 +14,7 @@ use modelgate_data::Table;
 use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec};
 use modelgate_data::target::Target;
 use modelgate_evaluate::{Average, ClassificationInput};
-use modelgate_learn::search::{Range, Round, candidates, rounds, stratified_order};
+use modelgate_learn::search::{Range, Round, candidates, folds as fold_of, rounds, stratified_order};
 use modelgate_learn::{FeatureMatrix, Targets, Trainer};
 use modelgate_model::Prediction;
 use rayon::prelude::*;
@@ -33,6 +33,8 @@ pub(crate) struct Searched<'a> {
     pub(crate) seed: u64,
     pub(crate) average: Average,
     pub(crate) table: &'a Table,
+    /// The column that identifies a row; its content does without.
+    pub(crate) key: Option<&'a str>,
     pub(crate) target: &'a Target,
     /// One per row of the table; they count in fits, not in the metric.
     pub(crate) weights: Option<&'a [f64]>,
@@ -127,21 +129,22 @@ impl Searched<'_> {
         Ok(Fold { train: self.part(&plan, train)?, held_out: self.part(&plan, held_out)?, names })
     }
 
-    /// Returns the folds of the first `count` rows of `order`.
-    fn folds(&self, order: &[u32], count: usize) -> Result<Vec<Fold>, PipelineError> {
-        let rows = &order[..count.min(order.len())];
+    /// Returns the folds of the first `count` rows of `order`, whose identities are given.
+    fn folds(&self, order: &[u32], identities: &[u64], count: usize) -> Result<Vec<Fold>, PipelineError> {
+        let count = count.min(order.len());
+        let (rows, identities) = (&order[..count], &identities[..count]);
         let Some(folds) = self.config.cv.map(|folds| folds as usize) else {
             return Ok(vec![self.fold(rows, self.validation)?]);
         };
+        let of_rows = fold_of(identities, folds);
         let made = (0..folds).into_par_iter().map(|fold| {
-            let (held_out, train): (Vec<(usize, &u32)>, Vec<(usize, &u32)>) =
-                rows.iter().enumerate().partition(|(at, _)| at % folds == fold);
-            let rows = |part: Vec<(usize, &u32)>| {
-                let mut rows: Vec<u32> = part.into_iter().map(|(_, row)| *row).collect();
+            let part = |held_out: bool| {
+                let chosen = rows.iter().zip(&of_rows).filter(|(_, of)| (**of == fold) == held_out);
+                let mut rows: Vec<u32> = chosen.map(|(row, _)| *row).collect();
                 rows.sort_unstable();
                 rows
             };
-            self.fold(&rows(train), &rows(held_out))
+            self.fold(&part(false), &part(true))
         });
         made.collect()
     }
@@ -191,12 +194,17 @@ impl Searched<'_> {
         })
     }
 
-    fn order(&self) -> Vec<u32> {
+    /// Returns the training rows in an order of their content, and their identities in it.
+    fn order(&self) -> Result<(Vec<u32>, Vec<u64>), PipelineError> {
+        let all = modelgate_data::split::identities(self.table, self.key, self.seed)?;
+        let identities: Vec<u64> = self.train.iter().map(|row| all[*row as usize]).collect();
         let classes: Vec<u32> = match self.target {
             Target::Classes { labels, .. } => self.train.iter().map(|row| labels[*row as usize]).collect(),
             Target::Values(_) => vec![0; self.train.len()],
         };
-        stratified_order(&classes, self.seed).into_iter().map(|at| self.train[at]).collect()
+        let order = stratified_order(&classes, &identities);
+        let rows = order.iter().map(|at| self.train[*at]).collect();
+        Ok((rows, order.iter().map(|at| identities[*at]).collect()))
     }
 
     /// Searches; `progress` hears of fits that are done and of all there are.
@@ -219,14 +227,14 @@ impl Searched<'_> {
                 rounds(made.len(), self.train.len(), self.config.factor as usize, least)
             }
         };
-        let order = self.order();
+        let (order, identities) = self.order()?;
         let total: usize = plan.iter().map(|round| round.trials * folds).sum();
         let mut left: Vec<usize> = (0..made.len()).collect();
         let mut found: Vec<Option<Trial>> = vec![None; made.len()];
         let mut done = 0;
         for (number, round) in plan.iter().enumerate() {
             left.truncate(round.trials);
-            let prepared = self.folds(&order, round.rows)?;
+            let prepared = self.folds(&order, &identities, round.rows)?;
             let jobs: Vec<(usize, usize)> =
                 left.iter().flat_map(|trial| (0..prepared.len()).map(|fold| (*trial, fold))).collect();
             let before = done;

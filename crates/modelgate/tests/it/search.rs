@@ -110,6 +110,8 @@ fn a_search_that_makes_no_sense_is_refused_before_any_work() {
     let cases = [
         ("{space: {}}", "there is nothing to search"),
         ("{space: {C: {log_uniform: [0, 1]}}}", "train.search.space.C: a logarithmic range starts above 0"),
+        ("{space: {C: {int: [-9000000000000000000, 9000000000000000000]}}}", "at most 4294967295 of them"),
+        ("{space: {C: {log_int: [0, 9]}}}", "a logarithmic range starts above 0"),
         ("{space: {C: {uniform: [3, 1]}}}", "the first below the second"),
         ("{space: {C: {choice: []}}}", "`choice` has no value"),
         ("{space: {max_iter: {int: [1, 9]}}}", "`params` sets it as well"),
