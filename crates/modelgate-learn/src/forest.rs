@@ -256,9 +256,9 @@ impl Trainer for RandomForest {
                 }
                 let given: Vec<u32> = order.iter().map(|row| labels[*row as usize]).collect();
                 let class_weights = match &self.class_weight {
-                    TreeClassWeight::Whole(weight) => {
-                        weight.weights(&given, names).map_err(LearnError::Data)?
-                    }
+                    TreeClassWeight::Whole(weight) => weight
+                        .weights(&given, names, prepared.weights.as_deref())
+                        .map_err(LearnError::Data)?,
                     TreeClassWeight::BalancedSubsample => vec![1.0; *classes],
                 };
                 let labels: Vec<u16> = given.iter().map(|label| *label as u16).collect();

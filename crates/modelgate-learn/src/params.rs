@@ -88,17 +88,23 @@ impl ClassWeight {
         }
     }
 
-    /// Returns the weight of each class; `Err` names a class that is not there.
-    pub(crate) fn weights(&self, labels: &[u32], names: &[String]) -> Result<Vec<f64>, String> {
+    /// Returns the weight of each class; rows count as much as their `weights`. `Err` names a class that is not there.
+    pub(crate) fn weights(
+        &self,
+        labels: &[u32],
+        names: &[String],
+        weights: Option<&[f64]>,
+    ) -> Result<Vec<f64>, String> {
         match self {
             Self::None => Ok(vec![1.0; names.len()]),
             Self::Balanced => {
-                let mut counts = vec![0_u64; names.len()];
-                for label in labels {
-                    counts[*label as usize] += 1;
+                let mut sums = vec![0.0; names.len()];
+                for (row, label) in labels.iter().enumerate() {
+                    sums[*label as usize] += weights.map_or(1.0, |weights| weights[row]);
                 }
-                let balanced = |count: u64| labels.len() as f64 / (names.len() as f64 * count.max(1) as f64);
-                Ok(counts.into_iter().map(balanced).collect())
+                let total: f64 = sums.iter().sum();
+                let balanced = |sum: f64| if sum > 0.0 { total / (names.len() as f64 * sum) } else { 1.0 };
+                Ok(sums.into_iter().map(balanced).collect())
             }
             Self::Named(weights) => {
                 if let Some(name) = weights.keys().find(|name| !names.contains(name)) {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Every algorithm of trees and linear models, with settings under which it fits exactly where it can.
-const CLASSIFIERS: [(&str, &str); 5] = [
+const CLASSIFIERS: [(&str, &str); 6] = [
     ("random_forest", r#"{"n_estimators": 5}"#),
     (
         "random_forest",
@@ -17,6 +17,7 @@ const CLASSIFIERS: [(&str, &str); 5] = [
     ),
     ("decision_tree", "{}"),
     ("logistic_regression", "{}"),
+    ("logistic_regression", r#"{"class_weight": "balanced"}"#),
     ("logistic_regression", r#"{"solver": "lbfgs"}"#),
 ];
 

@@ -135,7 +135,7 @@ impl Trainer for LogisticRegression {
             values: matrix.values,
             columns: matrix.columns,
             labels,
-            class_weights: self.class_weight.weights(labels, names).map_err(LearnError::Data)?,
+            class_weights: self.class_weight.weights(labels, names, weights).map_err(LearnError::Data)?,
             weights,
             outputs: if *classes == 2 { 1 } else { *classes },
             strength: if self.penalty { 1.0 / self.inverse_strength } else { 0.0 },
