@@ -158,11 +158,11 @@ def bench(name, arguments, threads, results):
             "wall": median(found, "wall"), "cpu": median(found, "cpu"), "memory": median(found, "memory"),
             "metric": statistics.mean(row["metric"] for row in found), "rounds": len(found),
             "wall_ratio": median(mine, "wall") / median(found, "wall"),
-            "cpu_ratio": median(mine, "cpu") / median(found, "cpu"),
+            "cpu_ratio": median(mine, "cpu") / max(median(found, "cpu"), 1e-9),
             "metric_difference": max(((m["metric"] - f["metric"]) * relative for m, f in zip(mine, found)), key=abs),
         }
         results.append(line)
-        print(f"| {name} {rows} × {case['columns']} | {threads} | {who} | {line['wall']:.3f} | {line['cpu']:.2f} | "
+        print(f"| {name} {rows} × {case['columns']} | {threads} | {who} | {line['wall']:.3f} | {line['cpu']:.3f} | "
               f"{line['wall_ratio']:.3f} | {line['cpu_ratio']:.3f} | {line['metric']:.6f} | "
               f"{line['metric_difference']:+.2e} | {line['memory']:.0f} |", flush=True)
 

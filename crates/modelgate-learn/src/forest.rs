@@ -11,6 +11,7 @@ mod grow;
 mod kernel;
 mod order;
 mod out_of_bag;
+mod prune;
 mod settings;
 mod values;
 
@@ -69,6 +70,7 @@ impl RandomForest {
             max_features: self.max_features.of(features).min(features),
             max_leaf_nodes: self.max_leaf_nodes,
             min_impurity_decrease: self.min_impurity_decrease,
+            ccp_alpha: self.ccp_alpha,
         }
     }
 

@@ -5,6 +5,7 @@ use modelgate_model::estimator::{LEAF, Tree, TreeNode};
 
 use super::codes::{Code, CodedFeature};
 use super::kernel::{Kernel, Occupied};
+use super::prune::{AsLeaf, prune};
 use crate::random::SplitMix64;
 
 /// What stops a tree.
@@ -19,6 +20,8 @@ pub(crate) struct Limits {
     pub(crate) max_leaf_nodes: Option<usize>,
     /// Share of the root's weight times decrease of impurity that a split must reach.
     pub(crate) min_impurity_decrease: f64,
+    /// Impurity that a leaf costs, as a share of the root's weight; 0 prunes nothing.
+    pub(crate) ccp_alpha: f64,
 }
 
 /// A tree and how much impurity each feature took away, in units of weight.
@@ -63,6 +66,8 @@ struct Grower<'a, K: Kernel, C> {
     root_weight: f64,
     /// One per column of the matrix.
     decreases: Vec<f64>,
+    /// One per node; empty when nothing is pruned.
+    as_leaves: Vec<AsLeaf>,
 }
 
 /// Grows a tree on the rows whose `counts` are not zero; `columns` is the width of the matrix.
@@ -91,9 +96,14 @@ pub(crate) fn grow<K: Kernel, C: Code>(
         tree: Tree::default(),
         root_weight: 0.0,
         decreases: vec![0.0; columns],
+        as_leaves: Vec::new(),
     };
     grower.grow(kernel.entries(counts));
-    Grown { tree: grower.tree, decreases: grower.decreases }
+    let grown = Grown { tree: grower.tree, decreases: grower.decreases };
+    if limits.ccp_alpha > 0.0 {
+        return prune(&grown, &grower.as_leaves, limits.ccp_alpha, grower.root_weight);
+    }
+    grown
 }
 
 impl<K: Kernel, C: Code> Grower<'_, K, C> {
@@ -176,6 +186,12 @@ impl<K: Kernel, C: Code> Grower<'_, K, C> {
             self.root_weight = self.kernel.weight(totals);
         }
         let limits = self.limits;
+        if limits.ccp_alpha > 0.0 {
+            let mut values = Vec::new();
+            self.kernel.leaf(totals, &mut values);
+            self.as_leaves.resize(self.as_leaves.len().max(node + 1), AsLeaf::default());
+            self.as_leaves[node] = AsLeaf { score: self.kernel.score(totals), values };
+        }
         let stop = depth >= limits.max_depth
             || entries.len() < limits.min_samples_split
             || entries.len() < limits.min_samples_leaf.saturating_mul(2)

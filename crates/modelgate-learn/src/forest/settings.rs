@@ -69,6 +69,7 @@ pub(crate) struct RandomForest {
     pub(super) max_features: Amount,
     pub(super) max_leaf_nodes: Option<usize>,
     pub(super) min_impurity_decrease: f64,
+    pub(super) ccp_alpha: f64,
     pub(super) bootstrap: bool,
     pub(super) max_samples: Amount,
     pub(super) oob_score: bool,
@@ -78,7 +79,7 @@ pub(crate) struct RandomForest {
     pub(super) progress: Progress,
 }
 
-const OF_A_TREE: [&str; 8] = [
+const OF_A_TREE: [&str; 9] = [
     "criterion",
     "max_depth",
     "min_samples_split",
@@ -86,6 +87,7 @@ const OF_A_TREE: [&str; 8] = [
     "max_features",
     "max_leaf_nodes",
     "min_impurity_decrease",
+    "ccp_alpha",
     "class_weight",
 ];
 
@@ -171,10 +173,10 @@ impl RandomForest {
             Value::Null => Some(None),
             other => other.as_u64().filter(|count| *count >= 2).map(|count| Some(count as usize)),
         })?;
+        let from_zero = |value: &Value| value.as_f64().filter(|number| number.is_finite() && *number >= 0.0);
         let min_impurity_decrease =
-            params.read("min_impurity_decrease", json!(0.0), "a number from 0 on", |value| {
-                value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)
-            })?;
+            params.read("min_impurity_decrease", json!(0.0), "a number from 0 on", from_zero)?;
+        let ccp_alpha = params.read("ccp_alpha", json!(0.0), "a number from 0 on", from_zero)?;
         let class_weight = if classification {
             let expected = format!("{}, or `balanced_subsample`", ClassWeight::EXPECTED);
             params.read("class_weight", Value::Null, &expected, |value| match value.as_str() {
@@ -195,6 +197,7 @@ impl RandomForest {
             max_features,
             max_leaf_nodes,
             min_impurity_decrease,
+            ccp_alpha,
             bootstrap: false,
             max_samples: Amount::All,
             oob_score: false,
