@@ -244,7 +244,7 @@ impl Trainer for RandomForest {
         let columns = varying(matrix, &rows);
         let order = order::canonical(matrix, &columns, targets, weights, rows);
         let ordered = |all: &[f64]| order.iter().map(|row| all[*row as usize]).collect::<Vec<f64>>();
-        let weights = weights.map(ordered);
+        let weights = weights.map(ordered).map(near_one);
         let prepared = Prepared { matrix: *matrix, order: order.clone(), columns, weights };
         let exact = prepared.order.len() <= EXACT_ROWS;
         let features = Features::new(&prepared, exact);
@@ -321,6 +321,15 @@ impl Trainer for RandomForest {
     fn resolved_params(&self) -> BTreeMap<String, Value> {
         self.resolved.clone()
     }
+}
+
+/// Divides weights by a power of two so that the largest is about 1: their squares and products stay in range, and no
+/// bit of one changes.
+fn near_one(mut weights: Vec<f64>) -> Vec<f64> {
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    let (_, exponent) = libm::frexp(largest);
+    weights.iter_mut().for_each(|weight| *weight = libm::ldexp(*weight, -exponent));
+    weights
 }
 
 fn weighted_mean(values: &[f64], weights: Option<&[f64]>) -> f64 {

@@ -311,6 +311,26 @@ fn a_row_of_weight_two_is_that_row_twice() {
 }
 
 #[test]
+fn weights_of_any_size_are_weights() {
+    for data in both(60, 3, 17) {
+        let pattern = |unit: f64| (0..60).map(|row| unit * f64::from(1 + row % 3)).collect::<Vec<f64>>();
+        let with = |unit: f64| Data { weights: Some(pattern(unit)), ..data.clone() };
+        for (algorithm, params) in data.algorithms() {
+            let trees = algorithm.contains("tree") || algorithm.contains("forest");
+            let expected = answers(&with(1.0).fit(algorithm, params).expect("fitted"), &data.values);
+            for unit in [1e-90, 1e98] {
+                let found = answers(&with(unit).fit(algorithm, params).expect("fitted"), &data.values);
+                // A penalty is of another size beside them.
+                let same = trees && !params.contains("n_estimators");
+                let near =
+                    found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-5);
+                assert!(near || !same, "{algorithm} {params} {unit}");
+            }
+        }
+    }
+}
+
+#[test]
 fn values_at_the_ends_of_f32_are_learned_from() {
     for scale in [f32::MAX / 2.0, f32::MIN_POSITIVE, 1e-42] {
         for mut data in both(60, 2, 13) {
