@@ -45,7 +45,7 @@ def compare(name, expected, found, exact):
         if exact:
             bad = np.flatnonzero(want.view(np.uint32) != got.view(np.uint32))
         else:
-            # Below a thousandth a probability is compared absolutely: ONNX Runtime's logits are f32.
+            # Linear models are doubles in both; their sums run in another order, then each is rounded to f32 once.
             bad = np.flatnonzero(np.abs(want - got) > 1e-6 * np.maximum(np.abs(want), 1e-3))
         if bad.size:
             row = bad[0]

@@ -9,6 +9,7 @@ mod params;
 mod project;
 mod rules;
 mod schema;
+mod search;
 mod template;
 mod validate;
 
@@ -22,4 +23,5 @@ pub use project::{
 };
 pub use rules::{EqualsValue, RuleConfig, default_rules};
 pub use schema::json_schema;
+pub use search::{SearchConfig, SearchKindName, SearchRange};
 pub use template::template;

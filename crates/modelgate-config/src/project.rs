@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rules::RuleConfig;
+use crate::search::SearchConfig;
 
 /// `modelgate.yaml`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +113,9 @@ pub struct DataConfig {
     /// The column that identifies a row; the row's content by default. It is not a feature.
     #[serde(default)]
     pub key: Option<String>,
+    /// The column of weights of rows, numbers from 0 on, for training alone. It is not a feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// Declared column types, where what is inferred is wrong: `int`, `float`, `bool`, `string`, `category`, `date`,
     /// `timestamp`, `decimal`; a date or timestamp with its form as `date:%d.%m.%Y`.
     #[serde(default)]
@@ -178,15 +182,18 @@ pub struct PreprocessConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// `random_forest` or `logistic_regression`.
+    /// `random_forest`, `decision_tree`, `logistic_regression`, `ridge` or `linear_regression`.
     pub algorithm: String,
     /// Its parameters, named as in scikit-learn.
     pub params: BTreeMap<String, serde_json::Value>,
+    /// A search for parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchConfig>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new() }
+        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new(), search: None }
     }
 }
 

@@ -67,31 +67,44 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
     Ok(())
 }
 
-type Wrong = (&'static str, String);
+type Wrong = (String, String);
 
 fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if pipeline.task == TaskKind::ImageClassificationCnn {
         let message =
             "`image_classification_cnn` is not in this version; use `classification` or `regression`";
-        return Err(("task", message.to_owned()));
+        return Err(("task".to_owned(), message.to_owned()));
     }
     if let Some(name) = &pipeline.model.name {
-        name.parse::<ModelName>().map_err(|error| ("model.name", error.to_string()))?;
+        name.parse::<ModelName>().map_err(|error| ("model.name".to_owned(), error.to_string()))?;
     }
     let data = &pipeline.data;
     for (key, value) in [("data.source", &data.source), ("data.target", &data.target)] {
         if value.is_empty() {
-            return Err((key, "it is empty".to_owned()));
+            return Err((key.to_owned(), "it is empty".to_owned()));
+        }
+    }
+    if let Some(weight) = &data.weight {
+        if *weight == data.target || Some(weight) == data.key.as_ref() {
+            let message = format!("`{weight}` is the target or the key; weights have a column of their own");
+            return Err(("data.weight".to_owned(), message));
+        }
+        if pipeline.preprocess.drop.contains(weight) {
+            let message = format!("`{weight}` is dropped; take it out of `preprocess.drop`");
+            return Err(("data.weight".to_owned(), message));
         }
     }
     if pipeline.preprocess.drop.contains(&data.target) {
-        return Err(("preprocess.drop", format!("the target `{}` cannot be dropped", data.target)));
+        return Err((
+            "preprocess.drop".to_owned(),
+            format!("the target `{}` cannot be dropped", data.target),
+        ));
     }
     if let Some(delimiter) = data.delimiter
         && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r'))
     {
         return Err((
-            "data.delimiter",
+            "data.delimiter".to_owned(),
             format!("`{delimiter}` cannot be a delimiter: expected one ASCII character"),
         ));
     }
@@ -103,7 +116,7 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
                 declared.0,
                 ColumnTypeText::NAMES.join(", ")
             );
-            return Err(("data.types", message));
+            return Err(("data.types".to_owned(), message));
         }
     }
     if let Some(quote) = data.quote.as_deref().filter(|quote| *quote != "none") {
@@ -111,29 +124,33 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
         if !matches!((letters.next(), letters.next()), (Some(letter), None) if letter.is_ascii_punctuation())
         {
             let message = format!("`{quote}` cannot be a quote: expected one ASCII character, or `none`");
-            return Err(("data.quote", message));
+            return Err(("data.quote".to_owned(), message));
         }
     }
     let split = &data.split;
     let by_column = matches!(split.kind, Some(SplitKindName::Time | SplitKindName::Group));
     if by_column != split.column.is_some() {
         let message = "`column` goes with the kinds `time` and `group`, and these need it";
-        return Err(("data.split.column", message.to_owned()));
+        return Err(("data.split.column".to_owned(), message.to_owned()));
     }
     let shares = [split.train, split.validation, split.test];
     if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
-        return Err(("data.split", "a share is from 0 to 1".to_owned()));
+        return Err(("data.split".to_owned(), "a share is from 0 to 1".to_owned()));
     }
     let sum: f64 = shares.iter().sum();
     if (sum - 1.0).abs() > 1e-9 {
-        return Err(("data.split", format!("train, validation and test sum to {sum}, not to 1")));
+        return Err(("data.split".to_owned(), format!("train, validation and test sum to {sum}, not to 1")));
     }
     if split.train == 0.0 {
-        return Err(("data.split.train", "there is nothing to train on".to_owned()));
+        return Err(("data.split.train".to_owned(), "there is nothing to train on".to_owned()));
+    }
+    if let Some(search) = &pipeline.train.search {
+        let below = |(key, message): (String, String)| (format!("train.search.{key}"), message);
+        search.check(&pipeline.train.params).map_err(below)?;
     }
     if pipeline.promotion.choose != "candidate" {
         let message = format!("`{}` is not in this version: expected `candidate`", pipeline.promotion.choose);
-        return Err(("promotion.choose", message));
+        return Err(("promotion.choose".to_owned(), message));
     }
     Ok(())
 }

@@ -75,6 +75,22 @@ pub struct RowKeys {
     pub times: Vec<i64>,
 }
 
+/// Returns the hash of each row: of its key, or of its content with type and length of each value.
+///
+/// # Errors
+/// Fails when the key column is not there or has no value in a row.
+pub fn identities(table: &Table, key: Option<&str>, seed: u64) -> Result<Vec<u64>, DataError> {
+    let Some(name) = key else {
+        return Ok(hash_rows(table, &table.columns.iter().collect::<Vec<_>>(), seed));
+    };
+    let column = table.column(name);
+    let column = column.ok_or_else(|| DataError::Split(format!("the key column `{name}` is not there")))?;
+    match (0..table.rows).find(|row| column.is_null(*row)) {
+        Some(row) => Err(without_value("key", name, row as u64)),
+        None => Ok(hash_rows(table, &[column], seed)),
+    }
+}
+
 /// Hashes rows: of some columns, with type and length of each value.
 #[derive(Clone, Copy, Debug)]
 pub struct RowHasher {

@@ -1,4 +1,19 @@
-//! Random forests. Source: Breiman, 2001, "Random Forests"; parameters and their defaults are scikit-learn's.
+//! Random forests and single trees. Sources: Breiman, 2001, "Random Forests"; Breiman and others, 1984,
+//! "Classification and Regression Trees". Parameters and their defaults are scikit-learn's.
+//!
+//! NaN is above every number and goes right. Features that are constant over the rows are left out before anything is
+//! drawn, and rows are seen in an order of their content: neither a constant column nor the order of the file changes
+//! a tree.
+
+mod classes;
+mod codes;
+mod grow;
+mod kernel;
+mod order;
+mod out_of_bag;
+mod prune;
+mod settings;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -7,250 +22,201 @@ use modelgate_model::estimator::{Estimator, Forest, Tree};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::bins::{BinnedFeature, bin_features};
-use crate::error::{LearnError, ParamError};
-use crate::grow::{Limits, Statistics, grow};
-use crate::params::{ClassWeight, Params};
+use crate::check::check;
+use crate::error::LearnError;
+use crate::progress::Progress;
 use crate::random::SplitMix64;
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
+use classes::{Criterion, ManyClasses, TwoClasses, WeightedClasses};
+use codes::{Code, CodedFeature, EXACT_ROWS, code_features, in_bytes, varying};
+use grow::{Grown, Limits, grow};
+use kernel::Kernel;
+pub(crate) use settings::RandomForest;
+use settings::TreeClassWeight;
+use values::SquaredError;
 
-/// A whole number, or a share of the rows or features.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Amount {
-    All,
-    Sqrt,
-    Log2,
-    Count(usize),
-    Share(f64),
+/// The rows that count, in their canonical order, and what there is to learn of them.
+struct Prepared<'a> {
+    matrix: FeatureMatrix<'a>,
+    order: Vec<u32>,
+    columns: Vec<usize>,
+    weights: Option<Vec<f64>>,
 }
 
-impl Amount {
-    fn number(value: &Value, least: u64) -> Option<Self> {
-        match value {
-            Value::Number(number) if number.is_u64() => {
-                number.as_u64().filter(|count| *count >= least).map(|count| Self::Count(count as usize))
-            }
-            Value::Number(number) => {
-                number.as_f64().filter(|share| *share > 0.0 && *share <= 1.0).map(Self::Share)
-            }
-            _ => None,
-        }
-    }
-
-    fn of(self, total: usize) -> usize {
-        match self {
-            Self::All => total,
-            Self::Sqrt => ((total as f64).sqrt() as usize).max(1),
-            Self::Log2 => ((total as f64).log2() as usize).max(1),
-            Self::Count(count) => count,
-            Self::Share(share) => ((total as f64 * share) as usize).max(1),
-        }
-    }
-
-    /// As scikit-learn rounds a share of the rows: up.
-    fn of_rows(self, rows: usize) -> usize {
-        match self {
-            Self::Share(share) => ((rows as f64 * share).ceil() as usize).max(1),
-            other => other.of(rows),
-        }
-    }
+/// The features as codes of a word, for a code per value, or of a byte.
+enum Features {
+    Values(Vec<CodedFeature<u16>>),
+    Bins(Vec<CodedFeature<u8>>),
 }
 
-/// A random forest with its settings.
-#[derive(Debug)]
-pub(crate) struct RandomForest {
-    trees: usize,
-    entropy: bool,
-    max_depth: usize,
-    min_samples_split: Amount,
-    min_samples_leaf: Amount,
-    max_features: Amount,
-    bootstrap: bool,
-    max_samples: Amount,
-    class_weight: ClassWeight,
-    task: Task,
-    resolved: BTreeMap<String, Value>,
+impl Features {
+    fn new(prepared: &Prepared<'_>, exact: bool) -> Self {
+        let Prepared { matrix, columns, order, .. } = prepared;
+        if !exact {
+            return Self::Bins(code_features(matrix, columns, order));
+        }
+        let features = code_features(matrix, columns, order);
+        // The same splits in half the memory.
+        in_bytes(&features).map_or(Self::Values(features), Self::Bins)
+    }
 }
-
-const KNOWN: [&str; 9] = [
-    "n_estimators",
-    "criterion",
-    "max_depth",
-    "min_samples_split",
-    "min_samples_leaf",
-    "max_features",
-    "bootstrap",
-    "max_samples",
-    "class_weight",
-];
 
 impl RandomForest {
-    pub(crate) fn new(task: Task, given: &BTreeMap<String, Value>) -> Result<Self, ParamError> {
-        let classification = task == Task::Classification;
-        let mut params = Params::new(given, &KNOWN)?;
-        let trees = params.read("n_estimators", json!(100), "a whole number from 1 to 100000", |value| {
-            value.as_u64().filter(|count| (1..=100_000).contains(count)).map(|count| count as usize)
-        })?;
-        let criteria: &[&str] =
-            if classification { &["gini", "entropy", "log_loss"] } else { &["squared_error"] };
-        let criterion = params.read(
-            "criterion",
-            json!(criteria[0]),
-            &format!("one of {}", criteria.join(", ")),
-            |value| value.as_str().filter(|name| criteria.contains(name)).map(str::to_owned),
-        )?;
-        let max_depth = params.read(
-            "max_depth",
-            Value::Null,
-            "`null` or a whole number from 1",
-            |value| match value {
-                Value::Null => Some(usize::MAX),
-                other => other.as_u64().filter(|depth| *depth >= 1).map(|depth| depth as usize),
-            },
-        )?;
-        let rows = "a whole number of rows, or a share above 0 and at most 1.0";
-        let min_samples_split =
-            params.read("min_samples_split", json!(2), rows, |value| Amount::number(value, 2))?;
-        let min_samples_leaf =
-            params.read("min_samples_leaf", json!(1), rows, |value| Amount::number(value, 1))?;
-        let default = if classification { json!("sqrt") } else { json!(1.0) };
-        let expected = "`sqrt`, `log2`, `null`, a whole number from 1, or a share above 0 and at most 1.0";
-        let max_features = params.read("max_features", default, expected, |value| match value {
-            Value::Null => Some(Amount::All),
-            Value::String(name) if name == "sqrt" => Some(Amount::Sqrt),
-            Value::String(name) if name == "log2" => Some(Amount::Log2),
-            other => Amount::number(other, 1),
-        })?;
-        let bootstrap = params.read("bootstrap", json!(true), "true or false", Value::as_bool)?;
-        let max_samples =
-            params.read("max_samples", Value::Null, &format!("`null`, or {rows}"), |value| match value {
-                Value::Null => Some(Amount::All),
-                other => Amount::number(other, 1),
-            })?;
-        let class_weight = if classification {
-            params.read("class_weight", Value::Null, ClassWeight::EXPECTED, ClassWeight::read)?
-        } else {
-            params.read("class_weight", Value::Null, "allowed for a regression", |value| {
-                value.is_null().then_some(ClassWeight::None)
-            })?
-        };
-        Ok(Self {
-            trees,
-            entropy: criterion == "entropy" || criterion == "log_loss",
-            max_depth,
-            min_samples_split,
-            min_samples_leaf,
-            max_features,
-            bootstrap,
-            max_samples,
-            class_weight,
-            task,
-            resolved: params.resolved,
-        })
-    }
-
-    fn grow_all<S: Statistics + Sync>(
-        &self,
-        features: &[BinnedFeature],
-        rows: usize,
-        statistics: &S,
-        seed: u64,
-    ) -> Vec<Tree> {
-        let limits = Limits {
+    fn limits(&self, rows: usize, features: usize) -> Limits {
+        Limits {
             max_depth: self.max_depth,
             min_samples_split: self.min_samples_split.of_rows(rows).max(2),
             min_samples_leaf: self.min_samples_leaf.of_rows(rows),
-            max_features: self.max_features.of(features.len()).min(features.len()),
-        };
-        let draws = self.max_samples.of(rows).min(rows);
-        let one = |number: usize| {
-            let mut random = SplitMix64::stream(seed, number as u64);
-            let mut counts = vec![u32::from(!self.bootstrap); rows];
-            if self.bootstrap {
-                for _ in 0..draws {
-                    counts[random.below(rows)] += 1;
-                }
+            max_features: self.max_features.of(features).min(features),
+            max_leaf_nodes: self.max_leaf_nodes,
+            min_impurity_decrease: self.min_impurity_decrease,
+            ccp_alpha: self.ccp_alpha,
+        }
+    }
+
+    /// Returns how often tree `number` draws each row, and its stream of random numbers.
+    fn draw(&self, number: usize, rows: usize, seed: u64) -> (Vec<u16>, SplitMix64) {
+        let mut random = SplitMix64::stream(seed, number as u64);
+        let mut counts = vec![u16::from(!self.bootstrap); rows];
+        if self.bootstrap {
+            for _ in 0..self.max_samples.of(rows).clamp(1, rows) {
+                let count = &mut counts[random.below(rows)];
+                *count = count.saturating_add(1);
             }
-            grow(features, statistics, limits, &counts, random)
+        }
+        (counts, random)
+    }
+
+    /// Grows the trees; `kernel` makes what one sums of the rows that it drew.
+    fn grow_all<K: Kernel, C: Code>(
+        &self,
+        prepared: &Prepared<'_>,
+        features: &[CodedFeature<C>],
+        seed: u64,
+        kernel: impl Fn(&[u16]) -> K + Sync,
+    ) -> Vec<Grown> {
+        let rows = prepared.order.len();
+        let limits = self.limits(rows, features.len());
+        let done = self.progress.counter(self.trees);
+        let one = |number: usize| {
+            let (counts, random) = self.draw(number, rows, seed);
+            let grown = grow(features, &kernel(&counts), limits, &counts, random, prepared.matrix.columns);
+            done.tick();
+            grown
         };
         // Each tree has a stream of its own and the results are collected in order: threads change nothing.
         (0..self.trees).into_par_iter().map(one).collect()
     }
-}
 
-struct ClassSums<'a> {
-    labels: &'a [u32],
-    weights: Vec<f64>,
-    entropy: bool,
-    trees: f64,
-}
-
-impl Statistics for ClassSums<'_> {
-    fn width(&self) -> usize {
-        self.weights.len()
-    }
-
-    /// Whole numbers in doubles: exact, in whatever order they are added.
-    fn add(&self, sums: &mut [f64], row: usize, count: u32) {
-        sums[self.labels[row] as usize] += f64::from(count);
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        let weighted = || sums.iter().zip(&self.weights).map(|(count, weight)| count * weight);
-        let total: f64 = weighted().sum();
-        if total <= 0.0 {
-            return 0.0;
+    fn grow_classes<C: Code>(
+        &self,
+        prepared: &Prepared<'_>,
+        features: &[CodedFeature<C>],
+        labels: &[u16],
+        class_weights: &[f64],
+        seed: u64,
+    ) -> Vec<Grown> {
+        let criterion = |counts: &[u16]| Criterion {
+            labels,
+            class_weights: match self.class_weight {
+                TreeClassWeight::Whole(_) => class_weights.to_vec(),
+                TreeClassWeight::BalancedSubsample => {
+                    balanced(labels, counts, class_weights.len(), prepared.weights.as_deref())
+                }
+            },
+            entropy: self.entropy,
+            trees: self.trees as f64,
+        };
+        match &prepared.weights {
+            Some(weights) => self.grow_all(prepared, features, seed, |counts| WeightedClasses {
+                criterion: criterion(counts),
+                weights,
+            }),
+            None if class_weights.len() == 2 => {
+                self.grow_all(prepared, features, seed, |counts| TwoClasses::new(criterion(counts)))
+            }
+            None => self.grow_all(prepared, features, seed, |counts| ManyClasses(criterion(counts))),
         }
-        if self.entropy {
-            weighted().filter(|part| *part > 0.0).map(|part| part * libm::log2(part / total)).sum()
-        } else {
-            weighted().map(|part| part * part).sum::<f64>() / total
+    }
+
+    fn grow_values<C: Code>(
+        &self,
+        prepared: &Prepared<'_>,
+        features: &[CodedFeature<C>],
+        values: &[f64],
+        mean: f64,
+        seed: u64,
+    ) -> Vec<Grown> {
+        let (weights, trees) = (prepared.weights.as_deref(), self.trees as f64);
+        self.grow_all(prepared, features, seed, |_| SquaredError { values, weights, mean, trees })
+    }
+
+    /// Returns the out-of-bag predictions.
+    fn out_of_bag(
+        &self,
+        trees: &[Tree],
+        prepared: &Prepared<'_>,
+        outputs: usize,
+        seed: u64,
+    ) -> (Vec<u32>, Vec<f64>) {
+        let rows = prepared.order.len();
+        let drawn: Vec<Vec<u64>> = (0..self.trees)
+            .into_par_iter()
+            .map(|number| out_of_bag::bits(&self.draw(number, rows, seed).0))
+            .collect();
+        out_of_bag::predictions(trees, &drawn, &prepared.matrix, &prepared.order, outputs)
+    }
+}
+
+/// Returns weights of classes by the inverse of their frequency among drawn rows.
+fn balanced(labels: &[u16], counts: &[u16], classes: usize, weights: Option<&[f64]>) -> Vec<f64> {
+    let mut sums = vec![0.0; classes];
+    for (row, (label, count)) in labels.iter().zip(counts).enumerate() {
+        if *count > 0 {
+            sums[usize::from(*label)] += f64::from(*count) * weights.map_or(1.0, |weights| weights[row]);
         }
     }
-
-    fn is_pure(&self, sums: &[f64], _rows: &[u32]) -> bool {
-        sums.iter().filter(|count| **count > 0.0).count() < 2
-    }
-
-    fn leaf(&self, sums: &[f64], values: &mut Vec<f32>) {
-        let total: f64 = sums.iter().zip(&self.weights).map(|(count, weight)| count * weight).sum();
-        values.extend(
-            sums.iter()
-                .zip(&self.weights)
-                .map(|(count, weight)| (count * weight / total / self.trees) as f32),
-        );
-    }
+    let total: f64 = sums.iter().sum();
+    let present = sums.iter().filter(|sum| **sum > 0.0).count().max(1) as f64;
+    sums.iter().map(|sum| if *sum > 0.0 { total / (present * sum) } else { 1.0 }).collect()
 }
 
-struct ValueSums<'a> {
-    /// Less their mean, so that sums of squares keep their digits.
-    values: &'a [f64],
-    mean: f64,
-    trees: f64,
+/// Returns the mean over trees of each feature's share of the decrease of impurity, by name.
+fn importances(grown: &[Grown], matrix: &FeatureMatrix<'_>) -> Value {
+    let mut shares = vec![0.0; matrix.columns];
+    for tree in grown {
+        let total: f64 = tree.decreases.iter().sum();
+        if total > 0.0 {
+            shares.iter_mut().zip(&tree.decreases).for_each(|(share, one)| *share += one / total);
+        }
+    }
+    // As scikit-learn: normalised over the features, trees without a split left out.
+    let total: f64 = shares.iter().sum();
+    let named = matrix.names.iter().zip(&shares);
+    named.map(|(name, share)| (name.clone(), json!(if total > 0.0 { share / total } else { 0.0 }))).collect()
 }
 
-impl Statistics for ValueSums<'_> {
-    fn width(&self) -> usize {
-        2
+fn depth(tree: &Tree) -> usize {
+    let mut depths = vec![0_usize; tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate() {
+        if node.feature != modelgate_model::estimator::LEAF {
+            depths[node.left as usize] = depths[at] + 1;
+            depths[node.right as usize] = depths[at] + 1;
+        }
     }
+    depths.into_iter().max().unwrap_or(0)
+}
 
-    fn add(&self, sums: &mut [f64], row: usize, count: u32) {
-        let count = f64::from(count);
-        sums[0] += count;
-        sums[1] += count * self.values[row];
-    }
-
-    fn score(&self, sums: &[f64]) -> f64 {
-        if sums[0] > 0.0 { sums[1] * sums[1] / sums[0] } else { 0.0 }
-    }
-
-    fn is_pure(&self, _sums: &[f64], rows: &[u32]) -> bool {
-        rows.windows(2).all(|pair| self.values[pair[0] as usize] == self.values[pair[1] as usize])
-    }
-
-    fn leaf(&self, sums: &[f64], values: &mut Vec<f32>) {
-        values.push(((self.mean + sums[1] / sums[0]) / self.trees) as f32);
-    }
+fn score(found: Option<(f64, usize)>, rows: usize, details: &mut BTreeMap<String, Value>) -> Option<String> {
+    let (score, counted) = found.map_or((None, 0), |(score, rows)| (Some(score), rows));
+    details.insert("oob_score".to_owned(), json!(score));
+    details.insert("oob_rows".to_owned(), json!(counted));
+    (counted < rows).then(|| {
+        format!(
+            "{} of {rows} rows were drawn by every tree and have no out-of-bag score: raise `n_estimators`",
+            rows - counted
+        )
+    })
 }
 
 impl Trainer for RandomForest {
@@ -260,39 +226,96 @@ impl Trainer for RandomForest {
         targets: &Targets<'_>,
         seed: u64,
     ) -> Result<FitOutcome, LearnError> {
-        if matrix.rows == 0 || matrix.columns == 0 {
-            return Err(LearnError::Data("there is no row or no feature to learn from".to_owned()));
-        }
-        let features = bin_features(matrix);
-        let trees_count = self.trees as f64;
-        let estimator = match (targets, self.task) {
+        self.fit_weighted(matrix, targets, None, seed)
+    }
+
+    fn fit_weighted(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+        seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
+        check(matrix, targets, weights)?;
+        let counted = |row: &u32| weights.is_none_or(|weights| weights[*row as usize] > 0.0);
+        let rows: Vec<u32> = (0..matrix.rows as u32).filter(counted).collect();
+        // One weight for all is none.
+        let weights = weights.filter(|weights| rows.iter().any(|row| weights[*row as usize] != 1.0));
+        let columns = varying(matrix, &rows);
+        let order = order::canonical(matrix, &columns, targets, weights, rows);
+        let ordered = |all: &[f64]| order.iter().map(|row| all[*row as usize]).collect::<Vec<f64>>();
+        let weights = weights.map(ordered).map(near_one);
+        let prepared = Prepared { matrix: *matrix, order: order.clone(), columns, weights };
+        let exact = prepared.order.len() <= EXACT_ROWS;
+        let features = Features::new(&prepared, exact);
+        let mut warnings = Vec::new();
+        let mut details = BTreeMap::new();
+        let (grown, outputs) = match (targets, self.task) {
             (Targets::Classes { labels, classes, names }, Task::Classification) => {
-                check_labels(labels, *classes)?;
-                let weights = self.class_weight.weights(labels, names).map_err(LearnError::Data)?;
-                let statistics = ClassSums { labels, weights, entropy: self.entropy, trees: trees_count };
-                let trees = self.grow_all(&features, matrix.rows, &statistics, seed);
-                Estimator::ForestClassifier(Forest { features: matrix.columns, outputs: *classes, trees })
+                if *classes > usize::from(u16::MAX) {
+                    let message = format!("there are {classes} classes, and a forest takes 65535 at most");
+                    return Err(LearnError::Data(message));
+                }
+                let given: Vec<u32> = order.iter().map(|row| labels[*row as usize]).collect();
+                let class_weights = match &self.class_weight {
+                    TreeClassWeight::Whole(weight) => weight
+                        .weights(&given, names, prepared.weights.as_deref())
+                        .map_err(LearnError::Data)?,
+                    TreeClassWeight::BalancedSubsample => vec![1.0; *classes],
+                };
+                let labels: Vec<u16> = given.iter().map(|label| *label as u16).collect();
+                let grown = match &features {
+                    Features::Values(features) => {
+                        self.grow_classes(&prepared, features, &labels, &class_weights, seed)
+                    }
+                    Features::Bins(features) => {
+                        self.grow_classes(&prepared, features, &labels, &class_weights, seed)
+                    }
+                };
+                let trees: Vec<Tree> = grown.iter().map(|grown| grown.tree.clone()).collect();
+                if self.oob_score {
+                    let (counts, sums) = self.out_of_bag(&trees, &prepared, *classes, seed);
+                    let found = out_of_bag::accuracy(&counts, &sums, &labels, *classes);
+                    warnings.extend(score(found, labels.len(), &mut details));
+                }
+                (grown, *classes)
             }
             (Targets::Values(values), Task::Regression) => {
-                if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-                    return Err(LearnError::Data(format!(
-                        "the target of training row {} is not finite",
-                        row + 1
-                    )));
+                let mut values = ordered(values);
+                let mean = weighted_mean(&values, prepared.weights.as_deref());
+                values.iter_mut().for_each(|value| *value -= mean);
+                let grown = match &features {
+                    Features::Values(features) => self.grow_values(&prepared, features, &values, mean, seed),
+                    Features::Bins(features) => self.grow_values(&prepared, features, &values, mean, seed),
+                };
+                let trees: Vec<Tree> = grown.iter().map(|grown| grown.tree.clone()).collect();
+                if self.oob_score {
+                    let (counts, sums) = self.out_of_bag(&trees, &prepared, 1, seed);
+                    let found = out_of_bag::r2(&counts, &sums, &values, mean, self.trees as f64);
+                    warnings.extend(score(found, values.len(), &mut details));
                 }
-                let mean = values.iter().sum::<f64>() / values.len() as f64;
-                let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
-                let statistics = ValueSums { values: &centred, mean, trees: trees_count };
-                let trees = self.grow_all(&features, matrix.rows, &statistics, seed);
-                Estimator::ForestRegressor(Forest { features: matrix.columns, outputs: 1, trees })
+                (grown, 1)
             }
             _ => return Err(LearnError::Task("the target does not fit the task".to_owned())),
         };
-        Ok(FitOutcome { estimator, warnings: Vec::new(), details: BTreeMap::new() })
+        details.insert("feature_importances".to_owned(), importances(&grown, matrix));
+        details.insert("splits".to_owned(), json!(if exact { "exact" } else { "histogram" }));
+        let trees: Vec<Tree> = grown.into_iter().map(|grown| grown.tree).collect();
+        details.insert("depth".to_owned(), json!(trees.iter().map(depth).max()));
+        let forest = Forest { features: matrix.columns, outputs, trees };
+        let estimator = match self.task {
+            Task::Classification => Estimator::ForestClassifier(forest),
+            Task::Regression => Estimator::ForestRegressor(forest),
+        };
+        Ok(FitOutcome { estimator, warnings, details })
+    }
+
+    fn report_to(&mut self, progress: Progress) {
+        self.progress = progress;
     }
 
     fn revision(&self) -> &'static str {
-        "1"
+        "2"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {
@@ -300,15 +323,21 @@ impl Trainer for RandomForest {
     }
 }
 
-/// Checks that labels are positions of classes and that there are two at least.
-pub(crate) fn check_labels(labels: &[u32], classes: usize) -> Result<(), LearnError> {
-    if labels.iter().any(|label| *label as usize >= classes) {
-        return Err(LearnError::Data("a label is beyond the classes".to_owned()));
+/// Divides weights by a power of two so that the largest is about 1: their squares and products stay in range, and no
+/// bit of one changes.
+fn near_one(mut weights: Vec<f64>) -> Vec<f64> {
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    let (_, exponent) = libm::frexp(largest);
+    weights.iter_mut().for_each(|weight| *weight = libm::ldexp(*weight, -exponent));
+    weights
+}
+
+fn weighted_mean(values: &[f64], weights: Option<&[f64]>) -> f64 {
+    match weights {
+        None => values.iter().sum::<f64>() / values.len() as f64,
+        Some(weights) => {
+            let products = values.iter().zip(weights).map(|(value, weight)| value * weight);
+            products.sum::<f64>() / weights.iter().sum::<f64>()
+        }
     }
-    if classes < 2 || labels.iter().all(|label| *label == labels[0]) {
-        return Err(LearnError::Data(
-            "the training rows have one class only: there is nothing to learn".to_owned(),
-        ));
-    }
-    Ok(())
 }

@@ -2,14 +2,16 @@
 //!
 //! Owns: fitting. Refuses: reading files. [`trainer`] is the seam: an algorithm is a name and a [`Trainer`].
 
-mod bins;
+mod check;
 mod error;
 mod forest;
-mod grow;
-mod logistic;
+mod linear;
 mod params;
+mod progress;
 mod random;
+pub mod search;
 mod trainer;
 
 pub use error::{LearnError, ParamError};
+pub use progress::Progress;
 pub use trainer::{ALGORITHMS, FeatureMatrix, FitOutcome, Targets, Trainer, trainer};

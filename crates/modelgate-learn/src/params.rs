@@ -15,7 +15,7 @@ pub(crate) struct Params<'a> {
 /// Returns ` did you mean …?` when a name is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let best = known
-        .map(|one| (strsim::jaro_winkler(name, one), one))
+        .map(|one| (strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase()), one))
         .max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(score, _)| *score > 0.7)
         .map_or_else(String::new, |(_, one)| format!(" did you mean `{one}`?"))
@@ -71,7 +71,8 @@ pub(crate) enum ClassWeight {
 }
 
 impl ClassWeight {
-    pub(crate) const EXPECTED: &'static str = "`null`, `balanced` or a map from class to a weight above 0";
+    pub(crate) const EXPECTED: &'static str =
+        "`null`, `balanced` or a map from class to a weight from 1e-30 to 1e30";
 
     pub(crate) fn read(value: &Value) -> Option<Self> {
         match value {
@@ -79,7 +80,7 @@ impl ClassWeight {
             Value::String(text) if text == "balanced" => Some(Self::Balanced),
             Value::Object(weights) => {
                 let positive =
-                    |value: &Value| value.as_f64().filter(|weight| weight.is_finite() && *weight > 0.0);
+                    |value: &Value| value.as_f64().filter(|weight| (1e-30..=1e30).contains(weight));
                 let pairs = weights.iter().map(|(name, value)| Some((name.clone(), positive(value)?)));
                 pairs.collect::<Option<_>>().map(Self::Named)
             }
@@ -87,17 +88,23 @@ impl ClassWeight {
         }
     }
 
-    /// Returns the weight of each class; `Err` names a class that is not there.
-    pub(crate) fn weights(&self, labels: &[u32], names: &[String]) -> Result<Vec<f64>, String> {
+    /// Returns the weight of each class; rows count as much as their `weights`. `Err` names a class that is not there.
+    pub(crate) fn weights(
+        &self,
+        labels: &[u32],
+        names: &[String],
+        weights: Option<&[f64]>,
+    ) -> Result<Vec<f64>, String> {
         match self {
             Self::None => Ok(vec![1.0; names.len()]),
             Self::Balanced => {
-                let mut counts = vec![0_u64; names.len()];
-                for label in labels {
-                    counts[*label as usize] += 1;
+                let mut sums = vec![0.0; names.len()];
+                for (row, label) in labels.iter().enumerate() {
+                    sums[*label as usize] += weights.map_or(1.0, |weights| weights[row]);
                 }
-                let balanced = |count: u64| labels.len() as f64 / (names.len() as f64 * count.max(1) as f64);
-                Ok(counts.into_iter().map(balanced).collect())
+                let total: f64 = sums.iter().sum();
+                let balanced = |sum: f64| if sum > 0.0 { total / (names.len() as f64 * sum) } else { 1.0 };
+                Ok(sums.into_iter().map(balanced).collect())
             }
             Self::Named(weights) => {
                 if let Some(name) = weights.keys().find(|name| !names.contains(name)) {

@@ -9,11 +9,13 @@ use serde_json::Value;
 
 use crate::error::{LearnError, ParamError};
 use crate::forest::RandomForest;
-use crate::logistic::LogisticRegression;
+use crate::linear::{LogisticRegression, Ridge};
 use crate::params::nearest;
+use crate::progress::Progress;
 
 /// The algorithms by the name that `train.algorithm` has.
-pub const ALGORITHMS: &[&str] = &["random_forest", "logistic_regression"];
+pub const ALGORITHMS: &[&str] =
+    &["random_forest", "decision_tree", "logistic_regression", "ridge", "linear_regression"];
 
 /// Preprocessed rows.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,26 @@ pub trait Trainer: Send + Sync + Debug {
         seed: u64,
     ) -> Result<FitOutcome, LearnError>;
 
+    /// As [`fit`](Self::fit), with a weight from 0 on for each row; a row of weight 0 counts nothing.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); also for a negative weight, and when no row has weight.
+    fn fit_weighted(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+        seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
+        match weights {
+            None => self.fit(matrix, targets, seed),
+            Some(_) => Err(LearnError::Task("this algorithm takes no weights of rows".to_owned())),
+        }
+    }
+
+    /// Tells `progress` of a long fit how far it is; nothing by default.
+    fn report_to(&mut self, _progress: Progress) {}
+
     /// Returns the revision of the code: another one may give other bytes for the same input.
     fn revision(&self) -> &'static str;
 
@@ -86,10 +108,16 @@ pub fn trainer(
 ) -> Result<Box<dyn Trainer>, ParamError> {
     match (algorithm, task) {
         ("random_forest", task) => Ok(Box::new(RandomForest::new(task, params)?)),
+        ("decision_tree", task) => Ok(Box::new(RandomForest::tree(task, params)?)),
+        ("ridge", Task::Regression) => Ok(Box::new(Ridge::penalised(params)?)),
+        ("linear_regression", Task::Regression) => Ok(Box::new(Ridge::ordinary(params)?)),
+        (name @ ("ridge" | "linear_regression"), Task::Classification) => {
+            Err(ParamError(format!("`{name}` is for `task: regression`; use `logistic_regression`")))
+        }
         ("logistic_regression", Task::Classification) => Ok(Box::new(LogisticRegression::new(params)?)),
-        ("logistic_regression", Task::Regression) => Err(ParamError(
-            "`logistic_regression` is for `task: classification`; use `random_forest`".to_owned(),
-        )),
+        ("logistic_regression", Task::Regression) => {
+            Err(ParamError("`logistic_regression` is for `task: classification`; use `ridge`".to_owned()))
+        }
         (other, _) => {
             let hint = nearest(other, ALGORITHMS.iter().copied());
             Err(ParamError(format!(

@@ -59,7 +59,7 @@ fn accuracy(estimator: &Estimator, matrix: &[f32], labels: &[u32]) -> f64 {
 fn forest(outcome: FitOutcome) -> Forest {
     match outcome.estimator {
         Estimator::ForestClassifier(forest) | Estimator::ForestRegressor(forest) => forest,
-        Estimator::LinearClassifier(_) => panic!("not a forest"),
+        _ => panic!("not a forest"),
     }
 }
 

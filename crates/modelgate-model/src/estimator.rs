@@ -41,16 +41,28 @@ pub struct Forest {
     pub trees: Vec<Tree>,
 }
 
-/// A linear model of the logits: `logit[c] = intercepts[c] + Σ coefficients[c][f] · x[f]`, then softmax.
+/// A linear model of the logits: `logit[c] = intercepts[c] + Σ coefficients[c][f] · x[f]`, then softmax, in doubles;
+/// the probability is rounded to `f32` once.
 /// A binary model keeps class 0 at zero, so that softmax is the logistic function of class 1's logit.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct LinearClassifier {
     /// Number of features of a row.
     pub features: usize,
     /// Row-major `[classes × features]`.
-    pub coefficients: Vec<f32>,
+    pub coefficients: Vec<f64>,
     /// One per class.
-    pub intercepts: Vec<f32>,
+    pub intercepts: Vec<f64>,
+}
+
+/// A linear model of a number: `intercept + Σ coefficients[f] · x[f]` in doubles, rounded to `f32` once.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LinearRegressor {
+    /// Number of features of a row.
+    pub features: usize,
+    /// One per feature, in units of the target per unit of the feature.
+    pub coefficients: Vec<f64>,
+    /// What is added, in units of the target.
+    pub intercept: f64,
 }
 
 /// A fitted model over a matrix of preprocessed `f32` features.
@@ -63,4 +75,6 @@ pub enum Estimator {
     ForestRegressor(Forest),
     /// Softmax of a linear function.
     LinearClassifier(LinearClassifier),
+    /// A linear function.
+    LinearRegressor(LinearRegressor),
 }

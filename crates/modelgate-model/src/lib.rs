@@ -4,6 +4,7 @@
 
 mod error;
 pub mod estimator;
+mod linear;
 pub mod manifest;
 mod mlmodel;
 mod onnx;

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::error::ModelError;
-use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier, Tree};
+use crate::estimator::{Estimator, Forest, LEAF, Tree};
 
 /// Rows that one task predicts; the result does not depend on it.
 const BLOCK: usize = 256;
@@ -87,28 +87,6 @@ impl Forest {
     }
 }
 
-impl LinearClassifier {
-    fn probabilities(&self, matrix: &[f32]) -> Vec<f32> {
-        let classes = self.intercepts.len();
-        let mut all = Vec::with_capacity(matrix.len() / self.features * classes);
-        for row in matrix.chunks_exact(self.features) {
-            let logits = self.coefficients.chunks_exact(self.features).zip(&self.intercepts).map(
-                |(weights, intercept)| {
-                    let products =
-                        weights.iter().zip(row).map(|(weight, value)| f64::from(*weight) * f64::from(*value));
-                    products.sum::<f64>() + f64::from(*intercept)
-                },
-            );
-            let logits: Vec<f64> = logits.collect();
-            let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let powers: Vec<f64> = logits.iter().map(|logit| libm::exp(logit - highest)).collect();
-            let sum: f64 = powers.iter().sum();
-            all.extend(powers.iter().map(|power| (power / sum) as f32));
-        }
-        all
-    }
-}
-
 /// Returns the first position of the highest value.
 fn first_highest(values: &[f32]) -> u32 {
     let mut best = 0;
@@ -126,6 +104,7 @@ impl Estimator {
         match self {
             Self::ForestClassifier(forest) | Self::ForestRegressor(forest) => forest.features,
             Self::LinearClassifier(linear) => linear.features,
+            Self::LinearRegressor(linear) => linear.features,
         }
     }
 
@@ -148,16 +127,8 @@ impl Estimator {
                 }
                 Ok(())
             }
-            Self::LinearClassifier(linear) => {
-                let expected = linear.intercepts.len().checked_mul(linear.features);
-                if linear.features == 0
-                    || linear.intercepts.is_empty()
-                    || expected != Some(linear.coefficients.len())
-                {
-                    return Err("the coefficients do not fit features and classes".to_owned());
-                }
-                Ok(())
-            }
+            Self::LinearClassifier(linear) => linear.validate(),
+            Self::LinearRegressor(linear) => linear.validate(),
         };
         check().map_err(ModelError::Invalid)
     }
@@ -180,6 +151,7 @@ impl Estimator {
             Self::ForestClassifier(forest) => classes(forest.sums(matrix, rows), forest.outputs),
             Self::ForestRegressor(forest) => Prediction::Values(forest.sums(matrix, rows)),
             Self::LinearClassifier(linear) => classes(linear.probabilities(matrix), linear.intercepts.len()),
+            Self::LinearRegressor(linear) => Prediction::Values(linear.values(matrix)),
         })
     }
 }

@@ -5,7 +5,9 @@ use modelgate_data::preprocess::{
     Encode, Missing, NumericColumn, PreprocessPlan, PreprocessSpec, Scale, TextColumn, UnknownCategory,
 };
 use modelgate_data::{Column, Table, Values};
-use modelgate_model::estimator::{Estimator, Forest, LEAF, Tree, TreeNode};
+use modelgate_model::estimator::{
+    Estimator, Forest, LEAF, LinearClassifier, LinearRegressor, Tree, TreeNode,
+};
 use modelgate_model::{LoadedModel, Prediction, export};
 use proptest::prelude::*;
 
@@ -18,6 +20,24 @@ fn forest() -> Forest {
 }
 
 fn model() -> Vec<u8> {
+    model_of(&Estimator::ForestClassifier(forest()), Some(Classes::Int(vec![0, 1])))
+}
+
+fn linear_models() -> [Vec<u8>; 2] {
+    let classifier = LinearClassifier {
+        features: 3,
+        coefficients: vec![0.0, 0.0, 0.0, 1.5, -2.0, 0.25],
+        intercepts: vec![0.0, 0.5],
+    };
+    let regressor = LinearRegressor { features: 3, coefficients: vec![2.0, 10.0, 20.0], intercept: 0.125 };
+    let classes = Classes::Text(vec!["no".to_owned(), "yes".to_owned()]);
+    [
+        model_of(&Estimator::LinearClassifier(classifier), Some(classes)),
+        model_of(&Estimator::LinearRegressor(regressor), None),
+    ]
+}
+
+fn model_of(estimator: &Estimator, classes: Option<Classes>) -> Vec<u8> {
     let spec = PreprocessSpec {
         missing: Missing::Median,
         scale: Scale::Standard,
@@ -43,12 +63,12 @@ fn model() -> Vec<u8> {
     };
     let schema = FeatureSchema {
         schema_version: 1,
-        task: Task::Classification,
+        task: if classes.is_some() { Task::Classification } else { Task::Regression },
         features: vec![feature("x", FeatureType::Float), feature("s", FeatureType::Text)],
         target: "y".to_owned(),
-        classes: Some(Classes::Int(vec![0, 1])),
+        classes,
     };
-    export(&plan, &schema, &Estimator::ForestClassifier(forest())).expect("exported")
+    export(&plan, &schema, estimator).expect("exported")
 }
 
 fn table() -> Table {
@@ -68,6 +88,25 @@ fn what_was_exported_loads_and_answers() {
     };
     assert_eq!(labels, [0, 0, 0]);
     assert_eq!(probabilities, [1.0, 0.0, 1.0, 0.0, 0.5, 0.5]);
+}
+
+#[test]
+fn linear_models_load_and_answer_with_the_operators_that_were_exported() {
+    let [classifier, regressor] = linear_models().map(|bytes| LoadedModel::load(&bytes).expect("loaded"));
+    let Prediction::Values(values) = regressor.predict(&table(), &[0, 1, 2]).expect("answers") else {
+        panic!("values");
+    };
+    // x is filled with 1 and scaled to (x − 0.5) / 2; then the two categories.
+    assert_eq!(values, [0.5 + 10.0 + 0.125, 0.5 + 0.125, 8.5 + 0.125]);
+    assert_eq!(classifier.classes(), Some(&Classes::Text(vec!["no".to_owned(), "yes".to_owned()])));
+    let Prediction::Classes { labels, probabilities } =
+        classifier.predict(&table(), &[0, 1, 2]).expect("answers")
+    else {
+        panic!("classes");
+    };
+    assert_eq!(labels, [0, 1, 1]);
+    let expected = 1.0 / (1.0 + (-(1.5 * 0.25 - 2.0 + 0.5_f64)).exp());
+    assert!((f64::from(probabilities[1]) - expected).abs() < 1e-7, "{probabilities:?}");
 }
 
 #[test]
@@ -91,6 +130,18 @@ proptest! {
     #[test]
     fn a_model_with_changed_bytes_never_panics(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut bytes = model();
+        for (place, byte) in changes {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(loaded) = LoadedModel::load(&bytes) {
+            let _ = loaded.predict(&table(), &[0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_linear_model_with_changed_bytes_never_panics(which in 0..2_usize, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = linear_models()[which].clone();
         for (place, byte) in changes {
             let at = place.index(bytes.len());
             bytes[at] = byte;

@@ -34,3 +34,4 @@ pub use stages::contract::{micros, read_contract};
 pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
 pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::{Comparison, pipeline_rules};
+pub use stages::trials::{Trial, Trials};

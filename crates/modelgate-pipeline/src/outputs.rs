@@ -47,6 +47,24 @@ pub struct RunReport {
     pub version: Option<VersionNumber>,
     /// Where the version stands.
     pub state: Option<Lifecycle>,
+    /// The runs below this one: the trials of a search, which `trials.json` has in full.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<String>,
+}
+
+/// What `training.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TrainingReport {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The trainer's name.
+    pub algorithm: String,
+    /// Every parameter, defaults and what a search found included.
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// What there is to say of the fit: iterations, convergence, out-of-bag score, importances.
+    pub details: BTreeMap<String, serde_json::Value>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
 }
 
 /// What `evaluation_report.json` and `evaluations/<run>.json` hold.
@@ -135,6 +153,14 @@ pub(crate) fn write_json<T: Serialize>(folder: &Path, name: &str, value: &T) -> 
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
     atomic::write(&folder.join(name), bytes)?;
     Ok(())
+}
+
+/// Removes a file of `folder` that may be there.
+pub(crate) fn remove(folder: &Path, name: &str) -> Result<(), PipelineError> {
+    match fs_err::remove_file(folder.join(name)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a JSON file of `outputs/<pipeline>/`; `None` when it is not there or not readable.

@@ -22,6 +22,7 @@ use crate::project::{Pipeline, Project};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
+use crate::stages::trials::{Trial, Trials};
 use crate::stages::{contract, data, dataset, judge, model, registration};
 
 /// How a run ended.
@@ -251,6 +252,15 @@ fn write_outputs(
         write_json(&folder, "evaluation_report.json", &report)?;
         write_json(&folder.join("evaluations"), &format!("{}.json", progress.run_id), &report)?;
     }
+    let training = model::training(runner);
+    if let Some(training) = &training {
+        write_json(&folder, "training.json", training)?;
+    }
+    match model::trials(runner) {
+        Some((trials, _)) => write_json(&folder, "trials.json", &trials)?,
+        // What an earlier search found is not of this model.
+        None => outputs::remove(&folder, "trials.json")?,
+    }
     let mut plot = None;
     if let Some(record) = runner.record(Stage::Analyse) {
         for (name, digest) in &record.outputs {
@@ -275,6 +285,8 @@ fn write_outputs(
             evaluation,
             stages,
             plot,
+            training,
+            trials: model::trials(runner).map(|(trials, _)| trials),
         };
         write(&folder, "report.md", markdown::report(&input).as_bytes())?;
         let package = modelgate_model::from_files(model::package_files(runner)?)?;
@@ -311,6 +323,11 @@ fn write_outputs(
         verdict: verdict.map(|verdict| verdict.verdict),
         version: progress.version,
         state,
+        children: model::trials(runner)
+            .map(|(trials, _)| {
+                trials.trials.iter().map(|trial| trial.run_id(progress.run_id.as_str())).collect()
+            })
+            .unwrap_or_default(),
     };
     write_json(&folder, "run_report.json", &report)?;
     track(runner, &report, evaluation.as_ref())
@@ -323,11 +340,8 @@ fn track(
     evaluation: Option<&Evaluation>,
 ) -> Result<(), PipelineError> {
     let train: &config::TrainConfig = &runner.pipeline.config.train;
-    let mut params: BTreeMap<String, String> = model::trainer(runner)?
-        .resolved_params()
-        .into_iter()
-        .map(|(name, value)| (name, value.to_string()))
-        .collect();
+    let mut params: BTreeMap<String, String> =
+        model::final_params(runner)?.into_iter().map(|(name, value)| (name, value.to_string())).collect();
     params.insert("algorithm".to_owned(), train.algorithm.clone());
     params.insert("seed".to_owned(), report.seed.to_string());
     let mut metrics = BTreeMap::new();
@@ -349,7 +363,32 @@ fn track(
         metrics,
     };
     let mut index = modelgate_registry::Index::open(&runner.pipeline.project.state_folder())?;
-    Ok(index.record_run(&row)?)
+    index.record_run(&row)?;
+    let Some((trials, true)) = model::trials(runner) else { return Ok(()) };
+    for trial in &trials.trials {
+        index.record_run(&child(&row, &trials, trial))?;
+    }
+    Ok(())
+}
+
+/// Returns a trial as a run below the run that searched.
+fn child(parent: &RunRow, trials: &Trials, trial: &Trial) -> RunRow {
+    let mut params: BTreeMap<String, String> =
+        trial.params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+    params.insert("algorithm".to_owned(), trials.algorithm.clone());
+    params.insert("seed".to_owned(), trials.seed.to_string());
+    params.insert("parent_run".to_owned(), parent.run.clone());
+    let score = trial.score.map(|score| (format!("search.{}", trials.metric), score));
+    RunRow {
+        run: trial.run_id(&parent.run),
+        experiment: parent.experiment.clone(),
+        started_at: parent.started_at.clone(),
+        finished_at: parent.finished_at.clone(),
+        status: if trial.score.is_some() { "finished" } else { "failed" }.to_owned(),
+        digest: None,
+        params,
+        metrics: score.into_iter().collect(),
+    }
 }
 
 /// Returns what a deployment needs to know.

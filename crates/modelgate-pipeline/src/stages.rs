@@ -3,6 +3,9 @@
 pub(crate) mod contract;
 pub(crate) mod data;
 pub(crate) mod dataset;
+mod heard;
 pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod registration;
+pub(crate) mod search;
+pub(crate) mod trials;

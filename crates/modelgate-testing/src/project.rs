@@ -89,6 +89,19 @@ impl TestProject {
         project
     }
 
+    /// Makes a copy of one of the examples that read from `examples/data`; the project is the folder `name` below.
+    ///
+    /// # Panics
+    /// When the files cannot be copied.
+    pub fn example_with_shared_data(binary: &str, name: &str, table: &str) -> Self {
+        let project = Self::new(binary);
+        let config = format!("{name}/modelgate.yaml");
+        project.copy(&crate::example(&config), &config);
+        let table = format!("data/{table}");
+        project.copy(&crate::example(&table), &table);
+        project
+    }
+
     fn copy(&self, from: &Path, to: &str) {
         let to = self.path(to);
         fs_err::create_dir_all(to.parent().expect("a folder")).expect("folder");

@@ -37,6 +37,10 @@ impl Printer {
     /// Prints one line of talk.
     pub(crate) fn talk(&self, line: &str) {
         if !self.quiet {
+            // What `line` showed is written over.
+            if std::io::stderr().is_terminal() {
+                let _ = write!(anstream::stderr().lock(), "\r\x1b[2K");
+            }
             // Talk that cannot be printed must not end the work.
             let _ = writeln!(anstream::stderr().lock(), "{line}");
         }

@@ -1,7 +1,7 @@
 //! One line per stage as a run goes on, and a line of bytes as data moves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use modelgate_pipeline::{Reporter, Stage, StageReport, StageStatus};
 
@@ -9,7 +9,18 @@ use crate::printer::{Printer, coloured};
 
 /// Prints each stage when it ends.
 pub(crate) struct StageLines<'a> {
-    pub(crate) printer: &'a Printer,
+    printer: &'a Printer,
+    /// When progress was last shown.
+    shown: Option<Instant>,
+}
+
+/// A terminal is told of progress this often at most.
+const SHOWN_EVERY: Duration = Duration::from_millis(50);
+
+impl<'a> StageLines<'a> {
+    pub(crate) fn new(printer: &'a Printer) -> Self {
+        Self { printer, shown: None }
+    }
 }
 
 impl Reporter for StageLines<'_> {
@@ -17,6 +28,13 @@ impl Reporter for StageLines<'_> {
 
     fn note(&mut self, sentence: &str) {
         self.printer.warning(sentence);
+    }
+
+    fn progress(&mut self, stage: Stage, what: &str, done: usize, of: usize) {
+        if self.shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
+            self.shown = Some(Instant::now());
+            self.printer.overwritten(&format!("  {stage:<10} {done} of {of} {what}"));
+        }
     }
 
     fn finished(&mut self, report: &StageReport) {

@@ -8,9 +8,10 @@ use modelgate_data::preprocess::{Encode, NULL_TEXTS, PreprocessPlan, TextColumn,
 use prost::Message;
 
 use super::graph::GraphBuilder;
+use super::linear;
 use super::proto::{Model, OperatorSet, data_type};
 use crate::error::ModelError;
-use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier};
+use crate::estimator::{Estimator, Forest, LEAF};
 
 /// Returns the bytes of the ONNX model; equal arguments give equal bytes.
 ///
@@ -59,8 +60,14 @@ pub fn export(
             probabilities(&mut graph, classes);
         }
         (Estimator::LinearClassifier(linear), Some(classes)) if linear.intercepts.len() == classes.len() => {
-            linear_classifier(&mut graph, linear, classes, &features);
+            linear::classifier(&mut graph, linear, &features, "model/probabilities");
+            most_probable(&mut graph, classes);
             probabilities(&mut graph, classes);
+        }
+        (Estimator::LinearRegressor(regressor), None) => {
+            linear::regressor(&mut graph, regressor, &features, "model/prediction");
+            graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
+            graph.output("prediction", data_type::FLOAT);
         }
         _ => {
             return Err(ModelError::Invalid(
@@ -227,18 +234,6 @@ struct TreeAttributes {
     leaf_node_ids: Vec<i64>,
     leaf_outputs: Vec<i64>,
     leaf_values: Vec<f32>,
-}
-
-fn linear_classifier(graph: &mut GraphBuilder, linear: &LinearClassifier, classes: &Classes, input: &str) {
-    let node = graph.node("LinearClassifier", &[input], &["label", "model/probabilities"]).ml();
-    match classes {
-        Classes::Int(values) => node.ints("classlabels_ints", values.clone()),
-        Classes::Text(values) => node.strings("classlabels_strings", bytes(values)),
-    };
-    node.floats("coefficients", linear.coefficients.clone())
-        .floats("intercepts", linear.intercepts.clone())
-        .int("multi_class", 0)
-        .text("post_transform", "SOFTMAX");
 }
 
 fn bytes(texts: &[String]) -> Vec<Vec<u8>> {

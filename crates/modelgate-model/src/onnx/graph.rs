@@ -43,6 +43,18 @@ impl GraphBuilder {
         self.graph.initializer.push(tensor);
     }
 
+    /// A constant of doubles of any shape.
+    pub(crate) fn doubles(&mut self, name: &str, dims: &[usize], values: Vec<f64>) {
+        let tensor = Tensor {
+            dims: dims.iter().map(|size| *size as i64).collect(),
+            data_type: data_type::DOUBLE,
+            double_data: values,
+            name: name.to_owned(),
+            ..Tensor::default()
+        };
+        self.graph.initializer.push(tensor);
+    }
+
     pub(crate) fn node(&mut self, operator: &str, inputs: &[&str], outputs: &[&str]) -> &mut Node {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let name = format!("{operator}_{}", self.graph.node.len());

@@ -10,6 +10,7 @@ use modelgate_core::schema::{Classes, FeatureType};
 use modelgate_data::{Table, Values};
 use prost::Message;
 
+use super::linear::{self, LinearChain};
 use super::proto::{Model, Node, data_type};
 use crate::error::ModelError;
 use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier, Tree, TreeNode};
@@ -96,6 +97,7 @@ struct Loader<'a> {
     slots: usize,
     steps: Vec<Step>,
     estimator: Option<(Estimator, usize, Option<Classes>)>,
+    linear: LinearChain,
 }
 
 impl LoadedModel {
@@ -113,6 +115,7 @@ impl LoadedModel {
             slots: 0,
             steps: Vec::new(),
             estimator: None,
+            linear: LinearChain::default(),
         };
         let mut inputs = Vec::new();
         for input in &graph.input {
@@ -134,8 +137,11 @@ impl LoadedModel {
             loader.node(node)?;
         }
         let Some((estimator, features, classes)) = loader.estimator else {
-            return refuse("it has no TreeEnsemble or LinearClassifier");
+            return refuse("it has no TreeEnsemble and no linear model");
         };
+        if matches!(estimator, Estimator::LinearClassifier(_)) && classes.is_none() {
+            return refuse("the linear model has no classes");
+        }
         estimator.validate()?;
         Ok(Self { inputs, slots: loader.slots, steps: loader.steps, estimator, features, classes })
     }
@@ -230,6 +236,9 @@ impl<'a> Loader<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Result<(), ModelError> {
+        if self.linear_node(node)? {
+            return Ok(());
+        }
         let unfit = || ModelError::Onnx(format!("{} does not fit its input", node.op_type));
         let int = |name: &str| node.attribute(name).map(|attribute| attribute.i);
         let float = |width| Kind { element: Element::Float, width };
@@ -351,6 +360,30 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    /// Takes a node that is part of a linear model; returns whether it is.
+    fn linear_node(&mut self, node: &'a Node) -> Result<bool, ModelError> {
+        if let Some((Estimator::LinearClassifier(linear), _, classes @ None)) = &mut self.estimator {
+            if node.op_type == "LabelEncoder" {
+                *classes = Some(linear::class_names(node, linear.intercepts.len())?);
+                return Ok(true);
+            }
+            return Ok(false);
+        }
+        let features = node.input.first().and_then(|name| self.known.get(name.as_str()));
+        let matrix = features.filter(|(_, kind)| kind.element == Element::Float);
+        let matrix = matrix.and_then(|(slot, kind)| Some((*slot, kind.width?)));
+        let constant = node.input.get(1).and_then(|name| self.constants.get(name.as_str()).copied());
+        match self.linear.take(node, matrix, constant)? {
+            linear::Taken::No => Ok(false),
+            linear::Taken::Part => Ok(true),
+            linear::Taken::Whole(slot, estimator) if self.estimator.is_none() => {
+                self.estimator = Some((estimator, slot, None));
+                Ok(true)
+            }
+            linear::Taken::Whole(..) => refuse("there is a second model"),
+        }
+    }
+
     fn is_axis_1(&self, node: &Node) -> bool {
         let axes = node.input.get(1).and_then(|name| self.constants.get(name.as_str()));
         axes.is_some_and(|tensor| tensor.int64_data == [1])
@@ -384,12 +417,14 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
     match (node.op_type.as_str(), transform) {
         ("LinearClassifier", b"SOFTMAX") => {
             let classes = classes()?;
-            let floats =
-                |name: &str| node.attribute(name).map_or_else(Vec::new, |attribute| attribute.floats.clone());
+            let doubles = |name: &str| {
+                let floats = node.attribute(name).map_or(&[][..], |attribute| &attribute.floats[..]);
+                floats.iter().copied().map(f64::from).collect::<Vec<f64>>()
+            };
             let linear = LinearClassifier {
                 features,
-                coefficients: floats("coefficients"),
-                intercepts: floats("intercepts"),
+                coefficients: doubles("coefficients"),
+                intercepts: doubles("intercepts"),
             };
             if linear.intercepts.len() != classes.len() {
                 return refuse("LinearClassifier does not have one intercept per class");

@@ -2,6 +2,7 @@
 
 mod export;
 mod graph;
+mod linear;
 mod load;
 mod proto;
 

@@ -100,6 +100,8 @@ pub(crate) struct Tensor {
     pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub(crate) name: String,
+    #[prost(double, repeated, tag = "10")]
+    pub(crate) double_data: Vec<f64>,
 }
 
 /// `TensorProto.DataType`.
@@ -107,6 +109,7 @@ pub(crate) mod data_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT64: i32 = 7;
     pub(crate) const STRING: i32 = 8;
+    pub(crate) const DOUBLE: i32 = 11;
 }
 
 /// `ValueInfoProto`.

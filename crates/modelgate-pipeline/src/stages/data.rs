@@ -43,11 +43,11 @@ pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Result<Task, Pipe
     }
 }
 
-/// Returns the columns that are features: all but the target, the key, what the split goes by, dates and timestamps.
+/// Returns the columns that are features: all but the target, the key, the weights, what the split goes by, dates and timestamps.
 pub fn features(pipeline: &crate::Pipeline<'_>, schema: &DataSchema) -> Vec<String> {
     let data = &pipeline.config.data;
     let group = data.split.column.as_ref();
-    let others = [Some(&data.target), data.key.as_ref(), group];
+    let others = [Some(&data.target), data.key.as_ref(), data.weight.as_ref(), group];
     let columns = schema.columns.iter().filter(|column| !column.declared.column_type.is_time());
     let names = columns.map(|column| &column.name);
     names.filter(|name| !others.contains(&Some(*name))).cloned().collect()
@@ -73,6 +73,22 @@ pub(crate) fn target(runner: &Runner<'_>, table: &Table) -> Result<Target, Pipel
     Ok(modelgate_data::target::extract_target(table, &data.target, task(runner)?, &data.source)?)
 }
 
+/// Returns the weight of every row of `table`, if the configuration names a column of weights.
+pub(crate) fn weights(runner: &Runner<'_>, table: &Table) -> Result<Option<Vec<f64>>, PipelineError> {
+    let Some(name) = &runner.pipeline.config.data.weight else { return Ok(None) };
+    let wrong = |reason: String| PipelineError::Setting {
+        pipeline: runner.pipeline.name.to_owned(),
+        key: "data.weight",
+        reason,
+    };
+    let column = table.column(name).ok_or_else(|| wrong(format!("there is no column `{name}`")))?;
+    let weight = |row: usize| {
+        let place = || wrong(format!("column `{name}` has no number from 0 on in data row {}", row + 1));
+        column.number(row).filter(|weight| *weight >= 0.0).ok_or_else(place)
+    };
+    (0..table.rows).map(weight).collect::<Result<_, _>>().map(Some)
+}
+
 /// Returns the inputs that every stage behind the snapshot shares.
 pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> {
     let data = &runner.pipeline.config.data;
@@ -81,7 +97,7 @@ pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> 
         ("task".to_owned(), json!(task(runner)?)),
         (
             "columns".to_owned(),
-            json!({ "target": data.target, "key": data.key, "by": data.split.column,
+            json!({ "target": data.target, "key": data.key, "weight": data.weight, "by": data.split.column,
                 "read": dataset::read_settings(runner.pipeline) }),
         ),
     ]))
@@ -278,7 +294,8 @@ pub(crate) fn assignment(runner: &Runner<'_>) -> Result<SplitAssignment, Pipelin
     runner.json(Stage::Split, "split")
 }
 
-fn preprocess_spec(settings: &config::PreprocessConfig) -> PreprocessSpec {
+/// Returns the settings of the preprocessing.
+pub(crate) fn preprocess_spec(settings: &config::PreprocessConfig) -> PreprocessSpec {
     PreprocessSpec {
         missing: match settings.missing {
             config::MissingName::None => Missing::None,

@@ -1,20 +1,28 @@
 //! Train and assemble: from rows to a package.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
 
 use modelgate_core::schema::{Classes, FeatureSchema, SCHEMA_VERSION, Task};
 use modelgate_core::{Digest, canonical};
+use modelgate_data::Table;
+use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
-use modelgate_learn::{FeatureMatrix, Targets, Trainer};
+use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Progress, Targets, Trainer};
 use modelgate_model::estimator::Estimator;
 use modelgate_model::manifest::Lineage;
 use serde_json::json;
 
 use crate::error::PipelineError;
+use crate::options::{StageReport, StageStatus};
+use crate::outputs::TrainingReport;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::{data, dataset};
+use crate::stages::heard::heard;
+use crate::stages::search;
+use crate::stages::trials::Trials;
+use crate::stages::{data, dataset, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -24,13 +32,76 @@ pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineE
 /// Returns the trainer that the configuration of `pipeline` asks for.
 pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
     let train = &pipeline.config.train;
-    modelgate_learn::trainer(&train.algorithm, data::pipeline_task(pipeline)?, &train.params).map_err(
-        |error| PipelineError::Setting {
-            pipeline: pipeline.name.to_owned(),
-            key: "train",
-            reason: error.to_string(),
-        },
-    )
+    let task = data::pipeline_task(pipeline)?;
+    let wrong =
+        |reason: String| PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "train", reason };
+    if let Some(config) = &train.search {
+        search::trials(config, &train.algorithm, &train.params, task, pipeline.config.seed).map_err(wrong)?;
+    }
+    modelgate_learn::trainer(&train.algorithm, task, &train.params).map_err(|error| wrong(error.to_string()))
+}
+
+/// Searches for parameters, if the configuration asks for that.
+fn searched(
+    runner: &mut Runner<'_>,
+    table: &Table,
+    split: &SplitAssignment,
+) -> Result<Option<Trials>, PipelineError> {
+    let config = &runner.pipeline.config;
+    let Some(search) = &config.train.search else { return Ok(None) };
+    let target = data::target(runner, table)?;
+    let features = data::features(runner.pipeline, &dataset::open(runner)?.schema);
+    let weights = data::weights(runner, table)?;
+    let searched = search::Searched {
+        config: search,
+        algorithm: &config.train.algorithm,
+        params: &config.train.params,
+        task: data::task(runner)?,
+        seed: config.seed,
+        average: judge::average(runner),
+        table,
+        // A group, like a key, is never in two folds.
+        key: config.data.split.column.as_deref().or(config.data.key.as_deref()),
+        target: &target,
+        weights: weights.as_deref(),
+        features: &features,
+        spec: data::preprocess_spec(&config.preprocess),
+        train: &split.train,
+        validation: &split.validation,
+    };
+    let reporter = &mut *runner.reporter;
+    let mut progress =
+        |done: usize, of: usize| reporter.progress(Stage::Train, "fits of the search", done, of);
+    Ok(Some(searched.run(&mut progress)?))
+}
+
+/// Returns what there is to say of the fit.
+pub(crate) fn training(runner: &Runner<'_>) -> Option<TrainingReport> {
+    Some(TrainingReport {
+        schema_version: 1,
+        algorithm: runner.pipeline.config.train.algorithm.clone(),
+        params: runner.json(Stage::Train, "params").ok()?,
+        details: runner.json(Stage::Train, "details").ok()?,
+        warnings: runner.record(Stage::Train)?.warnings.clone(),
+    })
+}
+
+/// Returns the trials of the search that `train` made, and whether this run made them.
+pub(crate) fn trials(runner: &Runner<'_>) -> Option<(Trials, bool)> {
+    let trials = runner.json(Stage::Train, "trials").ok()?;
+    let ran = |report: &StageReport| report.stage == Stage::Train && report.status == StageStatus::Ran;
+    Some((trials, runner.reports.iter().any(ran)))
+}
+
+/// Returns the parameters that the model was trained with, defaults filled in.
+pub(crate) fn final_params(
+    runner: &Runner<'_>,
+) -> Result<BTreeMap<String, serde_json::Value>, PipelineError> {
+    match runner.json(Stage::Train, "params") {
+        Ok(params) => Ok(params),
+        // The model may not have been reached.
+        Err(_) => Ok(trainer(runner)?.resolved_params()),
+    }
 }
 
 fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
@@ -39,6 +110,7 @@ fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
         "algorithm": runner.pipeline.config.train.algorithm,
         "params": trainer.resolved_params(),
         "revision": trainer.revision(),
+        "search": runner.pipeline.config.train.search,
     }))
 }
 
@@ -52,46 +124,103 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
             inputs.insert("seed".to_owned(), json!(runner.pipeline.config.seed));
             inputs.insert("train".to_owned(), settings(runner)?);
+            if runner.pipeline.config.train.search.is_some() {
+                inputs.insert("preprocess".to_owned(), json!(runner.pipeline.config.preprocess));
+                inputs.insert("evaluate".to_owned(), json!(runner.pipeline.config.evaluate));
+            }
             Ok(inputs)
         },
         |runner| {
             let table = data::table(runner)?;
-            let rows = data::assignment(runner)?.train;
+            let split = data::assignment(runner)?;
+            let trials = searched(runner, &table, &split)?;
+            let rows = split.train;
             let plan = data::plan(runner)?;
             let names = plan.output_names();
             let values = plan.transform(&table, &rows)?;
             let matrix =
                 FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
             let seed = runner.pipeline.config.seed;
-            let trainer = trainer(runner)?;
-            let outcome = match data::target(runner, &table)? {
-                Target::Classes { labels, classes } => {
-                    let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
-                    let names = classes.names();
-                    trainer.fit(
-                        &matrix,
-                        &Targets::Classes { labels: &labels, classes: names.len(), names: &names },
-                        seed,
-                    )?
-                }
-                Target::Values(values) => {
-                    let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
-                    trainer.fit(&matrix, &Targets::Values(&values), seed)?
+            let mut trainer = match &trials {
+                None => trainer(runner)?,
+                Some(trials) => {
+                    let algorithm = &runner.pipeline.config.train.algorithm;
+                    let made = modelgate_learn::trainer(algorithm, data::task(runner)?, &trials.best_params);
+                    made.map_err(|error| PipelineError::Policy(format!("train.search: {error}")))?
                 }
             };
-            let summary = format!(
+            let weights = data::weights(runner, &table)?;
+            let weights: Option<Vec<f64>> =
+                weights.map(|weights| rows.iter().map(|row| weights[*row as usize]).collect());
+            let target = data::target(runner, &table)?;
+            let reporter = &mut *runner.reporter;
+            let mut hear =
+                |done: usize, of: usize| reporter.progress(Stage::Train, "parts of the model", done, of);
+            let work = |sender: Sender<Option<(usize, usize)>>| {
+                trainer.report_to(Progress::to(move |done, of| {
+                    // Nobody may be listening any more.
+                    let _ = sender.send(Some((done, of)));
+                }));
+                fit(trainer.as_ref(), &matrix, &target, &rows, weights.as_deref(), seed)
+            };
+            let outcome = heard(work, &mut hear)?;
+            let mut summary = format!(
                 "{} on {} rows × {} features: {}",
                 runner.pipeline.config.train.algorithm,
                 rows.len(),
                 names.len(),
                 describe(&outcome.estimator)
             );
+            if let Some(trials) = &trials {
+                summary = format!("{summary}; {}", trials.summary());
+            }
             let mut work = Work::json("estimator", &outcome.estimator, summary)?;
             work.outputs.insert("details".to_owned(), canonical::to_string(&outcome.details)?.into_bytes());
+            let params = canonical::to_string(&trainer.resolved_params())?;
+            work.outputs.insert("params".to_owned(), params.into_bytes());
             work.warnings = outcome.warnings;
+            if let Some(trials) = &trials {
+                work.outputs.insert("trials".to_owned(), canonical::to_pretty(trials)?.into_bytes());
+                work.warnings.extend(optimism(runner, trials));
+            }
             Ok(work)
         },
     )
+}
+
+/// Fits a model to `rows` of the target; `weights` has one for each of them.
+fn fit(
+    trainer: &dyn Trainer,
+    matrix: &FeatureMatrix<'_>,
+    target: &Target,
+    rows: &[u32],
+    weights: Option<&[f64]>,
+    seed: u64,
+) -> Result<FitOutcome, LearnError> {
+    match target {
+        Target::Classes { labels, classes } => {
+            let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
+            let names = classes.names();
+            let targets = Targets::Classes { labels: &labels, classes: names.len(), names: &names };
+            trainer.fit_weighted(matrix, &targets, weights, seed)
+        }
+        Target::Values(values) => {
+            let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
+            trainer.fit_weighted(matrix, &Targets::Values(&values), weights, seed)
+        }
+    }
+}
+
+/// Says that the gate judges on the rows on which the parameters were chosen.
+fn optimism(runner: &Runner<'_>, trials: &Trials) -> Option<String> {
+    let gated = runner.pipeline.config.gate.on == modelgate_config::SubsetName::Validation;
+    (trials.cv.is_none() && gated).then(|| {
+        format!(
+            "the best of {} trials was chosen on the validation rows, on which the gate judges too: set `train.search.cv`, \
+             or `gate.on: test`",
+            trials.trials.len()
+        )
+    })
 }
 
 fn describe(estimator: &Estimator) -> String {
@@ -101,6 +230,7 @@ fn describe(estimator: &Estimator) -> String {
             format!("{} trees, {nodes} nodes", forest.trees.len())
         }
         Estimator::LinearClassifier(linear) => format!("{} coefficients", linear.coefficients.len()),
+        Estimator::LinearRegressor(linear) => format!("{} coefficients", linear.coefficients.len()),
     }
 }
 
@@ -111,7 +241,7 @@ pub(crate) fn config_digest(runner: &Runner<'_>) -> Result<Digest, PipelineError
         "model": runner.pipeline.model,
         "task": data::task(runner)?,
         "seed": config.seed,
-        "columns": { "target": config.data.target, "key": config.data.key, "types": config.data.types, "delimiter": config.data.delimiter },
+        "columns": { "target": config.data.target, "key": config.data.key, "weight": config.data.weight, "types": config.data.types, "delimiter": config.data.delimiter },
         "split": config.data.split,
         "preprocess": config.preprocess,
         "train": settings(runner)?,

@@ -28,7 +28,7 @@ pub(crate) fn execute(run: &Run, project: &Project, printer: &Printer) -> anyhow
         _ => Selection::All,
     };
     let options = RunOptions { selection, sample: run.sample, dry_run: run.dry_run, force: run.force };
-    let mut reporter = StageLines { printer };
+    let mut reporter = StageLines::new(printer);
     let mut approver = TerminalApprover { printer };
     let surroundings = surroundings();
     let outcome = modelgate_pipeline::run(&pipeline, &options, &surroundings, &mut reporter, &mut approver)?;

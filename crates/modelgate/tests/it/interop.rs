@@ -44,11 +44,15 @@ fn column(table: &Table, name: &str, feature_type: FeatureType) -> Value {
 }
 
 fn check(config: &str, exact: bool) {
+    check_rows(config, exact, 3000);
+}
+
+fn check_rows(config: &str, exact: bool, rows: u64) {
     let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
         skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
         return;
     };
-    let text = data(3000);
+    let text = data(rows);
     let project = TestProject::with(BINARY, &text, config);
     let _ = project.run(&["run"]).exits(0);
     let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
@@ -134,4 +138,42 @@ fn multinomial_logistic_regression_agrees_to_a_millionth() {
         &config("classification", "klass", "flag, value", "missing: median, scale: standard", train),
         false,
     );
+}
+
+#[test]
+fn a_decision_tree_of_classes_agrees_bit_for_bit() {
+    let train = "algorithm: decision_tree, params: {max_depth: 8, min_samples_leaf: 3}";
+    check(&config("classification", "klass", "flag, value", "encode: ordinal, missing: none", train), true);
+}
+
+#[test]
+fn a_decision_tree_of_numbers_agrees_bit_for_bit() {
+    let train = "algorithm: decision_tree, params: {max_depth: 6}";
+    check(&config("regression", "value", "klass, flag", "missing: median", train), true);
+}
+
+#[test]
+fn ridge_on_unscaled_features_agrees_to_a_millionth() {
+    let train = "algorithm: ridge, params: {alpha: 0.5}";
+    check(&config("regression", "value", "klass, flag", "missing: mean", train), false);
+}
+
+#[test]
+fn least_squares_on_dependent_columns_agrees_to_a_millionth() {
+    let train = "algorithm: linear_regression";
+    check(&config("regression", "value", "klass, flag", "scale: standard", train), false);
+}
+
+#[test]
+fn logistic_regression_on_unscaled_features_agrees_to_a_millionth() {
+    let train = "algorithm: logistic_regression, params: {max_iter: 50}";
+    check(&config("classification", "klass", "flag, value", "missing: median", train), false);
+}
+
+#[test]
+fn a_forest_of_bins_agrees_bit_for_bit() {
+    // Above 10,000 training rows splits are between bins.
+    let train = "algorithm: random_forest, params: {n_estimators: 10, min_samples_leaf: 5}";
+    let config = config("regression", "value", "klass, flag", "missing: none, encode: ordinal", train);
+    check_rows(&config, true, 16_000);
 }

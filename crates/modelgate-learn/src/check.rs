@@ -1,0 +1,96 @@
+//! What every trainer asks of its input before any work.
+
+use crate::error::LearnError;
+use crate::trainer::{FeatureMatrix, Targets};
+
+/// Checks that there are rows and features, and that targets and weights fit them.
+pub(crate) fn check(
+    matrix: &FeatureMatrix<'_>,
+    targets: &Targets<'_>,
+    weights: Option<&[f64]>,
+) -> Result<(), LearnError> {
+    let wrong = |message: String| Err(LearnError::Data(message));
+    if matrix.rows == 0 || matrix.columns == 0 {
+        return wrong("there is no row or no feature to learn from".to_owned());
+    }
+    let (count, what) = match targets {
+        Targets::Classes { labels, .. } => (labels.len(), "labels"),
+        Targets::Values(values) => (values.len(), "targets"),
+    };
+    if matrix.rows.checked_mul(matrix.columns) != Some(matrix.values.len()) || count != matrix.rows {
+        return wrong(format!(
+            "{} values and {count} {what} are not {} rows of {} features",
+            matrix.values.len(),
+            matrix.rows,
+            matrix.columns
+        ));
+    }
+    if let Some(weights) = weights {
+        check_weights(matrix.rows, weights)?;
+    }
+    match targets {
+        Targets::Classes { labels, classes, .. } => check_labels(labels, *classes, weights)?,
+        Targets::Values(values) => {
+            if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+                return wrong(format!("the target of training row {} is not finite", row + 1));
+            }
+            if let Some(row) = values.iter().position(|value| value.abs() > f64::from(f32::MAX)) {
+                let message = "is larger than a prediction can be (3.4e38); divide the target by its unit";
+                return wrong(format!("the target {} of training row {} {message}", values[row], row + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that weights are numbers from 0 on, of which one is above 0.
+fn check_weights(rows: usize, weights: &[f64]) -> Result<(), LearnError> {
+    let wrong = |message: String| Err(LearnError::Data(message));
+    if weights.len() != rows {
+        return wrong(format!("there are {} weights for {} rows", weights.len(), rows));
+    }
+    if let Some(row) = weights.iter().position(|weight| !(0.0..=1e100).contains(weight)) {
+        return wrong(format!(
+            "the weight {} of training row {} is not a number from 0 to 1e100",
+            weights[row],
+            row + 1
+        ));
+    }
+    if weights.iter().all(|weight| *weight == 0.0) {
+        return wrong("every row has the weight 0: there is nothing to learn from".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks that labels are positions of classes and that two of them have weight.
+fn check_labels(labels: &[u32], classes: usize, weights: Option<&[f64]>) -> Result<(), LearnError> {
+    if labels.iter().any(|label| *label as usize >= classes) {
+        return Err(LearnError::Data("a label is beyond the classes".to_owned()));
+    }
+    let counted = |at: usize| weights.and_then(|weights| weights.get(at)).is_none_or(|weight| *weight > 0.0);
+    let first = (0..labels.len()).find(|at| counted(*at)).map(|at| labels[at]);
+    if classes < 2 || !(0..labels.len()).any(|at| counted(at) && Some(labels[at]) != first) {
+        return Err(LearnError::Data(
+            "the training rows have one class only: there is nothing to learn".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that every value is a number, which a linear model needs.
+pub(crate) fn check_finite(matrix: &FeatureMatrix<'_>, algorithm: &str) -> Result<(), LearnError> {
+    let Some(at) = matrix.values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let name = matrix.names.get(at % matrix.columns).map_or("?", String::as_str);
+    let row = at / matrix.columns + 1;
+    Err(LearnError::Data(if matrix.values[at].is_nan() {
+        format!(
+            "column `{name}` has a missing value in training row {row}, which {algorithm} cannot take; set \
+             `preprocess.missing` to `median`"
+        )
+    } else {
+        format!(
+            "column `{name}` has a value beyond 3.4e38 in training row {row}, which {algorithm} cannot take; divide the \
+             column by its unit, or add it to `preprocess.drop`"
+        )
+    }))
+}

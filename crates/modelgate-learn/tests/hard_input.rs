@@ -1,0 +1,496 @@
+//! Input that is hard or wrong, and what must not change a model.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::schema::Task;
+use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Targets, trainer};
+use modelgate_model::Prediction;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Every algorithm of trees and linear models, with settings under which it fits exactly where it can.
+const CLASSIFIERS: [(&str, &str); 6] = [
+    ("random_forest", r#"{"n_estimators": 5}"#),
+    (
+        "random_forest",
+        r#"{"n_estimators": 3, "bootstrap": false, "criterion": "entropy", "max_leaf_nodes": 9}"#,
+    ),
+    ("decision_tree", "{}"),
+    ("logistic_regression", "{}"),
+    ("logistic_regression", r#"{"class_weight": "balanced"}"#),
+    ("logistic_regression", r#"{"solver": "lbfgs"}"#),
+];
+
+const REGRESSORS: [(&str, &str); 4] = [
+    ("random_forest", r#"{"n_estimators": 5}"#),
+    ("decision_tree", "{}"),
+    ("ridge", "{}"),
+    ("linear_regression", "{}"),
+];
+
+/// A table of one task.
+#[derive(Clone, Debug)]
+struct Data {
+    columns: usize,
+    values: Vec<f32>,
+    labels: Vec<u32>,
+    numbers: Vec<f64>,
+    weights: Option<Vec<f64>>,
+    classification: bool,
+}
+
+impl Data {
+    fn classes(columns: usize, values: Vec<f32>, labels: Vec<u32>) -> Self {
+        Self { columns, values, labels, numbers: Vec::new(), weights: None, classification: true }
+    }
+
+    fn numbers(columns: usize, values: Vec<f32>, numbers: Vec<f64>) -> Self {
+        Self { columns, values, labels: Vec::new(), numbers, weights: None, classification: false }
+    }
+
+    fn rows(&self) -> usize {
+        self.labels.len().max(self.numbers.len())
+    }
+
+    fn algorithms(&self) -> Vec<(&'static str, &'static str)> {
+        if self.classification { CLASSIFIERS.to_vec() } else { REGRESSORS.to_vec() }
+    }
+
+    fn take(&self, rows: &[usize]) -> Self {
+        Self {
+            columns: self.columns,
+            values: rows
+                .iter()
+                .flat_map(|row| self.values[row * self.columns..][..self.columns].to_vec())
+                .collect(),
+            labels: rows.iter().filter_map(|row| self.labels.get(*row).copied()).collect(),
+            numbers: rows.iter().filter_map(|row| self.numbers.get(*row).copied()).collect(),
+            weights: self.weights.as_ref().map(|weights| rows.iter().map(|row| weights[*row]).collect()),
+            classification: self.classification,
+        }
+    }
+
+    fn fit(&self, algorithm: &str, params: &str) -> Result<FitOutcome, LearnError> {
+        let params: BTreeMap<String, Value> = serde_json::from_str(params).expect("params");
+        let task = if self.classification { Task::Classification } else { Task::Regression };
+        let trainer = trainer(algorithm, task, &params).expect("a trainer");
+        let names: Vec<String> = (0..self.columns).map(|column| format!("x{column}")).collect();
+        let rows = self.rows();
+        let matrix = FeatureMatrix { rows, columns: self.columns, values: &self.values, names: &names };
+        let classes = self.labels.iter().max().map_or(0, |most| *most as usize + 1);
+        let class_names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+        let targets = if self.classification {
+            Targets::Classes { labels: &self.labels, classes, names: &class_names }
+        } else {
+            Targets::Values(&self.numbers)
+        };
+        trainer.fit_weighted(&matrix, &targets, self.weights.as_deref(), 42)
+    }
+}
+
+fn answers(outcome: &FitOutcome, values: &[f32]) -> Vec<f32> {
+    let rows = values.len() / outcome.estimator.features();
+    outcome.estimator.validate().expect("a valid model");
+    let found = match outcome.estimator.predict(values, rows).expect("answers") {
+        Prediction::Classes { probabilities, .. } => probabilities,
+        Prediction::Values(values) => values,
+    };
+    assert!(found.iter().all(|value| value.is_finite()), "{found:?}");
+    found
+}
+
+/// Numbers from 0 to below 1.
+fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 24) as f32
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A table of each task with the same features, of which the first two count.
+fn both(rows: usize, columns: usize, seed: u64) -> [Data; 2] {
+    let values = noise(rows * columns, seed);
+    let signal = |row: &[f32]| f64::from(row[0]) - f64::from(row[1 % columns]) * 0.5;
+    let numbers: Vec<f64> = values.chunks_exact(columns).map(signal).collect();
+    let wobble = noise(rows, seed ^ 1);
+    let labels = numbers
+        .iter()
+        .zip(&wobble)
+        .map(|(number, wobble)| u32::from(number + f64::from(*wobble) * 0.3 > 0.4));
+    [Data::classes(columns, values.clone(), labels.collect()), Data::numbers(columns, values, numbers)]
+}
+
+#[test]
+fn constant_features_and_duplicated_rows_are_no_matter() {
+    for mut data in both(60, 3, 5) {
+        for row in data.values.chunks_exact_mut(3) {
+            row[2] = 7.5;
+        }
+        let twice: Vec<usize> = (0..60).chain(0..60).collect();
+        let data = data.take(&twice);
+        for (algorithm, params) in data.algorithms() {
+            let outcome = data.fit(algorithm, params).expect("fitted");
+            let found = answers(&outcome, &data.values);
+            assert_eq!(found[..found.len() / 2], found[found.len() / 2..], "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn nothing_but_constants_gives_the_mean_or_the_shares() {
+    let classes = Data::classes(2, vec![3.0; 20], vec![0, 1, 1, 1, 0, 1, 1, 1, 1, 1]);
+    for (algorithm, params) in [("decision_tree", "{}"), ("logistic_regression", "{}")] {
+        let found = answers(&classes.fit(algorithm, params).expect("fitted"), &[3.0, 3.0]);
+        assert!((found[1] - 0.8).abs() < 1e-6, "{algorithm} {found:?}");
+    }
+    let numbers = Data::numbers(2, vec![3.0; 8], vec![1.0, 2.0, 3.0, 6.0]);
+    for (algorithm, params) in REGRESSORS.into_iter().skip(1) {
+        let outcome = numbers.fit(algorithm, params).expect("fitted");
+        assert_eq!(answers(&outcome, &[3.0, 3.0]), [3.0], "{algorithm}");
+        let told = outcome.warnings.iter().any(|warning| warning.contains("rank 0 of 2"));
+        assert_eq!(told, algorithm == "linear_regression", "{:?}", outcome.warnings);
+    }
+}
+
+#[test]
+fn a_feature_that_is_missing_everywhere_is_left_out_by_trees_and_named_by_linear_models() {
+    for mut data in both(50, 3, 6) {
+        data.values.chunks_exact_mut(3).for_each(|row| row[1] = f32::NAN);
+        for (algorithm, params) in data.algorithms() {
+            match data.fit(algorithm, params) {
+                Ok(outcome) => {
+                    assert!(["random_forest", "decision_tree"].contains(&algorithm));
+                    assert_eq!(outcome.details["feature_importances"]["x1"], json!(0.0));
+                    let _ = answers(&outcome, &data.values);
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(error.contains("column `x1` has a missing value in training row 1"), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_row_is_enough_for_a_number_and_not_for_a_class() {
+    let one = Data::numbers(2, vec![1.0, 2.0], vec![5.0]);
+    for (algorithm, params) in REGRESSORS {
+        assert_eq!(answers(&one.fit(algorithm, params).expect("fitted"), &[1.0, 2.0]), [5.0], "{algorithm}");
+    }
+    let one = Data::classes(2, vec![1.0, 2.0], vec![0]);
+    for (algorithm, params) in CLASSIFIERS {
+        let error = one.fit(algorithm, params).expect_err("one class").to_string();
+        assert!(error.contains("one class only"), "{error}");
+    }
+    let two = Data::classes(2, vec![1.0, 2.0, 3.0, 4.0], vec![0, 1]);
+    for (algorithm, params) in CLASSIFIERS {
+        let _ = answers(&two.fit(algorithm, params).expect("fitted"), &two.values);
+    }
+}
+
+#[test]
+fn more_features_than_rows_fit_exactly_or_with_the_penalty() {
+    for data in both(12, 40, 7) {
+        for (algorithm, params) in data.algorithms() {
+            let outcome = data.fit(algorithm, params).expect("fitted");
+            let found = answers(&outcome, &data.values);
+            if ["linear_regression", "decision_tree"].contains(&algorithm) && !data.classification {
+                for (found, number) in found.iter().zip(&data.numbers) {
+                    assert!((f64::from(*found) - number).abs() < 1e-5, "{algorithm}: {found} {number}");
+                }
+            }
+            let deficient = algorithm == "linear_regression";
+            assert_eq!(outcome.warnings.iter().any(|text| text.contains("rank 11 of 40")), deficient);
+        }
+    }
+}
+
+#[test]
+fn a_target_of_one_value_is_learned_or_refused() {
+    let values = noise(60, 8);
+    let constant = Data::numbers(3, values.clone(), vec![2.5; 20]);
+    for (algorithm, params) in REGRESSORS {
+        let found = answers(&constant.fit(algorithm, params).expect("fitted"), &values);
+        assert!(found.iter().all(|found| (found - 2.5).abs() < 1e-6), "{algorithm}");
+    }
+    let one_class = Data::classes(3, values, vec![1; 20]);
+    for (algorithm, params) in CLASSIFIERS {
+        assert!(one_class.fit(algorithm, params).is_err(), "{algorithm}");
+    }
+}
+
+#[test]
+fn separable_classes_converge_with_the_penalty_and_are_told_without() {
+    let values: Vec<f32> = (0..40).map(|row| row as f32).collect();
+    let data = Data::classes(1, values.clone(), (0..40).map(|row| u32::from(row >= 20)).collect());
+    for solver in ["newton-cholesky", "lbfgs"] {
+        let with = data.fit("logistic_regression", &format!(r#"{{"solver": "{solver}"}}"#)).expect("fitted");
+        assert_eq!((&with.details["converged"], with.warnings.len()), (&json!(true), 0), "{solver}");
+        let params = format!(r#"{{"solver": "{solver}", "penalty": null, "max_iter": 500}}"#);
+        let without = data.fit("logistic_regression", &params).expect("fitted");
+        assert!(
+            without.warnings.iter().any(|text| text.contains("separate the classes perfectly")),
+            "{solver}"
+        );
+        let found = answers(&without, &values);
+        assert!(
+            found.chunks_exact(2).zip(&data.labels).all(|(pair, label)| (pair[1] > 0.5) == (*label == 1))
+        );
+    }
+}
+
+#[test]
+fn too_few_iterations_are_a_warning_with_what_to_do() {
+    let [data, _] = both(400, 4, 9);
+    let outcome = data.fit("logistic_regression", r#"{"solver": "lbfgs", "max_iter": 2}"#).expect("fitted");
+    assert_eq!(outcome.details["converged"], json!(false));
+    assert!(outcome.warnings[0].contains("did not converge in 2 iterations"), "{:?}", outcome.warnings);
+    assert!(outcome.warnings[0].contains("raise `max_iter`"));
+}
+
+#[test]
+fn weights_that_make_no_sense_are_errors() {
+    for data in both(10, 2, 10) {
+        for (weights, message) in [
+            (vec![1.0; 9], "there are 9 weights for 10 rows"),
+            (vec![0.0; 10], "every row has the weight 0"),
+            ([vec![1.0; 9], vec![-0.5]].concat(), "the weight -0.5 of training row 10"),
+            ([vec![1.0; 9], vec![f64::NAN]].concat(), "the weight NaN of training row 10"),
+            ([vec![1.0; 9], vec![1e300]].concat(), "is not a number from 0 to 1e100"),
+        ] {
+            let data = Data { weights: Some(weights), ..data.clone() };
+            for (algorithm, params) in data.algorithms() {
+                let error = data.fit(algorithm, params).expect_err("refused").to_string();
+                assert!(error.contains(message), "{algorithm}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_weight_zero_is_a_row_that_is_not_there() {
+    for data in both(80, 3, 11) {
+        let weights: Vec<f64> = (0..80).map(|row| f64::from(u8::from(row % 4 != 0))).collect();
+        let kept: Vec<usize> = (0..80).filter(|row| row % 4 != 0).collect();
+        let less = data.take(&kept);
+        let weighted = Data { weights: Some(weights), ..data };
+        for (algorithm, params) in less.algorithms() {
+            let found = answers(&weighted.fit(algorithm, params).expect("fitted"), &less.values);
+            let expected = answers(&less.fit(algorithm, params).expect("fitted"), &less.values);
+            let loose = if algorithm == "logistic_regression" { 1e-3 } else { 1e-5 };
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() <= loose, "{algorithm} {params}: {found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_weight_two_is_that_row_twice() {
+    for data in both(80, 3, 12) {
+        let weights: Vec<f64> = (0..80).map(|row| f64::from(1 + row % 2)).collect();
+        let rows: Vec<usize> = (0..80).flat_map(|row| vec![row; 1 + row % 2]).collect();
+        let twice = data.take(&rows);
+        let weighted = Data { weights: Some(weights), ..data.clone() };
+        for (algorithm, params) in data.algorithms() {
+            if params.contains("n_estimators") && !params.contains("false") {
+                // What is drawn is another thing.
+                continue;
+            }
+            let found = answers(&weighted.fit(algorithm, params).expect("fitted"), &data.values);
+            let expected = answers(&twice.fit(algorithm, params).expect("fitted"), &data.values);
+            let loose = if params.contains("lbfgs") { 1e-3 } else { 1e-5 };
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() <= loose, "{algorithm} {params}: {found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_of_any_size_are_weights() {
+    for data in both(60, 3, 17) {
+        let pattern = |unit: f64| (0..60).map(|row| unit * f64::from(1 + row % 3)).collect::<Vec<f64>>();
+        let with = |unit: f64| Data { weights: Some(pattern(unit)), ..data.clone() };
+        for (algorithm, params) in data.algorithms() {
+            let trees = algorithm.contains("tree") || algorithm.contains("forest");
+            let expected = answers(&with(1.0).fit(algorithm, params).expect("fitted"), &data.values);
+            for unit in [1e-90, 1e98] {
+                let found = answers(&with(unit).fit(algorithm, params).expect("fitted"), &data.values);
+                // A penalty is of another size beside them.
+                let same = trees && !params.contains("n_estimators");
+                let near =
+                    found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-5);
+                assert!(near || !same, "{algorithm} {params} {unit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_at_the_ends_of_f32_are_learned_from() {
+    for scale in [f32::MAX / 2.0, f32::MIN_POSITIVE, 1e-42] {
+        for mut data in both(60, 2, 13) {
+            data.values.iter_mut().for_each(|value| *value = (*value - 0.5) * scale);
+            for (algorithm, params) in data.algorithms() {
+                let found = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
+                assert!(found.len() >= 60, "{algorithm}");
+            }
+        }
+    }
+}
+
+#[test]
+fn infinities_are_values_to_trees_and_errors_of_linear_models() {
+    for mut data in both(60, 2, 14) {
+        // What a CSV has as 1e300 is an infinity in f32.
+        data.values[2] = 1e300_f64 as f32;
+        data.values[5] = f32::NEG_INFINITY;
+        for (algorithm, params) in data.algorithms() {
+            match data.fit(algorithm, params) {
+                Ok(outcome) => {
+                    assert!(["random_forest", "decision_tree"].contains(&algorithm));
+                    let _ = answers(&outcome, &data.values);
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(
+                        error.contains("column `x0` has a value beyond 3.4e38 in training row 2"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_target_beyond_what_a_prediction_can_be_is_refused() {
+    for (wrong, message) in [
+        (f64::NAN, "the target of training row 3 is not finite"),
+        (f64::INFINITY, "the target of training row 3 is not finite"),
+        (1e300, "of training row 3 is larger than a prediction can be"),
+    ] {
+        let data = Data::numbers(1, vec![1.0, 2.0, 3.0], vec![1.0, 2.0, wrong]);
+        for (algorithm, params) in REGRESSORS {
+            let error = data.fit(algorithm, params).expect_err("refused").to_string();
+            assert!(error.contains(message), "{algorithm}: {error}");
+        }
+    }
+    let data = Data::numbers(1, vec![1.0, 2.0, 3.0, 4.0], vec![3e38, -3e38, 1e30, 3e38]);
+    for (algorithm, params) in REGRESSORS {
+        let outcome = data.fit(algorithm, params).expect("fitted");
+        outcome.estimator.validate().unwrap_or_else(|error| panic!("{algorithm}: {error}"));
+    }
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_refused() {
+    let wrong = Data::numbers(3, vec![1.0; 8], vec![1.0, 2.0, 3.0]);
+    for (algorithm, params) in REGRESSORS {
+        let error = wrong.fit(algorithm, params).expect_err("refused").to_string();
+        assert!(error.contains("8 values and 3 targets are not 3 rows of 3 features"), "{error}");
+    }
+    let empty = Data::numbers(3, Vec::new(), Vec::new());
+    assert!(empty.fit("ridge", "{}").is_err());
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_any_model() {
+    // Several chunks, histogram splits, and for some the exact ones.
+    for rows in [500, 20_000] {
+        for data in both(rows, 6, 15) {
+            for (algorithm, params) in data.algorithms() {
+                let fitted = |threads: usize| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+                    let outcome = pool.install(|| data.fit(algorithm, params)).expect("fitted");
+                    let estimator = serde_json::to_string(&outcome.estimator).expect("JSON");
+                    (estimator, serde_json::to_string(&outcome.details).expect("JSON"))
+                };
+                let one = fitted(1);
+                for threads in [2, 3, 8] {
+                    assert_eq!(one, fitted(threads), "{algorithm} {params} {threads}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_out_of_bag_score_needs_rows_that_were_left_out() {
+    let [data, _] = both(200, 3, 16);
+    let outcome = data.fit("random_forest", r#"{"oob_score": true, "n_estimators": 50}"#).expect("fitted");
+    assert!(outcome.details["oob_score"].as_f64().expect("a score") > 0.7);
+    assert_eq!((outcome.details["oob_rows"].clone(), outcome.warnings.len()), (json!(200), 0));
+    let outcome = data.fit("random_forest", r#"{"oob_score": true, "n_estimators": 1}"#).expect("fitted");
+    assert!(outcome.warnings[0].contains("have no out-of-bag score: raise `n_estimators`"));
+    let params =
+        BTreeMap::from([("oob_score".to_owned(), json!(true)), ("bootstrap".to_owned(), json!(false))]);
+    let error = trainer("random_forest", Task::Classification, &params).expect_err("refused").to_string();
+    assert!(error.contains("params.oob_score: it needs `bootstrap: true`"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_order_of_rows_changes_no_prediction(
+        rows in 20_usize..200, columns in 1_usize..6, seed in any::<u64>(), rounded in any::<bool>(),
+    ) {
+        for mut data in both(rows, columns, seed) {
+            if rounded {
+                // Ties and duplicated rows.
+                data.values.iter_mut().for_each(|value| *value = (*value * 4.0).round());
+            }
+            if data.classification && data.labels.iter().all(|label| *label == data.labels[0]) {
+                continue;
+            }
+            let mut order: Vec<usize> = (0..rows).collect();
+            order.sort_by_key(|row| (*row as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let other = data.take(&order);
+            for (algorithm, params) in data.algorithms() {
+                let one = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
+                let two = answers(&other.fit(algorithm, params).expect("fitted"), &data.values);
+                if algorithm.contains("tree") || algorithm.contains("forest") {
+                    prop_assert_eq!(&one, &two, "{} {}", algorithm, params);
+                }
+                // Sums in another order; of L-BFGS, ended within its tolerance.
+                let loose = if params.contains("lbfgs") { 1e-3 } else { 2e-5 };
+                for (one, two) in one.iter().zip(&two) {
+                    prop_assert!((one - two).abs() <= loose, "{} {}: {} {}", algorithm, params, one, two);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_feature_changes_nothing(
+        rows in 20_usize..120, columns in 1_usize..5, seed in any::<u64>(), place in 0_usize..5, constant in -9_f32..9.0,
+    ) {
+        for data in both(rows, columns, seed) {
+            if data.classification && data.labels.iter().all(|label| *label == data.labels[0]) {
+                continue;
+            }
+            let place = place.min(columns);
+            let mut wider = Data { columns: columns + 1, values: Vec::new(), ..data.clone() };
+            for row in data.values.chunks_exact(columns) {
+                wider.values.extend_from_slice(&row[..place]);
+                wider.values.push(constant);
+                wider.values.extend_from_slice(&row[place..]);
+            }
+            for (algorithm, params) in data.algorithms() {
+                let one = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
+                let two = answers(&wider.fit(algorithm, params).expect("fitted"), &wider.values);
+                if algorithm.contains("tree") || algorithm.contains("forest") {
+                    prop_assert_eq!(&one, &two, "{} {}", algorithm, params);
+                }
+                for (one, two) in one.iter().zip(&two) {
+                    prop_assert!((one - two).abs() <= 2e-5, "{} {}: {} {}", algorithm, params, one, two);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The search for parameters inside the stage `train`: every trial fitted and measured on rows that it did not see.
+//!
+//! The preprocessing is fitted anew on the training rows of each fold, so that nothing of the measured rows leaks. A
+//! trial depends on its parameters, the rows and the seed alone: threads change nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use modelgate_config::{SearchConfig, SearchKindName, SearchRange};
+use modelgate_core::metric::{Direction, direction};
+use modelgate_core::schema::Task;
+use modelgate_data::Table;
+use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec};
+use modelgate_data::target::Target;
+use modelgate_evaluate::{Average, ClassificationInput};
+use modelgate_learn::search::{Range, Round, candidates, folds as fold_of, rounds, stratified_order};
+use modelgate_learn::{FeatureMatrix, Targets, Trainer};
+use modelgate_model::Prediction;
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::error::PipelineError;
+use crate::stages::heard::heard;
+use crate::stages::trials::{Trial, Trials, compare, judged};
+
+/// Everything a search looks at.
+pub(crate) struct Searched<'a> {
+    pub(crate) config: &'a SearchConfig,
+    pub(crate) algorithm: &'a str,
+    pub(crate) params: &'a BTreeMap<String, Value>,
+    pub(crate) task: Task,
+    pub(crate) seed: u64,
+    pub(crate) average: Average,
+    pub(crate) table: &'a Table,
+    /// The column that identifies a row; its content does without.
+    pub(crate) key: Option<&'a str>,
+    pub(crate) target: &'a Target,
+    /// One per row of the table; they count in fits, not in the metric.
+    pub(crate) weights: Option<&'a [f64]>,
+    pub(crate) features: &'a [String],
+    pub(crate) spec: PreprocessSpec,
+    pub(crate) train: &'a [u32],
+    pub(crate) validation: &'a [u32],
+}
+
+/// Returns the metric that a search compares and its direction.
+pub(crate) fn metric(config: &SearchConfig, task: Task) -> Result<(String, bool), String> {
+    let default = if task == Task::Classification { "f1" } else { "rmse" };
+    let name = config.metric.clone().unwrap_or_else(|| default.to_owned());
+    let known: &[&str] = match task {
+        Task::Classification => &modelgate_core::metric::CLASSIFICATION,
+        Task::Regression => &["mae", "rmse", "r2", "mse", "median_ae", "max_error"],
+    };
+    if !known.contains(&name.as_str()) {
+        return Err(format!("search.metric: `{name}` is not one of {}", known.join(", ")));
+    }
+    Ok((name.clone(), direction(&name) == Some(Direction::HigherIsBetter)))
+}
+
+fn range(range: &SearchRange) -> Range {
+    match range {
+        SearchRange::Choice(values) => Range::Choice(values.clone()),
+        SearchRange::Uniform([low, high]) => Range::Uniform(*low, *high),
+        SearchRange::LogUniform([low, high]) => Range::LogUniform(*low, *high),
+        SearchRange::Int([low, high]) => Range::Int(*low, *high),
+        SearchRange::LogInt([low, high]) => Range::LogInt(*low, *high),
+    }
+}
+
+/// Returns the trials of a search, each with the trainer that it has.
+///
+/// # Errors
+/// Names the parameter that the algorithm does not take.
+pub(crate) fn trials(
+    config: &SearchConfig,
+    algorithm: &str,
+    params: &BTreeMap<String, Value>,
+    task: Task,
+    seed: u64,
+) -> Result<Vec<(BTreeMap<String, Value>, Box<dyn Trainer>)>, String> {
+    metric(config, task)?;
+    let space = config.space.iter().map(|(name, one)| (name.clone(), range(one))).collect();
+    let drawn = candidates(&space, config.n_iter as usize, seed);
+    let made = drawn.into_iter().map(|drawn| {
+        let trainer = modelgate_learn::trainer(algorithm, task, &merged(params, &drawn));
+        trainer.map(|trainer| (drawn, trainer)).map_err(|error| format!("search.space: {error}"))
+    });
+    made.collect()
+}
+
+fn merged(params: &BTreeMap<String, Value>, drawn: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    params.iter().chain(drawn).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Rows to fit and rows to measure, preprocessed.
+struct Fold {
+    train: Part,
+    held_out: Part,
+    names: Vec<String>,
+}
+
+struct Part {
+    rows: usize,
+    values: Vec<f32>,
+    labels: Vec<u32>,
+    numbers: Vec<f64>,
+    weights: Option<Vec<f64>>,
+}
+
+impl Searched<'_> {
+    fn part(&self, plan: &PreprocessPlan, rows: &[u32]) -> Result<Part, PipelineError> {
+        let values = plan.transform(self.table, rows)?;
+        let (mut labels, mut numbers) = (Vec::new(), Vec::new());
+        match self.target {
+            Target::Classes { labels: all, .. } => {
+                labels.extend(rows.iter().map(|row| all[*row as usize]));
+            }
+            Target::Values(all) => numbers.extend(rows.iter().map(|row| all[*row as usize])),
+        }
+        let weight = |row: &u32, weights: &[f64]| weights[*row as usize];
+        let weights = self.weights.map(|weights| rows.iter().map(|row| weight(row, weights)).collect());
+        Ok(Part { rows: rows.len(), values, labels, numbers, weights })
+    }
+
+    fn fold(&self, train: &[u32], held_out: &[u32]) -> Result<Fold, PipelineError> {
+        let plan = modelgate_data::preprocess::fit(self.table, train, self.features, &self.spec)?;
+        let names = plan.output_names();
+        Ok(Fold { train: self.part(&plan, train)?, held_out: self.part(&plan, held_out)?, names })
+    }
+
+    /// Returns the folds of the first `count` rows of `order`, whose identities are given.
+    fn folds(&self, order: &[u32], identities: &[u64], count: usize) -> Result<Vec<Fold>, PipelineError> {
+        let count = count.min(order.len());
+        let (rows, identities) = (&order[..count], &identities[..count]);
+        let Some(folds) = self.config.cv.map(|folds| folds as usize) else {
+            return Ok(vec![self.fold(rows, self.validation)?]);
+        };
+        let of_rows = fold_of(identities, folds);
+        let made = (0..folds).into_par_iter().map(|fold| {
+            let part = |held_out: bool| {
+                let chosen = rows.iter().zip(&of_rows).filter(|(_, of)| (**of == fold) == held_out);
+                let mut rows: Vec<u32> = chosen.map(|(row, _)| *row).collect();
+                rows.sort_unstable();
+                rows
+            };
+            self.fold(&part(false), &part(true))
+        });
+        made.collect()
+    }
+
+    /// Fits and measures one trial on one fold.
+    fn measure(&self, trainer: &dyn Trainer, fold: &Fold, metric: &str) -> Result<f64, String> {
+        let (names, classes) = match self.target {
+            Target::Classes { classes, .. } => (classes.names(), classes.len()),
+            Target::Values(_) => (Vec::new(), 0),
+        };
+        let train = &fold.train;
+        let matrix = FeatureMatrix {
+            rows: train.rows,
+            columns: fold.names.len(),
+            values: &train.values,
+            names: &fold.names,
+        };
+        let targets = match self.target {
+            Target::Classes { .. } => Targets::Classes { labels: &train.labels, classes, names: &names },
+            Target::Values(_) => Targets::Values(&train.numbers),
+        };
+        let outcome = trainer.fit_weighted(&matrix, &targets, train.weights.as_deref(), self.seed);
+        let outcome = outcome.map_err(|error| error.to_string())?;
+        let held_out = &fold.held_out;
+        let answers = outcome.estimator.predict(&held_out.values, held_out.rows);
+        let (metrics, undefined) = match answers.map_err(|error| error.to_string())? {
+            Prediction::Classes { labels: predicted, probabilities } => {
+                let input = ClassificationInput {
+                    labels: &held_out.labels,
+                    predicted: &predicted,
+                    probabilities: &probabilities,
+                    class_names: &names,
+                };
+                let found = modelgate_evaluate::classification(&input, self.average);
+                found.map(|found| (found.metrics, found.undefined)).map_err(|error| error.to_string())?
+            }
+            Prediction::Values(predicted) => {
+                let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
+                let found = modelgate_evaluate::regression(&held_out.numbers, &predicted);
+                found.map(|found| (found.metrics, found.undefined)).map_err(|error| error.to_string())?
+            }
+        };
+        let value = metrics.get(metric).copied().flatten().filter(|value| value.is_finite());
+        value.ok_or_else(|| match undefined.get(metric) {
+            Some(why) => format!("{metric} is not defined: {why}"),
+            None => format!("{metric} is not defined"),
+        })
+    }
+
+    /// Returns the training rows in an order of their content, and their identities in it.
+    fn order(&self) -> Result<(Vec<u32>, Vec<u64>), PipelineError> {
+        let all = modelgate_data::split::identities(self.table, self.key, self.seed)?;
+        let identities: Vec<u64> = self.train.iter().map(|row| all[*row as usize]).collect();
+        let classes: Vec<u32> = match self.target {
+            Target::Classes { labels, .. } => self.train.iter().map(|row| labels[*row as usize]).collect(),
+            Target::Values(_) => vec![0; self.train.len()],
+        };
+        let order = stratified_order(&classes, &identities);
+        let rows = order.iter().map(|at| self.train[*at]).collect();
+        Ok((rows, order.iter().map(|at| identities[*at]).collect()))
+    }
+
+    /// Searches; `progress` hears of fits that are done and of all there are.
+    pub(crate) fn run(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Trials, PipelineError> {
+        let setting = |reason: String| PipelineError::Policy(format!("train.search: {reason}"));
+        let made = trials(self.config, self.algorithm, self.params, self.task, self.seed).map_err(setting)?;
+        let (metric, higher_is_better) = metric(self.config, self.task).map_err(setting)?;
+        let folds = self.config.cv.map_or(1, |folds| folds as usize);
+        if self.config.cv.is_none() && self.validation.is_empty() {
+            let reason = "there are no validation rows; set `cv`, or `data.split.validation`";
+            return Err(setting(reason.to_owned()));
+        }
+        if self.train.len() < 2 * folds {
+            return Err(setting(format!("{} training rows are too few for {folds} folds", self.train.len())));
+        }
+        let plan = match self.config.kind {
+            SearchKindName::Random => vec![Round { trials: made.len(), rows: self.train.len() }],
+            SearchKindName::SuccessiveHalving => {
+                let least = self.config.min_rows.map(|rows| rows as usize);
+                rounds(made.len(), self.train.len(), self.config.factor as usize, least)
+            }
+        };
+        let (order, identities) = self.order()?;
+        let total: usize = plan.iter().map(|round| round.trials * folds).sum();
+        let mut left: Vec<usize> = (0..made.len()).collect();
+        let mut found: Vec<Option<Trial>> = vec![None; made.len()];
+        let mut done = 0;
+        for (number, round) in plan.iter().enumerate() {
+            left.truncate(round.trials);
+            let prepared = self.folds(&order, &identities, round.rows)?;
+            let jobs: Vec<(usize, usize)> =
+                left.iter().flat_map(|trial| (0..prepared.len()).map(|fold| (*trial, fold))).collect();
+            let before = done;
+            let work = |sender: mpsc::Sender<Option<(usize, usize)>>| -> Vec<Result<f64, String>> {
+                let ended = AtomicUsize::new(before);
+                let one = |(trial, fold): &(usize, usize)| {
+                    let score = self.measure(made[*trial].1.as_ref(), &prepared[*fold], &metric);
+                    // Nobody may be listening any more.
+                    let _ = sender.send(Some((ended.fetch_add(1, Ordering::Relaxed) + 1, total)));
+                    score
+                };
+                jobs.par_iter().map(one).collect()
+            };
+            let scores = heard(work, progress);
+            done += jobs.len();
+            for (trial, scores) in left.iter().zip(scores.chunks(prepared.len())) {
+                found[*trial] = Some(judged(*trial, &made[*trial].0, number, round.rows, scores));
+            }
+            left.sort_by(|one, other| {
+                let score = |trial: &usize| found[*trial].as_ref().and_then(|trial| trial.score);
+                compare(score(one), score(other), higher_is_better).then(one.cmp(other))
+            });
+        }
+        let trials: Vec<Trial> = found.into_iter().flatten().collect();
+        let best = left.first().and_then(|best| trials.get(*best));
+        let Some(best) = best.filter(|best| best.score.is_some()) else {
+            let why = trials.iter().find_map(|trial| trial.error.clone()).unwrap_or_default();
+            return Err(setting(format!("no trial has a score: {why}")));
+        };
+        Ok(Trials {
+            schema_version: 1,
+            kind: self.config.kind,
+            algorithm: self.algorithm.to_owned(),
+            metric,
+            higher_is_better,
+            cv: self.config.cv,
+            seed: self.seed,
+            best: best.number,
+            best_params: merged(self.params, &best.params),
+            trials,
+        })
+    }
+}

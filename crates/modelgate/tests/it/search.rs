@@ -1,0 +1,155 @@
+//! `train.search`: trials, their record, and what is wrong with a search told by place.
+
+use modelgate_testing::TestProject;
+use serde_json::{Value, json};
+
+use crate::BINARY;
+
+fn project(search: &str) -> TestProject {
+    let wine = fs_err::read_to_string(modelgate_testing::example("data/wine.csv")).expect("wine");
+    let config = format!(
+        "version: 1\nproject: wine\npipelines:\n  wine:\n    task: classification\n    \
+         data: {{source: data.csv, target: target}}\n    preprocess: {{scale: standard}}\n    \
+         train:\n      algorithm: logistic_regression\n      params: {{max_iter: 200}}\n      search: {search}\n    \
+         promotion: {{approval: automatic}}\n"
+    );
+    TestProject::with(BINARY, &wine, &config)
+}
+
+const SEARCH: &str = "{n_iter: 6, cv: 4, metric: log_loss, space: {C: {log_uniform: [0.001, 100]}, \
+                      class_weight: {choice: [null, balanced]}}}";
+
+#[test]
+fn every_trial_is_recorded_and_the_best_trains_the_model() {
+    let project = project(SEARCH);
+    project.run(&["run"]).exits(0).says("best of 6 trials log_loss");
+    let trials = project.json("outputs/wine/trials.json");
+    let all = trials["trials"].as_array().expect("trials");
+    assert_eq!(all.len(), 6);
+    let score = |trial: &Value| trial["score"].as_f64().expect("a score");
+    let lowest = all.iter().map(score).fold(f64::INFINITY, f64::min);
+    let best = &all[trials["best"].as_u64().expect("a number") as usize];
+    assert_eq!(score(best), lowest);
+    assert_eq!(trials["best_params"]["C"], best["params"]["C"]);
+    assert_eq!(trials["best_params"]["max_iter"], json!(200));
+    for trial in all {
+        let folds: Vec<f64> = trial["folds"]
+            .as_array()
+            .expect("folds")
+            .iter()
+            .map(|fold| fold.as_f64().expect("a score"))
+            .collect();
+        assert_eq!(folds.len(), 4);
+        assert!((folds.iter().sum::<f64>() / 4.0 - score(trial)).abs() < 1e-12);
+    }
+    let report = project.json("outputs/wine/run_report.json");
+    let children = report["children"].as_array().expect("children");
+    assert_eq!(children.len(), 6);
+    let id = format!("{}-t003", report["run_id"].as_str().expect("a run id"));
+    assert_eq!(children[3], json!(id));
+    let index = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index");
+    let metrics = index.run_metrics(&id).expect("metrics of the child run");
+    assert_eq!(metrics.get("search.log_loss").copied(), all[3]["score"].as_f64());
+    let text = project.read("outputs/wine/report.md");
+    assert!(
+        text.contains("## Search") && text.contains("6 trials of logistic_regression, log_loss on 4 folds")
+    );
+    // Nothing changed: the search is not made again, and what it found stays.
+    let before = project.read("outputs/wine/trials.json");
+    let again = project.run(&["run"]).exits(0);
+    assert_eq!(again.stderr.matches(" skipped ").count(), 11, "{}", again.stderr);
+    assert_eq!(before, project.read("outputs/wine/trials.json"));
+    // Without the search its record goes too.
+    let search = format!("search: {SEARCH}");
+    project.replace("modelgate.yaml", &search, "");
+    let _ = project.run(&["run"]);
+    assert!(!project.path("outputs/wine/trials.json").exists());
+}
+
+#[test]
+fn trials_are_the_same_for_1_2_3_and_8_threads() {
+    for search in
+        [SEARCH, "{kind: successive_halving, n_iter: 9, cv: 2, space: {C: {log_uniform: [0.001, 100]}}}"]
+    {
+        let found: Vec<String> = ["1", "2", "3", "8"]
+            .map(|threads| {
+                let project = project(search);
+                let status = project.command(&["run"]).env("MODELGATE_THREADS", threads).status();
+                assert!(status.expect("started").success());
+                project.read("outputs/wine/trials.json")
+            })
+            .into();
+        assert!(found.iter().all(|one| *one == found[0]), "{search}");
+    }
+}
+
+#[test]
+fn halving_gives_more_rows_to_the_better_trials() {
+    let search = "{kind: successive_halving, n_iter: 9, factor: 3, cv: 2, min_rows: 14, metric: f1, \
+                  space: {C: {log_uniform: [0.0001, 10]}}}";
+    let project = project(search);
+    let _ = project.run(&["run"]).exits(0);
+    let trials = project.json("outputs/wine/trials.json");
+    let all = trials["trials"].as_array().expect("trials");
+    let in_round = |round: u64| all.iter().filter(|trial| trial["round"].as_u64() == Some(round)).count();
+    assert_eq!([in_round(0), in_round(1), in_round(2)], [6, 2, 1]);
+    let best = &all[trials["best"].as_u64().expect("a number") as usize];
+    assert_eq!((best["round"].as_u64(), best["rows"].as_u64()), (Some(2), Some(125)));
+}
+
+#[test]
+fn the_validation_rows_are_used_without_folds_and_that_is_said() {
+    let project = project("{n_iter: 3, space: {C: {choice: [0.1, 1.0, 10.0]}}}");
+    project.run(&["run"]).exits(0).says("was chosen on the validation rows, on which the gate judges too");
+    let trials = project.json("outputs/wine/trials.json");
+    assert_eq!((trials["cv"].clone(), trials["metric"].clone()), (Value::Null, json!("f1")));
+}
+
+#[test]
+fn a_search_that_makes_no_sense_is_refused_before_any_work() {
+    let cases = [
+        ("{space: {}}", "there is nothing to search"),
+        ("{space: {C: {log_uniform: [0, 1]}}}", "train.search.space.C: a logarithmic range starts above 0"),
+        ("{space: {C: {int: [-9000000000000000000, 9000000000000000000]}}}", "at most 4294967295 of them"),
+        ("{space: {C: {log_int: [0, 9]}}}", "a logarithmic range starts above 0"),
+        ("{space: {C: {uniform: [3, 1]}}}", "the first below the second"),
+        ("{space: {C: {choice: []}}}", "`choice` has no value"),
+        ("{space: {max_iter: {int: [1, 9]}}}", "`params` sets it as well"),
+        ("{space: {c: {uniform: [1, 2]}}}", "params.c: it is not known; did you mean `C`?"),
+        ("{space: {C: {uniform: [-2, -1]}}}", "is not a number above 0"),
+        ("{cv: 1, space: {C: {uniform: [1, 2]}}}", "expected 2 to 100 folds"),
+        ("{metric: rmse, space: {C: {uniform: [1, 2]}}}", "search.metric: `rmse` is not one of accuracy"),
+        ("{kind: grid, space: {C: {uniform: [1, 2]}}}", "random, successive_halving"),
+        ("{space: {C: {between: [1, 2]}}}", "choice, uniform, log_uniform, int, log_int"),
+        ("{n_iters: 3, space: {C: {uniform: [1, 2]}}}", "did you mean `n_iter`?"),
+    ];
+    for (search, message) in cases {
+        let project = project(search);
+        project.run(&["run"]).exits(64).says(message);
+        assert!(!project.path(".modelgate/ledger.jsonl").exists());
+    }
+}
+
+#[test]
+fn a_trial_that_cannot_be_fitted_is_recorded_with_its_reason() {
+    // A weight for a class that is not there is only seen with the rows.
+    let text: String = std::iter::once("x,y\n".to_owned())
+        .chain((0..40).map(|row| format!("{row},{}\n", row / 20)))
+        .collect();
+    let config = "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
+                  data: {source: data.csv, target: y, split: {train: 0.6, validation: 0.2, test: 0.2}}\n    \
+                  train: {algorithm: random_forest, params: {n_estimators: 3}, search: {n_iter: 2, metric: accuracy, \
+                  space: {class_weight: {choice: [{\"5\": 2.0}, balanced]}}}}\n    promotion: {approval: automatic}\n";
+    let project = TestProject::with(BINARY, &text, config);
+    let _ = project.run(&["run"]).exits(0);
+    let trials = project.json("outputs/p/trials.json");
+    let failed: Vec<&Value> = trials["trials"]
+        .as_array()
+        .expect("trials")
+        .iter()
+        .filter(|trial| trial["score"].is_null())
+        .collect();
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0]["error"].as_str().expect("why").contains("names the class `5`"), "{failed:?}");
+    assert_eq!(trials["best_params"]["class_weight"], json!("balanced"));
+}

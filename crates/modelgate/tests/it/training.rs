@@ -1,0 +1,112 @@
+//! What a run tells of its fit, and weights of rows.
+
+use modelgate_testing::TestProject;
+use serde_json::json;
+
+use crate::BINARY;
+
+/// `y` is `x` in rows of weight 1 and something else in rows of weight 0.
+fn weighted(weight_of_others: &str, data: &str, train: &str) -> TestProject {
+    let mut text = String::from("x,noise,w,y\n");
+    for row in 0..200 {
+        let x = (row * 37) % 101;
+        let (weight, y) = if row % 4 == 0 { (weight_of_others, 500 - x) } else { ("1", x) };
+        text.push_str(&format!("{x},{},{weight},{y}\n", (row * 13) % 7));
+    }
+    let config = format!(
+        "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    \
+         data: {{source: data.csv, target: y, {data}}}\n    train: {{{train}}}\n    promotion: {{approval: automatic}}\n"
+    );
+    TestProject::with(BINARY, &text, &config)
+}
+
+#[test]
+fn rows_of_weight_zero_do_not_move_the_model_and_the_column_is_no_feature() {
+    for train in ["algorithm: linear_regression", "algorithm: decision_tree, params: {min_samples_leaf: 5}"] {
+        let project = weighted("0", "weight: w", train);
+        let _ = project.run(&["run"]).exits(0);
+        let manifest = project.json("models/packaged/p/manifest.json");
+        let features = manifest["schema"]["features"].as_array().expect("features");
+        let names: Vec<&str> = features.iter().filter_map(|feature| feature["name"].as_str()).collect();
+        assert_eq!(names, ["x", "noise"]);
+        let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
+        let rows = modelgate_data::read_csv(
+            b"x,noise\n10,1\n90,5\n",
+            "rows.csv",
+            &modelgate_data::ReadOptions::default(),
+        );
+        let answers = package.model.predict(&rows.expect("a table"), &[0, 1]).expect("answers");
+        let modelgate_model::Prediction::Values(values) = answers else { panic!("numbers") };
+        assert!((values[0] - 10.0).abs() < 5.0 && (values[1] - 90.0).abs() < 5.0, "{train}: {values:?}");
+    }
+}
+
+#[test]
+fn weights_that_make_no_sense_are_told_by_place() {
+    let tree = "algorithm: decision_tree";
+    let wrong = [
+        ("-1", "weight: w", 64, "data.weight: column `w` has no number from 0 on in data row 1"),
+        ("", "weight: w", 64, "data.weight: column `w` has no number from 0 on in data row 1"),
+        ("0", "weight: v", 64, "data.weight: there is no column `v`"),
+        ("0", "weight: y", 64, "data.weight: `y` is the target or the key"),
+    ];
+    for (others, data, code, message) in wrong {
+        let project = weighted(others, data, tree);
+        project.run(&["run"]).exits(code).says(message);
+        assert!(!project.path("models/packaged").exists());
+    }
+}
+
+#[test]
+fn a_run_leaves_what_there_is_to_say_of_its_fit() {
+    let project = TestProject::example(BINARY, "breast-cancer", None);
+    project.replace("modelgate.yaml", "n_estimators: 100", "n_estimators: 60, oob_score: true");
+    let _ = project.run(&["run"]).exits(0);
+    let training = project.json("outputs/breast-cancer/training.json");
+    assert_eq!(training["algorithm"], json!("random_forest"));
+    assert_eq!(
+        (&training["params"]["n_estimators"], &training["params"]["criterion"]),
+        (&json!(60), &json!("gini"))
+    );
+    let score = training["details"]["oob_score"].as_f64().expect("a score");
+    assert!(score > 0.93, "{score}");
+    let shares = training["details"]["feature_importances"].as_object().expect("importances");
+    let sum: f64 = shares.values().filter_map(serde_json::Value::as_f64).sum();
+    assert!((sum - 1.0).abs() < 1e-9 && shares.len() == 30, "{sum}");
+    let report = project.read("outputs/breast-cancer/report.md");
+    assert!(
+        report.contains("## Training")
+            && report.contains("| oob_score | 0.9")
+            && report.contains("| feature | importance |")
+    );
+}
+
+#[test]
+fn a_fit_that_did_not_converge_is_a_warning_of_the_run_and_in_its_report() {
+    let project = TestProject::example(BINARY, "iris", None);
+    project.replace("modelgate.yaml", "max_iter: 200", "max_iter: 2, solver: lbfgs");
+    project.run(&["run"]).says("did not converge in 2 iterations");
+    assert!(project.read("outputs/iris/report.md").contains("did not converge in 2 iterations"));
+    let training = project.json("outputs/iris/training.json");
+    assert_eq!(training["details"]["converged"], json!(false));
+    assert!(training["warnings"][0].as_str().expect("a warning").contains("raise `max_iter`"));
+}
+
+#[test]
+fn packages_of_linear_models_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_threads() {
+    for (name, table) in [("wine", "wine.csv"), ("diabetes", "diabetes.csv")] {
+        let package = |threads: &str, simd: &str| {
+            let project = TestProject::example_with_shared_data(BINARY, name, table);
+            let mut command = project.command(&["-C", name, "run"]);
+            let status = command.env("MODELGATE_THREADS", threads).env("MODELGATE_SIMD", simd).status();
+            assert!(status.expect("started").success());
+            let file =
+                |file: &str| fs_err::read(project.path(&format!("{name}/models/packaged/{name}/{file}")));
+            (file("manifest.json").expect("a manifest"), file("model.onnx").expect("a model"))
+        };
+        let expected = package("1", "off");
+        for threads in ["1", "2", "3", "8"] {
+            assert!(expected == package(threads, "on"), "{name} with {threads} threads");
+        }
+    }
+}
