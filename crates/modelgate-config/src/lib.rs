@@ -15,10 +15,10 @@ pub use error::ConfigError;
 pub use load::{Loaded, load, parse, show};
 pub use project::{
     ApprovalPolicy, AverageName, ColumnTypeName, DataConfig, EncodeName, EvaluateConfig, GateConfig,
-    ManualPolicy, MissingName, ModelConfig, PipelineConfig, PreprocessConfig, ProjectConfig, PromotionConfig,
-    RegistryConfig, ScaleName, SplitConfig, SplitKindName, SubsetName, TaskKind, TrainConfig,
-    UnknownCategoryName,
+    IntervalsName, ManualPolicy, MissingName, ModelConfig, PipelineConfig, PreprocessConfig, ProjectConfig,
+    PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName, SubsetName, TaskKind,
+    TrainConfig, UnknownCategoryName,
 };
-pub use rules::{EqualsValue, RuleConfig, default_rules};
+pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, default_rules};
 pub use schema::json_schema;
 pub use template::template;

@@ -9,12 +9,15 @@ pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> St
         TaskKind::Regression => (
             "regression",
             "        - {metric: r2, at_least: 0.5}                                # yours to set
-        - {metric: rmse, versus: production, max_rise: 2%}",
+        - {metric: rmse, versus: production, max_rise: 2%}
+        - {metric: slices, versus: production, equals: not_worse}      # no group of rows may pay for the rest",
         ),
         _ => (
             "classification",
             "        - {metric: accuracy, at_least: 0.80}                          # yours to set
-        - {metric: f1, versus: production, max_drop: 0.01}",
+        - {metric: f1, versus: production, max_drop: 0.01}
+        - {metric: calibration_error, versus: production, max_rise: 0.05}
+        - {metric: slices, versus: production, equals: not_worse}      # no group of rows may pay for the rest",
         ),
     };
     format!(
@@ -42,7 +45,7 @@ pipelines:
     train:
       algorithm: random_forest         # random_forest | logistic_regression
       params: {{n_estimators: 100}}
-    evaluate: {{average: weighted}}
+    evaluate: {{average: weighted, slices: []}}      # slices: columns whose groups get figures of their own
     gate:
       on: validation
       rules:

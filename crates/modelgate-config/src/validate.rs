@@ -107,6 +107,27 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if split.train == 0.0 {
         return Err(("data.split.train", "there is nothing to train on".to_owned()));
     }
+    let evaluate = &pipeline.evaluate;
+    let ranges = [
+        ("evaluate.rounds", u64::from(evaluate.rounds), 100, 100_000),
+        ("evaluate.slice_bins", evaluate.slice_bins as u64, 2, 20),
+        ("evaluate.min_slice_rows", evaluate.min_slice_rows as u64, 2, u64::from(u32::MAX)),
+        ("evaluate.importance_repeats", u64::from(evaluate.importance_repeats), 0, 1000),
+    ];
+    for (key, value, low, high) in ranges {
+        if !(low..=high).contains(&value) {
+            return Err((key, format!("{value} is not allowed: expected {low} to {high}")));
+        }
+    }
+    if !(evaluate.confidence > 0.0 && evaluate.confidence < 1.0) {
+        return Err(("evaluate.confidence", "it is a share between 0 and 1, such as 0.95".to_owned()));
+    }
+    if let Some(column) = evaluate.slices.iter().find(|column| **column == data.target) {
+        return Err((
+            "evaluate.slices",
+            format!("`{column}` is the target; slice by what is known beforehand"),
+        ));
+    }
     if pipeline.promotion.choose != "candidate" {
         let message = format!("`{}` is not in this version: expected `candidate`", pipeline.promotion.choose);
         return Err(("promotion.choose", message));

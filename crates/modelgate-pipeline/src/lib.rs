@@ -2,12 +2,14 @@
 //!
 //! Owns: the order of things and what is recorded of them. Refuses: the work inside a stage, which the other crates do.
 
+mod answers;
 mod error;
 mod evaluation;
 mod gate_check;
 mod markdown;
 mod options;
 pub mod outputs;
+mod paired;
 mod production;
 mod project;
 mod promotion;
@@ -17,8 +19,9 @@ mod runner;
 mod stage;
 mod stages;
 
+pub use answers::{Answers, answers};
 pub use error::PipelineError;
-pub use evaluation::{Evaluation, Residuals, SubsetEvaluation, evaluate};
+pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};
 pub use gate_check::{Figures, gate_check};
 pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 
 use modelgate_config as config;
-use modelgate_core::rule::{GateRule, Subset, Versus};
-use modelgate_core::verdict::{Evidence, GateVerdict, Reference, Scores, judge};
+use modelgate_core::rule::{GateRule, Slice, Subset, Versus, slice_name};
+use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, Scores, judge};
 use modelgate_core::{Digest, RunId, canonical};
+use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
-use modelgate_evaluate::Average;
+use modelgate_evaluate::{Average, BootstrapOptions, SearchOptions};
 use modelgate_model::Package;
 use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::answers::{Answers, answers};
 use crate::error::PipelineError;
-use crate::evaluation::{Evaluation, Residuals, evaluate as evaluate_package};
+use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
 use crate::options::MetricDifference;
+use crate::paired::{self, PairedInput};
 use crate::production::{self, Production};
 use crate::record::{Inputs, StageRecord};
 use crate::runner::{Runner, Work};
@@ -29,6 +32,72 @@ fn average(runner: &Runner<'_>) -> Average {
     }
 }
 
+/// Raised when the figures or their form change.
+const EVALUATE_REVISION: u32 = 2;
+
+/// More columns than this are not searched for weak parts.
+const MAX_SEARCHED: usize = 64;
+
+/// Returns the columns whose parts are looked at: the declared ones, else the features.
+fn searched(runner: &Runner<'_>, table: &Table) -> Vec<String> {
+    let declared = &runner.pipeline.config.evaluate.slices;
+    if !declared.is_empty() {
+        return declared.clone();
+    }
+    let mut features = data::features(runner, table);
+    features.truncate(MAX_SEARCHED);
+    features
+}
+
+fn search_options(runner: &Runner<'_>) -> SearchOptions {
+    let config = &runner.pipeline.config.evaluate;
+    SearchOptions { min_rows: config.min_slice_rows, bins: config.slice_bins, ..SearchOptions::default() }
+}
+
+fn bootstrap_options(runner: &Runner<'_>) -> BootstrapOptions {
+    let config = &runner.pipeline.config.evaluate;
+    BootstrapOptions {
+        rounds: config.rounds,
+        confidence: config.confidence,
+        seed: runner.pipeline.config.seed,
+    }
+}
+
+/// Returns the parts of the rows that rules name, once each.
+fn rule_slices(rules: &[GateRule]) -> Vec<Slice> {
+    let mut found: BTreeMap<String, Slice> = BTreeMap::new();
+    for rule in rules.iter().filter(|rule| !rule.slice.is_empty()) {
+        found.insert(slice_name(&rule.slice), rule.slice.clone());
+    }
+    found.into_values().collect()
+}
+
+/// Returns what is measured of the candidate.
+fn evaluate_options(runner: &Runner<'_>, table: &Table) -> Result<EvaluateOptions, PipelineError> {
+    let config = &runner.pipeline.config.evaluate;
+    for name in &config.slices {
+        if table.column(name).is_none() {
+            let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).take(30).collect();
+            return Err(PipelineError::Setting {
+                pipeline: runner.pipeline.name.to_owned(),
+                key: "evaluate.slices",
+                reason: format!("the data has no column `{name}`; there is {}", names.join(", ")),
+            });
+        }
+    }
+    let wanted = config.intervals == config::IntervalsName::Bootstrap;
+    let mut columns = data::features(runner, table);
+    columns.truncate(MAX_SEARCHED);
+    Ok(EvaluateOptions {
+        average: average(runner),
+        bootstrap: wanted.then(|| bootstrap_options(runner)),
+        slices: config.slices.clone(),
+        rule_slices: rule_slices(&rules(runner)?),
+        search: Some(search_options(runner)),
+        searched: columns,
+    })
+}
+
 /// Scores the package, loaded back from its stored bytes.
 pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     runner.step(
@@ -36,6 +105,9 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         |runner| {
             let mut inputs = model::package_inputs(runner)?;
             inputs.insert("evaluate".to_owned(), json!(runner.pipeline.config.evaluate));
+            inputs.insert("slices of rules".to_owned(), json!(rule_slices(&rules(runner)?)));
+            inputs.insert("seed".to_owned(), json!(runner.pipeline.config.seed));
+            inputs.insert("revision".to_owned(), json!(EVALUATE_REVISION));
             Ok(inputs)
         },
         |runner| {
@@ -43,10 +115,10 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let table = data::table(runner)?;
             let target = data::target(runner, &table)?;
             let split = data::assignment(runner)?;
-            let (evaluation, residuals) =
-                evaluate_package(&package.model, package.digest, &table, &target, &split, average(runner))?;
+            let options = evaluate_options(runner, &table)?;
+            let evaluation =
+                evaluate_package(&package.model, package.digest, &table, &target, &split, &options)?;
             let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
-            work.outputs.insert("residuals".to_owned(), canonical::to_string(&residuals)?.into_bytes());
             for (subset, found) in &evaluation.subsets {
                 let undefined =
                     found.undefined.iter().map(|(metric, why)| format!("{metric} on {subset}: {why}"));
@@ -95,7 +167,6 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         |runner| {
             Ok(Inputs::from([
                 ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
-                ("residuals".to_owned(), json!(runner.output(Stage::Evaluate, "residuals")?)),
                 ("on".to_owned(), json!(on)),
             ]))
         },
@@ -106,10 +177,17 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             };
             let name = runner.pipeline.name;
             let (file, plot) = if evaluation.classes.is_empty() {
-                let all: BTreeMap<Subset, Residuals> = runner.json(Stage::Evaluate, "residuals")?;
-                let values = all.get(&on).cloned().unwrap_or_default();
+                let package = modelgate_model::from_files(model::package_files(runner)?)?;
+                let table = data::table(runner)?;
+                let target = data::target(runner, &table)?;
+                let split = data::assignment(runner)?;
+                let rows = if on == Subset::Validation { &split.validation } else { &split.test };
+                let Answers::Values { actual, predicted } = answers(&package.model, &table, &target, rows)?
+                else {
+                    return Err(PipelineError::Policy("the package is for another task".to_owned()));
+                };
                 let title = format!("{name}: residuals on {on}");
-                ("residuals", modelgate_evaluate::residual_plot(&title, &values.actual, &values.predicted)?)
+                ("residuals", modelgate_evaluate::residual_plot(&title, &actual, &predicted)?)
             } else {
                 let title = format!("{name}: confusion matrix on {on}");
                 let plot =
@@ -165,11 +243,8 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
 
 /// Returns the runs that rules compare with.
 fn runs_named(rules: &[GateRule]) -> Vec<RunId> {
-    use modelgate_core::rule::Check;
-    let named = rules.iter().filter_map(|rule| match &rule.check {
-        Check::MaxDrop { versus: Versus::Run(run), .. }
-        | Check::MaxRise { versus: Versus::Run(run), .. }
-        | Check::SchemaCompatible { versus: Versus::Run(run) } => Some(run.clone()),
+    let named = rules.iter().filter_map(|rule| match rule.check.versus() {
+        Some(Versus::Run(run)) => Some(run.clone()),
         _ => None,
     });
     named.collect()
@@ -189,6 +264,8 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("package".to_owned(), json!(candidate)),
                 ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
                 ("rules".to_owned(), json!(rules)),
+                ("evaluate".to_owned(), json!(runner.pipeline.config.evaluate)),
+                ("revision".to_owned(), json!(EVALUATE_REVISION)),
                 ("on".to_owned(), json!(on)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
                 ("baseline".to_owned(), json!(baseline.as_ref().map(|baseline| baseline.digest))),
@@ -208,7 +285,8 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
         |runner| {
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
             let evaluation = evaluation(runner)?;
-            let production = score_production(runner, registry, production.as_ref())?;
+            let (production, comparisons) =
+                score_production(runner, registry, production.as_ref(), &package, &rules)?;
             let comparison = compare(&evaluation, &production);
             let baseline = match &baseline {
                 Some(stored) => {
@@ -230,7 +308,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             }
             let candidate =
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
-            let verdict = judge(&rules, &Evidence { candidate, references, on });
+            let verdict = judge(&rules, &Evidence { candidate, references, on, comparisons });
             let mut work =
                 Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
             work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
@@ -239,22 +317,21 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
     )
 }
 
-/// Scores the model in production on the candidate's rows.
+/// Scores the model in production on the candidate's rows, and measures what rules ask of both together.
 fn score_production(
     runner: &mut Runner<'_>,
     registry: &Registry,
     production: Option<&Production>,
-) -> Result<Reference, PipelineError> {
-    let Some(production) = production else { return Ok(Reference::None) };
+    candidate: &Package,
+    rules: &[GateRule],
+) -> Result<(Reference, Comparisons), PipelineError> {
+    let nothing = Comparisons::default();
+    let Some(production) = production else { return Ok((Reference::None, nothing)) };
     let name = format!("production {}", production.version);
     let model = runner.pipeline.model.clone();
-    let candidate = runner.output(Stage::Assemble, model::MANIFEST)?;
-    if production.digest == candidate {
-        return Ok(Reference::Scores(Box::new(Scores {
-            name,
-            digest: Some(candidate),
-            ..Scores::default()
-        })));
+    if production.digest == candidate.digest {
+        let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
+        return Ok((Reference::Scores(Box::new(scores)), nothing));
     }
     let loaded = registry
         .version_files(&model, production.version)
@@ -262,24 +339,39 @@ fn score_production(
         .and_then(|files| Ok(modelgate_model::from_files(files)?));
     let package: Package = match loaded {
         Ok(package) => package,
-        Err(error) => return Ok(Reference::Unavailable(format!("{name}: {error}"))),
+        Err(error) => return Ok((Reference::Unavailable(format!("{name}: {error}")), nothing)),
     };
     let table = data::table(runner)?;
     let target = data::target(runner, &table)?;
     let split: SplitAssignment = data::assignment(runner)?;
     let schema = package.manifest.schema.clone();
-    match evaluate_package(&package.model, package.digest, &table, &target, &split, average(runner)) {
-        Ok((evaluation, _)) => Ok(Reference::Scores(Box::new(evaluation.scores(name, Some(schema))))),
+    let mut options = EvaluateOptions::plain(average(runner));
+    options.rule_slices = rule_slices(rules);
+    let columns = searched(runner, &table);
+    let input = PairedInput {
+        candidate: &candidate.model,
+        reference: &package.model,
+        table: &table,
+        target: &target,
+        split: &split,
+        average: average(runner),
+        bootstrap: bootstrap_options(runner),
+        search: search_options(runner),
+        columns: &columns,
+        on: gate_subset(runner),
+    };
+    let scored = evaluate_package(&package.model, package.digest, &table, &target, &split, &options)
+        .and_then(|evaluation| Ok((evaluation, paired::compare(&input, rules)?)));
+    match scored {
+        Ok((evaluation, comparisons)) => {
+            Ok((Reference::Scores(Box::new(evaluation.scores(name, Some(schema)))), comparisons))
+        }
         // What it takes is still known, so that the schema rule can say what changed.
         Err(error) => {
             runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
             let digest = Some(package.digest);
-            Ok(Reference::Scores(Box::new(Scores {
-                name,
-                digest,
-                schema: Some(schema),
-                ..Scores::default()
-            })))
+            let scores = Scores { name, digest, schema: Some(schema), ..Scores::default() };
+            Ok((Reference::Scores(Box::new(scores)), nothing))
         }
     }
 }
