@@ -24,7 +24,10 @@ pub use classification::{Average, ClassMetrics, ClassificationInput, Classificat
 pub use curves::{CalibrationBin, Curves, calibration_curve, curves};
 pub use error::EvaluateError;
 pub use importance::{Importance, PartialDependence, permutation_importance};
-pub use plot::{Plot, confusion_matrix_plot, residual_plot};
+pub use plot::{
+    Bar, Line, Plot, SliceRow, Theme, bars_plot, calibration_plot, confusion_matrix_plot, lines_plot,
+    precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
+};
 pub use probability::CALIBRATION_BINS;
 pub use regression::{RegressionMetrics, regression};
 pub use resampled::{ResampledClassifier, ResampledRegressor};

@@ -2,6 +2,7 @@
 //!
 //! Owns: the order of things and what is recorded of them. Refuses: the work inside a stage, which the other crates do.
 
+mod analysis;
 mod answers;
 mod error;
 mod evaluation;
@@ -19,6 +20,7 @@ mod runner;
 mod stage;
 mod stages;
 
+pub use analysis::{Analysis, analyse};
 pub use answers::{Answers, answers};
 pub use error::PipelineError;
 pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};

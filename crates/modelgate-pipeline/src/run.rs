@@ -21,7 +21,7 @@ use crate::project::{Pipeline, Project};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
-use crate::stages::{data, judge, model, registration};
+use crate::stages::{analyse, data, judge, model, registration};
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +119,7 @@ fn stages(
         model::train,
         model::assemble,
         judge::evaluate,
-        judge::analyse,
+        analyse::analyse,
     ];
     for stage in first {
         if !stage(runner)? {
@@ -233,7 +233,7 @@ fn write_outputs(
     if let Some(record) = runner.record(Stage::Analyse) {
         for (name, digest) in &record.outputs {
             write(&folder, name, &runner.store.get(digest)?)?;
-            if std::path::Path::new(name).extension().is_some_and(|end| end == "svg") {
+            if !name.contains('/') && std::path::Path::new(name).extension().is_some_and(|end| end == "svg") {
                 plot = Some(name.as_str());
             }
         }

@@ -1,5 +1,6 @@
 //! The work inside each stage.
 
+pub(crate) mod analyse;
 pub(crate) mod data;
 pub(crate) mod judge;
 pub(crate) mod model;

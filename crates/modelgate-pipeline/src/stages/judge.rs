@@ -14,7 +14,6 @@ use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::answers::{Answers, answers};
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
 use crate::options::MetricDifference;
@@ -157,50 +156,6 @@ fn summary(runner: &Runner<'_>, evaluation: &Evaluation) -> String {
 /// Returns the figures of the package.
 pub(crate) fn evaluation(runner: &Runner<'_>) -> Result<Evaluation, PipelineError> {
     runner.json(Stage::Evaluate, "evaluation")
-}
-
-/// Draws the confusion matrix or the residuals.
-pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
-    let on = gate_subset(runner);
-    runner.step(
-        Stage::Analyse,
-        |runner| {
-            Ok(Inputs::from([
-                ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
-                ("on".to_owned(), json!(on)),
-            ]))
-        },
-        |runner| {
-            let evaluation = evaluation(runner)?;
-            let Some(found) = evaluation.subsets.get(&on) else {
-                return Ok(Work { summary: format!("no plot: no rows on {on}"), ..Work::default() });
-            };
-            let name = runner.pipeline.name;
-            let (file, plot) = if evaluation.classes.is_empty() {
-                let package = modelgate_model::from_files(model::package_files(runner)?)?;
-                let table = data::table(runner)?;
-                let target = data::target(runner, &table)?;
-                let split = data::assignment(runner)?;
-                let rows = if on == Subset::Validation { &split.validation } else { &split.test };
-                let Answers::Values { actual, predicted } = answers(&package.model, &table, &target, rows)?
-                else {
-                    return Err(PipelineError::Policy("the package is for another task".to_owned()));
-                };
-                let title = format!("{name}: residuals on {on}");
-                ("residuals", modelgate_evaluate::residual_plot(&title, &actual, &predicted)?)
-            } else {
-                let title = format!("{name}: confusion matrix on {on}");
-                let plot =
-                    modelgate_evaluate::confusion_matrix_plot(&title, &evaluation.classes, &found.confusion)?;
-                ("confusion_matrix", plot)
-            };
-            let outputs = BTreeMap::from([
-                (format!("{file}.svg"), plot.svg.into_bytes()),
-                (format!("{file}.png"), plot.png),
-            ]);
-            Ok(Work { outputs, summary: format!("{file}.svg, {file}.png"), warnings: Vec::new() })
-        },
-    )
 }
 
 /// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
