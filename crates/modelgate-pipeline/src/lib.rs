@@ -4,10 +4,11 @@
 
 mod analysis;
 mod answers;
+mod changes;
 mod error;
 mod evaluation;
+mod explain;
 mod gate_check;
-mod markdown;
 mod options;
 pub mod outputs;
 mod paired;
@@ -15,6 +16,7 @@ mod production;
 mod project;
 mod promotion;
 mod record;
+pub mod reports;
 mod run;
 mod runner;
 mod stage;
@@ -24,6 +26,7 @@ pub use analysis::{Analysis, analyse};
 pub use answers::{Answers, answers};
 pub use error::PipelineError;
 pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};
+pub use explain::{RuleExplanation, explain};
 pub use gate_check::{Figures, gate_check};
 pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
@@ -34,4 +37,4 @@ pub use project::{PROJECT_FILE, Pipeline, Project};
 pub use promotion::{approval_request, materialise, promote};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
-pub use stages::judge::{Comparison, pipeline_rules};
+pub use stages::judge::{BaselineFigures, Comparison, pipeline_rules};

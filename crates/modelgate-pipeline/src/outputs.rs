@@ -178,5 +178,5 @@ pub fn rules_table(verdict: &GateVerdict) -> String {
 
 /// Keeps text inside its cell of a Markdown table.
 pub(crate) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+    crate::reports::escape::markdown(text)
 }

@@ -1,6 +1,5 @@
 //! Candidate and production on the same rows: paired intervals, paired tests, and the parts that got worse.
 
-use modelgate_core::metric::{Direction, direction};
 use modelgate_core::rule::{Check, GateRule, Subset, Versus, slice_name};
 use modelgate_core::verdict::{Comparisons, PairedFigure, SliceFigure, SliceFigures, figure};
 use modelgate_data::Table;
@@ -153,12 +152,4 @@ fn slice_figures(
         Answers::Values { .. } => 0.02 * mean(&others),
     };
     SliceFigures { loss: words.to_owned(), min_rows: input.search.min_rows as u64, min_rise, slices }
-}
-
-/// Returns whether `metric` got worse from `reference` to `candidate`; `None` when its direction is not known.
-pub(crate) fn is_worse(metric: &str, candidate: f64, reference: f64) -> Option<bool> {
-    Some(match direction(metric)? {
-        Direction::HigherIsBetter => candidate < reference,
-        Direction::LowerIsBetter => candidate > reference,
-    })
 }

@@ -11,13 +11,13 @@ use modelgate_store::ProjectLock;
 
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
-use crate::markdown::{self, ReportInput};
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
 use crate::outputs::{
     self, DeploymentManifest, EvaluationReport, PromotionDecision, Readiness, RunReport, write, write_json,
 };
 use crate::production;
 use crate::project::{Pipeline, Project};
+use crate::reports::{self, RunEvidence};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
@@ -229,34 +229,24 @@ fn write_outputs(
         write_json(&folder, "evaluation_report.json", &report)?;
         write_json(&folder.join("evaluations"), &format!("{}.json", progress.run_id), &report)?;
     }
-    let mut plot = None;
     if let Some(record) = runner.record(Stage::Analyse) {
+        drop_stale_plots(&folder, &record.outputs);
         for (name, digest) in &record.outputs {
             write(&folder, name, &runner.store.get(digest)?)?;
-            if !name.contains('/') && std::path::Path::new(name).extension().is_some_and(|end| end == "svg") {
-                plot = Some(name.as_str());
-            }
+        }
+        if let Some(plot) = history(registry, pipeline, judge::gate_subset(runner)) {
+            write(&folder, "plots/history.svg", plot.svg.as_bytes())?;
+            write(&folder, "plots/history.dark.svg", plot.dark_svg.as_bytes())?;
+            write(&folder, "plots/history.png", &plot.png)?;
+            write(&folder, "plots/history.dark.png", &plot.dark_png)?;
         }
     }
     if let (Some(verdict), Some(evaluation)) = (verdict, &evaluation) {
         write(&folder, "verdict.json", &registration::verdict_file(verdict)?)?;
         let comparison = judge::comparison(runner)?;
         write_json(&folder, "comparison.json", &comparison)?;
-        let version = progress.version.map_or_else(String::new, |version| format!(" {version}"));
-        let title = format!("{}{version}", pipeline.model);
-        let stages = &runner.reports;
-        let input = ReportInput {
-            pipeline: pipeline.name,
-            title,
-            verdict,
-            comparison: &comparison,
-            evaluation,
-            stages,
-            plot,
-        };
-        write(&folder, "report.md", markdown::report(&input).as_bytes())?;
         let package = modelgate_model::from_files(model::package_files(runner)?)?;
-        let card = markdown::model_card(&package.manifest, evaluation, verdict);
+        let card = reports::model_card(&package.manifest, evaluation, verdict);
         write(&folder, "MODEL_CARD.md", card.as_bytes())?;
         let decision = progress.decision.clone();
         let decision = PromotionDecision {
@@ -291,7 +281,51 @@ fn write_outputs(
         state,
     };
     write_json(&folder, "run_report.json", &report)?;
+    if verdict.is_some() && evaluation.is_some() {
+        let evidence = RunEvidence::load(pipeline)?;
+        write(&folder, "report.md", reports::markdown(&evidence, true).as_bytes())?;
+        write(&folder, "report.html", reports::html(&evidence).as_bytes())?;
+    }
     track(runner, &report, evaluation.as_ref())
+}
+
+/// Removes plots that an earlier run left and this one does not draw.
+fn drop_stale_plots(folder: &std::path::Path, outputs: &BTreeMap<String, modelgate_core::Digest>) {
+    let Ok(entries) = fs_err::read_dir(folder.join("plots")) else { return };
+    for entry in entries.flatten() {
+        let name = format!("plots/{}", entry.file_name().to_string_lossy());
+        if !outputs.contains_key(&name) {
+            // One that cannot be removed is only in the way.
+            let _ = fs_err::remove_file(entry.path());
+        }
+    }
+}
+
+/// Draws the main figures of the registered versions; `None` with fewer than two.
+fn history(
+    registry: Option<&Registry>,
+    pipeline: &Pipeline<'_>,
+    on: modelgate_core::rule::Subset,
+) -> Option<modelgate_evaluate::Plot> {
+    const LAST: usize = 40;
+    let state = registry?.state().models.get(&pipeline.model)?;
+    if state.versions.len() < 2 {
+        return None;
+    }
+    let versions: Vec<_> = state.versions.iter().skip(state.versions.len().saturating_sub(LAST)).collect();
+    let names: [&str; 3] = if pipeline.config.task == config::TaskKind::Regression {
+        ["rmse", "mae", "median_ae"]
+    } else {
+        ["accuracy", "f1", "roc_auc"]
+    };
+    let line = |metric: &str| modelgate_evaluate::Line {
+        name: metric.to_owned(),
+        values: versions.iter().map(|(_, found)| found.registration.metrics.get(metric).copied()).collect(),
+    };
+    let steps: Vec<String> = versions.iter().map(|(version, _)| version.to_string()).collect();
+    let title = format!("{}: figures over versions", pipeline.name);
+    let note = format!("on {on}, each on the data of its day");
+    modelgate_evaluate::lines_plot(&title, &note, &steps, &names.map(line)).ok()
 }
 
 /// Keeps the run in the tracking tables.

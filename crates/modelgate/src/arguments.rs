@@ -49,6 +49,17 @@ pub(crate) enum Command {
     /// List, approve, reject and promote versions.
     #[command(subcommand)]
     Model(Model),
+    /// Print a report of the last run.
+    Report(Report),
+    /// Show the stages and what each reads.
+    Dag(Dag),
+    /// Say what works here, what is missing, and how to get it.
+    Doctor,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Read the append-only ledger.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -113,6 +124,49 @@ pub(crate) struct Run {
 pub(crate) enum Gate {
     /// Judge a file of metrics, a run, or the pipeline's last evaluation.
     Check(GateCheck),
+    /// Say what each rule asks, what was found, and what so many rows can show.
+    Explain {
+        /// The pipeline; not needed when there is only one.
+        pipeline: Option<String>,
+    },
+}
+
+/// The arguments of `report`.
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    /// The form.
+    #[arg(value_enum)]
+    pub(crate) form: ReportForm,
+    /// The pipeline; not needed when there is only one.
+    pub(crate) pipeline: Option<String>,
+    /// Write it into this file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ReportForm {
+    /// A comment on a change: verdict first, then rule by rule.
+    Markdown,
+    /// One page with the plots inside.
+    Html,
+    /// A model card with the metadata that Hugging Face reads.
+    Card,
+    /// A test case per rule.
+    Junit,
+    /// Results for code scanning.
+    Sarif,
+    /// The verdict.
+    Json,
+}
+
+/// The arguments of `dag`.
+#[derive(Args, Debug)]
+pub(crate) struct Dag {
+    /// Print a Mermaid diagram.
+    #[arg(long)]
+    pub(crate) mermaid: bool,
 }
 
 /// The arguments of `gate check`.
@@ -147,6 +201,8 @@ pub(crate) enum Model {
         #[arg(default_value = "production")]
         version: String,
     },
+    /// Put versions side by side.
+    Compare(Compare),
     /// Approve a candidate that passed its gate.
     Approve(Decision),
     /// Reject a candidate.
@@ -177,6 +233,31 @@ pub(crate) enum Model {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
+}
+
+/// The arguments of `model compare`.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// The model.
+    pub(crate) model: ModelName,
+    /// Versions (`3`, `v003`) or aliases.
+    #[arg(required = true, num_args = 1..)]
+    pub(crate) versions: Vec<String>,
+    /// The form; `--output-format json` wins.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) form: CompareForm,
+}
+
+/// The form of a comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum CompareForm {
+    /// A table for a terminal.
+    #[default]
+    Text,
+    /// A table for a comment.
+    Markdown,
+    /// One page.
+    Html,
 }
 
 /// A version and why.

@@ -1,10 +1,16 @@
 //! The commands: each opens what it needs, asks the libraries, and prints.
 
+mod compare;
+mod completions;
 mod config;
+mod dag;
+mod doctor;
+mod explain;
 mod gate;
 mod init;
 mod ledger;
 mod model;
+mod report;
 mod run;
 mod status;
 
@@ -27,6 +33,10 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Run(run) => run::execute(run, &project(&folder)?, printer),
         Command::Status => status::execute(&project(&folder)?, printer),
         Command::Gate(gate) => gate::execute(gate, &folder, printer),
+        Command::Report(report) => report::execute(report, &project(&folder)?, printer),
+        Command::Dag(dag) => dag::execute(dag, printer),
+        Command::Doctor => doctor::execute(&folder, printer),
+        Command::Completions { shell } => completions::execute(*shell, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),

@@ -14,6 +14,7 @@ use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::changes;
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
 use crate::options::MetricDifference;
@@ -171,6 +172,38 @@ pub struct Comparison {
     pub unavailable: Option<String>,
     /// The figures by subset.
     pub subsets: BTreeMap<Subset, Vec<MetricDifference>>,
+    /// The figures of the committed baseline, if there is one.
+    #[serde(default)]
+    pub baseline: Option<BaselineFigures>,
+    /// How the training rows differ from production's, in words; `None` when that is not known.
+    #[serde(default)]
+    pub data_changes: Option<Vec<String>>,
+    /// How the settings differ from production's, in words; `None` when that is not known.
+    #[serde(default)]
+    pub configuration_changes: Option<Vec<String>>,
+}
+
+/// The figures of `baselines/<model>.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BaselineFigures {
+    /// Such as `baseline v003`.
+    pub name: String,
+    /// Value by subset and metric.
+    pub subsets: BTreeMap<Subset, BTreeMap<String, f64>>,
+}
+
+/// What was found of production: its figures, what it has in common with the candidate, and what changed since.
+struct ProductionFound {
+    reference: Reference,
+    comparisons: Comparisons,
+    data: Option<Vec<String>>,
+    configuration: Option<Vec<String>>,
+}
+
+impl ProductionFound {
+    fn only(reference: Reference) -> Self {
+        Self { reference, comparisons: Comparisons::default(), data: None, configuration: None }
+    }
 }
 
 /// Returns the rules of the pipeline.
@@ -240,9 +273,11 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
         |runner| {
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
             let evaluation = evaluation(runner)?;
-            let (production, comparisons) =
-                score_production(runner, registry, production.as_ref(), &package, &rules)?;
-            let comparison = compare(&evaluation, &production);
+            let found = score_production(runner, registry, production.as_ref(), &package, &rules)?;
+            let mut comparison = compare(&evaluation, &found.reference);
+            (comparison.data_changes, comparison.configuration_changes) = (found.data, found.configuration);
+            comparison.baseline = baseline.as_ref().map(baseline_figures);
+            let (production, comparisons) = (found.reference, found.comparisons);
             let baseline = match &baseline {
                 Some(stored) => {
                     let name = format!("baseline {}", stored.version);
@@ -279,23 +314,35 @@ fn score_production(
     production: Option<&Production>,
     candidate: &Package,
     rules: &[GateRule],
-) -> Result<(Reference, Comparisons), PipelineError> {
-    let nothing = Comparisons::default();
-    let Some(production) = production else { return Ok((Reference::None, nothing)) };
+) -> Result<ProductionFound, PipelineError> {
+    let Some(production) = production else { return Ok(ProductionFound::only(Reference::None)) };
     let name = format!("production {}", production.version);
     let model = runner.pipeline.model.clone();
     if production.digest == candidate.digest {
         let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
-        return Ok((Reference::Scores(Box::new(scores)), nothing));
+        return Ok(ProductionFound::only(Reference::Scores(Box::new(scores))));
     }
     let loaded = registry
         .version_files(&model, production.version)
         .map_err(PipelineError::from)
-        .and_then(|files| Ok(modelgate_model::from_files(files)?));
-    let package: Package = match loaded {
-        Ok(package) => package,
-        Err(error) => return Ok((Reference::Unavailable(format!("{name}: {error}")), nothing)),
+        .and_then(|files| Ok((modelgate_model::from_files(files.clone())?, files)));
+    let (package, files) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            return Ok(ProductionFound::only(Reference::Unavailable(format!("{name}: {error}"))));
+        }
     };
+    let parsed = |bytes: Option<&Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let own = runner.bytes(Stage::Assemble, "reference.json").ok();
+    let profiles: (Option<serde_json::Value>, Option<serde_json::Value>) =
+        (parsed(files.get("reference.json")), parsed(own.as_ref()));
+    let data_changes = profiles.0.zip(profiles.1).map(|(before, now)| changes::data(&before, &now));
+    let before: Option<serde_json::Value> = parsed(files.get("metrics.json"));
+    let settings = serde_json::to_value(runner.pipeline.config)?;
+    let configuration = before
+        .as_ref()
+        .and_then(|attached| attached.get("configuration"))
+        .map(|before| changes::configuration(before, &settings));
     let table = data::table(runner)?;
     let target = data::target(runner, &table)?;
     let split: SplitAssignment = data::assignment(runner)?;
@@ -319,14 +366,17 @@ fn score_production(
         .and_then(|evaluation| Ok((evaluation, paired::compare(&input, rules)?)));
     match scored {
         Ok((evaluation, comparisons)) => {
-            Ok((Reference::Scores(Box::new(evaluation.scores(name, Some(schema)))), comparisons))
+            let reference = Reference::Scores(Box::new(evaluation.scores(name, Some(schema))));
+            Ok(ProductionFound { reference, comparisons, data: data_changes, configuration })
         }
         // What it takes is still known, so that the schema rule can say what changed.
         Err(error) => {
             runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
             let digest = Some(package.digest);
             let scores = Scores { name, digest, schema: Some(schema), ..Scores::default() };
-            Ok((Reference::Scores(Box::new(scores)), nothing))
+            let reference = Reference::Scores(Box::new(scores));
+            let comparisons = Comparisons::default();
+            Ok(ProductionFound { reference, comparisons, data: data_changes, configuration })
         }
     }
 }
@@ -353,7 +403,18 @@ fn compare(evaluation: &Evaluation, production: &Reference) -> Comparison {
         production: name,
         unavailable,
         subsets: subsets.collect(),
+        baseline: None,
+        data_changes: None,
+        configuration_changes: None,
     }
+}
+
+fn baseline_figures(stored: &production::Baseline) -> BaselineFigures {
+    let figures = stored.subsets.iter().map(|(subset, found)| {
+        let known = found.metrics.iter().filter_map(|(metric, value)| Some((metric.clone(), (*value)?)));
+        (*subset, known.collect())
+    });
+    BaselineFigures { name: format!("baseline {}", stored.version), subsets: figures.collect() }
 }
 
 /// Returns the verdict of the gate.
