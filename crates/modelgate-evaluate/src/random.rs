@@ -1,5 +1,5 @@
 //! Seeded random numbers whose stream depends on the seed and the round alone, never on threads.
-//! Source: Steele, Lea, Flood, 2014, "Fast Splittable Pseudorandom Number Generators" (SplitMix64).
+//! Source: Steele, Lea, Flood, 2014, "Fast Splittable Pseudorandom Number Generators" (`SplitMix64`).
 
 /// One stream.
 #[derive(Clone, Debug)]

@@ -110,9 +110,9 @@ pub struct McNemar {
     pub p_value: f64,
 }
 
-/// Returns McNemar's test: exact below 1,000 rows that differ, else the chi-squared form with Edwards' correction.
+/// Returns `McNemar`'s test: exact below 1,000 rows that differ, else the chi-squared form with Edwards' correction.
 ///
-/// Source: McNemar, 1947; the exact form is the two-sided binomial test at one half.
+/// Source: `McNemar`, 1947; the exact form is the two-sided binomial test at one half.
 pub fn mcnemar(only_candidate: u64, only_reference: u64) -> McNemar {
     let (few, differing) = (only_candidate.min(only_reference), only_candidate + only_reference);
     let p_value = if only_candidate == only_reference {

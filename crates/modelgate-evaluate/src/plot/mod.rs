@@ -153,15 +153,18 @@ fn style(size: u32, color: RGBColor, horizontal: HPos, vertical: VPos) -> TextSt
     (FAMILY, size).into_font().color(&color).pos(Pos::new(horizontal, vertical))
 }
 
-/// Cuts text to so many letters; what an XML file may not hold becomes a space.
+/// Cuts text to so many letters. What an XML file may not hold becomes a space; marks that change the direction of what
+/// follows are dropped.
 fn shortened(text: &str, letters: usize) -> String {
+    let marks = |letter: &char| !matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let clean = |letter: char| {
         if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { ' ' } else { letter }
     };
-    if text.chars().count() <= letters {
-        return text.chars().map(clean).collect();
+    let text: Vec<char> = text.chars().filter(marks).map(clean).collect();
+    if text.len() <= letters {
+        return text.into_iter().collect();
     }
-    text.chars().map(clean).take(letters.saturating_sub(1)).chain(['…']).collect()
+    text.into_iter().take(letters.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// Draws the title and a line below it.

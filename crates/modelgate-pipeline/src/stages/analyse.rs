@@ -24,7 +24,7 @@ use crate::stages::{data, judge, model};
 const REVISION: u32 = 2;
 
 /// More classes than this are not drawn as a matrix.
-const MAX_CLASSES: usize = 500;
+const MAX_CLASSES: usize = 60;
 
 /// Looks at the model and draws the plots.
 pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
