@@ -134,7 +134,7 @@ fn depends(
         let changed = with(table, feature, |column| constant(column, row));
         let average = match answers(model, &changed, &known, &rows)? {
             Answers::Values { predicted, .. } => {
-                outcome = "prediction".to_owned();
+                "prediction".clone_into(&mut outcome);
                 predicted.iter().sum::<f64>() / predicted.len() as f64
             }
             Answers::Classes { probabilities, names, .. } => {

@@ -113,7 +113,10 @@ fn plots(pipeline: &Pipeline<'_>) -> Vec<(String, String)> {
     let Ok(entries) = fs_err::read_dir(pipeline.outputs().join("plots")) else { return found };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(name) = name.strip_suffix(".svg").filter(|name| !name.ends_with(".dark")) else { continue };
+        let Some(name) = name.strip_suffix(".svg") else { continue };
+        if name.strip_suffix(".dark").is_some() {
+            continue;
+        }
         if let Ok(text) = fs_err::read_to_string(entry.path()) {
             found.push((name.to_owned(), text));
         }

@@ -1,6 +1,8 @@
 //! What a reviewer reads: planted regressions are caught and told, and names from data break no report.
 
-use modelgate_testing::TestProject;
+use std::process::Command;
+
+use modelgate_testing::{TestProject, skip};
 
 use crate::BINARY;
 
@@ -312,4 +314,32 @@ pipelines:
     let markdown = project.run(&["report", "markdown"]).exits(0).stdout;
     assert!(markdown.len() < 65_536 && markdown.contains("with the lowest F1 of 1000"), "{}", markdown.len());
     assert!(project.json("outputs/p/evaluation_report.json")["subsets"]["validation"]["metrics"]["top_5_accuracy"].is_number());
+}
+
+#[test]
+fn reports_are_valid_in_the_eyes_of_their_schemas() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let (blocked, _) = in_production();
+    blocked.replace("modelgate.yaml", "{C: 1.0}", "{C: 0.0001}");
+    let _ = blocked.run(&["run"]).exits(2);
+    for project in [blocked, hostile()] {
+        for (form, file) in [
+            ("json", "verdict.json"),
+            ("sarif", "report.sarif"),
+            ("junit", "report.xml"),
+            ("card", "card.md"),
+        ] {
+            let path = project.path(file).display().to_string();
+            let _ = project.run(&["report", form, "--output", &path]).exits(0);
+        }
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../interop/check_reports.py");
+        let output = Command::new(&python).arg(script).arg(project.path(".")).output().expect("python");
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.matches("valid:").count(), 4, "{said}");
+    }
 }
