@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounds: u32 = arguments.next().ok_or("usage: intervals DIR ROUNDS")?.parse()?;
     let folder = Path::new(&folder);
     let labels: Vec<u32> = words(&folder.join("labels.u32"))?.into_iter().map(u32::from_le_bytes).collect();
-    let predicted: Vec<u32> = words(&folder.join("predicted.u32"))?.into_iter().map(u32::from_le_bytes).collect();
+    let predicted: Vec<u32> =
+        words(&folder.join("predicted.u32"))?.into_iter().map(u32::from_le_bytes).collect();
     let probabilities: Vec<f32> =
         words(&folder.join("probabilities.f32"))?.into_iter().map(f32::from_le_bytes).collect();
     let names = ["0".to_owned(), "1".to_owned()];
