@@ -141,11 +141,22 @@ pub struct TrainConfig {
     pub algorithm: String,
     /// Its parameters, named as in scikit-learn.
     pub params: BTreeMap<String, serde_json::Value>,
+    /// A program that trains instead: it reads the rows at `{train}` and `{validation}` and leaves an ONNX graph at
+    /// `{output}`; `{seed}`, `{target}` and `{params}` too, or `MODELGATE_TRAIN` and so on in its environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// How long the program may take.
+    pub timeout_seconds: u64,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new() }
+        Self {
+            algorithm: "random_forest".to_owned(),
+            params: BTreeMap::new(),
+            command: None,
+            timeout_seconds: 3600,
+        }
     }
 }
 

@@ -107,6 +107,9 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if split.train == 0.0 {
         return Err(("data.split.train", "there is nothing to train on".to_owned()));
     }
+    if pipeline.train.timeout_seconds == 0 {
+        return Err(("train.timeout_seconds", "it is a number of seconds from 1".to_owned()));
+    }
     let evaluate = &pipeline.evaluate;
     let ranges = [
         ("evaluate.rounds", u64::from(evaluate.rounds), 100, 100_000),

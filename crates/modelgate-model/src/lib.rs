@@ -4,6 +4,7 @@
 
 mod error;
 pub mod estimator;
+mod foreign;
 pub mod manifest;
 mod mlmodel;
 mod onnx;
@@ -11,6 +12,7 @@ mod package;
 mod predict;
 
 pub use error::{ModelError, PackageError};
+pub use foreign::assemble_onnx;
 pub use manifest::Manifest;
 pub use onnx::{LoadedModel, export};
 pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};

@@ -90,7 +90,7 @@ pub fn run(
     let _lock =
         if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
-    model::trainer(&runner)?;
+    model::check_training(pipeline)?;
     judge::pipeline_rules(pipeline)?;
     let mut progress = Progress { run_id, started_at, decision: None, version: None };
     let mut registry = None;
@@ -335,12 +335,16 @@ fn track(
     evaluation: Option<&Evaluation>,
 ) -> Result<(), PipelineError> {
     let train: &config::TrainConfig = &runner.pipeline.config.train;
-    let mut params: BTreeMap<String, String> = model::trainer(runner)?
-        .resolved_params()
-        .into_iter()
-        .map(|(name, value)| (name, value.to_string()))
-        .collect();
-    params.insert("algorithm".to_owned(), train.algorithm.clone());
+    let resolved: BTreeMap<String, serde_json::Value> = match &train.command {
+        Some(command) => {
+            let given = train.params.clone().into_iter();
+            given.chain([("command".to_owned(), command.clone().into())]).collect()
+        }
+        None => model::trainer(runner)?.resolved_params().into_iter().collect(),
+    };
+    let mut params: BTreeMap<String, String> =
+        resolved.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    params.insert("algorithm".to_owned(), model::algorithm(runner).to_owned());
     params.insert("seed".to_owned(), report.seed.to_string());
     let mut metrics = BTreeMap::new();
     for (subset, found) in evaluation.into_iter().flat_map(|evaluation| &evaluation.subsets) {
@@ -410,7 +414,7 @@ pub fn set_threads(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
 
 /// Checks the settings that only a trainer or the gate can check.
 pub fn check_pipeline(pipeline: &Pipeline<'_>) -> Result<(), PipelineError> {
-    model::check_trainer(pipeline)?;
+    model::check_training(pipeline)?;
     judge::pipeline_rules(pipeline)?;
     Ok(())
 }

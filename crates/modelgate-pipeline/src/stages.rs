@@ -1,6 +1,7 @@
 //! The work inside each stage.
 
 pub(crate) mod analyse;
+pub(crate) mod command;
 pub(crate) mod data;
 pub(crate) mod judge;
 pub(crate) mod model;

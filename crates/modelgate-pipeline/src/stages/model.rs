@@ -14,11 +14,21 @@ use crate::error::PipelineError;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::data;
+use crate::stages::{command, data};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
     check_trainer(runner.pipeline)
+}
+
+/// Checks what the configuration of `pipeline` says of training.
+pub(crate) fn check_training(pipeline: &crate::Pipeline<'_>) -> Result<(), PipelineError> {
+    let Some(text) = &pipeline.config.train.command else { return check_trainer(pipeline).map(drop) };
+    command::check(&pipeline.project.root, text).map_err(|reason| PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "train.command",
+        reason,
+    })
 }
 
 /// Returns the trainer that the configuration of `pipeline` asks for.
@@ -34,6 +44,9 @@ pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Tr
 }
 
 fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
+    if let Some(text) = command::command(runner) {
+        return Ok(command::settings(runner, text));
+    }
     let trainer = trainer(runner)?;
     Ok(json!({
         "algorithm": runner.pipeline.config.train.algorithm,
@@ -55,6 +68,9 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(inputs)
         },
         |runner| {
+            if command::command(runner).is_some() {
+                return command::train(runner);
+            }
             let table = data::table(runner)?;
             let rows = data::assignment(runner)?.train;
             let plan = data::plan(runner)?;
@@ -94,6 +110,12 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     )
 }
 
+/// Returns the trainer's name, or `command`.
+pub(crate) fn algorithm<'a>(runner: &Runner<'a>) -> &'a str {
+    let train = &runner.pipeline.config.train;
+    if train.command.is_some() { "command" } else { &train.algorithm }
+}
+
 fn describe(estimator: &Estimator) -> String {
     match estimator {
         Estimator::ForestClassifier(forest) | Estimator::ForestRegressor(forest) => {
@@ -127,7 +149,8 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let mut inputs = data::data_inputs(runner)?;
             inputs.insert("split".to_owned(), json!(runner.output(Stage::Split, "split")?));
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
-            inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, "estimator")?));
+            let trained = if command::command(runner).is_some() { command::MODEL } else { "estimator" };
+            inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, trained)?));
             inputs.insert("configuration".to_owned(), json!(config_digest(runner)?));
             Ok(inputs)
         },
@@ -135,7 +158,6 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let table = data::table(runner)?;
             let rows = data::assignment(runner)?.train;
             let plan = data::plan(runner)?;
-            let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
             let names = data::features(runner, &table);
             let target = runner.pipeline.config.data.target.clone();
             let classes: Option<Classes> = match data::target(runner, &table)? {
@@ -146,18 +168,27 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let features = modelgate_data::preprocess::profile_features(&table, &rows, &plan);
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
             let schema = FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes };
+            let code = match command::command(runner) {
+                Some(text) => text.to_owned(),
+                None => format!("{}@{}", algorithm(runner), trainer(runner)?.revision()),
+            };
             let lineage = Lineage {
                 dataset: runner.output(Stage::Snapshot, "data")?,
                 config: config_digest(runner)?,
-                code: format!("{}@{}", runner.pipeline.config.train.algorithm, trainer(runner)?.revision()),
+                code,
                 seed: runner.pipeline.config.seed,
-                algorithm: runner.pipeline.config.train.algorithm.clone(),
+                algorithm: algorithm(runner).to_owned(),
                 tool_version: env!("CARGO_PKG_VERSION").to_owned(),
                 split: runner.output(Stage::Split, "split")?,
             };
             let name = &runner.pipeline.model;
-            let (digest, files) =
-                modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?;
+            let (digest, files) = if command::command(runner).is_some() {
+                let graph = runner.bytes(Stage::Train, command::MODEL)?;
+                modelgate_model::assemble_onnx(name, &schema, graph, &lineage, &reference)?
+            } else {
+                let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
+                modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?
+            };
             let size: usize = files.values().map(Vec::len).sum();
             let summary =
                 format!("package sha256:{}, {} files, {}", digest.short(), files.len(), bytes_text(size));

@@ -5,5 +5,6 @@ mod evidence;
 mod interop;
 mod main_job;
 mod registry;
+mod train_command;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");

@@ -1,0 +1,122 @@
+//! `train.command`: any program that leaves a graph, and what goes wrong with one.
+
+use std::process::Command;
+
+use modelgate_testing::{TestProject, skip};
+
+use crate::BINARY;
+
+fn data() -> String {
+    let lines: String = (0..300)
+        .map(|row| format!("{row},{}.5,{},{}\n", row % 11, ["low", "high"][row % 2], u8::from(row % 11 > 5)))
+        .collect();
+    format!("id,x,level,y\n{lines}")
+}
+
+fn config(train: &str) -> String {
+    format!(
+        "version: 1
+project: p
+pipelines:
+  p:
+    task: classification
+    data: {{source: data.csv, target: y, key: id}}
+    train: {{{train}}}
+    gate: {{rules: [{{metric: accuracy, at_least: 0.9}}]}}
+    promotion: {{approval: automatic}}
+"
+    )
+}
+
+/// A project whose `saved.onnx` is a graph for its data.
+fn with_graph() -> TestProject {
+    let project = TestProject::with(BINARY, &data(), &config("params: {n_estimators: 10}"));
+    let _ = project.run(&["run"]).exits(0);
+    fs_err::copy(project.path("models/packaged/p/model.onnx"), project.path("saved.onnx")).expect("copied");
+    project
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() {
+    let project = with_graph();
+    project.write(
+        "train.sh",
+        "set -e\nhead -1 \"$1\" | grep -q '^id,x,level,y$'\ntest -s \"$MODELGATE_VALIDATION\"\necho training with seed $2 and $MODELGATE_PARAMS\ncp saved.onnx \"$3\"\n",
+    );
+    project.write(
+        "modelgate.yaml",
+        config("command: \"sh train.sh {train} {seed} {output}\", params: {depth: 3}"),
+    );
+    project.run(&["run"]).exits(0).says("training with seed 42 and {\"depth\":3}").says("v002 is production");
+    let manifest = project.json("models/packaged/p/manifest.json");
+    assert_eq!(manifest["lineage"]["algorithm"], "command");
+    assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
+    project.replace("train.sh", "set -e", "set -eu");
+    project.run(&["run", "--dry-run"]).exits(0).says("train.files.train.sh");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_goes_wrong_with_a_program_is_explained() {
+    let project = with_graph();
+    let before = project.read(".modelgate/ledger.jsonl");
+    project.write("garbage.onnx", "not a graph");
+    for (train, code, messages) in [
+        ("command: \"echo oh no; exit 3\"", 1, ["ended with exit code 3", "oh no"]),
+        ("command: \"true\"", 1, ["left no model", "$MODELGATE_OUTPUT"]),
+        ("command: \"cp garbage.onnx {output}\"", 1, ["left a model that cannot be used", "ONNX"]),
+        ("command: \"echo slow; sleep 30\", timeout_seconds: 1", 1, ["did not end within 1 s", "slow"]),
+        ("command: \"./nowhere.sh {output}\"", 64, ["there is no program `./nowhere.sh`", "train.command"]),
+        ("command: \"\"", 64, ["`command` is empty", "train.command"]),
+    ] {
+        project.write("modelgate.yaml", config(train));
+        let output = project.run(&["run"]).exits(code);
+        for message in messages {
+            output.says(message);
+        }
+    }
+    assert_eq!(before, project.read(".modelgate/ledger.jsonl"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_graph_for_other_columns_is_refused() {
+    let project = with_graph();
+    project.write("data.csv", data().replace("id,x,level,y", "id,x,grade,y"));
+    project.write("modelgate.yaml", config("command: \"cp saved.onnx {output}\""));
+    project
+        .run(&["run"])
+        .exits(1)
+        .says("the inputs of the graph are [x (float), level (string)]")
+        .says("grade (string)");
+}
+
+#[test]
+fn scikit_learn_trains_a_model_for_the_example() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let project = TestProject::new(BINARY);
+    let example = modelgate_testing::example("bring-your-own");
+    for name in ["modelgate.yaml", "train.py", "modelgate_onnx.py"] {
+        project.write(name, fs_err::read_to_string(example.join(name)).expect("the example"));
+    }
+    project.write("data/wine.csv", fs_err::read_to_string(example.join("../data/wine.csv")).expect("data"));
+    let path = std::path::Path::new(&python).parent().expect("a folder").display().to_string();
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap_or_default());
+    let output = project.command(&["run"]).env("PATH", path).output().expect("started");
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("v001 is production"), "{said}");
+    // The package answers what scikit-learn does; the script compares them on the validation rows.
+    let check = Command::new(&python)
+        .args(["train.py", "--check", "models/packaged/wine/model.onnx", "data/wine.csv"])
+        .current_dir(project.path("."))
+        .output()
+        .expect("python");
+    let said = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
+    assert!(check.status.success() && said.contains("same answers"), "{said}");
+}
