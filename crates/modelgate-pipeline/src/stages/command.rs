@@ -207,7 +207,7 @@ fn stop(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Returns rows as CSV; null is empty, numbers read back as they are.
+/// Returns rows as CSV; null is empty. A number with a fraction keeps its point, so that a reader sees the same types.
 fn csv(table: &Table, rows: &[u32]) -> String {
     let cell = |text: &str| {
         if text.contains([',', '"', '\n', '\r']) || text != text.trim() {
@@ -225,7 +225,7 @@ fn csv(table: &Table, rows: &[u32]) -> String {
                 values[row].map_or_else(String::new, |value| value.to_string())
             }
             modelgate_data::Values::Float(values) => {
-                values[row].map_or_else(String::new, |value| value.to_string())
+                values[row].map_or_else(String::new, |value| format!("{value:?}"))
             }
             modelgate_data::Values::Text(values) => values[row].as_deref().map_or_else(String::new, cell),
         });
