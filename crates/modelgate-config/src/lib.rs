@@ -5,6 +5,7 @@
 pub mod env;
 mod error;
 mod load;
+mod origin;
 mod project;
 mod rules;
 mod schema;
@@ -13,6 +14,7 @@ mod validate;
 
 pub use error::ConfigError;
 pub use load::{Loaded, load, parse, show};
+pub use origin::{Origin, origins};
 pub use project::{
     ApprovalPolicy, AverageName, ColumnTypeName, DataConfig, EncodeName, EvaluateConfig, GateConfig,
     IntervalsName, ManualPolicy, MissingName, ModelConfig, PipelineConfig, PreprocessConfig, ProjectConfig,
@@ -21,4 +23,4 @@ pub use project::{
 };
 pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, default_rules};
 pub use schema::json_schema;
-pub use template::template;
+pub use template::{command_template, template};

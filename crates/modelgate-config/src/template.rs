@@ -4,6 +4,22 @@ use crate::project::TaskKind;
 
 /// Returns a first project file; every key that can be left out is shown with its default.
 pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
+    let train = "      algorithm: random_forest         # random_forest | logistic_regression
+      params: {n_estimators: 100}";
+    written(project, source, target, task, train)
+}
+
+/// Returns a first project file whose model is trained by a program of the user's.
+pub fn command_template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
+    let train =
+        "      # Any program: it reads {train} and {validation}, and leaves an ONNX graph at {output}.
+      command: \"python3 train.py {train} {output} --seed {seed}\"
+      params: {n_estimators: 100}      # in $MODELGATE_PARAMS as JSON
+      timeout_seconds: 3600";
+    written(project, source, target, task, train)
+}
+
+fn written(project: &str, source: &str, target: &str, task: TaskKind, train: &str) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let (task, rules) = match task {
         TaskKind::Regression => (
@@ -43,8 +59,7 @@ pipelines:
       unknown_category: ignore         # ignore | error
       drop: []                         # columns to leave out, such as identifiers
     train:
-      algorithm: random_forest         # random_forest | logistic_regression
-      params: {{n_estimators: 100}}
+{train}
     evaluate: {{average: weighted, slices: []}}      # slices: columns whose groups get figures of their own
     gate:
       on: validation

@@ -80,6 +80,9 @@ pub(crate) struct Init {
     /// What the model is for.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) task: TaskName,
+    /// What to start from; `--task` is not needed with it.
+    #[arg(long, value_enum, conflicts_with = "task")]
+    pub(crate) template: Option<TemplateName>,
     /// The project's name; the folder's by default.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -93,6 +96,17 @@ pub(crate) enum TaskName {
     Classification,
     /// Predict a number.
     Regression,
+}
+
+/// What `init` starts from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TemplateName {
+    /// Predict a class.
+    Classification,
+    /// Predict a number.
+    Regression,
+    /// A program of yours trains; writes a scikit-learn script to begin with.
+    BringYourOwn,
 }
 
 /// The arguments of `run`.
@@ -292,7 +306,11 @@ pub(crate) enum Ledger {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Config {
     /// Print the configuration with every default filled in.
-    Show,
+    Show {
+        /// Print one key per line and where its value comes from.
+        #[arg(long)]
+        origin: bool,
+    },
     /// Print the JSON schema of modelgate.yaml.
     Schema,
     /// Check modelgate.yaml.

@@ -343,3 +343,22 @@ fn reports_are_valid_in_the_eyes_of_their_schemas() {
         assert_eq!(said.matches("valid:").count(), 4, "{said}");
     }
 }
+
+#[test]
+fn init_writes_what_each_template_promises() {
+    for (template, promised) in [
+        ("classification", "task: classification"),
+        ("regression", "metric: rmse, versus: production"),
+        ("bring-your-own", "command: \"python3 train.py {train} {output} --seed {seed}\""),
+    ] {
+        let project = TestProject::new(BINARY);
+        let _ = project.run(&["init", "--template", template, "--name", "mine"]).exits(0);
+        assert!(project.read("modelgate.yaml").contains(promised), "{template}");
+        let _ = project.run(&["config", "check"]).exits(0);
+        assert_eq!(project.path("train.py").is_file(), template == "bring-your-own");
+        project
+            .run(&["config", "show", "--origin"])
+            .exits(0)
+            .says("pipelines.mine.evaluate.rounds = 1000  # default");
+    }
+}
