@@ -1,6 +1,7 @@
 //! Tests through the binary, as a user runs it.
 
 mod bad_input;
+mod documentation;
 mod evidence;
 mod interop;
 mod main_job;
