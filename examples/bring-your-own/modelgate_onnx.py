@@ -73,6 +73,8 @@ def export(model, columns, path):
                 weights, bias = np.vstack([0 * weights, weights]), np.concatenate([0 * bias, bias])
             attributes = {"coefficients": weights.ravel().tolist(), "intercepts": bias.tolist(), "post_transform": "SOFTMAX"}
             estimator = "LinearClassifier"
+            # The one operator whose attribute is named otherwise.
+            labels = {labels_name.replace("int64s", "ints"): classes for labels_name in labels}
         else:
             attributes, estimator = trees(model, "class"), "TreeEnsembleClassifier"
         nodes.append(

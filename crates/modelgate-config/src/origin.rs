@@ -30,7 +30,12 @@ pub fn origins(
     for entry in &mut found {
         let variable = match entry.key.as_str() {
             "registry.uri" => env::MODELGATE_REGISTRY_URI,
-            key if key.starts_with("pipelines.") && key.ends_with(".seed") => env::MODELGATE_SEED,
+            key if key.starts_with("pipelines.")
+                && key.split('.').count() == 3
+                && key.rsplit('.').next() == Some("seed") =>
+            {
+                env::MODELGATE_SEED
+            }
             _ => continue,
         };
         if environment(variable).is_some() {

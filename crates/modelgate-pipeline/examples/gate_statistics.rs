@@ -141,7 +141,7 @@ fn rates(rule: &GateRule, rows: usize, drop: impl Fn(usize) -> f64 + Sync) -> [f
             let mut comparisons = Comparisons::default();
             match rule.check {
                 Check::NonInferior { .. } => {
-                    comparisons.paired.extend(paired(&production, &candidate, trial_number))
+                    comparisons.paired.extend(paired(&production, &candidate, trial_number));
                 }
                 Check::SlicesNotWorse { .. } => {
                     let key = (Versus::Production, Subset::Validation);

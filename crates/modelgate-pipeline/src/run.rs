@@ -90,7 +90,9 @@ pub fn run(
     let _lock =
         if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
-    model::check_training(pipeline)?;
+    if options.import.is_none() {
+        model::check_training(pipeline)?;
+    }
     judge::pipeline_rules(pipeline)?;
     let mut progress = Progress { run_id, started_at, decision: None, version: None };
     let mut registry = None;
@@ -336,6 +338,7 @@ fn track(
 ) -> Result<(), PipelineError> {
     let train: &config::TrainConfig = &runner.pipeline.config.train;
     let resolved: BTreeMap<String, serde_json::Value> = match &train.command {
+        _ if runner.options.import.is_some() => BTreeMap::new(),
         Some(command) => {
             let given = train.params.clone().into_iter();
             given.chain([("command".to_owned(), command.clone().into())]).collect()

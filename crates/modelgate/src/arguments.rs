@@ -217,6 +217,8 @@ pub(crate) enum Model {
     },
     /// Put versions side by side.
     Compare(Compare),
+    /// Take an ONNX graph that was made elsewhere: package it, evaluate and judge it here, register it.
+    Import(Import),
     /// Approve a candidate that passed its gate.
     Approve(Decision),
     /// Reject a candidate.
@@ -272,6 +274,19 @@ pub(crate) enum CompareForm {
     Markdown,
     /// One page.
     Html,
+}
+
+/// The arguments of `model import`.
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// The ONNX file.
+    pub(crate) file: PathBuf,
+    /// What the graph must take and give: a JSON file, such as the `schema` of a manifest.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// The pipeline whose rows and rules judge it; not needed when there is only one.
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
 }
 
 /// A version and why.

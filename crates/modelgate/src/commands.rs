@@ -7,6 +7,7 @@ mod dag;
 mod doctor;
 mod explain;
 mod gate;
+mod import;
 mod init;
 mod ledger;
 mod model;

@@ -25,6 +25,26 @@ pub(crate) fn command<'a>(runner: &'a Runner<'_>) -> Option<&'a str> {
     runner.pipeline.config.train.command.as_deref()
 }
 
+/// Returns whether the graph comes from elsewhere: a program, or a file that is imported.
+pub(crate) fn is_foreign(runner: &Runner<'_>) -> bool {
+    runner.options.import.is_some() || command(runner).is_some()
+}
+
+/// Takes the graph of a file.
+pub(crate) fn import(path: &Path) -> Result<Work, PipelineError> {
+    let bytes = fs_err::read(path)?;
+    modelgate_model::LoadedModel::load(&bytes).map_err(|error| {
+        let hint = if bytes.starts_with(&[0x80]) || path.extension().is_some_and(|end| end == "skops") {
+            "; pickled models are never loaded, since loading one runs its code: docs/migrate.md converts it to ONNX"
+        } else {
+            ""
+        };
+        PipelineError::Policy(format!("{} cannot be imported: {error}{hint}", path.display()))
+    })?;
+    let summary = format!("imported {} bytes from {}", bytes.len(), path.display());
+    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, warnings: Vec::new() })
+}
+
 /// Returns what the result depends on beside the data: the command, its parameters, and the files of the project that the
 /// command names, so that a changed script trains again.
 pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Value {

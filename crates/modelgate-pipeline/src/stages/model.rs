@@ -44,6 +44,9 @@ pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Tr
 }
 
 fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
+    if let Some(path) = &runner.options.import {
+        return Ok(json!({ "import": Digest::of(&fs_err::read(path)?) }));
+    }
     if let Some(text) = command::command(runner) {
         return Ok(command::settings(runner, text));
     }
@@ -68,6 +71,9 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(inputs)
         },
         |runner| {
+            if let Some(path) = runner.options.import.clone() {
+                return command::import(&path);
+            }
             if command::command(runner).is_some() {
                 return command::train(runner);
             }
@@ -113,7 +119,11 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
 /// Returns the trainer's name, or `command`.
 pub(crate) fn algorithm<'a>(runner: &Runner<'a>) -> &'a str {
     let train = &runner.pipeline.config.train;
-    if train.command.is_some() { "command" } else { &train.algorithm }
+    match (&runner.options.import, &train.command) {
+        (Some(_), _) => "import",
+        (None, Some(_)) => "command",
+        (None, None) => &train.algorithm,
+    }
 }
 
 fn describe(estimator: &Estimator) -> String {
@@ -149,7 +159,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let mut inputs = data::data_inputs(runner)?;
             inputs.insert("split".to_owned(), json!(runner.output(Stage::Split, "split")?));
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
-            let trained = if command::command(runner).is_some() { command::MODEL } else { "estimator" };
+            let trained = if command::is_foreign(runner) { command::MODEL } else { "estimator" };
             inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, trained)?));
             inputs.insert("configuration".to_owned(), json!(config_digest(runner)?));
             Ok(inputs)
@@ -169,6 +179,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
             let schema = FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes };
             let code = match command::command(runner) {
+                _ if runner.options.import.is_some() => "import".to_owned(),
                 Some(text) => text.to_owned(),
                 None => format!("{}@{}", algorithm(runner), trainer(runner)?.revision()),
             };
@@ -182,7 +193,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 split: runner.output(Stage::Split, "split")?,
             };
             let name = &runner.pipeline.model;
-            let (digest, files) = if command::command(runner).is_some() {
+            let (digest, files) = if command::is_foreign(runner) {
                 let graph = runner.bytes(Stage::Train, command::MODEL)?;
                 modelgate_model::assemble_onnx(name, &schema, graph, &lineage, &reference)?
             } else {

@@ -93,6 +93,55 @@ fn a_graph_for_other_columns_is_refused() {
 }
 
 #[test]
+fn a_graph_from_elsewhere_is_judged_here() {
+    let project = with_graph();
+    let schema = "models/packaged/p/manifest.json";
+    fs_err::copy(project.path(schema), project.path("manifest.json")).expect("copied");
+    let imported = project.run(&["model", "import", "saved.onnx", "--schema", "manifest.json"]).exits(0);
+    imported.says("imported").says("v002 is production");
+    assert_eq!(project.json(schema)["lineage"]["algorithm"], "import");
+    project.replace("manifest.json", "\"level\"", "\"grade\"");
+    let refused = project.run(&["model", "import", "saved.onnx", "--schema", "manifest.json"]).exits(64);
+    refused.says("the graph takes [x (float), level (string)]").says("grade (string)");
+    project.write("model.pkl", b"\x80\x04\x95");
+    project.run(&["model", "import", "model.pkl"]).exits(1).says("pickled models are never loaded");
+    project.run(&["model", "import", "nowhere.onnx"]).exits(1).says("nowhere.onnx");
+}
+
+#[test]
+fn a_pickle_is_converted_as_the_guide_says() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
+    let guide = fs_err::read_to_string(guide).expect("the guide");
+    let script =
+        guide.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
+    let project = TestProject::new(BINARY);
+    let _ = project
+        .run(&["init", "--template", "bring-your-own", "--source", "data.csv", "--name", "p"])
+        .exits(0);
+    let lines: String =
+        (0..300).map(|row| format!("{row},{}.5,{}\n", row % 11, u8::from(row % 11 > 5))).collect();
+    project.write("data.csv", format!("x,y,target\n{lines}"));
+    let before = "import joblib, pandas\nfrom sklearn.linear_model import LogisticRegression\n\
+                  rows = pandas.read_csv('data.csv')\n\
+                  joblib.dump(LogisticRegression(max_iter=1000).fit(rows[['x', 'y']].values, rows['target']), 'model.joblib')\n";
+    project.write("convert.py", format!("{before}{script}"));
+    let output =
+        Command::new(python).arg("convert.py").current_dir(project.path(".")).output().expect("python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    project.run(&["model", "import", "model.onnx"]).exits(4).says("v001 is candidate");
+    project.replace(
+        "modelgate.yaml",
+        "\"python3 train.py {train} {output} --seed {seed}\"",
+        "\"cp model.onnx {output}\"",
+    );
+    let _ = project.run(&["run"]).exits(4);
+}
+
+#[test]
 fn scikit_learn_trains_a_model_for_the_example() {
     let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
         skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
