@@ -9,6 +9,7 @@ mod error;
 mod evaluation;
 mod explain;
 mod gate_check;
+mod latency;
 mod options;
 pub mod outputs;
 mod paired;
@@ -28,6 +29,7 @@ pub use error::PipelineError;
 pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};
 pub use explain::{RuleExplanation, explain};
 pub use gate_check::{Figures, gate_check};
+pub use latency::Latency;
 pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
     StageStatus, Surroundings,

@@ -39,6 +39,8 @@ pub struct RunEvidence {
     pub comparison: Comparison,
     /// What the model looks at, when it was analysed.
     pub analysis: Option<Analysis>,
+    /// How long a prediction took.
+    pub latency: Option<crate::latency::Latency>,
     /// The rows of the gate.
     pub on: Subset,
     /// The plots by name, light SVG, the main one first.
@@ -86,6 +88,7 @@ impl RunEvidence {
         };
         let plots = plots(pipeline);
         Ok(Self {
+            latency: outputs::read(pipeline, "latency.json"),
             run,
             verdict,
             evaluation,

@@ -220,6 +220,17 @@ fn tail(evidence: &RunEvidence) -> String {
         let head = ["column", "rise of the loss when shuffled", "standard deviation"];
         let _ = write!(page, "<h2>Importance ({})</h2>{}", text(&analysis.loss), table(&head, &rows));
     }
+    if let Some(latency) = &evidence.latency {
+        let _ = write!(
+            page,
+            "<h2>Latency</h2><p>One prediction took {:.3} ms in half of {} cases and at most {:.3} ms in 99 of 100; {:.0} rows a second in one call of {}. Measured here, once.</p>",
+            latency.p50_ms,
+            latency.predictions,
+            latency.p99_ms,
+            latency.batch_rows_per_second,
+            latency.batch_rows
+        );
+    }
     let _ = write!(
         page,
         "<p>Pipeline <code>{}</code>, run <code>{}</code>, package <code>{}</code>, modelgate {}.</p>",

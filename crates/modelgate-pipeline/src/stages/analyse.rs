@@ -56,6 +56,10 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let repeats = config.evaluate.importance_repeats;
             let analysis = analyse_model(&package.model, &table, &target, rows, on, repeats, config.seed)?;
             let plots = plots(runner.pipeline.name, on, &evaluation, found, &answers, &analysis)?;
+            // Not an output of the stage: what is stored by digest does not tell the time.
+            if let Some(latency) = crate::latency::measure(&package.model, &table, rows)? {
+                crate::outputs::write_json(&runner.pipeline.outputs(), "latency.json", &latency)?;
+            }
             let mut outputs =
                 BTreeMap::from([("analysis.json".to_owned(), canonical::to_pretty(&analysis)?.into_bytes())]);
             let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();

@@ -60,6 +60,9 @@ fn a_global_regression_is_caught_and_told() {
     let _ = project.run(&["run"]).exits(2);
     let verdict = project.json("outputs/planted/verdict.json");
     assert_eq!(rule(&verdict, "f1-versus-production")["outcome"], "failed");
+    // Times are told, and no package or evaluation has them.
+    assert!(project.json("outputs/planted/latency.json")["p99_ms"].as_f64().is_some_and(|time| time > 0.0));
+    assert!(!project.read("outputs/planted/evaluation_report.json").contains("latency"));
     let report = project.read("outputs/planted/report.md");
     let first: String = report.lines().take(8).collect();
     assert!(first.contains("**Verdict: failed**") && first.contains("f1 on validation is"), "{first}");
