@@ -36,7 +36,11 @@ const BATCH: usize = 10_000;
 ///
 /// # Errors
 /// Fails when the model cannot be asked about these rows.
-pub fn measure(model: &LoadedModel, table: &Table, rows: &[u32]) -> Result<Option<Latency>, PipelineError> {
+pub(crate) fn measure(
+    model: &LoadedModel,
+    table: &Table,
+    rows: &[u32],
+) -> Result<Option<Latency>, PipelineError> {
     if rows.is_empty() {
         return Ok(None);
     }

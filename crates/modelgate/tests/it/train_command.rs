@@ -108,16 +108,12 @@ fn a_graph_from_elsewhere_is_judged_here() {
     project.run(&["model", "import", "nowhere.onnx"]).exits(1).says("nowhere.onnx");
 }
 
-#[test]
-fn a_pickle_is_converted_as_the_guide_says() {
-    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
-        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
-        return;
-    };
+/// Fits a model, keeps it as `keep` says, and converts it with the script at this place of the guide.
+fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: (&str, &str)) -> TestProject {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
     let guide = fs_err::read_to_string(guide).expect("the guide");
-    let script =
-        guide.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
+    let script = guide.split("```python\n").nth(place).and_then(|rest| rest.split("```").next());
+    let script = script.expect("a script").replace(replace.0, replace.1);
     let project = TestProject::new(BINARY);
     let _ = project
         .run(&["init", "--template", "bring-your-own", "--source", "data.csv", "--name", "p"])
@@ -125,20 +121,32 @@ fn a_pickle_is_converted_as_the_guide_says() {
     let lines: String =
         (0..300).map(|row| format!("{row},{}.5,{}\n", row % 11, u8::from(row % 11 > 5))).collect();
     project.write("data.csv", format!("x,y,target\n{lines}"));
-    let before = "import joblib, pandas\nfrom sklearn.linear_model import LogisticRegression\n\
-                  rows = pandas.read_csv('data.csv')\n\
-                  joblib.dump(LogisticRegression(max_iter=1000).fit(rows[['x', 'y']].values, rows['target']), 'model.joblib')\n";
-    project.write("convert.py", format!("{before}{script}"));
+    let fit = "import pandas\nfrom sklearn.linear_model import LogisticRegression\nrows = pandas.read_csv('data.csv')\n\
+               model = LogisticRegression(max_iter=1000).fit(rows[['x', 'y']].values, rows['target'])\n";
+    project.write("convert.py", format!("{fit}{keep}\n{script}"));
     let output =
         Command::new(python).arg("convert.py").current_dir(project.path(".")).output().expect("python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     project.run(&["model", "import", "model.onnx"]).exits(4).says("v001 is candidate");
+    project
+}
+
+#[test]
+fn pickles_and_mlflow_models_are_converted_as_the_guide_says() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let keep = "import joblib\njoblib.dump(model, 'model.joblib')";
+    let project = converted(&python, keep, 1, ("", ""));
     project.replace(
         "modelgate.yaml",
         "\"python3 train.py {train} {output} --seed {seed}\"",
         "\"cp model.onnx {output}\"",
     );
     let _ = project.run(&["run"]).exits(4);
+    let keep = "import mlflow\nmlflow.sklearn.save_model(model, 'kept', serialization_format='cloudpickle')";
+    let _ = converted(&python, keep, 2, ("models:/churn/3", "kept"));
 }
 
 #[test]
