@@ -189,7 +189,14 @@ fn tick(value: f64) -> String {
         size if size > 0.0 && size < 1e-3 => return format!("{value:.1e}"),
         _ => (value, ""),
     };
-    let text = format!("{scaled:.3}");
+    let decimals = match scaled.abs() {
+        size if size >= 1000.0 => 0,
+        size if size >= 100.0 => 1,
+        size if size >= 10.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{scaled:.decimals$}");
+    let text = if decimals == 0 { text + "." } else { text };
     let text = format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'));
     if text == "-0" { "0".to_owned() } else { text }
 }
@@ -237,6 +244,16 @@ fn chart<'a, B: DrawingBackend>(
         .draw()
         .map_err(wrong)?;
     Ok(chart)
+}
+
+/// Returns round steps of 1, 2 or 5 that lie inside a range, about five of them.
+fn round_steps(range: &std::ops::Range<f64>) -> Vec<f64> {
+    let rough = (range.end - range.start) / 5.0;
+    let power = libm::pow(10.0, libm::floor(libm::log10(rough)));
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= rough);
+    let step = step.unwrap_or(rough);
+    let (first, last) = ((range.start / step).ceil() as i64, (range.end / step).floor() as i64);
+    (first..=last.min(first.saturating_add(20))).map(|at| at as f64 * step).collect()
 }
 
 /// Returns the range of values with a margin; never empty.

@@ -4,7 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, HEIGHT, Picture, Plot, Theme, WIDTH, heading, range, render, shortened, style, tick, wrong,
+    Area, HEIGHT, Picture, Plot, Theme, WIDTH, heading, range, render, round_steps, shortened, style, tick,
+    wrong,
 };
 use crate::error::EvaluateError;
 
@@ -38,8 +39,7 @@ impl Picture for Lines<'_> {
         let x = |step: usize| {
             if alone { i32::midpoint(left, right) } else { left + (right - left) * step as i32 / last }
         };
-        for at in 0..=5 {
-            let value = up.start + (up.end - up.start) * f64::from(at) / 5.0;
+        for value in round_steps(&up) {
             let line = PathElement::new([(left, y(value)), (right, y(value))], theme.grid.stroke_width(1));
             area.draw(&line).map_err(wrong)?;
             let label = style(14, theme.ink, HPos::Right, VPos::Center);

@@ -32,7 +32,7 @@ const MAX_SLICES: usize = 18;
 impl Picture for Table<'_> {
     fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, theme: Theme) -> Result<(), String> {
         heading(area, theme, self.title, self.note)?;
-        let (left, top, right, bottom) = (392, 112, WIDTH as i32 - 92, HEIGHT as i32 - 30);
+        let (left, top, right, bottom) = (440, 112, WIDTH as i32 - 92, HEIGHT as i32 - 30);
         let ends = |slice: &SliceRow| slice.interval.unwrap_or((slice.value, slice.value));
         let shown = self.slices.iter().map(ends).chain(self.overall.map(|overall| (overall, overall)));
         let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), ends| {
@@ -50,12 +50,13 @@ impl Picture for Table<'_> {
             area.draw(&PathElement::new([(x, top - 6), (x, end)], theme.pale.stroke_width(1)))
                 .map_err(wrong)?;
             let text = format!("all {}", tick(overall));
-            area.draw_text(&text, &head(HPos::Center), (x, top - 10)).map_err(wrong)?;
+            let below = style(13, theme.pale, HPos::Center, VPos::Top);
+            area.draw_text(&text, &below, (x, end + 6)).map_err(wrong)?;
         }
         for (at, slice) in self.slices.iter().enumerate() {
             let middle = top + step * at as i32 + step / 2;
             let text = style(14, theme.ink, HPos::Left, VPos::Center);
-            area.draw_text(&shortened(&slice.name, 38), &text, (24, middle)).map_err(wrong)?;
+            area.draw_text(&shortened(&slice.name, 48), &text, (24, middle)).map_err(wrong)?;
             let number = style(14, theme.ink, HPos::Right, VPos::Center);
             area.draw_text(&slice.rows.to_string(), &number, (left - 24, middle)).map_err(wrong)?;
             let (start, end) = ends(slice);

@@ -21,7 +21,7 @@ use crate::stage::Stage;
 use crate::stages::{data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// More classes than this are not drawn as a matrix.
 const MAX_CLASSES: usize = 60;
@@ -178,24 +178,39 @@ fn drawn_classes(found: &SubsetEvaluation) -> Vec<usize> {
     classes
 }
 
-/// Draws the declared slices by the main metric, the worst first.
+/// Draws the declared slices by the main metric, the worst first; without any, the weakest that were found.
 fn slice_drawing<'a>(found: &'a SubsetEvaluation, title: &str) -> Option<Drawing<'a>> {
     let metric = if found.per_class.is_empty() { "mae" } else { "accuracy" };
     let mut rows: Vec<SliceRow> = Vec::new();
-    for slice in &found.slices {
+    for slice in found.slices.iter().filter(|slice| !slice.of_rule) {
         let Some(value) = slice.metrics.get(metric).copied().flatten() else { continue };
         let interval = slice.intervals.get(metric).map(|interval| (interval.low, interval.high));
         rows.push(SliceRow { name: slice.name.clone(), rows: slice.rows, value, interval });
-    }
-    if rows.is_empty() {
-        return None;
     }
     rows.sort_by(|one, other| one.value.total_cmp(&other.value));
     if metric == "mae" {
         rows.reverse();
     }
-    let overall = found.metrics.get(metric).copied().flatten();
-    let (text, note) =
-        (title.to_owned(), format!("{metric}, with its interval; the line is that of all rows"));
+    let mut overall = found.metrics.get(metric).copied().flatten();
+    let mut note = format!("{metric}, with its interval; the line is that of all rows");
+    if rows.is_empty() {
+        let search = found.search.as_ref()?;
+        rows.extend(search.worst.iter().map(|slice| SliceRow {
+            name: slice.name(),
+            rows: slice.rows,
+            value: slice.loss,
+            interval: None,
+        }));
+        note = format!(
+            "{} where it is highest, of {} parts; the line is that of all rows",
+            search.loss, search.tested
+        );
+        // The loss of the search is one less accuracy, or the mean absolute error itself.
+        overall = if metric == "mae" { overall } else { overall.map(|accuracy| 1.0 - accuracy) };
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let text = title.to_owned();
     Some(("slices".to_owned(), Box::new(move || slice_table_plot(&text, &note, overall, &rows))))
 }

@@ -365,3 +365,41 @@ fn init_writes_what_each_template_promises() {
             .says("pipelines.mine.evaluate.rounds = 1000  # default");
     }
 }
+
+#[test]
+fn figures_intervals_importance_and_plots_are_the_same_for_any_number_of_threads() {
+    let outputs: Vec<Vec<(String, Vec<u8>)>> = ["1", "3"]
+        .map(|threads| {
+            let project = TestProject::example(BINARY, "iris", None);
+            let run = project.command(&["run"]).env("MODELGATE_THREADS", threads).output().expect("started");
+            assert!(run.status.success());
+            let plots = fs_err::read_dir(project.path("outputs/iris/plots")).expect("plots");
+            let mut found: Vec<(String, Vec<u8>)> = plots
+                .map(|entry| {
+                    let entry = entry.expect("entry");
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    (name, fs_err::read(entry.path()).expect("a plot"))
+                })
+                .collect();
+            found.sort();
+            let subsets = project.json("outputs/iris/evaluation_report.json")["subsets"].to_string();
+            assert!(subsets.contains("\"intervals\""));
+            found.push(("subsets".to_owned(), subsets.into_bytes()));
+            found.push(("analysis".to_owned(), project.read("outputs/iris/analysis.json").into_bytes()));
+            found
+        })
+        .into();
+    assert!(outputs[0].len() > 20);
+    assert!(outputs[0] == outputs[1]);
+}
+
+#[test]
+fn damaged_outputs_are_told_and_made_again() {
+    let project = TestProject::example(BINARY, "iris", None);
+    let _ = project.run(&["run"]).exits(0);
+    project.write("outputs/iris/verdict.json", "{\"verdict\": 1}");
+    project.run(&["report", "markdown"]).exits(1).says("verdict.json").says("`modelgate run iris` makes it");
+    project.run(&["gate", "explain"]).exits(0).says("nothing yet");
+    let _ = project.run(&["run", "--only", "gate"]).exits(0);
+    project.run(&["report", "markdown"]).exits(0).says("**Verdict: passed**");
+}
