@@ -372,7 +372,8 @@ fn figures_intervals_importance_and_plots_are_the_same_for_any_number_of_threads
         .map(|threads| {
             let project = TestProject::example(BINARY, "iris", None);
             let run = project.command(&["run"]).env("MODELGATE_THREADS", threads).output().expect("started");
-            assert!(run.status.success());
+            // It waits for approval.
+            assert_eq!(run.status.code(), Some(4));
             let plots = fs_err::read_dir(project.path("outputs/iris/plots")).expect("plots");
             let mut found: Vec<(String, Vec<u8>)> = plots
                 .map(|entry| {
@@ -396,7 +397,7 @@ fn figures_intervals_importance_and_plots_are_the_same_for_any_number_of_threads
 #[test]
 fn damaged_outputs_are_told_and_made_again() {
     let project = TestProject::example(BINARY, "iris", None);
-    let _ = project.run(&["run"]).exits(0);
+    let _ = project.run(&["run"]).exits(4);
     project.write("outputs/iris/verdict.json", "{\"verdict\": 1}");
     project.run(&["report", "markdown"]).exits(1).says("verdict.json").says("`modelgate run iris` makes it");
     project.run(&["gate", "explain"]).exits(0).says("nothing yet");
