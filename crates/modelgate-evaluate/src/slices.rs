@@ -1,5 +1,6 @@
 //! Parts of the rows: declared ones, quantile bins of numbers, and a search for those where the model does worst.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::quantile;
@@ -195,36 +196,18 @@ pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOpt
     let rows = losses.len();
     let total = sum(losses.iter().copied());
     let squares = sum(losses.iter().map(|loss| loss * loss));
-    let mut candidates: Vec<(Vec<Part>, Vec<u32>)> = Vec::new();
     let min_rows = options.min_rows.max(2);
     let enough = |members: &[u32]| members.len() >= min_rows && rows - members.len() >= min_rows;
+    let mut singles: Vec<(Part, Vec<u32>)> = Vec::new();
     for column in columns {
         for part in parts(column, options.bins) {
             let members = part.condition.rows(&column.values, rows);
             if enough(&members) {
-                candidates.push((vec![part], members));
+                singles.push((part, members));
             }
         }
     }
-    let singles = candidates.len();
-    if singles <= MAX_PAIRED {
-        for one in 0..singles {
-            for other in one + 1..singles {
-                if candidates[one].0[0].column == candidates[other].0[0].column {
-                    continue;
-                }
-                let members = intersection(&candidates[one].1, &candidates[other].1);
-                // The same rows under a longer name say nothing new.
-                let smaller = candidates[one].1.len().min(candidates[other].1.len());
-                if enough(&members) && members.len() < smaller {
-                    let parts = vec![candidates[one].0[0].clone(), candidates[other].0[0].clone()];
-                    candidates.push((parts, members));
-                }
-            }
-        }
-    }
-    let mut found = Vec::new();
-    for (parts, members) in candidates {
+    let measured = |parts: Vec<Part>, members: &[u32]| {
         let inside = sum(members.iter().map(|row| losses[*row as usize]));
         let inside_squares = sum(members.iter().map(|row| losses[*row as usize].powi(2)));
         let group = |count: f64, total: f64, squares: f64| {
@@ -236,14 +219,24 @@ pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOpt
         // One-sided: only parts that are worse are of interest.
         let two_sided = welch(here, there);
         let p_value = if here.1 > there.1 { two_sided / 2.0 } else { 1.0 - two_sided / 2.0 };
-        found.push(WorstSlice {
-            parts,
-            rows: members.len() as u64,
-            loss: here.1,
-            elsewhere: there.1,
-            p_value,
-        });
-    }
+        WorstSlice { parts, rows: members.len() as u64, loss: here.1, elsewhere: there.1, p_value }
+    };
+    let mut found: Vec<WorstSlice> =
+        singles.par_iter().map(|(part, members)| measured(vec![part.clone()], members)).collect();
+    let paired = if singles.len() <= MAX_PAIRED { singles.len() } else { 0 };
+    let pairs: Vec<(usize, usize)> = (0..paired)
+        .flat_map(|one| (one + 1..paired).map(move |other| (one, other)))
+        .filter(|(one, other)| singles[*one].0.column != singles[*other].0.column)
+        .collect();
+    // The members of a pair are forgotten at once: all of them together would be many times the data.
+    found.par_extend(pairs.par_iter().filter_map(|(one, other)| {
+        let (one, other) = (&singles[*one], &singles[*other]);
+        let members = intersection(&one.1, &other.1);
+        // The same rows under a longer name say nothing new.
+        let smaller = one.1.len().min(other.1.len());
+        (enough(&members) && members.len() < smaller)
+            .then(|| measured(vec![one.0.clone(), other.0.clone()], &members))
+    }));
     let corrected = holm(&found.iter().map(|slice| slice.p_value).collect::<Vec<_>>());
     let tested = found.len() as u64;
     for (slice, p_value) in found.iter_mut().zip(corrected) {
