@@ -3,7 +3,7 @@
 use crate::classification::Average;
 use crate::sum::sum;
 
-/// The figures in the order of [`from_confusion`].
+/// The figures in the order of [`from_counts`].
 pub(crate) const NAMES: [&str; 13] = [
     "accuracy",
     "precision",
@@ -24,20 +24,42 @@ pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Returns the figures of row-major counts `[actual × predicted]`; NaN where a figure is undefined.
-pub(crate) fn from_confusion(counts: &[u64], classes: usize, average: Average) -> [f64; 13] {
-    let rows: u64 = counts.iter().sum();
-    let mut support = vec![0_u64; classes];
-    let mut claimed = vec![0_u64; classes];
-    let mut hits = 0;
-    for actual in 0..classes {
-        for predicted in 0..classes {
-            let count = counts[actual * classes + predicted];
-            support[actual] += count;
-            claimed[predicted] += count;
+/// What the figures rest on, class by class.
+#[derive(Clone, Debug)]
+pub(crate) struct ClassCounts {
+    /// Rows of the class.
+    pub(crate) support: Vec<u64>,
+    /// Rows predicted as the class.
+    pub(crate) claimed: Vec<u64>,
+    /// Rows that are both.
+    pub(crate) hits: Vec<u64>,
+}
+
+impl ClassCounts {
+    /// Counts rows, each `weight` times.
+    pub(crate) fn new(
+        labels: &[u32],
+        predicted: &[u32],
+        classes: usize,
+        weight: impl Fn(usize) -> u64,
+    ) -> Self {
+        let mut found = Self { support: vec![0; classes], claimed: vec![0; classes], hits: vec![0; classes] };
+        for (row, (label, predicted)) in labels.iter().zip(predicted).enumerate() {
+            let weight = weight(row);
+            found.support[*label as usize] += weight;
+            found.claimed[*predicted as usize] += weight;
+            found.hits[*label as usize] += if label == predicted { weight } else { 0 };
         }
-        hits += counts[actual * classes + actual];
+        found
     }
+}
+
+/// Returns the figures of counts; NaN where a figure is undefined.
+pub(crate) fn from_counts(counts: &ClassCounts, average: Average) -> [f64; 13] {
+    let ClassCounts { support, claimed, hits: hit } = counts;
+    let classes = support.len();
+    let rows: u64 = support.iter().sum();
+    let hits: u64 = hit.iter().sum();
     if rows == 0 {
         return [f64::NAN; 13];
     }
@@ -46,10 +68,9 @@ pub(crate) fn from_confusion(counts: &[u64], classes: usize, average: Average) -
     // As scikit-learn: a class that is neither in the labels nor predicted does not count.
     let present: Vec<usize> =
         (0..classes).filter(|class| support[*class] > 0 || claimed[*class] > 0).collect();
-    let hit = |class: usize| counts[class * classes + class];
-    let precision = |class: usize| ratio(hit(class), claimed[class]);
-    let recall = |class: usize| ratio(hit(class), support[class]);
-    let f1 = |class: usize| ratio(2 * hit(class), support[class] + claimed[class]);
+    let precision = |class: usize| ratio(hit[class], claimed[class]);
+    let recall = |class: usize| ratio(hit[class], support[class]);
+    let f1 = |class: usize| ratio(2 * hit[class], support[class] + claimed[class]);
     let parts: [&dyn Fn(usize) -> f64; 3] = [&precision, &recall, &f1];
     for (at, part) in parts.into_iter().enumerate() {
         let weighted = sum(present.iter().map(|class| part(*class) * support[*class] as f64)) / rows as f64;
@@ -62,11 +83,11 @@ pub(crate) fn from_confusion(counts: &[u64], classes: usize, average: Average) -
     figures[10] = sum(labelled.iter().map(|class| recall(*class))) / labelled.len() as f64;
     let squares = |counts: &[u64]| counts.iter().map(|count| u128::from(*count).pow(2)).sum::<u128>();
     let agreed: u128 =
-        support.iter().zip(&claimed).map(|(one, other)| u128::from(*one) * u128::from(*other)).sum();
+        support.iter().zip(claimed).map(|(one, other)| u128::from(*one) * u128::from(*other)).sum();
     let all = u128::from(rows).pow(2);
     // Matthews' coefficient for several classes: Gorodkin, 2004.
     let covariance = (u128::from(hits) * u128::from(rows)) as i128 - agreed as i128;
-    let (one, other) = (all - squares(&support), all - squares(&claimed));
+    let (one, other) = (all - squares(support), all - squares(claimed));
     figures[11] = if one == 0 || other == 0 {
         0.0
     } else {

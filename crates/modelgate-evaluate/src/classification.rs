@@ -102,7 +102,8 @@ pub fn classification(
     let confusion: Vec<Vec<u64>> = counts.chunks_exact(classes).map(<[u64]>::to_vec).collect();
     let mut metrics = BTreeMap::new();
     let mut undefined = BTreeMap::new();
-    for (name, value) in agreement::NAMES.iter().zip(agreement::from_confusion(&counts, classes, average)) {
+    let by_class = agreement::ClassCounts::new(input.labels, input.predicted, classes, |_| 1);
+    for (name, value) in agreement::NAMES.iter().zip(agreement::from_counts(&by_class, average)) {
         keep(&mut metrics, &mut undefined, name, value, "every row is of one class and predicted as such");
     }
     let mut areas = vec![(f64::NAN, f64::NAN); classes];

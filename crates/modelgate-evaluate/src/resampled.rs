@@ -1,6 +1,6 @@
 //! The figures of [`crate::classification()`] and [`crate::regression()`] in the form the bootstrap weighs.
 
-use crate::agreement;
+use crate::agreement::{self, ClassCounts};
 use crate::bootstrap::Resampled;
 use crate::classification::{Average, ClassificationInput, averaged, rank};
 use crate::error::EvaluateError;
@@ -18,8 +18,8 @@ pub struct ResampledClassifier {
     classes: usize,
     average: Average,
     names: Vec<String>,
-    /// Position of each row in the confusion matrix.
-    cells: Vec<u32>,
+    labels: Vec<u32>,
+    predicted: Vec<u32>,
     losses: Option<RowLosses>,
     ranked: Vec<Ranked>,
 }
@@ -54,10 +54,9 @@ impl ResampledClassifier {
         if !ranked.is_empty() {
             names.extend(["roc_auc", "pr_auc"].map(str::to_owned));
         }
-        let cells = input.labels.iter().zip(input.predicted);
-        let cells = cells.map(|(label, predicted)| label * classes as u32 + predicted).collect();
+        let (labels, predicted) = (input.labels.to_vec(), input.predicted.to_vec());
         let losses = finite.then(|| RowLosses::new(input));
-        Ok(Self { rows, classes, average, names, cells, losses, ranked })
+        Ok(Self { rows, classes, average, names, labels, predicted, losses, ranked })
     }
 }
 
@@ -71,12 +70,10 @@ impl Resampled for ResampledClassifier {
     }
 
     fn figures(&self, counts: &[u16]) -> Vec<f64> {
-        let mut confusion = vec![0_u64; self.classes * self.classes];
-        for (cell, count) in self.cells.iter().zip(counts) {
-            confusion[*cell as usize] += u64::from(*count);
-        }
-        let mut figures: Vec<f64> = agreement::from_confusion(&confusion, self.classes, self.average).into();
-        let rows: u64 = confusion.iter().sum();
+        let weight = |row: usize| u64::from(counts[row]);
+        let by_class = ClassCounts::new(&self.labels, &self.predicted, self.classes, weight);
+        let mut figures: Vec<f64> = agreement::from_counts(&by_class, self.average).into();
+        let rows: u64 = by_class.support.iter().sum();
         if let Some(losses) = &self.losses {
             let (mut log_loss, mut brier) = (0.0_f64, 0.0_f64);
             for ((count, log), square) in counts.iter().zip(&losses.log_loss).zip(&losses.brier) {
@@ -101,9 +98,8 @@ impl Resampled for ResampledClassifier {
                 .iter()
                 .map(|ranked| ranked.areas(|row| u32::from(counts[row as usize])))
                 .collect();
-            let support: Vec<u64> =
-                confusion.chunks_exact(self.classes).map(|row| row.iter().sum()).collect();
-            let support = if self.ranked.len() == 1 { &support[1..] } else { &support };
+            let support = &by_class.support;
+            let support = if self.ranked.len() == 1 { &support[1..] } else { support };
             let (area, precision) = averaged(&areas, support, self.average);
             figures.extend([area, precision]);
         }
