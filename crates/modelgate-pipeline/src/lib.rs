@@ -22,6 +22,7 @@ mod run;
 mod runner;
 mod stage;
 mod stages;
+mod together;
 
 pub use analysis::{Analysis, analyse};
 pub use answers::{Answers, answers};

@@ -132,7 +132,12 @@ pub(crate) fn write_json<T: Serialize>(folder: &Path, name: &str, value: &T) -> 
 }
 
 /// Writes `bytes` into `folder`.
+///
+/// A file that holds these bytes already is left alone: it was synced when it was written.
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
+    if fs_err::read(folder.join(name)).is_ok_and(|before| before == bytes) {
+        return Ok(());
+    }
     atomic::write(&folder.join(name), bytes)?;
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
 use crate::stages::{analyse, data, judge, model, registration};
+use crate::together;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,9 +234,9 @@ fn write_outputs(
     }
     if let Some(record) = runner.record(Stage::Analyse) {
         drop_stale_plots(&folder, &record.outputs);
-        for (name, digest) in &record.outputs {
-            write(&folder, name, &runner.store.get(digest)?)?;
-        }
+        let store = &runner.store;
+        let named: Vec<(&String, &Digest)> = record.outputs.iter().collect();
+        together::each(&named, |(name, digest)| write(&folder, name, &store.get(digest)?))?;
         if let Some(plot) = history(registry, pipeline, judge::gate_subset(runner)) {
             write(&folder, "plots/history.svg", plot.svg.as_bytes())?;
             write(&folder, "plots/history.dark.svg", plot.dark_svg.as_bytes())?;
