@@ -70,6 +70,17 @@ bench-walking-skeleton *arguments:
 bench-quality *arguments:
     bench/quality/run.sh {{arguments}}
 
+bench-evaluate *arguments:
+    bench/evaluate/run.sh {{arguments}}
+
+# The tables of docs/gate-statistics.md.
+gate-statistics:
+    cargo run --release -q -p modelgate-pipeline --example gate_statistics
+
+# Writes the generated pages of the book.
+docs-generate:
+    MODELGATE_UPDATE_DOCS=1 cargo test -q -p modelgate --test it documentation
+
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:
     test -x target/data-venv/bin/python || python3 -m venv target/data-venv

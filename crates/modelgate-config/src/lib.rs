@@ -5,6 +5,7 @@
 pub mod env;
 mod error;
 mod load;
+mod origin;
 mod params;
 mod project;
 mod rules;
@@ -15,13 +16,14 @@ mod validate;
 
 pub use error::ConfigError;
 pub use load::{Loaded, load, parse, show};
+pub use origin::{Origin, origins};
 pub use project::{
     ApprovalPolicy, AverageName, ColumnTypeText, DataConfig, DataStorageConfig, EncodeName, EvaluateConfig,
-    GateConfig, LinkName, ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig,
+    GateConfig, IntervalsName, LinkName, ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig,
     PreprocessConfig, ProjectConfig, PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName,
     SubsetName, TaskKind, TrainConfig, UnknownCategoryName,
 };
-pub use rules::{EqualsValue, RuleConfig, default_rules};
+pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, default_rules};
 pub use schema::json_schema;
 pub use search::{SearchConfig, SearchKindName, SearchRange};
-pub use template::template;
+pub use template::{command_template, template};

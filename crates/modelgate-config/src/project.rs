@@ -189,20 +189,72 @@ pub struct TrainConfig {
     /// A search for parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchConfig>,
+    /// A program that trains instead: it reads the rows at `{train}` and `{validation}` and leaves an ONNX graph at
+    /// `{output}`; `{seed}`, `{target}` and `{params}` too, or `MODELGATE_TRAIN` and so on in its environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// How long the program may take.
+    pub timeout_seconds: u64,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { algorithm: "random_forest".to_owned(), params: BTreeMap::new(), search: None }
+        Self {
+            algorithm: "random_forest".to_owned(),
+            params: BTreeMap::new(),
+            search: None,
+            command: None,
+            timeout_seconds: 3600,
+        }
     }
 }
 
 /// The figures.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateConfig {
-    /// How precision, recall, F1 and ROC AUC of several classes become one.
+    /// How precision, recall, F1 and the areas of several classes become one.
     pub average: AverageName,
+    /// Columns whose values, or quantile bins of numbers, each get figures of their own.
+    pub slices: Vec<String>,
+    /// How sure the figures are.
+    pub intervals: IntervalsName,
+    /// Rounds of the bootstrap, from 100 to 100000.
+    pub rounds: u32,
+    /// Share of the rounds inside an interval.
+    pub confidence: f64,
+    /// Quantile bins of a number, from 2 to 20.
+    pub slice_bins: usize,
+    /// A part with fewer rows is not searched for weakness nor compared.
+    pub min_slice_rows: usize,
+    /// Repeats of each feature's permutation importance; 0 leaves it out.
+    pub importance_repeats: u32,
+}
+
+impl Default for EvaluateConfig {
+    fn default() -> Self {
+        Self {
+            average: AverageName::default(),
+            slices: Vec::new(),
+            intervals: IntervalsName::default(),
+            rounds: 1000,
+            confidence: 0.95,
+            slice_bins: 4,
+            min_slice_rows: 30,
+            importance_repeats: 5,
+        }
+    }
+}
+
+/// How sure the figures are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalsName {
+    /// Rows drawn again with replacement.
+    #[default]
+    Bootstrap,
+    /// No intervals.
+    None,
 }
 
 /// What a model must reach.

@@ -1,24 +1,26 @@
 //! A rule as the project file writes it, and as the gate judges it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use modelgate_core::metric::{Direction, direction};
-use modelgate_core::rule::{Amount, Check, GateRule, Subset, Versus};
+use modelgate_core::rule::{Amount, Check, GateRule, Slice, Subset, Versus, slice_name};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::project::{SubsetName, TaskKind};
 
-/// One rule: exactly one of `at_least`, `at_most` and `equals`, or `versus` with one of `max_drop` and `max_rise`.
+/// One rule: exactly one of `at_least`, `at_most` and `equals`, or `versus` with one of `max_drop`, `max_rise` and
+/// `non_inferior`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuleConfig {
     /// Unique in its gate; made from the rule by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// A metric of the evaluation, or `schema`.
+    /// A metric of the evaluation, `schema` or `slices`.
     pub metric: String,
     /// The rows it is measured on; the gate's by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +31,10 @@ pub struct RuleConfig {
     /// The value is at most this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<f64>,
-    /// The value is this; `compatible` for the metric `schema`.
+    /// The part of those rows: the value of one or more columns, numbers also as a range such as `30..40`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slice: BTreeMap<String, SliceValue>,
+    /// The value is this; `compatible` for the metric `schema`, `not_worse` for `slices`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equals: Option<EqualsValue>,
     /// What is compared with: `production`, `baseline` or `run:ID`.
@@ -41,16 +46,66 @@ pub struct RuleConfig {
     /// How much higher than the reference the value may be: `0.01`, or `2%` of the reference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_rise: Option<AmountValue>,
+    /// The value is shown to be no worse than the reference, by a bootstrap of the same rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub non_inferior: Option<NonInferior>,
     /// With fewer rows than this the rule is inconclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_samples: Option<u64>,
 }
 
-/// A number, or the word `compatible`.
+/// What it takes to be no worse.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NonInferior {
+    /// How much worse still counts as no worse: `0.01`, or `2%` of the reference.
+    pub margin: AmountValue,
+    /// How sure that must be, one-sided.
+    #[serde(default = "default_confidence")]
+    pub confidence: f64,
+}
+
+fn default_confidence() -> f64 {
+    0.95
+}
+
+/// A text, or a number as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SliceValue(pub String);
+
+impl<'de> Deserialize<'de> for SliceValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrText {
+            expected: "a text, a number, or a range such as `30..40`",
+            number: |value| value.is_finite().then(|| Self(value.to_string())),
+            text: |text| Some(Self(text.to_owned())),
+        })
+    }
+}
+
+impl Serialize for SliceValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl JsonSchema for SliceValue {
+    fn schema_name() -> Cow<'static, str> {
+        "SliceValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number"] })
+    }
+}
+
+/// A number, or the word `compatible` or `not_worse`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum EqualsValue {
     /// A number.
     Number(f64),
+    /// The word `not_worse`, for the metric `slices`.
+    NotWorse,
     /// The word `compatible`, for the metric `schema`.
     Compatible,
 }
@@ -94,9 +149,13 @@ impl<T> Visitor<'_> for NumberOrText<T> {
 impl<'de> Deserialize<'de> for EqualsValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberOrText {
-            expected: "a finite number or the word `compatible`",
+            expected: "a finite number, or the word `compatible` or `not_worse`",
             number: |value| value.is_finite().then_some(Self::Number(value)),
-            text: |text| (text == "compatible").then_some(Self::Compatible),
+            text: |text| match text {
+                "compatible" => Some(Self::Compatible),
+                "not_worse" => Some(Self::NotWorse),
+                _ => None,
+            },
         })
     }
 }
@@ -106,6 +165,7 @@ impl Serialize for EqualsValue {
         match self {
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Compatible => serializer.serialize_str("compatible"),
+            Self::NotWorse => serializer.serialize_str("not_worse"),
         }
     }
 }
@@ -135,7 +195,7 @@ impl JsonSchema for EqualsValue {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "oneOf": [{ "type": "number" }, { "const": "compatible" }] })
+        json_schema!({ "oneOf": [{ "type": "number" }, { "enum": ["compatible", "not_worse"] }] })
     }
 }
 
@@ -172,47 +232,96 @@ impl RuleConfig {
             SubsetName::Validation => Subset::Validation,
             SubsetName::Test => Subset::Test,
         });
-        let id = self.id.clone().unwrap_or_else(|| default_id(&self.metric, &check, on));
-        Ok(GateRule { id, metric: self.metric.clone(), on, check, min_samples: self.min_samples })
+        let slice: Slice =
+            self.slice.iter().map(|(column, value)| (column.clone(), value.0.clone())).collect();
+        if !slice.is_empty() && matches!(self.metric.as_str(), "schema" | "slices") {
+            return Err(format!("a rule on `{}` looks at all rows and takes no `slice`", self.metric));
+        }
+        let id = self.id.clone().unwrap_or_else(|| default_id(&self.metric, &check, on, &slice));
+        Ok(GateRule { id, metric: self.metric.clone(), on, check, slice, min_samples: self.min_samples })
     }
 
     fn check(&self, versus: Option<Versus>) -> Result<Check, String> {
-        let wanted = "a rule has exactly one of `at_least`, `at_most` and `equals`, or `versus` with one of `max_drop` and `max_rise`";
-        let schema = self.metric == "schema";
-        let checks = (self.at_least, self.at_most, self.equals, self.max_drop, self.max_rise);
-        match (checks, versus) {
-            ((None, None, Some(EqualsValue::Compatible), None, None), Some(versus)) if schema => {
-                Ok(Check::SchemaCompatible { versus })
+        let wanted = "a rule has exactly one of `at_least`, `at_most` and `equals`, or `versus` with one of `max_drop`, `max_rise` and `non_inferior`";
+        let known = direction(&self.metric);
+        let given = [
+            self.at_least.is_some(),
+            self.at_most.is_some(),
+            self.equals.is_some(),
+            self.max_drop.is_some(),
+            self.max_rise.is_some(),
+            self.non_inferior.is_some(),
+        ];
+        if given.iter().filter(|given| **given).count() != 1 {
+            return Err(wanted.to_owned());
+        }
+        match (self.metric.as_str(), self.equals, &versus) {
+            ("schema", Some(EqualsValue::Compatible), Some(versus)) => {
+                return Ok(Check::SchemaCompatible { versus: versus.clone() });
             }
-            _ if schema => Err("a rule on `schema` has `versus` and `equals: compatible`".to_owned()),
-            ((Some(limit), None, None, None, None), None) => Ok(Check::AtLeast(limit)),
-            ((None, Some(limit), None, None, None), None) => Ok(Check::AtMost(limit)),
-            ((None, None, Some(EqualsValue::Number(limit)), None, None), None) => Ok(Check::Equals(limit)),
-            ((None, None, Some(EqualsValue::Compatible), None, None), _) => {
-                Err("`equals: compatible` is for the metric `schema`".to_owned())
+            ("schema", _, _) => {
+                return Err("a rule on `schema` has `versus` and `equals: compatible`".to_owned());
             }
-            ((None, None, None, Some(limit), None), Some(versus)) => {
-                if direction(&self.metric) == Some(Direction::LowerIsBetter) {
+            ("slices", Some(EqualsValue::NotWorse), Some(Versus::Production)) => {
+                return Ok(Check::SlicesNotWorse { versus: Versus::Production });
+            }
+            ("slices", _, _) => {
+                return Err("a rule on `slices` has `versus: production` and `equals: not_worse`".to_owned());
+            }
+            (_, Some(EqualsValue::Compatible), _) => {
+                return Err("`equals: compatible` is for the metric `schema`".to_owned());
+            }
+            (_, Some(EqualsValue::NotWorse), _) => {
+                return Err("`equals: not_worse` is for the metric `slices`".to_owned());
+            }
+            _ => {}
+        }
+        let missing = || format!("`versus` is missing; {wanted}");
+        match (self.at_least, self.at_most, self.equals, self.max_drop, self.max_rise, self.non_inferior) {
+            (Some(limit), ..) if versus.is_none() => Ok(Check::AtLeast(limit)),
+            (_, Some(limit), ..) if versus.is_none() => Ok(Check::AtMost(limit)),
+            (_, _, Some(EqualsValue::Number(limit)), ..) if versus.is_none() => Ok(Check::Equals(limit)),
+            (_, _, _, Some(limit), ..) => {
+                if known == Some(Direction::LowerIsBetter) {
                     return Err(format!("{} is better when it is lower: use `max_rise`", self.metric));
                 }
-                Ok(Check::MaxDrop { versus, limit: limit.0 })
+                Ok(Check::MaxDrop { versus: versus.ok_or_else(missing)?, limit: limit.0 })
             }
-            ((None, None, None, None, Some(limit)), Some(versus)) => {
-                if direction(&self.metric) == Some(Direction::HigherIsBetter) {
+            (_, _, _, _, Some(limit), _) => {
+                if known == Some(Direction::HigherIsBetter) {
                     return Err(format!("{} is better when it is higher: use `max_drop`", self.metric));
                 }
-                Ok(Check::MaxRise { versus, limit: limit.0 })
+                Ok(Check::MaxRise { versus: versus.ok_or_else(missing)?, limit: limit.0 })
             }
-            ((None, None, None, Some(_), None) | (None, None, None, None, Some(_)), None) => {
-                Err(format!("`versus` is missing; {wanted}"))
-            }
+            (.., Some(asked)) => non_inferior(&self.metric, asked, versus.ok_or_else(missing)?),
             _ => Err(wanted.to_owned()),
         }
     }
 }
 
-fn default_id(metric: &str, check: &Check, on: Option<Subset>) -> String {
-    let on = on.map_or_else(String::new, |on| format!("-on-{on}"));
+fn non_inferior(metric: &str, asked: NonInferior, versus: Versus) -> Result<Check, String> {
+    if direction(metric).is_none() {
+        return Err(format!(
+            "which way `{metric}` is better is not known: `non_inferior` takes a metric of modelgate"
+        ));
+    }
+    if versus != Versus::Production {
+        return Err(format!(
+            "`non_inferior` compares the same rows and needs the model: `{versus}` has figures only"
+        ));
+    }
+    let confidence = asked.confidence;
+    if !(0.5..1.0).contains(&confidence) {
+        return Err(format!("`confidence` is {confidence}: expected at least 0.5 and below 1"));
+    }
+    Ok(Check::NonInferior { versus, margin: asked.margin.0, confidence })
+}
+
+fn default_id(metric: &str, check: &Check, on: Option<Subset>, slice: &Slice) -> String {
+    let mut on = on.map_or_else(String::new, |on| format!("-on-{on}"));
+    if !slice.is_empty() {
+        on.push_str(&format!("-where-{}", slice_name(slice).replace(", ", "-and-")));
+    }
     match check {
         Check::AtLeast(_) => format!("min-{metric}{on}"),
         Check::AtMost(_) => format!("max-{metric}{on}"),
@@ -220,6 +329,8 @@ fn default_id(metric: &str, check: &Check, on: Option<Subset>) -> String {
         Check::MaxDrop { versus, .. } | Check::MaxRise { versus, .. } => {
             format!("{metric}-versus-{versus}{on}")
         }
+        Check::NonInferior { versus, .. } => format!("{metric}-not-worse-than-{versus}{on}"),
+        Check::SlicesNotWorse { versus } => format!("slices-versus-{versus}{on}"),
         Check::SchemaCompatible { versus } => format!("schema-versus-{versus}"),
     }
 }

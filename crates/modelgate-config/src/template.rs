@@ -4,17 +4,36 @@ use crate::project::TaskKind;
 
 /// Returns a first project file; every key that can be left out is shown with its default.
 pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
+    let train = "      algorithm: random_forest         # random_forest | logistic_regression
+      params: {n_estimators: 100}";
+    written(project, source, target, task, train)
+}
+
+/// Returns a first project file whose model is trained by a program of the user's.
+pub fn command_template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
+    let train =
+        "      # Any program: it reads {train} and {validation}, and leaves an ONNX graph at {output}.
+      command: \"python3 train.py {train} {output} --seed {seed}\"
+      params: {n_estimators: 100}      # in $MODELGATE_PARAMS as JSON
+      timeout_seconds: 3600";
+    written(project, source, target, task, train)
+}
+
+fn written(project: &str, source: &str, target: &str, task: TaskKind, train: &str) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let (task, rules) = match task {
         TaskKind::Regression => (
             "regression",
             "        - {metric: r2, at_least: 0.5}                                # yours to set
-        - {metric: rmse, versus: production, max_rise: 2%}",
+        - {metric: rmse, versus: production, max_rise: 2%}
+        - {metric: slices, versus: production, equals: not_worse}      # no group of rows may pay for the rest",
         ),
         _ => (
             "classification",
             "        - {metric: accuracy, at_least: 0.80}                          # yours to set
-        - {metric: f1, versus: production, max_drop: 0.01}",
+        - {metric: f1, versus: production, max_drop: 0.01}
+        - {metric: calibration_error, versus: production, max_rise: 0.05}
+        - {metric: slices, versus: production, equals: not_worse}      # no group of rows may pay for the rest",
         ),
     };
     format!(
@@ -40,9 +59,8 @@ pipelines:
       unknown_category: ignore         # ignore | error
       drop: []                         # columns to leave out, such as identifiers
     train:
-      algorithm: random_forest         # random_forest | logistic_regression
-      params: {{n_estimators: 100}}
-    evaluate: {{average: weighted}}
+{train}
+    evaluate: {{average: weighted, slices: []}}      # slices: columns whose groups get figures of their own
     gate:
       on: validation
       rules:

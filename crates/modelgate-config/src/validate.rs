@@ -148,6 +148,33 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
         let below = |(key, message): (String, String)| (format!("train.search.{key}"), message);
         search.check(&pipeline.train.params).map_err(below)?;
     }
+    if pipeline.train.timeout_seconds == 0 {
+        return Err(("train.timeout_seconds".to_owned(), "it is a number of seconds from 1".to_owned()));
+    }
+    let evaluate = &pipeline.evaluate;
+    let ranges = [
+        ("evaluate.rounds", u64::from(evaluate.rounds), 100, 100_000),
+        ("evaluate.slice_bins", evaluate.slice_bins as u64, 2, 20),
+        ("evaluate.min_slice_rows", evaluate.min_slice_rows as u64, 2, u64::from(u32::MAX)),
+        ("evaluate.importance_repeats", u64::from(evaluate.importance_repeats), 0, 1000),
+    ];
+    for (key, value, low, high) in ranges {
+        if !(low..=high).contains(&value) {
+            return Err((key.to_owned(), format!("{value} is not allowed: expected {low} to {high}")));
+        }
+    }
+    if !(evaluate.confidence > 0.0 && evaluate.confidence < 1.0) {
+        return Err((
+            "evaluate.confidence".to_owned(),
+            "it is a share between 0 and 1, such as 0.95".to_owned(),
+        ));
+    }
+    if let Some(column) = evaluate.slices.iter().find(|column| **column == data.target) {
+        return Err((
+            "evaluate.slices".to_owned(),
+            format!("`{column}` is the target; slice by what is known beforehand"),
+        ));
+    }
     if pipeline.promotion.choose != "candidate" {
         let message = format!("`{}` is not in this version: expected `candidate`", pipeline.promotion.choose);
         return Err(("promotion.choose".to_owned(), message));

@@ -11,37 +11,54 @@ pub enum Direction {
     LowerIsBetter,
 }
 
-/// The metrics of a classifier, in the order of reports.
-pub const CLASSIFICATION: [&str; 9] = [
+/// The metrics of a classifier, in the order of reports. Those with `top_` exist for more classes than their number.
+pub const CLASSIFICATION: [&str; 21] = [
     "accuracy",
+    "balanced_accuracy",
     "precision",
     "recall",
     "f1",
     "precision_macro",
     "recall_macro",
     "f1_macro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "mcc",
+    "cohen_kappa",
     "roc_auc",
+    "pr_auc",
     "log_loss",
+    "brier",
+    "calibration_error",
+    "top_2_accuracy",
+    "top_3_accuracy",
+    "top_5_accuracy",
 ];
 
 /// The metrics of a regressor, in the order of reports.
-pub const REGRESSION: [&str; 3] = ["mae", "rmse", "r2"];
+pub const REGRESSION: [&str; 11] = [
+    "mae",
+    "rmse",
+    "r2",
+    "mse",
+    "mape",
+    "median_ae",
+    "max_error",
+    "explained_variance",
+    "pinball_10",
+    "pinball_50",
+    "pinball_90",
+];
 
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {
     match metric {
-        "log_loss"
-        | "mae"
-        | "rmse"
-        | "mse"
-        | "mape"
-        | "median_ae"
-        | "max_error"
-        | "brier"
-        | "contract.violations" => Some(Direction::LowerIsBetter),
+        "log_loss" | "brier" | "calibration_error" | "contract.violations" => Some(Direction::LowerIsBetter),
+        "r2" | "explained_variance" => Some(Direction::HigherIsBetter),
         _ if metric.starts_with("drift.") || metric.starts_with("latency.") => Some(Direction::LowerIsBetter),
-        "r2" | "roc_auc" | "accuracy" => Some(Direction::HigherIsBetter),
         _ if CLASSIFICATION.contains(&metric) => Some(Direction::HigherIsBetter),
+        _ if REGRESSION.contains(&metric) => Some(Direction::LowerIsBetter),
         _ => None,
     }
 }

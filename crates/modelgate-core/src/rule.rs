@@ -2,6 +2,7 @@
 //!
 //! The key type is [`GateRule`]. A rule is judged in [`crate::verdict`]; it is read from YAML in `modelgate-config`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -143,11 +144,48 @@ pub enum Check {
         /// The limit.
         limit: Amount,
     },
+    /// The value is shown not to be worse than the reference by the margin or more, on the same rows.
+    NonInferior {
+        /// The reference.
+        versus: Versus,
+        /// How much worse still counts as no worse.
+        margin: Amount,
+        /// How sure that must be, one-sided, between 0.5 and 1.
+        confidence: f64,
+    },
+    /// No part of the rows is worse than the reference beyond chance.
+    SlicesNotWorse {
+        /// The reference.
+        versus: Versus,
+    },
     /// The candidate takes and gives what the reference does.
     SchemaCompatible {
         /// The reference.
         versus: Versus,
     },
+}
+
+impl Check {
+    /// Returns what is compared with, if anything.
+    pub fn versus(&self) -> Option<&Versus> {
+        match self {
+            Self::AtLeast(_) | Self::AtMost(_) | Self::Equals(_) => None,
+            Self::MaxDrop { versus, .. }
+            | Self::MaxRise { versus, .. }
+            | Self::NonInferior { versus, .. }
+            | Self::SlicesNotWorse { versus }
+            | Self::SchemaCompatible { versus } => Some(versus),
+        }
+    }
+}
+
+/// The part of the rows that a rule looks at: what each column is, as text; all of it holds. A number is written as it
+/// is or as a range such as `30..40`, the upper end left out.
+pub type Slice = BTreeMap<String, String>;
+
+/// Returns the name of a slice, such as `age=30..40, region=north`; empty for all rows.
+pub fn slice_name(slice: &Slice) -> String {
+    slice.iter().map(|(column, value)| format!("{column}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// One rule of a gate.
@@ -161,6 +199,9 @@ pub struct GateRule {
     pub on: Option<Subset>,
     /// What is checked.
     pub check: Check,
+    /// The part of those rows; all of them when empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slice: Slice,
     /// With fewer rows than this the rule is inconclusive.
     pub min_samples: Option<u64>,
 }
@@ -199,7 +240,7 @@ pub fn parse_expression(text: &str) -> Result<GateRule, RuleError> {
         _ => Check::Equals(limit),
     };
     let id = format!("{metric} {sign} {limit}");
-    Ok(GateRule { id, metric: metric.to_owned(), on: None, check, min_samples: None })
+    Ok(GateRule { id, metric: metric.to_owned(), on: None, check, slice: Slice::new(), min_samples: None })
 }
 
 #[cfg(test)]

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use rayon::prelude::*;
+
+use crate::agreement::{self, ratio};
 use crate::error::EvaluateError;
+use crate::probability::{RowLosses, top_ks};
+use crate::ranking::Ranked;
 use crate::sum::sum;
 
 /// How figures per class become one.
@@ -40,6 +45,12 @@ pub struct ClassMetrics {
     pub recall: f64,
     /// Harmonic mean of the two.
     pub f1: f64,
+    /// Area under the ROC curve of this class against the rest; `None` when one side has no row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roc_auc: Option<f64>,
+    /// Average precision of this class against the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pr_auc: Option<f64>,
     /// Rows of this class.
     pub support: u64,
 }
@@ -49,8 +60,8 @@ pub struct ClassMetrics {
 pub struct ClassificationMetrics {
     /// Number of rows.
     pub rows: usize,
-    /// Value by metric; `None` is undefined. `precision`, `recall`, `f1` and, of several classes, `roc_auc` are averaged
-    /// as asked; those with `_macro` and `_weighted` always as they say.
+    /// Value by metric; `None` is undefined. `precision`, `recall`, `f1` and, of several classes, `roc_auc` and `pr_auc`
+    /// (one class against the rest) are averaged as asked; those with `_macro` and `_weighted` always as they say.
     pub metrics: BTreeMap<String, Option<f64>>,
     /// Why a metric has no value.
     pub undefined: BTreeMap<String, String>,
@@ -58,10 +69,6 @@ pub struct ClassificationMetrics {
     pub per_class: Vec<ClassMetrics>,
     /// Counts `[actual][predicted]`.
     pub confusion: Vec<Vec<u64>>,
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// Returns the figures.
@@ -88,114 +95,100 @@ pub fn classification(
     if input.labels.iter().chain(input.predicted).any(|label| *label as usize >= classes) {
         return Err(EvaluateError::Input("a label is beyond the classes".to_owned()));
     }
-    let mut confusion = vec![vec![0_u64; classes]; classes];
+    let mut counts = vec![0_u64; classes * classes];
     for (label, predicted) in input.labels.iter().zip(input.predicted) {
-        confusion[*label as usize][*predicted as usize] += 1;
+        counts[*label as usize * classes + *predicted as usize] += 1;
     }
-    let per_class: Vec<ClassMetrics> = (0..classes)
-        .map(|class| {
-            let hits = confusion[class][class];
-            let support: u64 = confusion[class].iter().sum();
-            let claimed: u64 = confusion.iter().map(|row| row[class]).sum();
-            ClassMetrics {
-                name: input.class_names[class].clone(),
-                precision: ratio(hits, claimed),
-                recall: ratio(hits, support),
-                f1: ratio(2 * hits, support + claimed),
-                support,
-            }
-        })
-        .collect();
+    let confusion: Vec<Vec<u64>> = counts.chunks_exact(classes).map(<[u64]>::to_vec).collect();
     let mut metrics = BTreeMap::new();
     let mut undefined = BTreeMap::new();
-    let hits: u64 = (0..classes).map(|class| confusion[class][class]).sum();
-    metrics.insert("accuracy".to_owned(), Some(ratio(hits, rows as u64)));
-    // As scikit-learn: a class that is neither in the labels nor predicted does not count.
-    let present: Vec<&ClassMetrics> = per_class
-        .iter()
-        .zip(0..classes)
-        .filter(|(class, at)| class.support > 0 || confusion.iter().any(|row| row[*at] > 0))
-        .map(|(class, _)| class)
-        .collect();
-    let parts: [(&str, fn(&ClassMetrics) -> f64); 3] =
-        [("precision", |class| class.precision), ("recall", |class| class.recall), ("f1", |class| class.f1)];
-    for (name, part) in parts {
-        let weighted = sum(present.iter().map(|class| part(class) * class.support as f64)) / rows as f64;
-        let plain = sum(present.iter().map(|class| part(class))) / present.len() as f64;
-        let chosen = if average == Average::Weighted { weighted } else { plain };
-        metrics.insert(name.to_owned(), Some(chosen));
-        metrics.insert(format!("{name}_weighted"), Some(weighted));
-        metrics.insert(format!("{name}_macro"), Some(plain));
+    let by_class = agreement::ClassCounts::new(input.labels, input.predicted, classes, |_| 1);
+    for (name, value) in agreement::NAMES.iter().zip(agreement::from_counts(&by_class, average)) {
+        keep(&mut metrics, &mut undefined, name, value, "every row is of one class and predicted as such");
     }
-    let finite = input.probabilities.iter().all(|probability| probability.is_finite());
-    let not_finite = || Err("a probability is not finite".to_owned());
-    let auc = if finite { roc_auc(input, average) } else { not_finite() };
-    let loss = if finite { Ok(log_loss(input)) } else { not_finite() };
-    for (name, found) in [("roc_auc", auc), ("log_loss", loss)] {
-        match found {
-            Ok(value) => {
-                metrics.insert(name.to_owned(), Some(value));
-            }
-            Err(why) => {
-                metrics.insert(name.to_owned(), None);
-                undefined.insert(name.to_owned(), why);
-            }
+    let mut areas = vec![(f64::NAN, f64::NAN); classes];
+    if input.probabilities.iter().all(|probability| probability.is_finite()) {
+        let support: Vec<u64> = confusion.iter().map(|row| row.iter().sum()).collect();
+        let watched = if classes == 2 { 1..2 } else { 0..classes };
+        areas = (0..classes).into_par_iter().map(|class| rank(input, class).areas(|_| 1)).collect();
+        let one_sided = watched.clone().find(|class| support[*class] == 0 || support[*class] == rows as u64);
+        let why = one_sided.map_or_else(String::new, |class| {
+            let what = if support[class] == 0 { "no row is" } else { "every row is" };
+            format!("{what} of class `{}`", input.class_names[class])
+        });
+        let (area, precision) = averaged(&areas[watched.clone()], &support[watched], average);
+        keep(&mut metrics, &mut undefined, "roc_auc", area, &why);
+        keep(&mut metrics, &mut undefined, "pr_auc", precision, &why);
+        let losses = RowLosses::new(input);
+        let mean = |values: &[f64]| sum(values.iter().copied()) / rows as f64;
+        metrics.insert("log_loss".to_owned(), Some(mean(&losses.log_loss)));
+        metrics.insert("brier".to_owned(), Some(mean(&losses.brier)));
+        metrics.insert("calibration_error".to_owned(), Some(losses.calibration_error(|_| 1)));
+        for k in top_ks(classes) {
+            let hits = losses.place.iter().filter(|place| usize::from(**place) < k).count();
+            metrics.insert(format!("top_{k}_accuracy"), Some(hits as f64 / rows as f64));
+        }
+    } else {
+        let tops = top_ks(classes).map(|k| format!("top_{k}_accuracy"));
+        let names = ["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error"].map(str::to_owned);
+        for name in names.into_iter().chain(tops) {
+            keep(&mut metrics, &mut undefined, &name, f64::NAN, "a probability is not finite");
         }
     }
+    let some = |value: f64| (!value.is_nan()).then_some(value);
+    let per_class = (0..classes).map(|class| {
+        let hits = confusion[class][class];
+        let support: u64 = confusion[class].iter().sum();
+        let claimed: u64 = confusion.iter().map(|row| row[class]).sum();
+        ClassMetrics {
+            name: input.class_names[class].clone(),
+            precision: ratio(hits, claimed),
+            recall: ratio(hits, support),
+            f1: ratio(2 * hits, support + claimed),
+            roc_auc: some(areas[class].0),
+            pr_auc: some(areas[class].1),
+            support,
+        }
+    });
+    let per_class = per_class.collect();
     Ok(ClassificationMetrics { rows, metrics, undefined, per_class, confusion })
 }
 
-/// Area under the ROC curve: of class 1 for two classes, else one class against the rest, averaged.
-fn roc_auc(input: &ClassificationInput<'_>, average: Average) -> Result<f64, String> {
-    let classes = input.class_names.len();
-    if classes == 2 {
-        return area(input, 1);
+fn keep(
+    metrics: &mut BTreeMap<String, Option<f64>>,
+    undefined: &mut BTreeMap<String, String>,
+    name: &str,
+    value: f64,
+    why: &str,
+) {
+    metrics.insert(name.to_owned(), (!value.is_nan()).then_some(value));
+    if value.is_nan() {
+        undefined.insert(name.to_owned(), why.to_owned());
     }
-    let areas = (0..classes).map(|class| area(input, class as u32)).collect::<Result<Vec<f64>, String>>()?;
-    if average == Average::Macro {
-        return Ok(sum(areas) / classes as f64);
-    }
-    let support = |class: usize| input.labels.iter().filter(|label| **label as usize == class).count() as f64;
-    let weighted = areas.iter().enumerate().map(|(class, area)| area * support(class));
-    Ok(sum(weighted) / input.labels.len() as f64)
 }
 
-/// The share of pairs of a row of the class and another row that are in the right order; ties count half.
-fn area(input: &ClassificationInput<'_>, class: u32) -> Result<f64, String> {
+/// Ranks the rows by the probability of one class.
+pub(crate) fn rank(input: &ClassificationInput<'_>, class: usize) -> Ranked {
     let classes = input.class_names.len();
-    let mut ranked: Vec<(f32, bool)> = input
-        .labels
-        .iter()
-        .zip(input.probabilities.chunks_exact(classes))
-        .map(|(label, row)| (row[class as usize], *label == class))
-        .collect();
-    ranked.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
-    let positives = ranked.iter().filter(|row| row.1).count() as u64;
-    let negatives = ranked.len() as u64 - positives;
-    if positives == 0 || negatives == 0 {
-        let name = &input.class_names[class as usize];
-        let what = if positives == 0 { "no row is" } else { "every row is" };
-        return Err(format!("{what} of class `{name}`"));
-    }
-    // In halves, so that whole numbers suffice.
-    let (mut below, mut halves) = (0_u64, 0_u128);
-    for tied in ranked.chunk_by(|one, other| one.0 == other.0) {
-        let hits = tied.iter().filter(|row| row.1).count() as u64;
-        let misses = tied.len() as u64 - hits;
-        halves += u128::from(hits) * u128::from(2 * below + misses);
-        below += misses;
-    }
-    Ok(halves as f64 / 2.0 / (positives as f64 * negatives as f64))
+    Ranked::new(
+        input.labels.len(),
+        |row| input.probabilities[row * classes + class],
+        |row| input.labels[row] as usize == class,
+    )
 }
 
-/// Mean negative logarithm of the true class's probability, clipped to the precision of a double and the rows
-/// normalised, as scikit-learn does.
-fn log_loss(input: &ClassificationInput<'_>) -> f64 {
-    let classes = input.class_names.len();
-    let clip = |probability: f32| f64::from(probability).clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-    let losses = input.labels.iter().zip(input.probabilities.chunks_exact(classes)).map(|(label, row)| {
-        let own = clip(row[*label as usize]);
-        -libm::log(own)
-    });
-    sum(losses) / input.labels.len() as f64
+/// Averages areas over classes; NaN when one of them is undefined.
+pub(crate) fn averaged(areas: &[(f64, f64)], support: &[u64], average: Average) -> (f64, f64) {
+    if let [only] = areas {
+        return *only;
+    }
+    let rows: u64 = support.iter().sum();
+    let mean = |part: fn(&(f64, f64)) -> f64| match average {
+        Average::Macro => sum(areas.iter().map(part)) / areas.len() as f64,
+        Average::Weighted => {
+            let weighted = areas.iter().zip(support).map(|(area, support)| part(area) * *support as f64);
+            sum(weighted) / rows as f64
+        }
+    };
+    (mean(|area| area.0), mean(|area| area.1))
 }

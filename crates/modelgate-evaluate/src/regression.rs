@@ -12,7 +12,8 @@ use crate::sum::sum;
 pub struct RegressionMetrics {
     /// Number of rows.
     pub rows: usize,
-    /// Value by metric: `mae`, `rmse`, `r2`, `mse`, `median_ae`, `max_error`; `None` is undefined.
+    /// Value by metric: the names of scikit-learn's functions, shortened; `pinball_90` is the pinball loss of
+    /// the 90% quantile; `None` is undefined.
     pub metrics: BTreeMap<String, Option<f64>>,
     /// Why a metric has no value.
     pub undefined: BTreeMap<String, String>,
@@ -31,42 +32,117 @@ pub fn regression(actual: &[f64], predicted: &[f64]) -> Result<RegressionMetrics
     if actual.iter().any(|value| !value.is_finite()) {
         return Err(EvaluateError::Input("an actual value is not finite".to_owned()));
     }
-    let count = actual.len() as f64;
     let mut undefined = BTreeMap::new();
     let mut metrics = BTreeMap::new();
-    let names = ["mae", "rmse", "r2", "mse", "median_ae", "max_error"];
     if predicted.iter().any(|value| !value.is_finite()) {
-        for name in names {
+        for name in NAMES {
             metrics.insert(name.to_owned(), None);
             undefined.insert(name.to_owned(), "a predicted value is not finite".to_owned());
         }
         return Ok(RegressionMetrics { rows: actual.len(), metrics, undefined });
     }
-    let errors: Vec<f64> =
-        actual.iter().zip(predicted).map(|(actual, predicted)| actual - predicted).collect();
-    let squares = sum(errors.iter().map(|error| error * error));
-    let mean = sum(actual.iter().copied()) / count;
-    let spread = sum(actual.iter().map(|value| (value - mean) * (value - mean)));
-    let mut absolute: Vec<f64> = errors.iter().map(|error| error.abs()).collect();
-    let mae = sum(absolute.iter().copied()) / count;
-    absolute.sort_unstable_by(f64::total_cmp);
-    let middle = absolute.len() / 2;
-    let median = if absolute.len() % 2 == 1 {
-        absolute[middle]
-    } else {
-        f64::midpoint(absolute[middle - 1], absolute[middle])
-    };
-    let r2 = if actual.len() < 2 {
-        undefined.insert("r2".to_owned(), "it needs two rows".to_owned());
-        None
-    } else if spread == 0.0 {
-        // As scikit-learn with force_finite: a constant target is predicted perfectly or not at all.
-        Some(if squares == 0.0 { 1.0 } else { 0.0 })
-    } else {
-        Some(1.0 - squares / spread)
-    };
-    let mse = squares / count;
-    let values = [Some(mae), Some(mse.sqrt()), r2, Some(mse), Some(median), absolute.last().copied()];
-    metrics.extend(names.iter().map(|name| (*name).to_owned()).zip(values));
+    let parts = RegressionParts::new(actual, predicted);
+    for (name, value) in NAMES.iter().zip(parts.figures(None)) {
+        if value.is_nan() {
+            undefined.insert((*name).to_owned(), "it needs two rows".to_owned());
+        }
+        metrics.insert((*name).to_owned(), (!value.is_nan()).then_some(value));
+    }
     Ok(RegressionMetrics { rows: actual.len(), metrics, undefined })
+}
+
+/// The figures in the order of [`RegressionParts::figures`].
+pub(crate) const NAMES: [&str; 11] = [
+    "mae",
+    "rmse",
+    "r2",
+    "mse",
+    "mape",
+    "median_ae",
+    "max_error",
+    "explained_variance",
+    "pinball_10",
+    "pinball_50",
+    "pinball_90",
+];
+
+/// What each row adds to the figures, ready to be weighed again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct RegressionParts {
+    actual: Vec<f64>,
+    errors: Vec<f64>,
+    shares: Vec<f64>,
+    /// Rows by falling absolute error.
+    order: Vec<u32>,
+}
+
+impl RegressionParts {
+    /// Takes finite values of equal length.
+    pub(crate) fn new(actual: &[f64], predicted: &[f64]) -> Self {
+        let errors: Vec<f64> =
+            actual.iter().zip(predicted).map(|(actual, predicted)| actual - predicted).collect();
+        let shares = errors.iter().zip(actual);
+        let shares = shares.map(|(error, actual)| error.abs() / actual.abs().max(f64::EPSILON)).collect();
+        let mut order: Vec<u32> = (0..errors.len() as u32).collect();
+        order.sort_by(|one, other| errors[*other as usize].abs().total_cmp(&errors[*one as usize].abs()));
+        Self { actual: actual.to_vec(), errors, shares, order }
+    }
+
+    /// Returns the figures when row `i` counts `weights[i]` times, once without weights; NaN where undefined.
+    pub(crate) fn figures(&self, weights: Option<&[u16]>) -> [f64; 11] {
+        let weight = |row: usize| weights.map_or(1.0, |weights| f64::from(weights[row]));
+        let total = |value: &dyn Fn(usize) -> f64| {
+            sum((0..self.errors.len()).map(|row| match weights {
+                Some(weights) => f64::from(weights[row]) * value(row),
+                None => value(row),
+            }))
+        };
+        let count = weights
+            .map_or(self.errors.len() as u64, |weights| weights.iter().map(|one| u64::from(*one)).sum());
+        if count == 0 {
+            return [f64::NAN; 11];
+        }
+        let rows = count as f64;
+        let error = |row: usize| self.errors[row];
+        let absolute = total(&|row| error(row).abs()) / rows;
+        let squares = total(&|row| error(row) * error(row));
+        let mean = total(&|row| self.actual[row]) / rows;
+        let spread = total(&|row| (self.actual[row] - mean) * (self.actual[row] - mean));
+        let bias = total(&error) / rows;
+        let around = total(&|row| (error(row) - bias) * (error(row) - bias));
+        // As scikit-learn with force_finite: a constant target is predicted perfectly or not at all.
+        let explained = |left: f64| match (spread == 0.0, left == 0.0) {
+            (false, _) => 1.0 - left / spread,
+            (true, true) => 1.0,
+            (true, false) => 0.0,
+        };
+        let pinball = |alpha: f64| {
+            total(&|row| if error(row) >= 0.0 { alpha * error(row) } else { (alpha - 1.0) * error(row) })
+                / rows
+        };
+        let ranked = |place: u64| {
+            let mut seen = 0;
+            let found = self.order.iter().find(|row| {
+                seen += weight(**row as usize) as u64;
+                seen > place
+            });
+            found.map_or(f64::NAN, |row| self.errors[*row as usize].abs())
+        };
+        let (low, high) = ((count - 1) / 2, count / 2);
+        let median = if low == high { ranked(low) } else { f64::midpoint(ranked(low), ranked(high)) };
+        let mse = squares / rows;
+        [
+            absolute,
+            libm::sqrt(mse),
+            if count < 2 { f64::NAN } else { explained(squares) },
+            mse,
+            total(&|row| self.shares[row]) / rows,
+            median,
+            ranked(0),
+            if count < 2 { f64::NAN } else { explained(around) },
+            pinball(0.1),
+            pinball(0.5),
+            pinball(0.9),
+        ]
+    }
 }

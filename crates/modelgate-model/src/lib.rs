@@ -4,6 +4,7 @@
 
 mod error;
 pub mod estimator;
+mod foreign;
 mod linear;
 pub mod manifest;
 mod mlmodel;
@@ -12,6 +13,7 @@ mod package;
 mod predict;
 
 pub use error::{ModelError, PackageError};
+pub use foreign::assemble_onnx;
 pub use manifest::Manifest;
 pub use onnx::{LoadedModel, export};
 pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};

@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 
 use modelgate_core::Digest;
-use modelgate_core::rule::Subset;
+use modelgate_core::rule::{Slice, Subset, slice_name};
 use modelgate_core::schema::{Classes, FeatureSchema};
-use modelgate_core::verdict::{Scores, SubsetScores};
+use modelgate_core::verdict::{Scores, SliceScores, SubsetScores};
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
-use modelgate_evaluate::{Average, ClassMetrics, ClassificationInput};
-use modelgate_model::{LoadedModel, Prediction};
+use modelgate_evaluate::{
+    Average, BootstrapOptions, ClassMetrics, Condition, Interval, Part, SearchOptions, SliceColumn,
+    SliceSearch, bootstrap, parts, worst_slices,
+};
+use modelgate_model::LoadedModel;
 use serde::{Deserialize, Serialize};
 
+use crate::answers::{Answers, answers, slice_column};
 use crate::error::PipelineError;
 
 /// The figures on one subset.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SubsetEvaluation {
     /// Number of rows.
     pub rows: u64,
@@ -31,6 +35,32 @@ pub struct SubsetEvaluation {
     /// Counts `[actual][predicted]`; empty for regression.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
+    /// Where a metric could lie with other rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, Interval>,
+    /// The figures of parts of the rows: declared columns, and parts that a rule names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceEvaluation>,
+    /// The parts of the rows where the model does worst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SliceSearch>,
+}
+
+/// The figures on a part of a subset.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SliceEvaluation {
+    /// The part in words; for one that a rule names, the name of [`slice_name`].
+    pub name: String,
+    /// Whether a rule names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_rule: bool,
+    /// Number of rows.
+    pub rows: u64,
+    /// Value by metric.
+    pub metrics: BTreeMap<String, Option<f64>>,
+    /// Where a metric could lie with other rows; empty for few rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, Interval>,
 }
 
 /// The figures of one package.
@@ -49,96 +79,194 @@ pub struct Evaluation {
 impl Evaluation {
     /// Returns the figures in the form the gate judges.
     pub fn scores(&self, name: String, schema: Option<FeatureSchema>) -> Scores {
-        let subsets = self.subsets.iter().map(|(subset, evaluation)| {
-            (*subset, SubsetScores { rows: Some(evaluation.rows), metrics: evaluation.metrics.clone() })
+        let ends = |intervals: &BTreeMap<String, Interval>| {
+            intervals.iter().map(|(metric, found)| (metric.clone(), (found.low, found.high))).collect()
+        };
+        let subsets = self.subsets.iter().map(|(subset, found)| {
+            let slices = found.slices.iter().filter(|slice| slice.of_rule).map(|slice| {
+                let metrics = slice.metrics.clone();
+                let intervals = ends(&slice.intervals);
+                (slice.name.clone(), SliceScores { rows: slice.rows, metrics, intervals })
+            });
+            let scores = SubsetScores {
+                rows: Some(found.rows),
+                metrics: found.metrics.clone(),
+                intervals: ends(&found.intervals),
+                slices: slices.collect(),
+            };
+            (*subset, scores)
         });
         Scores { name, digest: Some(self.digest), subsets: subsets.collect(), schema }
     }
 }
 
-/// Actual and predicted values of a regression, for the residual plot.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Residuals {
-    /// Values of the target.
-    pub actual: Vec<f64>,
-    /// What the package gives.
-    pub predicted: Vec<f64>,
+/// What is measured beside the plain figures.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EvaluateOptions {
+    /// How figures per class become one.
+    pub average: Average,
+    /// How intervals are made; `None` makes none.
+    pub bootstrap: Option<BootstrapOptions>,
+    /// Columns whose parts get figures.
+    pub slices: Vec<String>,
+    /// Parts that rules name.
+    pub rule_slices: Vec<Slice>,
+    /// How the worst parts are searched; `None` searches none.
+    pub search: Option<SearchOptions>,
+    /// Columns that are searched.
+    pub searched: Vec<String>,
+}
+
+impl EvaluateOptions {
+    /// Returns options for the plain figures alone.
+    pub fn plain(average: Average) -> Self {
+        Self {
+            average,
+            bootstrap: None,
+            slices: Vec::new(),
+            rule_slices: Vec::new(),
+            search: None,
+            searched: Vec::new(),
+        }
+    }
 }
 
 /// Scores `model` on validation and test; a subset without rows is left out.
 ///
-/// Returns the figures, and for regression the values on each subset.
+/// # Errors
+/// Fails when the model and the data are for different tasks or classes, or a declared slice names no column.
 pub fn evaluate(
     model: &LoadedModel,
     digest: Digest,
     table: &Table,
     target: &Target,
     split: &SplitAssignment,
-    average: Average,
-) -> Result<(Evaluation, BTreeMap<Subset, Residuals>), PipelineError> {
+    options: &EvaluateOptions,
+) -> Result<Evaluation, PipelineError> {
     let mut subsets = BTreeMap::new();
-    let mut residuals = BTreeMap::new();
     for (subset, rows) in [(Subset::Validation, &split.validation), (Subset::Test, &split.test)] {
         if rows.is_empty() {
             continue;
         }
-        let evaluation = match (model.predict(table, rows)?, target) {
-            (
-                Prediction::Classes { labels: predicted, probabilities },
-                Target::Classes { labels, classes },
-            ) => {
-                same_classes(model.classes(), classes)?;
-                let actual: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
-                let names = classes.names();
-                let found = modelgate_evaluate::classification(
-                    &ClassificationInput {
-                        labels: &actual,
-                        predicted: &predicted,
-                        probabilities: &probabilities,
-                        class_names: &names,
-                    },
-                    average,
-                )?;
-                SubsetEvaluation {
-                    rows: rows.len() as u64,
-                    metrics: found.metrics,
-                    undefined: found.undefined,
-                    per_class: found.per_class,
-                    confusion: found.confusion,
-                }
-            }
-            (Prediction::Values(predicted), Target::Values(values)) => {
-                let actual: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
-                let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
-                let found = modelgate_evaluate::regression(&actual, &predicted)?;
-                residuals.insert(subset, Residuals { actual, predicted });
-                SubsetEvaluation {
-                    rows: rows.len() as u64,
-                    metrics: found.metrics,
-                    undefined: found.undefined,
-                    per_class: Vec::new(),
-                    confusion: Vec::new(),
-                }
-            }
-            _ => {
-                return Err(PipelineError::Policy(
-                    "the package is for another task than the data".to_owned(),
-                ));
-            }
-        };
+        let found = answers(model, table, target, rows)?;
+        let mut evaluation = found.figures(options.average)?;
+        evaluation.intervals = intervals(&found, options);
+        evaluation.slices = slices(&found, table, rows, options)?;
+        evaluation.search = search(&found, table, rows, options);
         subsets.insert(subset, evaluation);
     }
     let classes = model.classes().map_or_else(Vec::new, Classes::names);
-    Ok((Evaluation { schema_version: 1, digest, classes, subsets }, residuals))
+    Ok(Evaluation { schema_version: 1, digest, classes, subsets })
 }
 
-/// Labels are positions in a list of classes: they mean nothing against another list.
-fn same_classes(model: Option<&Classes>, data: &Classes) -> Result<(), PipelineError> {
-    if model == Some(data) {
-        return Ok(());
+/// Below so many rows an interval would only repeat that they are few.
+const MIN_INTERVAL_ROWS: usize = 10;
+
+fn intervals(found: &Answers, options: &EvaluateOptions) -> BTreeMap<String, Interval> {
+    let Some(bootstrap_options) = options.bootstrap.filter(|_| found.rows() >= MIN_INTERVAL_ROWS) else {
+        return BTreeMap::new();
+    };
+    let Some(resampled) = found.resampled(options.average) else { return BTreeMap::new() };
+    let found = bootstrap(resampled.as_ref(), &bootstrap_options);
+    let named = resampled.names().iter().zip(found);
+    named.filter_map(|(name, interval)| Some((name.clone(), interval?))).collect()
+}
+
+fn slices(
+    found: &Answers,
+    table: &Table,
+    rows: &[u32],
+    options: &EvaluateOptions,
+) -> Result<Vec<SliceEvaluation>, PipelineError> {
+    let bins = options.search.map_or(4, |search| search.bins);
+    let mut all: Vec<(String, bool, Vec<u32>)> = Vec::new();
+    for name in &options.slices {
+        let column = slice_column(table, name, rows).ok_or_else(|| {
+            PipelineError::Policy(format!("evaluate.slices names `{name}`, and the data has no such column"))
+        })?;
+        for part in parts(&column, bins) {
+            let members = part.condition.rows(&column.values, rows.len());
+            all.push((part.to_string(), false, members));
+        }
     }
-    let names = |classes: Option<&Classes>| classes.map_or_else(Vec::new, Classes::names).join(", ");
-    let sentence =
-        format!("the package's classes are [{}] and the data's [{}]", names(model), names(Some(data)));
-    Err(PipelineError::Policy(sentence))
+    for slice in &options.rule_slices {
+        // A part that is gone leaves no figures, and its rule says so.
+        let members = slice_rows(table, rows, slice);
+        all.push((slice_name(slice), true, members));
+    }
+    let mut evaluations: Vec<SliceEvaluation> = Vec::new();
+    for (name, of_rule, members) in all {
+        if members.is_empty()
+            || evaluations.iter().any(|known| known.name == name && known.of_rule == of_rule)
+        {
+            continue;
+        }
+        let part = found.take(&members);
+        let metrics = part.figures(options.average)?.metrics;
+        let rows = members.len() as u64;
+        evaluations.push(SliceEvaluation {
+            name,
+            of_rule,
+            rows,
+            metrics,
+            intervals: intervals(&part, options),
+        });
+    }
+    Ok(evaluations)
+}
+
+/// Returns which of `rows` a rule's slice means; none when a column is not there or the value does not fit it.
+pub(crate) fn slice_rows(table: &Table, rows: &[u32], slice: &Slice) -> Vec<u32> {
+    let mut members: Vec<u32> = (0..rows.len() as u32).collect();
+    for (name, value) in slice {
+        let Some(column) = slice_column(table, name, rows) else { return Vec::new() };
+        let Some(condition) = condition(&column.values, value) else { return Vec::new() };
+        members.retain(|row| condition.holds(&column.values, *row as usize));
+    }
+    members
+}
+
+/// Reads what a rule's slice says of a column: a text, a number, or a range whose ends may be open.
+fn condition(column: &SliceColumn, value: &str) -> Option<Condition> {
+    if matches!(column, SliceColumn::Text(_)) {
+        return Some(Condition::Is(value.to_owned()));
+    }
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let Some((low, high)) = value.split_once("..") else {
+        let value = number(value)?;
+        return Some(Condition::Between(Some(value), Some(value)));
+    };
+    let end = |text: &str| if text.trim().is_empty() { Some(None) } else { number(text).map(Some) };
+    Some(Condition::Between(end(low)?, end(high)?))
+}
+
+fn search(found: &Answers, table: &Table, rows: &[u32], options: &EvaluateOptions) -> Option<SliceSearch> {
+    let search = options.search?;
+    let (words, losses) = found.losses();
+    if losses.iter().any(|loss| !loss.is_finite()) {
+        return None;
+    }
+    let columns: Vec<_> =
+        options.searched.iter().filter_map(|name| slice_column(table, name, rows)).collect();
+    let found = worst_slices(&columns, &losses, &search);
+    Some(SliceSearch { loss: words.to_owned(), ..found })
+}
+
+/// Returns the parts of one column each that both models are compared on, with the rows of each.
+pub(crate) fn compared_parts(
+    table: &Table,
+    rows: &[u32],
+    columns: &[String],
+    search: &SearchOptions,
+) -> Vec<(Part, Vec<u32>)> {
+    let mut found = Vec::new();
+    for column in columns.iter().filter_map(|name| slice_column(table, name, rows)) {
+        for part in parts(&column, search.bins) {
+            let members = part.condition.rows(&column.values, rows.len());
+            if members.len() >= search.min_rows {
+                found.push((part, members));
+            }
+        }
+    }
+    found
 }

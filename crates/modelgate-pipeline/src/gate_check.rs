@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use modelgate_core::rule::{GateRule, Subset};
-use modelgate_core::verdict::{Evidence, GateVerdict, Scores, SubsetScores, judge};
+use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Scores, SubsetScores, judge};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PipelineError;
@@ -91,7 +91,7 @@ fn without_nan(text: &str) -> String {
 
 /// Judges figures by rules that compare with nothing.
 pub fn gate_check(figures: &Figures, rules: &[GateRule]) -> GateVerdict {
-    let scores = SubsetScores { rows: None, metrics: figures.0.clone() };
+    let scores = SubsetScores { rows: None, metrics: figures.0.clone(), ..SubsetScores::default() };
     let subsets = [Subset::Validation, Subset::Test].map(|subset| (subset, scores.clone()));
     let candidate = Scores {
         name: "the candidate".to_owned(),
@@ -99,7 +99,8 @@ pub fn gate_check(figures: &Figures, rules: &[GateRule]) -> GateVerdict {
         subsets: BTreeMap::from(subsets),
         schema: None,
     };
-    judge(rules, &Evidence { candidate, references: BTreeMap::new(), on: Subset::Validation })
+    let comparisons = Comparisons::default();
+    judge(rules, &Evidence { candidate, references: BTreeMap::new(), on: Subset::Validation, comparisons })
 }
 
 #[cfg(test)]

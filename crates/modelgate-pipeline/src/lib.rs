@@ -2,25 +2,36 @@
 //!
 //! Owns: the order of things and what is recorded of them. Refuses: the work inside a stage, which the other crates do.
 
+mod analysis;
+mod answers;
+mod changes;
 pub mod datasets;
 mod error;
 mod evaluation;
+mod explain;
 mod gate_check;
-mod markdown;
+mod latency;
 mod options;
 pub mod outputs;
+mod paired;
 mod production;
 mod project;
 mod promotion;
 mod record;
+pub mod reports;
 mod run;
 mod runner;
 mod stage;
 mod stages;
+mod together;
 
+pub use analysis::{Analysis, analyse};
+pub use answers::{Answers, answers};
 pub use error::PipelineError;
-pub use evaluation::{Evaluation, Residuals, SubsetEvaluation, evaluate};
+pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};
+pub use explain::{RuleExplanation, explain};
 pub use gate_check::{Figures, gate_check};
+pub use latency::Latency;
 pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
     StageStatus, Surroundings,
@@ -33,5 +44,5 @@ pub use stage::{Selection, Stage};
 pub use stages::contract::{micros, read_contract};
 pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
 pub use stages::dataset::{read_options, source_files};
-pub use stages::judge::{Comparison, pipeline_rules};
+pub use stages::judge::{BaselineFigures, Comparison, pipeline_rules};
 pub use stages::trials::{Trial, Trials};

@@ -16,6 +16,8 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// Run stages whose inputs did not change as well.
     pub force: bool,
+    /// Take this graph, an ONNX file, instead of training one.
+    pub import: Option<std::path::PathBuf>,
 }
 
 /// How many rows a sampled run takes.

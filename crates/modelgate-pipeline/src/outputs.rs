@@ -150,7 +150,12 @@ pub(crate) fn write_json<T: Serialize>(folder: &Path, name: &str, value: &T) -> 
 }
 
 /// Writes `bytes` into `folder`.
+///
+/// A file that holds these bytes already is left alone: it was synced when it was written.
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
+    if fs_err::read(folder.join(name)).is_ok_and(|before| before == bytes) {
+        return Ok(());
+    }
     atomic::write(&folder.join(name), bytes)?;
     Ok(())
 }
@@ -204,5 +209,5 @@ pub fn rules_table(verdict: &GateVerdict) -> String {
 
 /// Keeps text inside its cell of a Markdown table.
 pub(crate) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+    crate::reports::escape::markdown(text)
 }

@@ -22,6 +22,9 @@ pub(crate) struct AttachedMetrics {
     pub(crate) digest: Digest,
     pub(crate) classes: Vec<String>,
     pub(crate) subsets: BTreeMap<Subset, SubsetEvaluation>,
+    /// The pipeline's settings, so that a later run can say what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) configuration: Option<serde_json::Value>,
 }
 
 impl From<&Evaluation> for AttachedMetrics {
@@ -31,6 +34,7 @@ impl From<&Evaluation> for AttachedMetrics {
             digest: evaluation.digest,
             classes: evaluation.classes.clone(),
             subsets: evaluation.subsets.clone(),
+            configuration: None,
         }
     }
 }

@@ -12,18 +12,19 @@ use modelgate_store::ProjectLock;
 
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
-use crate::markdown::{self, ReportInput};
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
 use crate::outputs::{
     self, DeploymentManifest, EvaluationReport, PromotionDecision, Readiness, RunReport, write, write_json,
 };
 use crate::production;
 use crate::project::{Pipeline, Project};
+use crate::reports::{self, RunEvidence};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
 use crate::stages::trials::{Trial, Trials};
-use crate::stages::{contract, data, dataset, judge, model, registration};
+use crate::stages::{analyse, contract, data, dataset, judge, model, registration};
+use crate::together;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +95,9 @@ pub fn run(
     let _lock =
         if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
-    model::trainer(&runner)?;
+    if options.import.is_none() {
+        model::check_training(pipeline)?;
+    }
     judge::pipeline_rules(pipeline)?;
     contract::read_contract(pipeline)?;
     let mut progress = Progress { run_id, started_at, decision: None, version: None };
@@ -125,7 +128,7 @@ fn stages(
         model::train,
         model::assemble,
         judge::evaluate,
-        judge::analyse,
+        analyse::analyse,
     ];
     for stage in first {
         if !stage(runner)? {
@@ -235,7 +238,7 @@ fn write_outputs(
     if let Some(report) = contract::report(runner)? {
         write_json(&folder, "contract_report.json", &report)?;
         if contract::blocks(runner)? {
-            write(&folder, "report.md", markdown::contract_report(pipeline.name, &report).as_bytes())?;
+            write(&folder, "report.md", reports::contract_report(pipeline.name, &report).as_bytes())?;
         }
     }
     let evaluation: Option<Evaluation> = judge::evaluation(runner).ok();
@@ -261,36 +264,24 @@ fn write_outputs(
         // What an earlier search found is not of this model.
         None => outputs::remove(&folder, "trials.json")?,
     }
-    let mut plot = None;
     if let Some(record) = runner.record(Stage::Analyse) {
-        for (name, digest) in &record.outputs {
-            write(&folder, name, &runner.store.get(digest)?)?;
-            if std::path::Path::new(name).extension().is_some_and(|end| end == "svg") {
-                plot = Some(name.as_str());
-            }
+        drop_stale_plots(&folder, &record.outputs);
+        let store = &runner.store;
+        let named: Vec<(&String, &Digest)> = record.outputs.iter().collect();
+        together::each(&named, |(name, digest)| write(&folder, name, &store.get(digest)?))?;
+        if let Some(plot) = history(registry, pipeline, judge::gate_subset(runner)) {
+            write(&folder, "plots/history.svg", plot.svg.as_bytes())?;
+            write(&folder, "plots/history.dark.svg", plot.dark_svg.as_bytes())?;
+            write(&folder, "plots/history.png", &plot.png)?;
+            write(&folder, "plots/history.dark.png", &plot.dark_png)?;
         }
     }
     if let (Some(verdict), Some(evaluation)) = (verdict, &evaluation) {
         write(&folder, "verdict.json", &registration::verdict_file(verdict)?)?;
         let comparison = judge::comparison(runner)?;
         write_json(&folder, "comparison.json", &comparison)?;
-        let version = progress.version.map_or_else(String::new, |version| format!(" {version}"));
-        let title = format!("{}{version}", pipeline.model);
-        let stages = &runner.reports;
-        let input = ReportInput {
-            pipeline: pipeline.name,
-            title,
-            verdict,
-            comparison: &comparison,
-            evaluation,
-            stages,
-            plot,
-            training,
-            trials: model::trials(runner).map(|(trials, _)| trials),
-        };
-        write(&folder, "report.md", markdown::report(&input).as_bytes())?;
         let package = modelgate_model::from_files(model::package_files(runner)?)?;
-        let card = markdown::model_card(&package.manifest, evaluation, verdict);
+        let card = reports::model_card(&package.manifest, evaluation, verdict);
         write(&folder, "MODEL_CARD.md", card.as_bytes())?;
         let decision = progress.decision.clone();
         let decision = PromotionDecision {
@@ -330,7 +321,51 @@ fn write_outputs(
             .unwrap_or_default(),
     };
     write_json(&folder, "run_report.json", &report)?;
+    if verdict.is_some() && evaluation.is_some() {
+        let evidence = RunEvidence::load(pipeline)?;
+        write(&folder, "report.md", reports::markdown(&evidence, true).as_bytes())?;
+        write(&folder, "report.html", reports::html(&evidence).as_bytes())?;
+    }
     track(runner, &report, evaluation.as_ref())
+}
+
+/// Removes plots that an earlier run left and this one does not draw.
+fn drop_stale_plots(folder: &std::path::Path, outputs: &BTreeMap<String, modelgate_core::Digest>) {
+    let Ok(entries) = fs_err::read_dir(folder.join("plots")) else { return };
+    for entry in entries.flatten() {
+        let name = format!("plots/{}", entry.file_name().to_string_lossy());
+        if !outputs.contains_key(&name) {
+            // One that cannot be removed is only in the way.
+            let _ = fs_err::remove_file(entry.path());
+        }
+    }
+}
+
+/// Draws the main figures of the registered versions; `None` with fewer than two.
+fn history(
+    registry: Option<&Registry>,
+    pipeline: &Pipeline<'_>,
+    on: modelgate_core::rule::Subset,
+) -> Option<modelgate_evaluate::Plot> {
+    const LAST: usize = 40;
+    let state = registry?.state().models.get(&pipeline.model)?;
+    if state.versions.len() < 2 {
+        return None;
+    }
+    let versions: Vec<_> = state.versions.iter().skip(state.versions.len().saturating_sub(LAST)).collect();
+    let names: [&str; 3] = if pipeline.config.task == config::TaskKind::Regression {
+        ["rmse", "mae", "median_ae"]
+    } else {
+        ["accuracy", "f1", "roc_auc"]
+    };
+    let line = |metric: &str| modelgate_evaluate::Line {
+        name: metric.to_owned(),
+        values: versions.iter().map(|(_, found)| found.registration.metrics.get(metric).copied()).collect(),
+    };
+    let steps: Vec<String> = versions.iter().map(|(version, _)| version.to_string()).collect();
+    let title = format!("{}: figures over versions", pipeline.name);
+    let note = format!("on {on}, each on the data of its day");
+    modelgate_evaluate::lines_plot(&title, &note, &steps, &names.map(line)).ok()
 }
 
 /// Keeps the run in the tracking tables.
@@ -340,9 +375,17 @@ fn track(
     evaluation: Option<&Evaluation>,
 ) -> Result<(), PipelineError> {
     let train: &config::TrainConfig = &runner.pipeline.config.train;
+    let resolved: BTreeMap<String, serde_json::Value> = match &train.command {
+        _ if runner.options.import.is_some() => BTreeMap::new(),
+        Some(command) => {
+            let given = train.params.clone().into_iter();
+            given.chain([("command".to_owned(), command.clone().into())]).collect()
+        }
+        None => model::final_params(runner)?,
+    };
     let mut params: BTreeMap<String, String> =
-        model::final_params(runner)?.into_iter().map(|(name, value)| (name, value.to_string())).collect();
-    params.insert("algorithm".to_owned(), train.algorithm.clone());
+        resolved.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    params.insert("algorithm".to_owned(), model::algorithm(runner).to_owned());
     params.insert("seed".to_owned(), report.seed.to_string());
     let mut metrics = BTreeMap::new();
     for (subset, found) in evaluation.into_iter().flat_map(|evaluation| &evaluation.subsets) {
@@ -437,7 +480,7 @@ pub fn set_threads(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
 
 /// Checks the settings that only a trainer or the gate can check.
 pub fn check_pipeline(pipeline: &Pipeline<'_>) -> Result<(), PipelineError> {
-    model::check_trainer(pipeline)?;
+    model::check_training(pipeline)?;
     judge::pipeline_rules(pipeline)?;
     contract::read_contract(pipeline)?;
     Ok(())

@@ -15,6 +15,7 @@ use crate::options::{Reporter, RunOptions, StageReport, StageStatus, Surrounding
 use crate::project::Pipeline;
 use crate::record::{Inputs, StageRecord, changes};
 use crate::stage::{Stage, Wanted};
+use crate::together;
 
 /// What the work of a stage leaves.
 #[derive(Default)]
@@ -188,10 +189,11 @@ impl<'a> Runner<'a> {
         }
         self.reporter.started(stage);
         let work = work(self)?;
+        let contents: Vec<(String, Vec<u8>)> = work.outputs.into_iter().collect();
+        let store = &self.store;
+        let digests = together::each(&contents, |(_, bytes)| store.put(bytes))?;
         let mut outputs = work.stored;
-        for (name, bytes) in work.outputs {
-            outputs.insert(name, self.store.put(&bytes)?);
-        }
+        outputs.extend(contents.into_iter().map(|(name, _)| name).zip(digests));
         let (summary, warnings) = (work.summary, work.warnings);
         let record = StageRecord {
             schema_version: 1,

@@ -71,6 +71,26 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Returns the stages whose outputs this one reads.
+    pub fn reads(self) -> &'static [Self] {
+        match self {
+            Self::Snapshot => &[],
+            Self::Contract => &[Self::Snapshot],
+            Self::Split => &[Self::Snapshot],
+            Self::Preprocess => &[Self::Snapshot, Self::Split],
+            Self::Train => &[Self::Snapshot, Self::Split, Self::Preprocess],
+            Self::Assemble => &[Self::Snapshot, Self::Split, Self::Preprocess, Self::Train],
+            Self::Evaluate => &[Self::Snapshot, Self::Split, Self::Assemble],
+            Self::Analyse => &[Self::Snapshot, Self::Split, Self::Assemble, Self::Evaluate],
+            Self::Gate => &[Self::Snapshot, Self::Contract, Self::Split, Self::Assemble, Self::Evaluate],
+            Self::Register => &[Self::Assemble, Self::Evaluate, Self::Gate],
+            Self::Approve => &[Self::Register],
+            Self::Promote => &[Self::Approve],
+        }
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.name())

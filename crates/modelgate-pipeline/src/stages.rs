@@ -1,5 +1,7 @@
 //! The work inside each stage.
 
+pub(crate) mod analyse;
+pub(crate) mod command;
 pub(crate) mod contract;
 pub(crate) mod data;
 pub(crate) mod dataset;

@@ -52,6 +52,17 @@ pub(crate) enum Command {
     /// List, approve, reject and promote versions.
     #[command(subcommand)]
     Model(Model),
+    /// Print a report of the last run.
+    Report(Report),
+    /// Show the stages and what each reads.
+    Dag(Dag),
+    /// Say what works here, what is missing, and how to get it.
+    Doctor,
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Read the append-only ledger.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -72,6 +83,9 @@ pub(crate) struct Init {
     /// What the model is for.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) task: TaskName,
+    /// What to start from; `--task` is not needed with it.
+    #[arg(long, value_enum, conflicts_with = "task")]
+    pub(crate) template: Option<TemplateName>,
     /// The project's name; the folder's by default.
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -85,6 +99,17 @@ pub(crate) enum TaskName {
     Classification,
     /// Predict a number.
     Regression,
+}
+
+/// What `init` starts from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum TemplateName {
+    /// Predict a class.
+    Classification,
+    /// Predict a number.
+    Regression,
+    /// A program of yours trains; writes a scikit-learn script to begin with.
+    BringYourOwn,
 }
 
 /// The arguments of `run`.
@@ -249,6 +274,49 @@ pub(crate) struct DataPull {
 pub(crate) enum Gate {
     /// Judge a file of metrics, a run, or the pipeline's last evaluation.
     Check(GateCheck),
+    /// Say what each rule asks, what was found, and what so many rows can show.
+    Explain {
+        /// The pipeline; not needed when there is only one.
+        pipeline: Option<String>,
+    },
+}
+
+/// The arguments of `report`.
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    /// The form.
+    #[arg(value_enum)]
+    pub(crate) form: ReportForm,
+    /// The pipeline; not needed when there is only one.
+    pub(crate) pipeline: Option<String>,
+    /// Write it into this file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ReportForm {
+    /// A comment on a change: verdict first, then rule by rule.
+    Markdown,
+    /// One page with the plots inside.
+    Html,
+    /// A model card with the metadata that Hugging Face reads.
+    Card,
+    /// A test case per rule.
+    Junit,
+    /// Results for code scanning.
+    Sarif,
+    /// The verdict.
+    Json,
+}
+
+/// The arguments of `dag`.
+#[derive(Args, Debug)]
+pub(crate) struct Dag {
+    /// Print a Mermaid diagram.
+    #[arg(long)]
+    pub(crate) mermaid: bool,
 }
 
 /// The arguments of `gate check`.
@@ -283,6 +351,10 @@ pub(crate) enum Model {
         #[arg(default_value = "production")]
         version: String,
     },
+    /// Put versions side by side.
+    Compare(Compare),
+    /// Take an ONNX graph that was made elsewhere: package it, evaluate and judge it here, register it.
+    Import(Import),
     /// Approve a candidate that passed its gate.
     Approve(Decision),
     /// Reject a candidate.
@@ -313,6 +385,44 @@ pub(crate) enum Model {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
+}
+
+/// The arguments of `model compare`.
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// The model.
+    pub(crate) model: ModelName,
+    /// Versions (`3`, `v003`) or aliases.
+    #[arg(required = true, num_args = 1..)]
+    pub(crate) versions: Vec<String>,
+    /// The form; `--output-format json` wins.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) form: CompareForm,
+}
+
+/// The form of a comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum CompareForm {
+    /// A table for a terminal.
+    #[default]
+    Text,
+    /// A table for a comment.
+    Markdown,
+    /// One page.
+    Html,
+}
+
+/// The arguments of `model import`.
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// The ONNX file.
+    pub(crate) file: PathBuf,
+    /// What the graph must take and give: a JSON file, such as the `schema` of a manifest.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// The pipeline whose rows and rules judge it; not needed when there is only one.
+    #[arg(long)]
+    pub(crate) pipeline: Option<String>,
 }
 
 /// A version and why.
@@ -347,7 +457,11 @@ pub(crate) enum Ledger {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Config {
     /// Print the configuration with every default filled in.
-    Show,
+    Show {
+        /// Print one key per line and where its value comes from.
+        #[arg(long)]
+        origin: bool,
+    },
     /// Print the JSON schema of modelgate.yaml.
     Schema,
     /// Check modelgate.yaml.

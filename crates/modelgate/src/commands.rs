@@ -1,11 +1,18 @@
 //! The commands: each opens what it needs, asks the libraries, and prints.
 
+mod compare;
+mod completions;
 mod config;
+mod dag;
 mod data;
+mod doctor;
+mod explain;
 mod gate;
+mod import;
 mod init;
 mod ledger;
 mod model;
+mod report;
 mod run;
 mod status;
 
@@ -29,6 +36,10 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Status => status::execute(&project(&folder)?, printer),
         Command::Data(data) => data::execute(data, &folder, printer),
         Command::Gate(gate) => gate::execute(gate, &folder, printer),
+        Command::Report(report) => report::execute(report, &project(&folder)?, printer),
+        Command::Dag(dag) => dag::execute(dag, printer),
+        Command::Doctor => doctor::execute(&folder, printer),
+        Command::Completions { shell } => completions::execute(*shell, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),

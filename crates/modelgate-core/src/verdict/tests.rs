@@ -1,12 +1,12 @@
 //! Tests of the judgement.
 
 use super::*;
-use crate::rule::parse_expression;
+use crate::rule::{Slice, parse_expression};
 use proptest::prelude::*;
 
 fn scores(name: &str, value: Option<f64>) -> Scores {
     let metrics = BTreeMap::from([("f1".to_owned(), value)]);
-    let subset = SubsetScores { rows: Some(85), metrics };
+    let subset = SubsetScores { rows: Some(85), metrics, ..SubsetScores::default() };
     Scores {
         name: name.to_owned(),
         digest: Some(Digest::of(name.as_bytes())),
@@ -20,12 +20,20 @@ fn evidence(value: Option<f64>, production: Reference) -> Evidence {
         candidate: scores("candidate", value),
         references: BTreeMap::from([(Versus::Production, production)]),
         on: Subset::Validation,
+        comparisons: Comparisons::default(),
     }
 }
 
 fn no_regression(limit: Amount) -> GateRule {
     let check = Check::MaxDrop { versus: Versus::Production, limit };
-    GateRule { id: "no-regression".to_owned(), metric: "f1".to_owned(), on: None, check, min_samples: None }
+    GateRule {
+        id: "no-regression".to_owned(),
+        metric: "f1".to_owned(),
+        on: None,
+        check,
+        slice: Slice::new(),
+        min_samples: None,
+    }
 }
 
 fn at_least(limit: f64) -> GateRule {
@@ -104,6 +112,94 @@ fn a_drop_is_held_against_an_absolute_and_a_relative_limit() {
 fn figures_are_short() {
     let shown: Vec<String> = [0.0, 0.964_912_280_7, 1.0, 135_123.456, -0.01, 1e-9].map(figure).into();
     assert_eq!(shown, ["0", "0.964912", "1", "135123", "-0.01", "1.00000e-9"]);
+}
+
+fn not_worse(margin: f64) -> GateRule {
+    let check =
+        Check::NonInferior { versus: Versus::Production, margin: Amount::Absolute(margin), confidence: 0.95 };
+    GateRule { check, ..at_least(0.0) }
+}
+
+fn paired(difference: f64, low: f64, high: f64) -> Evidence {
+    let mut evidence = evidence(Some(0.9 + difference), production(0.9));
+    evidence.comparisons.paired.push(PairedFigure {
+        versus: Versus::Production,
+        on: Subset::Validation,
+        slice: String::new(),
+        metric: "f1".to_owned(),
+        confidence: 0.95,
+        difference,
+        low,
+        high,
+        visible: 0.06,
+        beside: "McNemar's test: p = 0.4".to_owned(),
+    });
+    evidence
+}
+
+#[test]
+fn non_inferior_passes_only_when_it_is_shown() {
+    let judged = |difference, low, high| judge(&[not_worse(0.02)], &paired(difference, low, high));
+    assert_eq!(judged(0.0, -0.01, 0.01).verdict, Verdict::Passed);
+    assert_eq!(judged(-0.1, -0.15, -0.05).verdict, Verdict::Failed);
+    let unsure = judged(0.0, -0.05, 0.05);
+    assert_eq!(unsure.verdict, Verdict::Inconclusive);
+    let sentence = &unsure.rules[0].sentence;
+    assert!(sentence.contains("with 85 rows a drop below 0.06 cannot be seen"), "{sentence}");
+    assert!(sentence.contains("McNemar"), "{sentence}");
+    assert_eq!(unsure.rules[0].interval, Some((-0.05, 0.05)));
+    let without = evidence(Some(0.9), production(0.9));
+    assert_eq!(judge(&[not_worse(0.02)], &without).verdict, Verdict::Inconclusive);
+    let bootstrap = evidence(Some(0.9), Reference::None);
+    assert_eq!(judge(&[not_worse(0.02)], &bootstrap).rules[0].outcome, Outcome::NotApplicable);
+}
+
+#[test]
+fn a_rule_on_a_slice_looks_at_its_rows_alone() {
+    let slice = Slice::from([("region".to_owned(), "north".to_owned())]);
+    let rule = GateRule { slice, ..at_least(0.8) };
+    let mut evidence = evidence(Some(0.9), Reference::None);
+    let gone = judge(std::slice::from_ref(&rule), &evidence);
+    assert_eq!(gone.verdict, Verdict::Inconclusive);
+    assert!(gone.rules[0].sentence.contains("no row where region=north"), "{}", gone.rules[0].sentence);
+    let metrics = BTreeMap::from([("f1".to_owned(), Some(0.5))]);
+    let scores =
+        SliceScores { rows: 40, metrics, intervals: BTreeMap::from([("f1".to_owned(), (0.3, 0.7))]) };
+    evidence.candidate.subsets.get_mut(&Subset::Validation).expect("subset").slices =
+        BTreeMap::from([("region=north".to_owned(), scores)]);
+    let judged = judge(&[rule], &evidence);
+    assert_eq!(judged.verdict, Verdict::Failed);
+    let result = &judged.rules[0];
+    assert_eq!((result.samples, result.interval), (Some(40), Some((0.3, 0.7))));
+    assert!(result.sentence.contains("f1 on validation where region=north is 0.5"), "{}", result.sentence);
+}
+
+#[test]
+fn slices_that_are_worse_beyond_chance_fail() {
+    let check = Check::SlicesNotWorse { versus: Versus::Production };
+    let rule = GateRule { metric: "slices".to_owned(), check, ..at_least(0.0) };
+    let mut evidence = evidence(Some(0.9), production(0.9));
+    let judged = |evidence: &Evidence| judge(std::slice::from_ref(&rule), evidence).rules[0].clone();
+    assert_eq!(judged(&evidence).outcome, Outcome::Inconclusive);
+    let part = |p_value| SliceFigure {
+        name: "region = north".to_owned(),
+        rows: 60,
+        candidate: 0.4,
+        reference: 0.1,
+        p_value,
+    };
+    let mut with = |slices: Vec<SliceFigure>| {
+        evidence.comparisons.slices = BTreeMap::from([(
+            (Versus::Production, Subset::Validation),
+            SliceFigures { loss: "share of wrong rows".to_owned(), min_rows: 30, min_rise: 0.01, slices },
+        )]);
+        judged(&evidence)
+    };
+    assert_eq!(with(Vec::new()).outcome, Outcome::NotApplicable);
+    assert_eq!(with(vec![part(0.2)]).outcome, Outcome::Passed);
+    let failed = with(vec![part(0.2), part(0.001)]);
+    assert_eq!((failed.outcome, failed.value), (Outcome::Failed, Some(1.0)));
+    assert!(failed.sentence.contains("region = north (0.4 against 0.1 on 60 rows"), "{}", failed.sentence);
 }
 
 proptest! {

@@ -1,12 +1,15 @@
 """Writes metrics.json: inputs, and what scikit-learn 1.9.1 makes of them.
 
-Needs: pip install scikit-learn==1.9.1. Run: python make_reference.py
+And statistics.json: what SciPy 1.17.1 says of the distributions and tests.
+
+Needs: pip install scikit-learn==1.9.1 scipy==1.17.1. Run: python make_reference.py
 """
 import json
 from pathlib import Path
 
 import numpy as np
-from sklearn import metrics
+from scipy import stats
+from sklearn import calibration, metrics
 
 rng = np.random.default_rng(20260101)
 cases = []
@@ -35,6 +38,34 @@ def classification(name, labels, probabilities, classes):
         expected["roc_auc"] = None
     eps = np.finfo(np.float64).eps
     expected["log_loss"] = float(np.mean(-np.log(np.clip(wide[np.arange(len(labels)), labels], eps, 1 - eps))))
+    expected["balanced_accuracy"] = metrics.balanced_accuracy_score(labels, predicted)
+    expected["mcc"] = metrics.matthews_corrcoef(labels, predicted)
+    alone = np.unique(np.concatenate([labels, predicted])).size == 1
+    expected["cohen_kappa"] = None if alone else metrics.cohen_kappa_score(labels, predicted)
+    for k in [2, 3, 5]:
+        if k < classes:
+            expected[f"top_{k}_accuracy"] = metrics.top_k_accuracy_score(labels, wide, k=k, labels=everything)
+    precision = lambda c: metrics.average_precision_score(labels == c, wide[:, c]) if (labels == c).any() else None
+    if classes == 2:
+        expected["pr_auc"] = precision(1)
+        expected["brier"] = metrics.brier_score_loss(labels, wide[:, 1], pos_label=1)
+        confidence, true = wide[:, 1], labels == 1
+    else:
+        parts = [precision(c) for c in everything]
+        expected["pr_auc"] = None if None in parts else np.average(parts, weights=np.bincount(labels, minlength=classes))
+        if None not in parts:
+            expected["pr_auc_macro"] = metrics.average_precision_score(np.eye(classes)[labels], wide, average="macro")
+        expected["brier"] = float(np.mean(((wide - np.eye(classes)[labels]) ** 2).sum(axis=1)))
+        if present:
+            expected["brier"] = metrics.brier_score_loss(labels, wide, labels=everything)
+        confidence, true = wide.max(axis=1), predicted == labels
+    # calibration_curve gives the bins that have rows; their sizes are counted here.
+    share, promised = calibration.calibration_curve(true, confidence, n_bins=10) if np.unique(true).size == 2 else (None, None)
+    bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], confidence)
+    sizes = np.bincount(bins, minlength=10)
+    if share is None:
+        share, promised = (np.array([v[bins == b].mean() for b in range(10) if sizes[b]]) for v in (true, confidence))
+    expected["calibration_error"] = float(np.sum(sizes[sizes > 0] / len(labels) * np.abs(share - promised)))
     rows_sum_to_one = np.allclose(wide.sum(axis=1), 1, rtol=1e-15, atol=0)
     if present and rows_sum_to_one:
         expected["log_loss"] = metrics.log_loss(labels, wide, labels=everything)
@@ -76,6 +107,9 @@ def regression(name, actual, predicted):
         "rmse": metrics.root_mean_squared_error(actual, predicted),
         "median_ae": metrics.median_absolute_error(actual, predicted), "max_error": metrics.max_error(actual, predicted),
         "r2": metrics.r2_score(actual, predicted) if len(actual) > 1 else None,
+        "mape": metrics.mean_absolute_percentage_error(actual, predicted),
+        "explained_variance": metrics.explained_variance_score(actual, predicted) if len(actual) > 1 else None,
+        **{f"pinball_{round(a * 100)}": metrics.mean_pinball_loss(actual, predicted, alpha=a) for a in [0.1, 0.5, 0.9]},
     }
     cases.append({"name": name, "kind": "regression", "actual": list(map(float, actual)),
                   "predicted": list(map(float, predicted)), "expected": expected})
@@ -90,3 +124,33 @@ regression("constant_target", [3.0, 3.0, 3.0], [3.0, 2.0, 4.0])
 regression("constant_and_perfect", [3.0, 3.0], [3.0, 3.0])
 regression("one_row", [3.0], [2.5])
 Path(__file__).with_name("metrics.json").write_text(json.dumps(cases, indent=None, separators=(",", ":")) + "\n")
+
+small = np.random.default_rng(7)
+quantiles = [1e-12, 1e-6, 0.001, 0.025, 0.2, 0.5, 0.6, 0.8, 0.95, 0.975, 0.999999]
+students = [(0.0, 3.0), (1.0, 1.0), (2.0, 4.5), (-3.5, 30.0), (8.0, 84.0), (1.96, 1e6), (0.01, 12.0)]
+pairs = [(small.normal(0, 1, n), small.normal(0.1, 1, n)) for n in [3, 20, 300]]
+groups = [((30.0, 0.4, 0.24), (200.0, 0.2, 0.16)), ((5.0, 1.0, 0.5), (7.0, 1.1, 2.0)), ((900.0, 10.0, 3.0), (90.0, 10.5, 9.0))]
+
+
+def holm(values):
+    order, highest, out = np.argsort(values, kind="stable"), 0.0, [0.0] * len(values)
+    for rank, at in enumerate(order):
+        highest = max(highest, min(1.0, values[at] * (len(values) - rank)))
+        out[at] = highest
+    return out
+
+
+def edwards(one, other):
+    return stats.chi2.sf((abs(one - other) - 1) ** 2 / (one + other), 1)
+
+
+Path(__file__).with_name("statistics.json").write_text(json.dumps({
+    "normal_quantile": [(p, stats.norm.ppf(p)) for p in quantiles],
+    "student": [(t, f, 2 * stats.t.sf(abs(t), f)) for t, f in students],
+    "mcnemar": [(a, b, stats.binomtest(a, a + b).pvalue) for a, b in [(3, 10), (1, 0), (40, 25), (400, 450)]]
+    + [(a, b, edwards(a, b)) for a, b in [(600, 500), (3000, 3200)]],
+    "welch": [(a, b, stats.ttest_ind_from_stats(a[1], a[2] ** 0.5, a[0], b[1], b[2] ** 0.5, b[0], equal_var=False).pvalue)
+              for a, b in groups],
+    "paired": [(list(a), list(b), *map(float, stats.ttest_rel(a, b))) for a, b in pairs],
+    "holm": [(v, holm(v)) for v in [[0.01, 0.04, 0.03, 0.005], [0.5], [0.9, 0.8, 0.01]]],
+}, separators=(",", ":")) + "\n")

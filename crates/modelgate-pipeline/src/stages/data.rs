@@ -53,6 +53,12 @@ pub fn features(pipeline: &crate::Pipeline<'_>, schema: &DataSchema) -> Vec<Stri
     names.filter(|name| !others.contains(&Some(*name))).cloned().collect()
 }
 
+/// Returns the features of the run's snapshot.
+pub(crate) fn run_features(runner: &Runner<'_>) -> Result<Vec<String>, PipelineError> {
+    let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
+    Ok(features(runner.pipeline, &schema))
+}
+
 /// Returns the snapshot as a table.
 pub(crate) fn table(runner: &mut Runner<'_>) -> Result<Rc<Table>, PipelineError> {
     let digest = runner.output(Stage::Snapshot, "data")?;

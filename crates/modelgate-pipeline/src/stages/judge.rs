@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 
 use modelgate_config as config;
-use modelgate_core::rule::{GateRule, Subset, Versus};
-use modelgate_core::verdict::{Evidence, GateVerdict, Reference, Scores, judge};
+use modelgate_core::rule::{GateRule, Slice, Subset, Versus, slice_name};
+use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, Scores, judge};
 use modelgate_core::{Digest, RunId, canonical};
+use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
-use modelgate_evaluate::Average;
+use modelgate_evaluate::{Average, BootstrapOptions, SearchOptions};
 use modelgate_model::Package;
 use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::changes;
 use crate::error::PipelineError;
-use crate::evaluation::{Evaluation, Residuals, evaluate as evaluate_package};
+use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
 use crate::options::MetricDifference;
+use crate::paired::{self, PairedInput};
 use crate::production::{self, Production};
 use crate::record::{Inputs, StageRecord};
 use crate::runner::{Runner, Work};
@@ -29,6 +32,72 @@ pub(crate) fn average(runner: &Runner<'_>) -> Average {
     }
 }
 
+/// Raised when the figures or their form change.
+const EVALUATE_REVISION: u32 = 2;
+
+/// More columns than this are not searched for weak parts.
+const MAX_SEARCHED: usize = 64;
+
+/// Returns the columns whose parts are looked at: the declared ones, else the features.
+fn searched(runner: &Runner<'_>) -> Result<Vec<String>, PipelineError> {
+    let declared = &runner.pipeline.config.evaluate.slices;
+    if !declared.is_empty() {
+        return Ok(declared.clone());
+    }
+    let mut features = data::run_features(runner)?;
+    features.truncate(MAX_SEARCHED);
+    Ok(features)
+}
+
+fn search_options(runner: &Runner<'_>) -> SearchOptions {
+    let config = &runner.pipeline.config.evaluate;
+    SearchOptions { min_rows: config.min_slice_rows, bins: config.slice_bins, ..SearchOptions::default() }
+}
+
+fn bootstrap_options(runner: &Runner<'_>) -> BootstrapOptions {
+    let config = &runner.pipeline.config.evaluate;
+    BootstrapOptions {
+        rounds: config.rounds,
+        confidence: config.confidence,
+        seed: runner.pipeline.config.seed,
+    }
+}
+
+/// Returns the parts of the rows that rules name, once each.
+fn rule_slices(rules: &[GateRule]) -> Vec<Slice> {
+    let mut found: BTreeMap<String, Slice> = BTreeMap::new();
+    for rule in rules.iter().filter(|rule| !rule.slice.is_empty()) {
+        found.insert(slice_name(&rule.slice), rule.slice.clone());
+    }
+    found.into_values().collect()
+}
+
+/// Returns what is measured of the candidate.
+fn evaluate_options(runner: &Runner<'_>, table: &Table) -> Result<EvaluateOptions, PipelineError> {
+    let config = &runner.pipeline.config.evaluate;
+    for name in &config.slices {
+        if table.column(name).is_none() {
+            let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).take(30).collect();
+            return Err(PipelineError::Setting {
+                pipeline: runner.pipeline.name.to_owned(),
+                key: "evaluate.slices",
+                reason: format!("the data has no column `{name}`; there is {}", names.join(", ")),
+            });
+        }
+    }
+    let wanted = config.intervals == config::IntervalsName::Bootstrap;
+    let mut columns = data::run_features(runner)?;
+    columns.truncate(MAX_SEARCHED);
+    Ok(EvaluateOptions {
+        average: average(runner),
+        bootstrap: wanted.then(|| bootstrap_options(runner)),
+        slices: config.slices.clone(),
+        rule_slices: rule_slices(&rules(runner)?),
+        search: Some(search_options(runner)),
+        searched: columns,
+    })
+}
+
 /// Scores the package, loaded back from its stored bytes.
 pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     runner.step(
@@ -36,6 +105,9 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         |runner| {
             let mut inputs = model::package_inputs(runner)?;
             inputs.insert("evaluate".to_owned(), json!(runner.pipeline.config.evaluate));
+            inputs.insert("slices of rules".to_owned(), json!(rule_slices(&rules(runner)?)));
+            inputs.insert("seed".to_owned(), json!(runner.pipeline.config.seed));
+            inputs.insert("revision".to_owned(), json!(EVALUATE_REVISION));
             Ok(inputs)
         },
         |runner| {
@@ -43,10 +115,10 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let table = data::table(runner)?;
             let target = data::target(runner, &table)?;
             let split = data::assignment(runner)?;
-            let (evaluation, residuals) =
-                evaluate_package(&package.model, package.digest, &table, &target, &split, average(runner))?;
+            let options = evaluate_options(runner, &table)?;
+            let evaluation =
+                evaluate_package(&package.model, package.digest, &table, &target, &split, &options)?;
             let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
-            work.outputs.insert("residuals".to_owned(), canonical::to_string(&residuals)?.into_bytes());
             for (subset, found) in &evaluation.subsets {
                 let undefined =
                     found.undefined.iter().map(|(metric, why)| format!("{metric} on {subset}: {why}"));
@@ -87,44 +159,6 @@ pub(crate) fn evaluation(runner: &Runner<'_>) -> Result<Evaluation, PipelineErro
     runner.json(Stage::Evaluate, "evaluation")
 }
 
-/// Draws the confusion matrix or the residuals.
-pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
-    let on = gate_subset(runner);
-    runner.step(
-        Stage::Analyse,
-        |runner| {
-            Ok(Inputs::from([
-                ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
-                ("residuals".to_owned(), json!(runner.output(Stage::Evaluate, "residuals")?)),
-                ("on".to_owned(), json!(on)),
-            ]))
-        },
-        |runner| {
-            let evaluation = evaluation(runner)?;
-            let Some(found) = evaluation.subsets.get(&on) else {
-                return Ok(Work { summary: format!("no plot: no rows on {on}"), ..Work::default() });
-            };
-            let name = runner.pipeline.name;
-            let (file, plot) = if evaluation.classes.is_empty() {
-                let all: BTreeMap<Subset, Residuals> = runner.json(Stage::Evaluate, "residuals")?;
-                let values = all.get(&on).cloned().unwrap_or_default();
-                let title = format!("{name}: residuals on {on}");
-                ("residuals", modelgate_evaluate::residual_plot(&title, &values.actual, &values.predicted)?)
-            } else {
-                let title = format!("{name}: confusion matrix on {on}");
-                let plot =
-                    modelgate_evaluate::confusion_matrix_plot(&title, &evaluation.classes, &found.confusion)?;
-                ("confusion_matrix", plot)
-            };
-            let outputs = BTreeMap::from([
-                (format!("{file}.svg"), plot.svg.into_bytes()),
-                (format!("{file}.png"), plot.png),
-            ]);
-            Ok(Work { outputs, summary: format!("{file}.svg, {file}.png"), ..Work::default() })
-        },
-    )
-}
-
 /// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Comparison {
@@ -138,6 +172,38 @@ pub struct Comparison {
     pub unavailable: Option<String>,
     /// The figures by subset.
     pub subsets: BTreeMap<Subset, Vec<MetricDifference>>,
+    /// The figures of the committed baseline, if there is one.
+    #[serde(default)]
+    pub baseline: Option<BaselineFigures>,
+    /// How the training rows differ from production's, in words; `None` when that is not known.
+    #[serde(default)]
+    pub data_changes: Option<Vec<String>>,
+    /// How the settings differ from production's, in words; `None` when that is not known.
+    #[serde(default)]
+    pub configuration_changes: Option<Vec<String>>,
+}
+
+/// The figures of `baselines/<model>.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BaselineFigures {
+    /// Such as `baseline v003`.
+    pub name: String,
+    /// Value by subset and metric.
+    pub subsets: BTreeMap<Subset, BTreeMap<String, f64>>,
+}
+
+/// What was found of production: its figures, what it has in common with the candidate, and what changed since.
+struct ProductionFound {
+    reference: Reference,
+    comparisons: Comparisons,
+    data: Option<Vec<String>>,
+    configuration: Option<Vec<String>>,
+}
+
+impl ProductionFound {
+    fn only(reference: Reference) -> Self {
+        Self { reference, comparisons: Comparisons::default(), data: None, configuration: None }
+    }
 }
 
 /// Returns the rules of the pipeline.
@@ -165,11 +231,8 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
 
 /// Returns the runs that rules compare with.
 fn runs_named(rules: &[GateRule]) -> Vec<RunId> {
-    use modelgate_core::rule::Check;
-    let named = rules.iter().filter_map(|rule| match &rule.check {
-        Check::MaxDrop { versus: Versus::Run(run), .. }
-        | Check::MaxRise { versus: Versus::Run(run), .. }
-        | Check::SchemaCompatible { versus: Versus::Run(run) } => Some(run.clone()),
+    let named = rules.iter().filter_map(|rule| match rule.check.versus() {
+        Some(Versus::Run(run)) => Some(run.clone()),
         _ => None,
     });
     named.collect()
@@ -189,6 +252,8 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("package".to_owned(), json!(candidate)),
                 ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
                 ("rules".to_owned(), json!(rules)),
+                ("evaluate".to_owned(), json!(runner.pipeline.config.evaluate)),
+                ("revision".to_owned(), json!(EVALUATE_REVISION)),
                 ("on".to_owned(), json!(on)),
                 ("contract".to_owned(), json!(contract::figures(runner)?)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
@@ -209,8 +274,11 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
         |runner| {
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
             let evaluation = evaluation(runner)?;
-            let production = score_production(runner, registry, production.as_ref())?;
-            let comparison = compare(&evaluation, &production);
+            let found = score_production(runner, registry, production.as_ref(), &package, &rules)?;
+            let mut comparison = compare(&evaluation, &found.reference);
+            (comparison.data_changes, comparison.configuration_changes) = (found.data, found.configuration);
+            comparison.baseline = baseline.as_ref().map(baseline_figures);
+            let (production, comparisons) = (found.reference, found.comparisons);
             let baseline = match &baseline {
                 Some(stored) => {
                     let name = format!("baseline {}", stored.version);
@@ -235,7 +303,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             for subset in candidate.subsets.values_mut() {
                 subset.metrics.extend(figures.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
             }
-            let verdict = judge(&rules, &Evidence { candidate, references, on });
+            let verdict = judge(&rules, &Evidence { candidate, references, on, comparisons });
             let mut work =
                 Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
             work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
@@ -244,47 +312,76 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
     )
 }
 
-/// Scores the model in production on the candidate's rows.
+/// Scores the model in production on the candidate's rows, and measures what rules ask of both together.
 fn score_production(
     runner: &mut Runner<'_>,
     registry: &Registry,
     production: Option<&Production>,
-) -> Result<Reference, PipelineError> {
-    let Some(production) = production else { return Ok(Reference::None) };
+    candidate: &Package,
+    rules: &[GateRule],
+) -> Result<ProductionFound, PipelineError> {
+    let Some(production) = production else { return Ok(ProductionFound::only(Reference::None)) };
     let name = format!("production {}", production.version);
     let model = runner.pipeline.model.clone();
-    let candidate = runner.output(Stage::Assemble, model::MANIFEST)?;
-    if production.digest == candidate {
-        return Ok(Reference::Scores(Box::new(Scores {
-            name,
-            digest: Some(candidate),
-            ..Scores::default()
-        })));
+    if production.digest == candidate.digest {
+        let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
+        return Ok(ProductionFound::only(Reference::Scores(Box::new(scores))));
     }
     let loaded = registry
         .version_files(&model, production.version)
         .map_err(PipelineError::from)
-        .and_then(|files| Ok(modelgate_model::from_files(files)?));
-    let package: Package = match loaded {
-        Ok(package) => package,
-        Err(error) => return Ok(Reference::Unavailable(format!("{name}: {error}"))),
+        .and_then(|files| Ok((modelgate_model::from_files(files.clone())?, files)));
+    let (package, files) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            return Ok(ProductionFound::only(Reference::Unavailable(format!("{name}: {error}"))));
+        }
     };
+    let parsed = |bytes: Option<&Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let own = runner.bytes(Stage::Assemble, "reference.json").ok();
+    let profiles: (Option<serde_json::Value>, Option<serde_json::Value>) =
+        (parsed(files.get("reference.json")), parsed(own.as_ref()));
+    let data_changes = profiles.0.zip(profiles.1).map(|(before, now)| changes::data(&before, &now));
+    let before: Option<serde_json::Value> = parsed(files.get("metrics.json"));
+    let settings = serde_json::to_value(runner.pipeline.config)?;
+    let configuration = before
+        .as_ref()
+        .and_then(|attached| attached.get("configuration"))
+        .map(|before| changes::configuration(before, &settings));
     let table = data::table(runner)?;
     let target = data::target(runner, &table)?;
     let split: SplitAssignment = data::assignment(runner)?;
     let schema = package.manifest.schema.clone();
-    match evaluate_package(&package.model, package.digest, &table, &target, &split, average(runner)) {
-        Ok((evaluation, _)) => Ok(Reference::Scores(Box::new(evaluation.scores(name, Some(schema))))),
+    let mut options = EvaluateOptions::plain(average(runner));
+    options.rule_slices = rule_slices(rules);
+    let columns = searched(runner)?;
+    let input = PairedInput {
+        candidate: &candidate.model,
+        reference: &package.model,
+        table: &table,
+        target: &target,
+        split: &split,
+        average: average(runner),
+        bootstrap: bootstrap_options(runner),
+        search: search_options(runner),
+        columns: &columns,
+        on: gate_subset(runner),
+    };
+    let scored = evaluate_package(&package.model, package.digest, &table, &target, &split, &options)
+        .and_then(|evaluation| Ok((evaluation, paired::compare(&input, rules)?)));
+    match scored {
+        Ok((evaluation, comparisons)) => {
+            let reference = Reference::Scores(Box::new(evaluation.scores(name, Some(schema))));
+            Ok(ProductionFound { reference, comparisons, data: data_changes, configuration })
+        }
         // What it takes is still known, so that the schema rule can say what changed.
         Err(error) => {
             runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
             let digest = Some(package.digest);
-            Ok(Reference::Scores(Box::new(Scores {
-                name,
-                digest,
-                schema: Some(schema),
-                ..Scores::default()
-            })))
+            let scores = Scores { name, digest, schema: Some(schema), ..Scores::default() };
+            let reference = Reference::Scores(Box::new(scores));
+            let comparisons = Comparisons::default();
+            Ok(ProductionFound { reference, comparisons, data: data_changes, configuration })
         }
     }
 }
@@ -311,7 +408,18 @@ fn compare(evaluation: &Evaluation, production: &Reference) -> Comparison {
         production: name,
         unavailable,
         subsets: subsets.collect(),
+        baseline: None,
+        data_changes: None,
+        configuration_changes: None,
     }
+}
+
+fn baseline_figures(stored: &production::Baseline) -> BaselineFigures {
+    let figures = stored.subsets.iter().map(|(subset, found)| {
+        let known = found.metrics.iter().filter_map(|(metric, value)| Some((metric.clone(), (*value)?)));
+        (*subset, known.collect())
+    });
+    BaselineFigures { name: format!("baseline {}", stored.version), subsets: figures.collect() }
 }
 
 /// Returns the verdict of the gate.

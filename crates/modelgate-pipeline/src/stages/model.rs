@@ -22,11 +22,21 @@ use crate::stage::Stage;
 use crate::stages::heard::heard;
 use crate::stages::search;
 use crate::stages::trials::Trials;
-use crate::stages::{data, dataset, judge};
+use crate::stages::{command, data, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
     check_trainer(runner.pipeline)
+}
+
+/// Checks what the configuration of `pipeline` says of training.
+pub(crate) fn check_training(pipeline: &crate::Pipeline<'_>) -> Result<(), PipelineError> {
+    let Some(text) = &pipeline.config.train.command else { return check_trainer(pipeline).map(drop) };
+    command::check(&pipeline.project.root, text).map_err(|reason| PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "train.command",
+        reason,
+    })
 }
 
 /// Returns the trainer that the configuration of `pipeline` asks for.
@@ -50,7 +60,7 @@ fn searched(
     let config = &runner.pipeline.config;
     let Some(search) = &config.train.search else { return Ok(None) };
     let target = data::target(runner, table)?;
-    let features = data::features(runner.pipeline, &dataset::open(runner)?.schema);
+    let features = data::run_features(runner)?;
     let weights = data::weights(runner, table)?;
     let searched = search::Searched {
         config: search,
@@ -105,6 +115,12 @@ pub(crate) fn final_params(
 }
 
 fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
+    if let Some(path) = &runner.options.import {
+        return Ok(json!({ "import": Digest::of(&fs_err::read(path)?) }));
+    }
+    if let Some(text) = command::command(runner) {
+        return Ok(command::settings(runner, text));
+    }
     let trainer = trainer(runner)?;
     Ok(json!({
         "algorithm": runner.pipeline.config.train.algorithm,
@@ -131,6 +147,12 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(inputs)
         },
         |runner| {
+            if let Some(path) = runner.options.import.clone() {
+                return command::import(&path);
+            }
+            if command::command(runner).is_some() {
+                return command::train(runner);
+            }
             let table = data::table(runner)?;
             let split = data::assignment(runner)?;
             let trials = searched(runner, &table, &split)?;
@@ -223,6 +245,16 @@ fn optimism(runner: &Runner<'_>, trials: &Trials) -> Option<String> {
     })
 }
 
+/// Returns the trainer's name, or `command`.
+pub(crate) fn algorithm<'a>(runner: &Runner<'a>) -> &'a str {
+    let train = &runner.pipeline.config.train;
+    match (&runner.options.import, &train.command) {
+        (Some(_), _) => "import",
+        (None, Some(_)) => "command",
+        (None, None) => &train.algorithm,
+    }
+}
+
 fn describe(estimator: &Estimator) -> String {
     match estimator {
         Estimator::ForestClassifier(forest) | Estimator::ForestRegressor(forest) => {
@@ -257,7 +289,8 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let mut inputs = data::data_inputs(runner)?;
             inputs.insert("split".to_owned(), json!(runner.output(Stage::Split, "split")?));
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
-            inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, "estimator")?));
+            let trained = if command::is_foreign(runner) { command::MODEL } else { "estimator" };
+            inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, trained)?));
             inputs.insert("configuration".to_owned(), json!(config_digest(runner)?));
             Ok(inputs)
         },
@@ -265,8 +298,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let table = data::table(runner)?;
             let rows = data::assignment(runner)?.train;
             let plan = data::plan(runner)?;
-            let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
-            let names = data::features(runner.pipeline, &dataset::open(runner)?.schema);
+            let names = data::run_features(runner)?;
             let target = runner.pipeline.config.data.target.clone();
             let classes: Option<Classes> = match data::target(runner, &table)? {
                 Target::Classes { classes, .. } => Some(classes),
@@ -276,18 +308,28 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let features = modelgate_data::preprocess::profile_features(&table, &rows, &plan);
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
             let schema = FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes };
+            let code = match command::command(runner) {
+                _ if runner.options.import.is_some() => "import".to_owned(),
+                Some(text) => text.to_owned(),
+                None => format!("{}@{}", algorithm(runner), trainer(runner)?.revision()),
+            };
             let lineage = Lineage {
                 dataset: runner.output(Stage::Snapshot, "data")?,
                 config: config_digest(runner)?,
-                code: format!("{}@{}", runner.pipeline.config.train.algorithm, trainer(runner)?.revision()),
+                code,
                 seed: runner.pipeline.config.seed,
-                algorithm: runner.pipeline.config.train.algorithm.clone(),
+                algorithm: algorithm(runner).to_owned(),
                 tool_version: env!("CARGO_PKG_VERSION").to_owned(),
                 split: runner.output(Stage::Split, "split")?,
             };
             let name = &runner.pipeline.model;
-            let (digest, files) =
-                modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?;
+            let (digest, files) = if command::is_foreign(runner) {
+                let graph = runner.bytes(Stage::Train, command::MODEL)?;
+                modelgate_model::assemble_onnx(name, &schema, graph, &lineage, &reference)?
+            } else {
+                let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
+                modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?
+            };
             let size: usize = files.values().map(Vec::len).sum();
             let summary =
                 format!("package sha256:{}, {} files, {}", digest.short(), files.len(), bytes_text(size));

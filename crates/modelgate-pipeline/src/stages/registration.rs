@@ -10,7 +10,6 @@ use modelgate_core::{Digest, RunId, Verdict, VersionNumber, canonical};
 use modelgate_registry::{Objects, Registry};
 
 use crate::error::PipelineError;
-use crate::markdown;
 use crate::options::{ApprovalAnswer, Approver, StageStatus};
 use crate::promotion::{self, AttachedMetrics};
 use crate::runner::Runner;
@@ -85,8 +84,12 @@ pub(crate) fn register(
     let on = judge::gate_subset(runner);
     let figures = evaluation.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default();
     let mut objects: BTreeMap<String, Vec<u8>> = files;
-    let metrics = canonical::to_pretty(&AttachedMetrics::from(&evaluation))?.into_bytes();
-    let card = markdown::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
+    let metrics = AttachedMetrics {
+        configuration: Some(serde_json::to_value(runner.pipeline.config)?),
+        ..AttachedMetrics::from(&evaluation)
+    };
+    let metrics = canonical::to_pretty(&metrics)?.into_bytes();
+    let card = crate::reports::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
     objects.insert("metrics.json".to_owned(), metrics);
     objects.insert("verdict.json".to_owned(), verdict_bytes);
     objects.insert("MODEL_CARD.md".to_owned(), card);

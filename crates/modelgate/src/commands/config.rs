@@ -9,7 +9,19 @@ use crate::printer::Printer;
 pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     match config {
         Config::Schema => printer.data(modelgate_config::json_schema().trim_end())?,
-        Config::Show => {
+        Config::Show { origin: true } => {
+            let project = super::project(folder)?;
+            let text = fs_err::read_to_string(project.root.join(modelgate_pipeline::PROJECT_FILE))?;
+            let found = modelgate_config::origins(&project.config, &text, &crate::environment::variable);
+            if printer.is_json() {
+                printer.json(&found)?;
+                return Ok(Exit::Passed);
+            }
+            for entry in found {
+                printer.data(&format!("{} = {}  # {}", entry.key, entry.value, entry.origin))?;
+            }
+        }
+        Config::Show { origin: false } => {
             let project = super::project(folder)?;
             if printer.is_json() {
                 printer.json(&project.config)?;

@@ -13,7 +13,12 @@ use crate::exit::{Exit, UsageError};
 use crate::printer::{Printer, coloured};
 
 pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let Gate::Check(check) = gate;
+    let check = match gate {
+        Gate::Check(check) => check,
+        Gate::Explain { pipeline } => {
+            return super::explain::execute(pipeline.as_deref(), &super::project(folder)?, printer);
+        }
+    };
     let parse =
         |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
     let given = check.rules.iter().map(parse).collect::<Result<Vec<GateRule>, _>>()?;

@@ -6,9 +6,15 @@ use modelgate_config::TaskKind;
 use modelgate_core::ModelName;
 use modelgate_pipeline::PROJECT_FILE;
 
-use crate::arguments::{Init, TaskName};
+use crate::arguments::{Init, TaskName, TemplateName};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
+
+/// What a model of one's own starts from.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("train.py", include_str!("../../../../examples/bring-your-own/train.py")),
+    ("modelgate_onnx.py", include_str!("../../../../examples/bring-your-own/modelgate_onnx.py")),
+];
 
 pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     let path = folder.join(PROJECT_FILE);
@@ -17,11 +23,22 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     }
     let name = init.name.clone().unwrap_or_else(|| name_of(folder));
     let name: ModelName = name.parse().map_err(|error| UsageError(format!("--name: {error}")))?;
-    let task = match init.task {
-        TaskName::Classification => TaskKind::Classification,
-        TaskName::Regression => TaskKind::Regression,
+    let task = match (init.template, init.task) {
+        (Some(TemplateName::Regression), _) | (None, TaskName::Regression) => TaskKind::Regression,
+        _ => TaskKind::Classification,
     };
-    let text = modelgate_config::template(name.as_str(), &init.source, &init.target, task);
+    let own = init.template == Some(TemplateName::BringYourOwn);
+    let written = if own { modelgate_config::command_template } else { modelgate_config::template };
+    let text = written(name.as_str(), &init.source, &init.target, task);
+    if own {
+        for (file, text) in SCRIPTS {
+            // A script of the user's is theirs.
+            if !folder.join(file).exists() {
+                modelgate_store::atomic::write(&folder.join(file), text.as_bytes())?;
+                printer.talk(&format!("wrote {file}"));
+            }
+        }
+    }
     modelgate_store::atomic::write(&path, text.as_bytes())?;
     let ignore = folder.join(".gitignore");
     let before = fs_err::read_to_string(&ignore).unwrap_or_default();

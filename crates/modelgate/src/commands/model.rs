@@ -16,6 +16,8 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
     match command {
         Model::List { model } => list(model.as_ref(), project, printer),
         Model::Show { model, version } => show(model, version, project, printer),
+        Model::Compare(compare) => super::compare::execute(compare, project, printer),
+        Model::Import(import) => super::import::execute(import, project, printer),
         Model::Approve(decision) => decide(decision, project, printer, "approve"),
         Model::Reject(decision) => decide(decision, project, printer, "reject"),
         Model::Promote(decision) => decide(decision, project, printer, "promote"),

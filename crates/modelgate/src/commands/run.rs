@@ -27,12 +27,22 @@ pub(crate) fn execute(run: &Run, project: &Project, printer: &Printer) -> anyhow
         (_, _, Some(stage)) => Selection::Until(stage),
         _ => Selection::All,
     };
-    let options = RunOptions { selection, sample: run.sample, dry_run: run.dry_run, force: run.force };
+    let options =
+        RunOptions { selection, sample: run.sample, dry_run: run.dry_run, force: run.force, import: None };
+    walk(&pipeline, &options, printer)
+}
+
+/// Runs a pipeline and prints what came of it.
+pub(crate) fn walk(
+    pipeline: &modelgate_pipeline::Pipeline<'_>,
+    options: &RunOptions,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     let mut reporter = StageLines::new(printer);
     let mut approver = TerminalApprover { printer };
     let surroundings = surroundings();
-    let outcome = modelgate_pipeline::run(&pipeline, &options, &surroundings, &mut reporter, &mut approver)?;
-    report(&outcome, &pipeline, &options, printer)?;
+    let outcome = modelgate_pipeline::run(pipeline, options, &surroundings, &mut reporter, &mut approver)?;
+    report(&outcome, pipeline, options, printer)?;
     Ok(match outcome.ending {
         _ if options.dry_run => Exit::Passed,
         Ending::Done => Exit::Passed,

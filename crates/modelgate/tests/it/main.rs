@@ -2,13 +2,16 @@
 
 mod bad_input;
 mod data;
+mod data_sets;
+mod documentation;
 mod dvc;
+mod evidence;
 mod examples;
 mod interop;
 mod main_job;
 mod registry;
 mod search;
-mod snapshots;
+mod train_command;
 mod training;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");

@@ -75,7 +75,7 @@ fn a_run_leaves_what_there_is_to_say_of_its_fit() {
     assert!((sum - 1.0).abs() < 1e-9 && shares.len() == 30, "{sum}");
     let report = project.read("outputs/breast-cancer/report.md");
     assert!(
-        report.contains("## Training")
+        report.contains("<summary>Training</summary>")
             && report.contains("| oob_score | 0.9")
             && report.contains("| feature | importance |")
     );

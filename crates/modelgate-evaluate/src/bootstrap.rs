@@ -1,0 +1,173 @@
+//! Intervals by the bootstrap: rows drawn with replacement, all figures again from their counts.
+//!
+//! A round is one vector of counts, made from the seed and the round's number, so the result depends on no thread.
+//! Source: Efron, Tibshirani, 1993, "An Introduction to the Bootstrap", chapters 13 (percentile) and 16.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::random::Stream;
+use crate::sum::sum;
+
+/// How intervals are made.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BootstrapOptions {
+    /// Number of rounds, from 100.
+    pub rounds: u32,
+    /// Share of the rounds inside the interval, between 0 and 1.
+    pub confidence: f64,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Default for BootstrapOptions {
+    fn default() -> Self {
+        Self { rounds: 1000, confidence: 0.95, seed: 42 }
+    }
+}
+
+/// Where a figure could lie if other rows had been held back.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Standard deviation over the rounds.
+    pub standard_error: f64,
+    /// Share of the rounds inside.
+    pub confidence: f64,
+    /// Rounds in which the figure had a value.
+    pub rounds: u32,
+}
+
+/// Figures that can be made again when rows count several times.
+pub trait Resampled: Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// The names of the figures.
+    fn names(&self) -> &[String];
+    /// Returns the figures when row `i` counts `counts[i]` times; NaN where one is undefined.
+    fn figures(&self, counts: &[u16]) -> Vec<f64>;
+}
+
+/// Draws `counts.len()` rows with replacement: each row's count in one round.
+fn draw(seed: u64, round: u64, counts: &mut [u16]) {
+    counts.fill(0);
+    let mut stream = Stream::new(seed, round);
+    let rows = counts.len();
+    for _ in 0..rows {
+        let count = &mut counts[stream.below(rows)];
+        // Above 65,535 times the same row: no figure would notice.
+        *count = count.saturating_add(1);
+    }
+}
+
+/// Returns the figures of each round, in the order of the rounds.
+fn rounds(options: &BootstrapOptions, rows: usize, one: impl Fn(&[u16]) -> Vec<f64> + Sync) -> Vec<Vec<f64>> {
+    (0..u64::from(options.rounds))
+        .into_par_iter()
+        .map_init(
+            || vec![0_u16; rows],
+            |counts, round| {
+                draw(options.seed, round, counts);
+                one(counts)
+            },
+        )
+        .collect()
+}
+
+/// Linear interpolation between ranks, as numpy's default; `sorted` is not empty.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
+}
+
+fn sorted_column(rounds: &[Vec<f64>], column: usize) -> Vec<f64> {
+    let mut values: Vec<f64> =
+        rounds.iter().map(|round| round[column]).filter(|value| value.is_finite()).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    let mean = sum(values.iter().copied()) / values.len() as f64;
+    libm::sqrt(sum(values.iter().map(|value| (value - mean) * (value - mean))) / values.len() as f64)
+}
+
+/// Returns the percentile interval of each figure, in the order of its names; `None` when the figure had no value in
+/// more than a twentieth of the rounds.
+pub fn bootstrap(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Option<Interval>> {
+    if figures.rows() == 0 || options.rounds == 0 {
+        return vec![None; figures.names().len()];
+    }
+    let rounds = rounds(options, figures.rows(), |counts| figures.figures(counts));
+    (0..figures.names().len())
+        .map(|column| {
+            let values = sorted_column(&rounds, column);
+            if values.is_empty() || values.len() * 20 < rounds.len() * 19 {
+                return None;
+            }
+            let tail = (1.0 - options.confidence) / 2.0;
+            Some(Interval {
+                low: quantile(&values, tail),
+                high: quantile(&values, 1.0 - tail),
+                standard_error: deviation(&values),
+                confidence: options.confidence,
+                rounds: values.len() as u32,
+            })
+        })
+        .collect()
+}
+
+/// How far a candidate's figure is from a reference's on the same rows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PairedInterval {
+    /// The figure's name.
+    pub metric: String,
+    /// Candidate less reference on the rows as they are.
+    pub difference: f64,
+    /// The share `1 − confidence` of the rounds lies below.
+    pub low: f64,
+    /// The share `1 − confidence` of the rounds lies above.
+    pub high: f64,
+    /// Standard deviation of the difference over the rounds.
+    pub standard_error: f64,
+    /// One-sided confidence of each end.
+    pub confidence: f64,
+    /// Rounds in which both had a value.
+    pub rounds: u32,
+}
+
+/// Draws the same rows for both and returns how the figure called `metric` differs; `None` when either has no such
+/// figure, or it is undefined on the rows or in more than a twentieth of the rounds.
+pub fn paired_bootstrap(
+    candidate: &dyn Resampled,
+    reference: &dyn Resampled,
+    metric: &str,
+    options: &BootstrapOptions,
+) -> Option<PairedInterval> {
+    let place = |figures: &dyn Resampled| figures.names().iter().position(|name| name == metric);
+    let (one, other) = (place(candidate)?, place(reference)?);
+    let rows = candidate.rows();
+    if rows == 0 || reference.rows() != rows || options.rounds == 0 {
+        return None;
+    }
+    let difference = |counts: &[u16]| candidate.figures(counts)[one] - reference.figures(counts)[other];
+    let plain = difference(&vec![1; rows]);
+    let rounds = rounds(options, rows, |counts| vec![difference(counts)]);
+    let values = sorted_column(&rounds, 0);
+    if !plain.is_finite() || values.is_empty() || values.len() * 20 < rounds.len() * 19 {
+        return None;
+    }
+    Some(PairedInterval {
+        metric: metric.to_owned(),
+        difference: plain,
+        low: quantile(&values, 1.0 - options.confidence),
+        high: quantile(&values, options.confidence),
+        standard_error: deviation(&values),
+        confidence: options.confidence,
+        rounds: values.len() as u32,
+    })
+}

@@ -1,0 +1,146 @@
+//! ROC, precision-recall and calibration curves.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{Area, Axes, Picture, Plot, Theme, chart, heading, render, shortened, style, wrong};
+use crate::curves::{CalibrationBin, Curves};
+use crate::error::EvaluateError;
+
+struct Curve<'a> {
+    title: &'a str,
+    note: String,
+    axes: Axes<'a>,
+    /// Each with its name; at most three are drawn in colours of their own.
+    lines: Vec<(String, Vec<(f64, f64)>)>,
+    /// What knows nothing, or what is right.
+    guide: [(f64, f64); 2],
+    dots: bool,
+    steps: bool,
+}
+
+impl Picture for Curve<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, theme: Theme) -> Result<(), String> {
+        heading(area, theme, self.title, &self.note)?;
+        let mut chart = chart(area, theme, &self.axes, -0.01..1.01, -0.01..1.02)?;
+        let dashes = DashedLineSeries::new(self.guide, 6, 5, theme.pale.stroke_width(1));
+        chart.draw_series(dashes).map_err(wrong)?;
+        let colours = [theme.accent, theme.other, theme.third];
+        for (at, (_, points)) in self.lines.iter().enumerate() {
+            let colour = colours[at % 3];
+            let drawn = if self.steps { steps(points) } else { points.clone() };
+            chart.draw_series(LineSeries::new(drawn, colour.stroke_width(2))).map_err(wrong)?;
+            if self.dots {
+                let dots = points.iter().map(|point| Circle::new(*point, 4, colour.filled()));
+                chart.draw_series(dots).map_err(wrong)?;
+            }
+        }
+        if self.lines.len() > 1 {
+            let (left, top) = (470, 400);
+            for (at, (name, _)) in self.lines.iter().enumerate() {
+                let y = top + 24 * at as i32;
+                let line = PathElement::new([(left, y), (left + 24, y)], colours[at % 3].stroke_width(3));
+                area.draw(&line).map_err(wrong)?;
+                let text = style(14, theme.ink, HPos::Left, VPos::Center);
+                area.draw_text(&shortened(name, 24), &text, (left + 32, y)).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Precision holds until the next recall: a slanted line would promise points that no threshold gives.
+fn steps(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut drawn = Vec::with_capacity(points.len() * 2);
+    let mut before: Option<(f64, f64)> = None;
+    for point in points {
+        let from = before.map_or((0.0, point.1), |before| before);
+        drawn.push((from.0, point.1));
+        drawn.push(*point);
+        before = Some(*point);
+    }
+    drawn
+}
+
+/// At most so many classes share a picture: those with the most rows.
+const MAX_CLASSES: usize = 3;
+
+fn refused() -> EvaluateError {
+    EvaluateError::Input("there is no curve to draw".to_owned())
+}
+
+/// Draws ROC curves, of the first three classes given.
+///
+/// # Errors
+/// Fails without a curve.
+pub fn roc_plot(title: &str, curves: &[Curves]) -> Result<Plot, EvaluateError> {
+    let first = curves.first().ok_or_else(refused)?;
+    let note = if curves.len() == 1 {
+        format!("class {}: area under the curve {:.4}", first.class, first.area)
+    } else {
+        "each class against the rest".to_owned()
+    };
+    let lines = curves.iter().take(MAX_CLASSES);
+    render(&Curve {
+        title,
+        note,
+        axes: Axes { x: "false positive rate", y: "true positive rate" },
+        lines: lines
+            .map(|curve| (format!("{} ({:.3})", curve.class, curve.area), curve.roc.clone()))
+            .collect(),
+        guide: [(0.0, 0.0), (1.0, 1.0)],
+        dots: false,
+        steps: false,
+    })
+}
+
+/// Draws precision over recall, of the first three classes given.
+///
+/// # Errors
+/// Fails without a curve.
+pub fn precision_recall_plot(title: &str, curves: &[Curves]) -> Result<Plot, EvaluateError> {
+    let first = curves.first().ok_or_else(refused)?;
+    let note = if curves.len() == 1 {
+        let (precision, share) = (first.average_precision, first.share);
+        format!("class {}: average precision {precision:.4}; guessing has {share:.4}", first.class)
+    } else {
+        "each class against the rest".to_owned()
+    };
+    let lines = curves.iter().take(MAX_CLASSES).map(|curve| {
+        (format!("{} ({:.3})", curve.class, curve.average_precision), curve.precision_recall.clone())
+    });
+    render(&Curve {
+        title,
+        note,
+        axes: Axes { x: "recall", y: "precision" },
+        lines: lines.collect(),
+        guide: [(0.0, first.share), (1.0, first.share)],
+        dots: false,
+        steps: true,
+    })
+}
+
+/// Draws how often what was promised came true; on the dashed line the promise holds.
+///
+/// # Errors
+/// Fails without a bin.
+pub fn calibration_plot(title: &str, bins: &[CalibrationBin], error: f64) -> Result<Plot, EvaluateError> {
+    if bins.is_empty() {
+        return Err(refused());
+    }
+    let rows: u64 = bins.iter().map(|bin| bin.rows).sum();
+    let fewest = bins.iter().map(|bin| bin.rows).min().unwrap_or(0);
+    let points = bins.iter().map(|bin| (bin.promised, bin.observed)).collect();
+    render(&Curve {
+        title,
+        note: format!(
+            "calibration error {error:.4}; {rows} rows in {} bins, the smallest has {fewest}",
+            bins.len()
+        ),
+        axes: Axes { x: "mean predicted probability", y: "observed share" },
+        lines: vec![("calibration".to_owned(), points)],
+        guide: [(0.0, 0.0), (1.0, 1.0)],
+        dots: true,
+        steps: false,
+    })
+}

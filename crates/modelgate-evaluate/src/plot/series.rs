@@ -1,0 +1,95 @@
+//! Lines over steps that have names, such as a metric over versions or an answer over a feature's values.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{
+    Area, HEIGHT, Picture, Plot, Theme, WIDTH, heading, range, render, round_steps, shortened, style, tick,
+    wrong,
+};
+use crate::error::EvaluateError;
+
+/// One line; a missing value leaves a gap.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    /// Its name.
+    pub name: String,
+    /// Its values, one per step.
+    pub values: Vec<Option<f64>>,
+}
+
+struct Lines<'a> {
+    title: &'a str,
+    note: &'a str,
+    steps: &'a [String],
+    lines: &'a [Line],
+}
+
+impl Picture for Lines<'_> {
+    fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, theme: Theme) -> Result<(), String> {
+        heading(area, theme, self.title, self.note)?;
+        let (left, top, right, bottom) = (84, 100, WIDTH as i32 - 40, HEIGHT as i32 - 76);
+        let values = self.lines.iter().flat_map(|line| line.values.iter().flatten().copied());
+        let up = range(values);
+        let y = |value: f64| {
+            bottom - ((value - up.start) / (up.end - up.start) * f64::from(bottom - top)).round() as i32
+        };
+        let last = self.steps.len().saturating_sub(1).max(1) as i32;
+        let alone = self.steps.len() == 1;
+        let x = |step: usize| {
+            if alone { i32::midpoint(left, right) } else { left + (right - left) * step as i32 / last }
+        };
+        for value in round_steps(&up) {
+            let line = PathElement::new([(left, y(value)), (right, y(value))], theme.grid.stroke_width(1));
+            area.draw(&line).map_err(wrong)?;
+            let label = style(14, theme.ink, HPos::Right, VPos::Center);
+            area.draw_text(&tick(value), &label, (left - 10, y(value))).map_err(wrong)?;
+        }
+        let every = self.steps.len().div_ceil(8).max(1);
+        for (step, name) in self.steps.iter().enumerate().step_by(every) {
+            let label = style(14, theme.ink, HPos::Center, VPos::Top);
+            let letters =
+                ((right - left) / 9 / (self.steps.len().div_ceil(every) as i32)).clamp(3, 24) as usize;
+            area.draw_text(&shortened(name, letters), &label, (x(step), bottom + 12)).map_err(wrong)?;
+        }
+        let colours = [theme.accent, theme.other, theme.third];
+        for (at, line) in self.lines.iter().enumerate() {
+            let colour = colours[at % 3];
+            let points: Vec<(i32, i32)> = line
+                .values
+                .iter()
+                .enumerate()
+                .filter_map(|(step, value)| Some((x(step), y((*value)?))))
+                .collect();
+            for pair in points.windows(2) {
+                area.draw(&PathElement::new([pair[0], pair[1]], colour.stroke_width(2))).map_err(wrong)?;
+            }
+            for point in &points {
+                area.draw(&Circle::new(*point, 4, colour.filled())).map_err(wrong)?;
+            }
+            if self.lines.len() > 1 {
+                let place = left + 200 * at as i32;
+                let mark = PathElement::new([(place, 80), (place + 24, 80)], colour.stroke_width(3));
+                area.draw(&mark).map_err(wrong)?;
+                let text = style(14, theme.ink, HPos::Left, VPos::Center);
+                area.draw_text(&shortened(&line.name, 18), &text, (place + 32, 80)).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Draws at most three lines over named steps.
+///
+/// # Errors
+/// Fails without a finite value, or when a line has not one value per step.
+pub fn lines_plot(title: &str, note: &str, steps: &[String], lines: &[Line]) -> Result<Plot, EvaluateError> {
+    let lines = &lines[..lines.len().min(3)];
+    let finite = |line: &Line| line.values.iter().flatten().all(|value| value.is_finite());
+    let drawn = lines.iter().any(|line| line.values.iter().any(Option::is_some));
+    let fits = lines.iter().all(|line| line.values.len() == steps.len() && finite(line));
+    if !drawn || !fits || steps.is_empty() {
+        return Err(EvaluateError::Input("lines need a finite value per step".to_owned()));
+    }
+    render(&Lines { title, note, steps, lines })
+}

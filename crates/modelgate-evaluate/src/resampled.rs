@@ -1,0 +1,145 @@
+//! The figures of [`crate::classification()`] and [`crate::regression()`] in the form the bootstrap weighs.
+
+use crate::agreement::{self, ClassCounts};
+use crate::bootstrap::Resampled;
+use crate::classification::{Average, ClassificationInput, averaged, rank};
+use crate::error::EvaluateError;
+use crate::probability::{RowLosses, top_ks};
+use crate::ranking::Ranked;
+use crate::regression::{self, RegressionParts};
+
+/// Above so many ranked rows (rows × classes) the areas of several classes are left out of the rounds.
+const MAX_RANKED: usize = 4_000_000;
+
+/// A classifier's answers, ready to be weighed.
+#[derive(Clone, Debug)]
+pub struct ResampledClassifier {
+    rows: usize,
+    classes: usize,
+    average: Average,
+    names: Vec<String>,
+    labels: Vec<u32>,
+    predicted: Vec<u32>,
+    losses: Option<RowLosses>,
+    ranked: Vec<Ranked>,
+}
+
+impl ResampledClassifier {
+    /// Prepares valid answers. Figures of probabilities are left out when one is not finite, and the areas of many
+    /// classes over many rows.
+    ///
+    /// # Errors
+    /// As [`crate::classification()`].
+    pub fn new(input: &ClassificationInput<'_>, average: Average) -> Result<Self, EvaluateError> {
+        let (rows, classes) = (input.labels.len(), input.class_names.len());
+        let beyond = input.labels.iter().chain(input.predicted).any(|label| *label as usize >= classes);
+        if rows == 0 || input.predicted.len() != rows || input.probabilities.len() != rows * classes || beyond
+        {
+            return Err(EvaluateError::Input(
+                "labels, predictions and probabilities do not fit together".to_owned(),
+            ));
+        }
+        let finite = input.probabilities.iter().all(|probability| probability.is_finite());
+        let mut names: Vec<String> = agreement::NAMES.map(str::to_owned).into();
+        let ranked = match (finite, classes) {
+            (false, _) => Vec::new(),
+            (true, 2) => vec![rank(input, 1)],
+            _ if rows * classes <= MAX_RANKED => (0..classes).map(|class| rank(input, class)).collect(),
+            _ => Vec::new(),
+        };
+        if finite {
+            names.extend(["log_loss", "brier", "calibration_error"].map(str::to_owned));
+            names.extend(top_ks(classes).map(|k| format!("top_{k}_accuracy")));
+        }
+        if !ranked.is_empty() {
+            names.extend(["roc_auc", "pr_auc"].map(str::to_owned));
+        }
+        let (labels, predicted) = (input.labels.to_vec(), input.predicted.to_vec());
+        let losses = finite.then(|| RowLosses::new(input));
+        Ok(Self { rows, classes, average, names, labels, predicted, losses, ranked })
+    }
+}
+
+impl Resampled for ResampledClassifier {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn figures(&self, counts: &[u16]) -> Vec<f64> {
+        let weight = |row: usize| u64::from(counts[row]);
+        let by_class = ClassCounts::new(&self.labels, &self.predicted, self.classes, weight);
+        let mut figures: Vec<f64> = agreement::from_counts(&by_class, self.average).into();
+        let rows: u64 = by_class.support.iter().sum();
+        if let Some(losses) = &self.losses {
+            let (mut log_loss, mut brier) = (0.0_f64, 0.0_f64);
+            for ((count, log), square) in counts.iter().zip(&losses.log_loss).zip(&losses.brier) {
+                log_loss += f64::from(*count) * log;
+                brier += f64::from(*count) * square;
+            }
+            figures.push(log_loss / rows as f64);
+            figures.push(brier / rows as f64);
+            figures.push(losses.calibration_error(|row| u32::from(counts[row])));
+            for k in top_ks(self.classes) {
+                let hits = losses
+                    .place
+                    .iter()
+                    .zip(counts)
+                    .map(|(place, count)| if usize::from(*place) < k { u64::from(*count) } else { 0 });
+                figures.push(hits.sum::<u64>() as f64 / rows as f64);
+            }
+        }
+        if !self.ranked.is_empty() {
+            let areas: Vec<(f64, f64)> = self
+                .ranked
+                .iter()
+                .map(|ranked| ranked.areas(|row| u32::from(counts[row as usize])))
+                .collect();
+            let support = &by_class.support;
+            let support = if self.ranked.len() == 1 { &support[1..] } else { support };
+            let (area, precision) = averaged(&areas, support, self.average);
+            figures.extend([area, precision]);
+        }
+        figures
+    }
+}
+
+/// A regressor's answers, ready to be weighed.
+#[derive(Clone, Debug)]
+pub struct ResampledRegressor {
+    parts: RegressionParts,
+    names: Vec<String>,
+    rows: usize,
+}
+
+impl ResampledRegressor {
+    /// Prepares the answers.
+    ///
+    /// # Errors
+    /// Fails when the lengths differ, there is no row, or a value is not finite.
+    pub fn new(actual: &[f64], predicted: &[f64]) -> Result<Self, EvaluateError> {
+        let finite = actual.iter().chain(predicted).all(|value| value.is_finite());
+        if actual.len() != predicted.len() || actual.is_empty() || !finite {
+            return Err(EvaluateError::Input("intervals need rows with finite values".to_owned()));
+        }
+        let names = regression::NAMES.map(str::to_owned).into();
+        Ok(Self { parts: RegressionParts::new(actual, predicted), names, rows: actual.len() })
+    }
+}
+
+impl Resampled for ResampledRegressor {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn figures(&self, counts: &[u16]) -> Vec<f64> {
+        self.parts.figures(Some(counts)).into()
+    }
+}

@@ -1,0 +1,265 @@
+//! Parts of the rows: declared ones, quantile bins of numbers, and a search for those where the model does worst.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::bootstrap::quantile;
+use crate::statistics::{holm, welch};
+use crate::sum::sum;
+
+/// One column of the rows that are looked at, as a slice sees it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SliceColumn {
+    /// Text; `None` is null.
+    Text(Vec<Option<String>>),
+    /// Numbers; `None` is null.
+    Numbers(Vec<Option<f64>>),
+}
+
+/// A column with its name.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NamedColumn {
+    /// The name.
+    pub name: String,
+    /// The values, one per row.
+    pub values: SliceColumn,
+}
+
+/// What a row must have to belong to a part.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// The text is this.
+    Is(String),
+    /// The number is at least the first and below the second; an open end is null.
+    Between(Option<f64>, Option<f64>),
+    /// There is no value.
+    Missing,
+}
+
+/// A part of the rows by one column.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// The column.
+    pub column: String,
+    /// The condition.
+    pub condition: Condition,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let column = &self.column;
+        match &self.condition {
+            Condition::Is(text) => write!(formatter, "{column} = {text}"),
+            Condition::Missing => write!(formatter, "{column} is missing"),
+            Condition::Between(Some(low), Some(high)) if low == high => write!(formatter, "{column} = {low}"),
+            Condition::Between(Some(low), Some(high)) => write!(formatter, "{low} ≤ {column} < {high}"),
+            Condition::Between(Some(low), None) => write!(formatter, "{column} ≥ {low}"),
+            Condition::Between(None, Some(high)) => write!(formatter, "{column} < {high}"),
+            Condition::Between(None, None) => write!(formatter, "any {column}"),
+        }
+    }
+}
+
+impl Condition {
+    /// Returns whether a row of `column` belongs to the part. Equal ends mean that very number.
+    pub fn holds(&self, column: &SliceColumn, row: usize) -> bool {
+        match (self, column) {
+            (Self::Is(text), SliceColumn::Text(values)) => values[row].as_ref() == Some(text),
+            (Self::Between(low, high), SliceColumn::Numbers(values)) => values[row].is_some_and(|value| {
+                if low.is_some() && low == high {
+                    return Some(value) == *low;
+                }
+                low.is_none_or(|low| value >= low) && high.is_none_or(|high| value < high)
+            }),
+            (Self::Missing, SliceColumn::Text(values)) => values[row].is_none(),
+            (Self::Missing, SliceColumn::Numbers(values)) => values[row].is_none(),
+            _ => false,
+        }
+    }
+
+    /// Returns the rows of the part, in order.
+    pub fn rows(&self, column: &SliceColumn, rows: usize) -> Vec<u32> {
+        (0..rows).filter(|row| self.holds(column, *row)).map(|row| row as u32).collect()
+    }
+}
+
+/// Columns with more texts than this are not cut into parts: they name rows rather than describe them.
+const MAX_TEXTS: usize = 50;
+
+/// Cuts a column into parts: one per text, and `bins` quantile bins of numbers (one per number when there are no more
+/// than `bins`). Empty for a column of more than 50 texts.
+pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
+    let part = |condition| Part { column: column.name.clone(), condition };
+    let mut found = Vec::new();
+    let missing = match &column.values {
+        SliceColumn::Text(values) => {
+            let mut texts: Vec<&String> = values.iter().flatten().collect();
+            texts.sort_unstable();
+            texts.dedup();
+            if texts.len() > MAX_TEXTS {
+                return Vec::new();
+            }
+            found.extend(texts.into_iter().map(|text| part(Condition::Is(text.clone()))));
+            values.iter().any(Option::is_none)
+        }
+        SliceColumn::Numbers(values) => {
+            let mut numbers: Vec<f64> = values.iter().flatten().copied().collect();
+            numbers.sort_unstable_by(f64::total_cmp);
+            let mut distinct = numbers.clone();
+            distinct.dedup();
+            if distinct.len() <= bins {
+                let one = |value: f64| part(Condition::Between(Some(value), Some(value)));
+                found.extend(distinct.into_iter().map(one));
+            } else {
+                let mut edges: Vec<f64> =
+                    (1..bins).map(|edge| short(quantile(&numbers, edge as f64 / bins as f64))).collect();
+                edges.dedup();
+                let lows = std::iter::once(None).chain(edges.iter().copied().map(Some));
+                let highs = edges.iter().copied().map(Some).chain(std::iter::once(None));
+                found.extend(lows.zip(highs).map(|(low, high)| part(Condition::Between(low, high))));
+            }
+            values.iter().any(Option::is_none)
+        }
+    };
+    if missing {
+        found.push(part(Condition::Missing));
+    }
+    found
+}
+
+/// Rounds an edge to four significant digits, so that it can be read and written into a rule.
+fn short(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let decimals = (3 - libm::floor(libm::log10(value.abs())) as i32).clamp(0, 300) as usize;
+    format!("{value:.decimals$}").parse().unwrap_or(value)
+}
+
+/// A part where the model does worse than elsewhere.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WorstSlice {
+    /// The conditions, all of which hold.
+    pub parts: Vec<Part>,
+    /// Rows in it.
+    pub rows: u64,
+    /// Mean loss in it.
+    pub loss: f64,
+    /// Mean loss of the other rows.
+    pub elsewhere: f64,
+    /// Probability of such a gap by chance, corrected for the number of parts that were looked at.
+    pub p_value: f64,
+}
+
+impl WorstSlice {
+    /// Returns the conditions in words.
+    pub fn name(&self) -> String {
+        self.parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// What a search found.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct SliceSearch {
+    /// What the loss of a row is, such as `share of wrong rows`.
+    pub loss: String,
+    /// How many parts were tested.
+    pub tested: u64,
+    /// The worst, by the gap, whose corrected p-value is below 0.05.
+    pub worst: Vec<WorstSlice>,
+}
+
+/// How a search goes.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SearchOptions {
+    /// A part with fewer rows, or that leaves fewer, is not looked at.
+    pub min_rows: usize,
+    /// Quantile bins of a number.
+    pub bins: usize,
+    /// At most so many are returned.
+    pub keep: usize,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { min_rows: 30, bins: 4, keep: 8 }
+    }
+}
+
+/// More parts than this are not paired with each other.
+const MAX_PAIRED: usize = 120;
+
+/// Looks at every part by one column and by two, and returns those whose mean of `losses`, one per row and finite, is
+/// higher than elsewhere beyond chance (Welch's test, corrected by Holm's method).
+pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOptions) -> SliceSearch {
+    let rows = losses.len();
+    let total = sum(losses.iter().copied());
+    let squares = sum(losses.iter().map(|loss| loss * loss));
+    let min_rows = options.min_rows.max(2);
+    let enough = |members: &[u32]| members.len() >= min_rows && rows - members.len() >= min_rows;
+    let mut singles: Vec<(Part, Vec<u32>)> = Vec::new();
+    for column in columns {
+        for part in parts(column, options.bins) {
+            let members = part.condition.rows(&column.values, rows);
+            if enough(&members) {
+                singles.push((part, members));
+            }
+        }
+    }
+    let measured = |parts: Vec<Part>, members: &[u32]| {
+        let inside = sum(members.iter().map(|row| losses[*row as usize]));
+        let inside_squares = sum(members.iter().map(|row| losses[*row as usize].powi(2)));
+        let group = |count: f64, total: f64, squares: f64| {
+            let mean = total / count;
+            (count, mean, ((squares - count * mean * mean) / (count - 1.0)).max(0.0))
+        };
+        let here = group(members.len() as f64, inside, inside_squares);
+        let there = group((rows - members.len()) as f64, total - inside, squares - inside_squares);
+        // One-sided: only parts that are worse are of interest.
+        let two_sided = welch(here, there);
+        let p_value = if here.1 > there.1 { two_sided / 2.0 } else { 1.0 - two_sided / 2.0 };
+        WorstSlice { parts, rows: members.len() as u64, loss: here.1, elsewhere: there.1, p_value }
+    };
+    let mut found: Vec<WorstSlice> =
+        singles.par_iter().map(|(part, members)| measured(vec![part.clone()], members)).collect();
+    let paired = if singles.len() <= MAX_PAIRED { singles.len() } else { 0 };
+    let pairs: Vec<(usize, usize)> = (0..paired)
+        .flat_map(|one| (one + 1..paired).map(move |other| (one, other)))
+        .filter(|(one, other)| singles[*one].0.column != singles[*other].0.column)
+        .collect();
+    // The members of a pair are forgotten at once: all of them together would be many times the data.
+    found.par_extend(pairs.par_iter().filter_map(|(one, other)| {
+        let (one, other) = (&singles[*one], &singles[*other]);
+        let members = intersection(&one.1, &other.1);
+        // The same rows under a longer name say nothing new.
+        let smaller = one.1.len().min(other.1.len());
+        (enough(&members) && members.len() < smaller)
+            .then(|| measured(vec![one.0.clone(), other.0.clone()], &members))
+    }));
+    let corrected = holm(&found.iter().map(|slice| slice.p_value).collect::<Vec<_>>());
+    let tested = found.len() as u64;
+    for (slice, p_value) in found.iter_mut().zip(corrected) {
+        slice.p_value = p_value;
+    }
+    found.retain(|slice| slice.p_value < 0.05);
+    found.sort_by(|one, other| {
+        let gap = |slice: &WorstSlice| slice.loss - slice.elsewhere;
+        gap(other).total_cmp(&gap(one)).then(one.parts.len().cmp(&other.parts.len()))
+    });
+    found.truncate(options.keep);
+    SliceSearch { loss: String::new(), tested, worst: found }
+}
+
+fn intersection(one: &[u32], other: &[u32]) -> Vec<u32> {
+    let (mut at, mut found) = (0, Vec::new());
+    for row in one {
+        while at < other.len() && other[at] < *row {
+            at += 1;
+        }
+        if at < other.len() && other[at] == *row {
+            found.push(*row);
+        }
+    }
+    found
+}

@@ -1,0 +1,69 @@
+//! A package around a graph that another program made.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::schema::{Classes, FeatureSchema};
+use modelgate_core::{Digest, ModelName, canonical};
+
+use crate::error::ModelError;
+use crate::manifest::{Lineage, Manifest};
+use crate::mlmodel::mlmodel;
+use crate::onnx::LoadedModel;
+
+/// Makes the files of a package around `onnx`, as [`crate::assemble`] does around an estimator.
+///
+/// # Errors
+/// Fails when the graph cannot be loaded, or its inputs or classes are not those of `schema`.
+pub fn assemble_onnx(
+    name: &ModelName,
+    schema: &FeatureSchema,
+    onnx: Vec<u8>,
+    lineage: &Lineage,
+    reference: &serde_json::Value,
+) -> Result<(Digest, BTreeMap<String, Vec<u8>>), ModelError> {
+    check(&LoadedModel::load(&onnx)?, schema)?;
+    let json = |error: serde_json::Error| ModelError::Json(error.to_string());
+    let mut files = BTreeMap::from([
+        ("model.onnx".to_owned(), onnx),
+        ("MLmodel".to_owned(), mlmodel(schema).into_bytes()),
+        ("reference.json".to_owned(), canonical::to_pretty(reference).map_err(json)?.into_bytes()),
+    ]);
+    let manifest = Manifest {
+        schema_version: 1,
+        name: name.clone(),
+        task: schema.task,
+        schema: schema.clone(),
+        lineage: lineage.clone(),
+        files: files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect(),
+    };
+    let bytes = canonical::to_pretty(&manifest).map_err(json)?.into_bytes();
+    let digest = Digest::of(&bytes);
+    files.insert("manifest.json".to_owned(), bytes);
+    Ok((digest, files))
+}
+
+/// Says how a graph differs from what the data needs.
+fn check(model: &LoadedModel, schema: &FeatureSchema) -> Result<(), ModelError> {
+    let expected: Vec<String> = schema
+        .features
+        .iter()
+        .map(|feature| format!("{} ({})", feature.name, feature.feature_type))
+        .collect();
+    let found: Vec<String> = model.inputs().iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
+    if expected != found {
+        return Err(ModelError::Onnx(format!(
+            "the inputs of the graph are [{}] and the columns of the data [{}]: one input of shape [N] per column, in this order",
+            found.join(", "),
+            expected.join(", ")
+        )));
+    }
+    if model.classes() != schema.classes.as_ref() {
+        let names = |classes: Option<&Classes>| classes.map_or_else(Vec::new, Classes::names).join(", ");
+        return Err(ModelError::Onnx(format!(
+            "the classes of the graph are [{}] and those of the data [{}]: the same, sorted, of the same type",
+            names(model.classes()),
+            names(schema.classes.as_ref())
+        )));
+    }
+    Ok(())
+}

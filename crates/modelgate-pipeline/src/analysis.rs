@@ -1,0 +1,192 @@
+//! What a model looks at: permutation importance and partial dependence; what `analysis.json` holds.
+
+use modelgate_core::rule::Subset;
+use modelgate_data::target::Target;
+use modelgate_data::{Column, Table, Values};
+use modelgate_evaluate::{Average, Importance, PartialDependence, permutation_importance};
+use modelgate_model::LoadedModel;
+use serde::{Deserialize, Serialize};
+
+use crate::answers::{Answers, answers};
+use crate::error::PipelineError;
+
+/// What a model looks at.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Analysis {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The rows it was measured on.
+    pub on: Subset,
+    /// How many of them.
+    pub rows: u64,
+    /// The figure that shuffling a column makes worse: `brier` or `mae`.
+    pub loss: String,
+    /// Repeats of each shuffle.
+    pub repeats: u32,
+    /// The features, the most important first.
+    pub importance: Vec<Importance>,
+    /// The answer over the values of the most important features.
+    pub dependence: Vec<PartialDependence>,
+}
+
+/// At most so many rows are asked about for importance, and for dependence.
+const MAX_ROWS: usize = 2000;
+const MAX_DEPENDENCE_ROWS: usize = 300;
+/// At most so many predictions are made in all; a wide model gets fewer rows.
+const MAX_PREDICTIONS: usize = 4_000_000;
+/// So many features get a dependence, over at most so many values.
+const DEPENDENT_FEATURES: usize = 3;
+const VALUES: usize = 12;
+
+/// Looks at `rows` of `table`; the same for any number of threads.
+///
+/// # Errors
+/// Fails when the model cannot be asked about these rows.
+pub fn analyse(
+    model: &LoadedModel,
+    table: &Table,
+    target: &Target,
+    rows: &[u32],
+    on: Subset,
+    repeats: u32,
+    seed: u64,
+) -> Result<Analysis, PipelineError> {
+    let features: Vec<String> = model.inputs().iter().map(|(name, _)| name.clone()).collect();
+    let affordable = MAX_PREDICTIONS / (features.len().max(1) * repeats.max(1) as usize);
+    let some = evenly(rows, MAX_ROWS.min(affordable.max(50)));
+    let known = target_of(target, &some);
+    let whole = table.take(&some);
+    let everything: Vec<u32> = (0..some.len() as u32).collect();
+    let name = if matches!(target, Target::Classes { .. }) { "brier" } else { "mae" };
+    let loss = |table: &Table| -> Result<f64, PipelineError> {
+        let found = answers(model, table, &known, &everything)?.figures(Average::Weighted)?;
+        Ok(found.metrics.get(name).copied().flatten().unwrap_or(f64::NAN))
+    };
+    let importance = if repeats == 0 || some.is_empty() {
+        Vec::new()
+    } else {
+        permutation_importance(&features, some.len(), repeats, seed, |asked| match asked {
+            None => loss(&whole),
+            Some((feature, order)) => {
+                loss(&with(&whole, &features[feature], |column| shuffled(column, order)))
+            }
+        })?
+    };
+    let finite = importance.iter().all(|feature| feature.mean.is_finite());
+    let importance = if finite { importance } else { Vec::new() };
+    let few = whole.take(&evenly(&everything, MAX_DEPENDENCE_ROWS));
+    let mut dependence = Vec::new();
+    for feature in importance.iter().take(DEPENDENT_FEATURES) {
+        dependence.extend(depends(model, &few, &known, &feature.feature)?);
+    }
+    let rows = some.len() as u64;
+    Ok(Analysis { schema_version: 1, on, rows, loss: name.to_owned(), repeats, importance, dependence })
+}
+
+fn evenly(rows: &[u32], most: usize) -> Vec<u32> {
+    let step = rows.len().div_ceil(most.max(1)).max(1);
+    rows.iter().step_by(step).copied().collect()
+}
+
+fn target_of(target: &Target, rows: &[u32]) -> Target {
+    match target {
+        Target::Classes { labels, classes } => Target::Classes {
+            labels: rows.iter().map(|row| labels[*row as usize]).collect(),
+            classes: classes.clone(),
+        },
+        Target::Values(values) => Target::Values(rows.iter().map(|row| values[*row as usize]).collect()),
+    }
+}
+
+fn with(table: &Table, name: &str, change: impl Fn(&Column) -> Column) -> Table {
+    let columns = table.columns.iter();
+    let columns = columns.map(|column| if column.name == name { change(column) } else { column.clone() });
+    Table { columns: columns.collect(), rows: table.rows }
+}
+
+fn shuffled(column: &Column, order: &[u32]) -> Column {
+    let alone = Table { columns: vec![column.clone()], rows: column.len() };
+    alone.take(order).columns.remove(0)
+}
+
+/// Returns the column with the value of one row in every row.
+fn constant(column: &Column, row: usize) -> Column {
+    shuffled(column, &vec![row as u32; column.len()])
+}
+
+/// Returns the mean answer over the values of `feature`; `None` when it has fewer than two.
+fn depends(
+    model: &LoadedModel,
+    table: &Table,
+    known: &Target,
+    feature: &str,
+) -> Result<Option<PartialDependence>, PipelineError> {
+    let Some(column) = table.column(feature) else { return Ok(None) };
+    let tried = values_of(column);
+    if tried.len() < 2 {
+        return Ok(None);
+    }
+    let rows: Vec<u32> = (0..table.rows as u32).collect();
+    let known = target_of(known, &rows);
+    let (mut values, mut numbers, mut mean, mut outcome) =
+        (Vec::new(), Vec::new(), Vec::new(), String::new());
+    for row in tried {
+        let changed = with(table, feature, |column| constant(column, row));
+        let average = match answers(model, &changed, &known, &rows)? {
+            Answers::Values { predicted, .. } => {
+                "prediction".clone_into(&mut outcome);
+                predicted.iter().sum::<f64>() / predicted.len() as f64
+            }
+            Answers::Classes { probabilities, names, .. } => {
+                let class = watched(&known, names.len());
+                outcome = format!("probability of {}", names[class]);
+                let own = probabilities.chunks_exact(names.len()).map(|row| f64::from(row[class]));
+                own.sum::<f64>() / rows.len() as f64
+            }
+        };
+        mean.push(average);
+        numbers.extend(column.number(row));
+        values.push(match (column.number(row), column.text(row)) {
+            (Some(number), _) => modelgate_core::verdict::figure(number),
+            (None, text) => text.unwrap_or("missing").to_owned(),
+        });
+    }
+    Ok(Some(PartialDependence { feature: feature.to_owned(), values, numbers, outcome, mean }))
+}
+
+/// The class whose probability is shown: the second of two, else the most frequent.
+fn watched(target: &Target, classes: usize) -> usize {
+    let Target::Classes { labels, .. } = target else { return 0 };
+    if classes == 2 {
+        return 1;
+    }
+    let mut counts = vec![0_u64; classes];
+    for label in labels {
+        counts[*label as usize] += 1;
+    }
+    let most = counts.iter().copied().max().unwrap_or(0);
+    counts.iter().position(|count| *count == most).unwrap_or(0)
+}
+
+/// Returns rows that hold the values to try: quantiles of numbers, the most frequent texts.
+fn values_of(column: &Column) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..column.len()).filter(|row| !column.is_null(*row)).collect();
+    if let Values::Text(values) = &column.values {
+        let mut counts: std::collections::BTreeMap<&str, (u64, usize)> = std::collections::BTreeMap::new();
+        for row in rows {
+            let found = counts.entry(values[row].as_deref().unwrap_or_default()).or_insert((0, row));
+            found.0 += 1;
+        }
+        let mut ranked: Vec<(&str, (u64, usize))> = counts.into_iter().collect();
+        ranked.sort_by_key(|(text, (count, _))| (std::cmp::Reverse(*count), *text));
+        return ranked.into_iter().take(VALUES).map(|(_, (_, row))| row).collect();
+    }
+    let number = |row: usize| column.number(row).unwrap_or(f64::NAN);
+    rows.sort_by(|one, other| number(*one).total_cmp(&number(*other)));
+    rows.dedup_by(|one, other| number(*one) == number(*other));
+    if rows.len() <= VALUES {
+        return rows;
+    }
+    let last = rows.len() - 1;
+    (0..VALUES).map(|at| rows[at * last / (VALUES - 1)]).collect()
+}

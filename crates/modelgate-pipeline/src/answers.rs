@@ -1,0 +1,183 @@
+//! What a model said of some rows beside what is true, and the figures of it.
+
+use modelgate_core::schema::Classes;
+use modelgate_data::Table;
+use modelgate_data::target::Target;
+use modelgate_evaluate::{
+    Average, ClassificationInput, NamedColumn, Resampled, ResampledClassifier, ResampledRegressor,
+    SliceColumn, classification, regression,
+};
+use modelgate_model::{LoadedModel, Prediction};
+
+use crate::error::PipelineError;
+use crate::evaluation::SubsetEvaluation;
+
+/// What a model said of some rows beside what is true.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answers {
+    /// Of a classifier.
+    Classes {
+        /// Position of the true class.
+        labels: Vec<u32>,
+        /// Position of the predicted class.
+        predicted: Vec<u32>,
+        /// Row-major `[rows × classes]`.
+        probabilities: Vec<f32>,
+        /// The classes.
+        names: Vec<String>,
+    },
+    /// Of a regressor.
+    Values {
+        /// Values of the target.
+        actual: Vec<f64>,
+        /// What the model gives.
+        predicted: Vec<f64>,
+    },
+}
+
+/// Asks `model` about the rows of `table`.
+///
+/// # Errors
+/// Fails when the model is for another task or other classes than the data.
+pub fn answers(
+    model: &LoadedModel,
+    table: &Table,
+    target: &Target,
+    rows: &[u32],
+) -> Result<Answers, PipelineError> {
+    match (model.predict(table, rows)?, target) {
+        (Prediction::Classes { labels: predicted, probabilities }, Target::Classes { labels, classes }) => {
+            same_classes(model.classes(), classes)?;
+            let labels = rows.iter().map(|row| labels[*row as usize]).collect();
+            Ok(Answers::Classes { labels, predicted, probabilities, names: classes.names() })
+        }
+        (Prediction::Values(predicted), Target::Values(values)) => Ok(Answers::Values {
+            actual: rows.iter().map(|row| values[*row as usize]).collect(),
+            predicted: predicted.into_iter().map(f64::from).collect(),
+        }),
+        _ => Err(PipelineError::Policy("the package is for another task than the data".to_owned())),
+    }
+}
+
+impl Answers {
+    /// Returns the number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Classes { labels, .. } => labels.len(),
+            Self::Values { actual, .. } => actual.len(),
+        }
+    }
+
+    /// Returns a classifier's answers as the metrics take them.
+    pub fn input(&self) -> Option<ClassificationInput<'_>> {
+        match self {
+            Self::Classes { labels, predicted, probabilities, names } => {
+                Some(ClassificationInput { labels, predicted, probabilities, class_names: names })
+            }
+            Self::Values { .. } => None,
+        }
+    }
+
+    /// Returns the answers of these rows, in this order.
+    #[must_use]
+    pub fn take(&self, rows: &[u32]) -> Self {
+        let at = |row: &u32| *row as usize;
+        match self {
+            Self::Classes { labels, predicted, probabilities, names } => Self::Classes {
+                labels: rows.iter().map(|row| labels[at(row)]).collect(),
+                predicted: rows.iter().map(|row| predicted[at(row)]).collect(),
+                probabilities: rows
+                    .iter()
+                    .flat_map(|row| &probabilities[at(row) * names.len()..(at(row) + 1) * names.len()])
+                    .copied()
+                    .collect(),
+                names: names.clone(),
+            },
+            Self::Values { actual, predicted } => Self::Values {
+                actual: rows.iter().map(|row| actual[at(row)]).collect(),
+                predicted: rows.iter().map(|row| predicted[at(row)]).collect(),
+            },
+        }
+    }
+
+    /// Returns the figures, without intervals and slices.
+    pub fn figures(&self, average: Average) -> Result<SubsetEvaluation, PipelineError> {
+        let rows = self.rows() as u64;
+        Ok(match self {
+            Self::Classes { labels, predicted, probabilities, names } => {
+                let input = ClassificationInput { labels, predicted, probabilities, class_names: names };
+                let found = classification(&input, average)?;
+                SubsetEvaluation {
+                    rows,
+                    metrics: found.metrics,
+                    undefined: found.undefined,
+                    per_class: found.per_class,
+                    confusion: found.confusion,
+                    ..SubsetEvaluation::default()
+                }
+            }
+            Self::Values { actual, predicted } => {
+                let found = regression(actual, predicted)?;
+                SubsetEvaluation {
+                    rows,
+                    metrics: found.metrics,
+                    undefined: found.undefined,
+                    ..SubsetEvaluation::default()
+                }
+            }
+        })
+    }
+
+    /// Returns the answers as the bootstrap weighs them; `None` when there is nothing to weigh, such as answers that are
+    /// not finite numbers.
+    pub fn resampled(&self, average: Average) -> Option<Box<dyn Resampled>> {
+        match self {
+            Self::Classes { .. } => {
+                let found = ResampledClassifier::new(&self.input()?, average).ok()?;
+                Some(Box::new(found))
+            }
+            Self::Values { actual, predicted } => {
+                let found = ResampledRegressor::new(actual, predicted).ok()?;
+                Some(Box::new(found))
+            }
+        }
+    }
+
+    /// Returns what the loss of a row is in words, and the loss of each row.
+    pub fn losses(&self) -> (&'static str, Vec<f64>) {
+        match self {
+            Self::Classes { labels, predicted, .. } => {
+                let wrong =
+                    labels.iter().zip(predicted).map(|(one, other)| f64::from(u8::from(one != other)));
+                ("share of wrong rows", wrong.collect())
+            }
+            Self::Values { actual, predicted } => {
+                let errors = actual.iter().zip(predicted).map(|(one, other)| (one - other).abs());
+                ("mean absolute error", errors.collect())
+            }
+        }
+    }
+}
+
+/// Labels are positions in a list of classes: they mean nothing against another list.
+fn same_classes(model: Option<&Classes>, data: &Classes) -> Result<(), PipelineError> {
+    if model == Some(data) {
+        return Ok(());
+    }
+    let names = |classes: Option<&Classes>| classes.map_or_else(Vec::new, Classes::names).join(", ");
+    let sentence =
+        format!("the package's classes are [{}] and the data's [{}]", names(model), names(Some(data)));
+    Err(PipelineError::Policy(sentence))
+}
+
+/// Returns a column of `table` at these rows as slices see it, or `None` when there is no such column.
+pub(crate) fn slice_column(table: &Table, name: &str, rows: &[u32]) -> Option<NamedColumn> {
+    let column = table.column(name)?;
+    let values = match &column.values {
+        modelgate_data::Values::Text(values) => {
+            SliceColumn::Text(rows.iter().map(|row| values[*row as usize].clone()).collect())
+        }
+        _ => SliceColumn::Numbers(rows.iter().map(|row| column.number(*row as usize)).collect()),
+    };
+    Some(NamedColumn { name: name.to_owned(), values })
+}

@@ -1,0 +1,128 @@
+//! What changed between the production model and the candidate: settings, and the training rows by their profiles.
+
+use std::collections::BTreeSet;
+
+use modelgate_core::verdict::figure;
+use serde_json::{Map, Value};
+
+use crate::record;
+
+/// Returns how two pipelines' settings differ, in words.
+pub(crate) fn configuration(before: &Value, now: &Value) -> Vec<String> {
+    let (Value::Object(before), Value::Object(now)) = (before, now) else { return Vec::new() };
+    record::changes(&before.clone().into_iter().collect(), &now.clone().into_iter().collect())
+}
+
+/// A mean that moved by less than this many standard deviations is not told.
+const SHIFT: f64 = 0.1;
+/// A share that moved by less than this is not told.
+const SHARE: f64 = 0.02;
+
+/// Returns how two training profiles (`reference.json`) differ, in words; the largest movements first within a kind.
+pub(crate) fn data(before: &Value, now: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    let rows = |profile: &Value| profile.get("rows").and_then(Value::as_u64).unwrap_or(0);
+    if rows(before) != rows(now) {
+        lines.push(format!("training rows: {} → {}", rows(before), rows(now)));
+    }
+    let empty = Map::new();
+    let columns = |profile: &'_ Value| profile.get("columns").and_then(Value::as_object).cloned();
+    let (old, new) = (columns(before).unwrap_or_else(|| empty.clone()), columns(now).unwrap_or(empty));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut moved: Vec<(f64, String)> = Vec::new();
+    for name in names {
+        match (old.get(name), new.get(name)) {
+            (None, Some(_)) => lines.push(format!("column `{name}` is new")),
+            (Some(_), None) => lines.push(format!("column `{name}` is gone")),
+            (Some(old), Some(new)) => column(name, old, new, &mut lines, &mut moved),
+            (None, None) => {}
+        }
+    }
+    moved.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    lines.extend(moved.into_iter().map(|(_, line)| line));
+    lines
+}
+
+fn column(name: &str, old: &Value, new: &Value, lines: &mut Vec<String>, moved: &mut Vec<(f64, String)>) {
+    let number = |profile: &Value, key: &str| profile.get(key).and_then(Value::as_f64);
+    if old.get("type") != new.get("type") {
+        let word = |profile: &Value| profile.get("type").and_then(Value::as_str).unwrap_or("?").to_owned();
+        lines.push(format!("column `{name}` was {} and is {}", word(old), word(new)));
+        return;
+    }
+    let share = |profile: &Value| {
+        let (count, nulls) =
+            (number(profile, "count").unwrap_or(0.0), number(profile, "nulls").unwrap_or(0.0));
+        if count + nulls > 0.0 { nulls / (count + nulls) } else { 0.0 }
+    };
+    let (before, now) = (share(old), share(new));
+    if (before - now).abs() >= SHARE {
+        lines.push(format!("column `{name}`: missing {:.1}% → {:.1}%", before * 100.0, now * 100.0));
+    }
+    if let (Some(before), Some(now), Some(std)) =
+        (number(old, "mean"), number(new, "mean"), number(old, "std"))
+    {
+        let shift = if std > 0.0 { (now - before) / std } else { 0.0 };
+        if shift.abs() >= SHIFT {
+            let line = format!(
+                "column `{name}`: mean {} → {} ({shift:+.2} standard deviations)",
+                figure(before),
+                figure(now)
+            );
+            moved.push((shift.abs(), line));
+        }
+    }
+    let categories = |profile: &Value| -> Map<String, Value> {
+        profile.get("categories").and_then(Value::as_object).cloned().unwrap_or_default()
+    };
+    let (before, now) = (categories(old), categories(new));
+    for value in now.keys().filter(|value| !before.contains_key(*value)).take(10) {
+        lines.push(format!("column `{name}`: `{value}` is new"));
+    }
+    for value in before.keys().filter(|value| !now.contains_key(*value)).take(10) {
+        lines.push(format!("column `{name}`: `{value}` is gone"));
+    }
+    let total = |profile: &Value| number(profile, "count").unwrap_or(0.0).max(1.0);
+    for (value, count) in &now {
+        let Some(earlier) = before.get(value).and_then(Value::as_f64) else { continue };
+        let (was, is) = (earlier / total(old), count.as_f64().unwrap_or(0.0) / total(new));
+        if (is - was).abs() >= SHARE * 2.5 {
+            let line = format!("column `{name}`: `{value}` {:.1}% → {:.1}%", was * 100.0, is * 100.0);
+            moved.push(((is - was).abs() * 10.0, line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_moved_in_the_data_is_told_in_order() {
+        let before = json!({ "rows": 100, "columns": {
+            "age": { "type": "float", "count": 100, "nulls": 0, "mean": 40.0, "std": 10.0 },
+            "city": { "type": "text", "count": 100, "nulls": 0, "categories": { "Oslo": 50, "Rome": 50 } },
+            "old": { "type": "int", "count": 100, "nulls": 0 },
+        }});
+        let mut now = before.clone();
+        now["rows"] = json!(120);
+        now["columns"]["age"]["mean"] = json!(45.0);
+        now["columns"]["age"]["nulls"] = json!(25);
+        now["columns"]["city"]["categories"] = json!({ "Oslo": 80, "Bern": 20 });
+        now["columns"].as_object_mut().expect("columns").remove("old");
+        assert_eq!(
+            data(&before, &now),
+            [
+                "training rows: 100 → 120",
+                "column `age`: missing 0.0% → 20.0%",
+                "column `city`: `Bern` is new",
+                "column `city`: `Rome` is gone",
+                "column `old` is gone",
+                "column `city`: `Oslo` 50.0% → 80.0%",
+                "column `age`: mean 40 → 45 (+0.50 standard deviations)",
+            ]
+        );
+        assert!(data(&before, &before).is_empty());
+    }
+}

@@ -1,0 +1,139 @@
+//! A run as people and other tools read it: Markdown, HTML, model card, `JUnit`, SARIF. Everything a report shows comes
+//! from the files of `outputs/<pipeline>/`, so that a report can be made again at any time.
+
+mod card;
+pub mod compare;
+mod contract;
+pub(crate) mod escape;
+mod html;
+mod junit;
+mod markdown;
+mod sarif;
+mod style;
+mod training;
+
+use modelgate_core::rule::Subset;
+use modelgate_core::verdict::GateVerdict;
+
+use crate::analysis::Analysis;
+use crate::error::PipelineError;
+use crate::evaluation::SubsetEvaluation;
+use crate::outputs::{self, EvaluationReport, RunReport};
+use crate::project::Pipeline;
+use crate::stages::judge::Comparison;
+
+pub(crate) use card::model_card;
+pub(crate) use contract::contract_report;
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use sarif::sarif;
+
+/// What is known of a run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunEvidence {
+    /// The run.
+    pub run: RunReport,
+    /// The verdict.
+    pub verdict: GateVerdict,
+    /// The figures.
+    pub evaluation: EvaluationReport,
+    /// The figures beside production's, and what changed since.
+    pub comparison: Comparison,
+    /// What the model looks at, when it was analysed.
+    pub analysis: Option<Analysis>,
+    /// How it was trained, by a trainer of ours.
+    pub training: Option<outputs::TrainingReport>,
+    /// What a search tried.
+    pub trials: Option<crate::stages::trials::Trials>,
+    /// How long a prediction took.
+    pub latency: Option<crate::latency::Latency>,
+    /// The rows of the gate.
+    pub on: Subset,
+    /// The plots by name, light SVG, the main one first.
+    pub plots: Vec<(String, String)>,
+}
+
+/// The order of plots in a report; those not named here follow.
+const ORDER: [&str; 12] = [
+    "confusion_matrix",
+    "residuals",
+    "predicted_actual",
+    "roc",
+    "precision_recall",
+    "calibration",
+    "slices",
+    "importance",
+    "dependence_1",
+    "dependence_2",
+    "dependence_3",
+    "history",
+];
+
+impl RunEvidence {
+    /// Reads what the last run of `pipeline` left.
+    ///
+    /// # Errors
+    /// Says that there is no judged run, and what to do.
+    pub fn load(pipeline: &Pipeline<'_>) -> Result<Self, PipelineError> {
+        let run: Option<RunReport> = outputs::read(pipeline, "run_report.json");
+        let missing = |what: &str| {
+            let name = pipeline.name;
+            PipelineError::Policy(format!(
+                "pipeline `{name}` has no {what} in outputs/{name}/ that can be read: `modelgate run {name}` makes it"
+            ))
+        };
+        let run = run.ok_or_else(|| missing("run_report.json"))?;
+        let verdict = outputs::read(pipeline, "verdict.json").ok_or_else(|| missing("verdict.json"))?;
+        let evaluation: EvaluationReport = outputs::read(pipeline, "evaluation_report.json")
+            .ok_or_else(|| missing("evaluation_report.json"))?;
+        let comparison =
+            outputs::read(pipeline, "comparison.json").ok_or_else(|| missing("comparison.json"))?;
+        let on = match pipeline.config.gate.on {
+            modelgate_config::SubsetName::Validation => Subset::Validation,
+            modelgate_config::SubsetName::Test => Subset::Test,
+        };
+        let plots = plots(pipeline);
+        Ok(Self {
+            latency: outputs::read(pipeline, "latency.json"),
+            training: outputs::read(pipeline, "training.json"),
+            trials: outputs::read(pipeline, "trials.json"),
+            run,
+            verdict,
+            evaluation,
+            comparison,
+            analysis: outputs::read(pipeline, "analysis.json"),
+            on,
+            plots,
+        })
+    }
+
+    /// Returns the figures of the gate's rows.
+    pub fn figures(&self) -> Option<&SubsetEvaluation> {
+        self.evaluation.subsets.get(&self.on)
+    }
+
+    /// Returns what the report is of, such as `churn v003`.
+    pub fn title(&self) -> String {
+        let version = self.run.version.map_or_else(String::new, |version| format!(" {version}"));
+        format!("{}{version}", self.run.model)
+    }
+}
+
+fn plots(pipeline: &Pipeline<'_>) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let Ok(entries) = fs_err::read_dir(pipeline.outputs().join("plots")) else { return found };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(name) = name.strip_suffix(".svg") else { continue };
+        if name.strip_suffix(".dark").is_some() {
+            continue;
+        }
+        if let Ok(text) = fs_err::read_to_string(entry.path()) {
+            found.push((name.to_owned(), text));
+        }
+    }
+    let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+    found.sort_by(|one, other| rank(&one.0).cmp(&rank(&other.0)).then(one.0.cmp(&other.0)));
+    found
+}

@@ -1,0 +1,146 @@
+//! `MODEL_CARD.md`: the package in words, with the metadata that Hugging Face reads.
+
+use std::fmt::Write as _;
+
+use modelgate_core::schema::Task;
+use modelgate_core::verdict::{GateVerdict, figure};
+use modelgate_model::manifest::Manifest;
+use serde_json::json;
+
+use super::escape::markdown as text;
+use crate::evaluation::Evaluation;
+
+/// Returns `MODEL_CARD.md` of a package; it names the digest and no run, so that it can be compared.
+pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: &GateVerdict) -> String {
+    let mut page = front_matter(manifest, evaluation);
+    let _ = writeln!(page, "# {}\n", text(manifest.name.as_str()));
+    let lineage = &manifest.lineage;
+    let _ = writeln!(
+        page,
+        "A {} model ({}) that predicts `{}` from {} columns, made by modelgate {}.\n",
+        manifest.task,
+        lineage.algorithm,
+        text(&manifest.schema.target),
+        manifest.schema.features.len(),
+        lineage.tool_version
+    );
+    let _ = writeln!(page, "Verdict of its gate: **{}** – {}.\n", verdict.verdict, text(&verdict.sentence));
+    let _ = writeln!(page, "## Lineage\n\n| what | value |\n|---|---|");
+    for (what, value) in [
+        ("package", evaluation.digest.to_string()),
+        ("dataset", lineage.dataset.to_string()),
+        ("split", lineage.split.to_string()),
+        ("configuration", lineage.config.to_string()),
+        ("trainer", lineage.code.clone()),
+        ("seed", lineage.seed.to_string()),
+    ] {
+        let _ = writeln!(page, "| {what} | `{value}` |");
+    }
+    for (subset, found) in &evaluation.subsets {
+        let _ = writeln!(
+            page,
+            "\n## Figures on {subset} ({} rows)\n\n| metric | value | interval |\n|---|---|---|",
+            found.rows
+        );
+        for (metric, value) in &found.metrics {
+            let interval = found.intervals.get(metric);
+            let interval = interval.map_or_else(
+                || "–".to_owned(),
+                |found| format!("{} to {}", figure(found.low), figure(found.high)),
+            );
+            let _ = writeln!(
+                page,
+                "| {metric} | {} | {interval} |",
+                value.map_or_else(|| "–".to_owned(), figure)
+            );
+        }
+        let worst = found.search.as_ref().map(|search| search.worst.as_slice()).unwrap_or_default();
+        if !worst.is_empty() {
+            let _ = writeln!(page, "\nIt does worst where:\n");
+        }
+        for slice in worst.iter().take(5) {
+            let (here, there) = (figure(slice.loss), figure(slice.elsewhere));
+            let _ = writeln!(
+                page,
+                "- {} ({} rows): loss {here} against {there}",
+                text(&slice.name()),
+                slice.rows
+            );
+        }
+    }
+    let _ =
+        writeln!(page, "\n## Inputs\n\n| column | type | null | range or categories |\n|---|---|---|---|");
+    for feature in &manifest.schema.features {
+        let values = match feature.range {
+            Some((low, high)) => format!("{} to {}", figure(low), figure(high)),
+            None => feature.categories.join(", "),
+        };
+        let nullable = if feature.nullable { "yes" } else { "no" };
+        let _ = writeln!(
+            page,
+            "| {} | {} | {nullable} | {} |",
+            text(&feature.name),
+            feature.feature_type,
+            text(&values)
+        );
+    }
+    if let Some(classes) = &manifest.schema.classes {
+        let _ = writeln!(page, "\nClasses: {}.", text(&classes.names().join(", ")));
+    }
+    page.push_str(
+        "\n## Limits\n\nThe figures hold for rows like those of the data set above. There is no drift data and no\nfairness analysis in this card.\n",
+    );
+    page
+}
+
+/// The metrics that Hugging Face knows, with its names.
+const KNOWN: [(&str, &str); 10] = [
+    ("accuracy", "accuracy"),
+    ("f1", "f1"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("roc_auc", "roc_auc"),
+    ("mcc", "matthews_correlation"),
+    ("brier", "brier_score"),
+    ("mae", "mae"),
+    ("rmse", "rmse"),
+    ("r2", "r_squared"),
+];
+
+/// Metadata as YAML; each value is JSON, which is YAML too, so that no name can break out of it.
+fn front_matter(manifest: &Manifest, evaluation: &Evaluation) -> String {
+    let task = match manifest.task {
+        Task::Classification => "tabular-classification",
+        Task::Regression => "tabular-regression",
+    };
+    let dataset = manifest.lineage.dataset.to_string();
+    let results: Vec<serde_json::Value> = evaluation
+        .subsets
+        .iter()
+        .map(|(subset, found)| {
+            let metrics: Vec<serde_json::Value> = KNOWN
+                .iter()
+                .filter_map(|(ours, theirs)| {
+                    let value = found.metrics.get(*ours).copied().flatten()?;
+                    Some(json!({ "type": theirs, "name": ours, "value": value, "verified": false }))
+                })
+                .collect();
+            json!({
+                "task": { "type": task, "name": task.replace('-', " ") },
+                "dataset": { "name": dataset, "type": "tabular", "split": subset.as_str() },
+                "metrics": metrics,
+            })
+        })
+        .collect();
+    let mut page = String::from("---\n");
+    for (key, value) in [
+        ("library_name", json!("onnx")),
+        ("pipeline_tag", json!(task)),
+        ("tags", json!(["modelgate", "tabular", manifest.lineage.algorithm])),
+        ("model-index", json!([{ "name": manifest.name, "results": results }])),
+    ] {
+        let _ = writeln!(page, "{key}: {value}");
+    }
+    page.push_str("---\n\n");
+    page
+}

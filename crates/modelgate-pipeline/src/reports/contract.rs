@@ -1,0 +1,31 @@
+//! The report of a run that its data contract stopped.
+
+use modelgate_data::contract::ContractReport;
+
+use crate::outputs::cell;
+
+/// Returns `report.md`.
+pub(crate) fn contract_report(pipeline: &str, report: &ContractReport) -> String {
+    let mut text = format!(
+        "# {}: blocked by the data contract\n\n{}. Nothing was trained.\n\n",
+        cell(pipeline),
+        cell(&report.summary())
+    );
+    text.push_str("| severity | rule | what is wrong | first rows |\n|---|---|---|---|\n");
+    for violation in &report.violations {
+        let rows = violation.rows.iter().take(3).map(|row| {
+            let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
+            let values = row.values.iter().map(|(column, value)| format!("{column} = {value}"));
+            format!("{place}: {}", values.collect::<Vec<_>>().join(", "))
+        });
+        let rows: Vec<String> = rows.map(|row| cell(&row)).collect();
+        text.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            violation.severity.as_str(),
+            cell(&violation.id),
+            cell(&violation.message),
+            rows.join("<br>")
+        ));
+    }
+    text
+}

@@ -1,0 +1,86 @@
+//! Text that came from data, made harmless for the form it stands in.
+
+/// Marks that change the direction of what follows them; a name with one could reorder a report.
+fn is_direction_mark(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn is_right_to_left(letter: char) -> bool {
+    matches!(letter, '\u{0590}'..='\u{08ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// Drops control characters and direction marks.
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|letter| !is_direction_mark(*letter) && !matches!(letter, '\u{fffe}' | '\u{ffff}'))
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+/// Returns text for HTML, in an element or a quoted attribute; right-to-left text is kept to itself.
+pub(crate) fn html(text: &str) -> String {
+    let text = plain(text);
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    if text.chars().any(is_right_to_left) { format!("<bdi>{escaped}</bdi>") } else { escaped }
+}
+
+/// Returns text for an XML element or attribute.
+pub(crate) fn xml(text: &str) -> String {
+    html(&plain(text)).replace("<bdi>", "").replace("</bdi>", "")
+}
+
+/// Returns text for Markdown, in a paragraph or a cell of a table.
+pub(crate) fn markdown(text: &str) -> String {
+    let text = plain(text);
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '|' | '\\' | '`' | '*' | '[' | ']' | '~' => {
+                escaped.push('\\');
+                escaped.push(letter);
+            }
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            // A zero-width space keeps a name from calling a person or an issue.
+            '@' | '#' => {
+                escaped.push(letter);
+                escaped.push('\u{200b}');
+            }
+            other => escaped.push(other),
+        }
+    }
+    let words: Vec<&str> = escaped.split_whitespace().collect();
+    let joined = words.join(" ").replace("__", "\\_\\_");
+    // First strong isolate: the rest of the line keeps its direction.
+    if text.chars().any(is_right_to_left) { format!("\u{2068}{joined}\u{2069}") } else { joined }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_data_stay_in_their_cell() {
+        assert_eq!(markdown("a|b\n<script>x</script> `c`"), "a\\|b &lt;script&gt;x&lt;/script&gt; \\`c\\`");
+        assert_eq!(html("<b a=\"1\" c='2'>&"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;");
+        assert_eq!(xml("a\u{0}b<"), "a b&lt;");
+    }
+
+    #[test]
+    fn right_to_left_text_is_isolated_and_overrides_are_dropped() {
+        assert_eq!(markdown("عربي"), "\u{2068}عربي\u{2069}");
+        assert_eq!(html("עברית"), "<bdi>עברית</bdi>");
+        assert_eq!(markdown("safe\u{202e}exe.gpj"), "safeexe.gpj");
+    }
+}

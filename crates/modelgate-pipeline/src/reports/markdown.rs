@@ -1,0 +1,309 @@
+//! `report.md`: the verdict first, then rule by rule, the worst slices, what changed; fits a comment on GitHub.
+
+use std::fmt::Write as _;
+
+use modelgate_core::verdict::{Outcome, RuleResult, figure};
+
+use super::RunEvidence;
+use super::escape::markdown as text;
+use super::training::{training_tables, trials_table};
+use crate::evaluation::SubsetEvaluation;
+
+/// A comment on GitHub holds 65,536 characters.
+const MOST: usize = 60_000;
+/// Longer tables are cut.
+const MOST_ROWS: usize = 20;
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), figure)
+}
+
+fn sign(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "✅",
+        Outcome::Failed => "❌",
+        Outcome::Inconclusive => "❔",
+        Outcome::NotApplicable => "➖",
+    }
+}
+
+/// Returns the report; with `plot`, a link to the main plot beside it.
+pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
+    let verdict = &evidence.verdict;
+    let mut page = format!("# {}\n\n", text(&evidence.title()));
+    let _ = writeln!(page, "**Verdict: {}** – {}.\n", verdict.verdict, text(&verdict.sentence));
+    for rule in verdict.rules.iter().filter(|rule| rule.outcome == Outcome::Failed) {
+        let _ = writeln!(page, "- ❌ **{}**: {}{}", text(&rule.id), text(&rule.sentence), rows_of(rule));
+    }
+    for rule in verdict.rules.iter().filter(|rule| rule.outcome == Outcome::Inconclusive) {
+        let _ = writeln!(page, "- ❔ **{}**: {}{}", text(&rule.id), text(&rule.sentence), rows_of(rule));
+    }
+    page.push_str(&rules(evidence));
+    if let Some(why) = &evidence.comparison.unavailable {
+        let _ = writeln!(page, "\nProduction could not be scored: {}.", text(why));
+    }
+    page.push_str(&worst(evidence));
+    page.push_str(&changes(evidence));
+    if let (true, Some((name, _))) = (plot, evidence.plots.first()) {
+        let _ = writeln!(page, "\n![{}]({name}.svg)", name.replace('_', " "));
+    }
+    let mut more = String::new();
+    more.push_str(&folded("Figures", &figures(evidence)));
+    if let Some(found) = evidence.figures() {
+        more.push_str(&folded("Slices", &slices(found)));
+        more.push_str(&folded("Classes", &classes(found)));
+    }
+    more.push_str(&folded("Importance", &importance(evidence)));
+    if let Some(training) = &evidence.training {
+        more.push_str(&folded("Training", &training_tables(training)));
+    }
+    if let Some(trials) = &evidence.trials {
+        more.push_str(&folded("Search", &trials_table(trials)));
+    }
+    if let Some(latency) = &evidence.latency {
+        let text = format!(
+            "One prediction took {:.3} ms in half of {} cases and at most {:.3} ms in 99 of 100; {:.0} rows a second in one call of {}. Measured here, once.",
+            latency.p50_ms,
+            latency.predictions,
+            latency.p99_ms,
+            latency.batch_rows_per_second,
+            latency.batch_rows
+        );
+        more.push_str(&folded("Latency", &text));
+    }
+    more.push_str(&folded("Stages", &stages(evidence)));
+    if page.len() + more.len() < MOST {
+        page.push_str(&more);
+    } else {
+        page.push_str("\nThe figures in detail are left out here: see `report.html`.\n");
+    }
+    let _ = writeln!(
+        page,
+        "\nPipeline `{}`, run `{}`, package `{}`.",
+        evidence.run.pipeline, evidence.run.run_id, evidence.evaluation.digest
+    );
+    page
+}
+
+fn rows_of(rule: &RuleResult) -> String {
+    rule.samples.map_or_else(|| ".".to_owned(), |rows| format!(" (on {rows} rows)."))
+}
+
+fn folded(title: &str, content: &str) -> String {
+    if content.is_empty() {
+        return String::new();
+    }
+    format!("\n<details><summary>{title}</summary>\n\n{content}\n</details>\n")
+}
+
+fn rules(evidence: &RunEvidence) -> String {
+    let name = evidence.comparison.production.as_deref().map_or_else(|| "reference".to_owned(), text);
+    let mut table = format!(
+        "\n## Rules\n\n| | rule | value | interval | limit | {name} | difference | rows |\n|---|---|---|---|---|---|---|---|\n"
+    );
+    for rule in &evidence.verdict.rules {
+        let difference = match (rule.value, rule.reference) {
+            (Some(value), Some(reference)) => format!("{:+.4}", value - reference),
+            _ => "–".to_owned(),
+        };
+        let interval = rule
+            .interval
+            .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} to {}", figure(low), figure(high)));
+        let _ = writeln!(
+            table,
+            "| {} {} | {} | {} | {interval} | {} | {} | {difference} | {} |",
+            sign(rule.outcome),
+            rule.outcome,
+            text(&rule.id),
+            shown(rule.value),
+            shown(rule.limit),
+            shown(rule.reference),
+            rule.samples.map_or_else(|| "–".to_owned(), |rows| rows.to_string()),
+        );
+    }
+    table
+}
+
+fn worst(evidence: &RunEvidence) -> String {
+    let Some(search) = evidence.figures().and_then(|found| found.search.as_ref()) else {
+        return String::new();
+    };
+    let on = evidence.on;
+    if search.worst.is_empty() {
+        return match search.tested {
+            0 => String::new(),
+            tested => format!("\nNone of {tested} parts of {on} is worse than the rest beyond chance.\n"),
+        };
+    }
+    let mut table = format!(
+        "\n## Worst slices on {on}\n\nOf {} parts; p is corrected for their number.\n\n| slice | rows | {} | elsewhere | p |\n|---|---|---|---|---|\n",
+        search.tested, search.loss
+    );
+    for slice in &search.worst {
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {} |",
+            text(&slice.name()),
+            slice.rows,
+            figure(slice.loss),
+            figure(slice.elsewhere),
+            probability(slice.p_value)
+        );
+    }
+    table
+}
+
+pub(crate) fn probability(value: f64) -> String {
+    if value < 1e-4 { "< 0.0001".to_owned() } else { format!("{value:.4}") }
+}
+
+fn changes(evidence: &RunEvidence) -> String {
+    let mut page = String::new();
+    let since = evidence.comparison.production.as_deref().unwrap_or("production");
+    for (title, lines) in [
+        ("Data", &evidence.comparison.data_changes),
+        ("Configuration", &evidence.comparison.configuration_changes),
+    ] {
+        let Some(lines) = lines else { continue };
+        let _ = writeln!(page, "\n## {title} since {}\n", text(since));
+        if lines.is_empty() {
+            page.push_str("Nothing changed.\n");
+        }
+        for line in lines.iter().take(MOST_ROWS) {
+            let _ = writeln!(page, "- {}", text(line));
+        }
+        if lines.len() > MOST_ROWS {
+            let _ = writeln!(page, "- and {} more", lines.len() - MOST_ROWS);
+        }
+    }
+    page
+}
+
+fn figures(evidence: &RunEvidence) -> String {
+    let mut page = String::new();
+    let comparison = &evidence.comparison;
+    let name = comparison.production.as_deref().map_or_else(|| "production (none yet)".to_owned(), text);
+    for (subset, rows) in &comparison.subsets {
+        let found = evidence.evaluation.subsets.get(subset);
+        let count = found.map_or(0, |found| found.rows);
+        let baseline = comparison.baseline.as_ref().and_then(|baseline| baseline.subsets.get(subset));
+        let head = comparison
+            .baseline
+            .as_ref()
+            .map_or_else(|| "baseline".to_owned(), |baseline| text(&baseline.name));
+        let _ = writeln!(
+            page,
+            "**{subset}**, {count} rows\n\n| metric | candidate | interval | {name} | difference | {head} |\n|---|---|---|---|---|---|"
+        );
+        for row in rows {
+            let difference = match (row.candidate, row.production) {
+                (Some(candidate), Some(production)) => format!("{:+.4}", candidate - production),
+                _ => "–".to_owned(),
+            };
+            let interval = found.and_then(|found| found.intervals.get(&row.metric));
+            let interval = interval.map_or_else(
+                || "–".to_owned(),
+                |found| format!("{} to {}", figure(found.low), figure(found.high)),
+            );
+            let before = baseline.and_then(|figures| figures.get(&row.metric)).copied();
+            let _ = writeln!(
+                page,
+                "| {} | {} | {interval} | {} | {difference} | {} |",
+                text(&row.metric),
+                shown(row.candidate),
+                shown(row.production),
+                shown(before)
+            );
+        }
+        page.push('\n');
+        for (metric, why) in found.map(|found| &found.undefined).into_iter().flatten() {
+            let _ = writeln!(page, "- {} is undefined: {}", text(metric), text(why));
+        }
+    }
+    page
+}
+
+fn slices(found: &SubsetEvaluation) -> String {
+    if found.slices.is_empty() {
+        return String::new();
+    }
+    let metric = if found.per_class.is_empty() { "mae" } else { "accuracy" };
+    let mut table = format!("| slice | rows | {metric} | interval |\n|---|---|---|---|\n");
+    for slice in found.slices.iter().take(MOST_ROWS * 2) {
+        let interval = slice.intervals.get(metric);
+        let interval = interval.map_or_else(
+            || "–".to_owned(),
+            |found| format!("{} to {}", figure(found.low), figure(found.high)),
+        );
+        let value = shown(slice.metrics.get(metric).copied().flatten());
+        let _ = writeln!(table, "| {} | {} | {value} | {interval} |", text(&slice.name), slice.rows);
+    }
+    table
+}
+
+fn classes(found: &SubsetEvaluation) -> String {
+    if found.per_class.is_empty() {
+        return String::new();
+    }
+    let mut table =
+        String::from("| class | precision | recall | F1 | ROC AUC | rows |\n|---|---|---|---|---|---|\n");
+    let mut classes: Vec<_> = found.per_class.iter().collect();
+    if classes.len() > MOST_ROWS {
+        classes.sort_by(|one, other| one.f1.total_cmp(&other.f1));
+    }
+    for class in classes.iter().take(MOST_ROWS) {
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {} | {} |",
+            text(&class.name),
+            figure(class.precision),
+            figure(class.recall),
+            figure(class.f1),
+            shown(class.roc_auc),
+            class.support
+        );
+    }
+    if classes.len() > MOST_ROWS {
+        let _ = writeln!(table, "\nThe {MOST_ROWS} with the lowest F1 of {}.", classes.len());
+    }
+    table
+}
+
+fn importance(evidence: &RunEvidence) -> String {
+    let Some(analysis) = evidence.analysis.as_ref().filter(|analysis| !analysis.importance.is_empty()) else {
+        return String::new();
+    };
+    let mut table = format!(
+        "Rise of the {} on {} rows of {} when a column is shuffled, over {} repeats.\n\n| column | mean | std |\n|---|---|---|\n",
+        analysis.loss, analysis.rows, analysis.on, analysis.repeats
+    );
+    for feature in analysis.importance.iter().take(MOST_ROWS) {
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} |",
+            text(&feature.feature),
+            figure(feature.mean),
+            figure(feature.std)
+        );
+    }
+    table
+}
+
+fn stages(evidence: &RunEvidence) -> String {
+    let mut table = String::from("| stage | status | what | seconds |\n|---|---|---|---|\n");
+    for stage in &evidence.run.stages {
+        let status = format!("{:?}", stage.status).to_lowercase();
+        let _ = writeln!(
+            table,
+            "| {} | {status} | {} | {:.3} |",
+            stage.stage,
+            text(&stage.summary),
+            stage.seconds
+        );
+    }
+    let warnings: Vec<&String> = evidence.run.stages.iter().flat_map(|stage| &stage.warnings).collect();
+    for warning in warnings.iter().take(MOST_ROWS) {
+        let _ = writeln!(table, "\n- {}", text(warning));
+    }
+    table
+}

@@ -1,0 +1,216 @@
+//! Analyse: what the model looks at, and the pictures of its figures.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::canonical;
+use modelgate_core::rule::Subset;
+use modelgate_evaluate::{
+    Bar, Line, Plot, SliceRow, bars_plot, calibration_curve, calibration_plot, confusion_matrix_plot, curves,
+    lines_plot, precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
+};
+use rayon::prelude::*;
+use serde_json::json;
+
+use crate::analysis::{Analysis, analyse as analyse_model};
+use crate::answers::{Answers, answers};
+use crate::error::PipelineError;
+use crate::evaluation::{Evaluation, SubsetEvaluation};
+use crate::record::Inputs;
+use crate::runner::{Runner, Work};
+use crate::stage::Stage;
+use crate::stages::{data, judge, model};
+
+/// Raised when what is drawn or measured here changes.
+const REVISION: u32 = 3;
+
+/// More classes than this are not drawn as a matrix.
+const MAX_CLASSES: usize = 60;
+
+/// Looks at the model and draws the plots.
+pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
+    let on = judge::gate_subset(runner);
+    runner.step(
+        Stage::Analyse,
+        |runner| {
+            Ok(Inputs::from([
+                ("package".to_owned(), json!(runner.output(Stage::Assemble, model::MANIFEST)?)),
+                ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
+                ("on".to_owned(), json!(on)),
+                ("repeats".to_owned(), json!(runner.pipeline.config.evaluate.importance_repeats)),
+                ("seed".to_owned(), json!(runner.pipeline.config.seed)),
+                ("revision".to_owned(), json!(REVISION)),
+            ]))
+        },
+        |runner| {
+            let evaluation = judge::evaluation(runner)?;
+            let Some(found) = evaluation.subsets.get(&on) else {
+                return Ok(Work { summary: format!("no plot: no rows on {on}"), ..Work::default() });
+            };
+            let package = modelgate_model::from_files(model::package_files(runner)?)?;
+            let table = data::table(runner)?;
+            let target = data::target(runner, &table)?;
+            let split = data::assignment(runner)?;
+            let rows = if on == Subset::Validation { &split.validation } else { &split.test };
+            let answers = answers(&package.model, &table, &target, rows)?;
+            let config = runner.pipeline.config;
+            let repeats = config.evaluate.importance_repeats;
+            let analysis = analyse_model(&package.model, &table, &target, rows, on, repeats, config.seed)?;
+            let plots = plots(runner.pipeline.name, on, &evaluation, found, &answers, &analysis)?;
+            // Not an output of the stage: what is stored by digest does not tell the time.
+            if let Some(latency) = crate::latency::measure(&package.model, &table, rows)? {
+                crate::outputs::write_json(&runner.pipeline.outputs(), "latency.json", &latency)?;
+            }
+            let mut outputs =
+                BTreeMap::from([("analysis.json".to_owned(), canonical::to_pretty(&analysis)?.into_bytes())]);
+            let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
+            let summary = match analysis.importance.first() {
+                Some(first) => format!("{} plots; most important: {}", names.len(), first.feature),
+                None => format!("{} plots", names.len()),
+            };
+            for (at, (name, plot)) in plots.into_iter().enumerate() {
+                // The first is what one looks at first; it lies beside the report.
+                if at == 0 {
+                    outputs.insert(format!("{name}.svg"), plot.svg.clone().into_bytes());
+                    outputs.insert(format!("{name}.png"), plot.png.clone());
+                }
+                outputs.insert(format!("plots/{name}.svg"), plot.svg.into_bytes());
+                outputs.insert(format!("plots/{name}.dark.svg"), plot.dark_svg.into_bytes());
+                outputs.insert(format!("plots/{name}.png"), plot.png);
+                outputs.insert(format!("plots/{name}.dark.png"), plot.dark_png);
+            }
+            Ok(Work { outputs, summary, ..Work::default() })
+        },
+    )
+}
+
+type Drawing<'a> =
+    (String, Box<dyn Fn() -> Result<Plot, modelgate_evaluate::EvaluateError> + Sync + Send + 'a>);
+
+/// Draws what the figures allow; the first is the main one.
+fn plots(
+    name: &str,
+    on: Subset,
+    evaluation: &Evaluation,
+    found: &SubsetEvaluation,
+    answers: &Answers,
+    analysis: &Analysis,
+) -> Result<Vec<(String, Plot)>, PipelineError> {
+    let title = |what: &str| format!("{name}: {what} on {on}");
+    let mut drawings: Vec<Drawing<'_>> = Vec::new();
+    if let Some(input) = answers.input() {
+        if evaluation.classes.len() <= MAX_CLASSES {
+            let text = title("confusion matrix");
+            drawings.push((
+                "confusion_matrix".to_owned(),
+                Box::new(move || confusion_matrix_plot(&text, &evaluation.classes, &found.confusion)),
+            ));
+        }
+        let drawn = drawn_classes(found);
+        let curves: Vec<_> =
+            drawn.into_iter().filter_map(|class| curves(&input, class).ok().flatten()).collect();
+        if !curves.is_empty() {
+            let (text, shared) = (title("ROC"), curves.clone());
+            drawings.push(("roc".to_owned(), Box::new(move || roc_plot(&text, &shared))));
+            let text = title("precision and recall");
+            drawings.push((
+                "precision_recall".to_owned(),
+                Box::new(move || precision_recall_plot(&text, &curves)),
+            ));
+        }
+        let bins = calibration_curve(&input);
+        if let (false, Some(Some(error))) = (bins.is_empty(), found.metrics.get("calibration_error")) {
+            let text = title("calibration");
+            drawings
+                .push(("calibration".to_owned(), Box::new(move || calibration_plot(&text, &bins, *error))));
+        }
+    } else if let Answers::Values { actual, predicted } = answers
+        && predicted.iter().all(|value| value.is_finite())
+    {
+        let text = title("residuals");
+        drawings.push(("residuals".to_owned(), Box::new(move || residual_plot(&text, actual, predicted))));
+        let text = title("predicted and actual");
+        drawings.push((
+            "predicted_actual".to_owned(),
+            Box::new(move || predicted_actual_plot(&text, actual, predicted)),
+        ));
+    }
+    if !analysis.importance.is_empty() {
+        let text = title("permutation importance");
+        let note = format!(
+            "rise of the {} when a column is shuffled, mean and standard deviation of {} repeats",
+            analysis.loss, analysis.repeats
+        );
+        let bar = |found: &modelgate_evaluate::Importance| Bar {
+            name: found.feature.clone(),
+            value: found.mean,
+            spread: found.std,
+        };
+        let bars: Vec<Bar> = analysis.importance.iter().map(bar).collect();
+        drawings.push(("importance".to_owned(), Box::new(move || bars_plot(&text, &note, &bars))));
+    }
+    for (at, dependence) in analysis.dependence.iter().enumerate() {
+        let text = title(&format!("dependence on {}", dependence.feature));
+        let line = Line {
+            name: dependence.outcome.clone(),
+            values: dependence.mean.iter().copied().map(Some).collect(),
+        };
+        let note = format!("mean {} when every row has this value", dependence.outcome);
+        drawings.push((
+            format!("dependence_{}", at + 1),
+            Box::new(move || lines_plot(&text, &note, &dependence.values, std::slice::from_ref(&line))),
+        ));
+    }
+    if let Some(drawing) = slice_drawing(found, &title("slices")) {
+        drawings.push(drawing);
+    }
+    // Each is drawn from the same values in the same way on any thread; only the order of work differs.
+    drawings.par_iter().map(|(name, draw)| Ok((name.clone(), draw()?))).collect()
+}
+
+/// Returns the classes whose curves are drawn: the second of two, else the three with the most rows.
+fn drawn_classes(found: &SubsetEvaluation) -> Vec<usize> {
+    if found.per_class.len() == 2 {
+        return vec![1];
+    }
+    let mut classes: Vec<usize> = (0..found.per_class.len()).collect();
+    classes.sort_by_key(|class| std::cmp::Reverse(found.per_class[*class].support));
+    classes.truncate(3);
+    classes
+}
+
+/// Draws the declared slices by the main metric, the worst first; without any, the weakest that were found.
+fn slice_drawing<'a>(found: &'a SubsetEvaluation, title: &str) -> Option<Drawing<'a>> {
+    let metric = if found.per_class.is_empty() { "mae" } else { "accuracy" };
+    let mut rows: Vec<SliceRow> = Vec::new();
+    for slice in found.slices.iter().filter(|slice| !slice.of_rule) {
+        let Some(value) = slice.metrics.get(metric).copied().flatten() else { continue };
+        let interval = slice.intervals.get(metric).map(|interval| (interval.low, interval.high));
+        rows.push(SliceRow { name: slice.name.clone(), rows: slice.rows, value, interval });
+    }
+    rows.sort_by(|one, other| one.value.total_cmp(&other.value));
+    if metric == "mae" {
+        rows.reverse();
+    }
+    let mut overall = found.metrics.get(metric).copied().flatten();
+    let mut note = format!("{metric}, with its interval; the line is that of all rows");
+    if rows.is_empty() {
+        let search = found.search.as_ref()?;
+        rows.extend(search.worst.iter().map(|slice| SliceRow {
+            name: slice.name(),
+            rows: slice.rows,
+            value: slice.loss,
+            interval: None,
+        }));
+        note = format!(
+            "{} where it is highest, of {} parts; the line is that of all rows",
+            search.loss, search.tested
+        );
+        // The loss of the search is one less accuracy, or the mean absolute error itself.
+        overall = if metric == "mae" { overall } else { overall.map(|accuracy| 1.0 - accuracy) };
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let text = title.to_owned();
+    Some(("slices".to_owned(), Box::new(move || slice_table_plot(&text, &note, overall, &rows))))
+}

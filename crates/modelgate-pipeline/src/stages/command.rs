@@ -1,0 +1,284 @@
+//! `train.command`: any program trains, and leaves `model.onnx`.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use modelgate_core::Digest;
+use modelgate_data::Table;
+use serde_json::{Value, json};
+
+use crate::error::PipelineError;
+use crate::runner::{Runner, Work};
+use crate::stages::data;
+
+/// The name of the output that holds the graph.
+pub(crate) const MODEL: &str = "model.onnx";
+
+/// Lines of a program's output that an error repeats.
+const LAST_LINES: usize = 12;
+
+/// Returns the command of the pipeline, if it has one.
+pub(crate) fn command<'a>(runner: &'a Runner<'_>) -> Option<&'a str> {
+    runner.pipeline.config.train.command.as_deref()
+}
+
+/// Returns whether the graph comes from elsewhere: a program, or a file that is imported.
+pub(crate) fn is_foreign(runner: &Runner<'_>) -> bool {
+    runner.options.import.is_some() || command(runner).is_some()
+}
+
+/// Takes the graph of a file.
+pub(crate) fn import(path: &Path) -> Result<Work, PipelineError> {
+    let bytes = fs_err::read(path)?;
+    modelgate_model::LoadedModel::load(&bytes).map_err(|error| {
+        let hint = if bytes.starts_with(&[0x80]) || path.extension().is_some_and(|end| end == "skops") {
+            "; pickled models are never loaded, since loading one runs its code: docs/migrate.md converts it to ONNX"
+        } else {
+            ""
+        };
+        PipelineError::Policy(format!("{} cannot be imported: {error}{hint}", path.display()))
+    })?;
+    let summary = format!("imported {} bytes from {}", bytes.len(), path.display());
+    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
+}
+
+/// Returns what the result depends on beside the data: the command, its parameters, and the files of the project that the
+/// command names, so that a changed script trains again.
+pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Value {
+    let root = &runner.pipeline.project.root;
+    let named = command.split(|letter: char| letter.is_whitespace() || "\"'=".contains(letter));
+    let files: std::collections::BTreeMap<&str, Digest> = named
+        .filter(|word| !word.is_empty())
+        .filter_map(|word| Some((word, Digest::of(&fs_err::read(root.join(word)).ok()?))))
+        .collect();
+    json!({ "command": command, "params": runner.pipeline.config.train.params, "files": files })
+}
+
+/// Runs the command and returns the graph that it left.
+pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
+    let table = data::table(runner)?;
+    let split = data::assignment(runner)?;
+    let config = runner.pipeline.config;
+    let Some(text) = config.train.command.clone() else { return Ok(Work::default()) };
+    let state = runner.pipeline.project.state_folder();
+    fs_err::create_dir_all(&state)?;
+    let folder = tempfile::Builder::new().prefix("train-").tempdir_in(&state)?;
+    let path = |name: &str| folder.path().join(name);
+    fs_err::write(path("train.csv"), csv(&table, &split.train))?;
+    fs_err::write(path("validation.csv"), csv(&table, &split.validation))?;
+    let seed = config.seed.to_string();
+    let values = [
+        ("train", path("train.csv").display().to_string()),
+        ("validation", path("validation.csv").display().to_string()),
+        ("output", path(MODEL).display().to_string()),
+        ("seed", seed),
+        ("target", config.data.target.clone()),
+        ("params", json!(config.train.params).to_string()),
+    ];
+    let mut line = text.clone();
+    for (name, value) in &values {
+        line = line.replace(&format!("{{{name}}}"), &quoted(value));
+    }
+    let mut program = shell(&line);
+    program.current_dir(&runner.pipeline.project.root).stdin(Stdio::null());
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, value) in &values {
+        program.env(format!("MODELGATE_{}", name.to_uppercase()), value);
+    }
+    let started = Instant::now();
+    let limit = Duration::from_secs(config.train.timeout_seconds);
+    let (ended, last) =
+        follow(&mut program, limit, &mut |line| runner.reporter.note(line)).map_err(|error| {
+            PipelineError::Policy(format!("train.command `{text}` could not be started: {error}"))
+        })?;
+    let failed = |what: String| {
+        let said = if last.is_empty() {
+            "it printed nothing".to_owned()
+        } else {
+            format!("its last lines:\n{}", last.join("\n"))
+        };
+        PipelineError::Policy(format!("train.command `{text}` {what}; {said}"))
+    };
+    match ended {
+        Ended::TimedOut => {
+            return Err(failed(format!("did not end within {} s (train.timeout_seconds)", limit.as_secs())));
+        }
+        Ended::With(Some(0)) => {}
+        Ended::With(Some(code)) => return Err(failed(format!("ended with exit code {code}"))),
+        Ended::With(None) => return Err(failed("was ended by a signal".to_owned())),
+    }
+    let bytes = match fs_err::read(path(MODEL)) {
+        Ok(bytes) if !bytes.is_empty() => bytes,
+        _ => {
+            return Err(failed(
+                "ended well and left no model: write the ONNX graph to the path in {output} or $MODELGATE_OUTPUT".to_owned(),
+            ));
+        }
+    };
+    // A wrong graph is told here, where the program's output is at hand.
+    if let Err(error) = modelgate_model::LoadedModel::load(&bytes) {
+        return Err(failed(format!("left a model that cannot be used: {error}")));
+    }
+    let summary = format!(
+        "`{}` on {} rows: {} bytes in {:.1} s",
+        text.chars().take(60).collect::<String>(),
+        split.train.len(),
+        bytes.len(),
+        started.elapsed().as_secs_f64()
+    );
+    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
+}
+
+fn shell(line: &str) -> Command {
+    #[cfg(windows)]
+    {
+        let mut command = Command::new("cmd");
+        command.args(["/C", line]);
+        command
+    }
+    #[cfg(not(windows))]
+    {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new("sh");
+        // A group of its own, so that what the shell started ends with it.
+        command.args(["-c", line]).process_group(0);
+        command
+    }
+}
+
+/// Returns a value as one word of the shell.
+fn quoted(value: &str) -> String {
+    if cfg!(windows) { format!("\"{value}\"") } else { format!("'{}'", value.replace('\'', "'\\''")) }
+}
+
+enum Ended {
+    With(Option<i32>),
+    TimedOut,
+}
+
+/// Runs a program and passes on its lines; returns how it ended and its last lines.
+fn follow(
+    program: &mut Command,
+    limit: Duration,
+    line: &mut dyn FnMut(&str),
+) -> std::io::Result<(Ended, Vec<String>)> {
+    let mut child = program.spawn()?;
+    let (sender, receiver): (Sender<String>, Receiver<String>) = channel();
+    for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().flatten() {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stream);
+            let mut bytes = Vec::new();
+            // Also what is not UTF-8 is shown.
+            while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
+                let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+                bytes.clear();
+                if sender.send(text).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    drop(sender);
+    let started = Instant::now();
+    let mut last: Vec<String> = Vec::new();
+    let mut open = true;
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(20)) {
+            Ok(text) => {
+                line(&text);
+                if last.len() == LAST_LINES {
+                    last.remove(0);
+                }
+                last.push(text);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                open = false;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        // Lines that are still in the pipe come first.
+        if !open && let Some(status) = child.try_wait()? {
+            return Ok((Ended::With(status.code()), last));
+        }
+        if started.elapsed() > limit {
+            stop(&mut child);
+            return Ok((Ended::TimedOut, last));
+        }
+    }
+}
+
+fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(stream)
+}
+
+fn stop(child: &mut Child) {
+    #[cfg(not(windows))]
+    {
+        // The group has the number of its first process.
+        let group = format!("-{}", child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Returns rows as CSV; null is empty. A number with a fraction keeps its point, so that a reader sees the same types.
+fn csv(table: &Table, rows: &[u32]) -> String {
+    let cell = |text: &str| {
+        if text.contains([',', '"', '\n', '\r']) || text != text.trim() {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text.to_owned()
+        }
+    };
+    let head: Vec<String> = table.columns.iter().map(|column| cell(&column.name)).collect();
+    let mut page = head.join(",") + "\n";
+    for row in rows {
+        let row = *row as usize;
+        let cells = table.columns.iter().map(|column| match &column.values {
+            modelgate_data::Values::Int(values) => {
+                values[row].map_or_else(String::new, |value| value.to_string())
+            }
+            modelgate_data::Values::Float(values) => {
+                values[row].map_or_else(String::new, |value| format!("{value:?}"))
+            }
+            modelgate_data::Values::Text(values) => values[row].as_deref().map_or_else(String::new, cell),
+        });
+        page.push_str(&cells.collect::<Vec<_>>().join(","));
+        page.push('\n');
+    }
+    page
+}
+
+/// Says that `command` cannot go with what it replaces.
+pub(crate) fn check(folder: &Path, command: &str) -> Result<(), String> {
+    let first = command.split_whitespace().next().ok_or_else(|| "`command` is empty".to_owned())?;
+    let local = first.contains('/') && !first.contains('{');
+    if local && !folder.join(first).exists() {
+        return Err(format!("there is no program `{first}`; paths are relative to the project"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_written_so_that_they_read_back() {
+        let text = "a,b,c\n1,0.1,\"x, \"\"y\"\"\"\n2,,z\n3,1e-7,\n";
+        let table = modelgate_data::read_csv(text.as_bytes(), "a", &modelgate_data::ReadOptions::default())
+            .expect("table");
+        let written = csv(&table, &[0, 1, 2]);
+        let again =
+            modelgate_data::read_csv(written.as_bytes(), "a", &modelgate_data::ReadOptions::default())
+                .expect("table");
+        assert_eq!(table, again);
+        assert_eq!(quoted("it's"), if cfg!(windows) { "\"it's\"" } else { "'it'\\''s'" });
+    }
+}

@@ -1,0 +1,54 @@
+//! `modelgate model import`.
+
+use anyhow::Context;
+use modelgate_core::schema::FeatureSchema;
+use modelgate_pipeline::{Project, RunOptions};
+
+use crate::arguments::Import;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+pub(crate) fn execute(import: &Import, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let pipeline = project.pipeline(import.pipeline.as_deref())?;
+    let path = fs_err::canonicalize(&import.file)?;
+    if let Some(schema) = &import.schema {
+        check(&path, schema)?;
+    }
+    let options = RunOptions { import: Some(path), ..RunOptions::default() };
+    super::run::walk(&pipeline, &options, printer)
+}
+
+/// Holds the graph against a schema before any work.
+fn check(path: &std::path::Path, schema: &std::path::Path) -> anyhow::Result<()> {
+    let text = fs_err::read_to_string(schema)?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", schema.display()))?;
+    // A whole manifest is taken too.
+    let inner = value.get("schema").unwrap_or(&value).clone();
+    let wanted: FeatureSchema = serde_json::from_value(inner).with_context(|| {
+        format!("{} is not a schema of features, task, target and classes", schema.display())
+    })?;
+    let Ok(model) = modelgate_model::LoadedModel::load(&fs_err::read(path)?) else {
+        // The import itself says why.
+        return Ok(());
+    };
+    let expected: Vec<String> = wanted
+        .features
+        .iter()
+        .map(|feature| format!("{} ({})", feature.name, feature.feature_type))
+        .collect();
+    let found: Vec<String> = model.inputs().iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
+    if found != expected {
+        let (found, expected) = (found.join(", "), expected.join(", "));
+        return Err(UsageError(format!(
+            "--schema: the graph takes [{found}] and the schema says [{expected}]"
+        ))
+        .into());
+    }
+    if model.classes() != wanted.classes.as_ref() {
+        return Err(
+            UsageError("--schema: the classes of the graph are not those of the schema".to_owned()).into()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! `train.command`: any program that leaves a graph, and what goes wrong with one.
+
+use std::process::Command;
+
+use modelgate_testing::{TestProject, skip};
+
+use crate::BINARY;
+
+fn data() -> String {
+    let lines: String = (0..300)
+        .map(|row| format!("{row},{}.5,{},{}\n", row % 11, ["low", "high"][row % 2], u8::from(row % 11 > 5)))
+        .collect();
+    format!("id,x,level,y\n{lines}")
+}
+
+fn config(train: &str) -> String {
+    format!(
+        "version: 1
+project: p
+pipelines:
+  p:
+    task: classification
+    data: {{source: data.csv, target: y, key: id}}
+    train: {{{train}}}
+    gate: {{rules: [{{metric: accuracy, at_least: 0.9}}]}}
+    promotion: {{approval: automatic}}
+"
+    )
+}
+
+/// A project whose `saved.onnx` is a graph for its data.
+fn with_graph() -> TestProject {
+    let project = TestProject::with(BINARY, &data(), &config("params: {n_estimators: 10}"));
+    let _ = project.run(&["run"]).exits(0);
+    fs_err::copy(project.path("models/packaged/p/model.onnx"), project.path("saved.onnx")).expect("copied");
+    project
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() {
+    let project = with_graph();
+    project.write(
+        "train.sh",
+        "set -e\nhead -1 \"$1\" | grep -q '^id,x,level,y$'\ntest -s \"$MODELGATE_VALIDATION\"\necho training with seed $2 and $MODELGATE_PARAMS\ncp saved.onnx \"$3\"\n",
+    );
+    project.write(
+        "modelgate.yaml",
+        config("command: \"sh train.sh {train} {seed} {output}\", params: {depth: 3}"),
+    );
+    project.run(&["run"]).exits(0).says("training with seed 42 and {\"depth\":3}").says("v002 is production");
+    let manifest = project.json("models/packaged/p/manifest.json");
+    assert_eq!(manifest["lineage"]["algorithm"], "command");
+    assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
+    project.replace("train.sh", "set -e", "set -eu");
+    project.run(&["run", "--dry-run"]).exits(0).says("train.files.train.sh");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_goes_wrong_with_a_program_is_explained() {
+    let project = with_graph();
+    let before = project.read(".modelgate/ledger.jsonl");
+    project.write("garbage.onnx", "not a graph");
+    for (train, code, messages) in [
+        ("command: \"echo oh no; exit 3\"", 1, ["ended with exit code 3", "oh no"]),
+        ("command: \"true\"", 1, ["left no model", "$MODELGATE_OUTPUT"]),
+        ("command: \"cp garbage.onnx {output}\"", 1, ["left a model that cannot be used", "ONNX"]),
+        ("command: \"echo slow; sleep 30\", timeout_seconds: 1", 1, ["did not end within 1 s", "slow"]),
+        ("command: \"./nowhere.sh {output}\"", 64, ["there is no program `./nowhere.sh`", "train.command"]),
+        ("command: \"\"", 64, ["`command` is empty", "train.command"]),
+    ] {
+        project.write("modelgate.yaml", config(train));
+        let output = project.run(&["run"]).exits(code);
+        for message in messages {
+            output.says(message);
+        }
+    }
+    assert_eq!(before, project.read(".modelgate/ledger.jsonl"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_graph_for_other_columns_is_refused() {
+    let project = with_graph();
+    project.write("data.csv", data().replace("id,x,level,y", "id,x,grade,y"));
+    project.write("modelgate.yaml", config("command: \"cp saved.onnx {output}\""));
+    project
+        .run(&["run"])
+        .exits(1)
+        .says("the inputs of the graph are [x (float), level (string)]")
+        .says("grade (string)");
+}
+
+#[test]
+fn a_graph_from_elsewhere_is_judged_here() {
+    let project = with_graph();
+    let schema = "models/packaged/p/manifest.json";
+    fs_err::copy(project.path(schema), project.path("manifest.json")).expect("copied");
+    let imported = project.run(&["model", "import", "saved.onnx", "--schema", "manifest.json"]).exits(0);
+    imported.says("imported").says("v002 is production");
+    assert_eq!(project.json(schema)["lineage"]["algorithm"], "import");
+    project.replace("manifest.json", "\"level\"", "\"grade\"");
+    let refused = project.run(&["model", "import", "saved.onnx", "--schema", "manifest.json"]).exits(64);
+    refused.says("the graph takes [x (float), level (string)]").says("grade (string)");
+    project.write("model.pkl", b"\x80\x04\x95");
+    project.run(&["model", "import", "model.pkl"]).exits(1).says("pickled models are never loaded");
+    project.run(&["model", "import", "nowhere.onnx"]).exits(1).says("nowhere.onnx");
+}
+
+/// Fits a model, keeps it as `keep` says, and converts it with the script at this place of the guide.
+fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: (&str, &str)) -> TestProject {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
+    let guide = fs_err::read_to_string(guide).expect("the guide");
+    let script = guide.split("```python\n").nth(place).and_then(|rest| rest.split("```").next());
+    let script = script.expect("a script").replace(replace.0, replace.1);
+    let project = TestProject::new(BINARY);
+    let _ = project
+        .run(&["init", "--template", "bring-your-own", "--source", "data.csv", "--name", "p"])
+        .exits(0);
+    let lines: String =
+        (0..300).map(|row| format!("{row},{}.5,{}\n", row % 11, u8::from(row % 11 > 5))).collect();
+    project.write("data.csv", format!("x,y,target\n{lines}"));
+    let fit = "import pandas\nfrom sklearn.linear_model import LogisticRegression\nrows = pandas.read_csv('data.csv')\n\
+               model = LogisticRegression(max_iter=1000).fit(rows[['x', 'y']].values, rows['target'])\n";
+    project.write("convert.py", format!("{fit}{keep}\n{script}"));
+    let output =
+        Command::new(python).arg("convert.py").current_dir(project.path(".")).output().expect("python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    project.run(&["model", "import", "model.onnx"]).exits(4).says("v001 is candidate");
+    project
+}
+
+#[test]
+fn pickles_and_mlflow_models_are_converted_as_the_guide_says() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let keep = "import joblib\njoblib.dump(model, 'model.joblib')";
+    let project = converted(&python, keep, 1, ("", ""));
+    project.replace(
+        "modelgate.yaml",
+        "\"python3 train.py {train} {output} --seed {seed}\"",
+        "\"cp model.onnx {output}\"",
+    );
+    let _ = project.run(&["run"]).exits(4);
+    let keep = "import mlflow\nmlflow.sklearn.save_model(model, 'kept', serialization_format='cloudpickle')";
+    let _ = converted(&python, keep, 2, ("models:/churn/3", "kept"));
+}
+
+#[test]
+fn scikit_learn_trains_a_model_for_the_example() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let project = TestProject::new(BINARY);
+    let example = modelgate_testing::example("bring-your-own");
+    for name in ["modelgate.yaml", "train.py", "modelgate_onnx.py"] {
+        project.write(name, fs_err::read_to_string(example.join(name)).expect("the example"));
+    }
+    project.write("data/wine.csv", fs_err::read_to_string(example.join("../data/wine.csv")).expect("data"));
+    let path = std::path::Path::new(&python).parent().expect("a folder").display().to_string();
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap_or_default());
+    let output = project.command(&["run"]).env("PATH", path).output().expect("started");
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("v001 is production"), "{said}");
+    // The package answers what scikit-learn does; the script compares them on the validation rows.
+    let check = Command::new(&python)
+        .args(["train.py", "--check", "models/packaged/wine/model.onnx", "data/wine.csv"])
+        .current_dir(project.path("."))
+        .output()
+        .expect("python");
+    let said = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
+    assert!(check.status.success() && said.contains("same answers"), "{said}");
+}

@@ -1,0 +1,57 @@
+"""Trains a scikit-learn forest for modelgate: train.py TRAIN OUTPUT --seed SEED.
+
+train.py --check MODEL ROWS trains on half of ROWS, exports that model, and compares both in ONNX Runtime; then it asks the
+packaged MODEL for the shape of its answers.
+"""
+import argparse
+import json
+import os
+
+import pandas
+from sklearn.ensemble import RandomForestClassifier
+
+from modelgate_onnx import columns_of, export
+
+TARGET = os.environ.get("MODELGATE_TARGET", "target")
+
+
+def fit(rows, seed):
+    params = json.loads(os.environ.get("MODELGATE_PARAMS", "{}"))
+    features = rows.drop(columns=TARGET)
+    # What a tree compares are the f32 values that the package gets.
+    model = RandomForestClassifier(random_state=seed, **params).fit(features.astype("float32").values, rows[TARGET])
+    return model, columns_of(features)
+
+
+def check(packaged, path):
+    import numpy
+    import onnxruntime
+
+    rows = pandas.read_csv(path)
+    model, columns = fit(rows.iloc[::2], 0)
+    export(model, columns, "check.onnx")
+    features = rows.drop(columns=TARGET)
+    inputs = {name: features[name].to_numpy().astype(kind) for name, kind in columns.items()}
+    names = ["label", *(f"probability_{name}" for name in model.classes_)]
+    label, *probabilities = onnxruntime.InferenceSession("check.onnx").run(names, inputs)
+    expected = model.predict_proba(features.astype("float32").values)
+    assert (label == model.predict(features.astype("float32").values)).all()
+    assert numpy.abs(numpy.stack(probabilities, axis=1) - expected).max() < 1e-5
+    answers = onnxruntime.InferenceSession(packaged).run(names, inputs)
+    assert all(answer.shape == (len(rows),) for answer in answers)
+    print("same answers")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", nargs=2, metavar=("MODEL", "ROWS"))
+    parser.add_argument("train", nargs="?")
+    parser.add_argument("output", nargs="?")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.check:
+        check(*arguments.check)
+    else:
+        rows = pandas.read_csv(arguments.train)
+        print(f"{len(rows)} rows, {rows.shape[1] - 1} columns")
+        export(*fit(rows, arguments.seed), arguments.output)
