@@ -70,6 +70,9 @@ bench-walking-skeleton *arguments:
 bench-quality *arguments:
     bench/quality/run.sh {{arguments}}
 
+bench-forest-linear *arguments:
+    bench/learn/forest_linear.sh {{arguments}}
+
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:
     test -x target/data-venv/bin/python || python3 -m venv target/data-venv
