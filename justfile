@@ -80,6 +80,8 @@ gate-statistics:
 # Writes the generated pages of the book.
 docs-generate:
     MODELGATE_UPDATE_DOCS=1 cargo test -q -p modelgate --test it documentation
+bench-forest-linear *arguments:
+    bench/learn/forest_linear.sh {{arguments}}
 
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:
