@@ -5,6 +5,7 @@
 mod analysis;
 mod answers;
 mod changes;
+mod contributions;
 mod error;
 mod evaluation;
 mod explain;
@@ -26,6 +27,7 @@ mod together;
 
 pub use analysis::{Analysis, analyse};
 pub use answers::{Answers, answers};
+pub use contributions::Contribution;
 pub use error::PipelineError;
 pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};
 pub use explain::{RuleExplanation, explain};
