@@ -10,6 +10,7 @@ mod error;
 mod evaluation;
 mod explain;
 mod gate_check;
+mod history;
 mod latency;
 mod options;
 pub mod outputs;
