@@ -9,9 +9,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
-use crate::metric::{Direction, direction};
 use crate::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
 use crate::schema::{FeatureSchema, incompatibilities};
+
+mod comparisons;
+
+pub use comparisons::{Comparisons, PairedFigure, SliceFigure, SliceFigures};
 
 /// The outcome of a gate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -109,68 +112,6 @@ pub enum Reference {
     None,
     /// There is one but it could not be scored; the text says why.
     Unavailable(String),
-}
-
-/// How a figure of the candidate differs from a reference's on the same rows.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PairedFigure {
-    /// The reference.
-    pub versus: Versus,
-    /// The rows.
-    pub on: Subset,
-    /// The part of them, by the name of [`slice_name`]; empty for all.
-    pub slice: String,
-    /// The figure.
-    pub metric: String,
-    /// One-sided confidence of each end.
-    pub confidence: f64,
-    /// Candidate less reference.
-    pub difference: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// The smallest worsening that so many rows would show with a chance of 80%.
-    pub visible: f64,
-    /// What other paired tests say, in words.
-    pub beside: String,
-}
-
-/// A part of the rows with the mean loss of both.
-#[derive(Clone, PartialEq, Debug)]
-pub struct SliceFigure {
-    /// The part in words.
-    pub name: String,
-    /// Its rows.
-    pub rows: u64,
-    /// Mean loss of the candidate.
-    pub candidate: f64,
-    /// Mean loss of the reference.
-    pub reference: f64,
-    /// Probability that the candidate is so much worse by chance, corrected for the number of parts.
-    pub p_value: f64,
-}
-
-/// The parts that were compared.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct SliceFigures {
-    /// What the loss of a row is, in words.
-    pub loss: String,
-    /// A part with fewer rows is not looked at.
-    pub min_rows: u64,
-    /// A smaller rise of the loss is not worth a word, however sure it is.
-    pub min_rise: f64,
-    /// The parts.
-    pub slices: Vec<SliceFigure>,
-}
-
-/// What was measured of candidate and reference together.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Comparisons {
-    /// Figures on the same rows.
-    pub paired: Vec<PairedFigure>,
-    /// Parts of the rows.
-    pub slices: BTreeMap<(Versus, Subset), SliceFigures>,
 }
 
 /// Everything a gate looks at.
@@ -299,9 +240,11 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         Check::MaxDrop { versus, limit } => movement(rule, evidence, &mut result, versus, *limit, Side::Drop),
         Check::MaxRise { versus, limit } => movement(rule, evidence, &mut result, versus, *limit, Side::Rise),
         Check::NonInferior { versus, margin, confidence } => {
-            non_inferior(rule, evidence, &mut result, versus, *margin, *confidence)
+            comparisons::non_inferior(rule, evidence, &mut result, versus, *margin, *confidence)
         }
-        Check::SlicesNotWorse { versus } => slices_not_worse(rule, evidence, &mut result, versus),
+        Check::SlicesNotWorse { versus } => {
+            comparisons::slices_not_worse(rule, evidence, &mut result, versus)
+        }
         Check::SchemaCompatible { versus } => schema(evidence, &mut result, versus),
     };
     result.outcome = outcome;
@@ -452,134 +395,6 @@ fn movement(
 fn reference_value(rule: &GateRule, scores: &Scores, on: Subset) -> Option<f64> {
     let metrics = metrics_of(scores.subsets.get(&on)?, &slice_name(&rule.slice))?;
     metrics.get(&rule.metric).copied().flatten().filter(|old| old.is_finite())
-}
-
-/// Holds when the far end of the paired interval is within the margin, fails when the near end is beyond it; between
-/// the two the rows cannot tell.
-fn non_inferior(
-    rule: &GateRule,
-    evidence: &Evidence,
-    result: &mut RuleResult,
-    versus: &Versus,
-    margin: Amount,
-    confidence: f64,
-) -> Judged {
-    let candidate = candidate_value(rule, evidence, result);
-    result.value = candidate.as_ref().ok().copied();
-    result.interval = None;
-    let scores = match reference(evidence, versus) {
-        Ok(scores) => scores,
-        Err(judged) => return judged,
-    };
-    result.reference_name = Some(scores.name.clone());
-    if let Err(reason) = candidate {
-        return (Outcome::Inconclusive, reason);
-    }
-    let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
-    let slice = slice_name(&rule.slice);
-    let found = evidence.comparisons.paired.iter().find(|found| {
-        found.versus == *versus
-            && found.on == result.on
-            && found.slice == slice
-            && found.metric == *metric
-            && found.confidence == confidence
-    });
-    let (Some(found), Some(old)) = (found, reference_value(rule, scores, result.on)) else {
-        let sentence = format!("{metric} on {on} could not be compared with {name} row by row");
-        return (Outcome::Inconclusive, sentence);
-    };
-    result.reference = Some(old);
-    result.interval = Some((found.low, found.high));
-    let allowed = margin.of(old);
-    let higher = direction(metric) != Some(Direction::LowerIsBetter);
-    result.limit = Some(if higher { old - allowed } else { old + allowed });
-    // How much worse the candidate is, at best and at worst.
-    let (least, most) = if higher { (-found.high, -found.low) } else { (found.low, found.high) };
-    let verb = if higher { "drop" } else { "rise" };
-    let change = format!(
-        "{metric} on {on} differs from {name} by {:+.4}, with {}% confidence between {:+.4} and {:+.4}",
-        found.difference,
-        figure(confidence * 100.0),
-        found.low,
-        found.high
-    );
-    let beside = if found.beside.is_empty() { String::new() } else { format!(" ({})", found.beside) };
-    if most <= allowed {
-        return (Outcome::Passed, format!("{change}: not worse by more than {margin}{beside}"));
-    }
-    if least > allowed {
-        return (Outcome::Failed, format!("{change}: worse by more than {margin}{beside}"));
-    }
-    let rows = result.samples.map_or_else(|| "so few".to_owned(), |rows| rows.to_string());
-    let sentence = format!(
-        "{change}: a {verb} of more than {margin} can neither be shown nor ruled out; with {rows} rows a {verb} below {} \
-         cannot be seen{beside}",
-        figure(found.visible)
-    );
-    (Outcome::Inconclusive, sentence)
-}
-
-/// Above this corrected probability a worse part is taken for chance.
-const SLICE_LEVEL: f64 = 0.05;
-
-fn slices_not_worse(
-    rule: &GateRule,
-    evidence: &Evidence,
-    result: &mut RuleResult,
-    versus: &Versus,
-) -> Judged {
-    let scores = match reference(evidence, versus) {
-        Ok(scores) => scores,
-        Err(judged) => return judged,
-    };
-    result.reference_name = Some(scores.name.clone());
-    let on = place(rule, result.on);
-    let Some(found) = evidence.comparisons.slices.get(&(versus.clone(), result.on)) else {
-        return (
-            Outcome::Inconclusive,
-            format!("the parts of {on} could not be compared with {}", scores.name),
-        );
-    };
-    if found.slices.is_empty() {
-        let sentence = format!("no part of {on} has {} rows, so there is none to compare", found.min_rows);
-        return (Outcome::NotApplicable, sentence);
-    }
-    let mut worse: Vec<&SliceFigure> = found
-        .slices
-        .iter()
-        .filter(|slice| slice.candidate - slice.reference > found.min_rise && slice.p_value < SLICE_LEVEL)
-        .collect();
-    worse.sort_by(|one, other| {
-        (other.candidate - other.reference).total_cmp(&(one.candidate - one.reference))
-    });
-    result.value = Some(worse.len() as f64);
-    result.limit = Some(0.0);
-    let (count, name, loss) = (found.slices.len(), &scores.name, &found.loss);
-    if worse.is_empty() {
-        let sentence =
-            format!("none of {count} parts of {on} has a higher {loss} than with {name} beyond chance");
-        return (Outcome::Passed, sentence);
-    }
-    let named: Vec<String> = worse
-        .iter()
-        .take(3)
-        .map(|slice| {
-            format!(
-                "{} ({} against {} on {} rows, p = {})",
-                slice.name,
-                figure(slice.candidate),
-                figure(slice.reference),
-                slice.rows,
-                figure((slice.p_value * 1e6).ceil() / 1e6)
-            )
-        })
-        .collect();
-    let (number, verb) = (worse.len(), if worse.len() == 1 { "has" } else { "have" });
-    let sentence = format!(
-        "{number} of {count} parts of {on} {verb} a higher {loss} than with {name} beyond chance: {}",
-        named.join("; ")
-    );
-    (Outcome::Failed, sentence)
 }
 
 fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Versus) -> Judged {

@@ -27,6 +27,9 @@ pub struct Analysis {
     pub importance: Vec<Importance>,
     /// The answer over the values of the most important features.
     pub dependence: Vec<PartialDependence>,
+    /// What each preprocessed feature adds to the score, the largest first; empty for a model that does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contributions: Vec<crate::contributions::Contribution>,
 }
 
 /// At most so many rows are asked about for importance, and for dependence.
@@ -80,7 +83,16 @@ pub fn analyse(
         dependence.extend(depends(model, &few, &known, &feature.feature)?);
     }
     let rows = some.len() as u64;
-    Ok(Analysis { schema_version: 1, on, rows, loss: name.to_owned(), repeats, importance, dependence })
+    Ok(Analysis {
+        schema_version: 1,
+        on,
+        rows,
+        loss: name.to_owned(),
+        repeats,
+        importance,
+        dependence,
+        contributions: Vec::new(),
+    })
 }
 
 fn evenly(rows: &[u32], most: usize) -> Vec<u32> {

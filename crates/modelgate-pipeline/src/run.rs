@@ -12,6 +12,7 @@ use modelgate_store::ProjectLock;
 
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
+use crate::history;
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
 use crate::outputs::{
     self, DeploymentManifest, EvaluationReport, PromotionDecision, Readiness, RunReport, write, write_json,
@@ -265,11 +266,11 @@ fn write_outputs(
         None => outputs::remove(&folder, "trials.json")?,
     }
     if let Some(record) = runner.record(Stage::Analyse) {
-        drop_stale_plots(&folder, &record.outputs);
+        history::drop_stale_plots(&folder, &record.outputs);
         let store = &runner.store;
         let named: Vec<(&String, &Digest)> = record.outputs.iter().collect();
         together::each(&named, |(name, digest)| write(&folder, name, &store.get(digest)?))?;
-        if let Some(plot) = history(registry, pipeline, judge::gate_subset(runner)) {
+        if let Some(plot) = history::history(registry, pipeline, judge::gate_subset(runner)) {
             write(&folder, "plots/history.svg", plot.svg.as_bytes())?;
             write(&folder, "plots/history.dark.svg", plot.dark_svg.as_bytes())?;
             write(&folder, "plots/history.png", &plot.png)?;
@@ -327,45 +328,6 @@ fn write_outputs(
         write(&folder, "report.html", reports::html(&evidence).as_bytes())?;
     }
     track(runner, &report, evaluation.as_ref())
-}
-
-/// Removes plots that an earlier run left and this one does not draw.
-fn drop_stale_plots(folder: &std::path::Path, outputs: &BTreeMap<String, modelgate_core::Digest>) {
-    let Ok(entries) = fs_err::read_dir(folder.join("plots")) else { return };
-    for entry in entries.flatten() {
-        let name = format!("plots/{}", entry.file_name().to_string_lossy());
-        if !outputs.contains_key(&name) {
-            // One that cannot be removed is only in the way.
-            let _ = fs_err::remove_file(entry.path());
-        }
-    }
-}
-
-/// Draws the main figures of the registered versions; `None` with fewer than two.
-fn history(
-    registry: Option<&Registry>,
-    pipeline: &Pipeline<'_>,
-    on: modelgate_core::rule::Subset,
-) -> Option<modelgate_evaluate::Plot> {
-    const LAST: usize = 40;
-    let state = registry?.state().models.get(&pipeline.model)?;
-    if state.versions.len() < 2 {
-        return None;
-    }
-    let versions: Vec<_> = state.versions.iter().skip(state.versions.len().saturating_sub(LAST)).collect();
-    let names: [&str; 3] = if pipeline.config.task == config::TaskKind::Regression {
-        ["rmse", "mae", "median_ae"]
-    } else {
-        ["accuracy", "f1", "roc_auc"]
-    };
-    let line = |metric: &str| modelgate_evaluate::Line {
-        name: metric.to_owned(),
-        values: versions.iter().map(|(_, found)| found.registration.metrics.get(metric).copied()).collect(),
-    };
-    let steps: Vec<String> = versions.iter().map(|(version, _)| version.to_string()).collect();
-    let title = format!("{}: figures over versions", pipeline.name);
-    let note = format!("on {on}, each on the data of its day");
-    modelgate_evaluate::lines_plot(&title, &note, &steps, &names.map(line)).ok()
 }
 
 /// Keeps the run in the tracking tables.

@@ -273,6 +273,13 @@ fn importance(evidence: &RunEvidence) -> String {
     let Some(analysis) = evidence.analysis.as_ref().filter(|analysis| !analysis.importance.is_empty()) else {
         return String::new();
     };
+    let mut more = String::new();
+    if !analysis.contributions.is_empty() {
+        more.push_str("\nMean absolute contribution of preprocessed features to the score, in log-odds.\n\n| feature | contribution |\n|---|---|\n");
+    }
+    for found in analysis.contributions.iter().take(MOST_ROWS) {
+        let _ = writeln!(more, "| {} | {} |", text(&found.feature), figure(found.mean_absolute));
+    }
     let mut table = format!(
         "Rise of the {} on {} rows of {} when a column is shuffled, over {} repeats.\n\n| column | mean | std |\n|---|---|---|\n",
         analysis.loss, analysis.rows, analysis.on, analysis.repeats
@@ -286,6 +293,7 @@ fn importance(evidence: &RunEvidence) -> String {
             figure(feature.std)
         );
     }
+    table.push_str(&more);
     table
 }
 

@@ -18,10 +18,10 @@ use crate::evaluation::{Evaluation, SubsetEvaluation};
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::{data, judge, model};
+use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 
 /// More classes than this are not drawn as a matrix.
 const MAX_CLASSES: usize = 60;
@@ -54,7 +54,9 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let answers = answers(&package.model, &table, &target, rows)?;
             let config = runner.pipeline.config;
             let repeats = config.evaluate.importance_repeats;
-            let analysis = analyse_model(&package.model, &table, &target, rows, on, repeats, config.seed)?;
+            let mut analysis =
+                analyse_model(&package.model, &table, &target, rows, on, repeats, config.seed)?;
+            analysis.contributions = contributions(runner, &table, rows)?;
             let plots = plots(runner.pipeline.name, on, &evaluation, found, &answers, &analysis)?;
             // Not an output of the stage: what is stored by digest does not tell the time.
             if let Some(latency) = crate::latency::measure(&package.model, &table, rows)? {
@@ -81,6 +83,21 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(Work { outputs, summary, ..Work::default() })
         },
     )
+}
+
+/// Returns what each preprocessed feature adds to the score of a model that modelgate trained and that says so.
+fn contributions(
+    runner: &Runner<'_>,
+    table: &modelgate_data::Table,
+    rows: &[u32],
+) -> Result<Vec<crate::contributions::Contribution>, PipelineError> {
+    if command::is_foreign(runner) {
+        return Ok(Vec::new());
+    }
+    let estimator: modelgate_model::estimator::Estimator = runner.json(Stage::Train, "estimator")?;
+    let plan = data::plan(runner)?;
+    let matrix = plan.transform(table, rows)?;
+    Ok(crate::contributions::contributions(&estimator, &plan.output_names(), &matrix).unwrap_or_default())
 }
 
 type Drawing<'a> =

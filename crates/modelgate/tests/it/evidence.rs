@@ -402,5 +402,8 @@ fn damaged_outputs_are_told_and_made_again() {
     project.run(&["report", "markdown"]).exits(1).says("verdict.json").says("`modelgate run iris` makes it");
     project.run(&["gate", "explain"]).exits(0).says("nothing yet");
     let _ = project.run(&["run", "--only", "gate"]).exits(0);
-    project.run(&["report", "markdown"]).exits(0).says("**Verdict: passed**");
+    project.run(&["report", "markdown"]).exits(0).says("**Verdict: passed**").says("in log-odds");
+    let analysis = project.json("outputs/iris/analysis.json");
+    assert_eq!(analysis["contributions"].as_array().expect("a linear model says it").len(), 4);
+    assert_eq!(analysis["importance"].as_array().expect("importance").len(), 4);
 }
