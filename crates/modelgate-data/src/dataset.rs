@@ -141,7 +141,7 @@ impl Dataset {
     }
 
     /// Reads the headers; types are as declared, or `float` until they are found.
-    fn without_types(files: Vec<SourceFile>, options: &ReadOptions) -> Result<Self, DataError> {
+    pub(crate) fn without_types(files: Vec<SourceFile>, options: &ReadOptions) -> Result<Self, DataError> {
         let declared = Declared { delimiter: options.delimiter, quote: options.quote };
         let mut members: Vec<Member> = Vec::with_capacity(files.len());
         let mut schema = DataSchema::default();

@@ -3,8 +3,11 @@
 //! Owns: rows and columns, and what happens to them before a model sees them. Refuses: models.
 
 pub mod batch;
+pub mod contract;
 mod csv;
 pub mod dataset;
+pub mod describe;
+pub mod diff;
 pub mod dvc;
 mod error;
 mod infer;

@@ -323,3 +323,117 @@ impl Read {
 fn reparse(values: &Texts, declared: &DeclaredType) -> BatchColumn {
     crate::batch::read_texts(values.iter().map(|value| value.unwrap_or_default().as_bytes()), declared)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{
+        ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array,
+        StringArray, StructArray, TimestampNanosecondArray, UInt64Array,
+    };
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::dataset::{Dataset, Mixed, ReadOptions};
+    use crate::table::Values;
+
+    fn batch() -> RecordBatch {
+        let dictionary: DictionaryArray<Int32Type> = ["x", "y", "x"].into_iter().collect();
+        let decimal = Decimal128Array::from(vec![Some(150), None, Some(-25)])
+            .with_precision_and_scale(10, 2)
+            .expect("a decimal");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("i", Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]))),
+            ("f", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None]))),
+            ("b", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+            ("t", Arc::new(StringArray::from(vec![Some("a"), Some(""), None]))),
+            ("c", Arc::new(dictionary)),
+            ("d", Arc::new(Date32Array::from(vec![Some(16_356), None, Some(0)]))),
+            ("m", Arc::new(TimestampNanosecondArray::from(vec![Some(1_000_500), None, Some(-1)]))),
+            ("n", Arc::new(decimal)),
+            ("u", Arc::new(UInt64Array::from(vec![1, 2, 3]))),
+        ];
+        RecordBatch::try_from_iter(columns).expect("a batch")
+    }
+
+    pub(crate) fn write(path: &std::path::Path) {
+        write_batch(path, &batch());
+    }
+
+    fn write_batch(path: &std::path::Path, batch: &RecordBatch) {
+        let file = std::fs::File::create(path).expect("a file");
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+        writer.write(batch).expect("written");
+        writer.close().expect("closed");
+    }
+
+    fn open(path: &std::path::Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+        Dataset::open(vec![SourceFile::path("a.parquet", path)], options, Mixed::Refuse)
+    }
+
+    #[test]
+    fn every_flat_type_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        write(&path);
+        let dataset = open(&path, &ReadOptions::default()).expect("a data set");
+        let types: Vec<String> =
+            dataset.schema.columns.iter().map(|column| column.declared.column_type.to_string()).collect();
+        assert_eq!(
+            types,
+            ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal", "int"]
+        );
+        assert_eq!(dataset.schema.rows, 3);
+        assert!(dataset.schema.notes[0].contains("column `n` is decimal(10, 2), read as float"));
+        let table = crate::read_table(&dataset).expect("table");
+        let values = |name: &str| &table.column(name).expect("a column").values;
+        assert_eq!(*values("i"), Values::Int(vec![Some(1), None, Some(3)]));
+        assert_eq!(*values("f"), Values::Float(vec![Some(0.5), None, None]));
+        assert_eq!(*values("b"), Values::Int(vec![Some(1), Some(0), None]));
+        assert_eq!(*values("t"), Values::Text(vec![Some("a".into()), None, None]));
+        assert_eq!(*values("c"), Values::Text(vec![Some("x".into()), Some("y".into()), Some("x".into())]));
+        assert_eq!(*values("d"), Values::Int(vec![Some(16_356), None, Some(0)]));
+        assert_eq!(*values("m"), Values::Int(vec![Some(1_000), None, Some(-1)]));
+        assert_eq!(*values("n"), Values::Float(vec![Some(1.5), None, Some(-0.25)]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        write(&path);
+        let bytes = fs_err::read(&path).expect("bytes");
+        fs_err::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
+        let error = open(&path, &ReadOptions::default()).expect_err("cut").to_string();
+        assert!(error.starts_with("a.parquet: it is not a whole Parquet file"), "{error}");
+        let inner: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let field = Arc::new(arrow_schema::Field::new("x", arrow_schema::DataType::Int64, true));
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, inner.clone())]));
+        write_batch(&path, &RecordBatch::try_from_iter([("s", nested), ("x", inner)]).expect("a batch"));
+        let error = open(&path, &ReadOptions::default()).expect_err("nested").to_string();
+        assert!(error.contains("column `s` is of type Struct") && error.contains("not flat"), "{error}");
+        let options = ReadOptions { drop: vec!["s".to_owned()], ..ReadOptions::default() };
+        assert_eq!(open(&path, &options).expect("dropped").schema.names(), ["x"]);
+    }
+
+    #[test]
+    fn other_schemas_under_one_glob_are_refused_and_a_wrong_declared_type_is_placed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(&folder.path().join("a.parquet"));
+        let column: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+        write_batch(
+            &folder.path().join("b.parquet"),
+            &RecordBatch::try_from_iter([("i", column)]).expect("a batch"),
+        );
+        let files = crate::find_files(folder.path(), "*.parquet").expect("found");
+        let error =
+            Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect_err("differ").to_string();
+        assert!(error.starts_with("b.parquet: its columns are not those of `a.parquet`"), "{error}");
+        let path = folder.path().join("a.parquet");
+        let types = std::collections::BTreeMap::from([("t".to_owned(), ColumnType::Int.into())]);
+        let dataset = open(&path, &ReadOptions { types, ..ReadOptions::default() }).expect("a data set");
+        let error = crate::read_table(&dataset).expect_err("text").to_string();
+        assert!(error.contains("row 1, column `t`: `a` is not a whole number"), "{error}");
+    }
+}

@@ -46,6 +46,9 @@ pub enum PipelineError {
     /// Data cannot be shared as asked.
     #[error("{0}")]
     Sharing(String),
+    /// The data contract cannot be used.
+    #[error(transparent)]
+    Contract(modelgate_data::DataError),
     /// The model could not be fitted.
     #[error("training failed: {0}")]
     Learn(#[from] modelgate_learn::LearnError),
@@ -101,6 +104,7 @@ impl PipelineError {
                 | Self::SeveralPipelines(_)
                 | Self::Config(_)
                 | Self::Setting { .. }
+                | Self::Contract(_)
                 | Self::Name(_)
                 | Self::NotYetRun { .. }
                 | Self::Sharing(_)

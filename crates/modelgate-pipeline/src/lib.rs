@@ -30,4 +30,7 @@ pub use project::{PROJECT_FILE, Pipeline, Project};
 pub use promotion::{approval_request, materialise, promote};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
+pub use stages::contract::{micros, read_contract};
+pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
+pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::{Comparison, pipeline_rules};

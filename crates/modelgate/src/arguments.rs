@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Show what is in production, what waits, and what the last run did.
     Status,
-    /// Version data and share it.
+    /// Version, share, check, describe, split and compare data.
     #[command(subcommand)]
     Data(Data),
     /// Judge figures by rules.
@@ -120,6 +120,17 @@ pub(crate) enum Data {
     Push(DataPush),
     /// Bring data sets back from the remote, and files that DVC tracks from its cache or remote.
     Pull(DataPull),
+    /// Check data against its contract, or write a first contract from it.
+    Validate(DataValidate),
+    /// Describe the columns: nulls, moments, quantiles, frequent values, histograms, correlations.
+    Profile(DataProfile),
+    /// Show how the rows are split, and what would leak.
+    Split {
+        /// The pipeline; not needed when there is only one.
+        pipeline: Option<String>,
+    },
+    /// Compare two versions of a data set: columns, rows and values.
+    Diff(DataDiff),
 }
 
 /// The arguments of `data snapshot`.
@@ -176,6 +187,62 @@ pub(crate) struct DataPull {
     /// Overwrite files whose changes no snapshot has.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// The arguments of `data validate`.
+#[derive(Args, Debug)]
+pub(crate) struct DataValidate {
+    /// The pipeline; not needed when there is only one, or with `--data`.
+    pub(crate) pipeline: Option<String>,
+    /// Check this file or glob instead of the pipeline's source.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<String>,
+    /// The contract; the pipeline's by default. With `--infer`, where it is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contract: Option<PathBuf>,
+    /// Write a first contract from the data.
+    #[arg(long)]
+    pub(crate) infer: bool,
+    /// With `--infer`: write over a contract that is there.
+    #[arg(long, requires = "infer")]
+    pub(crate) overwrite: bool,
+    /// Read the contract as an Open Data Contract (ODCS v3), or with `--infer` write one.
+    #[arg(long)]
+    pub(crate) odcs: bool,
+    /// Write the findings into this JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The arguments of `data profile`.
+#[derive(Args, Debug)]
+pub(crate) struct DataProfile {
+    /// The pipeline; not needed when there is only one, or with `--data`.
+    pub(crate) pipeline: Option<String>,
+    /// Describe this file or glob instead of the pipeline's source.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<String>,
+    /// Write one small page.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the description into this JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The arguments of `data diff`.
+#[derive(Args, Debug)]
+pub(crate) struct DataDiff {
+    /// The version before: a file, a glob, or a snapshot in the store by its digest (`sha256:…`).
+    pub(crate) before: String,
+    /// The version now.
+    pub(crate) after: String,
+    /// The column that identifies a row; may be given again. By content without one.
+    #[arg(long = "key", value_name = "COLUMN")]
+    pub(crate) key: Vec<String>,
+    /// Exit with code 2 when there is a difference.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,15 +1,17 @@
 //! Split and preprocess: from a snapshot to rows with parts and a fitted plan.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use modelgate_config as config;
 use modelgate_core::schema::Task;
 use modelgate_core::{Digest, canonical};
 use modelgate_data::preprocess::{Encode, Missing, PreprocessPlan, PreprocessSpec, Scale, UnknownCategory};
-use modelgate_data::rows::{RowQuery, scan_rows};
+use modelgate_data::rows::{Leakage, RowQuery, RowScan, scan_rows};
 use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
-use modelgate_data::target::Target;
-use modelgate_data::{DataSchema, Table};
+use modelgate_data::target::{Target, extract_target};
+use modelgate_data::{DataSchema, Dataset, Mixed, Table};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::error::PipelineError;
@@ -42,7 +44,7 @@ pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Result<Task, Pipe
 }
 
 /// Returns the columns that are features: all but the target, the key, what the split goes by, dates and timestamps.
-pub(crate) fn features(pipeline: &crate::Pipeline<'_>, schema: &DataSchema) -> Vec<String> {
+pub fn features(pipeline: &crate::Pipeline<'_>, schema: &DataSchema) -> Vec<String> {
     let data = &pipeline.config.data;
     let group = data.split.column.as_ref();
     let others = [Some(&data.target), data.key.as_ref(), group];
@@ -98,25 +100,8 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         },
         |runner| {
             let dataset = dataset::open(runner)?;
-            let data = &runner.pipeline.config.data;
-            let spec = split_spec(runner.pipeline, dataset.schema.rows);
-            let features = features(runner.pipeline, &dataset.schema);
-            let target_only = [data.target.as_str()];
-            // Without a target, the message that says so is told of all columns.
-            let is_there = dataset.schema.position(&data.target).is_some();
-            let names = if is_there { target_only.to_vec() } else { dataset.schema.names() };
-            let column = modelgate_data::read_columns(&dataset, &names)?;
-            let all = target(runner, &column)?;
-            let query = RowQuery {
-                kind: spec.kind,
-                by: data.split.column.as_deref(),
-                key: data.key.as_deref(),
-                target: &data.target,
-                is_class: task(runner)? == Task::Classification,
-                features: &features,
-                seed: spec.seed,
-            };
-            let mut found = scan_rows(&dataset, &query)?;
+            let Splitter { spec, target: all, scan: mut found, column } =
+                Splitter::look(runner.pipeline, &dataset)?;
             let rows = sample(column.rows, runner.options.sample, spec.seed);
             let assignment = match &rows {
                 None => split::assign(&found.keys, &all, &spec)?,
@@ -151,6 +136,92 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(work)
         },
     )
+}
+
+/// A part of a split.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PartPreview {
+    /// Its name.
+    pub name: &'static str,
+    /// Its rows.
+    pub rows: u64,
+    /// The rows of each class; empty for a regression.
+    pub classes: BTreeMap<String, u64>,
+}
+
+/// How the rows of a source would be split.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct SplitPreview {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The kind of split.
+    pub kind: &'static str,
+    /// Train, validation and test.
+    pub parts: Vec<PartPreview>,
+    /// What stands on both sides.
+    pub leakage: Leakage,
+}
+
+/// Splits the source of `pipeline` as a run would, and leaves nothing behind.
+pub fn split_preview(pipeline: &crate::Pipeline<'_>) -> Result<SplitPreview, PipelineError> {
+    let files = dataset::source_files(pipeline)?;
+    let dataset = Dataset::open(files, &dataset::read_options(pipeline), Mixed::Refuse)?;
+    let found = Splitter::look(pipeline, &dataset)?;
+    let assignment = split::assign(&found.scan.keys, &found.target, &found.spec)?;
+    let part = |name: &'static str, rows: &[u32]| {
+        let mut classes = BTreeMap::new();
+        if let Target::Classes { labels, classes: known } = &found.target {
+            let names = known.names();
+            for row in rows {
+                *classes.entry(names[labels[*row as usize] as usize].clone()).or_default() += 1;
+            }
+        }
+        PartPreview { name, rows: rows.len() as u64, classes }
+    };
+    Ok(SplitPreview {
+        schema_version: 1,
+        kind: found.spec.kind.as_str(),
+        parts: vec![
+            part("train", &assignment.train),
+            part("validation", &assignment.validation),
+            part("test", &assignment.test),
+        ],
+        leakage: modelgate_data::rows::leakage(&found.scan, &assignment),
+    })
+}
+
+/// What a split goes by, from one look at all rows.
+struct Splitter {
+    spec: SplitSpec,
+    target: Target,
+    scan: RowScan,
+    /// The target column, for a sample.
+    column: Table,
+}
+
+impl Splitter {
+    fn look(pipeline: &crate::Pipeline<'_>, dataset: &Dataset) -> Result<Self, PipelineError> {
+        let data = &pipeline.config.data;
+        let spec = split_spec(pipeline, dataset.schema.rows);
+        let features = features(pipeline, &dataset.schema);
+        let target_only = [data.target.as_str()];
+        // Without a target, the message that says so is told of all columns.
+        let is_there = dataset.schema.position(&data.target).is_some();
+        let names = if is_there { target_only.to_vec() } else { dataset.schema.names() };
+        let column = modelgate_data::read_columns(dataset, &names)?;
+        let task = pipeline_task(pipeline)?;
+        let target = extract_target(&column, &data.target, task, &data.source)?;
+        let query = RowQuery {
+            kind: spec.kind,
+            by: data.split.column.as_deref(),
+            key: data.key.as_deref(),
+            target: &data.target,
+            is_class: task == Task::Classification,
+            features: &features,
+            seed: spec.seed,
+        };
+        Ok(Self { spec, target, scan: scan_rows(dataset, &query)?, column })
+    }
 }
 
 /// Returns how the rows of `pipeline` are split.

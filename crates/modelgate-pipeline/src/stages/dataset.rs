@@ -1,6 +1,6 @@
 //! Snapshot: the files of a source, kept by digest, and the types of their columns.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use modelgate_config as config;
@@ -179,6 +179,17 @@ fn stored_files(store: &ContentStore, files: &[SnapshotFile]) -> Vec<SourceFile>
     files.iter().map(stored).collect()
 }
 
+/// Returns the files of the snapshot as the store keeps them; their bytes are checked.
+pub(crate) fn stored(runner: &Runner<'_>) -> Result<Vec<SourceFile>, PipelineError> {
+    let files: Vec<SnapshotFile> = runner.json(Stage::Snapshot, "files")?;
+    let digest = runner.output(Stage::Snapshot, "data")?;
+    // What this run has put there itself need not be read again.
+    if runner.dataset.as_ref().is_none_or(|(kept, _)| *kept != digest) {
+        files.iter().try_for_each(|file| runner.store.check(&file.digest, &runner.index).map(drop))?;
+    }
+    Ok(stored_files(&runner.store, &files))
+}
+
 /// Returns the snapshot, opened; its bytes are checked once in a run.
 pub(crate) fn open(runner: &mut Runner<'_>) -> Result<Rc<Dataset>, PipelineError> {
     let digest = runner.output(Stage::Snapshot, "data")?;
@@ -187,11 +198,8 @@ pub(crate) fn open(runner: &mut Runner<'_>) -> Result<Rc<Dataset>, PipelineError
     {
         return Ok(Rc::clone(dataset));
     }
-    let files: Vec<SnapshotFile> = runner.json(Stage::Snapshot, "files")?;
-    let verify = |file: &SnapshotFile| runner.store.check(&file.digest, &runner.index);
-    let _: Vec<PathBuf> = files.iter().map(verify).collect::<Result<_, StoreError>>()?;
+    let files = stored(runner)?;
     let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
-    let files = stored_files(&runner.store, &files);
     let dataset = Rc::new(Dataset::with_schema(files, &read_options(runner.pipeline), schema)?);
     runner.dataset = Some((digest, Rc::clone(&dataset)));
     Ok(dataset)

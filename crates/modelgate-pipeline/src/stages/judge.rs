@@ -20,7 +20,7 @@ use crate::production::{self, Production};
 use crate::record::{Inputs, StageRecord};
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::{data, model};
+use crate::stages::{contract, data, model};
 
 fn average(runner: &Runner<'_>) -> Average {
     match runner.pipeline.config.evaluate.average {
@@ -190,6 +190,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
                 ("rules".to_owned(), json!(rules)),
                 ("on".to_owned(), json!(on)),
+                ("contract".to_owned(), json!(contract::figures(runner)?)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
                 ("baseline".to_owned(), json!(baseline.as_ref().map(|baseline| baseline.digest))),
             ]);
@@ -228,8 +229,12 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 };
                 references.insert(Versus::Run(run), reference);
             }
-            let candidate =
+            let mut candidate =
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
+            let figures = contract::figures(runner)?;
+            for subset in candidate.subsets.values_mut() {
+                subset.metrics.extend(figures.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
+            }
             let verdict = judge(&rules, &Evidence { candidate, references, on });
             let mut work =
                 Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod data;
+mod data_sets;
 mod dvc;
 mod interop;
 mod main_job;
