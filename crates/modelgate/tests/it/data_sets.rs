@@ -270,3 +270,23 @@ fn wrong_credentials_are_named() {
     output.says("`s3://data/p` does not accept the credentials");
     assert!(!output.stderr.contains("not-the-secret"), "{}", output.stderr);
 }
+
+#[test]
+fn a_pipeline_reads_its_source_from_s3() {
+    let Some(server) = S3Server::start() else { return };
+    let project = TestProject::example(env!("CARGO_BIN_EXE_modelgate"), "iris", None);
+    let variables = server.variables(None);
+    let push = ["data", "push", "--remote", "s3://data/sets"];
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    let _ = with_s3(&project, &variables, &push).exits(0);
+    let hex = project.read("data/iris.modelgate").split("sha256:").nth(1).expect("digest")[..64].to_owned();
+    let source = format!("s3://data/sets/sha256/{}/{}", &hex[..2], &hex[2..]);
+    let config = project.read("modelgate.yaml").replace("data/raw/iris.csv", &source);
+    assert!(config.contains(&source), "{config}");
+    project.write("modelgate.yaml", config);
+    let run = ["run", "--until", "split"];
+    with_s3(&project, &variables, &run).exits(0).says(&hex[..12]);
+    with_s3(&project, &variables, &run).exits(0).says("nothing changed");
+    project.replace("modelgate.yaml", &source, "s3://data/none.csv");
+    with_s3(&project, &variables, &run).exits(64).says("`s3://data/none.csv`: there is no such object");
+}
