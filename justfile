@@ -17,9 +17,10 @@ test *arguments:
 nextest *arguments:
     cargo nextest run --workspace {{arguments}}
 
-# The tests that compare with scikit-learn, onnxruntime and MLflow too.
+# The tests that compare with scikit-learn, onnxruntime, MLflow and DVC, and those on an S3 server, too.
 test-interop: interop-venv
-    MODELGATE_INTEROP_PYTHON="$PWD/target/interop-venv/bin/python" cargo test --workspace
+    MODELGATE_INTEROP_PYTHON="$PWD/target/interop-venv/bin/python" \
+        MODELGATE_INTEROP_DATA_PYTHON="$PWD/target/interop-data-venv/bin/python" cargo test --workspace
 
 # Writes the code in its one form.
 fmt:
@@ -82,6 +83,9 @@ docs-generate:
     MODELGATE_UPDATE_DOCS=1 cargo test -q -p modelgate --test it documentation
 bench-forest-linear *arguments:
     bench/learn/forest_linear.sh {{arguments}}
+# Snapshots of data beside openssl and DVC.
+bench-data-snapshot *arguments:
+    bench/data/snapshot.sh {{arguments}}
 
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:
@@ -92,6 +96,8 @@ check-data:
 interop-venv:
     test -x target/interop-venv/bin/python || python3 -m venv target/interop-venv
     target/interop-venv/bin/pip install -q -r interop/requirements.txt
+    test -x target/interop-data-venv/bin/python || python3 -m venv target/interop-data-venv
+    target/interop-data-venv/bin/pip install -q -r interop/data-requirements.txt
 
 # What CI runs.
 ci:

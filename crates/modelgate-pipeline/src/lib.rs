@@ -5,8 +5,8 @@
 mod analysis;
 mod answers;
 mod changes;
-pub mod datasets;
 mod contributions;
+pub mod datasets;
 mod error;
 mod evaluation;
 mod explain;

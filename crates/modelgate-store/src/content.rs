@@ -316,6 +316,19 @@ impl ContentStore {
         Ok(path)
     }
 
+    /// Returns the path of the object after reading it and checking its bytes against its name.
+    ///
+    /// # Errors
+    /// Fails when it is missing or damaged.
+    pub fn verified(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        let Some(size) = self.size(digest) else {
+            return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
+        };
+        let found = self.name_of(&path, digest, size)?;
+        if found == *digest { Ok(path) } else { Err(StoreError::Damaged { path, found }) }
+    }
+
     /// Returns the object's bytes, checked against its name.
     ///
     /// # Errors

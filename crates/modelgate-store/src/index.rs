@@ -131,7 +131,7 @@ impl DigestIndex {
     /// Writes the index if it has changed.
     ///
     /// # Errors
-    /// As [`atomic::write`].
+    /// Names the file that cannot be written.
     pub fn save(&self) -> Result<(), StoreError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if !entries.changed {
@@ -162,7 +162,7 @@ impl DigestIndex {
         }
         let check = Digest::of(&bytes);
         bytes.extend_from_slice(check.as_bytes());
-        atomic::write(&self.path, &bytes)?;
+        atomic::write_cache(&self.path, &bytes)?;
         entries.changed = false;
         Ok(())
     }

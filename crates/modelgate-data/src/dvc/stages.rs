@@ -169,16 +169,14 @@ impl Scene<'_> {
 
     fn stage(&self, name: &str, stage: &Value, locked: Option<&LockedStage>) -> DvcStage {
         let folder = self.working_folder(stage);
-        let (dependencies, outputs, command) = match (stage, locked) {
-            (Value::Null, Some(locked)) => {
-                let of = |entries: &[Entry]| entries.iter().map(|entry| entry.path.clone()).collect();
-                (of(&locked.deps), of(&locked.outs), text(&locked.cmd))
-            }
-            _ => {
-                let inner = stage.get("do").unwrap_or(stage);
-                let command = inner.get("cmd").map(text).unwrap_or_default();
-                (paths(inner, &["deps"]), paths(inner, &["outs", "metrics", "plots"]), command)
-            }
+        let only_locked = locked.filter(|_| stage.is_null());
+        let (dependencies, outputs, command) = if let Some(locked) = only_locked {
+            let of = |entries: &[Entry]| entries.iter().map(|entry| entry.path.clone()).collect();
+            (of(&locked.deps), of(&locked.outs), text(&locked.cmd))
+        } else {
+            let inner = stage.get("do").unwrap_or(stage);
+            let command = inner.get("cmd").map(text).unwrap_or_default();
+            (paths(inner, &["deps"]), paths(inner, &["outs", "metrics", "plots"]), command)
         };
         let all = |paths: Vec<String>| paths.iter().map(|path| self.shown(&folder, path)).collect();
         let relative = self.repository.shown(&self.folder.join("dvc.yaml"));

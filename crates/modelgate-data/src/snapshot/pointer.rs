@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use modelgate_core::{Digest, canonical};
+use modelgate_core::Digest;
 use modelgate_store::ContentStore;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,19 @@ pub struct Pointer {
 /// # Errors
 /// Never for values that came from [`super::take`].
 pub fn manifest(files: &[SnapshotFile]) -> Result<Vec<u8>, std::io::Error> {
-    Ok(canonical::to_string(&files).map_err(std::io::Error::other)?.into_bytes())
+    // The canonical JSON of the list, written in one go: ten thousand files are some megabytes of it.
+    let mut text = String::with_capacity(files.len() * 140);
+    for (position, file) in files.iter().enumerate() {
+        let name = serde_json::to_string(&file.name).map_err(std::io::Error::other)?;
+        let separator = if position == 0 { '[' } else { ',' };
+        let _ = write!(
+            text,
+            "{separator}{{\"digest\":\"{}\",\"name\":{name},\"size\":{}}}",
+            file.digest, file.size
+        );
+    }
+    text.push_str(if files.is_empty() { "[]" } else { "]" });
+    Ok(text.into_bytes())
 }
 
 impl Pointer {
@@ -58,18 +70,34 @@ impl Pointer {
     /// # Errors
     /// As [`manifest`].
     pub fn of(source: &str, files: &[SnapshotFile]) -> Result<Self, std::io::Error> {
-        let digest = match files {
-            [only] => only.digest,
-            files => modelgate_store::hashing::of_bytes(&manifest(files)?),
+        Ok(Self::with_manifest(source, files)?.0)
+    }
+
+    /// Returns the pointer to these files, sorted by name, and the text that its digest is of when it is not the
+    /// only file's.
+    ///
+    /// # Errors
+    /// As [`manifest`].
+    pub(crate) fn with_manifest(
+        source: &str,
+        files: &[SnapshotFile],
+    ) -> Result<(Self, Option<Vec<u8>>), std::io::Error> {
+        let (digest, text) = match files {
+            [only] => (only.digest, None),
+            files => {
+                let text = manifest(files)?;
+                (Digest::of(&text), Some(text))
+            }
         };
-        Ok(Self {
+        let pointer = Self {
             version: 1,
             source: source.to_owned(),
             digest,
             files: files.len() as u64,
             size: files.iter().map(|file| file.size).sum(),
             list: (files.len() <= LISTED).then(|| files.to_vec()),
-        })
+        };
+        Ok((pointer, text))
     }
 
     /// Returns the pointer file's text.
@@ -200,6 +228,15 @@ mod tests {
         assert_eq!(pointer.manifest_object(), Some(pointer.digest));
         let one = Pointer::of("data/a.csv", &files[..1]).expect("pointer");
         assert_eq!((one.digest, one.manifest_object()), (files[0].digest, None));
+    }
+
+    #[test]
+    fn the_list_is_the_canonical_json_of_the_files() {
+        for number in [0, 1, 3] {
+            let files: Vec<_> = ["a \"b\"\n", "c", "\u{1f600}"].into_iter().take(number).map(file).collect();
+            let canonical = modelgate_core::canonical::to_string(&files).expect("json");
+            assert_eq!(manifest(&files).expect("manifest"), canonical.into_bytes());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use modelgate_core::Digest;
 use modelgate_store::{ContentStore, DigestIndex, Link, LinkPolicy};
 use rayon::prelude::*;
 
-use super::{Pointer, SnapshotError, SnapshotFile, find, manifest};
+use super::{Pointer, SnapshotError, SnapshotFile, find};
 
 /// What a snapshot found and did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,9 +74,9 @@ pub fn take(
     }
     // What one file lost, another file of the same content may have brought back.
     lost.retain(|(_, digest)| !store.contains(digest));
-    let pointer = Pointer::of(source.trim_end_matches('/'), &files)?;
-    if pointer.manifest_object().is_some() {
-        store.put(&manifest(&files)?)?;
+    let (pointer, list) = Pointer::with_manifest(source.trim_end_matches('/'), &files)?;
+    if let Some(list) = list {
+        store.put(&list)?;
     }
     Ok(Taken { pointer, files, read: read.into_inner(), made, lost })
 }

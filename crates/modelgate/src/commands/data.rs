@@ -19,13 +19,13 @@ use crate::printer::Printer;
 
 pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     match data {
+        Data::Snapshot(snapshot) => snapshot::execute(snapshot, &super::project(folder)?, printer),
+        Data::Push(push) => push::execute(push, &super::project(folder)?, printer),
+        Data::Pull(pull) => pull::execute(pull, &super::project(folder)?, printer),
         Data::Validate(validate) => validate::execute(validate, folder, printer),
         Data::Profile(profile) => profile::execute(profile, folder, printer),
         Data::Split { pipeline } => split::execute(&super::project(folder)?, pipeline.as_deref(), printer),
         Data::Diff(diff) => diff::execute(diff, folder, printer),
-        Data::Snapshot(arguments) => snapshot::execute(arguments, &super::project(folder)?, printer),
-        Data::Push(arguments) => push::execute(arguments, &super::project(folder)?, printer),
-        Data::Pull(arguments) => pull::execute(arguments, &super::project(folder)?, printer),
     }
 }
 

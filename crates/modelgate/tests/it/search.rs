@@ -52,7 +52,8 @@ fn every_trial_is_recorded_and_the_best_trains_the_model() {
     assert_eq!(metrics.get("search.log_loss").copied(), all[3]["score"].as_f64());
     let text = project.read("outputs/wine/report.md");
     assert!(
-        text.contains("<summary>Search</summary>") && text.contains("6 trials of logistic_regression, log_loss on 4 folds")
+        text.contains("<summary>Search</summary>")
+            && text.contains("6 trials of logistic_regression, log_loss on 4 folds")
     );
     // Nothing changed: the search is not made again, and what it found stays.
     let before = project.read("outputs/wine/trials.json");
