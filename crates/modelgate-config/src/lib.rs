@@ -4,6 +4,7 @@
 
 pub mod env;
 mod error;
+mod governance;
 mod load;
 mod project;
 mod rules;
@@ -12,6 +13,9 @@ mod template;
 mod validate;
 
 pub use error::ConfigError;
+pub use governance::{
+    NotifyConfig, NotifyEvent, PolicyConfig, RetentionConfig, SigningConfig, duration_seconds,
+};
 pub use load::{Loaded, load, parse, show};
 pub use project::{
     ApprovalPolicy, AverageName, ColumnTypeName, DataConfig, EncodeName, EvaluateConfig, GateConfig,

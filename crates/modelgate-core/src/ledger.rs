@@ -53,6 +53,9 @@ pub struct Registration {
     pub metrics: BTreeMap<String, f64>,
     /// The package's files and the attached ones, by name.
     pub files: BTreeMap<String, Digest>,
+    /// What the registry keeps to check it by and never ships, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, Digest>,
 }
 
 /// Whether the target of a rollback was verified before anything moved.
@@ -168,6 +171,19 @@ pub enum LedgerEvent {
         /// Why.
         reason: String,
     },
+    /// Its package was signed.
+    Signed {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// The digest of `model.sig`.
+        signature: Digest,
+        /// Why.
+        reason: String,
+    },
     /// It was brought to a place that serves it.
     Deployed {
         /// The model.
@@ -230,6 +246,7 @@ impl LedgerEvent {
             | Self::RollbackUndone { model, .. }
             | Self::RolledBack { model, .. }
             | Self::Quarantined { model, .. }
+            | Self::Signed { model, .. }
             | Self::Deployed { model, .. }
             | Self::ArtefactsRemoved { model, .. }
             | Self::Overridden { model, .. }
@@ -250,6 +267,7 @@ impl LedgerEvent {
             | Self::RollbackUndone { version, .. }
             | Self::RolledBack { version, .. }
             | Self::Quarantined { version, .. }
+            | Self::Signed { version, .. }
             | Self::Deployed { version, .. }
             | Self::ArtefactsRemoved { version, .. }
             | Self::Overridden { version, .. }
@@ -299,6 +317,9 @@ impl LedgerEvent {
                 format!("rollback to {version} undone{}", because(reason))
             }
             Self::Quarantined { version, reason, .. } => format!("{version} quarantined{}", because(reason)),
+            Self::Signed { version, signature, reason, .. } => {
+                format!("{version} signed, sha256:{}{}", signature.short(), because(reason))
+            }
             Self::Deployed { version, target, reason, .. } => {
                 format!("{version} deployed to {target}{}", because(reason))
             }

@@ -118,6 +118,8 @@ pub struct VersionState {
     pub approval: Option<Approval>,
     /// The digest of its `verdict.json`.
     pub verdict_digest: Digest,
+    /// The digest of its newest `model.sig`.
+    pub signature: Option<Digest>,
 }
 
 /// All versions and aliases of one model.
@@ -175,6 +177,13 @@ pub enum Event {
     /// Keep it from production.
     Quarantine {
         /// Why; needed.
+        reason: String,
+    },
+    /// Attach a signature.
+    Sign {
+        /// The digest of `model.sig`.
+        signature: Digest,
+        /// Why; may be empty.
         reason: String,
     },
     /// Record that it was brought to a place that serves it.
@@ -237,8 +246,7 @@ impl ModelState {
 
     /// Returns the packages that stand in the place of `event` before it and after it.
     pub fn digests(&self, event: &LedgerEvent) -> (Option<Digest>, Option<Digest>) {
-        let of =
-            |version: Option<VersionNumber>| Some(self.versions.get(&version?)?.digest);
+        let of = |version: Option<VersionNumber>| Some(self.versions.get(&version?)?.digest);
         match event {
             LedgerEvent::Registered { registration, .. } => (None, Some(registration.digest)),
             LedgerEvent::Promoted { version, .. }
@@ -254,6 +262,7 @@ impl ModelState {
             | LedgerEvent::Rejected { version, .. }
             | LedgerEvent::Staged { version, .. }
             | LedgerEvent::Quarantined { version, .. }
+            | LedgerEvent::Signed { version, .. }
             | LedgerEvent::Deployed { version, .. }
             | LedgerEvent::Overridden { version, .. } => (of(Some(*version)), of(Some(*version))),
         }
@@ -393,6 +402,16 @@ impl ModelState {
                     format!("the quarantine is for another package than {version}'s")
                 })
             }
+            LedgerEvent::Signed { version, digest, reason, .. } => {
+                let state = self.get(*version)?;
+                check_reason(reason, false)?;
+                refuse_unless(state.stage != Stage::Removed, || {
+                    format!("the artefacts of {version} are removed")
+                })?;
+                refuse_unless(*digest == state.digest, || {
+                    format!("the signature is of another package than {version}'s")
+                })
+            }
             LedgerEvent::Deployed { version, digest, target, reason, .. } => {
                 let state = self.get(*version)?;
                 check_reason(reason, false)?;
@@ -447,6 +466,7 @@ impl ModelState {
                     digest: registration.digest,
                     approval: None,
                     verdict_digest: registration.verdict_digest,
+                    signature: None,
                 };
                 self.versions.insert(*version, state);
             }
@@ -490,6 +510,11 @@ impl ModelState {
             LedgerEvent::Quarantined { version, .. } => {
                 self.set_stage(*version, Stage::Quarantined);
                 self.leave_staging(*version);
+            }
+            LedgerEvent::Signed { version, signature, .. } => {
+                if let Some(state) = self.versions.get_mut(version) {
+                    state.signature = Some(*signature);
+                }
             }
             LedgerEvent::Deployed { .. } => {}
             LedgerEvent::ArtefactsRemoved { version, .. } => self.set_stage(*version, Stage::Removed),
@@ -630,6 +655,9 @@ pub fn decide(
             LedgerEvent::RolledBack { model, version, quarantined: production()?, reason }
         }
         Event::Quarantine { reason } => LedgerEvent::Quarantined { model, version, digest, reason },
+        Event::Sign { signature, reason } => {
+            LedgerEvent::Signed { model, version, digest, signature, reason }
+        }
         Event::Deploy { target, reason } => LedgerEvent::Deployed { model, version, digest, target, reason },
         Event::RemoveArtefacts { reason } => LedgerEvent::ArtefactsRemoved { model, version, reason },
         Event::Override { reason } => LedgerEvent::Overridden { model, version, reason },

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use modelgate_core::chain::read_chain;
-use modelgate_core::ledger::{
-    LedgerEntry, LedgerEvent, Lineage, Registration, RegistryState, Verification,
-};
+use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Lineage, Registration, RegistryState, Verification};
 use modelgate_core::lifecycle::{Event, ModelState, Stage, step};
 use modelgate_core::schema::Task;
 use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
@@ -37,6 +35,7 @@ fn registration(number: u32, verdict: Verdict) -> Registration {
         },
         metrics: BTreeMap::from([("f1".to_owned(), 0.9)]),
         files: BTreeMap::new(),
+        checks: BTreeMap::new(),
     }
 }
 
@@ -58,11 +57,9 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         4 => Event::RollBack { reason },
         5 => Event::Override { reason },
         6 => Event::Quarantine { reason },
-        7 => Event::IntendRollBack {
-            reason,
-            verification: Verification::Verified,
-            origin: "here".to_owned(),
-        },
+        7 => {
+            Event::IntendRollBack { reason, verification: Verification::Verified, origin: "here".to_owned() }
+        }
         8 => Event::UndoRollBack { reason },
         9 => Event::RemoveArtefacts { reason },
         10 => Event::Deploy { target: "prod".to_owned(), reason },
@@ -100,8 +97,7 @@ fn play(tries: &[Try]) -> (ModelState, Vec<LedgerEntry>) {
         };
         for event in events {
             let head = ledger.last().map(LedgerEntry::head);
-            let sealed =
-                LedgerEntry::seal(event, (None, None), TIME.to_owned(), "tester".to_owned(), head);
+            let sealed = LedgerEntry::seal(event, (None, None), TIME.to_owned(), "tester".to_owned(), head);
             ledger.push(sealed.expect("sealed"));
         }
     }
@@ -208,7 +204,8 @@ fn a_rollback_is_intended_first_and_nothing_else_reaches_production_meanwhile() 
     let state = approved(3);
     let back = Event::RollBack { reason: "bad".to_owned() };
     assert!(refusal(&state, 2, &back).contains("no rollback from v003 to v002 was intended"));
-    let (state, _) = step(&state, &name(), VersionNumber(2), &intend("bad"), "tester", TIME).expect("allowed");
+    let (state, _) =
+        step(&state, &name(), VersionNumber(2), &intend("bad"), "tester", TIME).expect("allowed");
     assert_eq!(state.production(), Some(VersionNumber(3)));
     assert!(refusal(&state, 1, &intend("bad")).contains("a rollback from v003 to v002 is under way"));
     let (state, _) = step(&state, &name(), VersionNumber(2), &back, "tester", TIME).expect("allowed");
@@ -222,11 +219,8 @@ fn a_quarantined_package_is_refused_under_every_version_that_has_it() {
     let mut state = approved(2);
     let mut again = registration(2, Verdict::Passed);
     again.verdict_digest = Digest::of(b"another verdict");
-    let event = LedgerEvent::Registered {
-        model: name(),
-        version: VersionNumber(3),
-        registration: Box::new(again),
-    };
+    let event =
+        LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: Box::new(again) };
     state.apply(&event, "tester", TIME).expect("registered");
     for event in [intend("bad"), Event::RollBack { reason: "bad".to_owned() }] {
         state = step(&state, &name(), VersionNumber(1), &event, "tester", TIME).expect("allowed").0;

@@ -9,6 +9,7 @@ mod mlmodel;
 mod onnx;
 mod package;
 mod predict;
+pub mod signing;
 
 pub use error::{ModelError, PackageError};
 pub use manifest::Manifest;

@@ -1,6 +1,7 @@
 //! What can go wrong with a registry.
 
-use modelgate_core::ledger::{ChainError, ReplayError};
+use modelgate_core::chain::ChainError;
+use modelgate_core::ledger::ReplayError;
 use modelgate_core::lifecycle::Refusal;
 use modelgate_core::{Digest, ModelName};
 
@@ -30,6 +31,24 @@ pub enum RegistryError {
         home: String,
         /// What was found.
         source: ChainError,
+    },
+    /// The events could not be written.
+    #[error("cannot append to the ledger `{path}`: {source}; nothing was added")]
+    Append {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It was written by a newer version.
+    #[error("`{what}` has schema {found}; this modelgate reads {reads}: use a newer modelgate")]
+    Newer {
+        /// The file.
+        what: String,
+        /// Its schema.
+        found: u64,
+        /// What this version reads.
+        reads: u64,
     },
     /// Somebody wrote past the door.
     #[error("{source}; `{home}` was not written by modelgate")]

@@ -9,4 +9,4 @@ mod lock;
 
 pub use content::ContentStore;
 pub use error::StoreError;
-pub use lock::{LockHolder, ProjectLock};
+pub use lock::{LockHolder, ProjectLock, host};

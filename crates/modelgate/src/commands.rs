@@ -5,6 +5,7 @@ mod gate;
 mod init;
 mod ledger;
 mod model;
+mod notify;
 mod run;
 mod status;
 
@@ -22,6 +23,7 @@ use crate::printer::Printer;
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     limit_threads()?;
     let folder = folder(arguments)?;
+    finish_interrupted(arguments, &folder, printer)?;
     match &arguments.command {
         Command::Init(init) => init::execute(init, &folder, printer),
         Command::Run(run) => run::execute(run, &project(&folder)?, printer),
@@ -31,6 +33,26 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),
     }
+}
+
+/// Brings to an end what a killed command began, before anything else looks at the project.
+fn finish_interrupted(
+    arguments: &Arguments,
+    folder: &std::path::Path,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let acts = matches!(
+        &arguments.command,
+        Command::Run(_) | Command::Status | Command::Model(_) | Command::Ledger(_)
+    );
+    let Some(project) = acts.then(|| project(folder).ok()).flatten() else { return Ok(()) };
+    match modelgate_pipeline::recover(&project, &environment::surroundings()) {
+        Ok(Some(sentence)) => printer.warning(&sentence),
+        Ok(None) => {}
+        // Reading goes on: the command itself says what is wrong with the registry.
+        Err(error) => printer.warning(&format!("an interrupted command could not be completed: {error}")),
+    }
+    Ok(())
 }
 
 fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {

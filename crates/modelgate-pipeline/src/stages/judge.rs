@@ -156,11 +156,12 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
     };
     let converted =
         rules.iter().map(modelgate_config::RuleConfig::to_rule).collect::<Result<Vec<_>, String>>();
-    converted.map_err(|reason| PipelineError::Setting {
+    let rules = converted.map_err(|reason| PipelineError::Setting {
         pipeline: pipeline.name.to_owned(),
         key: "gate.rules",
         reason,
-    })
+    })?;
+    crate::policy::with_required_rules(pipeline, rules)
 }
 
 /// Returns the runs that rules compare with.
