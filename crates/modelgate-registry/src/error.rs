@@ -40,6 +40,14 @@ pub enum RegistryError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// There is a registry where one was to be read in.
+    #[error("the registry {home} has {events} events already: an archive is read into an empty one")]
+    NotEmpty {
+        /// Where it is.
+        home: String,
+        /// Number of its events.
+        events: u64,
+    },
     /// It was written by a newer version.
     #[error("`{what}` has schema {found}; this modelgate reads {reads}: use a newer modelgate")]
     Newer {

@@ -78,10 +78,15 @@ impl Home for FolderHome {
         lines: &str,
         objects: &Objects,
     ) -> Result<Option<Stamp>, RegistryError> {
+        self.keep(objects)?;
+        append_behind(&self.ledger, expected.end, lines)
+    }
+
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
         for bytes in objects.values() {
             self.store.put(bytes)?;
         }
-        append_behind(&self.ledger, expected.end, lines)
+        Ok(())
     }
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {

@@ -153,6 +153,20 @@ impl GitBranchHome {
         Ok(modelgate_store::atomic::write(&self.copied(), tip.as_bytes())?)
     }
 
+    /// Adds and removes objects; the ledger stays.
+    fn change(&mut self, added: &Objects, gone: &[Digest]) -> Result<(), RegistryError> {
+        for _ in 0..20 {
+            self.pull(false)?;
+            let ledger = self.file(LEDGER)?.unwrap_or_default();
+            let commit = self.commit(&ledger, added, gone)?;
+            if self.publish(&commit)? {
+                self.tip = Some(commit);
+                return self.keep_copy(&ledger);
+            }
+        }
+        Err(RegistryError::Busy { home: self.name(), tries: 20 })
+    }
+
     fn commit(&self, ledger: &[u8], objects: &Objects, gone: &[Digest]) -> Result<String, RegistryError> {
         let folder = tempfile::tempdir()?;
         let index = folder.path().join("index");
@@ -262,6 +276,10 @@ impl Home for GitBranchHome {
         Stamp::of(&self.copy).map(Some)
     }
 
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
+        self.change(objects, &[])
+    }
+
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
         let missing = || RegistryError::MissingObject { digest: *digest, home: self.name() };
         let bytes = self.file(&object_path(digest))?.ok_or_else(missing)?;
@@ -287,15 +305,6 @@ impl Home for GitBranchHome {
 
     /// The branch no longer holds them; its history still does, until the repository is told to forget it.
     fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
-        for _ in 0..20 {
-            self.pull(false)?;
-            let ledger = self.file(LEDGER)?.unwrap_or_default();
-            let commit = self.commit(&ledger, &Objects::new(), digests)?;
-            if self.publish(&commit)? {
-                self.tip = Some(commit);
-                return self.keep_copy(&ledger);
-            }
-        }
-        Err(RegistryError::Busy { home: self.name(), tries: 20 })
+        self.change(&Objects::new(), digests)
     }
 }

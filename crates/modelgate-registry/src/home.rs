@@ -63,6 +63,12 @@ pub trait Home: Send {
         objects: &Objects,
     ) -> Result<Option<Stamp>, RegistryError>;
 
+    /// Keeps objects that a later append will name.
+    ///
+    /// # Errors
+    /// Fails when the place cannot be reached or written.
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError>;
+
     /// Returns an object, checked against its digest.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod git_home;
 mod home;
 mod index;
 mod index_state;
+mod object_home;
 mod registry;
 mod stamp;
 mod uri;

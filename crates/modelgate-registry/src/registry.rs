@@ -15,7 +15,9 @@ use crate::git_home::GitBranchHome;
 use crate::home::{Home, Objects, Position, StoredObject};
 use crate::index::{Index, RunRow};
 use crate::index_state::{Changes, Followed, ListedVersion, WasInProduction, microseconds};
+use crate::object_home::ObjectStoreHome;
 use crate::stamp::Stamp;
+use crate::uri::without_credentials;
 use crate::{RegistryError, RegistryUri};
 
 /// How often a write is tried when other writers are faster.
@@ -53,6 +55,12 @@ impl Registry {
         let state_folder = project.join(".modelgate");
         let home: Box<dyn Home> = match uri {
             RegistryUri::Folder => Box::new(FolderHome::new(&state_folder)),
+            RegistryUri::ObjectStore(uri) => {
+                let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+                let objects = modelgate_store::remote::open(uri, project, &variable)
+                    .map_err(|error| RegistryError::Uri { uri: without_credentials(uri), reason: error.to_string() })?;
+                Box::new(ObjectStoreHome::new(objects, &state_folder))
+            }
             RegistryUri::GitBranch(branch) => Box::new(GitBranchHome::new(project, branch, &state_folder)?),
         };
         Self::in_home(home, &state_folder)
@@ -568,6 +576,29 @@ impl Registry {
             }
         }
         Ok(checked.len())
+    }
+
+    /// Takes over a whole ledger into a registry that has none; its objects were kept before.
+    ///
+    /// # Errors
+    /// Fails when there is a ledger already, or `lines` are not one.
+    pub fn adopt(&mut self, lines: &str) -> Result<(), RegistryError> {
+        self.refresh()?;
+        if let Some(head) = self.position().head {
+            return Err(RegistryError::NotEmpty { home: self.home.name(), events: head.seq });
+        }
+        if self.home.append(&Position::default(), lines, &Objects::new())?.is_none() {
+            return Err(RegistryError::Busy { home: self.home.name(), tries: 1 });
+        }
+        self.refresh()
+    }
+
+    /// Keeps objects that a later event will name.
+    ///
+    /// # Errors
+    /// Fails when the home cannot be written.
+    pub fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
+        self.home.keep(objects)
     }
 
     /// Returns every object of the home.

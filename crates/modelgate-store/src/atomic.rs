@@ -9,7 +9,7 @@ use crate::StoreError;
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// Returns a name beside `path` that no other writer uses.
-fn temporary(path: &Path) -> PathBuf {
+pub(crate) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     path.with_file_name(format!(".{name}.{}.{number}.tmp", std::process::id()))

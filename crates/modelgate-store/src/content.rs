@@ -1,15 +1,34 @@
-//! The content-addressed store: bytes named by their SHA-256.
+//! The content-addressed store: contents named by their digest, see [`crate::hashing`].
+
+mod listing;
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use modelgate_core::Digest;
 
-use crate::{StoreError, atomic};
+use crate::link::protect;
+use crate::{DigestIndex, FileIdentity, Link, LinkPolicy, StoreError, atomic, hashing};
 
 /// A folder of objects, `store/sha256/ab/cdef…` below a root.
 #[derive(Clone, Debug)]
 pub struct ContentStore {
     root: PathBuf,
+}
+
+/// What became of a file that was put.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The content's name.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// How the object was made; `None` when it was there.
+    pub made: Option<Link>,
+    /// Whether the file had to be read.
+    pub read: bool,
+    /// An object that is gone: the file was a hard link to it and was written to in place.
+    pub lost: Option<Digest>,
 }
 
 impl ContentStore {
@@ -24,7 +43,7 @@ impl ContentStore {
         self.root.join(&hex[..2]).join(&hex[2..])
     }
 
-    /// Keeps `bytes` and returns their digest; an object that is there is not written again.
+    /// Keeps `bytes` and returns their digest, the plain SHA-256; an object that is there is not written again.
     ///
     /// # Errors
     /// As [`atomic::write`].
@@ -32,11 +51,229 @@ impl ContentStore {
         let digest = Digest::of(bytes);
         let path = self.path(&digest);
         // A damaged object of the right length is found when it is read.
-        if fs_err::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64) {
+        if has_length(&path, bytes.len() as u64) {
             return Ok(digest);
         }
         atomic::write(&path, bytes)?;
         Ok(digest)
+    }
+
+    /// Keeps the content of the file `source`, without holding it in memory.
+    ///
+    /// A file that `index` knows is not read. A hard link makes `source` read-only; who writes to it in place all the
+    /// same damages the object, which the next call notices and tells in [`Kept::lost`].
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when somebody writes to the file meanwhile; otherwise names the file that could not be
+    /// read or written, and leaves nothing.
+    pub fn put_file(
+        &self,
+        source: &Path,
+        policy: LinkPolicy,
+        index: &DigestIndex,
+    ) -> Result<Kept, StoreError> {
+        let file = hashing::open(source)?;
+        let identity = FileIdentity::of(&file.metadata()?);
+        let size = identity.size;
+        if let Some(digest) = index.digest(&identity)
+            && has_length(&self.path(&digest), size)
+        {
+            return Ok(Kept { digest, size, made: None, read: false, lost: None });
+        }
+        let now = SystemTime::now();
+        let staged = Staged(self.staging()?);
+        // A clone is taken first: it cannot change while it is read.
+        let cloned = policy.reflink() && size > 0 && reflink_copy::reflink(source, &staged.0).is_ok();
+        let copying = !cloned && !policy.hardlink() && policy.copy();
+        let copy = if copying { Some(fs_err::File::create(&staged.0)?) } else { None };
+        let (digest, read) = if cloned {
+            let digest = hashing::of_file(&staged.0)?.0;
+            let now = FileIdentity::of(&file.metadata()?);
+            if now != identity {
+                return Err(StoreError::Changed { path: source.to_owned() });
+            }
+            (digest, identity)
+        } else {
+            hashing::of_open_file(&file, copy.as_ref())?
+        };
+        // The path may lead to another file by now than the one that was opened.
+        if FileIdentity::of(&fs_err::metadata(source)?) != read {
+            return Err(StoreError::Changed { path: source.to_owned() });
+        }
+        let lost = self.forget_damaged(&read, &digest, index)?;
+        let path = self.path(&digest);
+        let mut known = read;
+        let made = if has_length(&path, size) {
+            None
+        } else {
+            fs_err::create_dir_all(path.parent().unwrap_or(&self.root))?;
+            let link = if cloned {
+                self.install(staged, &path)?;
+                Link::Reflink
+            } else if let Some(copy) = copy {
+                sync(&copy, size)?;
+                self.install(staged, &path)?;
+                Link::Copy
+            } else {
+                let link = self.link(source, &path, policy, &read)?;
+                if link == Link::Hardlink {
+                    // Linking and protecting moved the time of the last change of its rights, and nothing else.
+                    known = FileIdentity::of(&fs_err::metadata(source)?);
+                    if (known.inode, known.size, known.modified) != (read.inode, read.size, read.modified) {
+                        fs_err::remove_file(&path)?;
+                        return Err(StoreError::Changed { path: source.to_owned() });
+                    }
+                }
+                link
+            };
+            Some(link)
+        };
+        if read.is_settled(now) {
+            index.remember(known, &digest);
+        }
+        Ok(Kept { digest, size, made, read: true, lost })
+    }
+
+    /// Makes the object `path` a hard link to `source`, or a copy of it where that is allowed and links are not had.
+    fn link(
+        &self,
+        source: &Path,
+        path: &Path,
+        policy: LinkPolicy,
+        read: &FileIdentity,
+    ) -> Result<Link, StoreError> {
+        let reason = if policy.hardlink() {
+            // An object of another length is damaged, and is replaced.
+            if path.exists() {
+                fs_err::remove_file(path)?;
+            }
+            // A symbolic link is followed first: an object is a file.
+            match fs_err::canonicalize(source).and_then(|target| std::fs::hard_link(target, path)) {
+                Ok(()) => {
+                    protect(path)?;
+                    return Ok(Link::Hardlink);
+                }
+                Err(error) => error.to_string(),
+            }
+        } else {
+            "the file system has none".to_owned()
+        };
+        if !policy.copy() {
+            return Err(StoreError::NoLink { path: source.to_owned(), kind: policy.only(), reason });
+        }
+        let staged = Staged(self.staging()?);
+        let copy = fs_err::File::create(&staged.0)?;
+        let (_, again) = hashing::of_open_file(&hashing::open(source)?, Some(&copy))?;
+        if again != *read {
+            return Err(StoreError::Changed { path: source.to_owned() });
+        }
+        sync(&copy, read.size)?;
+        self.install(staged, path)?;
+        Ok(Link::Copy)
+    }
+
+    /// Removes the object that the file was when it was last read, if both are one file and its bytes have changed.
+    fn forget_damaged(
+        &self,
+        read: &FileIdentity,
+        digest: &Digest,
+        index: &DigestIndex,
+    ) -> Result<Option<Digest>, StoreError> {
+        let Some(before) = index.last_digest(read).filter(|before| before != digest) else { return Ok(None) };
+        let path = self.path(&before);
+        match fs_err::metadata(&path) {
+            Ok(metadata) if FileIdentity::of(&metadata).same_file(read) => {
+                fs_err::remove_file(&path)?;
+                Ok(Some(before))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns a name in the store for a file that is being made.
+    fn staging(&self) -> Result<PathBuf, StoreError> {
+        fs_err::create_dir_all(&self.root)?;
+        Ok(atomic::temporary(&self.root.join("object")))
+    }
+
+    fn install(&self, staged: Staged, path: &Path) -> Result<(), StoreError> {
+        protect(&staged.0)?;
+        fs_err::rename(&staged.0, path)?;
+        std::mem::forget(staged);
+        Ok(())
+    }
+
+    /// Takes the finished file `staged` into the store if its content is `digest`; returns what it is if it is not,
+    /// and leaves it where it is. `staged` must be on the store's file system.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or moved.
+    pub fn adopt(&self, staged: &Path, digest: &Digest) -> Result<Result<(), Digest>, StoreError> {
+        let size = fs_err::metadata(staged)?.len();
+        let found = self.name_of(staged, digest, size)?;
+        if found != *digest {
+            return Ok(Err(found));
+        }
+        let path = self.path(digest);
+        fs_err::create_dir_all(path.parent().unwrap_or(&self.root))?;
+        protect(staged)?;
+        fs_err::rename(staged, &path)?;
+        Ok(Ok(()))
+    }
+
+    /// Returns the name of the content of `path`: `wanted` if it is that in either of the two ways a long content can
+    /// be named, by its chunks or by its plain SHA-256.
+    fn name_of(&self, path: &Path, wanted: &Digest, size: u64) -> Result<Digest, StoreError> {
+        let (found, _) = hashing::of_file(path)?;
+        if found == *wanted || size <= hashing::CHUNK {
+            return Ok(found);
+        }
+        let plain = hashing::plain_of_file(path)?;
+        Ok(if plain == *wanted { plain } else { found })
+    }
+
+    /// Brings the object to `target` in the project, over what is there. The object must have been checked.
+    ///
+    /// # Errors
+    /// Names the file; `target` is then as it was.
+    pub fn materialise(
+        &self,
+        digest: &Digest,
+        target: &Path,
+        policy: LinkPolicy,
+        index: &DigestIndex,
+    ) -> Result<Link, StoreError> {
+        let path = self.path(digest);
+        if let Some(folder) = target.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
+        let staged = Staged(atomic::temporary(target));
+        let link = if policy.reflink() && reflink_copy::reflink(&path, &staged.0).is_ok() {
+            Link::Reflink
+        } else if policy.hardlink() && std::fs::hard_link(&path, &staged.0).is_ok() {
+            protect(&staged.0)?;
+            Link::Hardlink
+        } else if policy.copy() {
+            let copy = fs_err::File::create(&staged.0)?;
+            let mut object = fs_err::File::open(&path)?;
+            std::io::copy(&mut object, &mut &copy)?;
+            sync(&copy, object.metadata()?.len())?;
+            Link::Copy
+        } else {
+            let reason = "the file system has none".to_owned();
+            return Err(StoreError::NoLink { path: target.to_owned(), kind: policy.only(), reason });
+        };
+        if link == Link::Reflink {
+            unprotect(&staged.0)?;
+        }
+        fs_err::rename(&staged.0, target)?;
+        std::mem::forget(staged);
+        let identity = FileIdentity::of(&fs_err::metadata(target)?);
+        if link == Link::Hardlink {
+            // The object was settled when it was checked; a copy will be when it is next read.
+            index.remember(identity, digest);
+        }
+        Ok(link)
     }
 
     /// Returns whether the object is there; its bytes are not checked.
@@ -44,42 +281,38 @@ impl ContentStore {
         self.path(digest).is_file()
     }
 
-    /// Returns every object with its size in bytes, in the order of the names.
-    ///
-    /// # Errors
-    /// Names the folder that cannot be read.
-    pub fn list(&self) -> Result<Vec<(Digest, u64)>, StoreError> {
-        let mut found = Vec::new();
-        if !self.root.is_dir() {
-            return Ok(found);
-        }
-        for folder in fs_err::read_dir(&self.root)? {
-            let folder = folder?;
-            if !folder.file_type()?.is_dir() {
-                continue;
-            }
-            let first = folder.file_name().to_string_lossy().into_owned();
-            for object in fs_err::read_dir(folder.path())? {
-                let object = object?;
-                let rest = object.file_name().to_string_lossy().into_owned();
-                if let Ok(digest) = format!("sha256:{first}{rest}").parse() {
-                    found.push((digest, object.metadata()?.len()));
-                }
-            }
-        }
-        found.sort_unstable();
-        Ok(found)
+    /// Returns the object's size in bytes if it is there.
+    pub fn size(&self, digest: &Digest) -> Option<u64> {
+        fs_err::metadata(self.path(digest)).ok().filter(std::fs::Metadata::is_file).map(|found| found.len())
     }
 
-    /// Removes an object; one that is not there is no error.
+    /// Returns the path of the object after checking its bytes against its name; read only if `index` does not know
+    /// it unchanged.
     ///
     /// # Errors
-    /// Names the file that cannot be removed.
-    pub fn remove(&self, digest: &Digest) -> Result<(), StoreError> {
-        match fs_err::remove_file(self.path(digest)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+    /// Fails when it is missing or damaged.
+    pub fn check(&self, digest: &Digest, index: &DigestIndex) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        let metadata = match fs_err::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let identity = FileIdentity::of(&metadata);
+        if index.digest(&identity) == Some(*digest) {
+            return Ok(path);
         }
+        let now = SystemTime::now();
+        let found = self.name_of(&path, digest, identity.size)?;
+        if found != *digest {
+            return Err(StoreError::Damaged { path, found });
+        }
+        if identity.is_settled(now) {
+            index.remember(identity, digest);
+        }
+        Ok(path)
     }
 
     /// Returns the object's bytes, checked against its name.
@@ -95,23 +328,51 @@ impl ContentStore {
             }
             Err(error) => return Err(error.into()),
         };
-        let found = Digest::of(&bytes);
-        if found == *digest { Ok(bytes) } else { Err(StoreError::Damaged { path, found }) }
+        let found = hashing::of_bytes(&bytes);
+        if found == *digest || (bytes.len() as u64 > hashing::CHUNK && Digest::of(&bytes) == *digest) {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Damaged { path, found })
+        }
+    }
+}
+
+/// Flushes a large copy; small ones are left to the system, since an object is checked whenever it is used and its
+/// source is still there.
+fn sync(file: &fs_err::File, size: u64) -> std::io::Result<()> {
+    if size >= 1 << 20 { file.sync_data() } else { Ok(()) }
+}
+
+fn has_length(path: &Path, length: u64) -> bool {
+    fs_err::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length)
+}
+
+/// Gives the owner the right to write to a file that is his own.
+fn unprotect(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs_err::metadata(path)?.permissions().mode();
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode | 0o200))?;
+    }
+    #[cfg(not(unix))]
+    {
+        let mut permissions = fs_err::metadata(path)?.permissions();
+        permissions.set_readonly(false);
+        fs_err::set_permissions(path, permissions)?;
+    }
+    Ok(())
+}
+
+/// A file that is being made; removed if it does not get to its place.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_put_comes_back_and_a_changed_byte_is_found() {
-        let folder = tempfile::tempdir().expect("folder");
-        let store = ContentStore::new(folder.path());
-        let digest = store.put(b"abc").expect("put");
-        assert_eq!(store.get(&digest).expect("get"), b"abc");
-        fs_err::write(store.path(&digest), b"abd").expect("damaged");
-        assert!(matches!(store.get(&digest), Err(StoreError::Damaged { .. })));
-        assert!(matches!(store.get(&Digest::of(b"x")), Err(StoreError::Missing { .. })));
-    }
-}
+mod tests;

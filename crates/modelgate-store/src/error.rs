@@ -28,6 +28,31 @@ pub enum StoreError {
         /// What its bytes hash to.
         found: Digest,
     },
+    /// A file was written to while it was read.
+    #[error("`{}` changed while it was read; try again when nothing writes to it", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What should be a file is a folder, a pipe or a device.
+    #[error("`{}` is not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Links of one kind were asked for, and the file system has none.
+    #[error("`{}` cannot be put into the store by {kind}: {reason}; use another `data.link`", path.display())]
+    NoLink {
+        /// The file.
+        path: PathBuf,
+        /// The kind of link.
+        kind: &'static str,
+        /// What the system says.
+        reason: String,
+    },
+    /// A home of objects could not be used.
+    #[error(transparent)]
+    Remote(#[from] crate::remote::RemoteError),
     /// Another process works on the project.
     #[error("another modelgate works on this project: {holder}; wait for it to end")]
     Locked {

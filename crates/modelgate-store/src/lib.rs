@@ -1,12 +1,22 @@
-//! Files that are whole or not there: atomic writes, the content-addressed store and the project lock.
+//! Files that are whole or not there: atomic writes, the content-addressed store, homes of objects elsewhere, and
+//! the project lock.
 //!
 //! Owns: how bytes reach the disk. Refuses: what they mean.
 
 pub mod atomic;
 mod content;
 mod error;
+pub mod hashing;
+mod identity;
+mod index;
+mod link;
 mod lock;
+pub mod remote;
 
-pub use content::ContentStore;
+pub use content::{ContentStore, Kept};
 pub use error::StoreError;
 pub use lock::{LockHolder, ProjectLock, host};
+pub use hashing::{CHUNK, Md5};
+pub use identity::FileIdentity;
+pub use index::DigestIndex;
+pub use link::{Link, LinkPolicy};

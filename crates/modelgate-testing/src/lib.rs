@@ -4,6 +4,8 @@
 
 mod data;
 mod project;
+mod s3;
 
 pub use data::{example, shared_table, skip};
 pub use project::{Output, TestProject};
+pub use s3::{CuttingProxy, S3Server, data_python};

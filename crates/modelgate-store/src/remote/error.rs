@@ -1,0 +1,93 @@
+//! What can go wrong with a home of objects, in words a person can act on.
+
+use std::path::PathBuf;
+
+/// A home of objects refused, is damaged or could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The address is not one of a home.
+    #[error("`{uri}` is no place for objects: {reason}")]
+    Uri {
+        /// What was given.
+        uri: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// There are no credentials.
+    #[error(
+        "there are no credentials for `{home}`: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+    )]
+    NoCredentials {
+        /// Where to.
+        home: String,
+    },
+    /// The credentials are not accepted.
+    #[error("`{home}` does not accept the credentials: {reason}; check AWS_ACCESS_KEY_ID and what it may do")]
+    Refused {
+        /// Where to.
+        home: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The bucket does not exist.
+    #[error("there is no bucket `{bucket}` at `{home}`; create it, or correct the address")]
+    NoBucket {
+        /// Where to.
+        home: String,
+        /// The bucket.
+        bucket: String,
+    },
+    /// The home cannot be reached, or the connection broke more often than it was worth trying again.
+    #[error("`{home}` could not be reached: {reason}")]
+    Unreachable {
+        /// Where to.
+        home: String,
+        /// What happened.
+        reason: String,
+    },
+    /// There is no such object.
+    #[error("there is no object `{key}` in `{home}`")]
+    Missing {
+        /// The object.
+        key: String,
+        /// Where it was looked for.
+        home: String,
+    },
+    /// The object has other bytes than its name says.
+    #[error(
+        "the object `{key}` in `{home}` has other bytes than its name says ({found}); nothing was kept of it"
+    )]
+    OtherBytes {
+        /// The object.
+        key: String,
+        /// Where it is.
+        home: String,
+        /// What its bytes hash to.
+        found: String,
+    },
+    /// A file on this side could not be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file of the shared AWS configuration cannot be used.
+    #[error("`{}`: {reason}", path.display())]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Removes `user:password@` from a URL or a text that holds URLs.
+pub(crate) fn without_credentials(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, behind) = rest.split_at(start + 3);
+        kept.push_str(before);
+        let end = behind.find(|letter: char| matches!(letter, '/' | '\'' | '`') || letter.is_whitespace());
+        let host = &behind[..end.unwrap_or(behind.len())];
+        rest = host.rfind('@').map_or(behind, |at| &behind[at + 1..]);
+    }
+    kept + rest
+}
