@@ -365,7 +365,12 @@ impl ModelState {
                 refuse_unless(*digest == state.digest, || {
                     format!("the rollback is to another package than {version}'s")
                 })?;
-                refuse_unless(self.production == Some(*from), || format!("{from} is not in production"))
+                refuse_unless(self.production == Some(*from), || format!("{from} is not in production"))?;
+                // It would quarantine the very package that it brings back.
+                let same = self.versions.get(from).is_some_and(|found| found.digest == state.digest);
+                refuse_unless(!same, || {
+                    format!("{version} is the same package as {from}, which is in production")
+                })
             }
             LedgerEvent::RollbackUndone { version, reason, .. } => {
                 check_reason(reason, true)?;

@@ -2,6 +2,7 @@
 //!
 //! Owns: what a package is and what it answers. Refuses: where packages are kept.
 
+mod damage;
 mod error;
 pub mod estimator;
 pub mod manifest;

@@ -4,6 +4,7 @@
 
 mod error;
 mod evaluation;
+pub mod foreign;
 mod gate_check;
 mod markdown;
 pub mod notify;
@@ -15,9 +16,12 @@ mod production;
 mod project;
 mod promotion;
 mod record;
+mod rejudge;
+pub mod retention;
 pub mod rollback;
 mod run;
 mod runner;
+pub mod selftest;
 pub mod signature;
 mod stage;
 mod stages;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use modelgate_core::ledger::Verification;
-use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
+use modelgate_core::lifecycle::{Event, ModelState, Stage as Lifecycle};
 use modelgate_core::{Digest, ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
@@ -65,8 +65,10 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
     let mut found: Vec<Target> = Vec::new();
     // A version can have been there many times: more rows are looked at than are shown.
     for (version, since) in registry.tenures(model, at_most.saturating_mul(8).max(64))? {
-        let archived = state.versions.get(&version).is_some_and(|found| found.stage == Lifecycle::Archived);
-        if !archived || found.len() == at_most || found.iter().any(|one| one.version == version) {
+        if !can_be_gone_back_to(state, version)
+            || found.len() == at_most
+            || found.iter().any(|one| one.version == version)
+        {
             continue;
         }
         let registration = registry.registration(model, version)?;
@@ -84,6 +86,16 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
     Ok(found)
 }
 
+/// Holds for a former production whose package is neither quarantined nor the one in production.
+fn can_be_gone_back_to(state: &ModelState, version: VersionNumber) -> bool {
+    let digest = |version: VersionNumber| state.versions.get(&version).map(|found| found.digest);
+    state.versions.get(&version).is_some_and(|found| {
+        found.stage == Lifecycle::Archived
+            && state.quarantined(&found.digest).is_none()
+            && state.production().and_then(digest) != Some(found.digest)
+    })
+}
+
 /// Returns the production before this one.
 ///
 /// # Errors
@@ -96,9 +108,8 @@ pub fn default_target(registry: &Registry, model: &ModelName) -> Result<VersionN
     let mut asked = 64;
     loop {
         let tenures = registry.tenures(model, asked)?;
-        let before = tenures.iter().map(|(version, _)| *version).find(|version| {
-            state.versions.get(version).is_some_and(|found| found.stage == Lifecycle::Archived)
-        });
+        let before =
+            tenures.iter().map(|(version, _)| *version).find(|version| can_be_gone_back_to(state, *version));
         if let Some(before) = before {
             return Ok(before);
         }

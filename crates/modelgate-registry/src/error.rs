@@ -40,6 +40,14 @@ pub enum RegistryError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// An archive cannot be used.
+    #[error("the archive `{path}`: {what}")]
+    Archive {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// There is a registry where one was to be read in.
     #[error("the registry {home} has {events} events already: an archive is read into an empty one")]
     NotEmpty {

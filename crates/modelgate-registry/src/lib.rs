@@ -3,6 +3,7 @@
 //! Owns: where ledger and packages are kept, and the index over them. Refuses: HTTP serving, and deciding what
 //! is allowed, which is `modelgate_core::lifecycle`.
 
+mod archive;
 mod chain_file;
 mod error;
 mod folder_home;
@@ -15,6 +16,7 @@ mod registry;
 mod stamp;
 mod uri;
 
+pub use archive::{ArchiveManifest, export, import};
 pub use error::RegistryError;
 pub use home::{Home, Objects, Position, StoredObject};
 pub use index::{Index, RunRow};

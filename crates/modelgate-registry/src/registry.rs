@@ -57,8 +57,9 @@ impl Registry {
             RegistryUri::Folder => Box::new(FolderHome::new(&state_folder)),
             RegistryUri::ObjectStore(uri) => {
                 let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-                let objects = modelgate_store::remote::open(uri, project, &variable)
-                    .map_err(|error| RegistryError::Uri { uri: without_credentials(uri), reason: error.to_string() })?;
+                let objects = modelgate_store::remote::open(uri, project, &variable).map_err(|error| {
+                    RegistryError::Uri { uri: without_credentials(uri), reason: error.to_string() }
+                })?;
                 Box::new(ObjectStoreHome::new(objects, &state_folder))
             }
             RegistryUri::GitBranch(branch) => Box::new(GitBranchHome::new(project, branch, &state_folder)?),

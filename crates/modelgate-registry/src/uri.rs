@@ -36,7 +36,9 @@ impl RegistryUri {
             return Ok(Self::ObjectStore(uri.to_owned()));
         }
         if ["http://", "https://"].iter().any(|scheme| uri.starts_with(scheme)) {
-            return error("this version keeps registries in the project's folder, in `git+branch:NAME` or in `s3://bucket/prefix`");
+            return error(
+                "this version keeps registries in the project's folder, in `git+branch:NAME` or in `s3://bucket/prefix`",
+            );
         }
         error("expected nothing (the project's folder), `git+branch:NAME` or `s3://bucket/prefix`")
     }
@@ -79,14 +81,8 @@ mod tests {
 
     #[test]
     fn what_git_would_take_for_something_else_is_refused() {
-        for uri in [
-            "git+branch:",
-            "git+branch:-x",
-            "git+branch:a..b",
-            "git+branch:a b",
-            "git+branch:a/",
-            "x",
-        ] {
+        for uri in ["git+branch:", "git+branch:-x", "git+branch:a..b", "git+branch:a b", "git+branch:a/", "x"]
+        {
             assert!(RegistryUri::parse(Some(uri)).is_err(), "{uri}");
         }
     }

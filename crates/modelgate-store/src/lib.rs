@@ -15,8 +15,8 @@ pub mod remote;
 
 pub use content::{ContentStore, Kept};
 pub use error::StoreError;
-pub use lock::{LockHolder, ProjectLock, host};
 pub use hashing::{CHUNK, Md5};
 pub use identity::FileIdentity;
 pub use index::DigestIndex;
 pub use link::{Link, LinkPolicy};
+pub use lock::{LockHolder, ProjectLock, host};

@@ -113,6 +113,11 @@ pub(crate) struct Run {
 pub(crate) enum Gate {
     /// Judge a file of metrics, a run, or the pipeline's last evaluation.
     Check(GateCheck),
+    /// Ask the gate about models that it must refuse: one trained on permuted labels, and production damaged.
+    Selftest {
+        /// The pipeline; not needed when there is only one.
+        pipeline: Option<String>,
+    },
 }
 
 /// The arguments of `gate check`.

@@ -22,7 +22,7 @@ use crate::runner::{Runner, Work};
 use crate::stage::Stage;
 use crate::stages::{data, model};
 
-fn average(runner: &Runner<'_>) -> Average {
+pub(crate) fn average(runner: &Runner<'_>) -> Average {
     match runner.pipeline.config.evaluate.average {
         config::AverageName::Weighted => Average::Weighted,
         config::AverageName::Macro => Average::Macro,

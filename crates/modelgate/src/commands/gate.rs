@@ -1,5 +1,7 @@
 //! `modelgate gate check`.
 
+mod selftest;
+
 use std::path::Path;
 
 use modelgate_core::rule::{GateRule, parse_expression};
@@ -13,7 +15,10 @@ use crate::exit::{Exit, UsageError};
 use crate::printer::{Printer, coloured};
 
 pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let Gate::Check(check) = gate;
+    let check = match gate {
+        Gate::Check(check) => check,
+        Gate::Selftest { pipeline } => return selftest::execute(pipeline.as_deref(), folder, printer),
+    };
     let parse =
         |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
     let given = check.rules.iter().map(parse).collect::<Result<Vec<GateRule>, _>>()?;

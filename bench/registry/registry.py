@@ -1,0 +1,85 @@
+"""Medians of the registry's commands, each a process of its own, as the ledger grows."""
+
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+BINARY = TARGET / "modelgate"
+GROW = TARGET / "examples" / "grow_ledger"
+ROUNDS = 15
+
+
+def run(project, *arguments, seed="42"):
+    environment = os.environ | {"MODELGATE_ACTOR": "bench", "NO_COLOR": "1", "MODELGATE_SEED": seed}
+    started = time.perf_counter()
+    done = subprocess.run([BINARY, *arguments], cwd=project, env=environment, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    if done.returncode not in (0, 4):
+        sys.exit(f"{arguments}: {done.stderr}")
+    return seconds, done.stdout
+
+
+def median(function, rounds=ROUNDS):
+    return statistics.median(function(number) for number in range(rounds)) * 1000
+
+
+def bench(events):
+    versions = min(10_000, max(1_200, events // 100))
+    with tempfile.TemporaryDirectory() as folder:
+        project = pathlib.Path(folder)
+        shutil.copytree(ROOT / "examples" / "iris", project, dirs_exist_ok=True,
+                        ignore=shutil.ignore_patterns(".modelgate", "outputs", "models", "baselines"))
+        # Two packages, so that a rollback has another one to go back to.
+        for seed in ("42", "7"):
+            run(project, "run", seed=seed)
+            run(project, "model", "approve", "iris", "--reason", "bench")
+            run(project, "run", seed=seed)
+        subprocess.run([GROW, project, "iris", str(events), str(versions)], check=True)
+        ledger = project / ".modelgate" / "ledger.jsonl"
+        lines = sum(1 for _ in open(ledger, "rb"))
+        (project / ".modelgate" / "registry.db").unlink()
+        rebuild, _ = run(project, "status")
+        listing = median(lambda _: run(project, "model", "list")[0])
+        one = median(lambda _: run(project, "model", "list", "iris")[0])
+        at = median(lambda _: run(project, "ledger", "at", "2026-12-24T12:00:00Z")[0])
+        rows = run(project, "model", "list", "iris")[1].splitlines()
+        approved = [row.split()[1] for row in rows if " approved " in row]
+        promote = median(lambda number: run(project, "model", "promote", "iris", approved[number],
+                                            "--reason", "bench")[0])
+        back = [row.split()[1] for row in rows if " archived " in row][:ROUNDS]
+        times = []
+        for number in range(ROUNDS):
+            times.append(run(project, "model", "rollback", "iris", "--to-version", back[number], "--yes",
+                             "--reason", "bench")[0])
+            run(project, "model", "promote", "iris", approved[ROUNDS + number], "--reason", "bench",
+                "--override-quarantine")
+        rollback = statistics.median(times) * 1000
+        chain = []
+        for _ in range(3):
+            exported = project / "ledger.jsonl"
+            if not exported.exists():
+                run(project, "ledger", "export", str(exported))
+            chain.append(run(project, "ledger", "verify", "--file", str(exported))[0])
+        verify = statistics.median(chain)
+        count = sum(1 for _ in open(project / "ledger.jsonl", "rb"))
+        print(f"{lines:>9} {versions:>9} {ledger.stat().st_size / 1e6:>8.1f} {listing:>10.1f} {one:>10.1f} {at:>8.1f} "
+              f"{promote:>8.1f} {rollback:>9.1f} {verify:>9.2f} {count / verify:>12.0f} {rebuild:>9.2f}", flush=True)
+
+
+def main():
+    sizes = [int(size) for argument in sys.argv[1:] for size in argument.split()]
+    print(f"medians of {ROUNDS} processes, milliseconds; verify and rebuild in seconds; {os.cpu_count()} cores")
+    print(f"{'events':>9} {'versions':>9} {'MB':>8} {'list all':>10} {'list one':>10} {'at':>8} {'promote':>8} "
+          f"{'rollback':>9} {'verify':>9} {'events/s':>12} {'rebuild':>9}")
+    for size in sizes:
+        bench(size)
+
+
+main()
