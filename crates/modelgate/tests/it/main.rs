@@ -1,8 +1,11 @@
 //! Tests through the binary, as a user runs it.
 
 mod bad_input;
+mod governance;
 mod interop;
 mod main_job;
+mod object_registry;
 mod registry;
+mod torture;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");
