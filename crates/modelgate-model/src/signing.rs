@@ -1,4 +1,4 @@
-//! Signatures of packages in the form of OpenSSF model signing v1.0: a Sigstore bundle that holds a DSSE envelope with
+//! Signatures of packages in the form of `OpenSSF` model signing v1.0: a Sigstore bundle that holds a DSSE envelope with
 //! an in-toto statement over every file, signed by an ECDSA key on P-256. The Python package `model-signing` reads what
 //! this writes and the other way round.
 //!

@@ -109,7 +109,7 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
     }
     named_in_project(&project.root, &mut kept)?;
     let objects = registry.objects()?;
-    follow_lists(registry, &objects.iter().map(|one| (one.digest, one.bytes)).collect(), &mut kept)?;
+    follow_lists(registry, &objects.iter().map(|one| (one.digest, one.bytes)).collect(), &mut kept);
     // In a home that others share, an object without a name may be one that is about to get it.
     let shared = project.config.registry.uri.is_some();
     plan.objects = objects
@@ -170,25 +170,20 @@ fn names_objects(file: &str) -> bool {
 }
 
 /// Adds what kept objects name: the list of a data set names its files.
-fn follow_lists(
-    registry: &Registry,
-    objects: &BTreeMap<Digest, u64>,
-    kept: &mut BTreeSet<Digest>,
-) -> Result<(), PipelineError> {
+fn follow_lists(registry: &Registry, objects: &BTreeMap<Digest, u64>, kept: &mut BTreeSet<Digest>) {
     let mut waiting: Vec<Digest> = kept.iter().copied().collect();
     while let Some(digest) = waiting.pop() {
-        let Some(bytes) = objects.get(&digest).filter(|bytes| **bytes <= MAX_LIST) else { continue };
-        // A list is text that begins like JSON; a damaged object is another command's to tell of.
-        let _ = bytes;
-        let Ok(content) = registry.object(&digest) else { continue };
-        if !matches!(content.first(), Some(b'{' | b'[')) {
+        if objects.get(&digest).is_none_or(|bytes| *bytes > MAX_LIST) {
             continue;
         }
-        let mut named = BTreeSet::new();
-        digests_in(&content, &mut named);
-        waiting.extend(named.into_iter().filter(|one| objects.contains_key(one) && kept.insert(*one)));
+        // A list is text that begins like JSON; a damaged object is another command's to tell of.
+        let Ok(content) = registry.object(&digest) else { continue };
+        if matches!(content.first(), Some(b'{' | b'[')) {
+            let mut named = BTreeSet::new();
+            digests_in(&content, &mut named);
+            waiting.extend(named.into_iter().filter(|one| objects.contains_key(one) && kept.insert(*one)));
+        }
     }
-    Ok(())
 }
 
 /// Adds every run of exactly 64 hexadecimal digits, with or without `sha256:` before it.

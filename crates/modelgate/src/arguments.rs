@@ -238,6 +238,7 @@ pub(crate) struct Promote {
 
 /// The arguments of `model rollback`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Rollback {
     /// The model.
     pub(crate) model: ModelName,

@@ -23,7 +23,7 @@ use crate::printer::Printer;
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     limit_threads()?;
     let folder = folder(arguments)?;
-    finish_interrupted(arguments, &folder, printer)?;
+    finish_interrupted(arguments, &folder, printer);
     match &arguments.command {
         Command::Init(init) => init::execute(init, &folder, printer),
         Command::Run(run) => run::execute(run, &project(&folder)?, printer),
@@ -36,23 +36,18 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
 }
 
 /// Brings to an end what a killed command began, before anything else looks at the project.
-fn finish_interrupted(
-    arguments: &Arguments,
-    folder: &std::path::Path,
-    printer: &Printer,
-) -> anyhow::Result<()> {
+fn finish_interrupted(arguments: &Arguments, folder: &std::path::Path, printer: &Printer) {
     let acts = matches!(
         &arguments.command,
         Command::Run(_) | Command::Status | Command::Model(_) | Command::Ledger(_)
     );
-    let Some(project) = acts.then(|| project(folder).ok()).flatten() else { return Ok(()) };
+    let Some(project) = acts.then(|| project(folder).ok()).flatten() else { return };
     match modelgate_pipeline::recover(&project, &environment::surroundings()) {
         Ok(Some(sentence)) => printer.warning(&sentence),
         Ok(None) => {}
         // Reading goes on: the command itself says what is wrong with the registry.
         Err(error) => printer.warning(&format!("an interrupted command could not be completed: {error}")),
     }
-    Ok(())
 }
 
 fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {

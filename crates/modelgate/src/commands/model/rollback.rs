@@ -178,17 +178,14 @@ fn dialogue(
             _ => None,
         }
     };
-    let mut version = named;
-    while choose {
+    let mut chosen = (!choose).then_some(named);
+    let version = loop {
+        if let Some(version) = chosen {
+            break version;
+        }
         let answer = ask(&format!("back to which version? [{named}] "))?;
-        if answer.is_empty() {
-            break;
-        }
-        if let Ok(chosen) = answer.parse() {
-            version = chosen;
-            break;
-        }
-    }
+        chosen = if answer.is_empty() { Some(named) } else { answer.parse().ok() };
+    };
     let mut why = reason.unwrap_or_default().to_owned();
     while why.trim().is_empty() {
         why = ask("reason: ")?;
