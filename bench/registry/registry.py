@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -16,18 +17,34 @@ GROW = TARGET / "examples" / "grow_ledger"
 ROUNDS = 15
 
 
+def processor():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(project, *arguments, seed="42"):
+    """Returns wall and processor time in seconds, and stdout."""
     environment = os.environ | {"MODELGATE_ACTOR": "bench", "NO_COLOR": "1", "MODELGATE_SEED": seed}
-    started = time.perf_counter()
+    before, started = processor(), time.perf_counter()
     done = subprocess.run([BINARY, *arguments], cwd=project, env=environment, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
+    seconds, used = time.perf_counter() - started, processor() - before
     if done.returncode not in (0, 4):
         sys.exit(f"{arguments}: {done.stderr}")
-    return seconds, done.stdout
+    return (seconds, used), done.stdout
+
+
+def medians(pairs):
+    """Wall and processor time in milliseconds."""
+    pairs = list(pairs)
+    return [statistics.median(pair[part] for pair in pairs) * 1000 for part in (0, 1)]
 
 
 def median(function, rounds=ROUNDS):
-    return statistics.median(function(number) for number in range(rounds)) * 1000
+    return medians(function(number) for number in range(rounds))
+
+
+def both(pair):
+    return f"{pair[0]:.0f}/{pair[1]:.0f}"
 
 
 def bench(events):
@@ -64,24 +81,23 @@ def bench(events):
                              "--reason", "bench")[0])
             run(project, "model", "promote", "iris", approved[ROUNDS + number], "--reason", "bench",
                 "--override-quarantine")
-        rollback = statistics.median(times) * 1000
-        chain = []
-        for _ in range(3):
-            exported = project / "ledger.jsonl"
-            if not exported.exists():
-                run(project, "ledger", "export", str(exported))
-            chain.append(run(project, "ledger", "verify", "--file", str(exported))[0])
-        verify = statistics.median(chain)
-        count = sum(1 for _ in open(project / "ledger.jsonl", "rb"))
-        print(f"{lines:>9} {versions:>9} {ledger.stat().st_size / 1e6:>8.1f} {listing:>10.1f} {one:>10.1f} {at:>8.1f} "
-              f"{promote:>8.1f} {rollback:>9.1f} {verify:>9.2f} {count / verify:>12.0f} {rebuild:>9.2f}", flush=True)
+        rollback = medians(times)
+        exported = project / "ledger.jsonl"
+        run(project, "ledger", "export", str(exported))
+        verify = median(lambda _: run(project, "ledger", "verify", "--file", str(exported))[0], rounds=3)
+        count = sum(1 for _ in open(exported, "rb"))
+        rate = [count / part * 1000 for part in verify]
+        print(f"{lines:>9} {versions:>9} {ledger.stat().st_size / 1e6:>8.1f} {both(listing):>10} {both(one):>10} "
+              f"{both(at):>10} {both(promote):>10} {both(rollback):>10} {both(verify):>12} {both(rate):>17} "
+              f"{both([part * 1000 for part in rebuild]):>12}", flush=True)
 
 
 def main():
     sizes = [int(size) for argument in sys.argv[1:] for size in argument.split()]
-    print(f"medians of {ROUNDS} processes, milliseconds; verify and rebuild in seconds; {os.cpu_count()} cores")
-    print(f"{'events':>9} {'versions':>9} {'MB':>8} {'list all':>10} {'list one':>10} {'at':>8} {'promote':>8} "
-          f"{'rollback':>9} {'verify':>9} {'events/s':>12} {'rebuild':>9}")
+    print(f"medians of {ROUNDS} processes, milliseconds, wall/processor; {os.cpu_count()} cores, "
+          f"load {os.getloadavg()[0]:.1f}")
+    print(f"{'events':>9} {'versions':>9} {'MB':>8} {'list all':>10} {'list one':>10} {'at':>10} {'promote':>10} "
+          f"{'rollback':>10} {'verify':>12} {'events/s':>17} {'rebuild':>12}")
     for size in sizes:
         bench(size)
 

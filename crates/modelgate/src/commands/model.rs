@@ -59,6 +59,14 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
     }
 }
 
+/// The one figure that stands for a version in a list; the others are not read.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Headline {
+    f1: Option<f64>,
+    rmse: Option<f64>,
+}
+
 fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let registry = registry(project)?;
     if let Some(model) = model {
@@ -79,8 +87,8 @@ fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyh
             return;
         };
         let own = aliases.get(&(&row.model, row.version)).map(Vec::as_slice).unwrap_or_default();
-        let metrics: BTreeMap<String, f64> = serde_json::from_str(&row.metrics).unwrap_or_default();
         if printer.is_json() {
+            let metrics: BTreeMap<String, f64> = serde_json::from_str(&row.metrics).unwrap_or_default();
             rows.push(json!({
                 "model": row.model, "version": row.version, "stage": found.stage, "verdict": found.verdict,
                 "digest": found.digest, "aliases": own, "metrics": metrics, "run": row.run,
@@ -90,9 +98,11 @@ fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyh
         }
         let stage = found.stage.to_string();
         let stage = format!("{stage:<11}").replacen(&stage, &coloured(&stage), 1);
-        let main = ["f1", "rmse"]
-            .iter()
-            .find_map(|metric| metrics.get(*metric).map(|value| format!("{metric} {}", figure(*value))));
+        let main: Headline = serde_json::from_str(&row.metrics).unwrap_or_default();
+        let main = main
+            .f1
+            .map(|value| format!("f1 {}", figure(value)))
+            .or_else(|| main.rmse.map(|value| format!("rmse {}", figure(value))));
         text.push_str(&format!(
             "{} {} {stage} {:<12} {:<14} sha256:{} {} {}\n",
             row.model,

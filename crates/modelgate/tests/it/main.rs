@@ -6,6 +6,7 @@ mod interop;
 mod main_job;
 mod object_registry;
 mod registry;
+mod runbooks;
 mod torture;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");

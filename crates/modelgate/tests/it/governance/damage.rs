@@ -32,7 +32,7 @@ fn an_exported_ledger_is_verified_and_what_was_done_to_it_is_named() {
         ),
         (format!("{}\n{}\n{}\n", lines[0], lines[1], lines[1]).into_bytes(), "event 2 stands behind event 2"),
         (merged.into_bytes(), "two histories were merged"),
-        (whole[..whole.len() - 10].as_bytes().to_vec(), "the file was cut off"),
+        (whole.as_bytes()[..whole.len() - 10].to_vec(), "the file was cut off"),
         (b"\xff\xfe\n".to_vec(), "byte 1 is not UTF-8"),
     ];
     for (bytes, message) in cases {
