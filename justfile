@@ -21,9 +21,10 @@ torture rounds="1000":
 nextest *arguments:
     cargo nextest run --workspace {{arguments}}
 
-# The tests that compare with scikit-learn, onnxruntime and MLflow too.
+# The tests that compare with scikit-learn, onnxruntime, MLflow and DVC, and those on an S3 server, too.
 test-interop: interop-venv
-    MODELGATE_INTEROP_PYTHON="$PWD/target/interop-venv/bin/python" cargo test --workspace
+    MODELGATE_INTEROP_PYTHON="$PWD/target/interop-venv/bin/python" \
+        MODELGATE_INTEROP_DATA_PYTHON="$PWD/target/interop-data-venv/bin/python" cargo test --workspace
 
 # Writes the code in its one form.
 fmt:
@@ -78,6 +79,10 @@ bench-walking-skeleton *arguments:
 bench-quality *arguments:
     bench/quality/run.sh {{arguments}}
 
+# Snapshots of data beside openssl and DVC.
+bench-data-snapshot *arguments:
+    bench/data/snapshot.sh {{arguments}}
+
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:
     test -x target/data-venv/bin/python || python3 -m venv target/data-venv
@@ -87,6 +92,8 @@ check-data:
 interop-venv:
     test -x target/interop-venv/bin/python || python3 -m venv target/interop-venv
     target/interop-venv/bin/pip install -q -r interop/requirements.txt
+    test -x target/interop-data-venv/bin/python || python3 -m venv target/interop-data-venv
+    target/interop-data-venv/bin/pip install -q -r interop/data-requirements.txt
 
 # What CI runs.
 ci:

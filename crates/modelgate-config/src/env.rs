@@ -2,6 +2,8 @@
 
 /// Overrides `registry.uri`.
 pub const MODELGATE_REGISTRY_URI: &str = "MODELGATE_REGISTRY_URI";
+/// Overrides `data.remote`.
+pub const MODELGATE_DATA_REMOTE: &str = "MODELGATE_DATA_REMOTE";
 /// Overrides every pipeline's `seed`; a whole number from 0.
 pub const MODELGATE_SEED: &str = "MODELGATE_SEED";
 /// The number of threads for training and prediction, 1 to 1024; results do not depend on it.

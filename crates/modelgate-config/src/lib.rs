@@ -6,6 +6,7 @@ pub mod env;
 mod error;
 mod governance;
 mod load;
+mod params;
 mod project;
 mod rules;
 mod schema;
@@ -18,10 +19,10 @@ pub use governance::{
 };
 pub use load::{Loaded, load, parse, show};
 pub use project::{
-    ApprovalPolicy, AverageName, ColumnTypeName, DataConfig, EncodeName, EvaluateConfig, GateConfig,
-    ManualPolicy, MissingName, ModelConfig, PipelineConfig, PreprocessConfig, ProjectConfig, PromotionConfig,
-    RegistryConfig, ScaleName, SplitConfig, SplitKindName, SubsetName, TaskKind, TrainConfig,
-    UnknownCategoryName,
+    ApprovalPolicy, AverageName, ColumnTypeText, DataConfig, DataStorageConfig, EncodeName, EvaluateConfig,
+    GateConfig, LinkName, ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig,
+    PreprocessConfig, ProjectConfig, PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName,
+    SubsetName, TaskKind, TrainConfig, UnknownCategoryName,
 };
 pub use rules::{EqualsValue, RuleConfig, default_rules};
 pub use schema::json_schema;

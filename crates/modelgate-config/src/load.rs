@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::env;
 use crate::error::ConfigError;
+use crate::params;
 use crate::project::ProjectConfig;
 use crate::validate::validate;
 
@@ -33,9 +34,13 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
             message: "the file is not UTF-8; save it as UTF-8".to_owned(),
         }
     })?;
+    let text = params::resolve(&text, path.parent().unwrap_or(Path::new("")), &shown)?;
     let mut config = parse(&text, &shown)?;
     if let Some(uri) = environment(env::MODELGATE_REGISTRY_URI) {
         config.registry.uri = Some(uri);
+    }
+    if let Some(uri) = environment(env::MODELGATE_DATA_REMOTE) {
+        config.data.remote = Some(uri);
     }
     if let Some(value) = environment(env::MODELGATE_SEED) {
         let expected = "expected a whole number from 0";

@@ -31,6 +31,9 @@ pub struct ProjectConfig {
     /// How long things are kept.
     #[serde(default)]
     pub retention: RetentionConfig,
+    /// Where versions of data are shared and how they are kept.
+    #[serde(default)]
+    pub data: DataStorageConfig,
     /// The pipelines by name; each makes versions of one model.
     pub pipelines: BTreeMap<String, PipelineConfig>,
 }
@@ -41,6 +44,31 @@ pub struct ProjectConfig {
 pub struct RegistryConfig {
     /// Nothing for `.modelgate/`, or `git+branch:NAME`.
     pub uri: Option<String>,
+}
+
+/// Where versions of data are shared and how they are kept.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataStorageConfig {
+    /// What `data push` and `data pull` use: `s3://bucket/prefix`, or a folder relative to the project.
+    pub remote: Option<String>,
+    /// How a file gets into the store and back.
+    pub link: LinkName,
+}
+
+/// How a file gets into the store and back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkName {
+    /// By reflink where the file system has them, else by hard link, which makes the file read-only, else by copy.
+    #[default]
+    Auto,
+    /// By reflink alone.
+    Reflink,
+    /// By hard link alone: the file and what the store keeps are one, and read-only.
+    Hardlink,
+    /// By copy alone: twice the room.
+    Copy,
 }
 
 /// One way from data to a model.
@@ -90,19 +118,29 @@ pub struct ModelConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A CSV file, relative to the project.
+    /// CSV (plain, gzip, Zstandard) or Parquet, relative to the project: a file, or a glob such as `data/*.csv`.
     pub source: String,
     /// The column to predict.
     pub target: String,
     /// The column that identifies a row; the row's content by default. It is not a feature.
     #[serde(default)]
     pub key: Option<String>,
-    /// Declared column types, where what is inferred is wrong.
+    /// Declared column types, where what is inferred is wrong: `int`, `float`, `bool`, `string`, `category`, `date`,
+    /// `timestamp`, `decimal`; a date or timestamp with its form as `date:%d.%m.%Y`.
     #[serde(default)]
-    pub types: BTreeMap<String, ColumnTypeName>,
-    /// The delimiter, one ASCII character; a comma by default.
+    pub types: BTreeMap<String, ColumnTypeText>,
+    /// The delimiter, one ASCII character; found in the first lines by default.
     #[serde(default)]
     pub delimiter: Option<char>,
+    /// What stands around values that hold a delimiter, one ASCII character, or `none`; found by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
+    /// The data contract, a file relative to the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    /// What a violation of severity `error` does: it stops the run, or the gate judges `contract.violations`.
+    #[serde(default)]
+    pub on_violation: OnViolation,
     /// The parts.
     #[serde(default)]
     pub split: SplitConfig,
@@ -122,11 +160,14 @@ pub struct SplitConfig {
     pub test: f64,
     /// Whether each class is split alike.
     pub stratify: bool,
+    /// What a `time` or `group` split goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { kind: None, train: 0.7, validation: 0.15, test: 0.15, stratify: true }
+        Self { kind: None, train: 0.7, validation: 0.15, test: 0.15, stratify: true, column: None }
     }
 }
 
@@ -221,16 +262,41 @@ pub enum TaskKind {
     ImageClassificationCnn,
 }
 
-/// A declared column type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+/// What a violation of the contract does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ColumnTypeName {
-    /// Whole numbers.
-    Int,
-    /// Numbers.
-    Float,
-    /// Text.
-    String,
+pub enum OnViolation {
+    /// The run stops.
+    #[default]
+    Stop,
+    /// The run goes on, and a rule on `contract.violations` or `contract.errors` decides.
+    Judge,
+}
+
+/// A declared column type, such as `int` or `date:%d.%m.%Y`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ColumnTypeText(
+    /// The text as it is written.
+    #[schemars(regex(pattern = r"^(int|float|bool|string|category|decimal|date(:.+)?|timestamp(:.+)?)$"))]
+    pub String,
+);
+
+impl ColumnTypeText {
+    /// The types that there are.
+    pub const NAMES: [&str; 8] =
+        ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal"];
+
+    /// Returns the type's name and, for a date or timestamp, its form; `None` when it is neither.
+    pub fn parts(&self) -> Option<(&str, Option<&str>)> {
+        let (name, form) = match self.0.split_once(':') {
+            Some((name, form)) => (name, Some(form)),
+            None => (self.0.as_str(), None),
+        };
+        let allows_form = matches!(name, "date" | "timestamp");
+        (Self::NAMES.contains(&name) && form.is_none_or(|form| allows_form && form.contains('%')))
+            .then_some((name, form))
+    }
 }
 
 /// How rows are assigned to parts.
@@ -241,6 +307,10 @@ pub enum SplitKindName {
     Exact,
     /// A row keeps its part when rows are added, by a hash threshold.
     Stable,
+    /// The oldest rows train and the newest test, by `column`.
+    Time,
+    /// All rows with the same value of `column` stay together.
+    Group,
 }
 
 /// What takes the place of a missing number.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::error::ConfigError;
 use crate::governance::duration_seconds;
-use crate::project::{PipelineConfig, ProjectConfig, TaskKind};
+use crate::project::{ColumnTypeText, PipelineConfig, ProjectConfig, SplitKindName, TaskKind};
 
 /// Just enough of the file to know on which line each pipeline and each rule stands.
 #[derive(Deserialize)]
@@ -99,7 +99,31 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             format!("`{delimiter}` cannot be a delimiter: expected one ASCII character"),
         ));
     }
+    for (column, declared) in &data.types {
+        if declared.parts().is_none() {
+            let message = format!(
+                "column `{column}`: `{}` is not a type: expected one of {}, a date or timestamp with its form as \
+                 `date:%d.%m.%Y`",
+                declared.0,
+                ColumnTypeText::NAMES.join(", ")
+            );
+            return Err(("data.types", message));
+        }
+    }
+    if let Some(quote) = data.quote.as_deref().filter(|quote| *quote != "none") {
+        let mut letters = quote.chars();
+        if !matches!((letters.next(), letters.next()), (Some(letter), None) if letter.is_ascii_punctuation())
+        {
+            let message = format!("`{quote}` cannot be a quote: expected one ASCII character, or `none`");
+            return Err(("data.quote", message));
+        }
+    }
     let split = &data.split;
+    let by_column = matches!(split.kind, Some(SplitKindName::Time | SplitKindName::Group));
+    if by_column != split.column.is_some() {
+        let message = "`column` goes with the kinds `time` and `group`, and these need it";
+        return Err(("data.split.column", message.to_owned()));
+    }
     let shares = [split.train, split.validation, split.test];
     if shares.iter().any(|share| !(0.0..=1.0).contains(share)) {
         return Err(("data.split", "a share is from 0 to 1".to_owned()));

@@ -49,3 +49,28 @@ pub(crate) fn listed(names: &[&str]) -> String {
     let more = names.len().saturating_sub(20);
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
+
+/// Returns the sentence for a setting that names a column that is not there, with the nearest of those that are.
+pub(crate) fn names_unknown(setting: &str, name: &str, known: &[&str]) -> String {
+    format!("{setting} names the column `{name}`, which is not there; {}", what_is_there(name, known))
+}
+
+/// Returns the sentence for a column that is not there, with the nearest of those that are.
+pub(crate) fn not_there(what: &str, name: &str, known: &[&str]) -> String {
+    format!("{what} `{name}` is not there; {}", what_is_there(name, known))
+}
+
+fn what_is_there(name: &str, known: &[&str]) -> String {
+    let near = |other: &&&str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
+    let nearest = known.iter().max_by(|one, other| near(one).total_cmp(&near(other)));
+    let nearest = nearest.filter(|other| near(other) > 0.8);
+    let hint = nearest.map_or_else(String::new, |other| format!("did you mean `{other}`? "));
+    let alone = match known {
+        // A header read with the wrong delimiter is one long name.
+        [only] if only.contains([';', '\t', '|', ',']) => {
+            "; is the delimiter another one (`data.delimiter`)?"
+        }
+        _ => "",
+    };
+    format!("{hint}there is {}{alone}", listed(known))
+}

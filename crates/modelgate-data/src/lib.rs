@@ -1,15 +1,32 @@
-//! CSV in, splits and the preprocessing plan.
+//! CSV and Parquet in, snapshots and what DVC tracks, contracts, profiles, splits and the preprocessing plan.
 //!
 //! Owns: rows and columns, and what happens to them before a model sees them. Refuses: models.
 
+pub mod batch;
+pub mod contract;
 mod csv;
+pub mod dataset;
+pub mod describe;
+pub mod diff;
+pub mod dvc;
 mod error;
+mod infer;
+mod parquet;
 pub mod preprocess;
 pub mod profile;
+mod read;
+pub mod rows;
+pub mod snapshot;
+pub mod source;
 pub mod split;
 mod table;
 pub mod target;
+mod time;
+mod types;
 
-pub use csv::{CsvOptions, NULL_TOKENS, read_csv};
+pub use dataset::{DataSchema, Dataset, Mixed, ReadColumn, ReadOptions};
 pub use error::DataError;
+pub use read::{read_columns, read_csv, read_table};
+pub use source::{SourceFile, find_files};
 pub use table::{Column, Table, Values};
+pub use types::{ColumnType, DeclaredType, NULL_TOKENS, show_int};

@@ -128,7 +128,9 @@ pub fn fit(
     let mut plan = PreprocessPlan { spec: *spec, numeric: Vec::new(), text: Vec::new() };
     for name in features {
         let column = table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
-        if rows.iter().all(|row| column.is_null(*row as usize)) {
+        let is_value =
+            |row: usize| !column.is_null(row) && column.number(row).is_none_or(|value| !value.is_nan());
+        if !rows.iter().any(|row| is_value(*row as usize)) {
             let message = "it has no value in the training rows; add it to `preprocess.drop`".to_owned();
             return Err(wrong(name, message));
         }
@@ -152,6 +154,7 @@ fn fit_numeric(
 ) -> NumericColumn {
     // In f32 as the model sees them, so that the mean of what it sees is what is subtracted.
     let values = rows.iter().map(|row| column.single(*row as usize));
+    // `fit` has made sure that there is one.
     let mut known: Vec<f64> = values.clone().filter(|value| !value.is_nan()).map(f64::from).collect();
     let fill = match spec.missing {
         Missing::None => None,
@@ -180,6 +183,9 @@ fn fit_numeric(
 fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
+    if values.is_empty() {
+        return 0.0;
+    }
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
 }
 
@@ -201,9 +207,11 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<Text
     }
     let name = &column.name;
     let distinct = counts.len();
-    if distinct == rows.len() && rows.len() > 50 {
-        let message =
-            "every training row has another text: it looks like an identifier; add it to `preprocess.drop`";
+    let nulls = counts.get("").copied().unwrap_or_default();
+    let known = rows.len() - nulls;
+    if distinct - usize::from(nulls > 0) == known && known > 50 {
+        let message = "every training row that has a text has another one: it looks like an identifier; add it to \
+            `preprocess.drop`";
         return Err(wrong(name, message.to_owned()));
     }
     if spec.encode == Encode::Onehot && distinct > MAX_ONEHOT {
@@ -251,14 +259,20 @@ impl PreprocessPlan {
     /// Returns the matrix of `rows`, row-major `[rows × output_names]`.
     ///
     /// # Errors
-    /// Fails for a missing column, and for an unknown category where that is an error.
+    /// Fails for a missing column, for text where training had numbers and the other way round, for a row beyond the
+    /// table, and for an unknown category where that is an error.
     pub fn transform(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>, DataError> {
         let width = self.output_names().len();
         let mut matrix = vec![0.0_f32; rows.len() * width];
-        let find =
-            |name: &str| table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()));
+        if width == 0 {
+            return Ok(matrix);
+        }
+        if let Some(row) = rows.iter().find(|row| **row as usize >= table.rows) {
+            let message = format!("row {row} is asked for and there are {}", table.rows);
+            return Err(DataError::File { source_name: "the data".to_owned(), message });
+        }
         for (offset, plan) in self.numeric.iter().enumerate() {
-            let column = find(&plan.name)?;
+            let column = column_of(table, &plan.name, false)?;
             for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
                 let mut value = column.single(*row as usize);
                 if let (true, Some(fill)) = (value.is_nan(), plan.fill) {
@@ -272,7 +286,7 @@ impl PreprocessPlan {
         }
         let mut offset = self.numeric.len();
         for plan in &self.text {
-            let column = find(&plan.name)?;
+            let column = column_of(table, &plan.name, true)?;
             for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
                 let value = column.text(*row as usize);
                 let position = plan.position(value);
@@ -293,6 +307,17 @@ impl PreprocessPlan {
         }
         Ok(matrix)
     }
+}
+
+/// Returns a column of the kind that training had; one without any value is of either.
+fn column_of<'a>(table: &'a Table, name: &str, is_text: bool) -> Result<&'a Column, DataError> {
+    let column = table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
+    let found_text = column.feature_type() == FeatureType::Text;
+    if found_text != is_text && (0..column.len()).any(|row| !column.is_null(row)) {
+        let (found, expected) = if found_text { ("text", "numbers") } else { ("numbers", "text") };
+        return Err(wrong(name, format!("it holds {found}, and the training data {expected}")));
+    }
+    Ok(column)
 }
 
 /// Returns the schema's features over `rows`, in the order of the table's columns.

@@ -19,7 +19,8 @@ pub fn reference_profile(table: &Table, rows: &[u32], features: &[String], targe
 
 fn profile(column: &Column, rows: &[u32]) -> Value {
     let nulls = rows.iter().filter(|row| column.is_null(**row as usize)).count();
-    let mut numbers: Vec<f64> = rows.iter().filter_map(|row| column.number(*row as usize)).collect();
+    let numbers = rows.iter().filter_map(|row| column.number(*row as usize));
+    let mut numbers: Vec<f64> = numbers.filter(|value| !value.is_nan()).collect();
     let mut found = json!({ "type": column.feature_type(), "count": rows.len() - nulls, "nulls": nulls });
     let extra = if numbers.is_empty() { text_profile(column, rows) } else { number_profile(&mut numbers) };
     if let (Value::Object(found), Value::Object(extra)) = (&mut found, extra) {

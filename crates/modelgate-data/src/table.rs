@@ -37,12 +37,12 @@ impl Column {
         self.len() == 0
     }
 
-    /// Returns whether the row is null.
+    /// Returns whether the row is null; so is one beyond the table.
     pub fn is_null(&self, row: usize) -> bool {
         match &self.values {
-            Values::Int(values) => values[row].is_none(),
-            Values::Float(values) => values[row].is_none(),
-            Values::Text(values) => values[row].is_none(),
+            Values::Int(values) => values.get(row).is_none_or(Option::is_none),
+            Values::Float(values) => values.get(row).is_none_or(Option::is_none),
+            Values::Text(values) => values.get(row).is_none_or(Option::is_none),
         }
     }
 
@@ -58,8 +58,8 @@ impl Column {
     /// Returns the value as a number; `None` for null and for text.
     pub fn number(&self, row: usize) -> Option<f64> {
         match &self.values {
-            Values::Int(values) => values[row].map(|value| value as f64),
-            Values::Float(values) => values[row],
+            Values::Int(values) => values.get(row).copied().flatten().map(|value| value as f64),
+            Values::Float(values) => values.get(row).copied().flatten(),
             Values::Text(_) => None,
         }
     }
@@ -67,8 +67,10 @@ impl Column {
     /// Returns the value as `f32`, rounded once from its own type; NaN for null and for text.
     pub fn single(&self, row: usize) -> f32 {
         match &self.values {
-            Values::Int(values) => values[row].map_or(f32::NAN, |value| value as f32),
-            Values::Float(values) => values[row].map_or(f32::NAN, |value| value as f32),
+            Values::Int(values) => values.get(row).copied().flatten().map_or(f32::NAN, |value| value as f32),
+            Values::Float(values) => {
+                values.get(row).copied().flatten().map_or(f32::NAN, |value| value as f32)
+            }
             Values::Text(_) => f32::NAN,
         }
     }
@@ -76,14 +78,14 @@ impl Column {
     /// Returns the value as text; `None` for null and for numbers.
     pub fn text(&self, row: usize) -> Option<&str> {
         match &self.values {
-            Values::Text(values) => values[row].as_deref(),
+            Values::Text(values) => values.get(row)?.as_deref(),
             _ => None,
         }
     }
 
     fn take(&self, rows: &[u32]) -> Self {
-        fn pick<T: Clone>(values: &[T], rows: &[u32]) -> Vec<T> {
-            rows.iter().map(|row| values[*row as usize].clone()).collect()
+        fn pick<T: Clone>(values: &[Option<T>], rows: &[u32]) -> Vec<Option<T>> {
+            rows.iter().map(|row| values.get(*row as usize).cloned().flatten()).collect()
         }
         let values = match &self.values {
             Values::Int(values) => Values::Int(pick(values, rows)),
@@ -109,7 +111,7 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Returns the rows of these numbers, in this order.
+    /// Returns the rows of these numbers, in this order; one beyond the table is all null.
     #[must_use]
     pub fn take(&self, rows: &[u32]) -> Self {
         Self { columns: self.columns.iter().map(|column| column.take(rows)).collect(), rows: rows.len() }

@@ -2,7 +2,7 @@
 
 use modelgate_core::schema::{Classes, Task};
 
-use crate::error::{DataError, clipped, listed};
+use crate::error::{DataError, clipped, not_there};
 use crate::table::{Column, Table, Values};
 
 /// More classes than this look like a regression.
@@ -29,9 +29,7 @@ pub enum Target {
 pub fn extract_target(table: &Table, target: &str, task: Task, source: &str) -> Result<Target, DataError> {
     let error = |message: String| DataError::File { source_name: source.to_owned(), message };
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-    let column = table.column(target).ok_or_else(|| {
-        error(format!("the target column `{target}` is not there; there is {}", listed(&names)))
-    })?;
+    let column = table.column(target).ok_or_else(|| error(not_there("the target column", target, &names)))?;
     let nulls: Vec<usize> = (0..table.rows).filter(|row| column.is_null(*row)).collect();
     if let Some(first) = nulls.first() {
         return Err(error(format!(
@@ -114,10 +112,10 @@ fn classes(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CsvOptions, read_csv};
+    use crate::{ReadOptions, read_csv};
 
     fn extract(text: &str, task: Task) -> Result<Target, String> {
-        let table = read_csv(text.as_bytes(), "a.csv", &CsvOptions::default()).expect("table");
+        let table = read_csv(text.as_bytes(), "a.csv", &ReadOptions::default()).expect("table");
         extract_target(&table, "y", task, "a.csv").map_err(|error| error.to_string())
     }
 

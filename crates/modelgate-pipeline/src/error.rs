@@ -40,6 +40,15 @@ pub enum PipelineError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] modelgate_data::DataError),
+    /// A version of data cannot be taken, moved or restored.
+    #[error(transparent)]
+    Snapshot(#[from] modelgate_data::snapshot::SnapshotError),
+    /// Data cannot be shared as asked.
+    #[error("{0}")]
+    Sharing(String),
+    /// The data contract cannot be used.
+    #[error(transparent)]
+    Contract(modelgate_data::DataError),
     /// The model could not be fitted.
     #[error("training failed: {0}")]
     Learn(#[from] modelgate_learn::LearnError),
@@ -95,8 +104,10 @@ impl PipelineError {
                 | Self::SeveralPipelines(_)
                 | Self::Config(_)
                 | Self::Setting { .. }
+                | Self::Contract(_)
                 | Self::Name(_)
                 | Self::NotYetRun { .. }
+                | Self::Sharing(_)
         )
     }
 }

@@ -20,7 +20,7 @@ use crate::rejudge::Court;
 use crate::run::new_run_id;
 use crate::runner::Runner;
 use crate::stage::{Selection, Stage};
-use crate::stages::{data, registration};
+use crate::stages::{contract, data, dataset, registration};
 
 /// A package that became a version.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,8 +53,15 @@ pub fn take(
     }
     let options = RunOptions { selection: Selection::Until(Stage::Split), ..RunOptions::default() };
     let mut runner = Runner::new(pipeline, &options, surroundings, reporter);
-    for stage in [data::snapshot, data::split] {
+    let stages: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 3] =
+        [dataset::snapshot, contract::contract, data::split];
+    for stage in stages {
         stage(&mut runner)?;
+    }
+    if contract::blocks(&runner)? {
+        return Err(PipelineError::Policy(
+            "the data do not keep their contract: nothing is judged on them".to_owned(),
+        ));
     }
     let court = Court::of(&mut runner, registry)?;
     let schema = &package.manifest.schema;

@@ -2,6 +2,7 @@
 //!
 //! Owns: the order of things and what is recorded of them. Refuses: the work inside a stage, which the other crates do.
 
+pub mod datasets;
 mod error;
 mod evaluation;
 pub mod foreign;
@@ -39,5 +40,8 @@ pub use project::{PROJECT_FILE, Pipeline, Project};
 pub use promotion::{approval_request, materialise, promote};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
+pub use stages::contract::{micros, read_contract};
+pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
+pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::{Comparison, pipeline_rules};
 pub use unfinished::recover;

@@ -9,6 +9,7 @@ use crate::evaluation::Evaluation;
 use crate::options::StageReport;
 use crate::outputs::{cell, rules_table};
 use crate::stages::judge::Comparison;
+use modelgate_data::contract::ContractReport;
 
 /// Everything a report tells of.
 pub(crate) struct ReportInput<'a> {
@@ -161,5 +162,31 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
     text.push_str(
         "\n## Limits\n\nThe figures hold for rows like those of the data set above. There is no drift data and no\nfairness analysis in this card.\n",
     );
+    text
+}
+
+/// Returns the report of a run that its data contract stopped.
+pub(crate) fn contract_report(pipeline: &str, report: &ContractReport) -> String {
+    let mut text = format!(
+        "# {}: blocked by the data contract\n\n{}. Nothing was trained.\n\n",
+        cell(pipeline),
+        cell(&report.summary())
+    );
+    text.push_str("| severity | rule | what is wrong | first rows |\n|---|---|---|---|\n");
+    for violation in &report.violations {
+        let rows = violation.rows.iter().take(3).map(|row| {
+            let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
+            let values = row.values.iter().map(|(column, value)| format!("{column} = {value}"));
+            format!("{place}: {}", values.collect::<Vec<_>>().join(", "))
+        });
+        let rows: Vec<String> = rows.map(|row| cell(&row)).collect();
+        text.push_str(&format!(
+            "| {} | {} | {} | {} |\n",
+            violation.severity.as_str(),
+            cell(&violation.id),
+            cell(&violation.message),
+            rows.join("<br>")
+        ));
+    }
     text
 }

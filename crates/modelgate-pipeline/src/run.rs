@@ -6,6 +6,7 @@ use modelgate_config as config;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, RunId, Verdict, VersionNumber};
+use modelgate_data::contract::ContractReport;
 use modelgate_registry::{Registry, RegistryUri, RunRow};
 use modelgate_store::ProjectLock;
 
@@ -21,7 +22,7 @@ use crate::project::{Pipeline, Project};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
-use crate::stages::{data, judge, model, registration};
+use crate::stages::{contract, data, dataset, judge, model, registration};
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +52,8 @@ pub struct RunOutcome {
     pub state: Option<Lifecycle>,
     /// Whether any stage did work.
     pub worked: bool,
+    /// What checking the data contract found, when there is one.
+    pub contract: Option<ContractReport>,
 }
 
 /// Opens the registry of a project.
@@ -92,6 +95,7 @@ pub fn run(
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
     model::trainer(&runner)?;
     judge::pipeline_rules(pipeline)?;
+    contract::read_contract(pipeline)?;
     let mut progress = Progress { run_id, started_at, decision: None, version: None };
     let mut registry = None;
     let finished = stages(&mut runner, &mut registry, &mut progress, approver)?;
@@ -112,8 +116,9 @@ fn stages(
     progress: &mut Progress,
     approver: &mut dyn Approver,
 ) -> Result<bool, PipelineError> {
-    let first: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 7] = [
-        data::snapshot,
+    let first: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 8] = [
+        dataset::snapshot,
+        contract::contract,
         data::split,
         data::preprocess,
         model::train,
@@ -177,6 +182,8 @@ fn finish(
         registry.state().models.get(&runner.pipeline.model)?.versions.get(&version).map(|found| found.stage)
     });
     let word = progress.decision.as_ref().map(|decision| decision.word);
+    let contract_report = contract::report(runner)?;
+    let is_stopped = contract_report.is_some() && contract::blocks(runner)?;
     let ending = match (verdict.as_ref().map(|verdict| verdict.verdict), word) {
         (Some(Verdict::Failed), _) | (_, Some("rejected" | "blocked"))
             if verdict.as_ref().is_none_or(|verdict| verdict.verdict != Verdict::Inconclusive) =>
@@ -184,6 +191,7 @@ fn finish(
             Ending::Blocked
         }
         (Some(Verdict::Inconclusive), _) => Ending::Inconclusive,
+        _ if is_stopped => Ending::Blocked,
         (_, Some("waiting_for_approval")) => Ending::Waiting,
         _ => Ending::Done,
     };
@@ -199,7 +207,15 @@ fn finish(
             Some(progress.run_id.clone())
         }
     };
-    Ok(RunOutcome { ending, run_id, verdict, version: progress.version, state, worked })
+    Ok(RunOutcome {
+        ending,
+        run_id,
+        verdict,
+        version: progress.version,
+        state,
+        worked,
+        contract: contract_report,
+    })
 }
 
 fn write_outputs(
@@ -214,6 +230,12 @@ fn write_outputs(
     let digest = runner.output(Stage::Assemble, model::MANIFEST).ok();
     if let Ok(split) = runner.bytes(Stage::Split, "split") {
         write(&folder, "split.json", &split)?;
+    }
+    if let Some(report) = contract::report(runner)? {
+        write_json(&folder, "contract_report.json", &report)?;
+        if contract::blocks(runner)? {
+            write(&folder, "report.md", markdown::contract_report(pipeline.name, &report).as_bytes())?;
+        }
     }
     let evaluation: Option<Evaluation> = judge::evaluation(runner).ok();
     if let Some(evaluation) = &evaluation {
@@ -378,6 +400,7 @@ pub fn set_threads(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
 pub fn check_pipeline(pipeline: &Pipeline<'_>) -> Result<(), PipelineError> {
     model::check_trainer(pipeline)?;
     judge::pipeline_rules(pipeline)?;
+    contract::read_contract(pipeline)?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use modelgate_core::{Digest, canonical};
-use modelgate_data::Table;
-use modelgate_store::ContentStore;
+use modelgate_data::{Dataset, Table};
+use modelgate_store::{ContentStore, DigestIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,8 @@ use crate::stage::{Stage, Wanted};
 pub(crate) struct Work {
     /// The outputs' bytes by name.
     pub(crate) outputs: BTreeMap<String, Vec<u8>>,
+    /// Outputs that are in the store already.
+    pub(crate) stored: BTreeMap<String, Digest>,
     /// One line for people.
     pub(crate) summary: String,
     /// What a person should know.
@@ -31,7 +33,7 @@ impl Work {
     /// Returns work with one output in canonical JSON.
     pub(crate) fn json<T: Serialize>(name: &str, value: &T, summary: String) -> Result<Self, PipelineError> {
         let bytes = canonical::to_string(value)?.into_bytes();
-        Ok(Self { outputs: BTreeMap::from([(name.to_owned(), bytes)]), summary, warnings: Vec::new() })
+        Ok(Self { outputs: BTreeMap::from([(name.to_owned(), bytes)]), summary, ..Self::default() })
     }
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) options: &'a RunOptions,
     pub(crate) surroundings: &'a Surroundings<'a>,
     pub(crate) store: ContentStore,
+    /// The digests of files that did not change.
+    pub(crate) index: DigestIndex,
     pub(crate) reporter: &'a mut dyn Reporter,
     pub(crate) reports: Vec<StageReport>,
     records: BTreeMap<Stage, StageRecord>,
@@ -48,6 +52,8 @@ pub(crate) struct Runner<'a> {
     would_run: Option<Stage>,
     /// The source's bytes while the run that read them goes on, so that they are not read twice.
     pub(crate) table: Option<(Digest, Rc<Table>)>,
+    /// The snapshot, opened.
+    pub(crate) dataset: Option<(Digest, Rc<Dataset>)>,
 }
 
 impl<'a> Runner<'a> {
@@ -63,11 +69,13 @@ impl<'a> Runner<'a> {
             options,
             surroundings,
             store,
+            index: DigestIndex::open(&pipeline.project.state_folder()),
             reporter,
             reports: Vec::new(),
             records: BTreeMap::new(),
             would_run: None,
             table: None,
+            dataset: None,
         }
     }
 
@@ -180,7 +188,7 @@ impl<'a> Runner<'a> {
         }
         self.reporter.started(stage);
         let work = work(self)?;
-        let mut outputs = BTreeMap::new();
+        let mut outputs = work.stored;
         for (name, bytes) in work.outputs {
             outputs.insert(name, self.store.put(&bytes)?);
         }

@@ -14,7 +14,7 @@ use crate::rejudge::{Court, production_package};
 use crate::run::{lock, registry};
 use crate::runner::Runner;
 use crate::stage::{Selection, Stage};
-use crate::stages::{data, model};
+use crate::stages::{data, dataset, model};
 
 /// What became of one model that must be refused.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -60,7 +60,7 @@ pub fn selftest(
     let options = RunOptions { selection: Selection::Until(Stage::Assemble), ..RunOptions::default() };
     let mut runner = Runner::new(pipeline, &options, surroundings, reporter);
     let stages: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 5] =
-        [data::snapshot, data::split, data::preprocess, model::train, model::assemble];
+        [dataset::snapshot, data::split, data::preprocess, model::train, model::assemble];
     for stage in stages {
         stage(&mut runner)?;
     }

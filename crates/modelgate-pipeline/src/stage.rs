@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// Reads the source, checks that it is a table and keeps its bytes by digest.
     Snapshot,
+    /// Checks the data against its contract, when it has one.
+    Contract,
     /// Assigns each row to train, validation or test.
     Split,
     /// Fits imputation, scaling and encoding on the training rows.
@@ -35,8 +37,9 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Snapshot,
+        Self::Contract,
         Self::Split,
         Self::Preprocess,
         Self::Train,
@@ -53,6 +56,7 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
+            Self::Contract => "contract",
             Self::Split => "split",
             Self::Preprocess => "preprocess",
             Self::Train => "train",
@@ -142,7 +146,7 @@ mod tests {
             assert_eq!(stage.name().parse(), Ok(stage));
         }
         let error = "trian".parse::<Stage>().expect_err("not a stage").to_string();
-        assert!(error.contains("snapshot, split, preprocess"), "{error}");
+        assert!(error.contains("snapshot, contract, split, preprocess"), "{error}");
     }
 
     #[test]

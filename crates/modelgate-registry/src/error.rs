@@ -139,6 +139,14 @@ pub enum RegistryError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// Another process holds the index.
+    #[error(
+        "another process holds the index `{path}` for more than five seconds; end it, or wait, and try again"
+    )]
+    IndexBusy {
+        /// The file.
+        path: String,
+    },
     /// A file could not be written or read.
     #[error(transparent)]
     Store(#[from] modelgate_store::StoreError),

@@ -81,6 +81,11 @@ pub trait Home: Send {
     /// Fails when the place cannot be reached or read.
     fn objects(&self) -> Result<Vec<StoredObject>, RegistryError>;
 
+    /// Returns whether objects can be removed here.
+    fn can_remove(&self) -> bool {
+        true
+    }
+
     /// Removes objects; one that is not there is no error.
     ///
     /// # Errors

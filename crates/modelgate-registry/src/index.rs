@@ -114,7 +114,7 @@ impl Index {
 
     fn connect(path: &Path) -> Result<Connection, Opening> {
         let mut connection = Connection::open(path)?;
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
         // The ledger is the truth: after a crash of the machine the index is made anew.
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "cache_size", -64_000)?;
@@ -177,6 +177,10 @@ impl From<rusqlite::Error> for Opening {
 }
 
 pub(crate) fn wrap(path: &Path, source: rusqlite::Error) -> RegistryError {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    if matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked)) {
+        return RegistryError::IndexBusy { path: path.display().to_string() };
+    }
     RegistryError::Index { path: path.display().to_string(), source }
 }
 

@@ -89,15 +89,17 @@ impl Registry {
             if self.follow()? {
                 return Ok(());
             }
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
         Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
     }
 
     /// Returns `false` when another process has written the index meanwhile.
     fn follow(&mut self) -> Result<bool, RegistryError> {
-        let stamp = Stamp::of(self.home.ledger())?;
         let key = self.home.key();
+        // In this order: what the index has seen is then never newer than the file that is looked at.
         let seen = self.index.followed(&key)?;
+        let stamp = Stamp::of(self.home.ledger())?;
         if let Some(seen) = &seen
             && seen.stamp == stamp.as_str()
         {
@@ -534,9 +536,9 @@ impl Registry {
     /// Names the first thing that is not as it was written.
     pub fn verify(&mut self) -> Result<VerifyReport, RegistryError> {
         self.home.pull(true)?;
-        let stamp = Stamp::of(self.home.ledger())?;
         let key = self.home.key();
         let (seen, indexed) = self.index.load(&key)?;
+        let stamp = Stamp::of(self.home.ledger())?;
         let (state, changes) = self.read_all(seen.as_ref(), stamp.size())?;
         let end = changes.end(stamp.as_str());
         let same_end = seen.as_ref().map(|seen| seen.position) == end.as_ref().map(|end| end.position);
@@ -608,6 +610,11 @@ impl Registry {
     /// Fails when the home cannot be read.
     pub fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
         self.home.objects()
+    }
+
+    /// Returns whether objects can be removed from this home.
+    pub fn can_remove_objects(&self) -> bool {
+        self.home.can_remove()
     }
 
     /// Removes objects; that nothing needs them is the caller's to know.

@@ -58,6 +58,23 @@ pub fn write_with(
     Ok(())
 }
 
+/// Writes as [`write`] does, without waiting for the disk: for a cache that tells by itself when it is not whole.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_cache(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let staged = temporary(path);
+    let written = fs_err::write(&staged, bytes).and_then(|()| fs_err::rename(&staged, path));
+    if let Err(error) = written {
+        let _ = fs_err::remove_file(&staged);
+        return Err(error.into());
+    }
+    Ok(())
+}
+
 fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = fs_err::File::create(path)?;
     file.write_all(bytes)?;

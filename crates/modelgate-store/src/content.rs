@@ -3,17 +3,21 @@
 mod listing;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use modelgate_core::Digest;
 
-use crate::link::protect;
+use crate::link::{Staged, bring, protect, sync};
 use crate::{DigestIndex, FileIdentity, Link, LinkPolicy, StoreError, atomic, hashing};
 
 /// A folder of objects, `store/sha256/ab/cdef…` below a root.
 #[derive(Clone, Debug)]
 pub struct ContentStore {
     root: PathBuf,
+    /// Set when the file system has refused a reflink once: asking for every file costs more than small files do.
+    no_reflink: Arc<AtomicBool>,
 }
 
 /// What became of a file that was put.
@@ -34,7 +38,7 @@ pub struct Kept {
 impl ContentStore {
     /// Returns the store below `state_folder`; nothing is made until something is put.
     pub fn new(state_folder: &Path) -> Self {
-        Self { root: state_folder.join("store").join("sha256") }
+        Self { root: state_folder.join("store").join("sha256"), no_reflink: Arc::default() }
     }
 
     /// Returns where the object lies or would lie.
@@ -72,37 +76,34 @@ impl ContentStore {
         policy: LinkPolicy,
         index: &DigestIndex,
     ) -> Result<Kept, StoreError> {
-        let file = hashing::open(source)?;
-        let identity = FileIdentity::of(&file.metadata()?);
+        let identity = FileIdentity::of(&fs_err::metadata(source)?);
         let size = identity.size;
-        if let Some(digest) = index.digest(&identity)
+        let known = index.digest(&identity);
+        if let Some(digest) = known
             && has_length(&self.path(&digest), size)
         {
             return Ok(Kept { digest, size, made: None, read: false, lost: None });
         }
         let now = SystemTime::now();
+        let file = hashing::open(source)?;
         let staged = Staged(self.staging()?);
         // A clone is taken first: it cannot change while it is read.
-        let cloned = policy.reflink() && size > 0 && reflink_copy::reflink(source, &staged.0).is_ok();
+        let cloned = policy.reflink() && size > 0 && self.reflink(source, &staged.0);
         let copying = !cloned && !policy.hardlink() && policy.copy();
         let copy = if copying { Some(fs_err::File::create(&staged.0)?) } else { None };
-        let (digest, read) = if cloned {
-            let digest = hashing::of_file(&staged.0)?.0;
-            let now = FileIdentity::of(&file.metadata()?);
-            if now != identity {
-                return Err(StoreError::Changed { path: source.to_owned() });
-            }
-            (digest, identity)
-        } else {
-            hashing::of_open_file(&file, copy.as_ref())?
+        let (digest, read) = match known {
+            // Linking needs no reading.
+            Some(digest) if !copying => (digest, identity),
+            _ if cloned => (hashing::of_file(&staged.0)?.0, identity),
+            _ => hashing::of_open_file(&file, copy.as_ref())?,
         };
-        // The path may lead to another file by now than the one that was opened.
+        // The path may lead to another file by now than the one that was opened, and a clone may be of a later one.
         if FileIdentity::of(&fs_err::metadata(source)?) != read {
             return Err(StoreError::Changed { path: source.to_owned() });
         }
         let lost = self.forget_damaged(&read, &digest, index)?;
         let path = self.path(&digest);
-        let mut known = read;
+        let mut identity = read;
         let made = if has_length(&path, size) {
             None
         } else {
@@ -118,8 +119,10 @@ impl ContentStore {
                 let link = self.link(source, &path, policy, &read)?;
                 if link == Link::Hardlink {
                     // Linking and protecting moved the time of the last change of its rights, and nothing else.
-                    known = FileIdentity::of(&fs_err::metadata(source)?);
-                    if (known.inode, known.size, known.modified) != (read.inode, read.size, read.modified) {
+                    identity = FileIdentity::of(&fs_err::metadata(source)?);
+                    if (identity.inode, identity.size, identity.modified)
+                        != (read.inode, read.size, read.modified)
+                    {
                         fs_err::remove_file(&path)?;
                         return Err(StoreError::Changed { path: source.to_owned() });
                     }
@@ -129,9 +132,21 @@ impl ContentStore {
             Some(link)
         };
         if read.is_settled(now) {
-            index.remember(known, &digest);
+            index.remember(identity, &digest);
         }
-        Ok(Kept { digest, size, made, read: true, lost })
+        Ok(Kept { digest, size, made, read: known.is_none() || copying, lost })
+    }
+
+    /// Makes `target` a reflink of `source`, if the file system has them.
+    fn reflink(&self, source: &Path, target: &Path) -> bool {
+        if self.no_reflink.load(Ordering::Relaxed) {
+            return false;
+        }
+        let done = reflink_copy::reflink(source, target).is_ok();
+        if !done {
+            self.no_reflink.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Makes the object `path` a hard link to `source`, or a copy of it where that is allowed and links are not had.
@@ -148,7 +163,9 @@ impl ContentStore {
                 fs_err::remove_file(path)?;
             }
             // A symbolic link is followed first: an object is a file.
-            match fs_err::canonicalize(source).and_then(|target| std::fs::hard_link(target, path)) {
+            let is_link = fs_err::symlink_metadata(source)?.is_symlink();
+            let target = if is_link { fs_err::canonicalize(source)? } else { source.to_owned() };
+            match std::fs::hard_link(target, path) {
                 Ok(()) => {
                     protect(path)?;
                     return Ok(Link::Hardlink);
@@ -244,30 +261,16 @@ impl ContentStore {
         index: &DigestIndex,
     ) -> Result<Link, StoreError> {
         let path = self.path(digest);
-        if let Some(folder) = target.parent() {
-            fs_err::create_dir_all(folder)?;
-        }
-        let staged = Staged(atomic::temporary(target));
-        let link = if policy.reflink() && reflink_copy::reflink(&path, &staged.0).is_ok() {
-            Link::Reflink
-        } else if policy.hardlink() && std::fs::hard_link(&path, &staged.0).is_ok() {
-            protect(&staged.0)?;
-            Link::Hardlink
-        } else if policy.copy() {
-            let copy = fs_err::File::create(&staged.0)?;
-            let mut object = fs_err::File::open(&path)?;
-            std::io::copy(&mut object, &mut &copy)?;
-            sync(&copy, object.metadata()?.len())?;
-            Link::Copy
-        } else {
-            let reason = "the file system has none".to_owned();
-            return Err(StoreError::NoLink { path: target.to_owned(), kind: policy.only(), reason });
+        let policy = match policy {
+            LinkPolicy::Auto | LinkPolicy::Separate if self.no_reflink.load(Ordering::Relaxed) => {
+                policy.no_reflink()
+            }
+            other => other,
         };
-        if link == Link::Reflink {
-            unprotect(&staged.0)?;
+        let link = bring(&path, target, policy)?;
+        if policy.reflink() && link != Link::Reflink {
+            self.no_reflink.store(true, Ordering::Relaxed);
         }
-        fs_err::rename(&staged.0, target)?;
-        std::mem::forget(staged);
         let identity = FileIdentity::of(&fs_err::metadata(target)?);
         if link == Link::Hardlink {
             // The object was settled when it was checked; a copy will be when it is next read.
@@ -315,6 +318,19 @@ impl ContentStore {
         Ok(path)
     }
 
+    /// Returns the path of the object after reading it and checking its bytes against its name.
+    ///
+    /// # Errors
+    /// Fails when it is missing or damaged.
+    pub fn verified(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.path(digest);
+        let Some(size) = self.size(digest) else {
+            return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
+        };
+        let found = self.name_of(&path, digest, size)?;
+        if found == *digest { Ok(path) } else { Err(StoreError::Damaged { path, found }) }
+    }
+
     /// Returns the object's bytes, checked against its name.
     ///
     /// # Errors
@@ -337,41 +353,8 @@ impl ContentStore {
     }
 }
 
-/// Flushes a large copy; small ones are left to the system, since an object is checked whenever it is used and its
-/// source is still there.
-fn sync(file: &fs_err::File, size: u64) -> std::io::Result<()> {
-    if size >= 1 << 20 { file.sync_data() } else { Ok(()) }
-}
-
 fn has_length(path: &Path, length: u64) -> bool {
     fs_err::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length)
-}
-
-/// Gives the owner the right to write to a file that is his own.
-fn unprotect(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs_err::metadata(path)?.permissions().mode();
-        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode | 0o200))?;
-    }
-    #[cfg(not(unix))]
-    {
-        let mut permissions = fs_err::metadata(path)?.permissions();
-        permissions.set_readonly(false);
-        fs_err::set_permissions(path, permissions)?;
-    }
-    Ok(())
-}
-
-/// A file that is being made; removed if it does not get to its place.
-struct Staged(PathBuf);
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // It may never have been made.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[cfg(test)]

@@ -131,11 +131,16 @@ impl DigestIndex {
     /// Writes the index if it has changed.
     ///
     /// # Errors
-    /// As [`atomic::write`].
+    /// Names the file that cannot be written.
     pub fn save(&self) -> Result<(), StoreError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if !entries.changed {
             return Ok(());
+        }
+        // Another process, or another part of this one, may have written since this was read.
+        for (key, entry) in fs_err::read(&self.path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default()
+        {
+            entries.by_file.entry(key).or_insert(entry);
         }
         if entries.by_file.len() > MANY {
             entries.by_file.retain(|_, entry| entry.used);
@@ -157,7 +162,7 @@ impl DigestIndex {
         }
         let check = Digest::of(&bytes);
         bytes.extend_from_slice(check.as_bytes());
-        atomic::write(&self.path, &bytes)?;
+        atomic::write_cache(&self.path, &bytes)?;
         entries.changed = false;
         Ok(())
     }

@@ -18,5 +18,5 @@ pub use error::StoreError;
 pub use hashing::{CHUNK, Md5};
 pub use identity::FileIdentity;
 pub use index::DigestIndex;
-pub use link::{Link, LinkPolicy};
+pub use link::{Link, LinkPolicy, bring};
 pub use lock::{LockHolder, ProjectLock, host};

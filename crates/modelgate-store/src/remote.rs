@@ -19,6 +19,13 @@ pub use s3::{S3Objects, S3Options};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Version(pub(crate) String);
 
+impl Version {
+    /// Returns the home's own name of the state.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Hears how many more bytes have moved.
 pub type Moved<'a> = &'a (dyn Fn(u64) + Sync);
 
@@ -37,7 +44,15 @@ pub trait ObjectHome: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// As [`Self::get`].
-    fn size(&self, key: &str) -> Result<Option<u64>, RemoteError>;
+    fn size(&self, key: &str) -> Result<Option<u64>, RemoteError> {
+        Ok(self.head(key)?.map(|(size, _)| size))
+    }
+
+    /// Returns the object's size in bytes and its version, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError>;
 
     /// Writes an object, over one that is there.
     ///

@@ -17,6 +17,12 @@ pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// Says that a case of a test cannot be tried by this user or on this system, which is no failure anywhere.
+#[expect(clippy::print_stderr, reason = "a skip must be seen")]
+pub fn skip_case(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
 /// Returns a file of `$MODELGATE_TEST_DATA/tabular`, or says that the test is skipped.
 pub fn shared_table(file: &str) -> Option<PathBuf> {
     let path = std::env::var_os("MODELGATE_TEST_DATA")

@@ -6,6 +6,6 @@ mod data;
 mod project;
 mod s3;
 
-pub use data::{example, shared_table, skip};
+pub use data::{example, shared_table, skip, skip_case};
 pub use project::{Output, TestProject};
 pub use s3::{CuttingProxy, S3Server, data_python};

@@ -1,6 +1,7 @@
 //! The commands: each opens what it needs, asks the libraries, and prints.
 
 mod config;
+mod data;
 mod gate;
 mod init;
 mod ledger;
@@ -28,6 +29,7 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Init(init) => init::execute(init, &folder, printer),
         Command::Run(run) => run::execute(run, &project(&folder)?, printer),
         Command::Status => status::execute(&project(&folder)?, printer),
+        Command::Data(data) => data::execute(data, &folder, printer),
         Command::Gate(gate) => gate::execute(gate, &folder, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),

@@ -42,6 +42,16 @@ impl Printer {
         }
     }
 
+    /// Prints talk that the next such line takes the place of; only on a terminal.
+    pub(crate) fn overwritten(&self, line: &str) {
+        let stderr = std::io::stderr();
+        if !self.quiet && stderr.is_terminal() {
+            let mut stderr = stderr.lock();
+            let _ = write!(stderr, "\r\x1b[2K{line}");
+            let _ = stderr.flush();
+        }
+    }
+
     /// Prints a warning.
     pub(crate) fn warning(&self, text: &str) {
         self.talk(&format!("{} {text}", "warning:".style(Style::new().yellow().bold())));

@@ -1,4 +1,7 @@
-//! One line per stage as a run goes on.
+//! One line per stage as a run goes on, and a line of bytes as data moves.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use modelgate_pipeline::{Reporter, Stage, StageReport, StageStatus};
 
@@ -39,5 +42,70 @@ impl Reporter for StageLines<'_> {
         for warning in &report.warnings {
             self.printer.warning(&format!("{}: {warning}", report.stage));
         }
+    }
+}
+
+/// A line that tells how many bytes are done; only on a terminal, where it is written over again and again.
+pub(crate) struct Bytes<'a> {
+    printer: &'a Printer,
+    what: String,
+    total: Option<u64>,
+    done: AtomicU64,
+    started: Instant,
+    /// Tenths of a second from the start to the last word.
+    told: AtomicU64,
+}
+
+impl<'a> Bytes<'a> {
+    /// Returns a line about work of unknown size.
+    pub(crate) fn new(printer: &'a Printer, what: &str) -> Self {
+        let what = what.to_owned();
+        let (done, told) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { printer, what, total: None, done, started: Instant::now(), told }
+    }
+
+    /// Returns a line about `total` bytes of work.
+    pub(crate) fn of(printer: &'a Printer, what: &str, total: u64) -> Self {
+        Self { total: Some(total), ..Self::new(printer, what) }
+    }
+
+    /// Adds bytes that are done.
+    pub(crate) fn add(&self, more: u64) {
+        let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
+        let elapsed = self.started.elapsed();
+        let tick = elapsed.as_millis() as u64 / 100;
+        if self.told.fetch_max(tick, Ordering::Relaxed) < tick {
+            let total =
+                self.total.map_or_else(String::new, |total| format!(" of {}", bytes(total.max(done))));
+            let rate = bytes((done as f64 / elapsed.as_secs_f64()) as u64);
+            self.printer.overwritten(&format!("{}: {}{total}, {rate}/s", self.what, bytes(done)));
+        }
+    }
+
+    /// Removes the line.
+    pub(crate) fn end(&self) {
+        if self.told.load(Ordering::Relaxed) > 0 {
+            self.printer.overwritten("");
+        }
+    }
+}
+
+/// Returns a number of bytes for people, in decimal units.
+pub(crate) fn bytes(number: u64) -> String {
+    let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) => format!("{:.1} {unit}", number as f64 / *size as f64),
+        None => format!("{number} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits() {
+        let told: Vec<String> = [0, 999, 1000, 1_500_000, 2_000_000_000].into_iter().map(bytes).collect();
+        assert_eq!(told, ["0 B", "999 B", "1.0 kB", "1.5 MB", "2.0 GB"]);
     }
 }

@@ -1,10 +1,10 @@
 //! Tests of the preprocessing plan.
 
 use super::*;
-use crate::{CsvOptions, read_csv};
+use crate::{ReadOptions, read_csv};
 
 fn table(text: &str) -> Table {
-    read_csv(text.as_bytes(), "a.csv", &CsvOptions::default()).expect("table")
+    read_csv(text.as_bytes(), "a.csv", &ReadOptions::default()).expect("table")
 }
 
 fn spec(missing: Missing, scale: Scale, encode: Encode) -> PreprocessSpec {

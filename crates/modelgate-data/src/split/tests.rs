@@ -91,3 +91,50 @@ proptest! {
         prop_assert_eq!(found.train, mirrored);
     }
 }
+
+#[test]
+fn a_time_split_trains_on_the_oldest_rows_and_divides_no_moment() {
+    let times: Vec<i64> = (0..100).map(|row| (100 - row) / 4).collect();
+    let keys = RowKeys { identities: Vec::new(), times: times.clone() };
+    let target = regression(&(0..100).collect::<Vec<_>>());
+    let found = assign(&keys, &target, &spec(SplitKind::Time)).expect("split");
+    let range = |rows: &[u32]| {
+        let times: Vec<i64> = rows.iter().map(|row| times[*row as usize]).collect();
+        (*times.iter().min().expect("rows"), *times.iter().max().expect("rows"))
+    };
+    assert!(range(&found.train).1 < range(&found.validation).0);
+    assert!(range(&found.validation).1 < range(&found.test).0);
+    assert!((60..=80).contains(&found.train.len()), "{}", found.train.len());
+    let constant = RowKeys { identities: Vec::new(), times: vec![0; 100] };
+    let error = assign(&constant, &target, &spec(SplitKind::Time)).expect_err("one moment").to_string();
+    assert!(error.contains("too few moments"), "{error}");
+}
+
+#[test]
+fn a_group_stays_together_and_the_order_of_the_file_does_not_matter() {
+    let groups: Vec<i64> = (0..300).map(|row| row % 60).collect();
+    let target = regression(&(0..300).collect::<Vec<_>>());
+    let found = split(&table(&groups), Some("x"), &target, &spec(SplitKind::Group)).expect("split");
+    let of = |rows: &[u32]| {
+        rows.iter().map(|row| groups[*row as usize]).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (train, validation, test) = (of(&found.train), of(&found.validation), of(&found.test));
+    assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
+    assert_eq!((found.train.len(), found.validation.len(), found.test.len()), (210, 45, 45));
+    let reversed: Vec<i64> = groups.iter().rev().copied().collect();
+    let again = split(&table(&reversed), Some("x"), &target, &spec(SplitKind::Group)).expect("split");
+    let again: std::collections::BTreeSet<i64> =
+        again.train.iter().map(|row| reversed[*row as usize]).collect();
+    assert_eq!(again, train);
+}
+
+#[test]
+fn keys_beyond_the_range_of_doubles_differ_and_wrong_shares_are_refused() {
+    let large = 9_007_199_254_740_992_i64;
+    let found = table(&[large, large + 1]);
+    let hashes = hash_rows(&found, &[&found.columns[0]], 0);
+    assert_ne!(hashes[0], hashes[1]);
+    let wrong = SplitSpec { train: 0.9, ..spec(SplitKind::Exact) };
+    let error = split(&found, None, &regression(&[1, 2]), &wrong).expect_err("more than 1").to_string();
+    assert!(error.contains("with the sum 1"), "{error}");
+}

@@ -1,15 +1,17 @@
-//! Snapshot, split and preprocess: from a file to rows with parts and a fitted plan.
+//! Split and preprocess: from a snapshot to rows with parts and a fitted plan.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use modelgate_config as config;
-use modelgate_core::Digest;
-use modelgate_core::schema::{FeatureType, Task};
+use modelgate_core::schema::Task;
+use modelgate_core::{Digest, canonical};
 use modelgate_data::preprocess::{Encode, Missing, PreprocessPlan, PreprocessSpec, Scale, UnknownCategory};
-use modelgate_data::split::{SplitAssignment, SplitKind, SplitSpec};
-use modelgate_data::target::Target;
-use modelgate_data::{CsvOptions, Table};
+use modelgate_data::rows::{Leakage, RowQuery, RowScan, scan_rows};
+use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
+use modelgate_data::target::{Target, extract_target};
+use modelgate_data::{DataSchema, Dataset, Mixed, Table};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::error::PipelineError;
@@ -17,9 +19,10 @@ use crate::options::Sample;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
+use crate::stages::dataset;
 
 /// Below this many rows the shares of a split are met exactly; above, rows keep their part when rows are added.
-const EXACT_BELOW_ROWS: usize = 10_000;
+const EXACT_BELOW_ROWS: u64 = 10_000;
 
 /// Returns the pipeline's task.
 pub(crate) fn task(runner: &Runner<'_>) -> Result<Task, PipelineError> {
@@ -40,64 +43,14 @@ pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Result<Task, Pipe
     }
 }
 
-fn csv_options(runner: &Runner<'_>) -> CsvOptions {
-    let data = &runner.pipeline.config.data;
-    let types = data.types.iter().map(|(name, kind)| {
-        let kind = match kind {
-            config::ColumnTypeName::Int => FeatureType::Int,
-            config::ColumnTypeName::Float => FeatureType::Float,
-            config::ColumnTypeName::String => FeatureType::Text,
-        };
-        (name.clone(), kind)
-    });
-    CsvOptions {
-        drop: runner.pipeline.config.preprocess.drop.clone(),
-        types: types.collect(),
-        delimiter: data.delimiter.map(|delimiter| delimiter as u8),
-    }
-}
-
-fn csv_settings(runner: &Runner<'_>) -> serde_json::Value {
-    let (data, preprocess) = (&runner.pipeline.config.data, &runner.pipeline.config.preprocess);
-    json!({ "types": data.types, "delimiter": data.delimiter, "drop": preprocess.drop })
-}
-
-/// Returns the columns that are features: all but the target and the key.
-pub(crate) fn features(runner: &Runner<'_>, table: &Table) -> Vec<String> {
-    let data = &runner.pipeline.config.data;
-    let others = [Some(&data.target), data.key.as_ref()];
-    let names = table.columns.iter().map(|column| &column.name);
+/// Returns the columns that are features: all but the target, the key, what the split goes by, dates and timestamps.
+pub fn features(pipeline: &crate::Pipeline<'_>, schema: &DataSchema) -> Vec<String> {
+    let data = &pipeline.config.data;
+    let group = data.split.column.as_ref();
+    let others = [Some(&data.target), data.key.as_ref(), group];
+    let columns = schema.columns.iter().filter(|column| !column.declared.column_type.is_time());
+    let names = columns.map(|column| &column.name);
     names.filter(|name| !others.contains(&Some(*name))).cloned().collect()
-}
-
-/// Reads the source and keeps its bytes.
-pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
-    let source = runner.pipeline.config.data.source.clone();
-    let settings = csv_settings(runner);
-    if source.contains("://") || source.contains(['*', '?']) {
-        return Err(PipelineError::Setting {
-            pipeline: runner.pipeline.name.to_owned(),
-            key: "data.source",
-            reason: format!("`{source}`: this version reads one CSV file, no glob and no URL"),
-        });
-    }
-    let bytes = fs_err::read(runner.pipeline.project.root.join(&source))?;
-    let digest = Digest::of(&bytes);
-    runner.step(
-        Stage::Snapshot,
-        |_| Ok(Inputs::from([("file".to_owned(), json!(digest)), ("settings".to_owned(), settings)])),
-        |runner| {
-            let table = modelgate_data::read_csv(&bytes, &source, &csv_options(runner))?;
-            let summary = format!(
-                "{source}: {} rows × {} columns, sha256:{}",
-                table.rows,
-                table.columns.len(),
-                digest.short()
-            );
-            runner.table = Some((digest, Rc::new(table)));
-            Ok(Work { outputs: BTreeMap::from([("data".to_owned(), bytes)]), summary, warnings: Vec::new() })
-        },
-    )
 }
 
 /// Returns the snapshot as a table.
@@ -108,9 +61,8 @@ pub(crate) fn table(runner: &mut Runner<'_>) -> Result<Rc<Table>, PipelineError>
     {
         return Ok(Rc::clone(table));
     }
-    let bytes = runner.store.get(&digest)?;
-    let source = &runner.pipeline.config.data.source;
-    let table = Rc::new(modelgate_data::read_csv(&bytes, source, &csv_options(runner))?);
+    let dataset = dataset::open(runner)?;
+    let table = Rc::new(modelgate_data::read_table(&dataset)?);
     runner.table = Some((digest, Rc::clone(&table)));
     Ok(table)
 }
@@ -129,7 +81,8 @@ pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> 
         ("task".to_owned(), json!(task(runner)?)),
         (
             "columns".to_owned(),
-            json!({ "target": data.target, "key": data.key, "read": csv_settings(runner) }),
+            json!({ "target": data.target, "key": data.key, "by": data.split.column,
+                "read": dataset::read_settings(runner.pipeline) }),
         ),
     ]))
 }
@@ -146,30 +99,16 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(inputs)
         },
         |runner| {
-            let table = table(runner)?;
-            let settings = &runner.pipeline.config.data.split;
-            let kind = match settings.kind {
-                Some(config::SplitKindName::Exact) => SplitKind::Exact,
-                Some(config::SplitKindName::Stable) => SplitKind::Stable,
-                None if table.rows < EXACT_BELOW_ROWS => SplitKind::Exact,
-                None => SplitKind::Stable,
-            };
-            let spec = SplitSpec {
-                kind,
-                train: settings.train,
-                validation: settings.validation,
-                test: settings.test,
-                stratify: settings.stratify,
-                seed: runner.pipeline.config.seed,
-            };
-            let key = runner.pipeline.config.data.key.as_deref();
-            let rows = sample(table.rows, runner.options.sample, spec.seed);
+            let dataset = dataset::open(runner)?;
+            let Splitter { spec, target: all, scan: mut found, column } =
+                Splitter::look(runner.pipeline, &dataset)?;
+            let rows = sample(column.rows, runner.options.sample, spec.seed);
             let assignment = match &rows {
-                None => modelgate_data::split::split(&table, key, &target(runner, &table)?, &spec)?,
+                None => split::assign(&found.keys, &all, &spec)?,
                 Some(rows) => {
-                    let part = table.take(rows);
-                    let mut assignment =
-                        modelgate_data::split::split(&part, key, &target(runner, &part)?, &spec)?;
+                    let part = target(runner, &column.take(rows))?;
+                    found = found.take(rows);
+                    let mut assignment = split::assign(&found.keys, &part, &spec)?;
                     for list in [&mut assignment.train, &mut assignment.validation, &mut assignment.test] {
                         for row in list.iter_mut() {
                             *row = rows[*row as usize];
@@ -178,10 +117,12 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                     assignment
                 }
             };
-            let kind = match kind {
-                SplitKind::Exact => "exact",
-                SplitKind::Stable => "stable",
+            // The scan of a sample is numbered by the sample's rows.
+            let leakage = match &rows {
+                None => modelgate_data::rows::leakage(&found, &assignment),
+                Some(rows) => modelgate_data::rows::leakage(&found, &renumbered(&assignment, rows)),
             };
+            let kind = spec.kind.as_str();
             let sampled = rows.map_or_else(String::new, |rows| format!(", a sample of {} rows", rows.len()));
             let summary = format!(
                 "train {} · validation {} · test {} rows ({kind}{sampled})",
@@ -189,9 +130,129 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 assignment.validation.len(),
                 assignment.test.len()
             );
-            Work::json("split", &assignment, summary)
+            let mut work = Work::json("split", &assignment, summary)?;
+            work.outputs.insert("leakage".to_owned(), canonical::to_string(&leakage)?.into_bytes());
+            work.warnings = leakage.warnings();
+            Ok(work)
         },
     )
+}
+
+/// A part of a split.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PartPreview {
+    /// Its name.
+    pub name: &'static str,
+    /// Its rows.
+    pub rows: u64,
+    /// The rows of each class; empty for a regression.
+    pub classes: BTreeMap<String, u64>,
+}
+
+/// How the rows of a source would be split.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct SplitPreview {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The kind of split.
+    pub kind: &'static str,
+    /// Train, validation and test.
+    pub parts: Vec<PartPreview>,
+    /// What stands on both sides.
+    pub leakage: Leakage,
+}
+
+/// Splits the source of `pipeline` as a run would, and leaves nothing behind.
+pub fn split_preview(pipeline: &crate::Pipeline<'_>) -> Result<SplitPreview, PipelineError> {
+    let files = dataset::source_files(pipeline)?;
+    let dataset = Dataset::open(files, &dataset::read_options(pipeline), Mixed::Refuse)?;
+    let found = Splitter::look(pipeline, &dataset)?;
+    let assignment = split::assign(&found.scan.keys, &found.target, &found.spec)?;
+    let part = |name: &'static str, rows: &[u32]| {
+        let mut classes = BTreeMap::new();
+        if let Target::Classes { labels, classes: known } = &found.target {
+            let names = known.names();
+            for row in rows {
+                *classes.entry(names[labels[*row as usize] as usize].clone()).or_default() += 1;
+            }
+        }
+        PartPreview { name, rows: rows.len() as u64, classes }
+    };
+    Ok(SplitPreview {
+        schema_version: 1,
+        kind: found.spec.kind.as_str(),
+        parts: vec![
+            part("train", &assignment.train),
+            part("validation", &assignment.validation),
+            part("test", &assignment.test),
+        ],
+        leakage: modelgate_data::rows::leakage(&found.scan, &assignment),
+    })
+}
+
+/// What a split goes by, from one look at all rows.
+struct Splitter {
+    spec: SplitSpec,
+    target: Target,
+    scan: RowScan,
+    /// The target column, for a sample.
+    column: Table,
+}
+
+impl Splitter {
+    fn look(pipeline: &crate::Pipeline<'_>, dataset: &Dataset) -> Result<Self, PipelineError> {
+        let data = &pipeline.config.data;
+        let spec = split_spec(pipeline, dataset.schema.rows);
+        let features = features(pipeline, &dataset.schema);
+        let target_only = [data.target.as_str()];
+        // Without a target, the message that says so is told of all columns.
+        let is_there = dataset.schema.position(&data.target).is_some();
+        let names = if is_there { target_only.to_vec() } else { dataset.schema.names() };
+        let column = modelgate_data::read_columns(dataset, &names)?;
+        let task = pipeline_task(pipeline)?;
+        let target = extract_target(&column, &data.target, task, &data.source)?;
+        let query = RowQuery {
+            kind: spec.kind,
+            by: data.split.column.as_deref(),
+            key: data.key.as_deref(),
+            target: &data.target,
+            is_class: task == Task::Classification,
+            features: &features,
+            seed: spec.seed,
+        };
+        Ok(Self { spec, target, scan: scan_rows(dataset, &query)?, column })
+    }
+}
+
+/// Returns how the rows of `pipeline` are split.
+pub(crate) fn split_spec(pipeline: &crate::Pipeline<'_>, rows: u64) -> SplitSpec {
+    let settings = &pipeline.config.data.split;
+    let kind = match settings.kind {
+        Some(config::SplitKindName::Exact) => SplitKind::Exact,
+        Some(config::SplitKindName::Stable) => SplitKind::Stable,
+        Some(config::SplitKindName::Time) => SplitKind::Time,
+        Some(config::SplitKindName::Group) => SplitKind::Group,
+        None if rows < EXACT_BELOW_ROWS => SplitKind::Exact,
+        None => SplitKind::Stable,
+    };
+    SplitSpec {
+        kind,
+        train: settings.train,
+        validation: settings.validation,
+        test: settings.test,
+        stratify: settings.stratify,
+        seed: pipeline.config.seed,
+    }
+}
+
+fn renumbered(assignment: &SplitAssignment, rows: &[u32]) -> SplitAssignment {
+    let part =
+        |list: &[u32]| list.iter().map(|row| rows.partition_point(|other| other < row) as u32).collect();
+    SplitAssignment {
+        train: part(&assignment.train),
+        validation: part(&assignment.validation),
+        test: part(&assignment.test),
+    }
 }
 
 /// Returns the sorted row numbers of a seeded sample, or `None` when all rows are taken.
@@ -254,14 +315,25 @@ pub(crate) fn preprocess(runner: &mut Runner<'_>) -> Result<bool, PipelineError>
             let table = table(runner)?;
             let rows = assignment(runner)?.train;
             let spec = preprocess_spec(&runner.pipeline.config.preprocess);
-            let plan = modelgate_data::preprocess::fit(&table, &rows, &features(runner, &table), &spec)?;
+            let schema = dataset::open(runner)?.schema.clone();
+            let features = features(runner.pipeline, &schema);
+            let plan = modelgate_data::preprocess::fit(&table, &rows, &features, &spec)?;
             let summary = format!(
                 "{} numeric and {} text columns become {} features",
                 plan.numeric.len(),
                 plan.text.len(),
                 plan.output_names().len()
             );
-            Work::json("plan", &plan, summary)
+            let mut work = Work::json("plan", &plan, summary)?;
+            let times = schema.columns.iter().filter(|column| column.declared.column_type.is_time());
+            work.warnings.extend(times.map(|column| {
+                format!(
+                    "column `{}` is a {} and no feature as it stands; declare `data.types: {{{}: string}}` to use its text, \
+                     or drop it",
+                    column.name, column.declared.column_type, column.name
+                )
+            }));
+            Ok(work)
         },
     )
 }

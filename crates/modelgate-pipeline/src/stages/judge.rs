@@ -20,7 +20,7 @@ use crate::production::{self, Production};
 use crate::record::{Inputs, StageRecord};
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::{data, model};
+use crate::stages::{contract, data, model};
 
 pub(crate) fn average(runner: &Runner<'_>) -> Average {
     match runner.pipeline.config.evaluate.average {
@@ -120,7 +120,7 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 (format!("{file}.svg"), plot.svg.into_bytes()),
                 (format!("{file}.png"), plot.png),
             ]);
-            Ok(Work { outputs, summary: format!("{file}.svg, {file}.png"), warnings: Vec::new() })
+            Ok(Work { outputs, summary: format!("{file}.svg, {file}.png"), ..Work::default() })
         },
     )
 }
@@ -191,6 +191,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
                 ("rules".to_owned(), json!(rules)),
                 ("on".to_owned(), json!(on)),
+                ("contract".to_owned(), json!(contract::figures(runner)?)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
                 ("baseline".to_owned(), json!(baseline.as_ref().map(|baseline| baseline.digest))),
             ]);
@@ -229,8 +230,12 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 };
                 references.insert(Versus::Run(run), reference);
             }
-            let candidate =
+            let mut candidate =
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
+            let figures = contract::figures(runner)?;
+            for subset in candidate.subsets.values_mut() {
+                subset.metrics.extend(figures.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
+            }
             let verdict = judge(&rules, &Evidence { candidate, references, on });
             let mut work =
                 Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;

@@ -14,7 +14,7 @@ use crate::error::PipelineError;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::data;
+use crate::stages::{data, dataset};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -136,7 +136,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let rows = data::assignment(runner)?.train;
             let plan = data::plan(runner)?;
             let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
-            let names = data::features(runner, &table);
+            let names = data::features(runner.pipeline, &dataset::open(runner)?.schema);
             let target = runner.pipeline.config.data.target.clone();
             let classes: Option<Classes> = match data::target(runner, &table)? {
                 Target::Classes { classes, .. } => Some(classes),
@@ -161,7 +161,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let size: usize = files.values().map(Vec::len).sum();
             let summary =
                 format!("package sha256:{}, {} files, {}", digest.short(), files.len(), bytes_text(size));
-            Ok(Work { outputs: files, summary, warnings: Vec::new() })
+            Ok(Work { outputs: files, summary, ..Work::default() })
         },
     )
 }

@@ -88,6 +88,15 @@ impl ObjectHome for FolderObjects {
         }))
     }
 
+    fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
+        let Some(size) = self.size(key)? else { return Ok(None) };
+        let (digest, _) = crate::hashing::of_file(&self.path(key)?).map_err(|error| match error {
+            StoreError::Io(error) => RemoteError::Io(error),
+            other => std::io::Error::other(other.to_string()).into(),
+        })?;
+        Ok(Some((size, Version(digest.to_string()))))
+    }
+
     fn size(&self, key: &str) -> Result<Option<u64>, RemoteError> {
         match fs_err::metadata(self.path(key)?) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),

@@ -47,15 +47,11 @@ impl std::fmt::Debug for S3Options {
 }
 
 impl S3Options {
-    /// Reads `s3://bucket/prefix` and the `AWS_…` variables; without a key, the profile `AWS_PROFILE` of the shared
-    /// files.
+    /// Reads `s3://bucket/prefix`, and nothing else.
     ///
     /// # Errors
-    /// Fails for what is no such address, and for a profile that cannot be used.
-    pub fn from_environment(
-        uri: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, RemoteError> {
+    /// Fails for what is no such address.
+    pub fn address_of(uri: &str) -> Result<Self, RemoteError> {
         let wrong =
             |reason: &str| Err(RemoteError::Uri { uri: without_credentials(uri), reason: reason.to_owned() });
         let Some(rest) = uri.strip_prefix("s3://") else { return wrong("expected `s3://bucket/prefix`") };
@@ -70,11 +66,20 @@ impl S3Options {
         if prefix.contains(['?', '#']) {
             return wrong("a prefix has no `?` and no `#`");
         }
-        let mut options = Self {
-            bucket: bucket.to_owned(),
-            prefix: prefix.trim_matches('/').to_owned(),
-            ..Self::default()
-        };
+        let prefix = prefix.trim_matches('/').to_owned();
+        Ok(Self { bucket: bucket.to_owned(), prefix, ..Self::default() })
+    }
+
+    /// Reads `s3://bucket/prefix` and the `AWS_…` variables; without a key, the profile `AWS_PROFILE` of the shared
+    /// files.
+    ///
+    /// # Errors
+    /// Fails for what is no such address, and for a profile that cannot be used.
+    pub fn from_environment(
+        uri: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, RemoteError> {
+        let mut options = Self::address_of(uri)?;
         options.fill(environment("AWS_PROFILE").as_deref(), environment)?;
         Ok(options)
     }
@@ -236,6 +241,10 @@ impl S3Objects {
         use object_store::Error;
         let text = chain(error);
         let home = self.address.clone();
+        // The service that gives a machine of Amazon's its role has none for this one.
+        if text.contains("169.254.169.254") {
+            return RemoteError::NoCredentials { home };
+        }
         if text.contains("NoSuchBucket") {
             return RemoteError::NoBucket { home, bucket: self.bucket.clone() };
         }
@@ -347,10 +356,10 @@ impl ObjectHome for S3Objects {
         })
     }
 
-    fn size(&self, key: &str) -> Result<Option<u64>, RemoteError> {
+    fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
         let path = self.key(key)?;
         match self.runtime.block_on(self.store.head(&path)) {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => Ok(Some((meta.size, Version(meta.e_tag.unwrap_or_default())))),
             Err(error) => match self.error(key, &error) {
                 RemoteError::Missing { .. } => Ok(None),
                 other => Err(other),

@@ -83,9 +83,19 @@ fn report(
             "version": outcome.version,
             "state": outcome.state,
             "worked": outcome.worked,
+            "contract": outcome.contract,
             "dry_run": options.dry_run,
             "outputs": outputs,
         }));
+    }
+    if let Some(contract) =
+        outcome.contract.as_ref().filter(|contract| !contract.passed() && !options.dry_run)
+    {
+        printer.data("")?;
+        for line in super::data::validate::lines(contract) {
+            printer.data(&format!("  {line}"))?;
+        }
+        printer.data(&format!("look at: {outputs}/report.md"))?;
     }
     if let Some(verdict) = outcome.verdict.as_ref().filter(|_| !options.dry_run) {
         printer.data("")?;

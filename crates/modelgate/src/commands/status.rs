@@ -1,6 +1,7 @@
 //! `modelgate status`.
 
 use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_pipeline::datasets::dvc_stages;
 use modelgate_pipeline::outputs::{self, RunReport};
 use modelgate_pipeline::{Project, find_production, registry};
 use serde_json::{Value, json};
@@ -66,8 +67,23 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         );
         printer.data(&format!("  last run    {text}"))?;
     }
+    let stages = dvc_stages(project)?;
     if printer.is_json() {
-        printer.json(&json!({ "schema_version": 1, "registry": registry.home(), "pipelines": found }))?;
+        printer.json(&json!({
+            "schema_version": 1, "registry": registry.home(), "pipelines": found, "dvc_stages": stages,
+        }))?;
+        return Ok(Exit::Passed);
+    }
+    if !stages.is_empty() {
+        printer.data("stages of DVC")?;
+    }
+    for stage in stages {
+        let state = if stage.stale.is_empty() {
+            "up to date".to_owned()
+        } else {
+            format!("stale: {}", stage.stale.join("; "))
+        };
+        printer.data(&format!("  {:<12}{state}", format!("{} ", stage.name)))?;
     }
     Ok(Exit::Passed)
 }

@@ -53,7 +53,7 @@ fn data_that_cannot_be_used_is_named_by_file_line_and_column() {
         (good().replace("59,3,0", "59,3,").into_bytes(), "the target `y` has no value in 1 of 60 rows"),
         (good().replace("58,2,0", "58,inf,0").into_bytes(), "line 60, column `b`: `inf` is infinite"),
         (mixed.into_bytes(), "line 62, column `a`: `oops` is not a number"),
-        (latin, "line 62: the bytes are not UTF-8"),
+        (latin, "line 62, column `a`: the bytes are not UTF-8"),
         (
             format!("a,b,y\n{}", (0..60).map(|row| format!("{row},,{}\n", row % 2)).collect::<String>())
                 .into_bytes(),

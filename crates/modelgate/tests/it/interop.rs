@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use modelgate_core::schema::FeatureType;
-use modelgate_data::{CsvOptions, Table, read_csv};
+use modelgate_data::{ReadOptions, Table, read_csv};
 use modelgate_model::Prediction;
 use modelgate_testing::{TestProject, skip};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn check(config: &str, exact: bool) {
     let project = TestProject::with(BINARY, &text, config);
     let _ = project.run(&["run"]).exits(0);
     let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
-    let table = read_csv(text.as_bytes(), "data.csv", &CsvOptions::default()).expect("table");
+    let table = read_csv(text.as_bytes(), "data.csv", &ReadOptions::default()).expect("table");
     let rows: Vec<u32> = (0..table.rows as u32).collect();
     let inputs = package.model.inputs();
     let columns: Vec<Value> = inputs.iter().map(|(name, kind)| column(&table, name, *kind)).collect();

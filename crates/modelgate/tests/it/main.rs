@@ -1,6 +1,9 @@
 //! Tests through the binary, as a user runs it.
 
 mod bad_input;
+mod data;
+mod data_sets;
+mod dvc;
 mod governance;
 mod interop;
 mod main_job;

@@ -73,6 +73,16 @@ fn an_index_that_is_cut_off_is_made_anew_and_one_of_a_newer_version_is_refused()
 }
 
 #[test]
+fn an_index_that_another_process_holds_is_told_of() {
+    let project = project(CONFIG, 1);
+    let connection = rusqlite::Connection::open(database(&project)).expect("index");
+    connection.execute_batch("BEGIN EXCLUSIVE").expect("held");
+    project.run(&["model", "list"]).exits(1).says("another process holds the index");
+    connection.execute_batch("ROLLBACK").expect("free");
+    let _ = project.run(&["model", "list"]).exits(0);
+}
+
+#[test]
 fn an_event_of_a_newer_version_is_told_from_damage() {
     let project = project(CONFIG, 1);
     let line = project.read(LEDGER).lines().next().expect("line").to_owned();

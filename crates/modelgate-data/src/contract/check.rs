@@ -1,0 +1,625 @@
+//! Checking data against a contract: one pass over the rows, and a second one only to show rows that stand twice.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::batch::{Batch, Cells, Position};
+use crate::contract::columns::{NamedCheck, compile as compile_column};
+use crate::contract::expression::{self, Expression};
+use crate::contract::{
+    Contract, ContractReport, ExtraColumns, Layer, Offender, Severity, Tolerance, Violation,
+};
+use crate::dataset::{Dataset, ReadColumn, ReadOptions, expected};
+use crate::error::{DataError, listed};
+use crate::rows::hash_columns;
+use crate::source::SourceFile;
+use crate::time;
+use crate::types::ColumnType;
+
+/// Offending rows shown of a rule.
+const SHOWN: usize = 10;
+
+/// A contract made ready.
+pub(crate) struct Plan {
+    columns: Vec<PlannedColumn>,
+    rules: Vec<PlannedRule>,
+    max_age: Option<i64>,
+}
+
+struct PlannedColumn {
+    name: String,
+    checks: Vec<NamedCheck>,
+}
+
+struct PlannedRule {
+    id: String,
+    expression: Expression,
+}
+
+/// Makes a contract ready, or says what in it makes no sense.
+pub(crate) fn compile(contract: &Contract) -> Result<Plan, String> {
+    if contract.columns.is_empty() {
+        return Err("a contract names its `columns`".to_owned());
+    }
+    let known = |what: &str, name: &String| {
+        if contract.columns.contains_key(name) {
+            Ok(())
+        } else {
+            let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
+            Err(format!("{what}: the column `{name}` is not in `columns`; there is {}", listed(&names)))
+        }
+    };
+    let columns = contract.columns.iter().map(|(name, column)| {
+        Ok(PlannedColumn { name: name.clone(), checks: compile_column(name, column)? })
+    });
+    let columns = columns.collect::<Result<Vec<_>, String>>()?;
+    let column_type = |name: &str| contract.columns.get(name).map(|column| column.column_type);
+    let mut rules: Vec<PlannedRule> = Vec::new();
+    for rule in &contract.rules {
+        let id = rule.id.clone().unwrap_or_else(|| rule.check.clone());
+        if rules.iter().any(|other| other.id == id) {
+            return Err(format!("rules: the id `{id}` stands twice"));
+        }
+        let expression = expression::parse(&rule.check, &column_type)
+            .map_err(|message| format!("rules: `{}`: {message}", rule.check))?;
+        rules.push(PlannedRule { id, expression });
+    }
+    for (number, names) in contract.unique.iter().enumerate() {
+        if names.is_empty() {
+            return Err(format!("unique[{number}]: it names no column"));
+        }
+        names.iter().try_for_each(|name| known(&format!("unique[{number}]"), name))?;
+    }
+    let mut max_age = None;
+    if let Some(freshness) = &contract.freshness {
+        known("freshness.column", &freshness.column)?;
+        if !column_type(&freshness.column).is_some_and(ColumnType::is_time) {
+            return Err(format!("freshness.column: `{}` is not a date or timestamp", freshness.column));
+        }
+        max_age = Some(age(&freshness.max_age).ok_or_else(|| {
+            format!("freshness.max_age: `{}` is not a time such as `36h`, `30d` or `2w`", freshness.max_age)
+        })?);
+    }
+    if let Some(label) = &contract.label {
+        known("label.column", &label.column)?;
+        if label.min_share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err("label.min_share: a share is from 0 to 1".to_owned());
+        }
+    }
+    if let Some(rows) = &contract.rows
+        && rows.min.zip(rows.max).is_some_and(|(min, max)| min > max)
+    {
+        return Err("rows: `min` is above `max`".to_owned());
+    }
+    Ok(Plan { columns, rules, max_age })
+}
+
+/// Returns microseconds.
+fn age(text: &str) -> Option<i64> {
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let seconds = match &text[number.len()..] {
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return None,
+    };
+    number.parse::<u32>().ok().map(|count| i64::from(count) * seconds * 1_000_000)
+}
+
+/// Rows that break one rule.
+#[derive(Clone, Default)]
+struct Broken {
+    count: u64,
+    rows: Vec<Offender>,
+}
+
+/// What a batch, or all of them so far, showed.
+#[derive(Default)]
+struct Found {
+    /// By column: values that are not of the type.
+    types: Vec<Broken>,
+    /// By column and check.
+    values: Vec<Vec<Broken>>,
+    /// By rule.
+    rules: Vec<Broken>,
+    /// By unique key: the hash of each row.
+    unique: Vec<Vec<u64>>,
+    labels: BTreeMap<String, u64>,
+    newest: Option<i64>,
+    rows: u64,
+}
+
+impl Broken {
+    fn merge(&mut self, later: Self, file: &str, position: Position) {
+        self.count += later.count;
+        let room = SHOWN - self.rows.len().min(SHOWN);
+        self.rows.extend(later.rows.into_iter().take(room).map(|mut offender| {
+            file.clone_into(&mut offender.file);
+            offender.row += position.row_in_file;
+            offender
+        }));
+    }
+}
+
+impl Found {
+    fn merge(&mut self, later: Self, file: &str, position: Position) {
+        let merge = |all: &mut Vec<Broken>, some: Vec<Broken>| {
+            all.resize(some.len(), Broken::default());
+            all.iter_mut().zip(some).for_each(|(all, some)| all.merge(some, file, position));
+        };
+        merge(&mut self.types, later.types);
+        merge(&mut self.rules, later.rules);
+        self.values.resize(later.values.len(), Vec::new());
+        self.values.iter_mut().zip(later.values).for_each(|(all, some)| merge(all, some));
+        self.unique.resize(later.unique.len(), Vec::new());
+        self.unique.iter_mut().zip(later.unique).for_each(|(all, some)| all.extend(some));
+        for (label, count) in later.labels {
+            *self.labels.entry(label).or_default() += count;
+        }
+        self.newest = self.newest.max(later.newest);
+        self.rows += later.rows;
+    }
+}
+
+/// Checks files against a contract; `now` is in microseconds since 1970, for the freshness.
+///
+/// `options` says how text files are read; types and columns are the contract's.
+///
+/// # Errors
+/// Fails when the files cannot be read as rows at all.
+pub fn check(
+    files: Vec<SourceFile>,
+    options: &ReadOptions,
+    contract: &Contract,
+    name: &str,
+    now: i64,
+) -> Result<ContractReport, DataError> {
+    let plan =
+        compile(contract).map_err(|message| DataError::File { source_name: name.to_owned(), message })?;
+    let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), ..options.clone() };
+    let dataset = Dataset::without_types(files, &options)?;
+    let mut violations = missing_and_extra(&dataset, contract);
+    let check = Check::new(&dataset, contract, &plan);
+    let mut found = Found::default();
+    let files = dataset.files();
+    dataset.scan(
+        &check.read,
+        |batch| Ok::<_, DataError>(check.look(&batch)),
+        |batch, position| {
+            found.merge(batch, files[position.file], position);
+            Ok(())
+        },
+    )?;
+    if found.rows == 0 && contract.rows.is_none() {
+        return Err(DataError::File {
+            source_name: files[0].to_owned(),
+            message: "the file has no rows".to_owned(),
+        });
+    }
+    violations.extend(check.wrong_types(&found));
+    let content_checked =
+        violations.is_empty() || violations.iter().all(|found| found.severity == Severity::Warning);
+    if content_checked {
+        violations.extend(check.values(&found));
+        violations.extend(check.relations(&found));
+        violations.extend(check.duplicates(&found)?);
+        violations.extend(whole(contract, &plan, &found, now));
+    }
+    violations.sort_by_key(|violation| (violation.layer, violation.severity));
+    Ok(ContractReport {
+        schema_version: 1,
+        contract: contract.name.clone().unwrap_or_else(|| name.to_owned()),
+        files: files.iter().map(|file| (*file).to_owned()).collect(),
+        rows: found.rows,
+        checks: check.number_of_checks(),
+        content_checked,
+        violations,
+    })
+}
+
+fn structure(id: String, column: &str, severity: Severity, message: String) -> Violation {
+    let columns = vec![column.to_owned()];
+    Violation { id, layer: Layer::Structure, severity, columns, message, count: 0, rows: Vec::new() }
+}
+
+fn missing_and_extra(dataset: &Dataset, contract: &Contract) -> Vec<Violation> {
+    let names = dataset.schema.names();
+    let missing =
+        contract.columns.iter().filter(|(name, column)| !column.optional && !names.contains(&name.as_str()));
+    let mut found: Vec<Violation> = missing
+        .map(|(name, _)| {
+            let message = format!("the column `{name}` is not there; there is {}", listed(&names));
+            structure(format!("{name}.present"), name, Severity::Error, message)
+        })
+        .collect();
+    let severity = match contract.extra_columns {
+        ExtraColumns::Allow => return found,
+        ExtraColumns::Warning => Severity::Warning,
+        ExtraColumns::Error => Severity::Error,
+    };
+    let extra = names.iter().filter(|name| !contract.columns.contains_key(**name));
+    found.extend(extra.map(|name| {
+        let message = format!("the column `{name}` is not in the contract");
+        structure(format!("{name}.extra"), name, severity, message)
+    }));
+    found
+}
+
+/// A contract beside the columns that a data set has.
+struct Check<'a> {
+    dataset: &'a Dataset,
+    contract: &'a Contract,
+    plan: &'a Plan,
+    read: Vec<ReadColumn>,
+    /// By planned column: its place in `read`.
+    columns: Vec<Option<usize>>,
+    /// By rule: the places of its columns.
+    rules: Vec<Option<Vec<usize>>>,
+    /// Unique keys whose columns are there.
+    unique: Vec<(Vec<String>, Vec<usize>, Severity)>,
+    label: Option<usize>,
+    fresh: Option<usize>,
+}
+
+impl<'a> Check<'a> {
+    fn new(dataset: &'a Dataset, contract: &'a Contract, plan: &'a Plan) -> Self {
+        let mut read = Vec::new();
+        let mut place = |name: &str| {
+            let position = dataset.schema.position(name)?;
+            read.push(ReadColumn { position, declared: contract.columns.get(name)?.declared() });
+            Some(read.len() - 1)
+        };
+        let columns: Vec<Option<usize>> = plan.columns.iter().map(|column| place(&column.name)).collect();
+        let find = |name: &str| {
+            let planned = plan.columns.iter().position(|column| column.name == name)?;
+            columns.get(planned).copied().flatten()
+        };
+        let rules =
+            plan.rules.iter().map(|rule| rule.expression.columns.iter().map(|name| find(name)).collect());
+        let rules = rules.collect();
+        let single = contract.columns.iter().filter(|(_, column)| column.unique);
+        let single = single.map(|(name, column)| (vec![name.clone()], column.severity));
+        let several = contract.unique.iter().map(|names| (names.clone(), Severity::Error));
+        let unique = single.chain(several).filter_map(|(names, severity)| {
+            let places = names.iter().map(|name| find(name)).collect::<Option<Vec<usize>>>()?;
+            Some((names, places, severity))
+        });
+        let unique = unique.collect();
+        let label = contract.label.as_ref().and_then(|label| find(&label.column));
+        let fresh = contract.freshness.as_ref().and_then(|freshness| find(&freshness.column));
+        Self { dataset, contract, plan, read, columns, rules, unique, label, fresh }
+    }
+
+    fn number_of_checks(&self) -> u64 {
+        let values: usize = self.plan.columns.iter().map(|column| column.checks.len() + 1).sum();
+        let whole = [self.contract.rows.is_some(), self.label.is_some(), self.fresh.is_some()];
+        (values + self.rules.len() + self.unique.len() + whole.iter().filter(|asked| **asked).count()) as u64
+    }
+
+    fn column_type(&self, place: usize) -> ColumnType {
+        self.read[place].declared.column_type
+    }
+
+    fn name(&self, place: usize) -> &str {
+        &self.dataset.schema.columns[self.read[place].position].name
+    }
+
+    fn offender(&self, batch: &Batch, row: usize, places: &[usize]) -> Offender {
+        let value = |place: &usize| {
+            (self.name(*place).to_owned(), batch.columns[*place].show(row, self.column_type(*place)))
+        };
+        Offender {
+            file: String::new(),
+            row: row as u64 + 1,
+            line: batch.line(row),
+            values: places.iter().map(value).collect(),
+        }
+    }
+
+    fn look(&self, batch: &Batch) -> Found {
+        let mut found = Found { rows: batch.rows as u64, ..Found::default() };
+        for (planned, place) in self.plan.columns.iter().zip(&self.columns) {
+            let (mut types, mut checks) = (Broken::default(), vec![Broken::default(); planned.checks.len()]);
+            if let Some(place) = *place {
+                let column = &batch.columns[place];
+                types.count = column.bad_count;
+                types.rows.extend(column.bad.iter().map(|bad| Offender {
+                    values: BTreeMap::from([(planned.name.clone(), bad.value.trim_matches('`').to_owned())]),
+                    ..self.offender(batch, bad.row, &[])
+                }));
+                for (check, broken) in planned.checks.iter().zip(&mut checks) {
+                    check.check.each_broken(column, batch.rows, |row| {
+                        broken.count += 1;
+                        if broken.rows.len() < SHOWN {
+                            broken.rows.push(self.offender(batch, row, &[place]));
+                        }
+                    });
+                }
+            }
+            found.types.push(types);
+            found.values.push(checks);
+        }
+        for (rule, places) in self.plan.rules.iter().zip(&self.rules) {
+            let mut broken = Broken::default();
+            if let Some(places) = places {
+                let columns: Vec<_> = places.iter().map(|place| &batch.columns[*place]).collect();
+                let rows = rule.expression.broken(&columns, batch.rows);
+                broken.count = rows.len() as u64;
+                broken.rows = rows.iter().take(SHOWN).map(|row| self.offender(batch, *row, places)).collect();
+            }
+            found.rules.push(broken);
+        }
+        for (_, places, _) in &self.unique {
+            let mut hashes = hash_columns(batch, places, 0);
+            for (row, hash) in hashes.iter_mut().enumerate() {
+                // A key with a null is no key; the zero says so.
+                *hash =
+                    if places.iter().any(|place| batch.columns[*place].is_null(row)) { 0 } else { *hash | 1 };
+            }
+            found.unique.push(hashes);
+        }
+        if let Some(place) = self.label {
+            let column = &batch.columns[place];
+            for row in 0..batch.rows {
+                if !column.is_null(row) {
+                    *found.labels.entry(column.show(row, self.column_type(place))).or_default() += 1;
+                }
+            }
+        }
+        if let Some(place) = self.fresh
+            && let Cells::Int(values) = &batch.columns[place].cells
+        {
+            found.newest = values.iter().flatten().max().copied();
+            if self.column_type(place) == ColumnType::Date {
+                found.newest = found.newest.map(|day| time::as_micros(time::Moment::Day(day)));
+            }
+        }
+        found
+    }
+
+    fn wrong_types(&self, found: &Found) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (planned, broken) in self.plan.columns.iter().zip(&found.types) {
+            if broken.count == 0 {
+                continue;
+            }
+            let column = &self.contract.columns[&planned.name];
+            let what = expected(column.column_type, column.format.as_deref());
+            let example =
+                broken.rows.first().and_then(|row| row.values.values().next()).cloned().unwrap_or_default();
+            let message = format!(
+                "`{}` is to be {}: {} of {} rows hold what is not {what}, such as `{example}`",
+                planned.name, column.column_type, broken.count, found.rows
+            );
+            violations.push(Violation {
+                count: broken.count,
+                rows: broken.rows.clone(),
+                ..structure(format!("{}.type", planned.name), &planned.name, Severity::Error, message)
+            });
+        }
+        violations
+    }
+
+    fn values(&self, found: &Found) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (planned, checks) in self.plan.columns.iter().zip(&found.values) {
+            let column = &self.contract.columns[&planned.name];
+            for (check, broken) in planned.checks.iter().zip(checks) {
+                let sentence = format!("`{}` {}", planned.name, check.sentence);
+                let id = format!("{}.{}", planned.name, check.name);
+                violations.extend(self.content(
+                    id,
+                    vec![planned.name.clone()],
+                    &sentence,
+                    broken,
+                    found.rows,
+                    column.allow,
+                    column.severity,
+                ));
+            }
+        }
+        violations
+    }
+
+    fn relations(&self, found: &Found) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for ((rule, planned), broken) in self.contract.rules.iter().zip(&self.plan.rules).zip(&found.rules) {
+            violations.extend(self.content(
+                planned.id.clone(),
+                planned.expression.columns.clone(),
+                &format!("`{}`", rule.check),
+                broken,
+                found.rows,
+                rule.allow,
+                rule.severity,
+            ));
+        }
+        violations
+    }
+
+    fn content(
+        &self,
+        id: String,
+        columns: Vec<String>,
+        sentence: &str,
+        broken: &Broken,
+        rows: u64,
+        allow: Option<Tolerance>,
+        severity: Severity,
+    ) -> Option<Violation> {
+        let allowed = allow.map_or(0, |allow| allow.of(rows));
+        if broken.count <= allowed {
+            return None;
+        }
+        let limit = allow.map_or_else(String::new, |allow| format!(", and {allow} may"));
+        let (count, rows_word) = (broken.count, if broken.count == 1 { "row does" } else { "rows do" });
+        let message = format!("{sentence}: {count} of {rows} {rows_word} not keep this{limit}");
+        Some(Violation {
+            id,
+            layer: Layer::Content,
+            severity,
+            columns,
+            message,
+            count: broken.count,
+            rows: broken.rows.clone(),
+        })
+    }
+
+    fn duplicates(&self, found: &Found) -> Result<Vec<Violation>, DataError> {
+        let mut violations = Vec::new();
+        for ((names, places, severity), hashes) in self.unique.iter().zip(&found.unique) {
+            let mut sorted = hashes.clone();
+            sorted.sort_unstable();
+            let twice: HashSet<u64> = sorted
+                .windows(2)
+                .filter(|pair| pair[0] == pair[1] && pair[0] != 0)
+                .map(|pair| pair[0])
+                .collect();
+            if twice.is_empty() {
+                continue;
+            }
+            let mut seen = HashSet::new();
+            let again =
+                hashes.iter().enumerate().filter(|(_, hash)| twice.contains(hash) && !seen.insert(**hash));
+            let rows: Vec<u64> = again.map(|(row, _)| row as u64).collect();
+            let shown = self.fetch(&rows[..rows.len().min(SHOWN)], places)?;
+            let sentence = format!("`{}` has no value twice", names.join("`, `"));
+            let broken = Broken { count: rows.len() as u64, rows: shown };
+            let id = format!("{}.unique", names.join("+"));
+            violations.extend(self.content(
+                id,
+                names.clone(),
+                &sentence,
+                &broken,
+                found.rows,
+                None,
+                *severity,
+            ));
+        }
+        Ok(violations)
+    }
+
+    /// Reads some rows again, to show their values.
+    fn fetch(&self, rows: &[u64], places: &[usize]) -> Result<Vec<Offender>, DataError> {
+        let read: Vec<ReadColumn> = places.iter().map(|place| self.read[*place].clone()).collect();
+        let files = self.dataset.files();
+        let mut found = Vec::new();
+        self.dataset.scan(
+            &read,
+            |batch| Ok::<_, DataError>(batch),
+            |batch, position| {
+                let end = position.row + batch.rows as u64;
+                for row in rows.iter().filter(|row| (position.row..end).contains(row)) {
+                    let at = (row - position.row) as usize;
+                    let values = places.iter().enumerate().map(|(column, place)| {
+                        let shown = batch.columns[column].show(at, self.column_type(*place));
+                        (self.name(*place).to_owned(), shown)
+                    });
+                    found.push(Offender {
+                        file: files[position.file].to_owned(),
+                        row: position.row_in_file + at as u64 + 1,
+                        line: batch.line(at),
+                        values: values.collect(),
+                    });
+                }
+                Ok(())
+            },
+        )?;
+        Ok(found)
+    }
+}
+
+/// Judges what is asked of the data as a whole.
+fn whole(contract: &Contract, plan: &Plan, found: &Found, now: i64) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut add = |id: &str, columns: &[&String], severity: Severity, message: String| {
+        violations.push(Violation {
+            id: id.to_owned(),
+            layer: Layer::Content,
+            severity,
+            columns: columns.iter().map(|column| (*column).clone()).collect(),
+            message,
+            count: 0,
+            rows: Vec::new(),
+        });
+    };
+    if let Some(rows) = &contract.rows {
+        if let Some(min) = rows.min.filter(|min| found.rows < *min) {
+            add(
+                "rows.min",
+                &[],
+                rows.severity,
+                format!("there are {} rows, and at least {min} are asked for", found.rows),
+            );
+        }
+        if let Some(max) = rows.max.filter(|max| found.rows > *max) {
+            add(
+                "rows.max",
+                &[],
+                rows.severity,
+                format!("there are {} rows, and at most {max} are asked for", found.rows),
+            );
+        }
+    }
+    if let (Some(freshness), Some(max_age)) = (&contract.freshness, plan.max_age) {
+        let column = &freshness.column;
+        match found.newest {
+            Some(newest) if now.saturating_sub(newest) <= max_age => {}
+            Some(newest) => {
+                let days = now.saturating_sub(newest) as f64 / 86_400e6;
+                let message = format!(
+                    "the newest `{column}` is {}, {days:.1} days ago, and at most {} are allowed",
+                    time::show_timestamp(newest),
+                    freshness.max_age
+                );
+                add("freshness", &[column], freshness.severity, message);
+            }
+            None => {
+                add("freshness", &[column], freshness.severity, format!("`{column}` has no value at all"))
+            }
+        }
+    }
+    if let Some(label) = &contract.label {
+        let total: u64 = found.labels.values().sum();
+        let column = &label.column;
+        if let Some(classes) = &label.classes {
+            let asked: Vec<String> = classes.iter().map(ToString::to_string).collect();
+            let missing: Vec<&str> =
+                asked.iter().map(String::as_str).filter(|class| !found.labels.contains_key(*class)).collect();
+            let new: Vec<&str> = found
+                .labels
+                .keys()
+                .map(String::as_str)
+                .filter(|class| !asked.iter().any(|asked| asked == class))
+                .collect();
+            if !missing.is_empty() {
+                add(
+                    "label.missing",
+                    &[column],
+                    label.severity,
+                    format!("no row of `{column}` is {}", listed(&missing)),
+                );
+            }
+            if !new.is_empty() {
+                add(
+                    "label.new",
+                    &[column],
+                    label.severity,
+                    format!("`{column}` has the classes {}, which are not in the contract", listed(&new)),
+                );
+            }
+        }
+        if let Some(min_share) = label.min_share {
+            for (class, count) in &found.labels {
+                let share = *count as f64 / total.max(1) as f64;
+                if share < min_share {
+                    let message = format!(
+                        "class `{class}` of `{column}` has {count} of {total} rows, a share of {share:.4}, and at least \
+                         {min_share} is asked for"
+                    );
+                    add("label.min_share", &[column], label.severity, message);
+                }
+            }
+        }
+    }
+    violations
+}

@@ -1,0 +1,136 @@
+//! What a contract asks of the values of one column, made ready for checking.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use crate::batch::{BatchColumn, Cells};
+use crate::contract::{Bound, ColumnContract};
+
+/// One thing that is asked of the values.
+#[derive(Clone, Debug)]
+pub(crate) enum ValueCheck {
+    NotNull,
+    Min(f64),
+    Max(f64),
+    Numbers(Vec<f64>),
+    Texts(BTreeSet<String>),
+    Pattern(Regex),
+    MinLength(u64),
+    MaxLength(u64),
+}
+
+/// A check with its name and its sentence.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedCheck {
+    /// What stands behind the column's name in the id.
+    pub(crate) name: &'static str,
+    /// What holds, such as `is at least 1`.
+    pub(crate) sentence: String,
+    pub(crate) check: ValueCheck,
+}
+
+/// Returns the checks of a column.
+pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCheck>, String> {
+    let column_type = column.column_type;
+    let key = |key: &str| format!("columns.{name}.{key}");
+    let number = |what: &str, bound: &Bound| {
+        let wrong = || format!("{}: `{bound}` is not a value of a {column_type} column", key(what));
+        bound.number(column_type).ok_or_else(wrong)
+    };
+    let mut found = Vec::new();
+    let mut add = |name: &'static str, sentence: String, check: ValueCheck| {
+        found.push(NamedCheck { name, sentence, check });
+    };
+    if column.format.is_some() && !column_type.is_time() {
+        return Err(format!("{}: a format is for dates and timestamps", key("format")));
+    }
+    if !column.nullable {
+        add("nullable", "has a value".to_owned(), ValueCheck::NotNull);
+    }
+    if let Some(min) = &column.min {
+        add("min", format!("is at least {min}"), ValueCheck::Min(number("min", min)?));
+    }
+    if let Some(max) = &column.max {
+        add("max", format!("is at most {max}"), ValueCheck::Max(number("max", max)?));
+    }
+    if let Some(values) = &column.values {
+        let shown: Vec<String> = values.iter().take(12).map(ToString::to_string).collect();
+        let more = if values.len() > 12 { format!(" and {} more", values.len() - 12) } else { String::new() };
+        let sentence = format!("is one of {}{more}", shown.join(", "));
+        let check = if column_type.is_text() {
+            ValueCheck::Texts(values.iter().map(ToString::to_string).collect())
+        } else {
+            ValueCheck::Numbers(values.iter().map(|value| number("values", value)).collect::<Result<_, _>>()?)
+        };
+        add("values", sentence, check);
+    }
+    let is_text = column_type.is_text();
+    for (what, is_asked) in [
+        ("pattern", column.pattern.is_some()),
+        ("min_length", column.min_length.is_some()),
+        ("max_length", column.max_length.is_some()),
+    ] {
+        if is_asked && !is_text {
+            return Err(format!("{}: it is for text, and the column is {column_type}", key(what)));
+        }
+    }
+    if let Some(pattern) = &column.pattern {
+        let anchored = format!("^(?:{pattern})$");
+        let regex = Regex::new(&anchored)
+            .map_err(|_| format!("{}: `{pattern}` is not a regular expression", key("pattern")))?;
+        add("pattern", format!("matches {pattern}"), ValueCheck::Pattern(regex));
+    }
+    if let Some(length) = column.min_length {
+        add("min_length", format!("has at least {length} letters"), ValueCheck::MinLength(length));
+    }
+    if let Some(length) = column.max_length {
+        add("max_length", format!("has at most {length} letters"), ValueCheck::MaxLength(length));
+    }
+    Ok(found)
+}
+
+impl ValueCheck {
+    /// Calls `broken` for each row that breaks the check; a null breaks only [`ValueCheck::NotNull`].
+    pub(crate) fn each_broken(&self, column: &BatchColumn, rows: usize, mut broken: impl FnMut(usize)) {
+        let mut numbers = |keeps: &dyn Fn(f64) -> bool| match &column.cells {
+            Cells::Int(values) => {
+                for (row, value) in values.iter().enumerate() {
+                    if value.is_some_and(|value| !keeps(value as f64)) {
+                        broken(row);
+                    }
+                }
+            }
+            Cells::Float(values) => {
+                for (row, value) in values.iter().enumerate() {
+                    if !value.is_nan() && !keeps(*value) {
+                        broken(row);
+                    }
+                }
+            }
+            Cells::Text(_) => {}
+        };
+        match self {
+            Self::Min(min) => numbers(&|value| value >= *min),
+            Self::Max(max) => numbers(&|value| value <= *max),
+            Self::Numbers(allowed) => numbers(&|value| allowed.contains(&value)),
+            Self::NotNull => (0..rows).filter(|row| column.is_null(*row)).for_each(broken),
+            _ => {
+                let Cells::Text(values) = &column.cells else { return };
+                for (row, value) in values.iter().enumerate() {
+                    let Some(value) = value else { continue };
+                    let keeps = match self {
+                        Self::Texts(allowed) => allowed.contains(value),
+                        Self::Pattern(regex) => regex.is_match(value),
+                        Self::MinLength(length) => value.chars().count() as u64 >= *length,
+                        Self::MaxLength(length) => value.chars().count() as u64 <= *length,
+                        _ => true,
+                    };
+                    if !keeps {
+                        broken(row);
+                    }
+                }
+            }
+        }
+    }
+}

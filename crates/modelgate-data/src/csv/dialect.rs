@@ -1,0 +1,84 @@
+//! How a file separates and quotes its values: declared, or found in its first lines.
+
+use crate::csv::records::Records;
+
+/// The delimiters that are recognised.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// Records looked at.
+const SAMPLE: usize = 50;
+
+/// How values are separated and quoted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Dialect {
+    /// Between values.
+    pub(crate) delimiter: u8,
+    /// Around values that hold a delimiter or a line end; twice for itself. `None` when nothing is quoted.
+    pub(crate) quote: Option<u8>,
+}
+
+impl Dialect {
+    /// Returns the dialect of a file that begins with `head`; what is declared is kept.
+    ///
+    /// A delimiter is one that gives the first records the same number of values, and more than one.
+    pub(crate) fn detect(head: &[u8], delimiter: Option<u8>, quote: Option<Option<u8>>) -> Self {
+        let quote = quote.unwrap_or_else(|| Some(detect_quote(head)));
+        let delimiter = delimiter.unwrap_or_else(|| {
+            let width = |delimiter: u8| {
+                let dialect = Self { delimiter, quote };
+                let mut widths = Records::new(head, dialect).flatten().map(|record| record.fields);
+                let first = widths.next()?;
+                (first > 1 && widths.take(SAMPLE).all(|width| width == first)).then_some(first)
+            };
+            let fitting = DELIMITERS.iter().filter_map(|delimiter| Some((width(*delimiter)?, *delimiter)));
+            // The first of several that give as many values, which is the comma.
+            fitting.fold((0, b','), |best, found| if found.0 > best.0 { found } else { best }).1
+        });
+        Self { delimiter, quote }
+    }
+}
+
+/// Returns `'` when values begin with it and none begins with `"`.
+fn detect_quote(head: &[u8]) -> u8 {
+    let begins = |quote: u8| {
+        let mut before = b'\n';
+        head.iter().any(|byte| {
+            let found = *byte == quote && (DELIMITERS.contains(&before) || before == b'\n');
+            before = *byte;
+            found
+        })
+    };
+    let ends = || {
+        head.windows(2).any(|pair| {
+            pair[0] == b'\'' && (DELIMITERS.contains(&pair[1]) || matches!(pair[1], b'\n' | b'\r'))
+        })
+    };
+    if !begins(b'"') && begins(b'\'') && ends() { b'\'' } else { b'"' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(head: &str) -> (char, char) {
+        let dialect = Dialect::detect(head.as_bytes(), None, None);
+        (char::from(dialect.delimiter), char::from(dialect.quote.expect("quoted")))
+    }
+
+    #[test]
+    fn delimiter_and_quote_are_found() {
+        assert_eq!(found("a,b\n1,2\n"), (',', '"'));
+        assert_eq!(found("a;b;c\n1,5;2;3\n2,5;3;\"x;y\"\n"), (';', '"'));
+        assert_eq!(found("a\tb\n1\t2\n"), ('\t', '"'));
+        assert_eq!(found("a|b\n'x|y'|2\n"), ('|', '\''));
+        assert_eq!(found("a\n1\n"), (',', '"'));
+        // An apostrophe inside a value is no quote.
+        assert_eq!(found("a,b\nit's,2\n"), (',', '"'));
+    }
+
+    #[test]
+    fn what_is_declared_is_kept() {
+        let dialect = Dialect::detect(b"a,b\n1,2\n", Some(b';'), Some(None));
+        assert_eq!(dialect, Dialect { delimiter: b';', quote: None });
+    }
+}

@@ -1,0 +1,567 @@
+//! A data set: files of one form, their columns and types, and all their rows, batch by batch.
+//!
+//! The key type is [`Dataset`]. Reading is parallel and its memory bounded: some blocks of a megabyte at a time.
+//! What is found does not depend on the number of threads, since results are folded in the order of the rows.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{BadValue, Batch, Position, RowPlaces, read_column};
+use crate::csv::blocks::{Block, Blocks, Declared};
+use crate::csv::dialect::Dialect;
+use crate::csv::fields::Fields;
+use crate::error::{DataError, listed, names_unknown, not_there};
+use crate::infer::{Evidence, Example, Finding};
+use crate::parquet;
+use crate::source::{Format, SourceFile};
+use crate::types::{ColumnType, DeclaredType};
+
+/// How files are read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ReadOptions {
+    /// Columns that are left out; what they hold does not matter.
+    pub drop: Vec<String>,
+    /// Declared types.
+    pub types: BTreeMap<String, DeclaredType>,
+    /// The delimiter; found in the first lines by default.
+    pub delimiter: Option<u8>,
+    /// The quote, or `Some(None)` when nothing is quoted; found in the first lines by default.
+    pub quote: Option<Option<u8>>,
+}
+
+/// What becomes of a column of numbers with a little text among them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mixed {
+    /// It is an error that names the first such value.
+    Refuse,
+    /// It is text, and a note says so.
+    AsText,
+}
+
+/// A column of a data set.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SchemaColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(flatten)]
+    pub declared: DeclaredType,
+}
+
+/// The columns that are kept, in the order of the first file, and the number of rows.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DataSchema {
+    /// The columns.
+    pub columns: Vec<SchemaColumn>,
+    /// The number of rows of all files.
+    pub rows: u64,
+    /// What a person should know of the types.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl DataSchema {
+    /// Returns the position of a column.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Returns the column called `name`.
+    pub fn column(&self, name: &str) -> Option<&SchemaColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the names of the columns.
+    pub fn names(&self) -> Vec<&str> {
+        self.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+}
+
+/// A file that is known to fit the others.
+#[derive(Clone, Debug)]
+struct Member {
+    file: SourceFile,
+    format: Format,
+    /// Number of columns in the file.
+    width: usize,
+    /// Where each column of the schema stands in the file.
+    positions: Vec<usize>,
+}
+
+/// Files of one form.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    members: Vec<Member>,
+    declared: Declared,
+    /// The columns and the number of rows.
+    pub schema: DataSchema,
+}
+
+/// One column to read, and as what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadColumn {
+    /// Its position in [`DataSchema::columns`].
+    pub position: usize,
+    /// The type.
+    pub declared: DeclaredType,
+}
+
+impl Dataset {
+    /// Opens files and finds the types of their columns, by looking at every value of a text file.
+    ///
+    /// # Errors
+    /// Names file, line and column for: no header, no row, a ragged row, a column name that is empty or stands
+    /// twice, quotes that do not match, a declared column that is not there, files whose columns differ, and,
+    /// with [`Mixed::Refuse`], numbers mixed with a little text.
+    pub fn open(files: Vec<SourceFile>, options: &ReadOptions, mixed: Mixed) -> Result<Self, DataError> {
+        let mut dataset = Self::without_types(files, options)?;
+        dataset.infer(options, mixed)?;
+        Ok(dataset)
+    }
+
+    /// Opens files whose columns and types are known already.
+    ///
+    /// # Errors
+    /// Fails when the files do not have these columns.
+    pub fn with_schema(
+        files: Vec<SourceFile>,
+        options: &ReadOptions,
+        schema: DataSchema,
+    ) -> Result<Self, DataError> {
+        let mut dataset = Self::without_types(files, options)?;
+        let expected = schema.names();
+        if dataset.schema.names() != expected {
+            let file = &dataset.members[0].file;
+            return Err(file.error(format!("its columns are no longer {}", listed(&expected))));
+        }
+        dataset.schema = schema;
+        Ok(dataset)
+    }
+
+    /// Reads the headers; types are as declared, or `float` until they are found.
+    pub(crate) fn without_types(files: Vec<SourceFile>, options: &ReadOptions) -> Result<Self, DataError> {
+        let declared = Declared { delimiter: options.delimiter, quote: options.quote };
+        let mut members: Vec<Member> = Vec::with_capacity(files.len());
+        let mut schema = DataSchema::default();
+        for file in files {
+            let format = file.format()?;
+            let found: Vec<(String, DeclaredType)> = match format {
+                Format::Csv => {
+                    let header = Blocks::open(&file, declared)?.header;
+                    header.into_iter().map(|name| (name, ColumnType::Float.into())).collect()
+                }
+                Format::Parquet => {
+                    let info = parquet::info(&file, &options.drop)?;
+                    schema.notes.extend(info.columns.iter().filter_map(|column| column.note.clone()));
+                    schema.rows += info.rows;
+                    info.columns.into_iter().map(|column| (column.name, column.column_type.into())).collect()
+                }
+            };
+            let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+            check_names(&file, &names, options)?;
+            let width = names.len();
+            let kept: Vec<usize> =
+                (0..width).filter(|at| !options.drop.iter().any(|drop| drop == names[*at])).collect();
+            let positions = match members.first() {
+                None => {
+                    schema.columns.extend(kept.iter().map(|at| SchemaColumn {
+                        name: found[*at].0.clone(),
+                        declared: options.types.get(&found[*at].0).cloned().unwrap_or(found[*at].1.clone()),
+                    }));
+                    kept
+                }
+                Some(first) => {
+                    if format != first.format {
+                        return Err(file.error(format!(
+                            "it is {format:?} and `{}` is {:?}; name files of one format",
+                            first.file.name, first.format
+                        )));
+                    }
+                    same_columns(&file, &schema, &found, &kept, &first.file.name, options)?
+                }
+            };
+            members.push(Member { file, format, width, positions });
+        }
+        if members.is_empty() {
+            let message = "no file is named".to_owned();
+            return Err(DataError::File { source_name: "the data".to_owned(), message });
+        }
+        Ok(Self { members, declared, schema })
+    }
+
+    fn infer(&mut self, options: &ReadOptions, mixed: Mixed) -> Result<(), DataError> {
+        let undeclared: Vec<usize> = (0..self.schema.columns.len())
+            .filter(|at| !options.types.contains_key(&self.schema.columns[*at].name))
+            .collect();
+        let mut all = vec![Evidence::default(); undeclared.len()];
+        let (mut text_rows, mut notes) = (0, Vec::new());
+        for member in self.members.iter().filter(|member| member.format == Format::Csv) {
+            let mut evidence = vec![Evidence::default(); undeclared.len()];
+            let mut rows = 0;
+            let look = |block: &Block, dialect: Dialect| {
+                let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
+                let look = |at: &usize| Evidence::of(&fields, member.positions[*at]);
+                Ok((fields.rows(), undeclared.iter().map(look).collect::<Vec<_>>()))
+            };
+            each_block(&member.file, self.declared, look, |(count, found)| {
+                rows += count as u64;
+                evidence.iter_mut().zip(found).for_each(|(all, found)| all.merge(found));
+                Ok(())
+            })?;
+            if rows == 0 {
+                return Err(member.file.error("the file has a header and no rows"));
+            }
+            text_rows += rows;
+            for ((at, found), all) in undeclared.iter().zip(evidence).zip(&mut all) {
+                notes.extend(notes_on(&self.schema.columns[*at].name, member, &found, mixed)?);
+                all.merge(found);
+            }
+        }
+        self.schema.notes.extend(notes);
+        if text_rows > 0 {
+            self.schema.rows = text_rows;
+            for (at, found) in undeclared.into_iter().zip(all) {
+                let column_type = match found.finding() {
+                    Finding::Type(column_type) => column_type,
+                    Finding::Mixed { .. } => ColumnType::String,
+                };
+                self.schema.columns[at].declared = column_type.into();
+            }
+        } else if self.schema.rows == 0 {
+            return Err(self.members[0].file.error("the file has no rows"));
+        }
+        Ok(())
+    }
+
+    /// Returns the names of the files.
+    pub fn files(&self) -> Vec<&str> {
+        self.members.iter().map(|member| member.file.name.as_str()).collect()
+    }
+
+    /// Returns all columns, with their types.
+    pub fn all_columns(&self) -> Vec<ReadColumn> {
+        let columns = self.schema.columns.iter().enumerate();
+        columns.map(|(position, column)| ReadColumn { position, declared: column.declared.clone() }).collect()
+    }
+
+    /// Returns the columns called `names`, with their types.
+    ///
+    /// # Errors
+    /// Fails for a name that is not there.
+    pub fn columns(&self, names: &[&str]) -> Result<Vec<ReadColumn>, DataError> {
+        let find = |name: &&str| {
+            let position = self.schema.position(name).ok_or_else(|| {
+                self.members[0].file.error(not_there("the column", name, &self.schema.names()))
+            })?;
+            Ok(ReadColumn { position, declared: self.schema.columns[position].declared.clone() })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Reads `columns` of all rows: `map` sees each batch, on any thread; `fold` takes what it made, in order.
+    ///
+    /// Values that are not of their type are left to the caller, see [`Self::check`].
+    ///
+    /// # Errors
+    /// Fails when a file cannot be read, and when `map` or `fold` does.
+    pub fn scan<T: Send, E: From<DataError> + Send>(
+        &self,
+        columns: &[ReadColumn],
+        map: impl Fn(Batch) -> Result<T, E> + Sync,
+        mut fold: impl FnMut(T, Position) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut position = Position::default();
+        for (number, member) in self.members.iter().enumerate() {
+            position.file = number;
+            position.row_in_file = 0;
+            let take = |(rows, made): (usize, T)| {
+                fold(made, position)?;
+                position.row_in_file += rows as u64;
+                position.row += rows as u64;
+                Ok(())
+            };
+            match member.format {
+                Format::Csv => {
+                    let read = |block: &Block, dialect: Dialect| {
+                        let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
+                        let column = |column: &ReadColumn| {
+                            read_column(&fields, member.positions[column.position], &column.declared)
+                        };
+                        let columns = columns.iter().map(column).collect();
+                        let rows = fields.rows();
+                        map(Batch { rows, columns, places: RowPlaces::Lines(fields.lines()) })
+                            .map(|made| (rows, made))
+                    };
+                    each_block(&member.file, self.declared, read, take)?;
+                }
+                Format::Parquet => scan_parquet(member, columns, &map, take)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::scan`], and a value that is not of its type is an error.
+    ///
+    /// # Errors
+    /// As [`Self::scan`]; names the value's place.
+    pub fn scan_strictly<T: Send>(
+        &self,
+        columns: &[ReadColumn],
+        map: impl Fn(&Batch) -> T + Sync,
+        mut fold: impl FnMut(T, Position),
+    ) -> Result<(), DataError> {
+        self.scan(
+            columns,
+            |batch| Ok((map(&batch), self.bad_places(columns, &batch))),
+            |(made, bad), position| {
+                if let Some(bad) = bad {
+                    return Err(self.bad_value(&bad, position));
+                }
+                fold(made, position);
+                Ok(())
+            },
+        )
+    }
+
+    fn bad_places(&self, columns: &[ReadColumn], batch: &Batch) -> Option<BadPlace> {
+        let first = |(column, read): (&crate::batch::BatchColumn, &ReadColumn)| {
+            let bad = column.bad.first()?;
+            let column = &self.schema.columns[read.position].name;
+            Some(BadPlace {
+                row: bad.row,
+                line: batch.line(bad.row),
+                column: column.clone(),
+                column_type: read.declared.column_type,
+                format: read.declared.format.clone(),
+                value: bad.value.clone(),
+                problem: bad.problem,
+            })
+        };
+        batch.columns.iter().zip(columns).filter_map(first).min_by_key(|bad| bad.row)
+    }
+
+    fn bad_value(&self, bad: &BadPlace, position: Position) -> DataError {
+        let file = &self.members[position.file].file;
+        let value = &bad.value;
+        let what = match bad.problem {
+            BadValue::Infinite => format!(
+                "{value} is infinite or beyond ±3.4e38, the range of `f32`, which models compute in; mend or remove it"
+            ),
+            BadValue::NotUtf8 => format!("the bytes of {value} are not UTF-8; save the file as UTF-8"),
+            BadValue::Type => {
+                let expected = expected(bad.column_type, bad.format.as_deref());
+                format!("{value} is not {expected}, as the declared type says")
+            }
+        };
+        match bad.line {
+            Some(line) => DataError::Line {
+                source_name: file.name.clone(),
+                line,
+                column: Some(bad.column.clone()),
+                message: what,
+            },
+            None => {
+                let row = position.row_in_file + bad.row as u64 + 1;
+                file.error(format!("row {row}, column `{}`: {what}", bad.column))
+            }
+        }
+    }
+}
+
+/// Returns what a person should know of a column's values.
+fn notes_on(name: &str, member: &Member, found: &Evidence, mixed: Mixed) -> Result<Vec<String>, DataError> {
+    let mut notes = Vec::new();
+    let source_name = member.file.name.clone();
+    if let Some(Example { line, value }) = &found.first_not_utf8 {
+        let message = format!("the bytes are not UTF-8: {value}; save the file as UTF-8");
+        return Err(DataError::Line { source_name, line: *line, column: Some(name.to_owned()), message });
+    }
+    if let Finding::Mixed { numbers, others, first } = found.finding() {
+        let total = numbers + others;
+        let what =
+            format!("{} is not a number, and {numbers} of {total} values of this column are", first.value);
+        if mixed == Mixed::Refuse {
+            let message = format!(
+                "{what}; mend the value, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
+            );
+            return Err(DataError::Line {
+                source_name,
+                line: first.line,
+                column: Some(name.to_owned()),
+                message,
+            });
+        }
+        notes.push(format!("{source_name}: line {}, column `{name}`: {what}; taken as text", first.line));
+    }
+    if let Some(beyond) = &found.first_beyond {
+        notes.push(format!(
+            "{source_name}: line {}, column `{name}`: {} is beyond 64 bits, so the column is read as float",
+            beyond.line, beyond.value
+        ));
+    }
+    Ok(notes)
+}
+
+/// Returns what a value of a type is, for a message.
+pub(crate) fn expected(column_type: ColumnType, format: Option<&str>) -> String {
+    if let Some(format) = format {
+        return format!("a {column_type} such as `{format}`");
+    }
+    match column_type {
+        ColumnType::Int => "a whole number of 64 bits",
+        ColumnType::Float | ColumnType::Decimal => "a number",
+        ColumnType::Bool => "`true` or `false`",
+        ColumnType::String | ColumnType::Category => "text",
+        ColumnType::Date => "a date such as `2014-10-13`",
+        ColumnType::Timestamp => "a timestamp such as `2014-10-13T00:00:00` or `20141013T000000`",
+    }
+    .to_owned()
+}
+
+struct BadPlace {
+    row: usize,
+    line: Option<u64>,
+    column: String,
+    column_type: ColumnType,
+    format: Option<String>,
+    value: String,
+    problem: BadValue,
+}
+
+/// Reads blocks and works on several at once, while the next ones are read; `fold` takes the results in order.
+fn each_block<T: Send, E: From<DataError> + Send>(
+    file: &SourceFile,
+    declared: Declared,
+    map: impl Fn(&Block, Dialect) -> Result<T, E> + Sync,
+    mut fold: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = Blocks::open(file, declared)?;
+    let dialect = reader.dialect;
+    let group = rayon::current_num_threads() * 2;
+    let read = |reader: &mut Blocks<'_>| {
+        let mut blocks = Vec::with_capacity(group);
+        while blocks.len() < group {
+            match reader.next_block()? {
+                Some(block) => blocks.push(block),
+                None => break,
+            }
+        }
+        Ok::<_, DataError>(blocks)
+    };
+    let mut pending = read(&mut reader)?;
+    while !pending.is_empty() {
+        let (next, results) = rayon::join(
+            || read(&mut reader),
+            || pending.par_iter().map(|block| map(block, dialect)).collect::<Vec<_>>(),
+        );
+        for result in results {
+            fold(result?)?;
+        }
+        pending = next?;
+    }
+    Ok(())
+}
+
+fn scan_parquet<T: Send, E: From<DataError> + Send>(
+    member: &Member,
+    columns: &[ReadColumn],
+    map: &(impl Fn(Batch) -> Result<T, E> + Sync),
+    mut fold: impl FnMut((usize, T)) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut positions: Vec<usize> = columns.iter().map(|column| member.positions[column.position]).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    let mut reader = parquet::open(&member.file, &positions)?;
+    let group = rayon::current_num_threads() * 2;
+    loop {
+        let mut pending = Vec::with_capacity(group);
+        while pending.len() < group {
+            match parquet::next(&member.file, &mut reader)? {
+                Some(batch) => pending.push(batch),
+                None => break,
+            }
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let read = |batch: &arrow_array::RecordBatch| {
+            let column = |column: &ReadColumn| {
+                let place = positions.partition_point(|place| *place < member.positions[column.position]);
+                parquet::read_column(batch.column(place), &column.declared)
+            };
+            let columns = columns.iter().map(column).collect();
+            let rows = batch.num_rows();
+            map(Batch { rows, columns, places: RowPlaces::None }).map(|made| (rows, made))
+        };
+        let results: Vec<_> = pending.par_iter().map(read).collect();
+        for result in results {
+            fold(result?)?;
+        }
+    }
+}
+
+fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptions) -> Result<(), DataError> {
+    for (index, name) in names.iter().enumerate() {
+        if name.trim().is_empty() {
+            return Err(file.error(format!("column {} has no name in the header line", index + 1)));
+        }
+        if let Some(first) = names[..index].iter().position(|other| other == name) {
+            let (first, second) = (first + 1, index + 1);
+            return Err(file.error(format!(
+                "the column name `{name}` stands twice, at {first} and {second}; rename one"
+            )));
+        }
+    }
+    let dropped = options.drop.iter().map(|name| ("preprocess.drop", name));
+    let typed = options.types.keys().map(|name| ("data.types", name));
+    for (what, name) in dropped.chain(typed) {
+        if !names.contains(&name.as_str()) {
+            return Err(file.error(names_unknown(what, name, names)));
+        }
+    }
+    Ok(())
+}
+
+/// Returns where the schema's columns stand in a further file.
+fn same_columns(
+    file: &SourceFile,
+    schema: &DataSchema,
+    found: &[(String, DeclaredType)],
+    kept: &[usize],
+    first: &str,
+    options: &ReadOptions,
+) -> Result<Vec<usize>, DataError> {
+    let new: Vec<&str> =
+        kept.iter().map(|at| found[*at].0.as_str()).filter(|name| schema.column(name).is_none()).collect();
+    let missing: Vec<&str> =
+        schema.names().into_iter().filter(|name| !kept.iter().any(|at| found[*at].0 == *name)).collect();
+    if !new.is_empty() || !missing.is_empty() {
+        let mut parts = Vec::new();
+        if !missing.is_empty() {
+            parts.push(format!("lacks {}", listed(&missing)));
+        }
+        if !new.is_empty() {
+            parts.push(format!("has {} besides", listed(&new)));
+        }
+        return Err(file.error(format!("its columns are not those of `{first}`: it {}", parts.join(" and "))));
+    }
+    let mut positions = Vec::with_capacity(schema.columns.len());
+    for column in &schema.columns {
+        for at in kept {
+            let (name, declared) = &found[*at];
+            if *name != column.name {
+                continue;
+            }
+            if !options.types.contains_key(name) && *declared != column.declared {
+                return Err(file.error(format!(
+                    "column `{name}` is {} and in `{first}` it is {}; write both alike, or declare `data.types`",
+                    declared.column_type, column.declared.column_type
+                )));
+            }
+            positions.push(*at);
+        }
+    }
+    Ok(positions)
+}

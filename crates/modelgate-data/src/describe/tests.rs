@@ -1,0 +1,61 @@
+//! Tests of descriptions.
+
+use super::*;
+use crate::dataset::{Mixed, ReadOptions};
+use crate::source::SourceFile;
+
+fn described(text: &str) -> Description {
+    let files = vec![SourceFile::bytes("a.csv", text.as_bytes())];
+    describe(&Dataset::open(files, &ReadOptions::default(), Mixed::AsText).expect("a data set"))
+        .expect("described")
+}
+
+#[test]
+fn moments_quantiles_and_correlations_are_those_of_scipy() {
+    // scipy 1.17.1 of [1, 2, 3, 4, 10]: skew 1.1384199576606167, kurtosis -0.21199999999999974; numpy std 3.1622776601683795.
+    let found = described("x,y,z\n1,2,a\n2,4,b\n3,6,a\n4,8,\n10,20,a\n");
+    let number = found.columns[0].number.as_ref().expect("numbers");
+    assert!((number.mean - 4.0).abs() < 1e-12 && (number.std - 3.162_277_660_168_379_5).abs() < 1e-12);
+    assert!((number.skewness - 1.138_419_957_660_616_7).abs() < 1e-12, "{}", number.skewness);
+    assert!((number.kurtosis + 0.212).abs() < 1e-12, "{}", number.kurtosis);
+    assert_eq!(number.quantiles.iter().find(|found| found.percent == 50).map(|found| found.value), Some(3.0));
+    assert_eq!(number.histogram.counts.iter().sum::<u64>(), 5);
+    assert_eq!(found.correlations.len(), 1);
+    assert!((found.correlations[0].r - 1.0).abs() < 1e-12);
+    let text = &found.columns[2];
+    assert_eq!((text.count, text.nulls, text.distinct, text.lengths), (4, 1, Some(2), Some((1, 1))));
+    assert_eq!(text.frequent[0], Frequent { value: "a".to_owned(), count: 3 });
+}
+
+#[test]
+fn a_description_does_not_depend_on_the_number_of_threads() {
+    let mut text = String::from("x,y,t\n");
+    for row in 0_u64..300_000 {
+        let value = row.wrapping_mul(6_364_136_223_846_793_005) >> 40;
+        text.push_str(&format!("{}.5,{},{}\n", value % 1000, value, value % 50));
+    }
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        serde_json::to_string(&pool.install(|| described(&text))).expect("JSON")
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(5));
+    assert!(one.contains("\"distinct\":null"), "y has more than 10,000 values");
+}
+
+#[test]
+fn pages_escape_names_and_values() {
+    let found = described("<b>,\"a\"\"'&\"\n<script>,1\n<script>,2\n");
+    let page = to_html(&found);
+    assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(to_text(&found).contains("2 rows × 2 columns"));
+}
+
+#[test]
+fn a_column_of_numbers_with_a_little_text_is_described_as_text_with_a_note() {
+    let found = described("x\n1\n2\nthree\n");
+    assert_eq!(found.columns[0].column_type, ColumnType::String);
+    assert!(found.notes[0].contains("line 4, column `x`: `three` is not a number"), "{:?}", found.notes);
+}

@@ -1,0 +1,372 @@
+//! What changed between two versions of a data set: columns, rows by key, and values by column.
+//!
+//! Two hashes per row are kept, and more only of the rows that changed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::dataset::{Dataset, ReadColumn};
+use crate::error::{DataError, not_there};
+use crate::rows::{hash_columns, push_cell};
+use crate::split::RowHasher;
+use crate::types::ColumnType;
+
+/// Changed values shown of a column.
+const SHOWN: usize = 5;
+
+/// A column whose type changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Retyped {
+    /// The column.
+    pub column: String,
+    /// Its type before.
+    pub before: ColumnType,
+    /// Its type now.
+    pub after: ColumnType,
+}
+
+/// A value that changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChangedValue {
+    /// The row's key.
+    pub key: String,
+    /// The value before.
+    pub before: String,
+    /// The value now.
+    pub after: String,
+}
+
+/// What changed in a column, in rows that both versions have.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChangedColumn {
+    /// The column.
+    pub column: String,
+    /// The rows whose value changed.
+    pub rows: u64,
+    /// The first of them.
+    pub examples: Vec<ChangedValue>,
+}
+
+/// What changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DataDiff {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The rows before.
+    pub rows_before: u64,
+    /// The rows now.
+    pub rows_after: u64,
+    /// Columns that are new.
+    pub columns_added: Vec<String>,
+    /// Columns that are gone.
+    pub columns_removed: Vec<String>,
+    /// Columns whose type changed.
+    pub columns_retyped: Vec<Retyped>,
+    /// The key that rows are known by; none when they are known by their content.
+    pub key: Vec<String>,
+    /// Rows that are new.
+    pub rows_added: u64,
+    /// Rows that are gone.
+    pub rows_removed: u64,
+    /// Rows with another content; 0 without a key, where such a row is one that is gone and one that is new.
+    pub rows_changed: u64,
+    /// What changed in each column, most first.
+    pub changes: Vec<ChangedColumn>,
+}
+
+impl DataDiff {
+    /// Returns whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.columns_added.is_empty()
+            && self.columns_removed.is_empty()
+            && self.columns_retyped.is_empty()
+            && self.rows_added + self.rows_removed + self.rows_changed == 0
+    }
+
+    /// Returns the lines for people.
+    pub fn to_text(&self) -> String {
+        if self.is_empty() {
+            return format!("no difference in {} rows\n", self.rows_after);
+        }
+        let mut text = format!("rows: {} before, {} now", self.rows_before, self.rows_after);
+        text.push_str(&format!(" · {} added, {} removed", self.rows_added, self.rows_removed));
+        if self.key.is_empty() {
+            text.push_str(" (by content; with `--key COLUMN` changes are found)\n");
+        } else {
+            text.push_str(&format!(", {} changed (by {})\n", self.rows_changed, self.key.join(", ")));
+        }
+        for column in &self.columns_added {
+            text.push_str(&format!("+ column {column}\n"));
+        }
+        for column in &self.columns_removed {
+            text.push_str(&format!("- column {column}\n"));
+        }
+        for retyped in &self.columns_retyped {
+            text.push_str(&format!(
+                "~ column {}: {} became {}\n",
+                retyped.column, retyped.before, retyped.after
+            ));
+        }
+        for change in &self.changes {
+            text.push_str(&format!("~ {}: {} rows changed\n", change.column, change.rows));
+            for example in &change.examples {
+                text.push_str(&format!("    {}: {} → {}\n", example.key, example.before, example.after));
+            }
+        }
+        text
+    }
+}
+
+struct Side<'a> {
+    dataset: &'a Dataset,
+    /// The key's columns, then the others that both sides have.
+    columns: Vec<ReadColumn>,
+}
+
+impl<'a> Side<'a> {
+    fn new(dataset: &'a Dataset, names: &[String]) -> Result<Self, DataError> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Ok(Self { dataset, columns: dataset.columns(&names)? })
+    }
+
+    /// Returns the hashes of key and content of each row.
+    fn hashes(&self, key: usize) -> Result<Vec<(u64, u64)>, DataError> {
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        let of_key = if key == 0 { &all[..] } else { &all[..key] };
+        let mut found = Vec::new();
+        self.dataset.scan_strictly(
+            &self.columns,
+            |batch| {
+                let keys = hash_columns(batch, of_key, 0);
+                keys.into_iter().zip(hash_columns(batch, &all, 0)).collect::<Vec<_>>()
+            },
+            |hashes, _| found.extend(hashes),
+        )?;
+        Ok(found)
+    }
+
+    /// Calls `see` for each row whose key is one of `wanted`, in the order of the file.
+    fn each(
+        &self,
+        key: usize,
+        wanted: &HashSet<u64>,
+        mut see: impl FnMut(u64, &Batch, usize),
+    ) -> Result<(), DataError> {
+        let of_key: Vec<usize> = (0..key).collect();
+        self.dataset.scan_strictly(
+            &self.columns,
+            |batch| {
+                let keys = hash_columns(batch, &of_key, 0);
+                let rows = keys.into_iter().enumerate().filter(|(_, key)| wanted.contains(key));
+                let rows: Vec<(usize, u64)> = rows.collect();
+                (!rows.is_empty()).then(|| (batch.clone(), rows))
+            },
+            |found, _| {
+                if let Some((batch, rows)) = found {
+                    rows.iter().for_each(|(row, key)| see(*key, &batch, *row));
+                }
+            },
+        )
+    }
+
+    fn show(&self, batch: &Batch, row: usize, column: usize) -> String {
+        batch.columns[column].show(row, self.columns[column].declared.column_type)
+    }
+}
+
+/// Compares two versions of a data set; rows are known by `key`, or by their content when it is empty.
+///
+/// # Errors
+/// Fails when a column of the key is missing, or when two rows of one side have the same key.
+pub fn diff(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDiff, DataError> {
+    let (old, new) = (before.schema.names(), after.schema.names());
+    for (dataset, names) in [(before, &old), (after, &new)] {
+        if let Some(missing) = key.iter().find(|name| !names.contains(&name.as_str())) {
+            let message = not_there("the key column", missing, names);
+            return Err(DataError::File { source_name: dataset.files()[0].to_owned(), message });
+        }
+    }
+    let owned = |names: Vec<&&str>| names.into_iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+    let shared =
+        owned(old.iter().filter(|name| new.contains(name) && !key.iter().any(|key| key == *name)).collect());
+    let names: Vec<String> = key.iter().cloned().chain(shared.iter().cloned()).collect();
+    let type_of =
+        |dataset: &Dataset, name: &str| dataset.schema.column(name).map(|column| column.declared.column_type);
+    let retyped = names.iter().filter_map(|name| {
+        let (before, after) = (type_of(before, name)?, type_of(after, name)?);
+        (before != after).then(|| Retyped { column: name.clone(), before, after })
+    });
+    let mut found = DataDiff {
+        schema_version: 1,
+        rows_before: before.schema.rows,
+        rows_after: after.schema.rows,
+        columns_added: owned(new.iter().filter(|name| !old.contains(name)).collect()),
+        columns_removed: owned(old.iter().filter(|name| !new.contains(name)).collect()),
+        columns_retyped: retyped.collect(),
+        key: key.to_vec(),
+        rows_added: 0,
+        rows_removed: 0,
+        rows_changed: 0,
+        changes: Vec::new(),
+    };
+    let (old, new) = (Side::new(before, &names)?, Side::new(after, &names)?);
+    let sorted = |side: &Side<'_>| {
+        let mut hashes = side.hashes(key.len())?;
+        hashes.sort_unstable();
+        let twice = hashes.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+        if !key.is_empty() && twice > 0 {
+            let message = format!(
+                "{twice} rows have a key that another row has; name a `--key` that is unique, or none to compare by content"
+            );
+            return Err(DataError::File { source_name: side.dataset.files()[0].to_owned(), message });
+        }
+        Ok(hashes)
+    };
+    let (one, other) = (sorted(&old)?, sorted(&new)?);
+    let mut changed = HashSet::new();
+    let (mut left, mut right) = (0, 0);
+    while left < one.len() || right < other.len() {
+        match (one.get(left), other.get(right)) {
+            (Some(a), Some(b)) if a.0 == b.0 => {
+                if a.1 != b.1 {
+                    changed.insert(a.0);
+                }
+                left += 1;
+                right += 1;
+            }
+            (Some(a), Some(b)) if a.0 < b.0 => {
+                found.rows_removed += 1;
+                left += 1;
+            }
+            (_, Some(_)) => {
+                found.rows_added += 1;
+                right += 1;
+            }
+            (_, None) => {
+                found.rows_removed += 1;
+                left += 1;
+            }
+        }
+    }
+    found.rows_changed = changed.len() as u64;
+    if !changed.is_empty() {
+        found.changes = changes(&old, &new, key.len(), &names, &changed)?;
+    }
+    Ok(found)
+}
+
+fn cells(batch: &Batch, row: usize, columns: std::ops::Range<usize>) -> Vec<u64> {
+    let mut bytes = Vec::new();
+    let hash = |column: usize| {
+        bytes.clear();
+        push_cell(&mut bytes, &batch.columns[column], row);
+        RowHasher::finish(&bytes)
+    };
+    columns.map(hash).collect()
+}
+
+fn changes(
+    old: &Side<'_>,
+    new: &Side<'_>,
+    key: usize,
+    names: &[String],
+    changed: &HashSet<u64>,
+) -> Result<Vec<ChangedColumn>, DataError> {
+    let values = key..names.len();
+    let mut before: HashMap<u64, Vec<u64>> = HashMap::with_capacity(changed.len());
+    old.each(key, changed, |hash, batch, row| {
+        before.insert(hash, cells(batch, row, values.clone()));
+    })?;
+    let mut counts = vec![0_u64; names.len()];
+    let mut examples: Vec<Vec<(u64, ChangedValue)>> = vec![Vec::new(); names.len()];
+    new.each(key, changed, |hash, batch, row| {
+        let Some(old_cells) = before.get(&hash) else { return };
+        for (place, new_cell) in cells(batch, row, values.clone()).into_iter().enumerate() {
+            let column = key + place;
+            if old_cells[place] == new_cell {
+                continue;
+            }
+            counts[column] += 1;
+            if examples[column].len() < SHOWN {
+                let shown: Vec<String> = (0..key).map(|part| new.show(batch, row, part)).collect();
+                let after = new.show(batch, row, column);
+                examples[column]
+                    .push((hash, ChangedValue { key: shown.join(", "), before: String::new(), after }));
+            }
+        }
+    })?;
+    let shown: HashSet<u64> = examples.iter().flatten().map(|(hash, _)| *hash).collect();
+    old.each(key, &shown, |hash, batch, row| {
+        for (column, examples) in examples.iter_mut().enumerate() {
+            for (_, example) in examples.iter_mut().filter(|(other, _)| *other == hash) {
+                example.before = old.show(batch, row, column);
+            }
+        }
+    })?;
+    let all: BTreeMap<usize, u64> = counts.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
+    let mut found: Vec<ChangedColumn> = all
+        .into_iter()
+        .map(|(column, rows)| ChangedColumn {
+            column: names[column].clone(),
+            rows,
+            examples: std::mem::take(&mut examples[column]).into_iter().map(|(_, example)| example).collect(),
+        })
+        .collect();
+    found.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.column.cmp(&other.column)));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Mixed, ReadOptions};
+    use crate::source::SourceFile;
+
+    fn compared(before: &str, after: &str, key: &[&str]) -> Result<DataDiff, DataError> {
+        let open = |name: &str, text: &str| {
+            let files = vec![SourceFile::bytes(name, text.as_bytes())];
+            Dataset::open(files, &ReadOptions::default(), Mixed::AsText).expect("a data set")
+        };
+        let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
+        diff(&open("a.csv", before), &open("b.csv", after), &key)
+    }
+
+    #[test]
+    fn rows_are_known_by_their_key_whatever_their_order() {
+        let before = "id,x,y,gone\n1,a,1,0\n2,b,2,0\n3,c,3,0\n4,d,,0\n";
+        let after = "y,new,x,id\n3,9,c,3\n2.5,9,b,2\n,9,D,4\n7,9,e,5\n";
+        let found = compared(before, after, &["id"]).expect("compared");
+        assert_eq!((found.rows_added, found.rows_removed, found.rows_changed), (1, 1, 2));
+        assert_eq!(
+            (found.columns_added, found.columns_removed),
+            (vec!["new".to_owned()], vec!["gone".to_owned()])
+        );
+        assert_eq!(found.columns_retyped[0].column, "y");
+        assert_eq!(found.changes.len(), 2);
+        let x = &found.changes[0];
+        assert_eq!((x.column.as_str(), x.rows), ("x", 1));
+        let expected = ChangedValue { key: "4".to_owned(), before: "d".to_owned(), after: "D".to_owned() };
+        assert_eq!(x.examples, [expected]);
+        let expected = ChangedValue { key: "2".to_owned(), before: "2".to_owned(), after: "2.5".to_owned() };
+        assert_eq!(found.changes[1].examples, [expected]);
+    }
+
+    #[test]
+    fn without_a_key_rows_are_known_by_their_content() {
+        let found = compared("a\n1\n1\n2\n", "a\n1\n2\n3\n", &[]).expect("compared");
+        assert_eq!((found.rows_added, found.rows_removed, found.rows_changed), (1, 1, 0));
+        let same = compared("a,b\n1,x\n2,y\n", "b,a\ny,2\nx,1\n", &[]).expect("compared");
+        assert!(same.is_empty());
+        assert_eq!(same.to_text(), "no difference in 2 rows\n");
+    }
+
+    #[test]
+    fn a_key_that_is_not_one_is_refused() {
+        let error = compared("a\n1\n1\n", "a\n1\n", &["a"]).expect_err("twice").to_string();
+        assert!(error.starts_with("a.csv: 1 rows have a key that another row has"), "{error}");
+        let error = compared("a\n1\n", "b\n1\n", &["a"]).expect_err("missing").to_string();
+        assert!(error.starts_with("b.csv: the key column `a` is not there"), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Files that DVC tracks, as `.dvc` files and `dvc.lock` name them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use modelgate_store::Md5;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::snapshot::SnapshotError;
+
+/// DVC's name of a content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct DvcHash {
+    /// The MD5 of the file, or of the list of the folder's files.
+    pub md5: Md5,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// Whether DVC 2 wrote it: there, line endings of text do not count.
+    pub is_legacy: bool,
+}
+
+impl DvcHash {
+    /// Reads `0cc175b9…` or `0cc175b9….dir`.
+    pub(crate) fn parse(text: &str, is_legacy: bool) -> Option<Self> {
+        let (md5, is_folder) = match text.strip_suffix(".dir") {
+            Some(md5) => (md5, true),
+            None => (text, false),
+        };
+        Some(Self { md5: Md5::parse(md5)?, is_folder, is_legacy })
+    }
+
+    /// Returns the place in a cache or remote: of DVC 3, or of DVC 2.
+    pub(crate) fn keys(&self) -> [String; 2] {
+        let md5 = self.md5.to_string();
+        let ending = if self.is_folder { ".dir" } else { "" };
+        let short = format!("{}/{}{ending}", &md5[..2], &md5[2..]);
+        let long = format!("files/md5/{short}");
+        if self.is_legacy { [short, long] } else { [long, short] }
+    }
+}
+
+/// A file or folder that DVC tracks.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct DvcOutput {
+    /// Where it is in the working copy.
+    pub path: PathBuf,
+    /// The `.dvc` file or `dvc.lock` that names it.
+    pub file: PathBuf,
+    /// What it is.
+    pub hash: DvcHash,
+    /// Bytes, when DVC has noted them.
+    pub size: Option<u64>,
+    /// The remote it is in, when not in the default one.
+    pub remote: Option<String>,
+}
+
+/// An entry of `outs` or `deps`.
+#[derive(Clone, Deserialize, Debug)]
+pub(crate) struct Entry {
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) md5: Option<String>,
+    #[serde(default)]
+    pub(crate) hash: Option<String>,
+    #[serde(default)]
+    pub(crate) size: Option<u64>,
+    #[serde(default)]
+    pub(crate) remote: Option<String>,
+    /// `false` for a file that git keeps.
+    #[serde(default = "yes")]
+    pub(crate) cache: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Entry {
+    pub(crate) fn parsed_hash(&self) -> Option<DvcHash> {
+        DvcHash::parse(self.md5.as_deref()?, self.hash.is_none())
+    }
+
+    /// Returns the output that the entry of `file` is, relative to `folder`.
+    fn output(&self, file: &Path, folder: &Path) -> Result<DvcOutput, SnapshotError> {
+        let error = |message: String| SnapshotError::Dvc { path: file.to_owned(), message };
+        let hash = self.parsed_hash().ok_or_else(|| {
+            error(format!(
+                "`{}` has no `md5` in the form of DVC 2 or 3; a remote with `version_aware` is not read here, use `dvc \
+                 pull`",
+                self.path
+            ))
+        })?;
+        let path = lexical(&folder.join(&self.path));
+        Ok(DvcOutput { path, file: file.to_owned(), hash, size: self.size, remote: self.remote.clone() })
+    }
+}
+
+/// Removes `.` and `..` from a path.
+pub(crate) fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// A `.dvc` file.
+#[derive(Deserialize)]
+struct DvcFile {
+    #[serde(default)]
+    outs: Vec<Entry>,
+    #[serde(default)]
+    wdir: Option<String>,
+}
+
+/// `dvc.lock`.
+#[derive(Deserialize, Default)]
+pub(crate) struct Lock {
+    #[serde(default)]
+    pub(crate) schema: Option<String>,
+    #[serde(default)]
+    pub(crate) stages: BTreeMap<String, LockedStage>,
+}
+
+/// A stage as it last ran.
+#[derive(Clone, Deserialize, Debug)]
+pub(crate) struct LockedStage {
+    #[serde(default)]
+    pub(crate) cmd: serde_json::Value,
+    #[serde(default)]
+    pub(crate) deps: Vec<Entry>,
+    #[serde(default)]
+    pub(crate) params: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    #[serde(default)]
+    pub(crate) outs: Vec<Entry>,
+}
+
+/// Reads a YAML file of DVC.
+pub(crate) fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, SnapshotError> {
+    let text = fs_err::read_to_string(path)?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let text = error.without_snippet().to_string();
+        let message = text.lines().next().unwrap_or_default().to_owned();
+        SnapshotError::Dvc { path: path.to_owned(), message }
+    })
+}
+
+/// Reads `dvc.lock` beside `pipeline`; empty when there is none.
+pub(crate) fn read_lock(path: &Path) -> Result<Lock, SnapshotError> {
+    if !path.exists() {
+        return Ok(Lock::default());
+    }
+    let lock: Lock = read_yaml(path)?;
+    match lock.schema.as_deref() {
+        Some("2.0") => Ok(lock),
+        other => {
+            let found = other.unwrap_or("none");
+            let message =
+                format!("expected `schema: '2.0'`, found {found}; run `dvc commit` with DVC 2 or later");
+            Err(SnapshotError::Dvc { path: path.to_owned(), message })
+        }
+    }
+}
+
+/// Returns what the `.dvc` file `path` tracks.
+pub(crate) fn of_dvc_file(path: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
+    let file: DvcFile = read_yaml(path)?;
+    let folder = path.parent().unwrap_or(Path::new("")).join(file.wdir.as_deref().unwrap_or(""));
+    file.outs.iter().filter(|entry| entry.cache).map(|entry| entry.output(path, &folder)).collect()
+}
+
+/// Returns what the stages of a `dvc.lock` left, but for what git keeps.
+pub(crate) fn of_lock(path: &Path, kept_by_git: &[String]) -> Result<Vec<DvcOutput>, SnapshotError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let entries = read_lock(path)?.stages.into_values().flat_map(|stage| stage.outs);
+    let entries = entries.filter(|entry| entry.cache && !kept_by_git.contains(&entry.path));
+    entries.map(|entry| entry.output(path, folder)).collect()
+}

@@ -1,0 +1,121 @@
+//! What the values of a text file's columns are, found by looking at all of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::csv::fields::Fields;
+use crate::error::clipped;
+use crate::time::{self, Moment};
+use crate::types::{ColumnType, is_null, parse_bool, parse_float, parse_int, trim};
+
+/// A value and its line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Example {
+    pub(crate) line: u64,
+    pub(crate) value: String,
+}
+
+/// What was seen in a column.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Evidence {
+    pub(crate) nulls: u64,
+    pub(crate) ints: u64,
+    pub(crate) floats: u64,
+    bools: u64,
+    dates: u64,
+    timestamps: u64,
+    texts: u64,
+    /// The first value that is no number.
+    pub(crate) first_other: Option<Example>,
+    /// The first whole number beyond 64 bits.
+    pub(crate) first_beyond: Option<Example>,
+    /// The first value whose bytes are not UTF-8.
+    pub(crate) first_not_utf8: Option<Example>,
+}
+
+/// What a column is taken for.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Finding {
+    /// All values are of this type.
+    Type(ColumnType),
+    /// Most are numbers, and some are not.
+    Mixed { numbers: u64, others: u64, first: Example },
+}
+
+impl Evidence {
+    /// Looks at a column of a block.
+    pub(crate) fn of(fields: &Fields<'_>, column: usize) -> Self {
+        let mut found = Self::default();
+        for (row, value) in fields.column(column).enumerate() {
+            let value = trim(value);
+            let first = value.first().copied().unwrap_or_default();
+            let example =
+                || Example { line: fields.line(row), value: clipped(&String::from_utf8_lossy(value)) };
+            if is_null(value) {
+                found.nulls += 1;
+            } else if matches!(first, b'0'..=b'9' | b'-' | b'+' | b'.' | b'i' | b'I')
+                && let Some(number) = parse_float(value)
+            {
+                if parse_int(value).is_some() {
+                    found.ints += 1;
+                } else {
+                    found.floats += 1;
+                    let is_whole = value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+'));
+                    if is_whole && number.is_finite() && found.first_beyond.is_none() {
+                        found.first_beyond = Some(example());
+                    }
+                }
+            } else {
+                if parse_bool(value).is_some() {
+                    found.bools += 1;
+                } else {
+                    match time::parse(value) {
+                        Some(Moment::Day(_)) => found.dates += 1,
+                        Some(Moment::Instant(_)) => found.timestamps += 1,
+                        None => found.texts += 1,
+                    }
+                    if found.first_not_utf8.is_none() && std::str::from_utf8(value).is_err() {
+                        found.first_not_utf8 = Some(example());
+                    }
+                }
+                if found.first_other.is_none() {
+                    found.first_other = Some(example());
+                }
+            }
+        }
+        found
+    }
+
+    /// Adds what was seen behind this.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.nulls += later.nulls;
+        self.ints += later.ints;
+        self.floats += later.floats;
+        self.bools += later.bools;
+        self.dates += later.dates;
+        self.timestamps += later.timestamps;
+        self.texts += later.texts;
+        self.first_other = self.first_other.take().or(later.first_other);
+        self.first_beyond = self.first_beyond.take().or(later.first_beyond);
+        self.first_not_utf8 = self.first_not_utf8.take().or(later.first_not_utf8);
+    }
+
+    /// Returns what the column is taken for. One without any value is numbers, to whoever fills it in.
+    pub(crate) fn finding(&self) -> Finding {
+        let numbers = self.ints + self.floats;
+        let others = self.bools + self.dates + self.timestamps + self.texts;
+        if let (Some(first), true) = (&self.first_other, numbers > others) {
+            return Finding::Mixed { numbers, others, first: first.clone() };
+        }
+        Finding::Type(if others == 0 {
+            if self.floats == 0 && self.ints > 0 { ColumnType::Int } else { ColumnType::Float }
+        } else if self.bools == others && numbers == 0 {
+            ColumnType::Bool
+        } else if self.dates == others && numbers == 0 {
+            ColumnType::Date
+        } else if self.dates + self.timestamps == others && numbers == 0 {
+            ColumnType::Timestamp
+        } else {
+            ColumnType::String
+        })
+    }
+}

@@ -1,0 +1,439 @@
+//! Apache Parquet in, by the `parquet` crate: flat columns of numbers, text, bools, dates and moments.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+
+use crate::batch::{BadCell, BadValue, BatchColumn, Cells, Texts};
+use crate::error::DataError;
+use crate::source::{RandomAccess, SourceFile};
+use crate::types::{ColumnType, DeclaredType};
+
+const BATCH_ROWS: usize = 8192;
+
+/// A column as the file declares it.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct ParquetColumn {
+    pub(crate) name: String,
+    pub(crate) column_type: ColumnType,
+    /// What is lost on the way to that type.
+    pub(crate) note: Option<String>,
+}
+
+/// What a file says of itself.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct ParquetInfo {
+    pub(crate) columns: Vec<ParquetColumn>,
+    pub(crate) rows: u64,
+}
+
+fn damaged(file: &SourceFile, error: impl std::fmt::Display) -> DataError {
+    file.error(format!("it is not a whole Parquet file: {error}"))
+}
+
+/// Reads schema and number of rows; what is dropped may be of any type.
+pub(crate) fn info(file: &SourceFile, dropped: &[String]) -> Result<ParquetInfo, DataError> {
+    let metadata = match file.open_at_random()? {
+        RandomAccess::Bytes(bytes) => ArrowReaderMetadata::load(&bytes, Default::default()),
+        RandomAccess::File(open) => ArrowReaderMetadata::load(&open, Default::default()),
+    };
+    let metadata = metadata.map_err(|error| damaged(file, error))?;
+    let column = |field: &arrow_schema::FieldRef| {
+        if dropped.contains(field.name()) {
+            return Ok(ParquetColumn {
+                name: field.name().clone(),
+                column_type: ColumnType::String,
+                note: None,
+            });
+        }
+        let (column_type, note) = column_type(field.data_type()).ok_or_else(|| {
+            file.error(format!(
+                "column `{}` is of type {}, which is not flat; write it as columns of its own, or drop it",
+                field.name(),
+                field.data_type()
+            ))
+        })?;
+        let note = note.map(|note| format!("{}: column `{}` is {note}", file.name, field.name()));
+        Ok(ParquetColumn { name: field.name().clone(), column_type, note })
+    };
+    let columns = metadata.schema().fields().iter().map(column).collect::<Result<_, DataError>>()?;
+    let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
+    Ok(ParquetInfo { columns, rows })
+}
+
+/// Returns the type of a column, and what is lost on the way; `None` for what is not flat.
+fn column_type(data_type: &arrow_schema::DataType) -> Option<(ColumnType, Option<String>)> {
+    use arrow_schema::DataType;
+    Some(match data_type {
+        DataType::Null => (ColumnType::Float, None),
+        DataType::Boolean => (ColumnType::Bool, None),
+        DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32 => (ColumnType::Int, None),
+        DataType::UInt64 => {
+            (ColumnType::Int, Some("uint64, read as int: a value from 2^63 on is refused".to_owned()))
+        }
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => (ColumnType::Float, None),
+        DataType::Decimal128(precision, scale) => {
+            (ColumnType::Decimal, Some(format!("decimal({precision}, {scale}), read as float")))
+        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => (ColumnType::String, None),
+        DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) => {
+            (ColumnType::Category, None)
+        }
+        DataType::Date32 | DataType::Date64 => (ColumnType::Date, None),
+        DataType::Timestamp(..) => (ColumnType::Timestamp, None),
+        _ => return None,
+    })
+}
+
+/// Opens the columns at `positions` of a file, in the order of the file.
+pub(crate) fn open(file: &SourceFile, positions: &[usize]) -> Result<ParquetRecordBatchReader, DataError> {
+    fn build<R: parquet::file::reader::ChunkReader + 'static>(
+        reader: R,
+        positions: &[usize],
+    ) -> parquet::errors::Result<ParquetRecordBatchReader> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(reader)?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), positions.iter().copied());
+        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()
+    }
+    let built = match file.open_at_random()? {
+        RandomAccess::Bytes(bytes) => build(bytes, positions),
+        RandomAccess::File(open) => build(open, positions),
+    };
+    built.map_err(|error| damaged(file, error))
+}
+
+pub(crate) fn next(
+    file: &SourceFile,
+    reader: &mut ParquetRecordBatchReader,
+) -> Result<Option<RecordBatch>, DataError> {
+    reader.next().transpose().map_err(|error| damaged(file, error))
+}
+
+/// Reads an array by a type, which need not be its own: a contract or the project may declare another.
+pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType) -> BatchColumn {
+    use arrow_schema::{DataType, TimeUnit};
+    let found = match array.data_type() {
+        DataType::Boolean => {
+            let values = array.as_boolean();
+            Read::Bools(values.iter().map(|value| value.map(i64::from)).collect())
+        }
+        DataType::Int8 => ints::<Int8Type>(array, |value| Some(i64::from(value))),
+        DataType::Int16 => ints::<Int16Type>(array, |value| Some(i64::from(value))),
+        DataType::Int32 => ints::<Int32Type>(array, |value| Some(i64::from(value))),
+        DataType::Int64 => ints::<Int64Type>(array, Some),
+        DataType::UInt8 => ints::<UInt8Type>(array, |value| Some(i64::from(value))),
+        DataType::UInt16 => ints::<UInt16Type>(array, |value| Some(i64::from(value))),
+        DataType::UInt32 => ints::<UInt32Type>(array, |value| Some(i64::from(value))),
+        DataType::UInt64 => ints::<UInt64Type>(array, |value| i64::try_from(value).ok()),
+        DataType::Float16 => floats::<Float16Type>(array, f64::from),
+        DataType::Float32 => floats::<Float32Type>(array, f64::from),
+        DataType::Float64 => floats::<Float64Type>(array, |value| value),
+        DataType::Decimal128(_, scale) => {
+            let power = 10_f64.powi(i32::from(*scale));
+            floats::<Decimal128Type>(array, move |value| value as f64 / power)
+        }
+        DataType::Utf8 => texts(array.as_string::<i32>().iter()),
+        DataType::LargeUtf8 => texts(array.as_string::<i64>().iter()),
+        DataType::Utf8View => texts(array.as_string_view().iter()),
+        DataType::Dictionary(..) => dictionary(array),
+        DataType::Date32 => times::<Date32Type>(array, |days| days_to_micros(i64::from(days))),
+        DataType::Date64 => times::<Date64Type>(array, |millis| millis.saturating_mul(1000)),
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            times::<TimestampSecondType>(array, |seconds| seconds.saturating_mul(1_000_000))
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            times::<TimestampMillisecondType>(array, |millis| millis.saturating_mul(1000))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            times::<TimestampMicrosecondType>(array, |micros| micros)
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            times::<TimestampNanosecondType>(array, |nanos| nanos.div_euclid(1000))
+        }
+        _ => Read::Nothing(array.len()),
+    };
+    found.convert(array, declared)
+}
+
+fn days_to_micros(days: i64) -> i64 {
+    days.saturating_mul(86_400_000_000)
+}
+
+/// What an array held, before it is given the declared type.
+enum Read {
+    /// Values, and the rows whose value does not fit.
+    Ints(Vec<Option<i64>>, Vec<usize>),
+    Bools(Vec<Option<i64>>),
+    Floats(Vec<f64>, Vec<usize>),
+    Micros(Vec<Option<i64>>),
+    Texts(Texts),
+    Nothing(usize),
+}
+
+fn ints<T: ArrowPrimitiveType>(array: &dyn Array, convert: impl Fn(T::Native) -> Option<i64>) -> Read {
+    let mut bad = Vec::new();
+    let values = array.as_primitive::<T>().iter().enumerate().map(|(row, value)| {
+        let found = value.and_then(&convert);
+        if value.is_some() && found.is_none() {
+            bad.push(row);
+        }
+        found
+    });
+    Read::Ints(values.collect(), bad)
+}
+
+fn floats<T: ArrowPrimitiveType>(array: &dyn Array, convert: impl Fn(T::Native) -> f64) -> Read {
+    let mut bad = Vec::new();
+    let values = array.as_primitive::<T>().iter().enumerate().map(|(row, value)| {
+        let value = value.map_or(f64::NAN, &convert);
+        if (value as f32).is_infinite() {
+            bad.push(row);
+            return f64::NAN;
+        }
+        value
+    });
+    Read::Floats(values.collect(), bad)
+}
+
+fn times<T: ArrowPrimitiveType<Native: Copy>>(array: &dyn Array, convert: impl Fn(T::Native) -> i64) -> Read {
+    Read::Micros(array.as_primitive::<T>().iter().map(|value| value.map(&convert)).collect())
+}
+
+fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Read {
+    let mut found = Texts::default();
+    // An empty text is null in a CSV file; so it is here.
+    values.for_each(|value| found.push(value.filter(|value| !value.is_empty())));
+    Read::Texts(found)
+}
+
+fn dictionary(array: &dyn Array) -> Read {
+    let dictionary = array.as_any_dictionary();
+    let keys = dictionary.normalized_keys();
+    let words: Vec<Option<String>> = match dictionary.values().data_type() {
+        arrow_schema::DataType::Utf8 => {
+            dictionary.values().as_string::<i32>().iter().map(|word| word.map(str::to_owned)).collect()
+        }
+        arrow_schema::DataType::LargeUtf8 => {
+            dictionary.values().as_string::<i64>().iter().map(|word| word.map(str::to_owned)).collect()
+        }
+        _ => return Read::Nothing(array.len()),
+    };
+    texts(
+        (0..array.len()).map(
+            |row| {
+                if array.is_null(row) { None } else { words.get(*keys.get(row)?)?.as_deref() }
+            },
+        ),
+    )
+}
+
+impl Read {
+    /// Gives the values the declared type; what does not fit is bad.
+    fn convert(self, array: &dyn Array, declared: &DeclaredType) -> BatchColumn {
+        let column_type = declared.column_type;
+        let bad_rows = |rows: Vec<usize>, problem: BadValue| {
+            let show = |row: usize| {
+                arrow_cast::display::array_value_to_string(array, row)
+                    .unwrap_or_else(|_| "a value".to_owned())
+            };
+            let kept = rows.iter().take(10);
+            let bad =
+                kept.map(|row| BadCell { row: *row, value: format!("`{}`", show(*row)), problem }).collect();
+            (rows.len() as u64, bad)
+        };
+        let column = |cells: Cells, rows: Vec<usize>, problem: BadValue| {
+            let (bad_count, bad) = bad_rows(rows, problem);
+            BatchColumn { cells, bad_count, bad }
+        };
+        let present = || (0..array.len()).filter(|row| !array.is_null(*row)).collect::<Vec<_>>();
+        match (self, column_type) {
+            (Self::Ints(values, bad), ColumnType::Int) => column(Cells::Int(values), bad, BadValue::Type),
+            (Self::Bools(values), ColumnType::Bool | ColumnType::Int) => {
+                column(Cells::Int(values), Vec::new(), BadValue::Type)
+            }
+            (Self::Ints(values, mut bad), ColumnType::Bool) => {
+                bad.extend(
+                    (0..values.len())
+                        .filter(|row| values[*row].is_some_and(|value| !(0..=1).contains(&value))),
+                );
+                column(Cells::Int(values), bad, BadValue::Type)
+            }
+            (Self::Ints(values, bad), ColumnType::Float | ColumnType::Decimal) => {
+                let floats =
+                    values.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect();
+                column(Cells::Float(floats), bad, BadValue::Type)
+            }
+            (Self::Bools(values), ColumnType::Float) => {
+                let floats =
+                    values.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect();
+                column(Cells::Float(floats), Vec::new(), BadValue::Type)
+            }
+            (Self::Floats(values, bad), ColumnType::Float | ColumnType::Decimal) => {
+                column(Cells::Float(values), bad, BadValue::Infinite)
+            }
+            (Self::Floats(values, mut bad), ColumnType::Int) => {
+                // pandas keeps whole numbers with nulls as floats.
+                let whole = |value: f64| value.fract() == 0.0 && value.abs() < 9e15;
+                bad.extend((0..values.len()).filter(|row| !values[*row].is_nan() && !whole(values[*row])));
+                let ints = values.iter().map(|value| whole(*value).then_some(*value as i64)).collect();
+                column(Cells::Int(ints), bad, BadValue::Type)
+            }
+            (Self::Micros(values), ColumnType::Timestamp) => {
+                column(Cells::Int(values), Vec::new(), BadValue::Type)
+            }
+            (Self::Micros(values), ColumnType::Date) => {
+                let days = values.iter().map(|value| value.map(|micros| micros.div_euclid(86_400_000_000)));
+                column(Cells::Int(days.collect()), Vec::new(), BadValue::Type)
+            }
+            (Self::Texts(values), ColumnType::String | ColumnType::Category) => {
+                column(Cells::Text(values), Vec::new(), BadValue::Type)
+            }
+            (Self::Texts(values), _) => reparse(&values, declared),
+            (_, ColumnType::String | ColumnType::Category) => {
+                let mut found = Texts::default();
+                for row in 0..array.len() {
+                    let shown = arrow_cast::display::array_value_to_string(array, row).ok();
+                    found.push(shown.as_deref().filter(|_| !array.is_null(row)));
+                }
+                column(Cells::Text(found), Vec::new(), BadValue::Type)
+            }
+            (Self::Nothing(rows), ColumnType::Float | ColumnType::Decimal) => {
+                column(Cells::Float(vec![f64::NAN; rows]), present(), BadValue::Type)
+            }
+            _ => column(Cells::Int(vec![None; array.len()]), present(), BadValue::Type),
+        }
+    }
+}
+
+/// Reads text of a Parquet file by another declared type, as text of a CSV file is.
+fn reparse(values: &Texts, declared: &DeclaredType) -> BatchColumn {
+    crate::batch::read_texts(values.iter().map(|value| value.unwrap_or_default().as_bytes()), declared)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{
+        ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array,
+        StringArray, StructArray, TimestampNanosecondArray, UInt64Array,
+    };
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::dataset::{Dataset, Mixed, ReadOptions};
+    use crate::table::Values;
+
+    fn batch() -> RecordBatch {
+        let dictionary: DictionaryArray<Int32Type> = ["x", "y", "x"].into_iter().collect();
+        let decimal = Decimal128Array::from(vec![Some(150), None, Some(-25)])
+            .with_precision_and_scale(10, 2)
+            .expect("a decimal");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("i", Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]))),
+            ("f", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None]))),
+            ("b", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+            ("t", Arc::new(StringArray::from(vec![Some("a"), Some(""), None]))),
+            ("c", Arc::new(dictionary)),
+            ("d", Arc::new(Date32Array::from(vec![Some(16_356), None, Some(0)]))),
+            ("m", Arc::new(TimestampNanosecondArray::from(vec![Some(1_000_500), None, Some(-1)]))),
+            ("n", Arc::new(decimal)),
+            ("u", Arc::new(UInt64Array::from(vec![1, 2, 3]))),
+        ];
+        RecordBatch::try_from_iter(columns).expect("a batch")
+    }
+
+    pub(crate) fn write(path: &std::path::Path) {
+        write_batch(path, &batch());
+    }
+
+    fn write_batch(path: &std::path::Path, batch: &RecordBatch) {
+        let file = std::fs::File::create(path).expect("a file");
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+        writer.write(batch).expect("written");
+        writer.close().expect("closed");
+    }
+
+    fn open(path: &std::path::Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+        Dataset::open(vec![SourceFile::path("a.parquet", path)], options, Mixed::Refuse)
+    }
+
+    #[test]
+    fn every_flat_type_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        write(&path);
+        let dataset = open(&path, &ReadOptions::default()).expect("a data set");
+        let types: Vec<String> =
+            dataset.schema.columns.iter().map(|column| column.declared.column_type.to_string()).collect();
+        assert_eq!(
+            types,
+            ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal", "int"]
+        );
+        assert_eq!(dataset.schema.rows, 3);
+        assert!(dataset.schema.notes[0].contains("column `n` is decimal(10, 2), read as float"));
+        let table = crate::read_table(&dataset).expect("table");
+        let values = |name: &str| &table.column(name).expect("a column").values;
+        assert_eq!(*values("i"), Values::Int(vec![Some(1), None, Some(3)]));
+        assert_eq!(*values("f"), Values::Float(vec![Some(0.5), None, None]));
+        assert_eq!(*values("b"), Values::Int(vec![Some(1), Some(0), None]));
+        assert_eq!(*values("t"), Values::Text(vec![Some("a".into()), None, None]));
+        assert_eq!(*values("c"), Values::Text(vec![Some("x".into()), Some("y".into()), Some("x".into())]));
+        assert_eq!(*values("d"), Values::Int(vec![Some(16_356), None, Some(0)]));
+        assert_eq!(*values("m"), Values::Int(vec![Some(1_000), None, Some(-1)]));
+        assert_eq!(*values("n"), Values::Float(vec![Some(1.5), None, Some(-0.25)]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        write(&path);
+        let bytes = fs_err::read(&path).expect("bytes");
+        fs_err::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
+        let error = open(&path, &ReadOptions::default()).expect_err("cut").to_string();
+        assert!(error.starts_with("a.parquet: it is not a whole Parquet file"), "{error}");
+        let inner: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let field = Arc::new(arrow_schema::Field::new("x", arrow_schema::DataType::Int64, true));
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, inner.clone())]));
+        write_batch(&path, &RecordBatch::try_from_iter([("s", nested), ("x", inner)]).expect("a batch"));
+        let error = open(&path, &ReadOptions::default()).expect_err("nested").to_string();
+        assert!(error.contains("column `s` is of type Struct") && error.contains("not flat"), "{error}");
+        let options = ReadOptions { drop: vec!["s".to_owned()], ..ReadOptions::default() };
+        assert_eq!(open(&path, &options).expect("dropped").schema.names(), ["x"]);
+    }
+
+    #[test]
+    fn other_schemas_under_one_glob_are_refused_and_a_wrong_declared_type_is_placed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(&folder.path().join("a.parquet"));
+        let column: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+        write_batch(
+            &folder.path().join("b.parquet"),
+            &RecordBatch::try_from_iter([("i", column)]).expect("a batch"),
+        );
+        let files = crate::find_files(folder.path(), "*.parquet").expect("found");
+        let error =
+            Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect_err("differ").to_string();
+        assert!(error.starts_with("b.parquet: its columns are not those of `a.parquet`"), "{error}");
+        let path = folder.path().join("a.parquet");
+        let types = std::collections::BTreeMap::from([("t".to_owned(), ColumnType::Int.into())]);
+        let dataset = open(&path, &ReadOptions { types, ..ReadOptions::default() }).expect("a data set");
+        let error = crate::read_table(&dataset).expect_err("text").to_string();
+        assert!(error.contains("row 1, column `t`: `a` is not a whole number"), "{error}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Tests of reading: what is inferred, what is declared, and what is refused with its place.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use modelgate_core::schema::FeatureType;
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::{ColumnType, DeclaredType};
+
+fn read(text: &str) -> Result<Table, DataError> {
+    read_csv(text.as_bytes(), "a.csv", &ReadOptions::default())
+}
+
+fn message(text: &str) -> String {
+    read(text).expect_err("bad input").to_string()
+}
+
+fn declared(name: &str, column_type: ColumnType) -> ReadOptions {
+    let types = BTreeMap::from([(name.to_owned(), DeclaredType::from(column_type))]);
+    ReadOptions { types, ..ReadOptions::default() }
+}
+
+#[test]
+fn types_are_inferred_and_nulls_are_those_of_pandas() {
+    let table = read("\u{feff}a,b,c,d\r\n1,1.5,x,\r\n2,NaN,\"y,z\",\r\n-3,2,NA,").expect("table");
+    assert_eq!(table.rows, 3);
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), Some(2), Some(-3)]));
+    assert_eq!(table.columns[1].values, Values::Float(vec![Some(1.5), None, Some(2.0)]));
+    assert_eq!(table.columns[2].values, Values::Text(vec![Some("x".into()), Some("y,z".into()), None]));
+    assert_eq!(table.columns[3].values, Values::Float(vec![None; 3]));
+}
+
+#[test]
+fn bools_dates_and_moments_are_recognised() {
+    let text = "b,d,t\ntrue,2014-10-13,20141013T000000\nFalse,,2014-10-13T00:00:01Z\n";
+    let files = vec![SourceFile::bytes("a.csv", text.as_bytes())];
+    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+    let types: Vec<ColumnType> =
+        dataset.schema.columns.iter().map(|column| column.declared.column_type).collect();
+    assert_eq!(types, [ColumnType::Bool, ColumnType::Date, ColumnType::Timestamp]);
+    let table = read_table(&dataset).expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), Some(0)]));
+    assert_eq!(table.columns[1].values, Values::Int(vec![Some(16_356), None]));
+    assert_eq!(
+        table.columns[2].values,
+        Values::Int(vec![Some(1_413_158_400_000_000), Some(1_413_158_401_000_000)])
+    );
+}
+
+#[test]
+fn a_declared_format_is_read_and_a_value_that_is_not_of_it_is_placed() {
+    let declared = DeclaredType { column_type: ColumnType::Date, format: Some("%d.%m.%Y".to_owned()) };
+    let types = BTreeMap::from([("d".to_owned(), declared)]);
+    let options = ReadOptions { types, ..ReadOptions::default() };
+    let table = read_csv(b"d;x\n13.10.2014;1\n", "a.csv", &options).expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(16_356)]));
+    let error = read_csv(b"d;x\n13.10.2014;1\n2014-10-13;2\n", "a.csv", &options).expect_err("another form");
+    assert_eq!(
+        error.to_string(),
+        "a.csv: line 3, column `d`: `2014-10-13` is not a date such as `%d.%m.%Y`, as the declared type says"
+    );
+}
+
+#[test]
+fn files_without_rows_are_refused() {
+    assert_eq!(message(""), "a.csv: the file is empty; expected a header line and rows");
+    assert_eq!(message("\n \n"), "a.csv: the file is empty; expected a header line and rows");
+    assert_eq!(message("a,b\n"), "a.csv: the file has a header and no rows");
+}
+
+#[test]
+fn a_ragged_row_is_named_by_its_line_also_behind_empty_ones() {
+    assert_eq!(message("a,b\n1,2\n3,4,5\n"), "a.csv: line 3: the row has 3 values and the header 2");
+    assert!(message("a,b\r\n\r\n1,2\r\n\r\n\r\n3\r\n").starts_with("a.csv: line 6: the row has 1 value and"));
+    assert!(message("a,b\n\"1\n\n\",2\n\n3\n").starts_with("a.csv: line 6: the row has 1 value and"));
+}
+
+#[test]
+fn a_quote_that_is_not_closed_loses_no_row() {
+    let text = "a,b\n1,x\n2,\"y\n3,z\n4,w\n";
+    assert!(
+        message(text).starts_with("a.csv: line 3: a value begins with \" and no \" ends it"),
+        "{}",
+        message(text)
+    );
+    assert!(message("a,b\n1,\"x\"y\n").starts_with("a.csv: line 2: there is text behind the \""));
+}
+
+#[test]
+fn column_names_are_there_and_differ() {
+    assert_eq!(message("a,b,a\n1,2,3\n"), "a.csv: the column name `a` stands twice, at 1 and 3; rename one");
+    assert_eq!(message("a,,c\n1,2,3\n"), "a.csv: column 2 has no name in the header line");
+    let table = read("\"a \"\"b\"\"\",\u{1f600}\n1,2\n").expect("any other name will do");
+    assert_eq!(table.columns[0].name, "a \"b\"");
+    assert_eq!(table.columns[1].name, "\u{1f600}");
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_named_by_line_and_column() {
+    for value in ["inf", "-Infinity", "1e39", "1e999"] {
+        let text = message(&format!("a,b\n1,1.5\n2,{value}\n"));
+        assert!(text.starts_with(&format!("a.csv: line 3, column `b`: `{value}` is infinite")), "{text}");
+    }
+}
+
+#[test]
+fn whole_numbers_beyond_64_bits_are_floats_with_a_note_and_refused_where_int_is_declared() {
+    let text = "a\n1\n99999999999999999999\n";
+    let files = vec![SourceFile::bytes("a.csv", text.as_bytes())];
+    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+    assert!(dataset.schema.notes[0].contains("line 3, column `a`: `99999999999999999999` is beyond 64 bits"));
+    let error = read_csv(text.as_bytes(), "a.csv", &declared("a", ColumnType::Int)).expect_err("too large");
+    assert!(error.to_string().contains("line 3, column `a`"), "{error}");
+}
+
+#[test]
+fn a_little_text_among_numbers_is_an_error_and_can_be_declared() {
+    let text = "a\n1\n2\nx\n";
+    let found = message(text);
+    assert!(found.starts_with("a.csv: line 4, column `a`: `x` is not a number, and 2 of 3"), "{found}");
+    let table = read_csv(text.as_bytes(), "a.csv", &declared("a", ColumnType::String)).expect("table");
+    assert_eq!(table.columns[0].feature_type(), FeatureType::Text);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_named_and_do_not_matter_in_a_dropped_column() {
+    let bytes = b"a,b\n1,x\n2,caf\xe9\n";
+    let error = read_csv(bytes, "a.csv", &ReadOptions::default()).expect_err("Latin-1").to_string();
+    assert!(error.starts_with("a.csv: line 3, column `b`: the bytes are not UTF-8: `caf"), "{error}");
+    let options = ReadOptions { drop: vec!["b".to_owned()], ..ReadOptions::default() };
+    assert_eq!(read_csv(bytes, "a.csv", &options).expect("table").columns.len(), 1);
+    let utf16: Vec<u8> = "\u{feff}a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let error = read_csv(&utf16, "a.csv", &ReadOptions::default()).expect_err("UTF-16").to_string();
+    assert_eq!(error, "a.csv: the file is UTF-16; save it as UTF-8");
+}
+
+#[test]
+fn a_column_that_is_not_there_is_named_with_the_nearest() {
+    let options = ReadOptions { drop: vec!["targte".to_owned()], ..ReadOptions::default() };
+    let error = read_csv(b"a,target\n1,2\n", "a.csv", &options).expect_err("no such column").to_string();
+    assert_eq!(
+        error,
+        "a.csv: preprocess.drop names the column `targte`, which is not there; did you mean `target`? there is `a`, `target`"
+    );
+    let options = ReadOptions { delimiter: Some(b','), ..declared("b", ColumnType::Int) };
+    let error = read_csv(b"a;b\n1;2\n", "a.csv", &options).expect_err("wrong delimiter").to_string();
+    assert!(error.ends_with("is the delimiter another one (`data.delimiter`)?"), "{error}");
+}
+
+#[test]
+fn compressed_files_and_globs_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(b"a,b\n1,x\n").expect("compressed");
+    let packed = gzip.finish().expect("compressed");
+    fs_err::write(folder.path().join("1.csv.gz"), &packed).expect("written");
+    let zstd = zstd::encode_all(&b"b;a\ny;2\n"[..], 1).expect("compressed");
+    fs_err::write(folder.path().join("2.csv.zst"), zstd).expect("written");
+    let files = find(folder.path(), "*.csv.*");
+    let table =
+        read_table(&Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set"));
+    let table = table.expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), Some(2)]));
+    assert_eq!(table.columns[1].values, Values::Text(vec![Some("x".into()), Some("y".into())]));
+
+    fs_err::write(folder.path().join("1.csv.gz"), &packed[..packed.len() - 9]).expect("cut");
+    let error = Dataset::open(find(folder.path(), "1*"), &ReadOptions::default(), Mixed::Refuse);
+    let error = error.expect_err("cut short").to_string();
+    assert!(error.contains("1.csv.gz: the compressed data is damaged or cut short"), "{error}");
+    fs_err::write(folder.path().join("1.csv.gz"), b"a,c\n1,2\n").expect("written");
+    let error = Dataset::open(find(folder.path(), "*"), &ReadOptions::default(), Mixed::Refuse);
+    assert_eq!(
+        error.expect_err("other columns").to_string(),
+        "2.csv.zst: its columns are not those of `1.csv.gz`: it lacks `c` and has `b` besides"
+    );
+    let error = crate::find_files(folder.path(), "*.parquet").expect_err("nothing").to_string();
+    assert_eq!(error, "*.parquet: no file has such a name");
+}
+
+fn find(folder: &std::path::Path, pattern: &str) -> Vec<SourceFile> {
+    crate::find_files(folder, pattern).expect("found")
+}
+
+#[test]
+fn a_field_of_a_million_letters_and_five_thousand_columns_are_read() {
+    let long = "x".repeat(3_000_000);
+    let table = read(&format!("a,b\n1,\"{long}\n{long}\"\n2,y\n")).expect("table");
+    assert_eq!(table.columns[1].text(0).map(str::len), Some(6_000_001));
+    let names: Vec<String> = (0..5000).map(|column| format!("c{column}")).collect();
+    let row = vec!["1"; 5000].join(",");
+    let table = read(&format!("{}\n{row}\n{row}\n", names.join(","))).expect("table");
+    assert_eq!((table.columns.len(), table.rows), (5000, 2));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn blocks_and_threads_change_nothing(rows in 1..40_000_usize, quoted: bool, threads in 1..5_usize) {
+        let quote = if quoted { "\"" } else { "" };
+        let mut text = String::from("n,t\n");
+        for row in 0..rows {
+            text.push_str(&format!("{row},{quote}value of row {row}{quote}\n"));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        let table = pool.install(|| read(&text)).expect("table");
+        prop_assert_eq!(table.rows, rows);
+        for row in 0..rows {
+            prop_assert_eq!(table.columns[0].number(row), Some(row as f64));
+            let expected = format!("value of row {row}");
+            prop_assert_eq!(table.columns[1].text(row), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop::sample::select(b"a1,;\"'\r\n\xff\0.-".to_vec()), 0..80)) {
+        let _ = read_csv(&bytes, "a.csv", &ReadOptions::default());
+    }
+}

@@ -1,0 +1,491 @@
+//! One pass over all rows for a split: what each row is known by, and what would leak from one part into another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, BatchColumn, Cells};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::split::{
+    RowHasher, RowKeys, SplitAssignment, SplitKind, push_float, push_int, push_null, push_text, without_value,
+};
+
+/// A column with more values than this is not compared with the classes.
+const MOST_VALUES: usize = 1000;
+
+/// A feature that follows the target by more than this has been made from it.
+const COPIED: f64 = 0.999_999;
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct RowQuery<'a> {
+    /// How rows are to be split.
+    pub kind: SplitKind,
+    /// What a `group` or `time` split goes by.
+    pub by: Option<&'a str>,
+    /// The column that identifies a row.
+    pub key: Option<&'a str>,
+    /// The column to predict.
+    pub target: &'a str,
+    /// Whether it is a class.
+    pub is_class: bool,
+    /// The columns that are features.
+    pub features: &'a [String],
+    /// Mixed into the hashes that decide.
+    pub seed: u64,
+}
+
+/// What was found, one value per row each.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RowScan {
+    /// What the split goes by.
+    pub keys: RowKeys,
+    /// The hash of features and target.
+    pub contents: Vec<u64>,
+    /// The hash of the key, when there is one that the split does not go by.
+    pub row_keys: Vec<u64>,
+    /// Features that hold the target.
+    pub copies: Vec<CopiedTarget>,
+}
+
+impl RowScan {
+    /// Returns what was found of the rows of these numbers, in this order; the copies are those of all rows.
+    #[must_use]
+    pub fn take(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().filter_map(|row| values.get(*row as usize).copied()).collect()
+        }
+        Self {
+            keys: RowKeys {
+                identities: pick(&self.keys.identities, rows),
+                times: pick(&self.keys.times, rows),
+            },
+            contents: pick(&self.contents, rows),
+            row_keys: pick(&self.row_keys, rows),
+            copies: self.copies.clone(),
+        }
+    }
+}
+
+/// A feature that holds the target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CopiedTarget {
+    /// The feature.
+    pub feature: String,
+    /// How it follows the target.
+    pub how: String,
+}
+
+/// What stands on both sides of a split.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Leakage {
+    /// Rows of validation and test that stand in train as well.
+    pub equal_rows: u64,
+    /// Rows of validation and test whose key stands in train as well.
+    pub equal_keys: u64,
+    /// Features that hold the target.
+    pub copies: Vec<CopiedTarget>,
+}
+
+impl Leakage {
+    /// Returns what a person should know, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.equal_rows > 0 {
+            found.push(format!(
+                "leakage: {} rows of validation and test are equal to a row of train",
+                self.equal_rows
+            ));
+        }
+        if self.equal_keys > 0 {
+            found.push(format!(
+                "leakage: {} rows of validation and test have a key that stands in train; `split: {{kind: group}}` \
+                 keeps them together",
+                self.equal_keys
+            ));
+        }
+        found.extend(self.copies.iter().map(|copy| {
+            format!(
+                "leakage: the feature `{}` {}; drop it unless it is known before the target is",
+                copy.feature, copy.how
+            )
+        }));
+        found
+    }
+}
+
+/// Looks at all rows once.
+///
+/// # Errors
+/// Names the place of a value that is not of its column's type, and of a row without a key.
+pub fn scan_rows(dataset: &Dataset, query: &RowQuery<'_>) -> Result<RowScan, DataError> {
+    let names = dataset.schema.names();
+    let place = |what: &str, name: &str| {
+        let found = names.iter().position(|other| *other == name);
+        found.ok_or_else(|| {
+            DataError::Split(crate::error::not_there(&format!("the {what} column"), name, &names))
+        })
+    };
+    let key = query.key.map(|key| place("key", key)).transpose()?;
+    let by = match query.kind {
+        SplitKind::Time => {
+            let by = query.by.ok_or_else(|| missing_column("time"))?;
+            let found = place("time", by)?;
+            let column_type = dataset.schema.columns[found].declared.column_type;
+            if !column_type.is_time() && column_type != crate::ColumnType::Int {
+                let message = format!(
+                    "the time column `{by}` is {column_type}; declare `data.types: {{{by}: timestamp}}`, with a `format` \
+                     when it is not recognised"
+                );
+                return Err(DataError::Split(message));
+            }
+            Some(found)
+        }
+        SplitKind::Group => Some(place("group", query.by.ok_or_else(|| missing_column("group"))?)?),
+        SplitKind::Exact | SplitKind::Stable => key,
+    };
+    let target = place("target", query.target)?;
+    let features: Vec<usize> =
+        query.features.iter().map(|name| place("feature", name)).collect::<Result<_, _>>()?;
+    let mut content = features.clone();
+    content.push(target);
+    content.sort_unstable();
+    let plan = Plan { query, key, by, target, features, content, width: names.len() };
+    let mut scan = RowScan::default();
+    let mut copies = vec![Following::default(); plan.features.len()];
+    let mut missing: Option<(&'static str, String, u64)> = None;
+    dataset.scan_strictly(
+        &dataset.all_columns(),
+        |batch| plan.look(batch),
+        |found, position| {
+            if let (None, Some((what, column, row))) = (&missing, found.missing) {
+                missing = Some((what, names[column].to_owned(), position.row + row as u64));
+            }
+            scan.keys.identities.extend(found.identities);
+            scan.keys.times.extend(found.times);
+            scan.contents.extend(found.contents);
+            scan.row_keys.extend(found.row_keys);
+            copies.iter_mut().zip(found.copies).for_each(|(all, some)| all.merge(some));
+        },
+    )?;
+    if let Some((what, column, row)) = missing {
+        return Err(without_value(what, &column, row));
+    }
+    let found = copies.iter().zip(query.features).filter_map(|(copy, feature)| {
+        Some(CopiedTarget { feature: feature.clone(), how: copy.verdict(query.is_class)? })
+    });
+    scan.copies = found.collect();
+    Ok(scan)
+}
+
+fn missing_column(kind: &str) -> DataError {
+    DataError::Split(format!("a `{kind}` split needs `data.split.column`, the column to go by"))
+}
+
+struct Plan<'a> {
+    query: &'a RowQuery<'a>,
+    key: Option<usize>,
+    by: Option<usize>,
+    target: usize,
+    features: Vec<usize>,
+    content: Vec<usize>,
+    width: usize,
+}
+
+#[derive(Default)]
+struct Found {
+    identities: Vec<u64>,
+    times: Vec<i64>,
+    contents: Vec<u64>,
+    row_keys: Vec<u64>,
+    copies: Vec<Following>,
+    missing: Option<(&'static str, usize, usize)>,
+}
+
+impl Plan<'_> {
+    fn look(&self, batch: &Batch) -> Found {
+        let mut found = Found::default();
+        let column = |at: usize| &batch.columns[at];
+        let what = match self.query.kind {
+            SplitKind::Time => "time",
+            SplitKind::Group => "group",
+            _ => "key",
+        };
+        for (what, at) in [(what, self.by), ("key", self.key)] {
+            let Some(at) = at else { continue };
+            if let (None, Some(row)) = (found.missing, (0..batch.rows).find(|row| column(at).is_null(*row))) {
+                found.missing = Some((what, at, row));
+            }
+        }
+        let seed = self.query.seed;
+        match (self.query.kind, self.by) {
+            (SplitKind::Time, Some(at)) => {
+                if let Cells::Int(values) = &column(at).cells {
+                    found.times = values.iter().map(|value| value.unwrap_or_default()).collect();
+                }
+            }
+            (_, Some(at)) => found.identities = hash_columns(batch, &[at], seed),
+            (_, None) => found.identities = hash_columns(batch, &(0..self.width).collect::<Vec<_>>(), seed),
+        }
+        found.contents = hash_columns(batch, &self.content, 0);
+        if let Some(key) = self.key.filter(|key| self.by != Some(*key)) {
+            found.row_keys = hash_columns(batch, &[key], 0);
+        }
+        let target = column(self.target);
+        found.copies =
+            self.features.iter().map(|at| Following::of(column(*at), target, self.query.is_class)).collect();
+        found
+    }
+}
+
+/// Returns the hash of each row of a batch over `columns`.
+pub(crate) fn hash_columns(batch: &Batch, columns: &[usize], seed: u64) -> Vec<u64> {
+    let hasher = RowHasher::new(seed);
+    let mut bytes = Vec::new();
+    let hash = |row: usize| {
+        hasher.begin(&mut bytes);
+        for at in columns {
+            push_cell(&mut bytes, &batch.columns[*at], row);
+        }
+        RowHasher::finish(&bytes)
+    };
+    (0..batch.rows).map(hash).collect()
+}
+
+pub(crate) fn push_cell(bytes: &mut Vec<u8>, column: &BatchColumn, row: usize) {
+    match &column.cells {
+        Cells::Int(values) => match values.get(row).copied().flatten() {
+            Some(value) => push_int(bytes, value),
+            None => push_null(bytes),
+        },
+        Cells::Float(values) => match values.get(row).filter(|value| !value.is_nan()) {
+            Some(value) => push_float(bytes, *value),
+            None => push_null(bytes),
+        },
+        Cells::Text(values) => match values.get(row) {
+            Some(value) => push_text(bytes, value),
+            None => push_null(bytes),
+        },
+    }
+}
+
+/// How far a feature follows the target.
+#[derive(Clone, Debug)]
+struct Following {
+    /// For classes: the class behind each value, as hashes, while there is one; `None` when there is not.
+    classes: Option<BTreeMap<u64, u64>>,
+    /// For numbers: count, and sums over feature `x` and target `y`, both less their first value.
+    sums: Option<[f64; 6]>,
+    first: Option<(f64, f64)>,
+    equal: bool,
+}
+
+impl Default for Following {
+    fn default() -> Self {
+        Self { classes: Some(BTreeMap::new()), sums: Some([0.0; 6]), first: None, equal: true }
+    }
+}
+
+fn number(column: &BatchColumn, row: usize) -> Option<f64> {
+    match &column.cells {
+        Cells::Int(values) => values.get(row).copied().flatten().map(|value| value as f64),
+        Cells::Float(values) => values.get(row).copied().filter(|value| !value.is_nan()),
+        Cells::Text(_) => None,
+    }
+}
+
+impl Following {
+    fn of(feature: &BatchColumn, target: &BatchColumn, is_class: bool) -> Self {
+        let mut found = Self::default();
+        if is_class {
+            found.sums = None;
+            let mut bytes = Vec::new();
+            let mut hash = |column: &BatchColumn, row: usize| {
+                bytes.clear();
+                push_cell(&mut bytes, column, row);
+                RowHasher::finish(&bytes)
+            };
+            let rows = match &feature.cells {
+                Cells::Int(values) => values.len(),
+                Cells::Float(values) => values.len(),
+                Cells::Text(values) => values.iter().count(),
+            };
+            for row in 0..rows {
+                let (value, class) = (hash(feature, row), hash(target, row));
+                let Some(classes) = &mut found.classes else { break };
+                let is_kept = *classes.entry(value).or_insert(class) == class && classes.len() <= MOST_VALUES;
+                if !is_kept {
+                    found.classes = None;
+                }
+            }
+            return found;
+        }
+        found.classes = None;
+        let (Cells::Int(_) | Cells::Float(_), Cells::Int(_) | Cells::Float(_)) =
+            (&feature.cells, &target.cells)
+        else {
+            found.sums = None;
+            return found;
+        };
+        let rows = match &feature.cells {
+            Cells::Int(values) => values.len(),
+            Cells::Float(values) => values.len(),
+            Cells::Text(_) => 0,
+        };
+        for row in 0..rows {
+            let (Some(x), Some(y)) = (number(feature, row), number(target, row)) else { continue };
+            found.equal &= x == y;
+            let (first_x, first_y) = *found.first.get_or_insert((x, y));
+            let (x, y) = (x - first_x, y - first_y);
+            if let Some(sums) = &mut found.sums {
+                for (sum, value) in sums.iter_mut().zip([1.0, x, y, x * x, y * y, x * y]) {
+                    *sum += value;
+                }
+            }
+        }
+        found
+    }
+
+    fn merge(&mut self, later: Self) {
+        self.equal &= later.equal;
+        self.classes = match (self.classes.take(), later.classes) {
+            (Some(mut all), Some(some)) => {
+                let fits = some.into_iter().all(|(value, class)| *all.entry(value).or_insert(class) == class);
+                (fits && all.len() <= MOST_VALUES).then_some(all)
+            }
+            _ => None,
+        };
+        self.sums = match (self.sums, later.sums) {
+            (Some(all), Some(some)) => match (self.first, later.first) {
+                (Some((x, y)), Some((later_x, later_y))) => {
+                    // The later sums, moved to the first batch's origin.
+                    let (dx, dy) = (later_x - x, later_y - y);
+                    let [n, sx, sy, sxx, syy, sxy] = some;
+                    let moved = [
+                        n,
+                        sx + n * dx,
+                        sy + n * dy,
+                        sxx + 2.0 * dx * sx + n * dx * dx,
+                        syy + 2.0 * dy * sy + n * dy * dy,
+                        sxy + dx * sy + dy * sx + n * dx * dy,
+                    ];
+                    let mut sum = all;
+                    sum.iter_mut().zip(moved).for_each(|(sum, value)| *sum += value);
+                    Some(sum)
+                }
+                (None, Some(_)) => {
+                    self.first = later.first;
+                    Some(some)
+                }
+                _ => Some(all),
+            },
+            _ => None,
+        };
+    }
+
+    fn verdict(&self, is_class: bool) -> Option<String> {
+        if is_class {
+            let classes = self.classes.as_ref()?;
+            let different: BTreeSet<u64> = classes.values().copied().collect();
+            let one_to_one = different.len() == classes.len() && different.len() > 1;
+            return one_to_one.then(|| "has one value for each class of the target".to_owned());
+        }
+        let [n, sx, sy, sxx, syy, sxy] = self.sums?;
+        if n < 3.0 {
+            return None;
+        }
+        if self.equal {
+            return Some("is the target".to_owned());
+        }
+        let (vx, vy) = (sxx - sx * sx / n, syy - sy * sy / n);
+        let correlation = (sxy - sx * sy / n) / (vx * vy).sqrt();
+        (correlation.abs() >= COPIED)
+            .then(|| format!("follows the target with a correlation of {correlation:.6}"))
+    }
+}
+
+/// Returns what stands on both sides of `split`.
+pub fn leakage(scan: &RowScan, split: &SplitAssignment) -> Leakage {
+    let across = |hashes: &[u64]| {
+        let mut train: Vec<u64> =
+            split.train.iter().filter_map(|row| hashes.get(*row as usize)).copied().collect();
+        train.sort_unstable();
+        let others = split.validation.iter().chain(&split.test);
+        let found = others.filter_map(|row| hashes.get(*row as usize));
+        found.filter(|hash| train.binary_search(hash).is_ok()).count() as u64
+    };
+    Leakage {
+        equal_rows: across(&scan.contents),
+        equal_keys: across(&scan.row_keys),
+        copies: scan.copies.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Mixed, ReadOptions};
+    use crate::source::SourceFile;
+
+    fn scan(text: &str, query: &RowQuery<'_>) -> Result<RowScan, DataError> {
+        let files = vec![SourceFile::bytes("a.csv", text.as_bytes())];
+        scan_rows(&Dataset::open(files, &ReadOptions::default(), Mixed::Refuse)?, query)
+    }
+
+    fn query<'a>(kind: SplitKind, is_class: bool, features: &'a [String]) -> RowQuery<'a> {
+        RowQuery { kind, by: None, key: None, target: "y", is_class, features, seed: 1 }
+    }
+
+    #[test]
+    fn identities_are_those_of_a_table() {
+        let text = "a,b,y\n1,x,0\n2.5,,1\n9007199254740993,z,0\n";
+        let features = ["a".to_owned(), "b".to_owned()];
+        let found = scan(text, &query(SplitKind::Exact, true, &features)).expect("scanned");
+        let table = crate::read_csv(text.as_bytes(), "a.csv", &ReadOptions::default()).expect("table");
+        let columns: Vec<_> = table.columns.iter().collect();
+        assert_eq!(found.keys.identities, crate::split::hash_rows(&table, &columns, 1));
+    }
+
+    #[test]
+    fn a_copied_target_is_found_in_numbers_and_in_classes() {
+        let features = ["a", "b", "c"].map(str::to_owned);
+        let text = "a,b,c,y\n1,20.5,3,10\n2,40.5,1,20\n3,60.5,7,30\n4,80.5,2,40\n";
+        let found = scan(text, &query(SplitKind::Exact, false, &features)).expect("scanned");
+        let names: Vec<&str> = found.copies.iter().map(|copy| copy.feature.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let text = "a,b,c,y\nx,1,1,p\ny,2,2,q\nx,1,3,p\ny,3,4,q\n";
+        let found = scan(text, &query(SplitKind::Exact, true, &features)).expect("scanned");
+        assert_eq!(
+            found.copies,
+            [CopiedTarget {
+                feature: "a".to_owned(),
+                how: "has one value for each class of the target".to_owned()
+            }]
+        );
+    }
+
+    #[test]
+    fn equal_rows_and_keys_on_both_sides_are_counted() {
+        let features = ["a".to_owned()];
+        let text = "k,t,a,y\n1,2014-01-01,5,0\n1,2014-01-02,5,0\n2,2014-01-03,6,1\n3,2014-01-04,6,1\n";
+        let asked = RowQuery { by: Some("t"), key: Some("k"), ..query(SplitKind::Time, true, &features) };
+        let found = scan(text, &asked).expect("scanned");
+        assert!(found.keys.times.is_sorted());
+        let split = SplitAssignment { train: vec![0, 2], validation: vec![1], test: vec![3] };
+        let leakage = leakage(&found, &split);
+        assert_eq!((leakage.equal_rows, leakage.equal_keys), (2, 1));
+        assert_eq!(leakage.warnings().len(), 3, "a follows y as well");
+    }
+
+    #[test]
+    fn a_row_without_a_key_is_named() {
+        let features = ["a".to_owned()];
+        let asked = RowQuery { key: Some("k"), ..query(SplitKind::Stable, true, &features) };
+        let error = scan("k,a,y\n1,2,0\n,3,1\n", &asked).expect_err("no key").to_string();
+        assert!(error.contains("the key column `k` has no value in data row 2"), "{error}");
+        let asked = RowQuery { by: Some("a"), ..query(SplitKind::Time, true, &features) };
+        let error = scan("a,y\nx,0\ny,1\n", &asked).expect_err("no time").to_string();
+        assert!(error.contains("the time column `a` is string; declare"), "{error}");
+    }
+}

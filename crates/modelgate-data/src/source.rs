@@ -1,0 +1,153 @@
+//! Where rows come from: files on disk, plain or compressed, or bytes in memory.
+
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::DataError;
+
+/// What a file's bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Text with a delimiter.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Path(PathBuf),
+    Bytes(Arc<[u8]>),
+}
+
+/// One file of a data set.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// What messages call it.
+    pub name: String,
+    content: Content,
+}
+
+impl SourceFile {
+    /// Returns the file at `path`, called `name` in messages.
+    pub fn path(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), content: Content::Path(path.into()) }
+    }
+
+    /// Returns a file that is in memory.
+    pub fn bytes(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self { name: name.into(), content: Content::Bytes(bytes.into()) }
+    }
+
+    /// Returns where it lies, when it is on disk.
+    pub fn on_disk(&self) -> Option<&Path> {
+        match &self.content {
+            Content::Path(path) => Some(path),
+            Content::Bytes(_) => None,
+        }
+    }
+
+    pub(crate) fn error(&self, message: impl Into<String>) -> DataError {
+        DataError::File { source_name: self.name.clone(), message: message.into() }
+    }
+
+    /// Returns an error of the system as one that names the file once.
+    pub(crate) fn io_error(&self, error: &std::io::Error) -> DataError {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => self.error("there is no such file"),
+            std::io::ErrorKind::PermissionDenied => self.error("it may not be read; change its permissions"),
+            std::io::ErrorKind::IsADirectory => {
+                self.error("it is a folder; name a file, or a glob such as `folder/*.csv`")
+            }
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
+                self.error(format!("the compressed data is damaged or cut short: {error}"))
+            }
+            _ => self.error(format!("it cannot be read: {error}")),
+        }
+    }
+
+    fn head(&self) -> Result<Vec<u8>, DataError> {
+        let mut head = Vec::with_capacity(4);
+        match &self.content {
+            Content::Bytes(bytes) => head.extend(bytes.iter().take(4)),
+            Content::Path(path) => {
+                let file = std::fs::File::open(path).map_err(|error| self.io_error(&error))?;
+                file.take(4).read_to_end(&mut head).map_err(|error| self.io_error(&error))?;
+            }
+        }
+        Ok(head)
+    }
+
+    /// Returns what the file's first bytes say it is.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read.
+    pub fn format(&self) -> Result<Format, DataError> {
+        Ok(if self.head()? == b"PAR1" { Format::Parquet } else { Format::Csv })
+    }
+
+    /// Opens the file as text; gzip and Zstandard are recognised by their first bytes.
+    pub(crate) fn open(&self) -> Result<Box<dyn Read + Send>, DataError> {
+        let head = self.head()?;
+        let plain: Box<dyn Read + Send> = match &self.content {
+            Content::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+            Content::Path(path) => {
+                Box::new(std::fs::File::open(path).map_err(|error| self.io_error(&error))?)
+            }
+        };
+        Ok(match head.as_slice() {
+            [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(plain))),
+            [0x28, 0xb5, 0x2f, 0xfd] => {
+                Box::new(zstd::Decoder::new(plain).map_err(|error| self.io_error(&error))?)
+            }
+            _ => plain,
+        })
+    }
+
+    /// Opens the file for reading at any place.
+    pub(crate) fn open_at_random(&self) -> Result<RandomAccess, DataError> {
+        Ok(match &self.content {
+            Content::Bytes(bytes) => RandomAccess::Bytes(bytes::Bytes::from_owner(Arc::clone(bytes))),
+            Content::Path(path) => {
+                RandomAccess::File(std::fs::File::open(path).map_err(|error| self.io_error(&error))?)
+            }
+        })
+    }
+}
+
+pub(crate) enum RandomAccess {
+    Bytes(bytes::Bytes),
+    File(std::fs::File),
+}
+
+/// Returns the files that `source` names below `root`: one file, or all that a glob finds, sorted by name.
+///
+/// # Errors
+/// Fails when nothing is found, when the pattern is wrong, and for a folder.
+pub fn find_files(root: &Path, source: &str) -> Result<Vec<SourceFile>, DataError> {
+    let error = |message: String| DataError::File { source_name: source.to_owned(), message };
+    if !source.contains(['*', '?', '[']) {
+        let path = root.join(source);
+        if path.is_dir() {
+            return Err(error("it is a folder; name a file, or a glob such as `folder/*.csv`".to_owned()));
+        }
+        return Ok(vec![SourceFile::path(source, path)]);
+    }
+    // Only the pattern itself may hold wildcards: the project's own folder is taken as it is.
+    let pattern = format!("{}/{source}", glob::Pattern::escape(&root.to_string_lossy()));
+    let found = glob::glob(&pattern).map_err(|wrong| error(format!("it is not a glob: {wrong}")))?;
+    let mut files = Vec::new();
+    for path in found {
+        let path = path.map_err(|wrong| error(format!("it cannot be searched: {wrong}")))?;
+        if path.is_file() {
+            let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            files.push(SourceFile::path(shown, path));
+        }
+    }
+    if files.is_empty() {
+        return Err(error("no file has such a name".to_owned()));
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
+}

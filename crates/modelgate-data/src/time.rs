@@ -1,0 +1,222 @@
+//! Dates and moments from text: the forms that are recognised, and declared `strptime` formats.
+
+use jiff::civil;
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// A value that was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moment {
+    /// Days since 1970-01-01.
+    Day(i64),
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Instant(i64),
+}
+
+/// Reads a date or a moment in one of the recognised forms from a trimmed value: `2014-10-13`, `2014/10/13`,
+/// `20141013T000000`, `2014-10-13T00:00:00`, with a space for the `T`, a fraction of a second, and `Z` or an offset.
+pub(crate) fn parse(value: &[u8]) -> Option<Moment> {
+    if value.len() < 10 || !value.first()?.is_ascii_digit() {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        value.get(range)?.iter().try_fold(0_i64, |sum, byte| {
+            byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte.wrapping_sub(b'0')))
+        })
+    };
+    if value.get(8) == Some(&b'T') {
+        let day = day(number(0..4)?, number(4..6)?, number(6..8)?)?;
+        let seconds = clock(number(9..11)?, number(11..13)?, number(13..15)?)?;
+        return finish(day, seconds, value.get(15..)?);
+    }
+    let (first, second) = (*value.get(4)?, *value.get(7)?);
+    if first != second || !matches!(first, b'-' | b'/') {
+        return None;
+    }
+    let day = day(number(0..4)?, number(5..7)?, number(8..10)?)?;
+    let Some(gap) = value.get(10) else { return Some(Moment::Day(day)) };
+    if !matches!(gap, b'T' | b't' | b' ') || value.get(13) != Some(&b':') {
+        return None;
+    }
+    let (hour, minute) = (number(11..13)?, number(14..16)?);
+    match value.get(16) {
+        Some(b':') => finish(day, clock(hour, minute, number(17..19)?)?, value.get(19..)?),
+        _ => finish(day, clock(hour, minute, 0)?, value.get(16..)?),
+    }
+}
+
+/// Adds the fraction of a second and takes off the offset.
+fn finish(day: i64, seconds: i64, mut rest: &[u8]) -> Option<Moment> {
+    let mut micros = 0;
+    if let [b'.', fraction @ ..] = rest {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return None;
+        }
+        for place in 0..6 {
+            let digit = if place < digits { i64::from(*fraction.get(place)? - b'0') } else { 0 };
+            micros = micros * 10 + digit;
+        }
+        rest = fraction.get(digits..)?;
+    }
+    let offset = match rest {
+        [] | [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), zone @ ..] => {
+            let digits: Vec<i64> =
+                zone.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| i64::from(byte - b'0')).collect();
+            let well_formed = matches!((zone.len(), zone.get(2)), (5, Some(b':')) | (4, _) | (2, _));
+            let (hours, minutes) = match digits.as_slice() {
+                [a, b] => (a * 10 + b, 0),
+                [a, b, c, d] => (a * 10 + b, c * 10 + d),
+                _ => return None,
+            };
+            if !well_formed || hours > 23 || minutes > 59 {
+                return None;
+            }
+            let size = hours * 3600 + minutes * 60;
+            if *sign == b'-' { -size } else { size }
+        }
+        _ => return None,
+    };
+    Some(Moment::Instant((day * SECONDS_PER_DAY + seconds - offset) * MICROS_PER_SECOND + micros))
+}
+
+fn clock(hour: i64, minute: i64, second: i64) -> Option<i64> {
+    (hour < 24 && minute < 60 && second < 60).then(|| hour * 3600 + minute * 60 + second)
+}
+
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar.
+///
+/// Source: H. Hinnant, "chrono-compatible low-level date algorithms", `days_from_civil`.
+fn day(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=longest).contains(&day) {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    Some(era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468)
+}
+
+fn epoch() -> civil::Date {
+    civil::date(1970, 1, 1)
+}
+
+fn days_since_epoch(date: civil::Date) -> Option<i64> {
+    Some(i64::from(date.since(epoch()).ok()?.get_days()))
+}
+
+/// Reads a value by a declared `strptime` format.
+pub(crate) fn parse_as(format: &str, value: &[u8]) -> Option<Moment> {
+    let text = std::str::from_utf8(value).ok()?;
+    let parsed = jiff::fmt::strtime::parse(format, text).ok()?;
+    let date = parsed.to_date().ok();
+    if let Ok(timestamp) = parsed.to_timestamp() {
+        return Some(Moment::Instant(timestamp.as_microsecond()));
+    }
+    if let Ok(moment) = parsed.to_datetime()
+        && parsed.hour().is_some()
+    {
+        let time = moment.time();
+        let seconds =
+            i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());
+        let micros = i64::from(time.subsec_nanosecond()) / 1000;
+        let days = days_since_epoch(moment.date())?;
+        return Some(Moment::Instant((days * SECONDS_PER_DAY + seconds) * MICROS_PER_SECOND + micros));
+    }
+    days_since_epoch(date?).map(Moment::Day)
+}
+
+/// Returns the day of a moment.
+pub(crate) fn as_day(moment: Moment) -> i64 {
+    match moment {
+        Moment::Day(day) => day,
+        Moment::Instant(micros) => micros.div_euclid(MICROS_PER_SECOND * SECONDS_PER_DAY),
+    }
+}
+
+/// Returns the microseconds of a moment; those of a day are its midnight in UTC.
+pub(crate) fn as_micros(moment: Moment) -> i64 {
+    match moment {
+        Moment::Day(day) => day.saturating_mul(MICROS_PER_SECOND * SECONDS_PER_DAY),
+        Moment::Instant(micros) => micros,
+    }
+}
+
+fn civil_date(days: i64) -> Option<civil::Date> {
+    epoch().checked_add(jiff::Span::new().try_days(days).ok()?).ok()
+}
+
+/// Returns the year, month and day of a date.
+pub(crate) fn year_month_day(days: i64) -> Option<(i64, i64, i64)> {
+    civil_date(days).map(|date| (i64::from(date.year()), i64::from(date.month()), i64::from(date.day())))
+}
+
+/// Returns `YYYY-MM-DD`.
+pub(crate) fn show_date(days: i64) -> String {
+    civil_date(days).map_or_else(|| format!("day {days}"), |date| date.to_string())
+}
+
+/// Returns RFC 3339 in UTC.
+pub(crate) fn show_timestamp(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros)
+        .map_or_else(|_| format!("microsecond {micros}"), |timestamp| timestamp.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(text: &str) -> Option<i64> {
+        parse(text.as_bytes()).map(as_micros)
+    }
+
+    #[test]
+    fn the_recognised_forms_agree_with_jiff() {
+        let expected = |text: &str| text.parse::<jiff::Timestamp>().expect("a moment").as_microsecond();
+        for (text, same) in [
+            ("20141013T000000", "2014-10-13T00:00:00Z"),
+            ("2014-10-13T01:02:03.5", "2014-10-13T01:02:03.5Z"),
+            ("2014-10-13 01:02", "2014-10-13T01:02:00Z"),
+            ("2014-10-13T01:02:03+02:00", "2014-10-13T01:02:03+02:00"),
+            ("1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"),
+            ("2014/10/13", "2014-10-13T00:00:00Z"),
+            ("2000-02-29", "2000-02-29T00:00:00Z"),
+        ] {
+            assert_eq!(micros(text), Some(expected(same)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in
+            ["2014-13-01", "2013-02-29", "2014-10-13T25:00:00", "20141013", "2014-10/13", "2014-10-13x", "x"]
+        {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_declared_format_is_read() {
+        assert_eq!(parse_as("%d.%m.%Y", b"13.10.2014"), parse(b"2014-10-13"));
+        assert_eq!(parse_as("%Y%m%dT%H%M%S", b"20141013T010203"), parse(b"2014-10-13T01:02:03"));
+        assert_eq!(parse_as("%d.%m.%Y", b"2014-10-13"), None);
+    }
+
+    #[test]
+    fn every_day_reads_back_what_it_prints() {
+        for days in (-200_000..200_000).step_by(97) {
+            assert_eq!(parse(show_date(days).as_bytes()), Some(Moment::Day(days)));
+        }
+    }
+}

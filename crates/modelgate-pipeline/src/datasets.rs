@@ -1,0 +1,148 @@
+//! The data sets of a project: which there are, taking snapshots of them, and sharing their contents.
+
+mod dvc;
+mod locate;
+mod share;
+mod snapshot;
+
+use std::path::PathBuf;
+
+use modelgate_config::{LinkName, ProjectConfig};
+use modelgate_core::Digest;
+use modelgate_data::dvc::{DvcOutput, DvcRepository};
+use modelgate_data::snapshot::Pointer;
+use modelgate_store::LinkPolicy;
+
+use crate::error::PipelineError;
+use crate::project::Project;
+
+pub use dvc::{dvc_stages, pull_dvc};
+pub use locate::{locate, remote_source};
+pub use share::{Pulled, Pushed, Sharing};
+pub use snapshot::{Snapshot, SnapshotRequest, snapshot};
+
+/// The ending of a pointer file's name.
+pub const POINTER: &str = "modelgate";
+
+/// Returns how the project keeps files.
+pub fn link_policy(config: &ProjectConfig) -> LinkPolicy {
+    match config.data.link {
+        LinkName::Auto => LinkPolicy::Auto,
+        LinkName::Reflink => LinkPolicy::Reflink,
+        LinkName::Hardlink => LinkPolicy::Hardlink,
+        LinkName::Copy => LinkPolicy::Copy,
+    }
+}
+
+/// Returns what a person should know of an object that was damaged through a hard link.
+pub(crate) fn lost_object(name: &str, digest: &Digest) -> String {
+    format!(
+        "`{name}` was a hard link to the store and was written to in place: the earlier content {digest} is gone here; \
+         `modelgate data pull` brings it back if it was pushed. Replace such files, or set `data.link: copy`"
+    )
+}
+
+/// A data set of the project: its pointer file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DataSet {
+    /// Its name, that of the pointer file without the ending.
+    pub name: String,
+    /// The pointer file, `data/NAME.modelgate`.
+    pub path: PathBuf,
+    /// What it was at its last snapshot.
+    pub pointer: Pointer,
+}
+
+/// Returns where the pointer of the data set `name` is or would be.
+pub fn pointer_path(project: &Project, name: &str) -> PathBuf {
+    project.root.join("data").join(format!("{name}.{POINTER}"))
+}
+
+/// Returns all data sets of the project, sorted by name.
+///
+/// # Errors
+/// Names the pointer file that cannot be read.
+pub fn all(project: &Project) -> Result<Vec<DataSet>, PipelineError> {
+    let listing = match fs_err::read_dir(project.root.join("data")) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut found = Vec::new();
+    for entry in listing {
+        let path = entry?.path();
+        let is_pointer = path.extension().is_some_and(|ending| ending == POINTER);
+        let Some(name) = path.file_stem().and_then(|name| name.to_str()).filter(|_| is_pointer) else {
+            continue;
+        };
+        if path.is_file() {
+            found.push(DataSet { name: name.to_owned(), pointer: Pointer::read(&path)?, path: path.clone() });
+        }
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+/// What words on a command line name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Selection {
+    /// Data sets of modelgate.
+    pub sets: Vec<DataSet>,
+    /// Files and folders that DVC tracks.
+    pub dvc: Vec<DvcOutput>,
+}
+
+/// Returns the data sets that `names` name, by name, pointer file or source, and with `with_dvc` the files that DVC
+/// tracks, by path or `.dvc` file; all when there is no name.
+///
+/// # Errors
+/// Fails for a name that nothing has.
+pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Selection, PipelineError> {
+    let all = all(project)?;
+    let repository = if with_dvc { DvcRepository::find(&project.root)? } else { None };
+    let tracked = match &repository {
+        Some(repository) => repository.tracked(&project.root)?,
+        None => Vec::new(),
+    };
+    if names.is_empty() {
+        return Ok(Selection { sets: all, dvc: tracked });
+    }
+    let mut found = Selection::default();
+    for name in names {
+        let plain = name.strip_prefix("data/").unwrap_or(name);
+        let plain = plain.strip_suffix(&format!(".{POINTER}")).unwrap_or(plain);
+        let is_it = |set: &&DataSet| set.name == plain || set.pointer.source == *name.trim_end_matches('/');
+        if let Some(set) = all.iter().find(is_it) {
+            if !found.sets.contains(set) {
+                found.sets.push(set.clone());
+            }
+            continue;
+        }
+        let path = project.root.join(name.trim_end_matches('/'));
+        let outputs: Vec<&DvcOutput> = tracked
+            .iter()
+            .filter(|output| {
+                output.file == path || path.starts_with(&output.path) || output.path.starts_with(&path)
+            })
+            .collect();
+        if outputs.is_empty() {
+            let mut known: Vec<&str> = all.iter().map(|set| set.name.as_str()).collect();
+            known.extend(
+                tracked.iter().filter_map(|output| output.path.strip_prefix(&project.root).ok()?.to_str()),
+            );
+            known.truncate(20);
+            let known = if known.is_empty() {
+                "there is none; `modelgate data snapshot` makes one".to_owned()
+            } else {
+                format!("there is {}", known.join(", "))
+            };
+            return Err(PipelineError::Sharing(format!("there is no data set `{name}`; {known}")));
+        }
+        for output in outputs {
+            if !found.dvc.contains(output) {
+                found.dvc.push(output.clone());
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,116 @@
+//! The data contract: what the snapshot must be like before anything is learned from it.
+
+use modelgate_config as config;
+use modelgate_core::Digest;
+use modelgate_data::contract::{self, Contract, ContractReport, Severity};
+use serde_json::json;
+
+use crate::error::PipelineError;
+use crate::options::StageStatus;
+use crate::project::Pipeline;
+use crate::record::Inputs;
+use crate::runner::{Runner, Work};
+use crate::stage::{Stage, Wanted};
+use crate::stages::dataset;
+
+/// Returns the contract of `pipeline` with the digest of its text, if it has one.
+pub fn read_contract(pipeline: &Pipeline<'_>) -> Result<Option<(Contract, Digest)>, PipelineError> {
+    let Some(name) = &pipeline.config.data.contract else { return Ok(None) };
+    let bytes = fs_err::read(pipeline.project.root.join(name)).map_err(|error| {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return PipelineError::from(error);
+        }
+        PipelineError::Setting {
+            pipeline: pipeline.name.to_owned(),
+            key: "data.contract",
+            reason: format!(
+                "there is no file `{name}`; `modelgate data validate --infer` writes a first one"
+            ),
+        }
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
+    let contract = contract::parse(&text, name).map_err(PipelineError::Contract)?;
+    Ok(Some((contract, Digest::of(&bytes))))
+}
+
+/// Returns the microseconds since 1970 of an RFC 3339 time.
+pub fn micros(now: &str) -> i64 {
+    now.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_microsecond)
+}
+
+/// Checks the contract; returns whether the run goes on.
+pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
+    let Some((contract, digest)) = read_contract(runner.pipeline)? else {
+        if runner.options.selection.wants(Stage::Contract) == Wanted::Forced
+            && runner.options.selection.wants(Stage::Split) == Wanted::No
+        {
+            return Err(PipelineError::Setting {
+                pipeline: runner.pipeline.name.to_owned(),
+                key: "data.contract",
+                reason: "there is none; `modelgate data validate --infer` writes a first one".to_owned(),
+            });
+        }
+        return Ok(true);
+    };
+    let now = (runner.surroundings.now)();
+    let goes_on = runner.step(
+        Stage::Contract,
+        |runner| {
+            let mut inputs = Inputs::from([
+                ("data".to_owned(), json!(runner.output(Stage::Snapshot, "data")?)),
+                ("contract".to_owned(), json!(digest)),
+                ("read".to_owned(), dataset::read_settings(runner.pipeline)),
+            ]);
+            if contract.freshness.is_some() {
+                // How old the newest row is changes by itself.
+                inputs.insert("day".to_owned(), json!(now.get(..10)));
+            }
+            Ok(inputs)
+        },
+        |runner| {
+            let files = dataset::stored(runner)?;
+            let name = runner.pipeline.config.data.contract.clone().unwrap_or_default();
+            let options = dataset::read_options(runner.pipeline);
+            let report = contract::check(files, &options, &contract, &name, micros(&now))?;
+            let mut work = Work::json("contract", &report, report.summary())?;
+            let told = report.violations.iter().filter(|found| found.severity == Severity::Warning);
+            work.warnings = told.map(|found| format!("{}: {}", found.id, found.message)).collect();
+            Ok(work)
+        },
+    )?;
+    if runner.record(Stage::Contract).is_none() {
+        return Ok(goes_on);
+    }
+    if blocks(runner)? {
+        if let Some(last) = runner.reports.last_mut() {
+            last.status = StageStatus::Refused;
+        }
+        return Ok(false);
+    }
+    Ok(goes_on)
+}
+
+/// Returns whether the contract stops the run.
+pub(crate) fn blocks(runner: &Runner<'_>) -> Result<bool, PipelineError> {
+    let stops = runner.pipeline.config.data.on_violation == config::OnViolation::Stop;
+    Ok(stops && report(runner)?.is_some_and(|report| !report.passed()))
+}
+
+/// Returns what checking the contract found, when it was checked.
+pub(crate) fn report(runner: &Runner<'_>) -> Result<Option<ContractReport>, PipelineError> {
+    if runner.record(Stage::Contract).is_none() {
+        return Ok(None);
+    }
+    runner.json(Stage::Contract, "contract").map(Some)
+}
+
+/// Returns the figures that rules may ask for.
+pub(crate) fn figures(runner: &Runner<'_>) -> Result<Vec<(&'static str, f64)>, PipelineError> {
+    let Some(report) = report(runner)? else { return Ok(Vec::new()) };
+    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
+    Ok(vec![
+        ("contract.violations", (errors + warnings) as f64),
+        ("contract.errors", errors as f64),
+        ("contract.warnings", warnings as f64),
+    ])
+}

@@ -1,0 +1,206 @@
+//! Snapshot: the files of a source, kept by digest, and the types of their columns.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use modelgate_config as config;
+use modelgate_core::{Digest, canonical};
+use modelgate_data::snapshot::SnapshotFile;
+use modelgate_data::{
+    ColumnType, DataSchema, Dataset, DeclaredType, Mixed, ReadOptions, SourceFile, find_files,
+};
+use modelgate_store::{CHUNK, ContentStore, DigestIndex, LinkPolicy, StoreError};
+use rayon::prelude::*;
+use serde_json::json;
+
+use crate::datasets;
+use crate::error::PipelineError;
+use crate::project::Pipeline;
+use crate::record::Inputs;
+use crate::runner::{Runner, Work};
+use crate::stage::Stage;
+
+/// Returns how the source of `pipeline` is read.
+pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
+    let data = &pipeline.config.data;
+    let types = data.types.iter().filter_map(|(name, text)| Some((name.clone(), declared_type(text)?)));
+    let quote = data.quote.as_deref().map(|quote| match quote {
+        "none" => None,
+        quote => quote.bytes().next(),
+    });
+    ReadOptions {
+        drop: pipeline.config.preprocess.drop.clone(),
+        types: types.collect(),
+        delimiter: data.delimiter.map(|delimiter| delimiter as u8),
+        quote,
+    }
+}
+
+fn declared_type(text: &config::ColumnTypeText) -> Option<DeclaredType> {
+    let (name, form) = text.parts()?;
+    let column_type = match name {
+        "int" => ColumnType::Int,
+        "float" => ColumnType::Float,
+        "bool" => ColumnType::Bool,
+        "category" => ColumnType::Category,
+        "date" => ColumnType::Date,
+        "timestamp" => ColumnType::Timestamp,
+        "decimal" => ColumnType::Decimal,
+        _ => ColumnType::String,
+    };
+    Some(DeclaredType { column_type, format: form.map(str::to_owned) })
+}
+
+/// Returns what of the configuration decides how a file is read.
+pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
+    let (data, preprocess) = (&pipeline.config.data, &pipeline.config.preprocess);
+    json!({ "types": data.types, "delimiter": data.delimiter, "quote": data.quote, "drop": preprocess.drop })
+}
+
+/// Returns the files of the source of `pipeline`: as they lie in the project, or where a snapshot, DVC or S3 has them.
+pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, PipelineError> {
+    let source = &pipeline.config.data.source;
+    let project = pipeline.project;
+    let index = DigestIndex::open(&project.state_folder());
+    if source.starts_with("s3://") {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let found = datasets::remote_source(project, source, &environment, &index)?;
+        index.save()?;
+        return Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect());
+    }
+    if source.contains("://") {
+        return Err(PipelineError::Setting {
+            pipeline: pipeline.name.to_owned(),
+            key: "data.source",
+            reason: format!("`{source}`: expected a file or a glob below the project, or `s3://bucket/key`"),
+        });
+    }
+    let files = find_files(&project.root, source)?;
+    // A file that is not in the working copy may be kept all the same.
+    match files.as_slice() {
+        [only] if !only.on_disk().is_some_and(Path::exists) => {
+            let kept = datasets::locate(project, source, &index)?;
+            Ok(vec![SourceFile::path(only.name.clone(), kept)])
+        }
+        _ => Ok(files),
+    }
+}
+
+fn digests(runner: &Runner<'_>, files: &[SourceFile]) -> Result<Vec<SnapshotFile>, PipelineError> {
+    let index = &runner.index;
+    let digest = |file: &SourceFile| {
+        let path = file.on_disk().unwrap_or(Path::new(""));
+        let (digest, identity) = index.digest_of(path)?;
+        Ok(SnapshotFile { name: file.name.clone(), size: identity.size, digest })
+    };
+    let found: Result<Vec<_>, StoreError> = files.par_iter().map(digest).collect();
+    Ok(found?)
+}
+
+/// Returns the digest of a data set: of its only file, or of the list of its files.
+pub(crate) fn dataset_digest(files: &[SnapshotFile]) -> Result<Digest, PipelineError> {
+    match files {
+        [only] => Ok(only.digest),
+        files => Ok(canonical::digest(&files)?),
+    }
+}
+
+/// Keeps the files of the source and finds the types of their columns.
+pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
+    let settings = read_settings(runner.pipeline);
+    let files = source_files(runner.pipeline)?;
+    let found = digests(runner, &files)?;
+    let inputs = found.clone();
+    runner.step(
+        Stage::Snapshot,
+        |_| Ok(Inputs::from([("files".to_owned(), json!(inputs)), ("settings".to_owned(), settings)])),
+        |runner| {
+            let lost = keep(runner, &files, &found)?;
+            let digest = dataset_digest(&found)?;
+            let kept = stored_files(&runner.store, &found);
+            let dataset = Dataset::open(kept, &read_options(runner.pipeline), Mixed::Refuse)?;
+            let schema = &dataset.schema;
+            let many = if found.len() == 1 { String::new() } else { format!(" in {} files", found.len()) };
+            let summary = format!(
+                "{}: {} rows × {} columns{many}, sha256:{}",
+                runner.pipeline.config.data.source,
+                schema.rows,
+                schema.columns.len(),
+                digest.short()
+            );
+            let mut work = Work::json("schema", schema, summary)?;
+            work.warnings.clone_from(&schema.notes);
+            work.warnings.extend(lost);
+            work.stored.extend(found.iter().map(|file| (format!("file:{}", file.name), file.digest)));
+            work.outputs.insert("files".to_owned(), canonical::to_string(&found)?.into_bytes());
+            match found.as_slice() {
+                [only] => work.stored.insert("data".to_owned(), only.digest).is_none(),
+                _ => work
+                    .outputs
+                    .insert("data".to_owned(), canonical::to_string(&found)?.into_bytes())
+                    .is_none(),
+            };
+            runner.dataset = Some((digest, Rc::new(dataset)));
+            Ok(work)
+        },
+    )
+}
+
+/// Puts the files into the store; returns what a person should know.
+fn keep(
+    runner: &Runner<'_>,
+    files: &[SourceFile],
+    found: &[SnapshotFile],
+) -> Result<Vec<String>, PipelineError> {
+    let (store, index) = (&runner.store, &runner.index);
+    let policy = datasets::link_policy(&runner.pipeline.project.config);
+    let put = |(file, expected): (&SourceFile, &SnapshotFile)| {
+        let path = file.on_disk().unwrap_or(Path::new(""));
+        // A run does not make a small source read-only for the sake of a few megabytes.
+        let policy = match policy {
+            LinkPolicy::Auto if expected.size < CHUNK => LinkPolicy::Separate,
+            other => other,
+        };
+        let kept = store.put_file(path, policy, index)?;
+        if kept.digest != expected.digest {
+            return Err(StoreError::Changed { path: path.to_owned() });
+        }
+        Ok(kept.lost.map(|lost| datasets::lost_object(&file.name, &lost)))
+    };
+    let notes: Result<Vec<Option<String>>, StoreError> = files.par_iter().zip(found).map(put).collect();
+    let notes = notes?.into_iter().flatten().collect();
+    runner.index.save()?;
+    Ok(notes)
+}
+
+/// Returns the files as the store keeps them, under their own names.
+fn stored_files(store: &ContentStore, files: &[SnapshotFile]) -> Vec<SourceFile> {
+    let stored = |file: &SnapshotFile| SourceFile::path(&file.name, store.path(&file.digest));
+    files.iter().map(stored).collect()
+}
+
+/// Returns the files of the snapshot as the store keeps them; their bytes are checked.
+pub(crate) fn stored(runner: &Runner<'_>) -> Result<Vec<SourceFile>, PipelineError> {
+    let files: Vec<SnapshotFile> = runner.json(Stage::Snapshot, "files")?;
+    let digest = runner.output(Stage::Snapshot, "data")?;
+    // What this run has put there itself need not be read again.
+    if runner.dataset.as_ref().is_none_or(|(kept, _)| *kept != digest) {
+        files.iter().try_for_each(|file| runner.store.check(&file.digest, &runner.index).map(drop))?;
+    }
+    Ok(stored_files(&runner.store, &files))
+}
+
+/// Returns the snapshot, opened; its bytes are checked once in a run.
+pub(crate) fn open(runner: &mut Runner<'_>) -> Result<Rc<Dataset>, PipelineError> {
+    let digest = runner.output(Stage::Snapshot, "data")?;
+    if let Some((kept, dataset)) = &runner.dataset
+        && *kept == digest
+    {
+        return Ok(Rc::clone(dataset));
+    }
+    let files = stored(runner)?;
+    let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
+    let dataset = Rc::new(Dataset::with_schema(files, &read_options(runner.pipeline), schema)?);
+    runner.dataset = Some((digest, Rc::clone(&dataset)));
+    Ok(dataset)
+}

@@ -1,0 +1,64 @@
+//! `modelgate data`.
+
+mod diff;
+mod profile;
+mod pull;
+mod push;
+mod snapshot;
+mod split;
+pub(super) mod validate;
+
+use std::path::Path;
+
+use modelgate_data::{ReadOptions, SourceFile, find_files};
+use modelgate_pipeline::{Pipeline, Project, read_options, source_files};
+
+use crate::arguments::Data;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    match data {
+        Data::Snapshot(snapshot) => snapshot::execute(snapshot, &super::project(folder)?, printer),
+        Data::Push(push) => push::execute(push, &super::project(folder)?, printer),
+        Data::Pull(pull) => pull::execute(pull, &super::project(folder)?, printer),
+        Data::Validate(validate) => validate::execute(validate, folder, printer),
+        Data::Profile(profile) => profile::execute(profile, folder, printer),
+        Data::Split { pipeline } => split::execute(&super::project(folder)?, pipeline.as_deref(), printer),
+        Data::Diff(diff) => diff::execute(diff, folder, printer),
+    }
+}
+
+/// Files, and how they are read: those of `data`, or the source of a pipeline.
+pub(crate) struct Chosen<'a> {
+    pub(crate) files: Vec<SourceFile>,
+    pub(crate) options: ReadOptions,
+    /// The pipeline, when the files are its source.
+    pub(crate) pipeline: Option<Pipeline<'a>>,
+}
+
+/// Finds the files; `project` is needed only without `data`.
+pub(crate) fn chosen<'a>(
+    data: Option<&str>,
+    project: Option<&'a Project>,
+    pipeline: Option<&str>,
+    folder: &Path,
+) -> anyhow::Result<Chosen<'a>> {
+    match (data, project) {
+        (Some(data), _) => {
+            Ok(Chosen { files: find_files(folder, data)?, options: ReadOptions::default(), pipeline: None })
+        }
+        (None, Some(project)) => {
+            let pipeline = project.pipeline(pipeline)?;
+            // What is dropped before training is still part of the data.
+            let options = ReadOptions { drop: Vec::new(), ..read_options(&pipeline) };
+            Ok(Chosen { files: source_files(&pipeline)?, options, pipeline: Some(pipeline) })
+        }
+        (None, None) => Err(UsageError("name a pipeline, or a file with --data".to_owned()).into()),
+    }
+}
+
+/// Returns `text` with the ending of more than one, unless `number` is 1.
+fn plural(number: u64, text: &str) -> String {
+    format!("{number} {text}{}", if number == 1 { "" } else { "s" })
+}

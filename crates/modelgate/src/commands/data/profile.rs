@@ -1,0 +1,33 @@
+//! `modelgate data profile`.
+
+use std::path::Path;
+
+use modelgate_data::describe::{describe, to_html, to_text};
+use modelgate_data::{Dataset, Mixed};
+
+use crate::arguments::DataProfile;
+use crate::commands::data::chosen;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(crate) fn execute(profile: &DataProfile, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let project = if profile.data.is_none() { Some(crate::commands::project(folder)?) } else { None };
+    let found = chosen(profile.data.as_deref(), project.as_ref(), profile.pipeline.as_deref(), folder)?;
+    let description = describe(&Dataset::open(found.files, &found.options, Mixed::AsText)?)?;
+    if let Some(path) = &profile.html {
+        modelgate_store::atomic::write(path, to_html(&description).as_bytes())?;
+    }
+    if let Some(path) = &profile.output {
+        let text = modelgate_core::canonical::to_pretty(&description)?;
+        modelgate_store::atomic::write(path, text.as_bytes())?;
+    }
+    if printer.is_json() {
+        printer.json(&description)?;
+    } else {
+        printer.data(to_text(&description).trim_end())?;
+        if let Some(path) = &profile.html {
+            printer.talk(&format!("wrote {}", path.display()));
+        }
+    }
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,39 @@
+//! `modelgate data push`.
+
+use modelgate_pipeline::Project;
+use modelgate_pipeline::datasets::{self, Sharing};
+use serde_json::json;
+
+use super::plural;
+use crate::arguments::DataPush;
+use crate::environment;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+use crate::progress::{Bytes, bytes};
+
+pub(crate) fn execute(arguments: &DataPush, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let sets = datasets::select(project, &arguments.names, false)?.sets;
+    if sets.is_empty() {
+        let text = "there is no data set to push; `modelgate data snapshot` makes one";
+        return Err(UsageError(text.to_owned()).into());
+    }
+    let progress = Bytes::of(printer, "push", sets.iter().map(|set| set.pointer.size).sum());
+    let add = |more| progress.add(more);
+    let sharing = Sharing::open(project, arguments.remote.as_deref(), &environment::variable, &add)?;
+    let pushed = sharing.push(&sets, arguments.dry_run);
+    progress.end();
+    let pushed = pushed?;
+    if printer.is_json() {
+        printer.json(&json!({ "schema_version": 1, "dry_run": arguments.dry_run, "pushed": pushed }))?;
+        return Ok(Exit::Passed);
+    }
+    let verb = if arguments.dry_run { "would be sent" } else { "sent" };
+    printer.data(&format!(
+        "{} {verb} to {} ({}), {} there already",
+        plural(pushed.objects, "object"),
+        pushed.remote,
+        bytes(pushed.bytes),
+        pushed.already
+    ))?;
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,32 @@
+//! `modelgate data split`.
+
+use modelgate_pipeline::{Project, split_preview};
+
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(crate) fn execute(project: &Project, pipeline: Option<&str>, printer: &Printer) -> anyhow::Result<Exit> {
+    let preview = split_preview(&project.pipeline(pipeline)?)?;
+    if printer.is_json() {
+        printer.json(&preview)?;
+        return Ok(Exit::Passed);
+    }
+    let total = preview.parts.iter().map(|part| part.rows).sum::<u64>().max(1) as f64;
+    printer.data(&format!("split: {}", preview.kind))?;
+    for part in &preview.parts {
+        let classes = part.classes.iter().map(|(class, count)| format!("{class} {count}"));
+        let classes = classes.collect::<Vec<_>>().join(" · ");
+        let share = part.rows as f64 / total * 100.0;
+        printer.data(
+            format!("  {:<10} {:>9} rows {share:>6.2} %  {classes}", part.name, part.rows).trim_end(),
+        )?;
+    }
+    let warnings = preview.leakage.warnings();
+    if warnings.is_empty() {
+        printer.data(
+            "no leakage found: no equal rows or keys on both sides, no feature that holds the target",
+        )?;
+    }
+    warnings.iter().for_each(|warning| printer.warning(warning));
+    Ok(Exit::Passed)
+}

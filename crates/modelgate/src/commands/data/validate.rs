@@ -1,0 +1,165 @@
+//! `modelgate data validate`.
+
+use std::path::{Path, PathBuf};
+
+use modelgate_data::contract::{self, Contract, ContractReport, Severity};
+use modelgate_data::describe::describe;
+use modelgate_data::{Dataset, Mixed};
+use modelgate_pipeline::{Project, micros, read_contract};
+
+use crate::arguments::DataValidate;
+use crate::commands::data::{Chosen, chosen};
+use crate::environment::now;
+use crate::exit::{Exit, UsageError};
+use crate::printer::{Printer, coloured};
+
+pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let project = if validate.data.is_none() { Some(crate::commands::project(folder)?) } else { None };
+    let root = project.as_ref().map_or(folder, |project: &Project| project.root.as_path());
+    let found = chosen(validate.data.as_deref(), project.as_ref(), validate.pipeline.as_deref(), folder)?;
+    if validate.infer {
+        return infer(validate, &found, root, printer);
+    }
+    let (contract, name) = read(validate, &found, printer)?;
+    let report = contract::check(found.files, &found.options, &contract, &name, micros(&now()))?;
+    if let Some(path) = &validate.output {
+        let text = modelgate_core::canonical::to_pretty(&report)?;
+        modelgate_store::atomic::write(path, text.as_bytes())?;
+    }
+    if printer.is_json() {
+        printer.json(&report)?;
+    } else {
+        for line in lines(&report) {
+            printer.data(&line)?;
+        }
+    }
+    Ok(if report.passed() { Exit::Passed } else { Exit::Blocked })
+}
+
+fn read(
+    validate: &DataValidate,
+    found: &Chosen<'_>,
+    printer: &Printer,
+) -> anyhow::Result<(Contract, String)> {
+    if let Some(path) = &validate.contract {
+        let name = path.display().to_string();
+        let text = fs_err::read_to_string(path)?;
+        if validate.odcs {
+            let (contract, left) = contract::from_odcs(&text, &name).map_err(unusable)?;
+            left.iter().for_each(|left| printer.warning(&format!("{name}: {left} is not checked")));
+            return Ok((contract, name));
+        }
+        let contract = contract::parse(&text, &name).map_err(unusable)?;
+        return Ok((contract, name));
+    }
+    if validate.odcs {
+        return Err(UsageError("--odcs needs --contract, the file of the open contract".to_owned()).into());
+    }
+    let Some(pipeline) = &found.pipeline else {
+        let message = "--contract is needed with --data: the contract to check, or --infer to write one";
+        return Err(UsageError(message.to_owned()).into());
+    };
+    let contract = read_contract(pipeline)?.ok_or_else(|| {
+        UsageError(format!(
+            "pipeline `{}` has no `data.contract`; `modelgate data validate --infer` writes a first one",
+            pipeline.name
+        ))
+    })?;
+    Ok((contract.0, pipeline.config.data.contract.clone().unwrap_or_default()))
+}
+
+/// A contract that cannot be read is wrong configuration.
+fn unusable(error: modelgate_data::DataError) -> UsageError {
+    UsageError(error.to_string())
+}
+
+/// Returns what was found, for people.
+pub(crate) fn lines(report: &ContractReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for violation in &report.violations {
+        let word = match violation.severity {
+            Severity::Error => coloured("failed").replace("failed", "error  "),
+            Severity::Warning => coloured("inconclusive").replace("inconclusive", "warning"),
+        };
+        lines.push(format!("{word} {}: {}", violation.id, violation.message));
+        for row in &violation.rows {
+            let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
+            let file = if report.files.len() > 1 { format!("{}, ", row.file) } else { String::new() };
+            let values = row.values.iter().map(|(column, value)| format!("{column} = {value}"));
+            lines.push(format!(
+                "          {file}{place} (data row {}): {}",
+                row.row,
+                values.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        let more = violation.count.saturating_sub(violation.rows.len() as u64);
+        if more > 0 && !violation.rows.is_empty() {
+            lines.push(format!("          and {more} more"));
+        }
+    }
+    lines.push(report.summary());
+    lines
+}
+
+fn infer(
+    validate: &DataValidate,
+    found: &Chosen<'_>,
+    root: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let (name, path): (String, PathBuf) = match (&validate.contract, &found.pipeline) {
+        (Some(path), _) => {
+            let name = path
+                .file_stem()
+                .map_or_else(|| "data".to_owned(), |stem| stem.to_string_lossy().into_owned());
+            (name, path.clone())
+        }
+        (None, Some(pipeline)) => {
+            let file = pipeline.config.data.contract.clone();
+            let file = file.unwrap_or_else(|| format!("contracts/{}.yaml", pipeline.name));
+            (pipeline.name.to_owned(), root.join(file))
+        }
+        (None, None) => {
+            return Err(UsageError(
+                "--contract is needed with --data: where the contract is written".to_owned(),
+            )
+            .into());
+        }
+    };
+    if path.exists() && !validate.overwrite {
+        let message = format!("`{}` is there already; --overwrite replaces it", path.display());
+        return Err(UsageError(message).into());
+    }
+    let dataset = Dataset::open(found.files.clone(), &found.options, Mixed::AsText)?;
+    let description = describe(&dataset)?;
+    let target = found
+        .pipeline
+        .as_ref()
+        .filter(|pipeline| pipeline.config.task == modelgate_config::TaskKind::Classification);
+    let target = target.map(|pipeline| pipeline.config.data.target.as_str());
+    let contract = contract::infer(&description, &found.options.types, &name, target);
+    let order = dataset.schema.names();
+    let text = if validate.odcs {
+        contract::to_odcs(&contract, &order)?
+    } else {
+        let about = "# A first contract, from what the data is like now: loosen ranges, tighten what must hold, add `rules`.\n";
+        format!("{about}{}", contract::to_yaml(&contract, &order)?)
+    };
+    modelgate_store::atomic::write(&path, text.as_bytes())?;
+    description.notes.iter().for_each(|note| printer.warning(note));
+    let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+    if printer.is_json() {
+        printer
+            .json(&serde_json::json!({ "schema_version": 1, "contract": shown, "columns": order.len() }))?;
+        return Ok(Exit::Passed);
+    }
+    printer.data(&format!("wrote {shown}: {} columns, from {} rows", order.len(), description.rows))?;
+    if let Some(pipeline) = found.pipeline.as_ref().filter(|pipeline| pipeline.config.data.contract.is_none())
+    {
+        printer.talk(&format!(
+            "to check it in every run, add `contract: {shown}` below `data` of pipeline `{}` in modelgate.yaml",
+            pipeline.name
+        ));
+    }
+    Ok(Exit::Passed)
+}

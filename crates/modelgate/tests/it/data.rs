@@ -1,0 +1,174 @@
+//! `modelgate data`, and what a contract does to a run.
+
+use modelgate_testing::TestProject;
+
+use crate::BINARY;
+
+const CONTRACT: &str = "
+version: 1
+columns:
+  a: {type: int, min: 0, max: 59}
+  b: {type: float, nullable: false}
+  y: {type: int, values: [0, 1]}
+rules:
+  - {id: b-follows-a, check: b == a * 2}
+";
+
+fn project(contract: &str, extra: &str) -> TestProject {
+    let project = TestProject::new(BINARY);
+    let mut text = String::from("a,b,y\n");
+    for row in 0..60 {
+        text.push_str(&format!("{row},{},{}\n", row * 2, row % 3 % 2));
+    }
+    project.write("data.csv", &text);
+    project.write("contracts/c.yaml", contract);
+    project.write(
+        "modelgate.yaml",
+        &format!(
+            "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data:\n      source: data.csv\n      target: y\n      \
+             contract: contracts/c.yaml\n{extra}    gate:\n      rules: [{{id: some, metric: accuracy, at_least: 0.1}}, {{metric: \
+             contract.violations, at_most: 0}}]\n    promotion: {{approval: automatic}}\n"
+        ),
+    );
+    project
+}
+
+#[test]
+fn a_contract_that_holds_lets_a_run_through_and_is_a_figure_for_the_gate() {
+    let project = project(CONTRACT, "");
+    project.run(&["run"]).exits(0).says("contract   ran").says("contract.violations").says("is 0");
+    project.run(&["data", "validate"]).exits(0).says("on 60 rows, all hold");
+    assert!(project.path("outputs/p/contract_report.json").is_file());
+}
+
+#[test]
+fn a_broken_contract_blocks_a_run_each_time_and_names_the_rows() {
+    let project = project(&CONTRACT.replace("a * 2", "a * 2 or a != 7").replace("max: 59", "max: 57"), "");
+    for _ in 0..2 {
+        let output = project.run(&["run"]).exits(2);
+        output.says("a.max: `a` is at most 57: 2 of 60 rows do not keep this");
+        output.says("line 60 (data row 59): a = 58");
+    }
+    let report = fs_err::read_to_string(project.path("outputs/p/report.md")).expect("a report");
+    assert!(
+        report.contains("blocked by the data contract") && report.contains("line 60: a = 58"),
+        "{report}"
+    );
+    assert!(!project.path("models/packaged").exists());
+    project.run(&["data", "validate", "--output-format", "json"]).exits(2).says("\"count\": 2");
+}
+
+#[test]
+fn the_gate_may_judge_a_broken_contract() {
+    let contract = CONTRACT.replace("max: 59", "max: 57");
+    let project = project(&contract, "      on_violation: judge\n");
+    project.run(&["run"]).exits(2).says("contract.violations").says("at most 0");
+}
+
+#[test]
+fn a_warning_lets_a_run_through_and_is_told() {
+    let contract =
+        CONTRACT.replace("max: 59", "max: 57, severity: warning").replace("at_most: 0", "at_most: 1");
+    let project = project(&contract, "");
+    let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
+    project.write("modelgate.yaml", &config.replace("at_most: 0", "at_most: 1"));
+    project.run(&["run"]).exits(0).says("warning: contract: a.max");
+}
+
+#[test]
+fn wrong_structure_comes_before_content() {
+    let contract = CONTRACT.replace("  b: {type: float", "  b: {type: date");
+    let project = project(contract.split("rules:").next().expect("columns"), "");
+    project
+        .run(&["data", "validate"])
+        .exits(2)
+        .says("b.type: `b` is to be date")
+        .says("the content was not judged");
+}
+
+#[test]
+fn a_contract_that_cannot_be_used_is_named_before_any_work() {
+    let project = project("version: 1\ncolumns:\n  a: {typ: int}\n", "");
+    project.run(&["run"]).exits(64).says("contracts/c.yaml: line 3: unknown key `typ`");
+    fs_err::remove_file(project.path("contracts/c.yaml")).expect("removed");
+    project.run(&["run"]).exits(64).says("there is no file `contracts/c.yaml`").says("--infer");
+    project.run(&["data", "validate", "--infer"]).exits(0).says("wrote contracts/c.yaml: 3 columns");
+    project.run(&["data", "validate"]).exits(0).says("all hold");
+    project.run(&["data", "validate", "--infer"]).exits(64).says("--overwrite replaces it");
+    let _ = project.run(&["data", "validate", "--infer", "--odcs", "--contract", "open.yaml"]).exits(0);
+    project.run(&["data", "validate", "--odcs", "--contract", "open.yaml"]).exits(0).says("all hold");
+}
+
+#[test]
+fn profile_split_and_diff_are_shown() {
+    let project = project(CONTRACT, "");
+    project
+        .run(&["data", "profile", "--html", "p.html"])
+        .exits(0)
+        .says("60 rows × 3 columns")
+        .says("+1.000  a · b");
+    let page = fs_err::read_to_string(project.path("p.html")).expect("a page");
+    assert!(page.contains("<svg") && !page.contains("<script") && page.len() < 50_000, "{}", page.len());
+    project.run(&["data", "split"]).exits(0).says("split: exact").says("no leakage found");
+    let text = fs_err::read_to_string(project.path("data.csv")).expect("data");
+    project.write("new.csv", &text.replace("\n5,10,0\n", "\n5,11,0\n").replace("\n6,12,0\n", "\n"));
+    let output = project.run(&["data", "diff", "data.csv", "new.csv", "--key", "a", "--exit-code"]).exits(2);
+    output.says("0 added, 1 removed, 1 changed").says("5: 10 → 11");
+    project.run(&["data", "diff", "data.csv", "data.csv"]).exits(0).says("no difference in 60 rows");
+}
+
+#[test]
+fn leakage_is_told_by_a_run() {
+    let project = project(CONTRACT, "      key: b\n");
+    let mut text = String::from("a,b,y,copy\n");
+    for row in 0..60 {
+        text.push_str(&format!("{},{},{},{}\n", row % 7, row * 2, row % 3 % 2, ["no", "yes"][row % 3 % 2]));
+    }
+    project.write("data.csv", &text);
+    let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
+    project.write("modelgate.yaml", &config.replace("      contract: contracts/c.yaml\n", ""));
+    let output = project.run(&["run", "--until", "split"]).exits(0);
+    output
+        .says("leakage: the feature `copy` has one value for each class")
+        .says("are equal to a row of train");
+}
+
+#[test]
+fn a_time_split_trains_on_the_past() {
+    let project = project(CONTRACT, "      split: {kind: time, column: day, stratify: false}\n");
+    let mut text = String::from("day,a,y\n");
+    for row in 0..80 {
+        text.push_str(&format!("2024-{:02}-{:02},{row},{}\n", 1 + row / 20, 1 + row % 20, row % 3 % 2));
+    }
+    project.write("data.csv", &text);
+    let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
+    project.write("modelgate.yaml", &config.replace("      contract: contracts/c.yaml\n", ""));
+    project.run(&["run", "--until", "split"]).exits(0).says("train 56 · validation 12 · test 12 rows (time)");
+    let split: serde_json::Value =
+        serde_json::from_slice(&fs_err::read(project.path("outputs/p/split.json")).expect("a split"))
+            .expect("JSON");
+    assert_eq!(split["train"].as_array().expect("rows").last().and_then(serde_json::Value::as_u64), Some(55));
+}
+
+#[test]
+fn the_king_county_contract_refuses_the_defective_files() {
+    let contract =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/king-county/contracts/king-county.yaml");
+    let project = TestProject::new(BINARY);
+    let names = ["kc_house_data.csv", "kc_house_data_defective.csv", "kc_house_data_dirty_types.csv"];
+    for name in names {
+        let Some(data) = modelgate_testing::shared_table(name) else { return };
+        fs_err::copy(data, project.path(name)).expect("copied");
+    }
+    let check = |name: &str| project.run(&["data", "validate", "--data", name, "--contract", contract]);
+    check(names[0]).exits(0).says("hold, with 1 warning");
+    let defective = check(names[1]).exits(2);
+    defective
+        .says("areas-add-up")
+        .says("line 12 (data row 11): sqft_above = 1259, sqft_basement = 1700, sqft_living = 3560");
+    defective.says("line 19 (data row 18): sqft_above = 2099, sqft_basement = 0, sqft_living = 1600");
+    let dirty = check(names[2]).exits(2);
+    dirty
+        .says("waterfront.type: `waterfront` is to be int: 21613 of 21613 rows")
+        .says("line 2 (data row 1): waterfront = NO");
+}

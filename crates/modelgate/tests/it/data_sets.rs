@@ -1,0 +1,272 @@
+//! Versions of data: snapshots, pointer files, push and pull.
+
+use std::path::Path;
+use std::process::Command;
+
+use modelgate_testing::{CuttingProxy, Output, S3Server, TestProject};
+
+fn project() -> TestProject {
+    let config = "version: 1\nproject: p\ndata: {remote: ../remote-of-p}\npipelines:\n  p:\n    task: classification\n    \
+                  data: {source: data/raw.csv, target: y}\n";
+    let project = TestProject::new(env!("CARGO_BIN_EXE_modelgate"));
+    project.write("modelgate.yaml", config.replace("../remote-of-p", &remote(&project)));
+    project.write("data/raw.csv", "x,y\n1,a\n2,b\n");
+    project
+}
+
+/// A folder beside the project that goes with it.
+fn remote(project: &TestProject) -> String {
+    project.path(".remote").display().to_string()
+}
+
+fn images(project: &TestProject, number: u32) {
+    for image in 0..number {
+        project.write(&format!("data/images/{}/{image}.txt", image % 7), format!("image {image}"));
+    }
+}
+
+/// Forgets what the project keeps and has, as a fresh clone does; the pointer files stay.
+fn fresh_clone(project: &TestProject) {
+    let keep = |path: &Path| path.extension().is_some_and(|ending| ending == "modelgate");
+    let _ = fs_err::remove_dir_all(project.path(".modelgate"));
+    for entry in fs_err::read_dir(project.path("data")).expect("listing") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() {
+            fs_err::remove_dir_all(path).expect("removed");
+        } else if !keep(&path) {
+            fs_err::remove_file(path).expect("removed");
+        }
+    }
+}
+
+fn settle() {
+    std::thread::sleep(std::time::Duration::from_millis(40));
+}
+
+#[test]
+fn a_snapshot_writes_a_pointer_and_reads_unchanged_files_no_more() {
+    let project = project();
+    images(&project, 200);
+    settle();
+    let first = project.run(&["data", "snapshot", "p", "data/images"]).exits(0);
+    first.says("p: new").says("images: new").says("200 files, 200 read");
+    let pointer = project.read("data/p.modelgate");
+    assert!(pointer.contains("source: \"data/raw.csv\"") && pointer.contains("sha256:"), "{pointer}");
+    assert!(!project.read("data/images.modelgate").contains("list:"), "200 files are listed in the store");
+    let again = project.run(&["data", "snapshot", "p", "data/images"]).exits(0);
+    again.says("p: unchanged").says("images: unchanged").says("200 files, 0 read");
+    assert_eq!(project.read("data/p.modelgate"), pointer);
+    // One of many changed: it alone is read.
+    fs_err::remove_file(project.path("data/images/0/0.txt")).expect("removed");
+    project.write("data/images/0/0.txt", "another image");
+    project
+        .run(&["data", "snapshot", "data/images"])
+        .exits(0)
+        .says("images: changed")
+        .says("200 files, 1 read");
+}
+
+#[test]
+fn the_snapshot_of_a_pipeline_is_the_data_set_of_its_run() {
+    let project = TestProject::example(env!("CARGO_BIN_EXE_modelgate"), "iris", None);
+    let _ = project.run(&["data", "snapshot", "--output-format", "json"]).exits(0);
+    let pointer = project.read("data/iris.modelgate");
+    let _ = project.run(&["run", "--until", "snapshot"]).exits(0);
+    let record = project.json(".modelgate/cache/iris/snapshot.json");
+    let digest = record["outputs"]["data"].as_str().expect("digest");
+    assert!(pointer.contains(digest), "{digest} is not in {pointer}");
+}
+
+#[test]
+fn what_is_pushed_comes_back_in_a_fresh_clone() {
+    let project = project();
+    images(&project, 150);
+    let _ = project.run(&["data", "snapshot", "p", "data/images"]).exits(0);
+    project.run(&["data", "push", "--dry-run"]).exits(0).says("152 objects would be sent");
+    project.run(&["data", "push"]).exits(0).says("152 objects sent");
+    project.run(&["data", "push"]).exits(0).says("0 objects sent").says("152 there already");
+    fresh_clone(&project);
+    project.run(&["data", "pull"]).exits(0).says("151 files written").says("152 objects fetched");
+    assert_eq!(project.read("data/images/3/10.txt"), "image 10");
+    project.run(&["data", "pull"]).exits(0).says("0 files written, 151 unchanged");
+    project.run(&["data", "snapshot", "p", "data/images"]).exits(0).says("images: unchanged");
+}
+
+#[test]
+fn a_pull_does_not_overwrite_what_no_snapshot_has() {
+    let project = project();
+    let _ = project.run(&["data", "snapshot", "--link", "copy"]).exits(0);
+    let _ = project.run(&["data", "push"]).exits(0);
+    project.write("data/raw.csv", "x,y\n3,c\n");
+    project
+        .run(&["data", "pull"])
+        .exits(1)
+        .says("`data/raw.csv` has changes that no snapshot has")
+        .says("--force");
+    assert_eq!(project.read("data/raw.csv"), "x,y\n3,c\n");
+    project.run(&["data", "pull", "--force"]).exits(0).says("1 file written");
+    assert_eq!(project.read("data/raw.csv"), "x,y\n1,a\n2,b\n");
+}
+
+#[test]
+fn an_object_with_other_bytes_is_refused() {
+    let project = project();
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    let _ = project.run(&["data", "push"]).exits(0);
+    let hex = project.read("data/p.modelgate").split("sha256:").nth(1).expect("digest")[..64].to_owned();
+    let object = project.path(&format!(".remote/sha256/{}/{}", &hex[..2], &hex[2..]));
+    fs_err::write(&object, "x,y\n1,a\n2,c\n").expect("written");
+    fresh_clone(&project);
+    project.run(&["data", "pull"]).exits(1).says("has other bytes than its name says");
+    assert!(!project.path("data/raw.csv").exists());
+    fs_err::remove_file(&object).expect("removed");
+    project.run(&["data", "pull"]).exits(1).says("is not in").says("data push");
+}
+
+#[test]
+fn wrong_requests_are_told_of() {
+    let project = project();
+    project.run(&["data", "push"]).exits(64).says("there is no data set to push");
+    project.run(&["data", "snapshot", "none.csv"]).exits(1).says("`none.csv`: there is no such file");
+    project.run(&["data", "snapshot", "../x"]).exits(1).says("below the project");
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    project.run(&["data", "pull", "other"]).exits(64).says("there is no data set `other`; there is p");
+    project.run(&["data", "push", "--remote", "ftp://x/y"]).exits(64).says("expected `s3://bucket/prefix`");
+    project.run(&["data", "snapshot", "data/raw.csv", "--name", "p q"]).exits(64).says("cannot be the name");
+    project.write("data/other.csv", "x\n");
+    project
+        .run(&["data", "snapshot", "data/other.csv", "--name", "p"])
+        .exits(64)
+        .says("the data set `p` is of");
+    let text = project.read("data/p.modelgate").replace("data/raw.csv", "../raw.csv");
+    project.write("data/p.modelgate", text);
+    project.run(&["data", "pull"]).exits(1).says("p.modelgate").says("below the project");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_loop_and_files_that_cannot_be_read_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = project();
+    images(&project, 3);
+    std::os::unix::fs::symlink("..", project.path("data/images/back")).expect("linked");
+    project
+        .run(&["data", "snapshot", "data/images"])
+        .exits(1)
+        .says("`data/images/back`: the symbolic link leads back");
+    fs_err::remove_file(project.path("data/images/back")).expect("removed");
+    let closed = project.path("data/images/0/0.txt");
+    fs_err::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
+    if fs_err::File::open(&closed).is_ok() {
+        modelgate_testing::skip_case("root reads every file: a file without permissions cannot be tried");
+    } else {
+        project
+            .run(&["data", "snapshot", "data/images"])
+            .exits(1)
+            .says("data/images/0/0.txt")
+            .says("may not be read");
+    }
+}
+
+/// Runs the binary with the folder `.modelgate` on a file system of a few megabytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_of_and_leaves_nothing_half_done() {
+    let project = project();
+    fs_err::create_dir_all(project.path(".modelgate")).expect("folder");
+    let state = project.path(".modelgate");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(&state).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        modelgate_testing::skip_case("a small file system cannot be mounted without being root");
+        return;
+    }
+    project.write("data/big.csv", vec![b'x'; 4 << 20]);
+    let output = project.run(&["data", "snapshot", "data/big.csv"]);
+    project.write("data/small.csv", "x\n");
+    let after = project.run(&["data", "snapshot", "data/small.csv"]);
+    let files = |folder: &Path| -> usize {
+        let entries = fs_err::read_dir(folder).expect("listing").map(|entry| entry.expect("entry").path());
+        entries
+            .map(|path| if path.is_dir() { fs_err::read_dir(path).expect("listing").count() } else { 1 })
+            .sum()
+    };
+    let left = files(&state.join("store/sha256"));
+    let unmounted = Command::new("umount").arg(&state).status().expect("umount");
+    assert!(unmounted.success());
+    output.exits(1).says("No space left on device");
+    assert!(!project.path("data/big.modelgate").exists());
+    let _ = after.exits(0);
+    assert_eq!(left, 1, "one object, and nothing of the other");
+}
+
+fn with_s3(project: &TestProject, variables: &[(&str, String)], arguments: &[&str]) -> Output {
+    let mut command = project.command(arguments);
+    for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"] {
+        command.env_remove(name);
+    }
+    let output =
+        command.envs(variables.iter().map(|(name, value)| (*name, value))).output().expect("started");
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn data_goes_to_s3_and_comes_back_over_a_connection_that_drops() {
+    let Some(mut server) = S3Server::start() else { return };
+    let project = project();
+    images(&project, 120);
+    let big: Vec<u8> = (0..30_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    project.write("data/big.bin", &big);
+    let _ = project.run(&["data", "snapshot", "p", "data/images", "data/big.bin"]).exits(0);
+    let remote = ["--remote", "s3://data/team/p"];
+    let proxy = CuttingProxy::start(&server.endpoint, 5_000_000, 2);
+    let cut = server.variables(Some(&proxy.endpoint));
+    let push = with_s3(&project, &cut, &[&["data", "push"], &remote[..]].concat()).exits(0);
+    push.says("123 objects sent to s3://data/team/p");
+    assert_eq!(proxy.cuts(), 2);
+    with_s3(&project, &cut, &[&["data", "push"], &remote[..]].concat()).exits(0).says("0 objects sent");
+    fresh_clone(&project);
+    proxy.cut_next(3);
+    with_s3(&project, &cut, &[&["data", "pull"], &remote[..]].concat()).exits(0).says("122 files written");
+    assert_eq!(proxy.cuts(), 5);
+    assert!(fs_err::read(project.path("data/big.bin")).expect("read") == big);
+    // Every connection is cut; each has brought some more.
+    fresh_clone(&project);
+    proxy.cut_next(i64::MAX);
+    with_s3(&project, &cut, &[&["data", "pull", "big"], &remote[..]].concat())
+        .exits(0)
+        .says("1 file written");
+    // Other bytes under the right name.
+    let plain = server.variables(None);
+    let hex = project.read("data/p.modelgate").split("sha256:").nth(1).expect("digest")[..64].to_owned();
+    server.flip_first_byte("data", &format!("team/p/sha256/{}/{}", &hex[..2], &hex[2..]));
+    fresh_clone(&project);
+    let pull = with_s3(&project, &plain, &[&["data", "pull", "p"], &remote[..]].concat()).exits(1);
+    pull.says("has other bytes than its name says");
+    assert!(!project.path("data/raw.csv").exists());
+    let nowhere = ["data", "push", "big", "--remote", "s3://nowhere/x"];
+    let _ = with_s3(&project, &plain, &["data", "pull", "big", "--remote", "s3://data/team/p"]).exits(0);
+    with_s3(&project, &plain, &nowhere).exits(1).says("there is no bucket `nowhere`");
+    let mut nobody = plain.clone();
+    nobody.retain(|(name, _)| !name.ends_with("_ID"));
+    nobody.push(("HOME", project.path("nobody").display().to_string()));
+    nobody.push(("AWS_ACCESS_KEY_ID", String::new()));
+    with_s3(&project, &nobody, &nowhere).exits(1).says("there are no credentials for `s3://nowhere/x`");
+}
+
+#[test]
+fn wrong_credentials_are_named() {
+    let Some(server) = S3Server::start_strict() else { return };
+    let project = project();
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    let push = ["data", "push", "--remote", "s3://data/p"];
+    with_s3(&project, &server.variables(None), &push).exits(0).says("1 object sent");
+    let mut wrong = server.variables(None);
+    wrong.push(("AWS_SECRET_ACCESS_KEY", "not-the-secret".to_owned()));
+    let output = with_s3(&project, &wrong, &push).exits(1);
+    output.says("`s3://data/p` does not accept the credentials");
+    assert!(!output.stderr.contains("not-the-secret"), "{}", output.stderr);
+}
