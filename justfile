@@ -13,6 +13,10 @@ check: fmt-check clippy test doc schema-check typos deny
 test *arguments:
     cargo test --workspace {{arguments}}
 
+# Kills commands at random moments, a thousand times.
+torture rounds="1000":
+    MODELGATE_TORTURE_ROUNDS={{rounds}} cargo test -p modelgate --test it torture
+
 # The tests, faster, each in its own process.
 nextest *arguments:
     cargo nextest run --workspace {{arguments}}
@@ -64,6 +68,10 @@ clean-examples:
 
 # Time and quality beside Python, in the same run.
 bench: bench-walking-skeleton bench-quality
+
+# The registry as its ledger grows.
+bench-registry *arguments:
+    bench/registry/run.sh {{arguments}}
 
 bench-walking-skeleton *arguments:
     bench/walking-skeleton/run.sh {{arguments}}

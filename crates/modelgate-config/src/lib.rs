@@ -4,6 +4,7 @@
 
 pub mod env;
 mod error;
+mod governance;
 mod load;
 mod origin;
 mod params;
@@ -15,6 +16,9 @@ mod template;
 mod validate;
 
 pub use error::ConfigError;
+pub use governance::{
+    NotifyConfig, NotifyEvent, PolicyConfig, RetentionConfig, SigningConfig, duration_seconds,
+};
 pub use load::{Loaded, load, parse, show};
 pub use origin::{Origin, origins};
 pub use project::{

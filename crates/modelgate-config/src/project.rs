@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::governance::{NotifyConfig, PolicyConfig, RetentionConfig, SigningConfig};
 use crate::rules::RuleConfig;
 use crate::search::SearchConfig;
 
@@ -19,6 +20,18 @@ pub struct ProjectConfig {
     /// Where versions are kept.
     #[serde(default)]
     pub registry: RegistryConfig,
+    /// What holds for every pipeline.
+    #[serde(default)]
+    pub policy: PolicyConfig,
+    /// Where and of what a webhook tells.
+    #[serde(default)]
+    pub notify: NotifyConfig,
+    /// Signatures of packages.
+    #[serde(default)]
+    pub signing: SigningConfig,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: RetentionConfig,
     /// Where versions of data are shared and how they are kept.
     #[serde(default)]
     pub data: DataStorageConfig,
@@ -275,8 +288,13 @@ pub struct PromotionConfig {
     pub approval: ApprovalPolicy,
     /// Whether a person may promote outside a run.
     pub manual: ManualPolicy,
-    /// Which version a run promotes: `candidate`, the one it made.
+    /// Which version a run promotes: `candidate`, the one it made, or `best_by METRIC`, the best of all that passed; a
+    /// newest that is not the best goes to staging.
     pub choose: String,
+    /// Who may approve, as the ledger names them; anybody by default.
+    pub approvers: Vec<String>,
+    /// For how long an approval holds, such as `7d`; for ever by default.
+    pub approval_expires: Option<String>,
 }
 
 impl Default for PromotionConfig {
@@ -285,6 +303,8 @@ impl Default for PromotionConfig {
             approval: ApprovalPolicy::Required,
             manual: ManualPolicy::Allowed,
             choose: "candidate".to_owned(),
+            approvers: Vec::new(),
+            approval_expires: None,
         }
     }
 }

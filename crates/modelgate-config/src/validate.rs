@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 use crate::error::ConfigError;
+use crate::governance::duration_seconds;
 use crate::project::{ColumnTypeText, PipelineConfig, ProjectConfig, SplitKindName, TaskKind};
 
 /// Just enough of the file to know on which line each pipeline and each rule stands.
@@ -44,6 +45,9 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
             "pipelines".to_owned(),
             "there is no pipeline; `modelgate init` shows one".to_owned(),
         );
+    }
+    if let Err((key, message)) = check_governance(config) {
+        return error(None, key.to_owned(), message);
     }
     for (name, pipeline) in &config.pipelines {
         let place = places.as_ref().and_then(|places| places.pipelines.get(name));
@@ -175,9 +179,48 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             format!("`{column}` is the target; slice by what is known beforehand"),
         ));
     }
-    if pipeline.promotion.choose != "candidate" {
-        let message = format!("`{}` is not in this version: expected `candidate`", pipeline.promotion.choose);
-        return Err(("promotion.choose".to_owned(), message));
+    let promotion = &pipeline.promotion;
+    if promotion.choose != "candidate" {
+        let metric = promotion.choose.strip_prefix("best_by ").map(str::trim).unwrap_or_default();
+        if metric.is_empty() {
+            let message = format!("`{}`: expected `candidate` or `best_by METRIC`", promotion.choose);
+            return Err(("promotion.choose".to_owned(), message));
+        }
+        if modelgate_core::metric::direction(metric).is_none() {
+            let message = format!("`{metric}` is not a metric of which it is known whether higher is better");
+            return Err(("promotion.choose".to_owned(), message));
+        }
+    }
+    if let Some(expires) = &promotion.approval_expires {
+        duration_seconds(expires).map_err(|message| ("promotion.approval_expires".to_owned(), message))?;
+    }
+    if promotion.approvers.iter().any(|name| name.trim().is_empty()) {
+        return Err(("promotion.approvers".to_owned(), "a name is empty".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
+    let mut ids = BTreeSet::new();
+    for rule in &config.policy.required_rules {
+        let rule = rule.to_rule().map_err(|message| ("policy.required_rules".to_owned(), message))?;
+        if !ids.insert(rule.id.clone()) {
+            return Err(("policy.required_rules".to_owned(), format!("the id `{}` stands twice", rule.id)));
+        }
+    }
+    if let Some(keep) = &config.retention.keep {
+        duration_seconds(keep).map_err(|message| ("retention.keep".to_owned(), message))?;
+    }
+    if let Some(url) = &config.notify.url
+        && !url.starts_with("https://")
+        && !(url.starts_with("http://") && config.notify.allow_private)
+    {
+        let message = "expected an `https://` address; `http://` only with `allow_private: true`";
+        return Err(("notify.url".to_owned(), message.to_owned()));
+    }
+    if config.signing.require_signature && config.signing.public_keys.is_empty() {
+        let message = "`require_signature` needs `public_keys`: without one no signature is believed";
+        return Err(("signing.public_keys".to_owned(), message.to_owned()));
     }
     Ok(())
 }

@@ -53,6 +53,19 @@ pub struct Registration {
     pub metrics: BTreeMap<String, f64>,
     /// The package's files and the attached ones, by name.
     pub files: BTreeMap<String, Digest>,
+    /// What the registry keeps to check it by and never ships, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, Digest>,
+}
+
+/// Whether the target of a rollback was verified before anything moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verification {
+    /// Digests hold, it loads, and it gives its stored answers.
+    Verified,
+    /// Somebody asked not to.
+    Skipped,
 }
 
 /// One thing that happened to a version.
@@ -110,6 +123,32 @@ pub enum LedgerEvent {
         /// Why.
         reason: String,
     },
+    /// Production is about to go back to it; nothing has changed yet.
+    RollbackIntended {
+        /// The model.
+        model: ModelName,
+        /// The version to go back to.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// The version in production.
+        from: VersionNumber,
+        /// Whether the target was verified before this record was written.
+        verification: Verification,
+        /// The checkout that does it, so that no other takes it for its own.
+        origin: String,
+        /// Why.
+        reason: String,
+    },
+    /// An intended rollback did not take place; production is what it was.
+    RollbackUndone {
+        /// The model.
+        model: ModelName,
+        /// The version that was to be gone back to.
+        version: VersionNumber,
+        /// Why.
+        reason: String,
+    },
     /// Production went back to it; the one before was quarantined.
     RolledBack {
         /// The model.
@@ -118,6 +157,52 @@ pub enum LedgerEvent {
         version: VersionNumber,
         /// The version that was in production and is quarantined.
         quarantined: VersionNumber,
+        /// Why.
+        reason: String,
+    },
+    /// It may not reach production any more.
+    Quarantined {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// Its package was signed.
+    Signed {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// The digest of `model.sig`.
+        signature: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// It was brought to a place that serves it.
+    Deployed {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// The place, such as `kubernetes/prod`.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// Its artefacts were removed: nothing needed them any more.
+    ArtefactsRemoved {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: VersionNumber,
         /// Why.
         reason: String,
     },
@@ -157,7 +242,13 @@ impl LedgerEvent {
             | Self::Rejected { model, .. }
             | Self::Promoted { model, .. }
             | Self::Staged { model, .. }
+            | Self::RollbackIntended { model, .. }
+            | Self::RollbackUndone { model, .. }
             | Self::RolledBack { model, .. }
+            | Self::Quarantined { model, .. }
+            | Self::Signed { model, .. }
+            | Self::Deployed { model, .. }
+            | Self::ArtefactsRemoved { model, .. }
             | Self::Overridden { model, .. }
             | Self::AliasSet { model, .. }
             | Self::AliasDeleted { model, .. } => model,
@@ -172,16 +263,35 @@ impl LedgerEvent {
             | Self::Rejected { version, .. }
             | Self::Promoted { version, .. }
             | Self::Staged { version, .. }
+            | Self::RollbackIntended { version, .. }
+            | Self::RollbackUndone { version, .. }
             | Self::RolledBack { version, .. }
+            | Self::Quarantined { version, .. }
+            | Self::Signed { version, .. }
+            | Self::Deployed { version, .. }
+            | Self::ArtefactsRemoved { version, .. }
             | Self::Overridden { version, .. }
             | Self::AliasSet { version, .. } => Some(*version),
             Self::AliasDeleted { .. } => None,
         }
     }
 
+    /// Returns the versions that it changes.
+    pub fn touches(&self) -> Vec<VersionNumber> {
+        let second = match self {
+            Self::Promoted { previous, .. } => *previous,
+            Self::RolledBack { quarantined, .. } => Some(*quarantined),
+            _ => None,
+        };
+        self.version().into_iter().chain(second).collect()
+    }
+
     /// Returns the event in words.
     pub fn sentence(&self) -> String {
-        let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        // A line feed in a reason must not make a second line that looks like an event.
+        let because = |reason: &str| {
+            if reason.is_empty() { String::new() } else { format!(": {}", reason.replace('\n', " / ")) }
+        };
         match self {
             Self::Registered { version, registration, .. } => {
                 let bootstrap = if registration.bootstrap { ", bootstrap" } else { "" };
@@ -198,6 +308,24 @@ impl LedgerEvent {
                 format!("{version} promoted to production{before}{}", because(reason))
             }
             Self::Staged { version, reason, .. } => format!("{version} staged{}", because(reason)),
+            Self::RollbackIntended { version, from, verification, reason, .. } => {
+                let skipped =
+                    if *verification == Verification::Skipped { ", verification skipped" } else { "" };
+                format!("rollback from {from} to {version} intended{skipped}{}", because(reason))
+            }
+            Self::RollbackUndone { version, reason, .. } => {
+                format!("rollback to {version} undone{}", because(reason))
+            }
+            Self::Quarantined { version, reason, .. } => format!("{version} quarantined{}", because(reason)),
+            Self::Signed { version, signature, reason, .. } => {
+                format!("{version} signed, sha256:{}{}", signature.short(), because(reason))
+            }
+            Self::Deployed { version, target, reason, .. } => {
+                format!("{version} deployed to {target}{}", because(reason))
+            }
+            Self::ArtefactsRemoved { version, reason, .. } => {
+                format!("artefacts of {version} removed{}", because(reason))
+            }
             Self::RolledBack { version, quarantined, reason, .. } => {
                 format!("production rolled back to {version}, {quarantined} quarantined{}", because(reason))
             }
@@ -208,6 +336,15 @@ impl LedgerEvent {
             Self::AliasDeleted { alias, .. } => format!("alias {alias} removed"),
         }
     }
+}
+
+/// The last event of a ledger, as far as the next one needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
 }
 
 /// One line of the ledger.
@@ -224,32 +361,29 @@ pub struct LedgerEntry {
     pub actor: String,
     /// What.
     pub event: LedgerEvent,
+    /// The package that stood in the event's place before: production, the alias, or the version itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
+    /// The package that stands there now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Digest>,
     /// The hash of the line before; `None` in the first.
     pub previous: Option<Digest>,
     /// The digest of this line's canonical JSON without this key.
     pub hash: Digest,
 }
 
-/// The ledger is not what was written.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the ledger was changed: line {line}: {what}")]
-pub struct ChainError {
-    /// The line, from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub what: String,
-}
-
 impl LedgerEntry {
-    /// Returns the entry that follows `previous`, with its hash.
+    /// Returns the entry that follows `previous`, with its hash; `digests` stood before and stand after it.
     ///
     /// # Errors
     /// Fails when the event holds a float that JSON cannot hold.
     pub fn seal(
         event: LedgerEvent,
+        digests: (Option<Digest>, Option<Digest>),
         time: String,
         actor: String,
-        previous: Option<&Self>,
+        previous: Option<Head>,
     ) -> Result<Self, serde_json::Error> {
         let mut entry = Self {
             schema_version: LEDGER_VERSION,
@@ -257,6 +391,8 @@ impl LedgerEntry {
             time,
             actor,
             event,
+            before: digests.0,
+            after: digests.1,
             previous: previous.map(|previous| previous.hash),
             hash: Digest::of(&[]),
         };
@@ -264,12 +400,17 @@ impl LedgerEntry {
         Ok(entry)
     }
 
-    fn compute_hash(&self) -> Result<Digest, serde_json::Error> {
+    pub(crate) fn compute_hash(&self) -> Result<Digest, serde_json::Error> {
         let mut value = serde_json::to_value(self)?;
         if let Some(object) = value.as_object_mut() {
             object.remove("hash");
         }
         canonical::digest(&value)
+    }
+
+    /// Returns what the next entry needs to know of this one.
+    pub fn head(&self) -> Head {
+        Head { seq: self.seq, hash: self.hash }
     }
 
     /// Returns the line, with its line feed.
@@ -279,43 +420,6 @@ impl LedgerEntry {
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         Ok(canonical::to_string(self)? + "\n")
     }
-}
-
-/// Reads the lines of a ledger and checks the chain: a changed, removed, added or reordered line is found.
-/// What this cannot see is lines removed at the end; the index remembers the head for that.
-///
-/// # Errors
-/// Names the first line that is not what was written.
-pub fn read_chain(text: &str) -> Result<Vec<LedgerEntry>, ChainError> {
-    let mut entries: Vec<LedgerEntry> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let number = index as u64 + 1;
-        let error = |what: String| ChainError { line: number, what };
-        let entry: LedgerEntry = serde_json::from_str(line)
-            .map_err(|parse| error(format!("it is not a ledger entry: {parse}")))?;
-        if entry.schema_version != LEDGER_VERSION {
-            let version = entry.schema_version;
-            return Err(error(format!(
-                "it has schema version {version}; this modelgate reads {LEDGER_VERSION}"
-            )));
-        }
-        let hash = entry.compute_hash().map_err(|parse| error(parse.to_string()))?;
-        if hash != entry.hash {
-            return Err(error("its content does not match its hash".to_owned()));
-        }
-        let previous = entries.last().map(|previous| previous.hash);
-        if entry.previous != previous || entry.seq != number {
-            return Err(error(
-                "it does not follow the line before it: a line was removed, added or moved".to_owned(),
-            ));
-        }
-        // The same values in another spelling would be another file with the same chain.
-        if canonical::to_string(&entry).ok().as_deref() != Some(line) {
-            return Err(error("it is not in canonical form".to_owned()));
-        }
-        entries.push(entry);
-    }
-    Ok(entries)
 }
 
 /// Every model that the ledger knows.
@@ -341,8 +445,14 @@ impl RegistryState {
     /// # Errors
     /// Fails when the lifecycle does not allow the event.
     pub fn apply(&mut self, entry: &LedgerEntry) -> Result<(), ReplayError> {
-        let model = self.models.entry(entry.event.model().clone()).or_default();
-        model.apply(&entry.event, &entry.actor).map_err(|refusal| ReplayError { seq: entry.seq, refusal })
+        let name = entry.event.model();
+        if !self.models.contains_key(name) {
+            self.models.insert(name.clone(), ModelState::default());
+        }
+        let Some(model) = self.models.get_mut(name) else { return Ok(()) };
+        model
+            .apply(&entry.event, &entry.actor, &entry.time)
+            .map_err(|refusal| ReplayError { seq: entry.seq, refusal })
     }
 
     /// Returns the state that `entries` lead to.

@@ -4,6 +4,7 @@
 //! the ledger's events. Refuses: files, clocks, network, randomness; a caller passes those in as values.
 
 pub mod canonical;
+pub mod chain;
 pub mod digest;
 pub mod ledger;
 pub mod lifecycle;

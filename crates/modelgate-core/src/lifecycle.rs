@@ -3,12 +3,12 @@
 //! [`step`] is the only way to make an event, and [`ModelState::apply`] the only way to act on one; both ask
 //! the same [`ModelState::check`], so a ledger written past the door does not replay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{LedgerEvent, Registration};
+use crate::ledger::{LedgerEvent, Verification};
 use crate::verdict::Verdict;
 use crate::{Alias, Digest, ModelName, VersionNumber};
 
@@ -34,8 +34,10 @@ pub enum Stage {
     Archived,
     /// Rejected by a person.
     Rejected,
-    /// Rolled back from.
+    /// Rolled back from, or found to be bad: it cannot reach production.
     Quarantined,
+    /// Its artefacts are gone.
+    Removed,
 }
 
 impl fmt::Display for Stage {
@@ -48,7 +50,28 @@ impl fmt::Display for Stage {
             Self::Archived => "archived",
             Self::Rejected => "rejected",
             Self::Quarantined => "quarantined",
+            Self::Removed => "removed",
         })
+    }
+}
+
+impl std::str::FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [
+            Self::Candidate,
+            Self::Approved,
+            Self::Staging,
+            Self::Production,
+            Self::Archived,
+            Self::Rejected,
+            Self::Quarantined,
+            Self::Removed,
+        ]
+        .into_iter()
+        .find(|stage| stage.to_string() == text)
+        .ok_or_else(|| format!("`{text}` is not a stage"))
     }
 }
 
@@ -61,9 +84,28 @@ pub struct Approval {
     pub actor: String,
     /// Why.
     pub reason: String,
+    /// When, RFC 3339 in UTC.
+    pub time: String,
 }
 
-/// One version.
+/// A rollback that was intended and neither done nor undone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PendingRollback {
+    /// The version to go back to.
+    pub version: VersionNumber,
+    /// The version in production.
+    pub from: VersionNumber,
+    /// The checkout that does it.
+    pub origin: String,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When, RFC 3339 in UTC.
+    pub time: String,
+}
+
+/// One version, as far as it decides what is allowed; what was registered is kept by the registry.
 #[derive(Clone, PartialEq, Debug)]
 pub struct VersionState {
     /// Where it stands.
@@ -74,8 +116,10 @@ pub struct VersionState {
     pub digest: Digest,
     /// Its approval.
     pub approval: Option<Approval>,
-    /// What was registered.
-    pub registration: Box<Registration>,
+    /// The digest of its `verdict.json`.
+    pub verdict_digest: Digest,
+    /// The digest of its newest `model.sig`.
+    pub signature: Option<Digest>,
 }
 
 /// All versions and aliases of one model.
@@ -85,6 +129,12 @@ pub struct ModelState {
     pub versions: BTreeMap<VersionNumber, VersionState>,
     /// What each alias points at.
     pub aliases: BTreeMap<Alias, VersionNumber>,
+    /// A rollback that is under way.
+    pub pending: Option<PendingRollback>,
+    /// Follows from `versions`: kept, since a ledger of a million events asks for it each time.
+    production: Option<VersionNumber>,
+    /// Follows from `versions`: the packages that are quarantined, each with its version.
+    quarantined: BTreeSet<(Digest, VersionNumber)>,
 }
 
 /// What somebody wants to happen to a version.
@@ -110,7 +160,45 @@ pub enum Event {
         /// Why; may be empty.
         reason: String,
     },
-    /// Make it production again and quarantine the version that is.
+    /// Say that it is to be production again.
+    IntendRollBack {
+        /// Why; needed.
+        reason: String,
+        /// Whether it was verified.
+        verification: Verification,
+        /// The checkout that does it.
+        origin: String,
+    },
+    /// Leave production as it is after all.
+    UndoRollBack {
+        /// Why; needed.
+        reason: String,
+    },
+    /// Keep it from production.
+    Quarantine {
+        /// Why; needed.
+        reason: String,
+    },
+    /// Attach a signature.
+    Sign {
+        /// The digest of `model.sig`.
+        signature: Digest,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Record that it was brought to a place that serves it.
+    Deploy {
+        /// The place.
+        target: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Record that its artefacts are removed.
+    RemoveArtefacts {
+        /// Why; needed.
+        reason: String,
+    },
+    /// Make it production again and quarantine the version that is; it was intended before.
     RollBack {
         /// Why; needed.
         reason: String,
@@ -133,9 +221,77 @@ pub enum Event {
 pub struct Refusal(pub String);
 
 impl ModelState {
+    /// Returns the state of a model from what an index keeps of it.
+    pub fn from_parts(
+        versions: BTreeMap<VersionNumber, VersionState>,
+        aliases: BTreeMap<Alias, VersionNumber>,
+        pending: Option<PendingRollback>,
+    ) -> Self {
+        let of = |stage: Stage| versions.iter().filter(move |(_, state)| state.stage == stage);
+        let production = of(Stage::Production).map(|(version, _)| *version).next();
+        let quarantined = of(Stage::Quarantined).map(|(version, state)| (state.digest, *version)).collect();
+        Self { versions, aliases, pending, production, quarantined }
+    }
+
     /// Returns the version in production.
     pub fn production(&self) -> Option<VersionNumber> {
-        self.versions.iter().find(|(_, state)| state.stage == Stage::Production).map(|(version, _)| *version)
+        self.production
+    }
+
+    /// Returns the version through which the package `digest` is quarantined, if it is.
+    pub fn quarantined(&self, digest: &Digest) -> Option<VersionNumber> {
+        let range = (*digest, VersionNumber(0))..=(*digest, VersionNumber(u32::MAX));
+        self.quarantined.range(range).map(|(_, version)| *version).next()
+    }
+
+    /// Returns the packages that stand in the place of `event` before it and after it.
+    pub fn digests(&self, event: &LedgerEvent) -> (Option<Digest>, Option<Digest>) {
+        let of = |version: Option<VersionNumber>| Some(self.versions.get(&version?)?.digest);
+        match event {
+            LedgerEvent::Registered { registration, .. } => (None, Some(registration.digest)),
+            LedgerEvent::Promoted { version, .. }
+            | LedgerEvent::RollbackIntended { version, .. }
+            | LedgerEvent::RolledBack { version, .. } => (of(self.production), of(Some(*version))),
+            LedgerEvent::RollbackUndone { .. } => (of(self.production), of(self.production)),
+            LedgerEvent::AliasSet { version, alias, .. } => {
+                (of(self.aliases.get(alias).copied()), of(Some(*version)))
+            }
+            LedgerEvent::AliasDeleted { alias, .. } => (of(self.aliases.get(alias).copied()), None),
+            LedgerEvent::ArtefactsRemoved { version, .. } => (of(Some(*version)), None),
+            LedgerEvent::Approved { version, .. }
+            | LedgerEvent::Rejected { version, .. }
+            | LedgerEvent::Staged { version, .. }
+            | LedgerEvent::Quarantined { version, .. }
+            | LedgerEvent::Signed { version, .. }
+            | LedgerEvent::Deployed { version, .. }
+            | LedgerEvent::Overridden { version, .. } => (of(Some(*version)), of(Some(*version))),
+        }
+    }
+
+    fn no_rollback(&self) -> Result<(), Refusal> {
+        match &self.pending {
+            None => Ok(()),
+            Some(pending) => Err(Refusal(format!(
+                "a rollback from {} to {} is under way since {}, by {}",
+                pending.from, pending.version, pending.time, pending.actor
+            ))),
+        }
+    }
+
+    fn not_quarantined(&self, version: VersionNumber, state: &VersionState) -> Result<(), Refusal> {
+        match self.quarantined(&state.digest) {
+            None => Ok(()),
+            Some(other) => Err(Refusal(format!(
+                "the package of {version} is quarantined{}: `--override-quarantine --reason …` takes it out",
+                if other == version { String::new() } else { format!(" as {other}") }
+            ))),
+        }
+    }
+
+    fn approved_for_production(&self, version: VersionNumber, state: &VersionState) -> Result<(), Refusal> {
+        passed(version, state, "reach production")?;
+        let approved = state.approval.as_ref().is_some_and(|approval| approval.digest == state.digest);
+        refuse_unless(approved, || format!("{version} is not approved"))
     }
 
     /// Returns the number of the next version; numbers are never used again.
@@ -161,7 +317,10 @@ impl ModelState {
                 let state = self.get(*version)?;
                 check_reason(reason, false)?;
                 passed(*version, state, "be approved")?;
-                in_stage(*version, state, &[Stage::Candidate, Stage::Staging], "approved")?;
+                // An approval that has expired is renewed.
+                let renewable = [Stage::Candidate, Stage::Staging, Stage::Approved];
+                in_stage(*version, state, &renewable, "approved")?;
+                self.not_quarantined(*version, state)?;
                 refuse_unless(*digest == state.digest, || {
                     format!("the approval is for another package than {version}'s")
                 })
@@ -173,11 +332,11 @@ impl ModelState {
             LedgerEvent::Promoted { version, digest, previous, reason, .. } => {
                 let state = self.get(*version)?;
                 check_reason(reason, false)?;
+                self.no_rollback()?;
                 passed(*version, state, "reach production")?;
+                self.not_quarantined(*version, state)?;
                 in_stage(*version, state, &[Stage::Approved, Stage::Staging], "promoted")?;
-                let approved =
-                    state.approval.as_ref().is_some_and(|approval| approval.digest == state.digest);
-                refuse_unless(approved, || format!("{version} is not approved"))?;
+                self.approved_for_production(*version, state)?;
                 refuse_unless(*digest == state.digest, || {
                     format!("the promotion is for another package than {version}'s")
                 })?;
@@ -191,25 +350,104 @@ impl ModelState {
                 passed(*version, state, "be staged")?;
                 in_stage(*version, state, &[Stage::Candidate, Stage::Approved], "staged")
             }
-            LedgerEvent::RolledBack { version, quarantined, reason, .. } => {
+            LedgerEvent::RollbackIntended { version, digest, from, reason, origin, .. } => {
                 let state = self.get(*version)?;
                 check_reason(reason, true)?;
+                check_words("the origin", origin)?;
+                self.no_rollback()?;
                 passed(*version, state, "reach production")?;
-                in_stage(*version, state, &[Stage::Archived], "rolled back to")?;
-                let approved =
-                    state.approval.as_ref().is_some_and(|approval| approval.digest == state.digest);
-                refuse_unless(approved, || format!("{version} is not approved"))?;
-                let production = self.production();
-                refuse_unless(production == Some(*quarantined), || {
+                refuse_unless(self.production != Some(*version), || {
+                    format!("{version} is in production already")
+                })?;
+                self.not_quarantined(*version, state)?;
+                in_stage(*version, state, &[Stage::Archived, Stage::Approved], "rolled back to")?;
+                self.approved_for_production(*version, state)?;
+                refuse_unless(*digest == state.digest, || {
+                    format!("the rollback is to another package than {version}'s")
+                })?;
+                refuse_unless(self.production == Some(*from), || format!("{from} is not in production"))?;
+                // It would quarantine the very package that it brings back.
+                let same = self.versions.get(from).is_some_and(|found| found.digest == state.digest);
+                refuse_unless(!same, || {
+                    format!("{version} is the same package as {from}, which is in production")
+                })
+            }
+            LedgerEvent::RollbackUndone { version, reason, .. } => {
+                check_reason(reason, true)?;
+                let pending = self.pending.as_ref().is_some_and(|pending| pending.version == *version);
+                refuse_unless(pending, || format!("no rollback to {version} is under way"))
+            }
+            LedgerEvent::RolledBack { version, quarantined, reason, .. } => {
+                check_reason(reason, true)?;
+                let pending = self.pending.as_ref();
+                let intended = pending
+                    .is_some_and(|pending| pending.version == *version && pending.from == *quarantined);
+                refuse_unless(intended, || {
+                    format!("no rollback from {quarantined} to {version} was intended")
+                })?;
+                let state = self.get(*version)?;
+                in_stage(*version, state, &[Stage::Archived, Stage::Approved], "rolled back to")?;
+                self.approved_for_production(*version, state)?;
+                refuse_unless(self.production == Some(*quarantined), || {
                     format!("{quarantined} is not in production")
                 })
+            }
+            LedgerEvent::Quarantined { version, digest, reason, .. } => {
+                let state = self.get(*version)?;
+                check_reason(reason, true)?;
+                refuse_unless(state.stage != Stage::Production, || {
+                    format!("{version} is in production: roll back to another version, which quarantines it")
+                })?;
+                refuse_unless(!matches!(state.stage, Stage::Quarantined | Stage::Removed), || {
+                    format!("{version} is {} already", state.stage)
+                })?;
+                let target = self.pending.as_ref().is_some_and(|pending| pending.version == *version);
+                refuse_unless(!target, || format!("a rollback to {version} is under way"))?;
+                refuse_unless(*digest == state.digest, || {
+                    format!("the quarantine is for another package than {version}'s")
+                })
+            }
+            LedgerEvent::Signed { version, digest, reason, .. } => {
+                let state = self.get(*version)?;
+                check_reason(reason, false)?;
+                refuse_unless(state.stage != Stage::Removed, || {
+                    format!("the artefacts of {version} are removed")
+                })?;
+                refuse_unless(*digest == state.digest, || {
+                    format!("the signature is of another package than {version}'s")
+                })
+            }
+            LedgerEvent::Deployed { version, digest, target, reason, .. } => {
+                let state = self.get(*version)?;
+                check_reason(reason, false)?;
+                check_words("the target", target)?;
+                passed(*version, state, "be deployed")?;
+                refuse_unless(!matches!(state.stage, Stage::Quarantined | Stage::Removed), || {
+                    format!("{version} is {} and cannot be deployed", state.stage)
+                })?;
+                refuse_unless(*digest == state.digest, || {
+                    format!("the deployment is of another package than {version}'s")
+                })
+            }
+            LedgerEvent::ArtefactsRemoved { version, reason, .. } => {
+                let state = self.get(*version)?;
+                check_reason(reason, true)?;
+                let kept = matches!(state.stage, Stage::Production | Stage::Staging | Stage::Removed);
+                refuse_unless(!kept, || format!("{version} is {}: its artefacts stay", state.stage))?;
+                let target = self.pending.as_ref().is_some_and(|pending| pending.version == *version);
+                refuse_unless(!target, || format!("a rollback to {version} is under way"))?;
+                let alias = self.aliases.iter().find(|(_, aliased)| *aliased == version);
+                refuse_unless(alias.is_none(), || format!("an alias points at {version}"))
             }
             LedgerEvent::Overridden { version, reason, .. } => {
                 check_reason(reason, true)?;
                 in_stage(*version, self.get(*version)?, &[Stage::Quarantined], "taken out of quarantine")
             }
             LedgerEvent::AliasSet { version, alias, .. } => {
-                self.get(*version)?;
+                let state = self.get(*version)?;
+                refuse_unless(state.stage != Stage::Removed, || {
+                    format!("the artefacts of {version} are removed")
+                })?;
                 not_reserved(alias)
             }
             LedgerEvent::AliasDeleted { alias, .. } => {
@@ -223,7 +461,7 @@ impl ModelState {
     ///
     /// # Errors
     /// As [`Self::check`]; the state is then unchanged.
-    pub fn apply(&mut self, event: &LedgerEvent, actor: &str) -> Result<(), Refusal> {
+    pub fn apply(&mut self, event: &LedgerEvent, actor: &str, time: &str) -> Result<(), Refusal> {
         self.check(event)?;
         match event {
             LedgerEvent::Registered { version, registration, .. } => {
@@ -232,19 +470,22 @@ impl ModelState {
                     verdict: registration.verdict,
                     digest: registration.digest,
                     approval: None,
-                    registration: registration.clone(),
+                    verdict_digest: registration.verdict_digest,
+                    signature: None,
                 };
                 self.versions.insert(*version, state);
             }
             LedgerEvent::Approved { version, digest, reason, .. } => {
                 if let Some(state) = self.versions.get_mut(version) {
-                    let approval =
-                        Approval { digest: *digest, actor: actor.to_owned(), reason: reason.clone() };
-                    state.approval = Some(approval);
+                    let (actor, reason, time) = (actor.to_owned(), reason.clone(), time.to_owned());
+                    state.approval = Some(Approval { digest: *digest, actor, reason, time });
                     state.stage = Stage::Approved;
                 }
             }
-            LedgerEvent::Rejected { version, .. } => self.set_stage(*version, Stage::Rejected),
+            LedgerEvent::Rejected { version, .. } => {
+                self.set_stage(*version, Stage::Rejected);
+                self.leave_staging(*version);
+            }
             LedgerEvent::Promoted { version, previous, .. } => {
                 if let Some(previous) = previous {
                     self.set_stage(*previous, Stage::Archived);
@@ -255,10 +496,33 @@ impl ModelState {
                 self.set_stage(*version, Stage::Staging);
                 self.point(&["challenger", "staging"], *version);
             }
+            LedgerEvent::RollbackIntended { version, from, origin, reason, .. } => {
+                self.pending = Some(PendingRollback {
+                    version: *version,
+                    from: *from,
+                    origin: origin.clone(),
+                    actor: actor.to_owned(),
+                    reason: reason.clone(),
+                    time: time.to_owned(),
+                });
+            }
+            LedgerEvent::RollbackUndone { .. } => self.pending = None,
             LedgerEvent::RolledBack { version, quarantined, .. } => {
+                self.pending = None;
                 self.set_stage(*quarantined, Stage::Quarantined);
                 self.enter_production(*version);
             }
+            LedgerEvent::Quarantined { version, .. } => {
+                self.set_stage(*version, Stage::Quarantined);
+                self.leave_staging(*version);
+            }
+            LedgerEvent::Signed { version, signature, .. } => {
+                if let Some(state) = self.versions.get_mut(version) {
+                    state.signature = Some(*signature);
+                }
+            }
+            LedgerEvent::Deployed { .. } => {}
+            LedgerEvent::ArtefactsRemoved { version, .. } => self.set_stage(*version, Stage::Removed),
             LedgerEvent::Overridden { version, .. } => {
                 // What it was approved for has failed once: it must be approved again.
                 if let Some(state) = self.versions.get_mut(version) {
@@ -277,14 +541,28 @@ impl ModelState {
     }
 
     fn set_stage(&mut self, version: VersionNumber, stage: Stage) {
-        if let Some(state) = self.versions.get_mut(&version) {
-            state.stage = stage;
+        let Some(state) = self.versions.get_mut(&version) else { return };
+        let before = std::mem::replace(&mut state.stage, stage);
+        let key = (state.digest, version);
+        match before {
+            Stage::Production if self.production == Some(version) => self.production = None,
+            Stage::Quarantined => drop(self.quarantined.remove(&key)),
+            _ => {}
+        }
+        match stage {
+            Stage::Production => self.production = Some(version),
+            Stage::Quarantined => drop(self.quarantined.insert(key)),
+            _ => {}
         }
     }
 
     fn enter_production(&mut self, version: VersionNumber) {
         self.set_stage(version, Stage::Production);
         self.point(&["champion", "production"], version);
+        self.leave_staging(version);
+    }
+
+    fn leave_staging(&mut self, version: VersionNumber) {
         self.aliases.retain(|alias, target| {
             *target != version || !matches!(alias.as_str(), "challenger" | "staging")
         });
@@ -320,6 +598,7 @@ fn in_stage(
 ) -> Result<(), Refusal> {
     refuse_unless(allowed.contains(&state.stage), || match state.stage {
         Stage::Candidate => format!("{version} is a candidate: it must be approved before it can be {what}"),
+        Stage::Removed => format!("the artefacts of {version} are removed: it cannot be {what}"),
         stage => format!("{version} is {stage} and cannot be {what}"),
     })
 }
@@ -335,23 +614,34 @@ fn check_reason(reason: &str, needed: bool) -> Result<(), Refusal> {
     refuse_unless(reason.len() <= MAX_REASON, || {
         format!("the reason has {} bytes; {MAX_REASON} are allowed", reason.len())
     })?;
-    let control = reason.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
+    let control = reason.chars().any(|letter| is_hidden(letter) && letter != '\n' && letter != '\t');
     refuse_unless(!control, || "the reason holds control characters".to_owned())
 }
 
-/// Returns the events that `event` leads to and the state behind them; the one door.
+/// Holds for what a terminal acts on, or reorders text by, without showing it.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn check_words(what: &str, text: &str) -> Result<(), Refusal> {
+    refuse_unless(!text.is_empty() && text.len() <= 512 && !text.chars().any(is_hidden), || {
+        format!("{what} has 1 to 512 bytes and no control characters")
+    })
+}
+
+/// Returns the ledger event that `event` leads to, which [`ModelState::check`] allows; the one door.
 ///
 /// # Errors
 /// Says why it is not allowed; nothing has then happened.
-pub fn step(
+pub fn decide(
     state: &ModelState,
     model: &ModelName,
     version: VersionNumber,
     event: &Event,
-    actor: &str,
-) -> Result<(ModelState, Vec<LedgerEvent>), Refusal> {
+) -> Result<LedgerEvent, Refusal> {
     let model = model.clone();
     let digest = state.get(version)?.digest;
+    let production = || state.production().ok_or_else(|| Refusal("nothing is in production".to_owned()));
     let event = match event.clone() {
         Event::Approve { reason } => LedgerEvent::Approved { model, version, digest, reason },
         Event::Reject { reason } => LedgerEvent::Rejected { model, version, reason },
@@ -361,16 +651,41 @@ pub fn step(
             LedgerEvent::Promoted { model, version, digest, previous, reason }
         }
         Event::Stage { reason } => LedgerEvent::Staged { model, version, reason },
-        Event::RollBack { reason } => {
-            let production =
-                state.production().ok_or_else(|| Refusal("nothing is in production".to_owned()))?;
-            refuse_unless(production != version, || format!("{version} is in production already"))?;
-            LedgerEvent::RolledBack { model, version, quarantined: production, reason }
+        Event::IntendRollBack { reason, verification, origin } => {
+            let from = production()?;
+            LedgerEvent::RollbackIntended { model, version, digest, from, verification, origin, reason }
         }
+        Event::UndoRollBack { reason } => LedgerEvent::RollbackUndone { model, version, reason },
+        Event::RollBack { reason } => {
+            LedgerEvent::RolledBack { model, version, quarantined: production()?, reason }
+        }
+        Event::Quarantine { reason } => LedgerEvent::Quarantined { model, version, digest, reason },
+        Event::Sign { signature, reason } => {
+            LedgerEvent::Signed { model, version, digest, signature, reason }
+        }
+        Event::Deploy { target, reason } => LedgerEvent::Deployed { model, version, digest, target, reason },
+        Event::RemoveArtefacts { reason } => LedgerEvent::ArtefactsRemoved { model, version, reason },
         Event::Override { reason } => LedgerEvent::Overridden { model, version, reason },
         Event::SetAlias { alias } => LedgerEvent::AliasSet { model, version, alias },
     };
+    state.check(&event)?;
+    Ok(event)
+}
+
+/// Returns the events that `event` leads to and the state behind them.
+///
+/// # Errors
+/// Says why it is not allowed; nothing has then happened.
+pub fn step(
+    state: &ModelState,
+    model: &ModelName,
+    version: VersionNumber,
+    event: &Event,
+    actor: &str,
+    time: &str,
+) -> Result<(ModelState, Vec<LedgerEvent>), Refusal> {
+    let event = decide(state, model, version, event)?;
     let mut next = state.clone();
-    next.apply(&event, actor)?;
+    next.apply(&event, actor, time)?;
     Ok((next, vec![event]))
 }

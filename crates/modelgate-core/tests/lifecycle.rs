@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Lineage, Registration, RegistryState, read_chain};
+use modelgate_core::chain::read_chain;
+use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Lineage, Registration, RegistryState, Verification};
 use modelgate_core::lifecycle::{Event, ModelState, Stage, step};
 use modelgate_core::schema::Task;
 use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
 use proptest::prelude::*;
+
+const TIME: &str = "2026-01-01T00:00:00Z";
 
 fn name() -> ModelName {
     "churn".parse().expect("name")
@@ -32,6 +35,7 @@ fn registration(number: u32, verdict: Verdict) -> Registration {
         },
         metrics: BTreeMap::from([("f1".to_owned(), 0.9)]),
         files: BTreeMap::new(),
+        checks: BTreeMap::new(),
     }
 }
 
@@ -45,13 +49,20 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
     let reason = prop_oneof![Just(String::new()), Just("because".to_owned()), Just("a\u{7}b".to_owned())];
     let verdict = prop_oneof![Just(Verdict::Passed), Just(Verdict::Failed), Just(Verdict::Inconclusive)];
     let alias = prop_oneof![Just("champion"), Just("demo"), Just("staging")];
-    let event = (0..7_u8, reason, alias).prop_map(|(kind, reason, alias)| match kind {
+    let event = (0..12_u8, reason, alias).prop_map(|(kind, reason, alias)| match kind {
         0 => Event::Approve { reason },
         1 => Event::Reject { reason },
         2 => Event::Promote { reason },
         3 => Event::Stage { reason },
         4 => Event::RollBack { reason },
         5 => Event::Override { reason },
+        6 => Event::Quarantine { reason },
+        7 => {
+            Event::IntendRollBack { reason, verification: Verification::Verified, origin: "here".to_owned() }
+        }
+        8 => Event::UndoRollBack { reason },
+        9 => Event::RemoveArtefacts { reason },
+        10 => Event::Deploy { target: "prod".to_owned(), reason },
         _ => Event::SetAlias { alias: alias.parse().expect("alias") },
     });
     let one = prop_oneof![1 => verdict.prop_map(Try::Register), 5 => (1..6_u32, event).prop_map(|(at, event)| Try::Do(at, event))];
@@ -68,11 +79,11 @@ fn play(tries: &[Try]) -> (ModelState, Vec<LedgerEntry>) {
                 let version = state.next_version();
                 let registration = Box::new(registration(version.0, *verdict));
                 let event = LedgerEvent::Registered { model: name(), version, registration };
-                state.apply(&event, "tester").expect("registering is always allowed");
+                state.apply(&event, "tester", TIME).expect("registering is always allowed");
                 vec![event]
             }
             Try::Do(version, event) => {
-                match step(&state, &name(), VersionNumber(*version), event, "tester") {
+                match step(&state, &name(), VersionNumber(*version), event, "tester", TIME) {
                     Ok((next, events)) => {
                         state = next;
                         events
@@ -85,8 +96,9 @@ fn play(tries: &[Try]) -> (ModelState, Vec<LedgerEntry>) {
             }
         };
         for event in events {
-            let time = "2026-01-01T00:00:00Z".to_owned();
-            ledger.push(LedgerEntry::seal(event, time, "tester".to_owned(), ledger.last()).expect("sealed"));
+            let head = ledger.last().map(LedgerEntry::head);
+            let sealed = LedgerEntry::seal(event, (None, None), TIME.to_owned(), "tester".to_owned(), head);
+            ledger.push(sealed.expect("sealed"));
         }
     }
     (state, ledger)
@@ -106,6 +118,13 @@ proptest! {
         }
         let production: Vec<_> = state.versions.iter().filter(|(_, found)| found.stage == Stage::Production).collect();
         prop_assert!(production.len() <= 1);
+        let rebuilt =
+            ModelState::from_parts(state.versions.clone(), state.aliases.clone(), state.pending.clone());
+        prop_assert_eq!(&rebuilt, &state, "what is kept beside the versions follows from them");
+        if let Some((version, found)) = production.first() {
+            let after = state.quarantined(&found.digest);
+            prop_assert!(after.is_none(), "{version} is in production and quarantined");
+        }
         let champion = state.aliases.get(&"champion".parse().expect("alias")).copied();
         prop_assert_eq!(champion, production.first().map(|(version, _)| **version));
     }
@@ -145,10 +164,133 @@ fn a_promotion_that_was_written_past_the_door_does_not_replay() {
     let reason = String::new();
     let promoted =
         LedgerEvent::Promoted { model: name(), version: VersionNumber(1), digest, previous: None, reason };
-    let seal =
-        |event, previous| LedgerEntry::seal(event, String::new(), String::new(), previous).expect("sealed");
+    let seal = |event, previous| {
+        LedgerEntry::seal(event, (None, None), String::new(), String::new(), previous).expect("sealed")
+    };
     let first = seal(registered, None);
-    let second = seal(promoted, Some(&first));
+    let second = seal(promoted, Some(first.head()));
     let error = RegistryState::replay([&first, &second]).expect_err("refused");
     assert_eq!((error.seq, error.refusal.0.contains("only a version that passed its gate")), (2, true));
+}
+
+fn approved(versions: u32) -> ModelState {
+    let mut state = ModelState::default();
+    for number in 1..=versions {
+        let version = VersionNumber(number);
+        let registration = Box::new(registration(number, Verdict::Passed));
+        let event = LedgerEvent::Registered { model: name(), version, registration };
+        state.apply(&event, "tester", TIME).expect("registered");
+        for event in [Event::Approve { reason: String::new() }, Event::Promote { reason: String::new() }] {
+            state = step(&state, &name(), version, &event, "tester", TIME).expect("allowed").0;
+        }
+    }
+    state
+}
+
+fn refusal(state: &ModelState, version: u32, event: &Event) -> String {
+    step(state, &name(), VersionNumber(version), event, "tester", TIME).expect_err("refused").0
+}
+
+fn intend(reason: &str) -> Event {
+    Event::IntendRollBack {
+        reason: reason.to_owned(),
+        verification: Verification::Verified,
+        origin: "here".to_owned(),
+    }
+}
+
+#[test]
+fn a_rollback_is_intended_first_and_nothing_else_reaches_production_meanwhile() {
+    let state = approved(3);
+    let back = Event::RollBack { reason: "bad".to_owned() };
+    assert!(refusal(&state, 2, &back).contains("no rollback from v003 to v002 was intended"));
+    let (state, _) =
+        step(&state, &name(), VersionNumber(2), &intend("bad"), "tester", TIME).expect("allowed");
+    assert_eq!(state.production(), Some(VersionNumber(3)));
+    assert!(refusal(&state, 1, &intend("bad")).contains("a rollback from v003 to v002 is under way"));
+    let (state, _) = step(&state, &name(), VersionNumber(2), &back, "tester", TIME).expect("allowed");
+    assert_eq!(state.production(), Some(VersionNumber(2)));
+    assert_eq!(state.versions[&VersionNumber(3)].stage, Stage::Quarantined);
+    assert_eq!(state.pending, None);
+}
+
+#[test]
+fn a_quarantined_package_is_refused_under_every_version_that_has_it() {
+    let mut state = approved(2);
+    let mut again = registration(2, Verdict::Passed);
+    again.verdict_digest = Digest::of(b"another verdict");
+    let event =
+        LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: Box::new(again) };
+    state.apply(&event, "tester", TIME).expect("registered");
+    for event in [intend("bad"), Event::RollBack { reason: "bad".to_owned() }] {
+        state = step(&state, &name(), VersionNumber(1), &event, "tester", TIME).expect("allowed").0;
+    }
+    let approve = Event::Approve { reason: String::new() };
+    assert!(refusal(&state, 3, &approve).contains("is quarantined as v002: `--override-quarantine"));
+    let free = Event::Override { reason: "the data were wrong".to_owned() };
+    state = step(&state, &name(), VersionNumber(2), &free, "tester", TIME).expect("allowed").0;
+    let _ = step(&state, &name(), VersionNumber(3), &approve, "tester", TIME).expect("allowed");
+}
+
+#[test]
+fn reasons_that_cannot_be_kept_are_refused() {
+    let state = approved(2);
+    for (reason, expected) in [
+        (String::new(), "a reason is needed"),
+        (" \n".to_owned(), "a reason is needed"),
+        ("x".repeat(1 << 20), "the reason has 1048576 bytes; 4096 are allowed"),
+        ("a\u{1b}[2Jb".to_owned(), "control characters"),
+        ("a\u{202e}b".to_owned(), "control characters"),
+    ] {
+        let said = refusal(&state, 1, &intend(&reason));
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn targets_that_cannot_be_gone_back_to_are_refused() {
+    let mut state = approved(3);
+    assert!(refusal(&state, 3, &intend("x")).contains("v003 is in production already"));
+    assert!(refusal(&state, 9, &intend("x")).contains("there is no version v009"));
+    let gone = Event::RemoveArtefacts { reason: "gc".to_owned() };
+    state = step(&state, &name(), VersionNumber(1), &gone, "tester", TIME).expect("allowed").0;
+    assert!(refusal(&state, 1, &intend("x")).contains("the artefacts of v001 are removed"));
+    let bad = Event::Quarantine { reason: "found bad".to_owned() };
+    state = step(&state, &name(), VersionNumber(2), &bad, "tester", TIME).expect("allowed").0;
+    assert!(refusal(&state, 2, &intend("x")).contains("is quarantined"));
+}
+
+fn ledger_of(count: u32) -> Vec<String> {
+    let tries: Vec<Try> = (0..count).map(|_| Try::Register(Verdict::Passed)).collect();
+    let (_, entries) = play(&tries);
+    entries.iter().map(|entry| entry.to_line().expect("line")).collect()
+}
+
+#[test]
+fn what_was_done_to_a_ledger_is_said_in_words() {
+    let lines = ledger_of(5);
+    let said = |lines: &[String]| read_chain(&lines.concat()).expect_err("found").to_string();
+    let without = |at: usize| {
+        let mut lines = lines.clone();
+        drop(lines.remove(at));
+        lines
+    };
+    assert!(said(&without(2)).contains("line 3: it does not follow the line before it: event 3 was removed"));
+    let mut gap = lines.clone();
+    drop(gap.drain(1..3));
+    assert!(said(&gap).contains("events 2 to 3 were removed"));
+    let mut twice = lines.clone();
+    twice.insert(3, lines[1].clone());
+    assert!(said(&twice).contains("event 2 stands behind event 3"));
+    // A second history with the same beginning number, cut and joined.
+    let (_, other) = play(&[Try::Register(Verdict::Failed), Try::Register(Verdict::Passed)]);
+    let merged = [other[0].to_line().expect("line"), lines[1].clone()];
+    assert!(said(&merged).contains("two histories were merged"));
+    let mut flipped = lines.clone();
+    flipped[1] = flipped[1].replacen("random_forest", "random_forist", 1);
+    assert!(said(&flipped).contains("line 2: its content does not match its hash"));
+    let spaced = vec![lines[0].replacen("\":", "\": ", 1)];
+    assert!(said(&spaced).contains("it is not in canonical form"));
+    let newer = vec![lines[0].replacen("\"schema_version\":1", "\"schema_version\":2", 1)];
+    assert!(said(&newer).contains("schema version 2"));
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: what a package is and what it answers. Refuses: where packages are kept.
 
+mod damage;
 mod error;
 pub mod estimator;
 mod foreign;
@@ -11,6 +12,7 @@ mod mlmodel;
 mod onnx;
 mod package;
 mod predict;
+pub mod signing;
 
 pub use error::{ModelError, PackageError};
 pub use foreign::assemble_onnx;

@@ -26,11 +26,15 @@ pub(crate) fn history(
     on: modelgate_core::rule::Subset,
 ) -> Option<modelgate_evaluate::Plot> {
     const LAST: usize = 40;
-    let state = registry?.state().models.get(&pipeline.model)?;
+    let registry = registry?;
+    let state = registry.state().models.get(&pipeline.model)?;
     if state.versions.len() < 2 {
         return None;
     }
-    let versions: Vec<_> = state.versions.iter().skip(state.versions.len().saturating_sub(LAST)).collect();
+    let last = state.versions.keys().skip(state.versions.len().saturating_sub(LAST));
+    let versions: Vec<_> = last
+        .filter_map(|version| Some((version, registry.registration(&pipeline.model, *version).ok()?)))
+        .collect();
     let names: [&str; 3] = if pipeline.config.task == config::TaskKind::Regression {
         ["rmse", "mae", "median_ae"]
     } else {
@@ -38,7 +42,7 @@ pub(crate) fn history(
     };
     let line = |metric: &str| modelgate_evaluate::Line {
         name: metric.to_owned(),
-        values: versions.iter().map(|(_, found)| found.registration.metrics.get(metric).copied()).collect(),
+        values: versions.iter().map(|(_, found)| found.metrics.get(metric).copied()).collect(),
     };
     let steps: Vec<String> = versions.iter().map(|(version, _)| version.to_string()).collect();
     let title = format!("{}: figures over versions", pipeline.name);

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::PipelineError;
 use crate::evaluation::{Evaluation, SubsetEvaluation};
 use crate::options::{ApprovalRequest, MetricDifference, Surroundings};
+use crate::policy;
 use crate::production::{self, Baseline, Production};
 use crate::project::Project;
+use crate::unfinished::{self, Work};
 
 /// The figures that are attached to a version as `metrics.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ impl From<&Evaluation> for AttachedMetrics {
 }
 
 /// Promotes an approved version, then brings its package to `models/packaged/<model>/`.
+///
+/// # Errors
+/// Fails when the policy or the lifecycle does not allow it; production is then what it was.
 pub fn promote(
     project: &Project,
     registry: &mut Registry,
@@ -48,45 +53,41 @@ pub fn promote(
     reason: &str,
     surroundings: &Surroundings<'_>,
 ) -> Result<Production, PipelineError> {
+    let now = (surroundings.now)();
+    policy::check_promotion(project, registry, model, version, &now)?;
     let event = Event::Promote { reason: reason.to_owned() };
-    registry.apply(model, version, &event, &(surroundings.now)(), &surroundings.actor)?;
-    materialise(project, registry, model)?
-        .ok_or_else(|| PipelineError::Policy(format!("{version} left production while it was promoted")))
+    unfinished::begin(project, Work::Promotion, model)?;
+    let applied = registry.apply(model, version, &event, &now, &surroundings.actor);
+    if let Err(error) = applied {
+        unfinished::end(project)?;
+        return Err(error.into());
+    }
+    let found = materialise(project, registry, model)?;
+    unfinished::end(project)?;
+    found.ok_or_else(|| PipelineError::Policy(format!("{version} left production while it was promoted")))
 }
 
 /// Makes `models/packaged/<model>/` and `baselines/<model>.json` those of the version in production, if they are not
 /// yet: after a promotion, and after a process was killed between the ledger and the files.
 ///
 /// Returns the version in production, if there is one.
+///
+/// # Errors
+/// Fails when the package is not what was registered or cannot be written.
 pub fn materialise(
     project: &Project,
     registry: &Registry,
     model: &ModelName,
 ) -> Result<Option<Production>, PipelineError> {
     let Some(found) = production::find(registry, model) else { return Ok(None) };
-    let folder = project.packaged(model);
-    atomic::recover_folder(&folder)?;
-    let current = fs_err::read(folder.join("manifest.json")).map(|bytes| Digest::of(&bytes));
+    place_package(project, registry, model, found.version)?;
     let baseline = production::baseline(project, model).ok().flatten();
-    let packaged =
-        current.is_ok_and(|digest| digest == found.digest) && modelgate_model::open(&folder).is_ok();
-    if packaged
-        && baseline
-            .is_some_and(|baseline| baseline.digest == found.digest && baseline.version == found.version)
-    {
+    if baseline.is_some_and(|baseline| baseline.digest == found.digest && baseline.version == found.version) {
         return Ok(Some(found));
     }
-    let files = registry.version_files(model, found.version)?;
-    let package = modelgate_model::from_files(files.clone())?;
-    if package.digest != found.digest {
-        return Err(PipelineError::Policy(format!(
-            "the registry holds the package {} for {}, whose digest is {}",
-            package.digest, found.version, found.digest
-        )));
-    }
-    atomic::replace_folder(&folder, &files)?;
-    if let Some(bytes) = files.get("metrics.json") {
-        let metrics: AttachedMetrics = serde_json::from_slice(bytes)?;
+    let registration = registry.registration(model, found.version)?;
+    if let Some(digest) = registration.files.get("metrics.json") {
+        let metrics: AttachedMetrics = serde_json::from_slice(&registry.object(digest)?)?;
         let baseline = Baseline {
             schema_version: 1,
             model: model.clone(),
@@ -100,6 +101,36 @@ pub fn materialise(
     Ok(Some(found))
 }
 
+/// Makes `models/packaged/<model>/` the package of `version`, if it is not yet.
+pub(crate) fn place_package(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(), PipelineError> {
+    let state = registry.model(model)?.versions.get(&version);
+    let Some(state) = state else {
+        return Err(PipelineError::Policy(format!("there is no version {version}")));
+    };
+    let folder = project.packaged(model);
+    atomic::recover_folder(&folder)?;
+    let signature = fs_err::read(folder.join("model.sig")).ok().map(|bytes| Digest::of(&bytes));
+    let packaged = modelgate_model::open(&folder)
+        .is_ok_and(|package| package.digest == state.digest && signature == state.signature);
+    if packaged {
+        return Ok(());
+    }
+    let files = registry.version_files(model, version)?;
+    let package = modelgate_model::from_files(files.clone())?;
+    if package.digest != state.digest {
+        return Err(PipelineError::Policy(format!(
+            "the registry holds the package {} for {version}, whose digest is {}",
+            package.digest, state.digest
+        )));
+    }
+    Ok(atomic::replace_folder(&folder, &files)?)
+}
+
 /// Returns what a person needs to know to approve `version`.
 pub fn approval_request(
     registry: &Registry,
@@ -109,19 +140,18 @@ pub fn approval_request(
     let version = registry.resolve(model, &version.to_string())?;
     let state = registry.model(model)?;
     let production = state.production();
-    let figures =
-        |version: VersionNumber| state.versions.get(&version).map(|found| &found.registration.metrics);
-    let of_production = production.and_then(figures);
-    let own = figures(version).cloned().unwrap_or_default();
+    let figures = |version: VersionNumber| registry.registration(model, version).map(|found| found.metrics);
+    let of_production = production.map(figures).transpose()?;
+    let own = figures(version)?;
     let metrics = own.into_iter().map(|(metric, value)| {
-        let production = of_production.and_then(|figures| figures.get(&metric)).copied();
+        let production = of_production.as_ref().and_then(|figures| figures.get(&metric)).copied();
         MetricDifference { metric, candidate: Some(value), production }
     });
     let Some(found) = state.versions.get(&version) else {
         return Err(PipelineError::Policy(format!("there is no version {version}")));
     };
     let sentence = registry
-        .object(&found.registration.verdict_digest)
+        .object(&found.verdict_digest)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<modelgate_core::verdict::GateVerdict>(&bytes).ok())
         .map_or_else(String::new, |verdict| verdict.sentence);

@@ -74,7 +74,7 @@ pub fn lock(
     Ok(ProjectLock::acquire(&project.state_folder().join("lock"), command, &(surroundings.now)())?)
 }
 
-fn new_run_id(started_at: &str) -> Result<RunId, PipelineError> {
+pub(crate) fn new_run_id(started_at: &str) -> Result<RunId, PipelineError> {
     let compact: String = started_at.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
     let nanos =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos());

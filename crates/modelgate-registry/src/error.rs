@@ -1,6 +1,7 @@
 //! What can go wrong with a registry.
 
-use modelgate_core::ledger::{ChainError, ReplayError};
+use modelgate_core::chain::ChainError;
+use modelgate_core::ledger::ReplayError;
 use modelgate_core::lifecycle::Refusal;
 use modelgate_core::{Digest, ModelName};
 
@@ -30,6 +31,40 @@ pub enum RegistryError {
         home: String,
         /// What was found.
         source: ChainError,
+    },
+    /// The events could not be written.
+    #[error("cannot append to the ledger `{path}`: {source}; nothing was added")]
+    Append {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// An archive cannot be used.
+    #[error("the archive `{path}`: {what}")]
+    Archive {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// There is a registry where one was to be read in.
+    #[error("the registry {home} has {events} events already: an archive is read into an empty one")]
+    NotEmpty {
+        /// Where it is.
+        home: String,
+        /// Number of its events.
+        events: u64,
+    },
+    /// It was written by a newer version.
+    #[error("`{what}` has schema {found}; this modelgate reads {reads}: use a newer modelgate")]
+    Newer {
+        /// The file.
+        what: String,
+        /// Its schema.
+        found: u64,
+        /// What this version reads.
+        reads: u64,
     },
     /// Somebody wrote past the door.
     #[error("{source}; `{home}` was not written by modelgate")]
@@ -103,6 +138,14 @@ pub enum RegistryError {
         path: String,
         /// What SQLite says.
         source: rusqlite::Error,
+    },
+    /// Another process holds the index.
+    #[error(
+        "another process holds the index `{path}` for more than five seconds; end it, or wait, and try again"
+    )]
+    IndexBusy {
+        /// The file.
+        path: String,
     },
     /// A file could not be written or read.
     #[error(transparent)]

@@ -1,13 +1,14 @@
 //! A registry in the project's `.modelgate/`.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
 use modelgate_store::{ContentStore, StoreError};
 
 use crate::RegistryError;
-use crate::home::{Home, Objects, whole_lines};
+use crate::home::{Home, Objects, Position, StoredObject};
+use crate::stamp::Stamp;
 
 /// `ledger.jsonl` and the store of a folder.
 pub(crate) struct FolderHome {
@@ -21,12 +22,37 @@ impl FolderHome {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, RegistryError> {
-    match fs_err::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(error.into()),
+/// Adds `lines` behind `end`, over what a killed writer left there; `None` when whole lines stand there.
+pub(crate) fn append_behind(path: &Path, end: u64, lines: &str) -> Result<Option<Stamp>, RegistryError> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
     }
+    let mut options = fs_err::OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut file = file.into_file();
+    // Held until the file is closed: compare and append are one step to every other process.
+    file.lock()?;
+    let size = file.metadata()?.len();
+    if size < end {
+        return Ok(None);
+    }
+    if size > end {
+        let mut rest = Vec::new();
+        file.seek(SeekFrom::Start(end))?;
+        Read::by_ref(&mut file).take(1 << 20).read_to_end(&mut rest)?;
+        if rest.contains(&b'\n') {
+            return Ok(None);
+        }
+        file.set_len(end)?;
+    }
+    file.seek(SeekFrom::Start(end))?;
+    let written = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
+    if let Err(error) = written {
+        // A part of the lines on a full disk must not be taken for events.
+        let _ = file.set_len(end);
+        return Err(RegistryError::Append { path: path.display().to_string(), source: error });
+    }
+    Ok(Some(Stamp::of_metadata(&file.metadata()?)))
 }
 
 impl Home for FolderHome {
@@ -34,33 +60,33 @@ impl Home for FolderHome {
         self.ledger.display().to_string()
     }
 
-    fn read(&mut self) -> Result<String, RegistryError> {
-        Ok(whole_lines(&read_text(&self.ledger)?).to_owned())
+    fn key(&self) -> String {
+        "folder".to_owned()
     }
 
-    fn append(&mut self, expected: &str, lines: &str, objects: &Objects) -> Result<bool, RegistryError> {
+    fn ledger(&self) -> &Path {
+        &self.ledger
+    }
+
+    fn pull(&mut self, _again: bool) -> Result<(), RegistryError> {
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        expected: &Position,
+        lines: &str,
+        objects: &Objects,
+    ) -> Result<Option<Stamp>, RegistryError> {
+        self.keep(objects)?;
+        append_behind(&self.ledger, expected.end, lines)
+    }
+
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
         for bytes in objects.values() {
             self.store.put(bytes)?;
         }
-        if let Some(folder) = self.ledger.parent() {
-            fs_err::create_dir_all(folder)?;
-        }
-        let mut options = fs_err::OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&self.ledger)?;
-        let mut file = file.into_file();
-        // Held until the file is closed: compare and append are one step to every other process.
-        file.lock()?;
-        let text = read_text(&self.ledger)?;
-        let whole = whole_lines(&text);
-        if whole != expected {
-            return Ok(false);
-        }
-        // What a killed writer left behind the last whole line is overwritten.
-        file.set_len(whole.len() as u64)?;
-        file.seek(SeekFrom::End(0))?;
-        file.write_all(lines.as_bytes())?;
-        file.sync_data()?;
-        Ok(true)
+        Ok(())
     }
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
@@ -70,5 +96,17 @@ impl Home for FolderHome {
             }
             other => Ok(other?),
         }
+    }
+
+    fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
+        let found = self.store.list()?;
+        Ok(found.into_iter().map(|(digest, bytes)| StoredObject { digest, bytes }).collect())
+    }
+
+    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+        for digest in digests {
+            self.store.remove(digest)?;
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 use modelgate_core::Digest;
 
 use crate::RegistryError;
-use crate::home::{Home, Objects, whole_lines};
+use crate::home::{Home, Objects, Position, StoredObject};
+use crate::stamp::Stamp;
 use crate::uri::without_credentials;
 
 const LEDGER: &str = "ledger.jsonl";
@@ -23,12 +24,20 @@ pub(crate) struct GitBranchHome {
     remote: bool,
     /// The commit that the last read saw.
     tip: Option<String>,
+    /// The local copy of the branch's ledger; beside it stands the commit that it is of.
+    copy: PathBuf,
 }
 
 impl GitBranchHome {
-    pub(crate) fn new(repository: &Path, branch: &str) -> Result<Self, RegistryError> {
-        let mut home =
-            Self { repository: repository.to_owned(), branch: branch.to_owned(), remote: false, tip: None };
+    pub(crate) fn new(repository: &Path, branch: &str, state_folder: &Path) -> Result<Self, RegistryError> {
+        let name = Digest::of(format!("git {branch}").as_bytes()).short();
+        let mut home = Self {
+            repository: repository.to_owned(),
+            branch: branch.to_owned(),
+            remote: false,
+            tip: None,
+            copy: state_folder.join("cache").join("ledgers").join(format!("{name}.jsonl")),
+        };
         home.git(&["rev-parse", "--git-dir"], None)?;
         let remotes = home.git(&["remote"], None)?;
         home.remote = remotes.lines().any(|name| name == "origin");
@@ -128,7 +137,37 @@ impl GitBranchHome {
         Ok(found.then_some(bytes))
     }
 
-    fn commit(&self, ledger: &str, objects: &Objects) -> Result<String, RegistryError> {
+    /// Returns the file that says which commit the copy is of.
+    fn copied(&self) -> PathBuf {
+        self.copy.with_extension("commit")
+    }
+
+    fn keep_copy(&self, ledger: &[u8]) -> Result<(), RegistryError> {
+        // A copy of an unknown commit is fetched again: killed between the two writes, nothing is wrong.
+        match fs_err::remove_file(self.copied()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        modelgate_store::atomic::write(&self.copy, ledger)?;
+        let tip = self.tip.clone().unwrap_or_default();
+        Ok(modelgate_store::atomic::write(&self.copied(), tip.as_bytes())?)
+    }
+
+    /// Adds and removes objects; the ledger stays.
+    fn change(&mut self, added: &Objects, gone: &[Digest]) -> Result<(), RegistryError> {
+        for _ in 0..20 {
+            self.pull(false)?;
+            let ledger = self.file(LEDGER)?.unwrap_or_default();
+            let commit = self.commit(&ledger, added, gone)?;
+            if self.publish(&commit)? {
+                self.tip = Some(commit);
+                return self.keep_copy(&ledger);
+            }
+        }
+        Err(RegistryError::Busy { home: self.name(), tries: 20 })
+    }
+
+    fn commit(&self, ledger: &[u8], objects: &Objects, gone: &[Digest]) -> Result<String, RegistryError> {
         let folder = tempfile::tempdir()?;
         let index = folder.path().join("index");
         if let Some(tip) = &self.tip {
@@ -140,9 +179,13 @@ impl GitBranchHome {
             listing.push_str(&format!("100644 {blob}\t{name}\n"));
             Ok(())
         };
-        add(LEDGER, ledger.as_bytes())?;
+        add(LEDGER, ledger)?;
         for (digest, bytes) in objects {
             add(&object_path(digest), bytes)?;
+        }
+        let zero = "0".repeat(self.tip.as_ref().map_or(40, String::len));
+        for digest in gone {
+            listing.push_str(&format!("0 {zero}\t{}\n", object_path(digest)));
         }
         self.git_bytes(&["update-index", "--add", "--index-info"], Some(listing.as_bytes()), Some(&index))?;
         let tree = self.git_bytes(&["write-tree"], None, Some(&index))?;
@@ -199,24 +242,42 @@ impl Home for GitBranchHome {
         format!("git branch `{}`{}", self.branch, if self.remote { " of origin" } else { "" })
     }
 
-    fn read(&mut self) -> Result<String, RegistryError> {
-        self.tip = self.newest()?;
-        let bytes = self.file(LEDGER)?.unwrap_or_default();
-        let text = String::from_utf8(bytes).map_err(|_| self.unavailable("its ledger is not UTF-8"))?;
-        Ok(whole_lines(&text).to_owned())
+    fn ledger(&self) -> &Path {
+        &self.copy
     }
 
-    fn append(&mut self, expected: &str, lines: &str, objects: &Objects) -> Result<bool, RegistryError> {
-        let ledger = self.file(LEDGER)?.unwrap_or_default();
-        if ledger != expected.as_bytes() {
-            return Ok(false);
+    fn pull(&mut self, again: bool) -> Result<(), RegistryError> {
+        self.tip = self.newest()?;
+        let copied = fs_err::read_to_string(self.copied()).ok();
+        if !again && self.copy.is_file() && copied == Some(self.tip.clone().unwrap_or_default()) {
+            return Ok(());
         }
-        let commit = self.commit(&format!("{expected}{lines}"), objects)?;
-        let published = self.publish(&commit)?;
-        if published {
-            self.tip = Some(commit);
+        self.keep_copy(&self.file(LEDGER)?.unwrap_or_default())
+    }
+
+    fn append(
+        &mut self,
+        expected: &Position,
+        lines: &str,
+        objects: &Objects,
+    ) -> Result<Option<Stamp>, RegistryError> {
+        let mut ledger = self.file(LEDGER)?.unwrap_or_default();
+        if (ledger.len() as u64) < expected.end || ledger[expected.end as usize..].contains(&b'\n') {
+            return Ok(None);
         }
-        Ok(published)
+        ledger.truncate(expected.end as usize);
+        ledger.extend_from_slice(lines.as_bytes());
+        let commit = self.commit(&ledger, objects, &[])?;
+        if !self.publish(&commit)? {
+            return Ok(None);
+        }
+        self.tip = Some(commit);
+        self.keep_copy(&ledger)?;
+        Stamp::of(&self.copy).map(Some)
+    }
+
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
+        self.change(objects, &[])
     }
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
@@ -226,5 +287,24 @@ impl Home for GitBranchHome {
             return Ok(bytes);
         }
         Err(self.unavailable(&format!("the object {digest} is damaged")))
+    }
+
+    fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
+        let Some(tip) = &self.tip else { return Ok(Vec::new()) };
+        let listing = self.git(&["ls-tree", "-r", "-l", tip, "objects/sha256/"], None)?;
+        // Each line: mode, kind, blob, size, tab, path.
+        let object = |line: &str| {
+            let (about, path) = line.split_once('\t')?;
+            let hex = path.strip_prefix("objects/sha256/")?.replace('/', "");
+            let digest = format!("sha256:{hex}").parse().ok()?;
+            let bytes = about.split_whitespace().nth(3)?.parse().ok()?;
+            Some(StoredObject { digest, bytes })
+        };
+        Ok(listing.lines().filter_map(object).collect())
+    }
+
+    /// The branch no longer holds them; its history still does, until the repository is told to forget it.
+    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+        self.change(&Objects::new(), digests)
     }
 }

@@ -1,41 +1,94 @@
 //! What a home of a registry must do: append to the ledger if its head is still the expected one, and keep objects.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use modelgate_core::Digest;
+use modelgate_core::ledger::Head;
 
 use crate::RegistryError;
+use crate::stamp::Stamp;
 
 /// Objects by digest, kept together with an append.
 pub type Objects = BTreeMap<Digest, Vec<u8>>;
 
-/// A place that keeps a ledger and objects.
+/// Where a ledger ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Position {
+    /// Its last event; `None` in an empty ledger.
+    pub head: Option<Head>,
+    /// The byte behind its last whole line.
+    pub end: u64,
+}
+
+/// An object of a home.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredObject {
+    /// Its name.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// A place that keeps a ledger and objects. The ledger is always read from a local file: in a folder the ledger
+/// itself, elsewhere a copy that [`Home::pull`] brings up to date.
 pub trait Home: Send {
     /// Returns the place in words.
     fn name(&self) -> String;
 
-    /// Returns the ledger's text: whole lines only.
+    /// Returns the name of the place in the index; it stays the same when the project is moved.
+    fn key(&self) -> String {
+        self.name()
+    }
+
+    /// Returns the file to read the ledger from; it may not be there yet.
+    fn ledger(&self) -> &Path;
+
+    /// Brings the local file up to date; with `again` it is fetched anew as a whole.
     ///
     /// # Errors
     /// Fails when the place cannot be reached or read.
-    fn read(&mut self) -> Result<String, RegistryError>;
+    fn pull(&mut self, again: bool) -> Result<(), RegistryError>;
 
-    /// Keeps `objects`, then adds `lines` to the ledger if it is still `expected`.
+    /// Keeps `objects`, then adds `lines` to the ledger if it still ends at `expected`.
     ///
-    /// Returns `false`, having added nothing, when another writer was faster.
+    /// Returns what the local file looks like then, or `None`, having added nothing, when another writer was faster.
     ///
     /// # Errors
     /// Fails when the place cannot be reached or written.
-    fn append(&mut self, expected: &str, lines: &str, objects: &Objects) -> Result<bool, RegistryError>;
+    fn append(
+        &mut self,
+        expected: &Position,
+        lines: &str,
+        objects: &Objects,
+    ) -> Result<Option<Stamp>, RegistryError>;
+
+    /// Keeps objects that a later append will name.
+    ///
+    /// # Errors
+    /// Fails when the place cannot be reached or written.
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError>;
 
     /// Returns an object, checked against its digest.
     ///
     /// # Errors
     /// Fails when it is missing or damaged.
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError>;
-}
 
-/// Returns the text without a last line that has no line feed: the rest of a write that was killed.
-pub(crate) fn whole_lines(text: &str) -> &str {
-    &text[..text.rfind('\n').map_or(0, |end| end + 1)]
+    /// Returns every object of the home.
+    ///
+    /// # Errors
+    /// Fails when the place cannot be reached or read.
+    fn objects(&self) -> Result<Vec<StoredObject>, RegistryError>;
+
+    /// Returns whether objects can be removed here.
+    fn can_remove(&self) -> bool {
+        true
+    }
+
+    /// Removes objects; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Fails when the place cannot be reached or written.
+    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError>;
 }

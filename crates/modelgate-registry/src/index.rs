@@ -6,21 +6,35 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
-use modelgate_core::ledger::{LedgerEntry, RegistryState};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::RegistryError;
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
-const SCHEMA: &str = "
-    CREATE TABLE head (home TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL);
-    CREATE TABLE versions (home TEXT, model TEXT, version INTEGER, stage TEXT, verdict TEXT, digest TEXT, run TEXT,
+/// What follows from ledgers; made anew when its form changes.
+const DERIVED: &str = "
+    DROP TABLE IF EXISTS head; DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS aliases;
+    CREATE TABLE head (home TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, line_start INTEGER NOT NULL,
+        line_end INTEGER NOT NULL, time TEXT NOT NULL, stamp TEXT NOT NULL);
+    CREATE TABLE versions (home TEXT, model TEXT, version INTEGER, stage TEXT, verdict TEXT, digest TEXT,
+        verdict_digest TEXT, approval TEXT, signature TEXT, run TEXT, trained_at TEXT, metrics TEXT,
+        PRIMARY KEY (home, model, version)) WITHOUT ROWID;
+    CREATE TABLE registrations (home TEXT, model TEXT, version INTEGER, registration TEXT, time TEXT,
         PRIMARY KEY (home, model, version));
-    CREATE TABLE aliases (home TEXT, model TEXT, alias TEXT, version INTEGER, PRIMARY KEY (home, model, alias));
-    CREATE TABLE runs (run TEXT PRIMARY KEY, experiment TEXT, started_at TEXT, finished_at TEXT, status TEXT, digest TEXT);
-    CREATE TABLE params (run TEXT, name TEXT, value TEXT, PRIMARY KEY (run, name));
-    CREATE TABLE metrics (run TEXT, name TEXT, value REAL, PRIMARY KEY (run, name));
+    CREATE TABLE aliases (home TEXT, model TEXT, alias TEXT, version INTEGER, PRIMARY KEY (home, model, alias))
+        WITHOUT ROWID;
+    CREATE TABLE pending (home TEXT, model TEXT, rollback TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
+    CREATE TABLE production (home TEXT, model TEXT, seq INTEGER, time INTEGER, version INTEGER, digest TEXT,
+        PRIMARY KEY (home, model, seq)) WITHOUT ROWID;
+    CREATE INDEX production_by_time ON production (home, model, time, seq);
+";
+
+const TRACKING: &str = "
+    CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, experiment TEXT, started_at TEXT, finished_at TEXT,
+        status TEXT, digest TEXT);
+    CREATE TABLE IF NOT EXISTS params (run TEXT, name TEXT, value TEXT, PRIMARY KEY (run, name));
+    CREATE TABLE IF NOT EXISTS metrics (run TEXT, name TEXT, value REAL, PRIMARY KEY (run, name));
 ";
 
 /// One run for the tracking tables.
@@ -46,91 +60,85 @@ pub struct RunRow {
 
 /// The index of one project.
 pub struct Index {
-    path: PathBuf,
-    connection: Connection,
+    pub(crate) path: PathBuf,
+    pub(crate) connection: Connection,
 }
 
 impl Index {
     /// Opens the index below `state_folder`, making it when it is missing, and making it anew when it is not a
-    /// database or one of another version: nothing in it is lost that the ledger does not hold, but the tracking
-    /// tables, which are kept beside it under another name.
+    /// database: nothing in it is lost that the ledger does not hold, but the tracking tables, which are kept beside
+    /// it under another name. Where nothing can be written the index is made in memory.
     ///
     /// # Errors
-    /// Fails when the file cannot be written.
+    /// Fails when a newer version has made it, or when the system says no.
     pub fn open(state_folder: &Path) -> Result<Self, RegistryError> {
-        fs_err::create_dir_all(state_folder)?;
         let path = state_folder.join("registry.db");
+        if fs_err::create_dir_all(state_folder).is_err() {
+            return Self::in_memory(path);
+        }
         match Self::connect(&path) {
             Ok(connection) => Ok(Self { path, connection }),
-            Err(error) if is_unreadable(&error) => {
+            Err(Opening::Newer(found)) => Err(RegistryError::Newer {
+                what: path.display().to_string(),
+                found: found as u64,
+                reads: SCHEMA_VERSION as u64,
+            }),
+            Err(Opening::Sqlite(error)) if is_unreadable(&error) => {
                 fs_err::rename(&path, path.with_extension("db.damaged"))?;
-                let connection = Self::connect(&path).map_err(|source| wrap(&path, source))?;
-                Ok(Self { path, connection })
+                for rest in ["registry.db-journal", "registry.db-wal", "registry.db-shm"] {
+                    // What belongs to the damaged file must not be played into the new one.
+                    let _ = fs_err::remove_file(state_folder.join(rest));
+                }
+                match Self::connect(&path) {
+                    Ok(connection) => Ok(Self { path, connection }),
+                    Err(_) => Self::in_memory(path),
+                }
             }
+            Err(Opening::Sqlite(error)) if is_read_only(&error) => Self::in_memory(path),
+            Err(Opening::Sqlite(source)) => Err(wrap(&path, source)),
+        }
+    }
+
+    /// Returns an index that lasts as long as this process.
+    pub(crate) fn in_memory(path: PathBuf) -> Result<Self, RegistryError> {
+        let made = Connection::open_in_memory().and_then(|connection| {
+            connection.execute_batch(DERIVED)?;
+            connection.execute_batch(TRACKING)?;
+            Ok(connection)
+        });
+        match made {
+            Ok(connection) => Ok(Self { path, connection }),
             Err(source) => Err(wrap(&path, source)),
         }
     }
 
-    fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    fn connect(path: &Path) -> Result<Connection, Opening> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         // The ledger is the truth: after a crash of the machine the index is made anew.
         connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "cache_size", -64_000)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version == 0 {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        if version > SCHEMA_VERSION {
+            return Err(Opening::Newer(version));
+        }
+        if version < SCHEMA_VERSION {
+            let transaction =
+                connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            // Another process may have made the tables meanwhile.
+            let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if version < SCHEMA_VERSION {
+                transaction.execute_batch(DERIVED)?;
+                transaction.execute_batch(TRACKING)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            }
             transaction.commit()?;
-        } else if version != SCHEMA_VERSION {
-            return Err(rusqlite::Error::InvalidQuery);
         }
         Ok(connection)
     }
 
-    fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, RegistryError> {
+    pub(crate) fn wrap<T>(&self, result: rusqlite::Result<T>) -> Result<T, RegistryError> {
         result.map_err(|source| wrap(&self.path, source))
-    }
-
-    /// Returns the last event of `home` that this index has seen.
-    ///
-    /// # Errors
-    /// Fails when the file cannot be read.
-    pub fn head(&self, home: &str) -> Result<Option<(u64, Digest)>, RegistryError> {
-        let query = "SELECT seq, hash FROM head WHERE home = ?1";
-        let row = self
-            .connection
-            .query_row(query, [home], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
-        let row = self.wrap(row.optional())?;
-        Ok(row.and_then(|(seq, hash)| Some((seq as u64, hash.parse().ok()?))))
-    }
-
-    /// Makes the index follow a ledger.
-    ///
-    /// # Errors
-    /// Fails when the ledger is shorter than, or another than, the one this index has seen, or when the file cannot
-    /// be written.
-    pub fn follow(
-        &mut self,
-        home: &str,
-        entries: &[LedgerEntry],
-        state: &RegistryState,
-    ) -> Result<(), RegistryError> {
-        let last = entries.last();
-        if let Some((seq, hash)) = self.head(home)? {
-            let same = entries.get((seq as usize).wrapping_sub(1)).is_some_and(|entry| entry.hash == hash);
-            if !same {
-                let found = last.map_or(0, |entry| entry.seq);
-                return Err(RegistryError::Shortened { home: home.to_owned(), found, seen: seq, hash });
-            }
-            if last.is_some_and(|entry| entry.hash == hash) {
-                return Ok(());
-            }
-        }
-        let Some(last) = last else { return Ok(()) };
-        let path = self.path.clone();
-        let written = write_state(&mut self.connection, home, last, state);
-        written.map_err(|source| wrap(&path, source))
     }
 
     /// Keeps a run in the tracking tables.
@@ -156,48 +164,38 @@ impl Index {
     }
 }
 
-fn wrap(path: &Path, source: rusqlite::Error) -> RegistryError {
+/// Why the file could not be opened.
+enum Opening {
+    Newer(i64),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Opening {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+pub(crate) fn wrap(path: &Path, source: rusqlite::Error) -> RegistryError {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    if matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked)) {
+        return RegistryError::IndexBusy { path: path.display().to_string() };
+    }
     RegistryError::Index { path: path.display().to_string(), source }
 }
 
 fn is_unreadable(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error, rusqlite::Error::InvalidQuery)
-        || matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
-fn write_state(
-    connection: &mut Connection,
-    home: &str,
-    last: &LedgerEntry,
-    state: &RegistryState,
-) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    transaction.execute("DELETE FROM versions WHERE home = ?1", [home])?;
-    transaction.execute("DELETE FROM aliases WHERE home = ?1", [home])?;
-    {
-        let mut versions = transaction.prepare("INSERT INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        let mut aliases = transaction.prepare("INSERT INTO aliases VALUES (?1, ?2, ?3, ?4)")?;
-        for (model, found) in &state.models {
-            for (version, one) in &found.versions {
-                versions.execute(params![
-                    home,
-                    model.as_str(),
-                    version.0,
-                    one.stage.to_string(),
-                    one.verdict.to_string(),
-                    one.digest.to_string(),
-                    one.registration.lineage.run_id.as_str(),
-                ])?;
-            }
-            for (alias, version) in &found.aliases {
-                aliases.execute(params![home, model.as_str(), alias.as_str(), version.0])?;
-            }
-        }
-    }
-    let head = "INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3)";
-    transaction.execute(head, params![home, last.seq as i64, last.hash.to_string()])?;
-    transaction.commit()
+/// Holds where reading goes on without the file: a folder that cannot be written, a full disk.
+pub(crate) fn is_read_only(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    matches!(
+        error.sqlite_error_code(),
+        Some(CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure)
+    )
 }
 
 fn write_run(connection: &mut Connection, run: &RunRow) -> rusqlite::Result<()> {

@@ -3,16 +3,24 @@
 //! Owns: where ledger and packages are kept, and the index over them. Refuses: HTTP serving, and deciding what
 //! is allowed, which is `modelgate_core::lifecycle`.
 
+mod archive;
+mod chain_file;
 mod error;
 mod folder_home;
 mod git_home;
 mod home;
 mod index;
+mod index_state;
+mod object_home;
 mod registry;
+mod stamp;
 mod uri;
 
+pub use archive::{ArchiveManifest, export, import};
 pub use error::RegistryError;
-pub use home::{Home, Objects};
+pub use home::{Home, Objects, Position, StoredObject};
 pub use index::{Index, RunRow};
-pub use registry::{Registry, VerifyReport};
+pub use index_state::{ListedVersion, WasInProduction};
+pub use registry::{Registry, VerifyReport, verify_file};
+pub use stamp::Stamp;
 pub use uri::RegistryUri;

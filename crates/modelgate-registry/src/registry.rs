@@ -4,14 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration, RegistryState, read_chain};
-use modelgate_core::lifecycle::{Event, ModelState, Refusal, step};
+use modelgate_core::chain::ChainError;
+use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration, RegistryState};
+use modelgate_core::lifecycle::{Event, ModelState, Refusal, decide};
 use modelgate_core::{Alias, Digest, ModelName, VersionNumber};
 
+use crate::chain_file::{Place, ReadError, for_each_entry};
 use crate::folder_home::FolderHome;
 use crate::git_home::GitBranchHome;
-use crate::home::{Home, Objects};
+use crate::home::{Home, Objects, Position, StoredObject};
 use crate::index::{Index, RunRow};
+use crate::index_state::{Changes, Followed, ListedVersion, WasInProduction, microseconds};
+use crate::object_home::ObjectStoreHome;
+use crate::stamp::Stamp;
+use crate::uri::without_credentials;
 use crate::{RegistryError, RegistryUri};
 
 /// How often a write is tried when other writers are faster.
@@ -21,8 +27,7 @@ const TRIES: u32 = 20;
 pub struct Registry {
     home: Box<dyn Home>,
     index: Index,
-    text: String,
-    entries: Vec<LedgerEntry>,
+    followed: Option<Followed>,
     state: RegistryState,
 }
 
@@ -37,6 +42,8 @@ pub struct VerifyReport {
     pub models: usize,
     /// Number of objects whose bytes were checked.
     pub objects: usize,
+    /// Whether the index said something else than the ledger, and was made anew.
+    pub index_rebuilt: bool,
 }
 
 impl Registry {
@@ -48,35 +55,166 @@ impl Registry {
         let state_folder = project.join(".modelgate");
         let home: Box<dyn Home> = match uri {
             RegistryUri::Folder => Box::new(FolderHome::new(&state_folder)),
-            RegistryUri::GitBranch(branch) => Box::new(GitBranchHome::new(project, branch)?),
+            RegistryUri::ObjectStore(uri) => {
+                let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+                let objects = modelgate_store::remote::open(uri, project, &variable).map_err(|error| {
+                    RegistryError::Uri { uri: without_credentials(uri), reason: error.to_string() }
+                })?;
+                Box::new(ObjectStoreHome::new(objects, &state_folder))
+            }
+            RegistryUri::GitBranch(branch) => Box::new(GitBranchHome::new(project, branch, &state_folder)?),
         };
-        let index = Index::open(&state_folder)?;
-        let mut registry =
-            Self { home, index, text: String::new(), entries: Vec::new(), state: RegistryState::default() };
+        Self::in_home(home, &state_folder)
+    }
+
+    /// Opens the registry in `home`, with its index below `state_folder`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn in_home(home: Box<dyn Home>, state_folder: &Path) -> Result<Self, RegistryError> {
+        let index = Index::open(state_folder)?;
+        let mut registry = Self { home, index, followed: None, state: RegistryState::default() };
         registry.refresh()?;
         Ok(registry)
     }
 
-    /// Reads the ledger again.
+    /// Makes what this holds follow the ledger. What the index has seen is read again only when the file was touched
+    /// by another hand; lines behind it are read and checked.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn refresh(&mut self) -> Result<(), RegistryError> {
-        let text = self.home.read()?;
-        let home = self.home.name();
-        let entries =
-            read_chain(&text).map_err(|source| RegistryError::Tampered { home: home.clone(), source })?;
-        let state = RegistryState::replay(&entries)
-            .map_err(|source| RegistryError::NotAllowed { home: home.clone(), source })?;
-        self.index.follow(&self.index_name(), &entries, &state)?;
-        (self.text, self.entries, self.state) = (text, entries, state);
-        Ok(())
+        self.home.pull(false)?;
+        for _ in 0..TRIES {
+            if self.follow()? {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
     }
 
-    /// The folder home of a project that was moved is the same home.
-    fn index_name(&self) -> String {
-        let name = self.home.name();
-        if name.starts_with("git branch") { name } else { "folder".to_owned() }
+    /// Returns `false` when another process has written the index meanwhile.
+    fn follow(&mut self) -> Result<bool, RegistryError> {
+        let key = self.home.key();
+        // In this order: what the index has seen is then never newer than the file that is looked at.
+        let seen = self.index.followed(&key)?;
+        let stamp = Stamp::of(self.home.ledger())?;
+        if let Some(seen) = &seen
+            && seen.stamp == stamp.as_str()
+        {
+            if self.followed.as_ref().map(|own| own.position) != Some(seen.position) {
+                let (end, state) = self.index.load(&key)?;
+                (self.followed, self.state) = (end, state);
+            }
+            return Ok(true);
+        }
+        if seen.is_none() && stamp.size() == 0 {
+            (self.followed, self.state) = (None, RegistryState::default());
+            return Ok(true);
+        }
+        if let Some(seen) = &seen
+            && stamp.size() > seen.position.end
+            && self.last_line_stands(seen)
+        {
+            return self.follow_tail(&key, seen, &stamp);
+        }
+        self.follow_all(&key, seen.as_ref(), &stamp)
+    }
+
+    /// Returns whether the last line that was seen is still there. Only its own hash counts: the line before it is not
+    /// read.
+    fn last_line_stands(&self, seen: &Followed) -> bool {
+        let line = read_range(self.home.ledger(), seen.line_start, seen.position.end);
+        let entry =
+            line.ok().and_then(|line| modelgate_core::chain::read_line(line.strip_suffix('\n')?).ok());
+        entry.map(|entry| entry.head()) == seen.position.head
+    }
+
+    fn follow_tail(&mut self, key: &str, seen: &Followed, stamp: &Stamp) -> Result<bool, RegistryError> {
+        let (end, mut state) = self.index.load(key)?;
+        if end.as_ref().map(|end| end.position) != Some(seen.position) {
+            return Ok(false);
+        }
+        let mut changes = Changes::default();
+        let read = for_each_entry(
+            self.home.ledger(),
+            seen.position.end,
+            stamp.size(),
+            seen.position.head,
+            |entry, place| {
+                state.apply(&entry)?;
+                changes.note(entry, place);
+                Ok(())
+            },
+        );
+        read.map_err(|error| self.unreadable(error))?;
+        let mut end = changes.end(stamp.as_str()).unwrap_or_else(|| seen.clone());
+        stamp.as_str().clone_into(&mut end.stamp);
+        let written = self.index.extend(key, Some(seen), false, &state, &changes, &end)?;
+        if written {
+            (self.followed, self.state) = (Some(end), state);
+        }
+        Ok(written)
+    }
+
+    fn follow_all(
+        &mut self,
+        key: &str,
+        seen: Option<&Followed>,
+        stamp: &Stamp,
+    ) -> Result<bool, RegistryError> {
+        let (state, changes) = self.read_all(seen, stamp.size())?;
+        let end = changes.end(stamp.as_str());
+        let Some(end) = end else {
+            (self.followed, self.state) = (None, state);
+            return Ok(true);
+        };
+        let written = self.index.extend(key, seen, true, &state, &changes, &end)?;
+        if written {
+            (self.followed, self.state) = (Some(end), state);
+        }
+        Ok(written)
+    }
+
+    /// Reads and checks the ledger up to byte `size`, and that it still holds what was seen of it.
+    fn read_all(
+        &self,
+        seen: Option<&Followed>,
+        size: u64,
+    ) -> Result<(RegistryState, Changes), RegistryError> {
+        let mut state = RegistryState::default();
+        let mut changes = Changes::default();
+        let expected = seen.and_then(|seen| seen.position.head);
+        let (mut last, mut hash) = (0, None);
+        let read = for_each_entry(self.home.ledger(), 0, size, None, |entry, place| {
+            state.apply(&entry)?;
+            last = entry.seq;
+            if expected.is_some_and(|expected| expected.seq == entry.seq) {
+                hash = Some(entry.hash);
+            }
+            changes.note(entry, place);
+            Ok(())
+        });
+        read.map_err(|error| self.unreadable(error))?;
+        match expected {
+            Some(seen) if hash != Some(seen.hash) => Err(RegistryError::Shortened {
+                home: self.home.name(),
+                found: last,
+                seen: seen.seq,
+                hash: seen.hash,
+            }),
+            _ => Ok((state, changes)),
+        }
+    }
+
+    fn unreadable(&self, error: ReadError) -> RegistryError {
+        let home = self.home.name();
+        match error {
+            ReadError::Chain(source) => RegistryError::Tampered { home, source },
+            ReadError::Replay(source) => RegistryError::NotAllowed { home, source },
+            ReadError::Io(error) => RegistryError::Io(error),
+        }
     }
 
     /// Returns the place in words.
@@ -89,9 +227,22 @@ impl Registry {
         &self.state
     }
 
-    /// Returns the ledger.
-    pub fn entries(&self) -> &[LedgerEntry] {
-        &self.entries
+    /// Returns where the ledger ends.
+    pub fn position(&self) -> Position {
+        self.followed.as_ref().map(|followed| followed.position).unwrap_or_default()
+    }
+
+    /// Hands each event to `each`, oldest first, checked again on the way.
+    ///
+    /// # Errors
+    /// Fails when the ledger was changed, or as `each` does.
+    pub fn for_each_entry(
+        &self,
+        mut each: impl FnMut(&LedgerEntry) -> std::io::Result<()>,
+    ) -> Result<(), RegistryError> {
+        let end = self.position().end;
+        let read = for_each_entry(self.home.ledger(), 0, end, None, |entry, _| Ok(each(&entry)?));
+        read.map_err(|error| self.unreadable(error))
     }
 
     /// Returns one model.
@@ -104,6 +255,70 @@ impl Registry {
             let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
             RegistryError::UnknownModel { model: model.clone(), known }
         })
+    }
+
+    /// Returns what was registered as a version.
+    ///
+    /// # Errors
+    /// Fails when there is no such version.
+    pub fn registration(
+        &self,
+        model: &ModelName,
+        version: VersionNumber,
+    ) -> Result<Registration, RegistryError> {
+        self.registered(model, version).map(|(registration, _)| registration)
+    }
+
+    /// Returns what was registered as a version, and when it was.
+    ///
+    /// # Errors
+    /// Fails when there is no such version.
+    pub fn registered(
+        &self,
+        model: &ModelName,
+        version: VersionNumber,
+    ) -> Result<(Registration, String), RegistryError> {
+        self.resolve(model, &version.to_string())?;
+        self.index.registration(&self.home.key(), model, version)?.ok_or_else(|| {
+            RegistryError::UnknownVersion {
+                model: model.clone(),
+                reference: version.to_string(),
+                known: "another state of the index: run `modelgate ledger verify`".to_owned(),
+            }
+        })
+    }
+
+    /// Hands every version, or those of one model, to `each`, in the order of names and numbers.
+    ///
+    /// # Errors
+    /// Fails when the index cannot be read.
+    pub fn list(
+        &self,
+        model: Option<&ModelName>,
+        each: &mut dyn FnMut(ListedVersion),
+    ) -> Result<(), RegistryError> {
+        self.index.list(&self.home.key(), model, each)
+    }
+
+    /// Returns what was in production at `time`, of each model that had something there.
+    ///
+    /// # Errors
+    /// Fails when the index cannot be read.
+    pub fn production_at(&self, time: jiff::Timestamp) -> Result<Vec<WasInProduction>, RegistryError> {
+        self.index.production_at(&self.home.key(), self.state.models.keys(), time.as_microsecond())
+    }
+
+    /// Returns the versions of `model` that were in production, the newest first, each with the time in microseconds
+    /// since 1970 at which it got there; at most `at_most`.
+    ///
+    /// # Errors
+    /// Fails when the index cannot be read.
+    pub fn tenures(
+        &self,
+        model: &ModelName,
+        at_most: usize,
+    ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
+        self.index.tenures(&self.home.key(), model, at_most)
     }
 
     /// Returns the version that `reference` names: `3`, `v003` or an alias.
@@ -140,23 +355,63 @@ impl Registry {
         for attempt in 0..TRIES {
             self.refresh()?;
             let (events, value) = decide(self)?;
-            let mut sealed: Vec<LedgerEntry> = Vec::new();
+            let before = self.followed.clone();
+            let position = self.position();
+            let mut changes = Changes::default();
+            let empty = ModelState::default();
+            let (mut head, mut end) = (position.head, position.end);
+            let mut last_time = before.as_ref().map(|before| before.time.clone()).unwrap_or_default();
+            let mut lines = String::new();
             for event in events {
-                let previous = sealed.last().or(self.entries.last());
+                let digests = self.state.models.get(event.model()).unwrap_or(&empty).digests(&event);
                 // The clock may go back; the ledger does not.
-                let time = previous.map_or(time, |previous| previous.time.as_str().max(time)).to_owned();
-                sealed.push(LedgerEntry::seal(event, time, actor.to_owned(), previous)?);
+                if microseconds(time) > microseconds(&last_time) {
+                    time.clone_into(&mut last_time);
+                }
+                let entry = LedgerEntry::seal(event, digests, last_time.clone(), actor.to_owned(), head)?;
+                let line = entry.to_line()?;
+                let place = Place { start: end, end: end + line.len() as u64 };
+                head = Some(entry.head());
+                end = place.end;
+                lines.push_str(&line);
+                changes.note(entry, place);
             }
-            let lines = sealed.iter().map(LedgerEntry::to_line).collect::<Result<String, _>>()?;
-            if self.home.append(&self.text, &lines, objects)? {
-                self.refresh()?;
-                return Ok(value);
-            }
-            // Writers that met once should not meet again: each waits for a time of its own.
-            let spread = u64::from(std::process::id() % 17) + u64::from(attempt) * 13;
-            std::thread::sleep(std::time::Duration::from_millis(5 + spread));
+            let Some(stamp) = self.home.append(&position, &lines, objects)? else {
+                // Writers that met once should not meet again: each waits for a time of its own.
+                let spread = u64::from(std::process::id() % 17) + u64::from(attempt) * 13;
+                std::thread::sleep(std::time::Duration::from_millis(5 + spread));
+                continue;
+            };
+            self.took(&lines, before.as_ref(), &changes, &stamp)?;
+            return Ok(value);
         }
         Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
+    }
+
+    /// Follows own lines, which the ledger has taken.
+    fn took(
+        &mut self,
+        lines: &str,
+        before: Option<&Followed>,
+        changes: &Changes,
+        stamp: &Stamp,
+    ) -> Result<(), RegistryError> {
+        for (index, line) in lines.lines().enumerate() {
+            let applied = modelgate_core::chain::read_line(line)
+                .map_err(|what| ReadError::Chain(ChainError { line: index as u64 + 1, what }))
+                .and_then(|entry| Ok(self.state.apply(&entry)?));
+            applied.map_err(|error| self.unreadable(error))?;
+        }
+        if let Some(end) = changes.end(stamp.as_str()) {
+            // The events are written: an index that cannot be is caught up by the next command.
+            let key = self.home.key();
+            if !matches!(self.index.extend(&key, before, false, &self.state, changes, &end), Ok(true)) {
+                self.followed = None;
+                return self.refresh();
+            }
+            self.followed = Some(end);
+        }
+        Ok(())
     }
 
     /// Registers a judged package as the next version of `model`, together with its files.
@@ -194,11 +449,27 @@ impl Registry {
         time: &str,
         actor: &str,
     ) -> Result<(), RegistryError> {
-        self.transact(time, actor, &Objects::new(), |registry| {
+        self.apply_with(model, version, event, &Objects::new(), time, actor)
+    }
+
+    /// Does `event` to a version, through the one door, and keeps the objects that it names.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_with(
+        &mut self,
+        model: &ModelName,
+        version: VersionNumber,
+        event: &Event,
+        objects: &Objects,
+        time: &str,
+        actor: &str,
+    ) -> Result<(), RegistryError> {
+        self.transact(time, actor, objects, |registry| {
             let state = registry.model(model)?;
-            let (_, events) = step(state, model, version, event, actor)
+            let event = decide(state, model, version, event)
                 .map_err(|refusal| RegistryError::Refused { model: model.clone(), refusal })?;
-            Ok((events, ()))
+            Ok((vec![event], ()))
         })
     }
 
@@ -238,12 +509,12 @@ impl Registry {
         model: &ModelName,
         version: VersionNumber,
     ) -> Result<BTreeMap<String, Vec<u8>>, RegistryError> {
-        let state = self.model(model)?;
-        let Some(found) = state.versions.get(&version) else {
-            return self.resolve(model, &version.to_string()).map(|_| BTreeMap::new());
-        };
-        let files = &found.registration.files;
-        files.iter().map(|(name, digest)| Ok((name.clone(), self.home.get(digest)?))).collect()
+        let registration = self.registration(model, version)?;
+        let state = self.model(model)?.versions.get(&version);
+        let signature =
+            state.and_then(|state| state.signature).map(|digest| ("model.sig".to_owned(), digest));
+        let files = registration.files.into_iter().chain(signature);
+        files.map(|(name, digest)| Ok((name, self.home.get(&digest)?))).collect()
     }
 
     /// Returns the index, for the tracking tables.
@@ -259,27 +530,139 @@ impl Registry {
         self.index.record_run(run)
     }
 
-    /// Checks the chain, the door and the bytes of every object that a version names.
+    /// Reads everything again: the chain, the door, the index, and the bytes of every object that a version names.
     ///
     /// # Errors
     /// Names the first thing that is not as it was written.
     pub fn verify(&mut self) -> Result<VerifyReport, RegistryError> {
-        self.refresh()?;
+        self.home.pull(true)?;
+        let key = self.home.key();
+        let (seen, indexed) = self.index.load(&key)?;
+        let stamp = Stamp::of(self.home.ledger())?;
+        let (state, changes) = self.read_all(seen.as_ref(), stamp.size())?;
+        let end = changes.end(stamp.as_str());
+        let same_end = seen.as_ref().map(|seen| seen.position) == end.as_ref().map(|end| end.position);
+        let mut index_rebuilt = false;
+        if let Some(end) = end {
+            index_rebuilt = same_end && indexed != state;
+            if index_rebuilt || !same_end || seen.is_some_and(|seen| seen.stamp != end.stamp) {
+                self.index.forget(&key)?;
+                self.index.extend(&key, None, true, &state, &changes, &end)?;
+            }
+            (self.followed, self.state) = (Some(end), state);
+        }
+        let objects = self.verify_objects()?;
+        let position = self.position();
+        Ok(VerifyReport {
+            entries: position.head.map_or(0, |head| head.seq),
+            head: position.head.map(|head| head.hash),
+            models: self.state.models.len(),
+            objects,
+            index_rebuilt,
+        })
+    }
+
+    fn verify_objects(&self) -> Result<usize, RegistryError> {
         let mut checked = std::collections::BTreeSet::new();
-        for model in self.state.models.values() {
-            for version in model.versions.values() {
-                for digest in version.registration.files.values() {
+        for (model, state) in &self.state.models {
+            for (version, found) in &state.versions {
+                if found.stage == modelgate_core::lifecycle::Stage::Removed {
+                    continue;
+                }
+                let registration = self.registration(model, *version)?;
+                let own = registration.files.values().chain(registration.checks.values());
+                for digest in own.chain(&found.signature) {
                     if checked.insert(*digest) {
                         self.home.get(digest)?;
                     }
                 }
             }
         }
-        Ok(VerifyReport {
-            entries: self.entries.len() as u64,
-            head: self.entries.last().map(|entry| entry.hash),
-            models: self.state.models.len(),
-            objects: checked.len(),
-        })
+        Ok(checked.len())
     }
+
+    /// Takes over a whole ledger into a registry that has none; its objects were kept before.
+    ///
+    /// # Errors
+    /// Fails when there is a ledger already, or `lines` are not one.
+    pub fn adopt(&mut self, lines: &str) -> Result<(), RegistryError> {
+        self.refresh()?;
+        if let Some(head) = self.position().head {
+            return Err(RegistryError::NotEmpty { home: self.home.name(), events: head.seq });
+        }
+        if self.home.append(&Position::default(), lines, &Objects::new())?.is_none() {
+            return Err(RegistryError::Busy { home: self.home.name(), tries: 1 });
+        }
+        self.refresh()
+    }
+
+    /// Keeps objects that a later event will name.
+    ///
+    /// # Errors
+    /// Fails when the home cannot be written.
+    pub fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
+        self.home.keep(objects)
+    }
+
+    /// Returns every object of the home.
+    ///
+    /// # Errors
+    /// Fails when the home cannot be read.
+    pub fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
+        self.home.objects()
+    }
+
+    /// Returns whether objects can be removed from this home.
+    pub fn can_remove_objects(&self) -> bool {
+        self.home.can_remove()
+    }
+
+    /// Removes objects; that nothing needs them is the caller's to know.
+    ///
+    /// # Errors
+    /// Fails when the home cannot be written.
+    pub fn remove_objects(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+        self.home.remove(digests)
+    }
+}
+
+fn read_range(path: &Path, start: u64, end: u64) -> std::io::Result<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = fs_err::File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut text = String::new();
+    file.take(end.saturating_sub(start)).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Checks a ledger that stands alone, such as an exported one: the chain and the door.
+///
+/// Returns the number of events and the hash of the last.
+///
+/// # Errors
+/// Names the first line that is not as it was written.
+pub fn verify_file(path: &Path) -> Result<(u64, Option<Digest>), RegistryError> {
+    let home = path.display().to_string();
+    let size = fs_err::metadata(path)?.len();
+    let mut state = RegistryState::default();
+    let mut last = None;
+    let mut end = 0;
+    let read = for_each_entry(path, 0, size, None, |entry, place| {
+        state.apply(&entry)?;
+        last = Some(entry.head());
+        end = place.end;
+        Ok(())
+    });
+    match read {
+        Ok(()) => {}
+        Err(ReadError::Chain(source)) => return Err(RegistryError::Tampered { home, source }),
+        Err(ReadError::Replay(source)) => return Err(RegistryError::NotAllowed { home, source }),
+        Err(ReadError::Io(error)) => return Err(error.into()),
+    }
+    let line = last.map_or(0, |head: modelgate_core::ledger::Head| head.seq) + 1;
+    if end != size {
+        let what = "it has no line feed: the file was cut off".to_owned();
+        return Err(RegistryError::Tampered { home, source: ChainError { line, what } });
+    }
+    Ok((line - 1, last.map(|head| head.hash)))
 }

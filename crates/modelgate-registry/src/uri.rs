@@ -9,6 +9,8 @@ pub enum RegistryUri {
     Folder,
     /// An orphan branch of the project's git repository.
     GitBranch(String),
+    /// A prefix of an S3 bucket.
+    ObjectStore(String),
 }
 
 impl RegistryUri {
@@ -30,10 +32,15 @@ impl RegistryUri {
                 )
             };
         }
-        if ["s3://", "http://", "https://"].iter().any(|scheme| uri.starts_with(scheme)) {
-            return error("this version keeps registries in the project's folder or in `git+branch:NAME`");
+        if uri.starts_with("s3://") {
+            return Ok(Self::ObjectStore(uri.to_owned()));
         }
-        error("expected nothing (the project's folder) or `git+branch:NAME`")
+        if ["http://", "https://"].iter().any(|scheme| uri.starts_with(scheme)) {
+            return error(
+                "this version keeps registries in the project's folder, in `git+branch:NAME` or in `s3://bucket/prefix`",
+            );
+        }
+        error("expected nothing (the project's folder), `git+branch:NAME` or `s3://bucket/prefix`")
     }
 }
 
@@ -74,15 +81,8 @@ mod tests {
 
     #[test]
     fn what_git_would_take_for_something_else_is_refused() {
-        for uri in [
-            "git+branch:",
-            "git+branch:-x",
-            "git+branch:a..b",
-            "git+branch:a b",
-            "git+branch:a/",
-            "s3://b",
-            "x",
-        ] {
+        for uri in ["git+branch:", "git+branch:-x", "git+branch:a..b", "git+branch:a b", "git+branch:a/", "x"]
+        {
             assert!(RegistryUri::parse(Some(uri)).is_err(), "{uri}");
         }
     }

@@ -33,6 +33,31 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Writes `path` through `fill`: into a temporary file beside it, flushed to disk, then renamed.
+///
+/// # Errors
+/// As [`write`], or as `fill` does; `path` is then as it was.
+pub fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), StoreError> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let staged = temporary(path);
+    let write = || {
+        let mut output = std::io::BufWriter::new(fs_err::File::create(&staged)?);
+        fill(&mut output)?;
+        output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()?;
+        fs_err::rename(&staged, path)
+    };
+    if let Err(error) = write() {
+        let _ = fs_err::remove_file(&staged);
+        return Err(error.into());
+    }
+    Ok(())
+}
+
 /// Writes as [`write`] does, without waiting for the disk: for a cache that tells by itself when it is not whole.
 ///
 /// # Errors

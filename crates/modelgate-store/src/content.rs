@@ -1,5 +1,7 @@
 //! The content-addressed store: contents named by their digest, see [`crate::hashing`].
 
+mod listing;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

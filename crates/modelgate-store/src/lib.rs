@@ -19,4 +19,4 @@ pub use hashing::{CHUNK, Md5};
 pub use identity::FileIdentity;
 pub use index::DigestIndex;
 pub use link::{Link, LinkPolicy, bring};
-pub use lock::{LockHolder, ProjectLock};
+pub use lock::{LockHolder, ProjectLock, host};

@@ -75,7 +75,8 @@ impl ProjectLock {
     }
 }
 
-fn host() -> String {
+/// Returns the name of this machine.
+pub fn host() -> String {
     let from_variable = || std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok();
     let from_system =
         || fs_err::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());

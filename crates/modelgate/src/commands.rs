@@ -12,6 +12,7 @@ mod import;
 mod init;
 mod ledger;
 mod model;
+mod notify;
 mod report;
 mod run;
 mod status;
@@ -30,6 +31,7 @@ use crate::printer::Printer;
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     limit_threads()?;
     let folder = folder(arguments)?;
+    finish_interrupted(arguments, &folder, printer);
     match &arguments.command {
         Command::Init(init) => init::execute(init, &folder, printer),
         Command::Run(run) => run::execute(run, &project(&folder)?, printer),
@@ -43,6 +45,21 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),
+    }
+}
+
+/// Brings to an end what a killed command began, before anything else looks at the project.
+fn finish_interrupted(arguments: &Arguments, folder: &std::path::Path, printer: &Printer) {
+    let acts = matches!(
+        &arguments.command,
+        Command::Run(_) | Command::Status | Command::Model(_) | Command::Ledger(_)
+    );
+    let Some(project) = acts.then(|| project(folder).ok()).flatten() else { return };
+    match modelgate_pipeline::recover(&project, &environment::surroundings()) {
+        Ok(Some(sentence)) => printer.warning(&sentence),
+        Ok(None) => {}
+        // Reading goes on: the command itself says what is wrong with the registry.
+        Err(error) => printer.warning(&format!("an interrupted command could not be completed: {error}")),
     }
 }
 

@@ -151,6 +151,20 @@ impl LoadedModel {
         &self.inputs
     }
 
+    /// Returns the fitted model inside.
+    pub fn estimator(&self) -> &Estimator {
+        &self.estimator
+    }
+
+    /// Returns the same graph around another fitted model of as many features.
+    ///
+    /// # Errors
+    /// Fails when `estimator` cannot be asked.
+    pub fn with_estimator(&self, estimator: Estimator) -> Result<Self, ModelError> {
+        estimator.validate()?;
+        Ok(Self { estimator, ..self.clone() })
+    }
+
     /// Returns the classes in output order; `None` for regression.
     pub fn classes(&self) -> Option<&Classes> {
         self.classes.as_ref()

@@ -59,7 +59,7 @@ pub fn compare_versions(
         let known = state.versions.get(version);
         let known = known
             .ok_or_else(|| PipelineError::Policy(format!("there is no version {version} of {model}")))?;
-        let registration = &known.registration;
+        let registration = registry.registration(model, *version)?;
         let lineage = &registration.lineage;
         let facts = [
             ("stage", known.stage.to_string()),

@@ -222,11 +222,12 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
     };
     let converted =
         rules.iter().map(modelgate_config::RuleConfig::to_rule).collect::<Result<Vec<_>, String>>();
-    converted.map_err(|reason| PipelineError::Setting {
+    let rules = converted.map_err(|reason| PipelineError::Setting {
         pipeline: pipeline.name.to_owned(),
         key: "gate.rules",
         reason,
-    })
+    })?;
+    crate::policy::with_required_rules(pipeline, rules)
 }
 
 /// Returns the runs that rules compare with.
@@ -312,6 +313,58 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
     )
 }
 
+/// Returns what is measured of a model that is only compared with.
+pub(crate) fn plain_options(runner: &Runner<'_>, rules: &[GateRule]) -> EvaluateOptions {
+    let mut options = EvaluateOptions::plain(average(runner));
+    options.rule_slices = rule_slices(rules);
+    options
+}
+
+/// How two models are compared row by row.
+pub(crate) struct Comparing {
+    average: Average,
+    bootstrap: BootstrapOptions,
+    search: SearchOptions,
+    columns: Vec<String>,
+    on: Subset,
+}
+
+impl Comparing {
+    /// Returns what the configuration says of it.
+    pub(crate) fn of(runner: &Runner<'_>) -> Result<Self, PipelineError> {
+        Ok(Self {
+            average: average(runner),
+            bootstrap: bootstrap_options(runner),
+            search: search_options(runner),
+            columns: searched(runner)?,
+            on: gate_subset(runner),
+        })
+    }
+
+    /// Returns the question for two models.
+    pub(crate) fn input<'a>(
+        &'a self,
+        candidate: &'a modelgate_model::LoadedModel,
+        reference: &'a modelgate_model::LoadedModel,
+        table: &'a Table,
+        target: &'a modelgate_data::target::Target,
+        split: &'a SplitAssignment,
+    ) -> PairedInput<'a> {
+        PairedInput {
+            candidate,
+            reference,
+            table,
+            target,
+            split,
+            average: self.average,
+            bootstrap: self.bootstrap.clone(),
+            search: self.search.clone(),
+            columns: &self.columns,
+            on: self.on,
+        }
+    }
+}
+
 /// Scores the model in production on the candidate's rows, and measures what rules ask of both together.
 fn score_production(
     runner: &mut Runner<'_>,
@@ -352,21 +405,9 @@ fn score_production(
     let target = data::target(runner, &table)?;
     let split: SplitAssignment = data::assignment(runner)?;
     let schema = package.manifest.schema.clone();
-    let mut options = EvaluateOptions::plain(average(runner));
-    options.rule_slices = rule_slices(rules);
-    let columns = searched(runner)?;
-    let input = PairedInput {
-        candidate: &candidate.model,
-        reference: &package.model,
-        table: &table,
-        target: &target,
-        split: &split,
-        average: average(runner),
-        bootstrap: bootstrap_options(runner),
-        search: search_options(runner),
-        columns: &columns,
-        on: gate_subset(runner),
-    };
+    let options = plain_options(runner, rules);
+    let comparing = Comparing::of(runner)?;
+    let input = comparing.input(&candidate.model, &package.model, &table, &target, &split);
     let scored = evaluate_package(&package.model, package.digest, &table, &target, &split, &options)
         .and_then(|evaluation| Ok((evaluation, paired::compare(&input, rules)?)));
     match scored {

@@ -11,6 +11,8 @@ use modelgate_registry::{Objects, Registry};
 
 use crate::error::PipelineError;
 use crate::options::{ApprovalAnswer, Approver, StageStatus};
+use crate::policy;
+use crate::probe;
 use crate::promotion::{self, AttachedMetrics};
 use crate::runner::Runner;
 use crate::stage::{Stage, Wanted};
@@ -37,7 +39,7 @@ fn registered(
 ) -> Option<VersionNumber> {
     let state = registry.state().models.get(&runner.pipeline.model)?;
     let same = |found: &modelgate_core::lifecycle::VersionState| {
-        found.digest == package && found.registration.verdict_digest == verdict
+        found.digest == package && found.verdict_digest == verdict
     };
     state.versions.iter().rev().find(|(_, found)| same(found)).map(|(version, _)| *version)
 }
@@ -93,6 +95,7 @@ pub(crate) fn register(
     objects.insert("metrics.json".to_owned(), metrics);
     objects.insert("verdict.json".to_owned(), verdict_bytes);
     objects.insert("MODEL_CARD.md".to_owned(), card);
+    let probes = canonical::to_pretty(&probe::make(&package)?)?.into_bytes();
     let lineage = &package.manifest.lineage;
     let registration = Registration {
         digest: package.digest,
@@ -111,8 +114,10 @@ pub(crate) fn register(
         },
         metrics: figures.into_iter().filter_map(|(metric, value)| Some((metric, value?))).collect(),
         files: objects.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect(),
+        checks: BTreeMap::from([(probe::PROBES.to_owned(), Digest::of(&probes))]),
     };
-    let objects: Objects = objects.into_values().map(|bytes| (Digest::of(&bytes), bytes)).collect();
+    let objects: Objects =
+        objects.into_values().chain([probes]).map(|bytes| (Digest::of(&bytes), bytes)).collect();
     let now = (runner.surroundings.now)();
     let version = registry.register(&name, &registration, &objects, &now, &runner.surroundings.actor)?;
     let summary = format!("{name} {version}, {}", registry.home());
@@ -181,7 +186,7 @@ pub(crate) fn approve(
             );
             return Ok(None);
         }
-        Lifecycle::Rejected | Lifecycle::Archived | Lifecycle::Quarantined => {
+        Lifecycle::Rejected | Lifecycle::Archived | Lifecycle::Quarantined | Lifecycle::Removed => {
             let reason = format!("{version} is {stage}");
             runner.report(
                 Stage::Approve,
@@ -203,7 +208,7 @@ pub(crate) fn approve(
     let (event, actor) = match runner.pipeline.config.promotion.approval {
         ApprovalPolicy::Automatic => {
             let reason = "promotion.approval is automatic and the gate passed".to_owned();
-            (Event::Approve { reason }, "policy:automatic".to_owned())
+            (Event::Approve { reason }, policy::AUTOMATIC.to_owned())
         }
         ApprovalPolicy::Required => {
             let answer = approver.ask(&promotion::approval_request(registry, &name, version)?);
@@ -227,6 +232,7 @@ pub(crate) fn approve(
             }
         }
     };
+    policy::check_approver(runner.pipeline.project, &name, &actor)?;
     registry.apply(&name, version, &event, &(runner.surroundings.now)(), &actor)?;
     let seconds = started.elapsed().as_secs_f64();
     if let Event::Reject { reason } = event {
@@ -269,7 +275,12 @@ pub(crate) fn promote(
     let started = std::time::Instant::now();
     let actor = runner.surroundings.actor.clone();
     let project = runner.pipeline.project;
-    promotion::promote(project, registry, &name, version, "promoted by the run", runner.surroundings)?;
+    let chosen = chosen(runner, registry, version)?;
+    let (version, reason) = match chosen {
+        Choice::Promote(chosen, reason) => (chosen, reason),
+        Choice::Stage(reason) => return stage_instead(runner, registry, version, reason, started),
+    };
+    promotion::promote(project, registry, &name, version, &reason, runner.surroundings)?;
     let summary = format!("{name} {version} is in production, models/packaged/{name}/");
     let seconds = started.elapsed().as_secs_f64();
     runner.report(
@@ -281,4 +292,53 @@ pub(crate) fn promote(
         Vec::new(),
     );
     Ok(Decision { word: "promoted", reason: summary, actor: Some(actor) })
+}
+
+/// Which version `promotion.choose` wants in production.
+enum Choice {
+    Promote(VersionNumber, String),
+    /// The newest is not the best.
+    Stage(String),
+}
+
+fn chosen(runner: &Runner<'_>, registry: &Registry, newest: VersionNumber) -> Result<Choice, PipelineError> {
+    let choose = &runner.pipeline.config.promotion.choose;
+    let Some(metric) = choose.strip_prefix("best_by ").map(str::trim) else {
+        return Ok(Choice::Promote(newest, "promoted by the run".to_owned()));
+    };
+    let model = &runner.pipeline.model;
+    let Some((best, value)) = policy::best_by(registry, model, metric)? else {
+        return Ok(Choice::Stage(format!("no version has a figure of {metric}")));
+    };
+    let reason = format!("best_by {metric}: {best} has {}", modelgate_core::verdict::figure(value));
+    let approved = registry.model(model)?.versions.get(&best).is_some_and(|found| found.approval.is_some());
+    let waits = registry.model(model)?.production() != Some(best);
+    Ok(if best == newest || (waits && approved) {
+        Choice::Promote(best, reason)
+    } else {
+        Choice::Stage(reason)
+    })
+}
+
+/// Moves a newest version that is not the best to staging.
+fn stage_instead(
+    runner: &mut Runner<'_>,
+    registry: &mut Registry,
+    version: VersionNumber,
+    reason: String,
+    started: std::time::Instant,
+) -> Result<Decision, PipelineError> {
+    let name = runner.pipeline.model.clone();
+    let summary = format!("{name} {version} is in staging, {reason}");
+    let seconds = started.elapsed().as_secs_f64();
+    let actor = runner.surroundings.actor.clone();
+    if lifecycle(registry, runner, version)? == Lifecycle::Staging {
+        let why = "it is in staging".to_owned();
+        runner.report(Stage::Promote, StageStatus::Skipped, summary.clone(), why, seconds, Vec::new());
+        return Ok(Decision::new("staged", summary));
+    }
+    let event = Event::Stage { reason: reason.clone() };
+    registry.apply(&name, version, &event, &(runner.surroundings.now)(), &actor)?;
+    runner.report(Stage::Promote, StageStatus::Ran, summary.clone(), reason, seconds, Vec::new());
+    Ok(Decision { word: "staged", reason: summary, actor: Some(actor) })
 }

@@ -1,5 +1,7 @@
 //! `modelgate gate check`.
 
+mod selftest;
+
 use std::path::Path;
 
 use modelgate_core::rule::{GateRule, parse_expression};
@@ -18,6 +20,7 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
         Gate::Explain { pipeline } => {
             return super::explain::execute(pipeline.as_deref(), &super::project(folder)?, printer);
         }
+        Gate::Selftest { pipeline } => return selftest::execute(pipeline.as_deref(), folder, printer),
     };
     let parse =
         |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));

@@ -1,7 +1,12 @@
 //! `modelgate ledger`.
 
-use modelgate_core::ledger::RegistryState;
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::Path;
+
+use modelgate_core::ledger::LedgerEntry;
 use modelgate_pipeline::{Project, registry};
+use modelgate_registry::{Registry, verify_file};
 use serde_json::json;
 
 use crate::arguments::Ledger;
@@ -9,63 +14,122 @@ use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
 pub(crate) fn execute(ledger: &Ledger, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
-    let mut registry = registry(project)?;
     match ledger {
-        Ledger::Log { model } => {
-            for entry in registry.entries() {
-                if model.as_ref().is_some_and(|model| model != entry.event.model()) {
-                    continue;
-                }
-                if printer.is_json() {
-                    printer.data(entry.to_line()?.trim_end())?;
-                } else {
-                    let (model, event) = (entry.event.model(), entry.event.sentence());
-                    printer.data(&format!(
-                        "{:>4} {} {:<18} {model}: {event}",
-                        entry.seq, entry.time, entry.actor
-                    ))?;
-                }
-            }
+        Ledger::Log { model, last } => {
+            let wanted =
+                |entry: &LedgerEntry| model.as_ref().is_none_or(|model| model == entry.event.model());
+            log(&registry(project)?, *last, wanted, printer)
         }
-        Ledger::Verify => {
-            let report = registry.verify()?;
-            if printer.is_json() {
-                printer.json(&report)?;
-            } else {
-                let head = report.head.map_or_else(|| "none".to_owned(), |head| head.to_string());
-                printer.data(&format!(
-                    "the ledger is whole: {} events, {} models, {} objects checked, head {head}",
-                    report.entries, report.models, report.objects
-                ))?;
-            }
+        Ledger::Verify { file: Some(file) } => verify_exported(file, printer),
+        Ledger::Verify { file: None } => verify(&mut registry(project)?, printer),
+        Ledger::Export { file } => export(&registry(project)?, file.as_deref(), printer),
+        Ledger::At { time } => at(&registry(project)?, time, printer),
+    }
+}
+
+/// Refuses the file first: with a damaged ledger the registry does not open.
+pub(crate) fn verify_exported(file: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let (entries, head) = verify_file(file)?;
+    if printer.is_json() {
+        printer.json(&json!({ "schema_version": 1, "entries": entries, "head": head }))?;
+    } else {
+        let head = head.map_or_else(|| "none".to_owned(), |head| head.to_string());
+        printer.data(&format!("the ledger is whole: {entries} events, head {head}"))?;
+    }
+    Ok(Exit::Passed)
+}
+
+fn line(entry: &LedgerEntry, json: bool) -> std::io::Result<String> {
+    if json {
+        return Ok(entry.to_line()?);
+    }
+    let (model, event) = (entry.event.model(), entry.event.sentence());
+    Ok(format!("{:>4} {} {:<18} {model}: {event}\n", entry.seq, entry.time, entry.actor))
+}
+
+fn log(
+    registry: &Registry,
+    last: Option<usize>,
+    wanted: impl Fn(&LedgerEntry) -> bool,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let mut output = std::io::BufWriter::new(anstream::stdout().lock());
+    let mut kept: VecDeque<String> = VecDeque::new();
+    registry.for_each_entry(|entry| {
+        if !wanted(entry) {
+            return Ok(());
         }
-        Ledger::At { time } => {
-            let wanted: jiff::Timestamp = time.parse().map_err(|_| {
-                UsageError(format!(
-                    "`{time}` is not a time: expected RFC 3339, such as `2026-10-03T12:00:00Z`"
-                ))
-            })?;
-            let before = registry
-                .entries()
-                .iter()
-                .take_while(|entry| entry.time.parse::<jiff::Timestamp>().is_ok_and(|time| time <= wanted));
-            let state = RegistryState::replay(before)?;
-            let mut found = Vec::new();
-            for (model, state) in &state.models {
-                let Some(version) = state.production() else { continue };
-                let Some(digest) = state.versions.get(&version).map(|found| found.digest) else { continue };
-                if printer.is_json() {
-                    found.push(json!({ "model": model, "version": version, "digest": digest }));
-                } else {
-                    printer.data(&format!("{model} {version} {digest}"))?;
-                }
-            }
-            if printer.is_json() {
-                printer.json(&json!({ "schema_version": 1, "time": time, "production": found }))?;
-            } else if !state.models.values().any(|state| state.production().is_some()) {
-                printer.talk("nothing was in production then");
-            }
+        let line = line(entry, printer.is_json())?;
+        let Some(last) = last else { return output.write_all(line.as_bytes()) };
+        kept.push_back(line);
+        if kept.len() > last {
+            kept.pop_front();
         }
+        Ok(())
+    })?;
+    for line in kept {
+        output.write_all(line.as_bytes())?;
+    }
+    output.flush()?;
+    Ok(Exit::Passed)
+}
+
+fn verify(registry: &mut Registry, printer: &Printer) -> anyhow::Result<Exit> {
+    let report = registry.verify()?;
+    if printer.is_json() {
+        printer.json(&report)?;
+    } else {
+        let head = report.head.map_or_else(|| "none".to_owned(), |head| head.to_string());
+        if report.index_rebuilt {
+            printer
+                .warning("the index said something else than the ledger; it was made anew from the ledger");
+        }
+        printer.data(&format!(
+            "the ledger is whole: {} events, {} models, {} objects checked, head {head}",
+            report.entries, report.models, report.objects
+        ))?;
+    }
+    Ok(Exit::Passed)
+}
+
+fn export(registry: &Registry, file: Option<&Path>, printer: &Printer) -> anyhow::Result<Exit> {
+    let Some(path) = file else {
+        let mut output = std::io::BufWriter::new(anstream::stdout().lock());
+        registry.for_each_entry(|entry| output.write_all(entry.to_line()?.as_bytes()))?;
+        output.flush()?;
+        return Ok(Exit::Passed);
+    };
+    if path.exists() {
+        return Err(UsageError(format!("`{}` is there already: it was not touched", path.display())).into());
+    }
+    modelgate_store::atomic::write_with(path, |output| {
+        registry
+            .for_each_entry(|entry| output.write_all(entry.to_line()?.as_bytes()))
+            .map_err(std::io::Error::other)
+    })?;
+    let events = registry.position().head.map_or(0, |head| head.seq);
+    printer.talk(&format!("{events} events written to {}", path.display()));
+    Ok(Exit::Passed)
+}
+
+fn at(registry: &Registry, time: &str, printer: &Printer) -> anyhow::Result<Exit> {
+    let wanted: jiff::Timestamp = time.parse().map_err(|_| {
+        UsageError(format!("`{time}` is not a time: expected RFC 3339, such as `2026-10-03T12:00:00Z`"))
+    })?;
+    let found = registry.production_at(wanted)?;
+    if printer.is_json() {
+        let rows: Vec<_> = found
+            .iter()
+            .map(|one| json!({ "model": one.model, "version": one.version, "digest": one.digest }))
+            .collect();
+        printer.json(&json!({ "schema_version": 1, "time": time, "production": rows }))?;
+        return Ok(Exit::Passed);
+    }
+    for one in &found {
+        printer.data(&format!("{} {} {}", one.model, one.version, one.digest))?;
+    }
+    if found.is_empty() {
+        printer.talk("nothing was in production then");
     }
     Ok(Exit::Passed)
 }

@@ -1,13 +1,21 @@
 //! `modelgate model`.
 
+mod archive;
+mod rollback;
+mod sign;
+
+use std::collections::BTreeMap;
+
 use modelgate_core::lifecycle::Event;
 use modelgate_core::verdict::figure;
 use modelgate_core::{ModelName, VersionNumber};
-use modelgate_pipeline::{Project, approval_request, lock, materialise, promote, registry};
+use modelgate_pipeline::notify::Notice;
+use modelgate_pipeline::{Project, approval_request, lock, materialise, policy, promote, registry};
 use modelgate_registry::Registry;
 use serde_json::{Value, json};
 
-use crate::arguments::{Decision, Model};
+use crate::arguments::{Decision, Model, Promote};
+use crate::commands::notify;
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};
 use crate::printer::{Printer, coloured};
@@ -17,10 +25,19 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
         Model::List { model } => list(model.as_ref(), project, printer),
         Model::Show { model, version } => show(model, version, project, printer),
         Model::Compare(compare) => super::compare::execute(compare, project, printer),
+        Model::Import(import) if import.file.extension().is_some_and(|ending| ending == "tar") => {
+            archive::import(&import.file, project, printer)
+        }
         Model::Import(import) => super::import::execute(import, project, printer),
         Model::Approve(decision) => decide(decision, project, printer, "approve"),
         Model::Reject(decision) => decide(decision, project, printer, "reject"),
-        Model::Promote(decision) => decide(decision, project, printer, "promote"),
+        Model::Promote(arguments) => promotion(arguments, project, printer),
+        Model::Rollback(arguments) => rollback::execute(arguments, project, printer),
+        Model::Quarantine(decision) => decide(decision, project, printer, "quarantine"),
+        Model::Sign(arguments) => sign::sign(arguments, project, printer),
+        Model::Verify(arguments) => sign::verify(arguments, project, printer),
+        Model::Gc { dry_run, yes } => archive::gc(*dry_run, *yes, project, printer),
+        Model::Export { file } => archive::export(file, project, printer),
         Model::Alias { model, alias, version, delete } => {
             let around = surroundings();
             let _lock = lock(project, "modelgate model alias", &around)?;
@@ -46,51 +63,67 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
     }
 }
 
+/// The one figure that stands for a version in a list; the others are not read.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Headline {
+    f1: Option<f64>,
+    rmse: Option<f64>,
+}
+
 fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let registry = registry(project)?;
     if let Some(model) = model {
         registry.model(model)?;
     }
-    let mut rows: Vec<Value> = Vec::new();
-    for (name, state) in &registry.state().models {
-        if model.is_some_and(|model| model != name) {
-            continue;
-        }
-        for (version, found) in &state.versions {
-            let aliases: Vec<&str> = state
-                .aliases
-                .iter()
-                .filter(|(_, target)| *target == version)
-                .map(|(alias, _)| alias.as_str())
-                .collect();
-            let registration = &found.registration;
-            if printer.is_json() {
-                rows.push(json!({
-                    "model": name, "version": version, "stage": found.stage, "verdict": found.verdict,
-                    "digest": found.digest, "aliases": aliases, "metrics": registration.metrics,
-                    "run": registration.lineage.run_id, "trained_at": registration.lineage.trained_at,
-                }));
-                continue;
-            }
-            let stage = found.stage.to_string();
-            let stage = format!("{stage:<11}").replacen(&stage, &coloured(&stage), 1);
-            let main = ["f1", "rmse"].iter().find_map(|metric| {
-                registration.metrics.get(*metric).map(|value| format!("{metric} {}", figure(*value)))
-            });
-            printer.data(&format!(
-                "{name} {version} {stage} {:<12} {:<14} sha256:{} {} {}",
-                found.verdict.to_string(),
-                main.unwrap_or_default(),
-                found.digest.short(),
-                registration.lineage.trained_at,
-                aliases.join(",")
-            ))?;
+    let models = &registry.state().models;
+    // Which aliases point at a version is asked for each: turned round once.
+    let mut aliases: BTreeMap<(&ModelName, VersionNumber), Vec<&str>> = BTreeMap::new();
+    for (name, state) in models {
+        for (alias, version) in &state.aliases {
+            aliases.entry((name, *version)).or_default().push(alias.as_str());
         }
     }
+    let mut rows: Vec<Value> = Vec::new();
+    let mut text = String::new();
+    registry.list(model, &mut |row| {
+        let Some(found) = models.get(&row.model).and_then(|state| state.versions.get(&row.version)) else {
+            return;
+        };
+        let own = aliases.get(&(&row.model, row.version)).map(Vec::as_slice).unwrap_or_default();
+        if printer.is_json() {
+            let metrics: BTreeMap<String, f64> = serde_json::from_str(&row.metrics).unwrap_or_default();
+            rows.push(json!({
+                "model": row.model, "version": row.version, "stage": found.stage, "verdict": found.verdict,
+                "digest": found.digest, "aliases": own, "metrics": metrics, "run": row.run,
+                "trained_at": row.trained_at, "signed": found.signature.is_some(),
+            }));
+            return;
+        }
+        let stage = found.stage.to_string();
+        let stage = format!("{stage:<11}").replacen(&stage, &coloured(&stage), 1);
+        let main: Headline = serde_json::from_str(&row.metrics).unwrap_or_default();
+        let main = main
+            .f1
+            .map(|value| format!("f1 {}", figure(value)))
+            .or_else(|| main.rmse.map(|value| format!("rmse {}", figure(value))));
+        text.push_str(&format!(
+            "{} {} {stage} {:<12} {:<14} sha256:{} {} {}\n",
+            row.model,
+            row.version,
+            found.verdict.to_string(),
+            main.unwrap_or_default(),
+            found.digest.short(),
+            row.trained_at,
+            own.join(",")
+        ));
+    })?;
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "versions": rows }))?;
-    } else if registry.state().models.is_empty() {
+    } else if models.is_empty() {
         printer.talk("there is no model yet; `modelgate run` makes one");
+    } else {
+        printer.data(text.trim_end())?;
     }
     Ok(Exit::Passed)
 }
@@ -100,11 +133,11 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
     let version = registry.resolve(model, reference)?;
     let state = registry.model(model)?;
     let Some(found) = state.versions.get(&version) else { return Ok(Exit::Error) };
-    let registration = &found.registration;
+    let registration = registry.registration(model, version)?;
     if printer.is_json() {
         printer.json(&json!({
             "schema_version": 1, "model": model, "version": version, "stage": found.stage, "approval": found.approval,
-            "registration": registration,
+            "signature": found.signature, "registration": registration,
         }))?;
         return Ok(Exit::Passed);
     }
@@ -132,12 +165,40 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
 }
 
 /// Returns the version that is named, or the newest.
-fn chosen(registry: &Registry, decision: &Decision) -> anyhow::Result<VersionNumber> {
-    if let Some(version) = &decision.version {
-        return Ok(registry.resolve(&decision.model, version)?);
+fn chosen(registry: &Registry, model: &ModelName, version: Option<&String>) -> anyhow::Result<VersionNumber> {
+    if let Some(version) = version {
+        return Ok(registry.resolve(model, version)?);
     }
-    let newest = registry.model(&decision.model)?.versions.keys().next_back().copied();
-    newest.ok_or_else(|| UsageError(format!("{} has no version", decision.model)).into())
+    let newest = registry.model(model)?.versions.keys().next_back().copied();
+    newest.ok_or_else(|| UsageError(format!("{model} has no version")).into())
+}
+
+fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let around = surroundings();
+    let Decision { model, version, reason } = &arguments.decision;
+    if let Some(folder) = &arguments.from_run {
+        return archive::from_run(folder, model, reason, project, printer);
+    }
+    modelgate_pipeline::check_manual_promotion(project, model)?;
+    let _lock = lock(project, "modelgate model promote", &around)?;
+    let mut registry = registry(project)?;
+    let version = chosen(&registry, model, version.as_ref())?;
+    if arguments.override_quarantine {
+        needs_reason(reason, "why may it leave quarantine?")?;
+        policy::override_quarantine(project, &mut registry, model, version, reason, &around)?;
+    }
+    let found = promote(project, &mut registry, model, version, reason, &around)?;
+    printer.talk(&format!("{model} {} is in production, models/packaged/{model}/", found.version));
+    let event = Notice::promoted(model, found.version, found.digest, reason);
+    notify::tell(project, &event, &around, printer);
+    Ok(Exit::Passed)
+}
+
+fn needs_reason(reason: &str, question: &str) -> anyhow::Result<()> {
+    if reason.trim().is_empty() {
+        return Err(UsageError(format!("--reason is needed: {question}")).into());
+    }
+    Ok(())
 }
 
 fn decide(
@@ -149,26 +210,40 @@ fn decide(
     let around = surroundings();
     let _lock = lock(project, &format!("modelgate model {verb}"), &around)?;
     let mut registry = registry(project)?;
-    let (model, version) = (&decision.model, chosen(&registry, decision)?);
+    let model = &decision.model;
+    let version = chosen(&registry, model, decision.version.as_ref())?;
     let reason = decision.reason.clone();
-    if verb == "reject" && reason.trim().is_empty() {
-        return Err(UsageError("--reason is needed: why is it rejected?".to_owned()).into());
-    }
-    if verb == "promote" {
-        modelgate_pipeline::check_manual_promotion(project, model)?;
-        let found = promote(project, &mut registry, model, version, &reason, &around)?;
-        printer.talk(&format!("{model} {} is in production, models/packaged/{model}/", found.version));
-        return Ok(Exit::Passed);
-    }
-    let event = if verb == "approve" { Event::Approve { reason } } else { Event::Reject { reason } };
-    if verb == "approve" {
-        printer.talk(crate::approval::summary(&approval_request(&registry, model, version)?).trim_start());
-    }
+    let event = match verb {
+        "approve" => {
+            policy::check_approver(project, model, &around.actor)?;
+            printer
+                .talk(crate::approval::summary(&approval_request(&registry, model, version)?).trim_start());
+            Event::Approve { reason }
+        }
+        "reject" => {
+            needs_reason(&reason, "why is it rejected?")?;
+            policy::check_approver(project, model, &around.actor)?;
+            Event::Reject { reason }
+        }
+        _ => {
+            needs_reason(&reason, "why may it not reach production?")?;
+            Event::Quarantine { reason }
+        }
+    };
     registry.apply(model, version, &event, &(around.now)(), &around.actor)?;
-    if verb == "approve" {
-        printer.talk(&format!("{model} {version} is approved; `modelgate run` promotes it"));
-    } else {
-        printer.talk(&format!("{model} {version} is rejected"));
+    match event {
+        Event::Approve { .. } => {
+            printer.talk(&format!("{model} {version} is approved; `modelgate run` promotes it"));
+        }
+        Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
+        _ => {
+            printer.talk(&format!("{model} {version} is quarantined"));
+            let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
+            if let Some(digest) = digest {
+                let event = Notice::quarantined(model, version, digest, &decision.reason);
+                notify::tell(project, &event, &around, printer);
+            }
+        }
     }
     Ok(Exit::Passed)
 }

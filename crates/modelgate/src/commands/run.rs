@@ -1,5 +1,8 @@
 //! `modelgate run`.
 
+use modelgate_config::NotifyEvent;
+use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{Ending, PipelineError, Project, RunOptions, RunOutcome, Selection};
 use serde_json::json;
 
@@ -43,6 +46,9 @@ pub(crate) fn walk(
     let surroundings = surroundings();
     let outcome = modelgate_pipeline::run(pipeline, options, &surroundings, &mut reporter, &mut approver)?;
     report(&outcome, pipeline, options, printer)?;
+    if !options.dry_run {
+        tell(&outcome, pipeline, printer);
+    }
     Ok(match outcome.ending {
         _ if options.dry_run => Exit::Passed,
         Ending::Done => Exit::Passed,
@@ -50,6 +56,24 @@ pub(crate) fn walk(
         Ending::Inconclusive => Exit::Inconclusive,
         Ending::Waiting => Exit::WaitingForApproval,
     })
+}
+
+/// Tells the webhook of what a person may want to know; a run that did nothing new tells nothing.
+fn tell(outcome: &RunOutcome, pipeline: &modelgate_pipeline::Pipeline<'_>, printer: &Printer) {
+    if !outcome.worked {
+        return;
+    }
+    let kind = match (outcome.ending, outcome.state) {
+        (Ending::Blocked, _) => NotifyEvent::VerdictFailed,
+        (Ending::Waiting, _) => NotifyEvent::ApprovalWanted,
+        (Ending::Done, Some(Lifecycle::Production)) => NotifyEvent::Promoted,
+        _ => return,
+    };
+    let verdict = outcome.verdict.as_ref();
+    let digest = verdict.and_then(|verdict| verdict.digest);
+    let reason = verdict.map_or("", |verdict| verdict.sentence.as_str());
+    let notice = Notice::of(kind, &pipeline.model, outcome.version, digest, reason);
+    super::notify::tell(pipeline.project, &notice, &surroundings(), printer);
 }
 
 fn report(

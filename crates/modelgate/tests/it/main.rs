@@ -7,10 +7,14 @@ mod documentation;
 mod dvc;
 mod evidence;
 mod examples;
+mod governance;
 mod interop;
 mod main_job;
+mod object_registry;
 mod registry;
+mod runbooks;
 mod search;
+mod torture;
 mod train_command;
 mod training;
 

@@ -1,0 +1,112 @@
+//! A package that was made elsewhere: its digests are verified, it is judged here on this project's rows, and becomes
+//! a version like any other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use modelgate_core::ledger::{Lineage, Registration};
+use modelgate_core::verdict::GateVerdict;
+use modelgate_core::{Digest, VersionNumber, canonical};
+use modelgate_model::{ATTACHED_FILES, Package};
+use modelgate_registry::{Objects, Registry};
+
+use crate::error::PipelineError;
+use crate::options::{Reporter, RunOptions, Surroundings};
+use crate::probe;
+use crate::project::Pipeline;
+use crate::promotion::AttachedMetrics;
+use crate::rejudge::Court;
+use crate::reports;
+use crate::run::new_run_id;
+use crate::runner::Runner;
+use crate::stage::{Selection, Stage};
+use crate::stages::{contract, data, dataset, registration};
+
+/// A package that became a version.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Taken {
+    /// The version.
+    pub version: VersionNumber,
+    /// What the gate said here.
+    pub verdict: GateVerdict,
+}
+
+/// Verifies the package in `folder`, judges it by the gate of `pipeline`, and registers it. The caller holds the lock.
+///
+/// # Errors
+/// Fails when the package is not whole, is of another model, or cannot be scored on this project's rows.
+pub fn take(
+    pipeline: &Pipeline<'_>,
+    registry: &mut Registry,
+    folder: &Path,
+    surroundings: &Surroundings<'_>,
+    reporter: &mut dyn Reporter,
+) -> Result<Taken, PipelineError> {
+    let package = modelgate_model::open(folder)?;
+    if package.manifest.name != pipeline.model {
+        return Err(PipelineError::Policy(format!(
+            "`{}` holds a package of `{}`, not of `{}`",
+            folder.display(),
+            package.manifest.name,
+            pipeline.model
+        )));
+    }
+    let options = RunOptions { selection: Selection::Until(Stage::Split), ..RunOptions::default() };
+    let mut runner = Runner::new(pipeline, &options, surroundings, reporter);
+    let stages: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 3] =
+        [dataset::snapshot, contract::contract, data::split];
+    for stage in stages {
+        stage(&mut runner)?;
+    }
+    if contract::blocks(&runner)? {
+        return Err(PipelineError::Policy(
+            "the data do not keep their contract: nothing is judged on them".to_owned(),
+        ));
+    }
+    let court = Court::of(&mut runner, registry)?;
+    let schema = &package.manifest.schema;
+    let (evaluation, verdict) = court.judge(&package.model, package.digest, "the package", schema)?;
+    let verdict_bytes = registration::verdict_file(&verdict)?;
+    let mut files = own_files(&package, folder)?;
+    let metrics = canonical::to_pretty(&AttachedMetrics::from(&evaluation))?.into_bytes();
+    let card = reports::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
+    files.insert("metrics.json".to_owned(), metrics);
+    files.insert("verdict.json".to_owned(), verdict_bytes.clone());
+    files.insert("MODEL_CARD.md".to_owned(), card);
+    let now = (surroundings.now)();
+    let figures = evaluation.subsets.get(&court.on()).map(|found| found.metrics.clone()).unwrap_or_default();
+    let lineage = &package.manifest.lineage;
+    let probes = canonical::to_pretty(&probe::make(&package)?)?.into_bytes();
+    let registration = Registration {
+        digest: package.digest,
+        verdict: verdict.verdict,
+        verdict_digest: Digest::of(&verdict_bytes),
+        bootstrap: verdict.bootstrap,
+        lineage: Lineage {
+            run_id: new_run_id(&now)?,
+            config: lineage.config,
+            dataset: lineage.dataset,
+            task: package.manifest.task,
+            algorithm: lineage.algorithm.clone(),
+            seed: lineage.seed,
+            trained_at: now.clone(),
+            tool_version: lineage.tool_version.clone(),
+        },
+        metrics: figures.into_iter().filter_map(|(metric, value)| Some((metric, value?))).collect(),
+        files: files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect(),
+        checks: BTreeMap::from([(probe::PROBES.to_owned(), Digest::of(&probes))]),
+    };
+    let objects: Objects =
+        files.into_values().chain([probes]).map(|bytes| (Digest::of(&bytes), bytes)).collect();
+    let version = registry.register(&pipeline.model, &registration, &objects, &now, &surroundings.actor)?;
+    Ok(Taken { version, verdict })
+}
+
+/// Returns the package's own files; what was attached elsewhere says nothing here.
+fn own_files(package: &Package, folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, PipelineError> {
+    let names = package.manifest.files.keys().map(String::as_str).chain(["manifest.json"]);
+    names
+        .filter(|name| !ATTACHED_FILES.contains(name))
+        .map(|name| Ok((name.to_owned(), fs_err::read(folder.join(name))?)))
+        .collect()
+}

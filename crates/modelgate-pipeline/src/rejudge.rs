@@ -1,0 +1,125 @@
+//! The gate on a model that this run did not train: one that was made elsewhere, or one that must be refused.
+
+use modelgate_core::Digest;
+use modelgate_core::rule::{GateRule, Subset, Versus};
+use modelgate_core::schema::FeatureSchema;
+use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, judge};
+use modelgate_data::Table;
+use modelgate_data::split::SplitAssignment;
+use modelgate_data::target::Target;
+use modelgate_model::{LoadedModel, Package};
+use modelgate_registry::Registry;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::error::PipelineError;
+use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::paired;
+use crate::production;
+use crate::runner::Runner;
+use crate::stages::{contract, data, judge as gate};
+
+/// The rows, rules and references of a pipeline's gate.
+pub(crate) struct Court {
+    pub(crate) table: Rc<Table>,
+    pub(crate) target: Target,
+    pub(crate) split: SplitAssignment,
+    options: EvaluateOptions,
+    comparing: gate::Comparing,
+    /// The model that production has, for rules that look at both row by row.
+    production: Option<Package>,
+    figures: Vec<(&'static str, f64)>,
+    rules: Vec<GateRule>,
+    on: Subset,
+    references: BTreeMap<Versus, Reference>,
+}
+
+/// Returns the package in production, if there is one.
+///
+/// # Errors
+/// Fails when it is not what was registered.
+pub(crate) fn production_package(
+    runner: &Runner<'_>,
+    registry: &Registry,
+) -> Result<Option<(String, Package)>, PipelineError> {
+    let model = &runner.pipeline.model;
+    let Some(found) = production::find(registry, model) else { return Ok(None) };
+    let files = registry.version_files(model, found.version)?;
+    Ok(Some((format!("production {}", found.version), modelgate_model::from_files(files)?)))
+}
+
+impl Court {
+    /// Gathers what the gate looks at; the stages up to the split have run.
+    pub(crate) fn of(runner: &mut Runner<'_>, registry: &Registry) -> Result<Self, PipelineError> {
+        let table = data::table(runner)?;
+        let target = data::target(runner, &table)?;
+        let split = data::assignment(runner)?;
+        let rules = gate::rules(runner)?;
+        let options = gate::plain_options(runner, &rules);
+        let mut in_production = None;
+        let production = match production_package(runner, registry) {
+            Ok(None) => Reference::None,
+            Ok(Some((name, package))) => {
+                let schema = Some(package.manifest.schema.clone());
+                match evaluate(&package.model, package.digest, &table, &target, &split, &options) {
+                    Ok(found) => {
+                        in_production = Some(package);
+                        Reference::Scores(Box::new(found.scores(name, schema)))
+                    }
+                    Err(error) => Reference::Unavailable(format!("{name}: {error}")),
+                }
+            }
+            Err(error) => Reference::Unavailable(error.to_string()),
+        };
+        let baseline = production::baseline(runner.pipeline.project, &runner.pipeline.model)?;
+        let baseline = baseline.map_or(Reference::None, |stored| {
+            let name = format!("baseline {}", stored.version);
+            Reference::Scores(Box::new(stored.evaluation().scores(name, None)))
+        });
+        Ok(Self {
+            table,
+            target,
+            split,
+            options,
+            comparing: gate::Comparing::of(runner)?,
+            production: in_production,
+            figures: contract::figures(runner)?,
+            rules,
+            on: gate::gate_subset(runner),
+            references: BTreeMap::from([(Versus::Production, production), (Versus::Baseline, baseline)]),
+        })
+    }
+
+    /// Returns the subset that the gate looks at.
+    pub(crate) fn on(&self) -> Subset {
+        self.on
+    }
+
+    /// Scores and judges a model.
+    pub(crate) fn judge(
+        &self,
+        model: &LoadedModel,
+        digest: Digest,
+        name: &str,
+        schema: &FeatureSchema,
+    ) -> Result<(Evaluation, GateVerdict), PipelineError> {
+        let evaluation = evaluate(model, digest, &self.table, &self.target, &self.split, &self.options)?;
+        let mut candidate = evaluation.scores(name.to_owned(), Some(schema.clone()));
+        for subset in candidate.subsets.values_mut() {
+            subset
+                .metrics
+                .extend(self.figures.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
+        }
+        let comparisons = match &self.production {
+            Some(production) if production.digest != digest => {
+                let input =
+                    self.comparing.input(model, &production.model, &self.table, &self.target, &self.split);
+                paired::compare(&input, &self.rules)?
+            }
+            _ => Comparisons::default(),
+        };
+        let evidence = Evidence { candidate, references: self.references.clone(), on: self.on, comparisons };
+        Ok((evaluation, judge(&self.rules, &evidence)))
+    }
+}

@@ -1,0 +1,224 @@
+//! What may go: artefacts of versions that nothing needs any more, and objects that nothing names.
+//!
+//! Without `retention.keep` nothing goes. A version keeps its artefacts while it is in production or staging, an alias
+//! points at it, it is one of the versions to go back to, or its last event is younger than the time. An object stays
+//! while a version, a stage's record, a pointer file or another object that stays names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use modelgate_config::duration_seconds;
+use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
+use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_registry::Registry;
+use serde::Serialize;
+
+use crate::error::PipelineError;
+use crate::options::Surroundings;
+use crate::project::Project;
+
+/// How many former productions stay ready to be gone back to.
+const ROLLBACK_TARGETS: u32 = 2;
+/// Objects above this size are no lists of other objects.
+const MAX_LIST: u64 = 64 << 20;
+
+/// A version whose artefacts would go.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Leaving {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionNumber,
+    /// Where it stands.
+    pub stage: Lifecycle,
+    /// When something last happened to it, RFC 3339 in UTC.
+    pub last_event: String,
+}
+
+/// What a collection would remove.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Plan {
+    /// The versions.
+    pub versions: Vec<Leaving>,
+    /// The objects with their sizes in bytes.
+    pub objects: Vec<(Digest, u64)>,
+}
+
+impl Plan {
+    /// Returns how many bytes it frees.
+    pub fn bytes(&self) -> u64 {
+        self.objects.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// Returns what may go now; nothing without `retention.keep`.
+///
+/// # Errors
+/// Fails when the registry or the project cannot be read.
+pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, PipelineError> {
+    let Some(keep) = &project.config.retention.keep else { return Ok(Plan::default()) };
+    if !registry.can_remove_objects() {
+        return Err(PipelineError::Policy(format!(
+            "{}: this version removes nothing from a bucket, everything there is kept",
+            registry.home()
+        )));
+    }
+    let seconds = duration_seconds(keep).map_err(PipelineError::Policy)?;
+    let now: jiff::Timestamp =
+        now.parse().map_err(|_| PipelineError::Policy(format!("`{now}` is not a time")))?;
+    let limit = now.as_second() - seconds as i64;
+    let mut last: BTreeMap<(ModelName, VersionNumber), String> = BTreeMap::new();
+    registry.for_each_entry(|entry| {
+        for version in entry.event.touches() {
+            last.insert((entry.event.model().clone(), version), entry.time.clone());
+        }
+        Ok(())
+    })?;
+    let mut plan = Plan::default();
+    let mut kept: BTreeSet<Digest> = BTreeSet::new();
+    let mut leaving: BTreeSet<Digest> = BTreeSet::new();
+    let targets = project.config.retention.rollback_targets.unwrap_or(ROLLBACK_TARGETS) as usize;
+    for (model, state) in &registry.state().models {
+        let ready: BTreeSet<VersionNumber> = crate::rollback::targets(registry, model, targets)?
+            .into_iter()
+            .map(|target| target.version)
+            .collect();
+        let aliased: BTreeSet<VersionNumber> = state.aliases.values().copied().collect();
+        for (version, found) in &state.versions {
+            if found.stage == Lifecycle::Removed {
+                continue;
+            }
+            let registration = registry.registration(model, *version)?;
+            let own: Vec<Digest> = registration
+                .files
+                .values()
+                .chain(registration.checks.values())
+                .chain(&found.signature)
+                .chain([&registration.lineage.dataset])
+                .copied()
+                .collect();
+            let last_event = last.get(&(model.clone(), *version)).cloned().unwrap_or_default();
+            let old = last_event.parse::<jiff::Timestamp>().is_ok_and(|time| time.as_second() < limit);
+            let may_go = matches!(
+                found.stage,
+                Lifecycle::Archived | Lifecycle::Rejected | Lifecycle::Quarantined | Lifecycle::Candidate
+            );
+            let pending = state.pending.as_ref().is_some_and(|pending| pending.version == *version);
+            if old && may_go && !pending && !ready.contains(version) && !aliased.contains(version) {
+                let (model, version, stage) = (model.clone(), *version, found.stage);
+                plan.versions.push(Leaving { model, version, stage, last_event });
+                leaving.extend(own);
+            } else {
+                kept.extend(own);
+            }
+        }
+    }
+    named_in_project(&project.root, &mut kept)?;
+    let objects = registry.objects()?;
+    follow_lists(registry, &objects.iter().map(|one| (one.digest, one.bytes)).collect(), &mut kept);
+    // In a home that others share, an object without a name may be one that is about to get it.
+    let shared = project.config.registry.uri.is_some();
+    plan.objects = objects
+        .iter()
+        .filter(|object| !kept.contains(&object.digest))
+        .filter(|object| !shared || leaving.contains(&object.digest))
+        .map(|object| (object.digest, object.bytes))
+        .collect();
+    Ok(plan)
+}
+
+/// Removes what `plan` names: first the ledger says so, then the objects go.
+///
+/// # Errors
+/// Fails when the registry cannot be written; a later collection goes on.
+pub fn collect(
+    registry: &mut Registry,
+    plan: &Plan,
+    surroundings: &Surroundings<'_>,
+) -> Result<(), PipelineError> {
+    for one in &plan.versions {
+        let reason = format!("retention: its last event was {}", one.last_event);
+        let event = Event::RemoveArtefacts { reason };
+        registry.apply(&one.model, one.version, &event, &(surroundings.now)(), &surroundings.actor)?;
+    }
+    let digests: Vec<Digest> = plan.objects.iter().map(|(digest, _)| *digest).collect();
+    Ok(registry.remove_objects(&digests)?)
+}
+
+/// Adds every digest that stands in a record, a report or a pointer file of the project.
+fn named_in_project(root: &Path, kept: &mut BTreeSet<Digest>) -> Result<(), PipelineError> {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(listing) = fs_err::read_dir(&folder) else { continue };
+        for entry in listing {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if kind.is_dir() {
+                let objects = folder.ends_with(".modelgate") && name == "store";
+                if !objects && name != ".git" && name != "target" {
+                    folders.push(path);
+                }
+            } else if kind.is_file() && names_objects(&name) && entry.metadata()?.len() <= MAX_LIST {
+                digests_in(&fs_err::read(&path)?, kept);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names_objects(file: &str) -> bool {
+    file != "ledger.jsonl"
+        && Path::new(file)
+            .extension()
+            .is_some_and(|end| ["json", "modelgate", "yaml", "yml"].iter().any(|one| end == *one))
+}
+
+/// Adds what kept objects name: the list of a data set names its files.
+fn follow_lists(registry: &Registry, objects: &BTreeMap<Digest, u64>, kept: &mut BTreeSet<Digest>) {
+    let mut waiting: Vec<Digest> = kept.iter().copied().collect();
+    while let Some(digest) = waiting.pop() {
+        if objects.get(&digest).is_none_or(|bytes| *bytes > MAX_LIST) {
+            continue;
+        }
+        // A list is text that begins like JSON; a damaged object is another command's to tell of.
+        let Ok(content) = registry.object(&digest) else { continue };
+        if matches!(content.first(), Some(b'{' | b'[')) {
+            let mut named = BTreeSet::new();
+            digests_in(&content, &mut named);
+            waiting.extend(named.into_iter().filter(|one| objects.contains_key(one) && kept.insert(*one)));
+        }
+    }
+}
+
+/// Adds every run of exactly 64 hexadecimal digits, with or without `sha256:` before it.
+fn digests_in(bytes: &[u8], found: &mut BTreeSet<Digest>) {
+    for run in bytes.split(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        if run.len() == 64
+            && let Ok(text) = std::str::from_utf8(run)
+            && let Ok(digest) = format!("sha256:{text}").parse()
+        {
+            found.insert(digest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_found_in_any_text() {
+        let digest = Digest::of(b"x");
+        let mut found = BTreeSet::new();
+        digests_in(
+            format!("{{\"a\":\"{digest}\",\"b\":\"{}\"}}", Digest::of(b"y").hex()).as_bytes(),
+            &mut found,
+        );
+        assert_eq!(found, BTreeSet::from([digest, Digest::of(b"y")]));
+        let mut none = BTreeSet::new();
+        digests_in(format!("{}0", digest.hex()).as_bytes(), &mut none);
+        assert!(none.is_empty());
+    }
+}

@@ -1,0 +1,252 @@
+//! Back to an earlier version: verify it, say so in the ledger, move the package, record that it is done.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::ledger::Verification;
+use modelgate_core::lifecycle::{Event, ModelState, Stage as Lifecycle};
+use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_registry::Registry;
+
+use crate::error::PipelineError;
+use crate::options::Surroundings;
+use crate::probe::{self, PROBES, Probes};
+use crate::project::Project;
+use crate::promotion::{materialise, place_package};
+use crate::unfinished::{self, Work};
+use crate::{policy, production};
+
+/// What a person asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RollbackRequest {
+    /// The model.
+    pub model: ModelName,
+    /// The version to go back to.
+    pub to: VersionNumber,
+    /// Why; needed.
+    pub reason: String,
+    /// Move without looking at the target; the ledger keeps it.
+    pub skip_verification: bool,
+    /// Take the target out of quarantine first; the ledger keeps it.
+    pub override_quarantine: bool,
+}
+
+/// What was done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RolledBack {
+    /// The version that was in production, and is quarantined.
+    pub from: VersionNumber,
+    /// The version that is in production.
+    pub to: VersionNumber,
+    /// Its package.
+    pub digest: Digest,
+}
+
+/// A version that could be gone back to, as a person chooses from them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Target {
+    /// The version.
+    pub version: VersionNumber,
+    /// When it was trained.
+    pub trained_at: String,
+    /// When it last reached production, microseconds since 1970.
+    pub in_production_since: i64,
+    /// Its figures, and how each differs from production's where both are known.
+    pub metrics: BTreeMap<String, (f64, Option<f64>)>,
+}
+
+/// Returns the versions that can be gone back to, the latest in production first.
+///
+/// # Errors
+/// Fails when the registry cannot be read.
+pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result<Vec<Target>, PipelineError> {
+    let state = registry.model(model)?;
+    let Some(production) = state.production() else { return Ok(Vec::new()) };
+    let current = registry.registration(model, production)?.metrics;
+    let mut found: Vec<Target> = Vec::new();
+    // A version can have been there many times: more rows are looked at than are shown.
+    for (version, since) in registry.tenures(model, at_most.saturating_mul(8).max(64))? {
+        if !can_be_gone_back_to(state, version)
+            || found.len() == at_most
+            || found.iter().any(|one| one.version == version)
+        {
+            continue;
+        }
+        let registration = registry.registration(model, version)?;
+        let metrics = registration.metrics.into_iter().map(|(metric, value)| {
+            let difference = current.get(&metric).map(|current| value - current);
+            (metric, (value, difference))
+        });
+        found.push(Target {
+            version,
+            trained_at: registration.lineage.trained_at,
+            in_production_since: since,
+            metrics: metrics.collect(),
+        });
+    }
+    Ok(found)
+}
+
+/// Holds for a former production whose package is neither quarantined nor the one in production.
+fn can_be_gone_back_to(state: &ModelState, version: VersionNumber) -> bool {
+    let digest = |version: VersionNumber| state.versions.get(&version).map(|found| found.digest);
+    state.versions.get(&version).is_some_and(|found| {
+        found.stage == Lifecycle::Archived
+            && state.quarantined(&found.digest).is_none()
+            && state.production().and_then(digest) != Some(found.digest)
+    })
+}
+
+/// Returns the production before this one.
+///
+/// # Errors
+/// Says that there is none.
+pub fn default_target(registry: &Registry, model: &ModelName) -> Result<VersionNumber, PipelineError> {
+    let state = registry.model(model)?;
+    let Some(production) = state.production() else {
+        return Err(PipelineError::Policy(format!("{model}: nothing is in production")));
+    };
+    let mut asked = 64;
+    loop {
+        let tenures = registry.tenures(model, asked)?;
+        let before =
+            tenures.iter().map(|(version, _)| *version).find(|version| can_be_gone_back_to(state, *version));
+        if let Some(before) = before {
+            return Ok(before);
+        }
+        if tenures.len() < asked {
+            return Err(PipelineError::Policy(format!(
+                "{model}: no version was in production before {production} that could be gone back to"
+            )));
+        }
+        asked *= 8;
+    }
+}
+
+/// Checks that a version can take over: its files are those that were registered, it loads, it gives its stored
+/// answers, and it is signed where the policy asks for that.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn verify_version(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(), PipelineError> {
+    let registration = registry.registration(model, version)?;
+    let files = registry.version_files(model, version)?;
+    let package = modelgate_model::from_files(files)?;
+    if package.digest != registration.digest {
+        return Err(PipelineError::Policy(format!(
+            "the registry holds the package {} for {version}, whose digest is {}",
+            package.digest, registration.digest
+        )));
+    }
+    policy::check_signature(project, registry, model, version)?;
+    let Some(stored) = registration.checks.get(PROBES) else { return Ok(()) };
+    let probes: Probes = serde_json::from_slice(&registry.object(stored)?)?;
+    probe::check(&package, &probes)
+}
+
+/// Goes back to a version. A failure before the package is in place undoes what was begun.
+///
+/// # Errors
+/// Says what stands against it; production is then what it was.
+pub fn rollback(
+    project: &Project,
+    registry: &mut Registry,
+    request: &RollbackRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<RolledBack, PipelineError> {
+    let (model, to) = (&request.model, request.to);
+    registry.resolve(model, &to.to_string())?;
+    let from = production::find(registry, model)
+        .ok_or_else(|| PipelineError::Policy(format!("{model}: nothing is in production")))?
+        .version;
+    if request.override_quarantine {
+        policy::override_quarantine(project, registry, model, to, &request.reason, surroundings)?;
+    }
+    let verification = if request.skip_verification {
+        Verification::Skipped
+    } else {
+        verify_target(project, registry, model, to)?;
+        Verification::Verified
+    };
+    unfinished::begin(project, Work::Rollback, model)?;
+    let apply = |registry: &mut Registry, event: Event| {
+        registry.apply(model, to, &event, &(surroundings.now)(), &surroundings.actor)
+    };
+    let intent =
+        Event::IntendRollBack { reason: request.reason.clone(), verification, origin: origin(project) };
+    if let Err(error) = apply(registry, intent) {
+        unfinished::end(project)?;
+        return Err(error.into());
+    }
+    if let Err(error) = place_package(project, registry, model, to) {
+        let reason = shortened(&format!("the package could not be moved: {error}"));
+        apply(registry, Event::UndoRollBack { reason })?;
+        // The folder that was being replaced may be half moved.
+        materialise(project, registry, model)?;
+        unfinished::end(project)?;
+        return Err(error);
+    }
+    apply(registry, Event::RollBack { reason: request.reason.clone() })?;
+    let found = materialise(project, registry, model)?;
+    unfinished::end(project)?;
+    let digest = found.map_or_else(|| Digest::of(&[]), |found| found.digest);
+    Ok(RolledBack { from, to, digest })
+}
+
+/// Asks the lifecycle first: a version that cannot be gone back to need not be read.
+fn verify_target(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    to: VersionNumber,
+) -> Result<(), PipelineError> {
+    let state = registry.model(model)?;
+    let can = state.versions.get(&to).is_some_and(|found| {
+        matches!(found.stage, Lifecycle::Archived | Lifecycle::Approved)
+            && state.quarantined(&found.digest).is_none()
+    });
+    if !can {
+        // The intent is refused with the reason; nothing is written then.
+        return Ok(());
+    }
+    verify_version(project, registry, model, to).map_err(|error| {
+        PipelineError::Policy(format!(
+            "{model} {to} did not pass its verification, production is unchanged: {error}; \
+             `--skip-verification` moves without looking, and the ledger keeps it"
+        ))
+    })
+}
+
+/// A name of this checkout that tells nothing of its place.
+fn origin(project: &Project) -> String {
+    let folder = Digest::of(project.root.display().to_string().as_bytes()).short();
+    format!("{}/{folder}", modelgate_store::host())
+}
+
+fn shortened(reason: &str) -> String {
+    reason.chars().filter(|letter| !letter.is_control()).take(1000).collect()
+}
+
+/// Writes that an intended rollback does not take place: for one whose checkout is gone.
+///
+/// # Errors
+/// Fails when none is under way.
+pub fn undo(
+    project: &Project,
+    registry: &mut Registry,
+    model: &ModelName,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<VersionNumber, PipelineError> {
+    let Some(pending) = registry.model(model)?.pending.clone() else {
+        return Err(PipelineError::Policy(format!("{model}: no rollback is under way")));
+    };
+    let event = Event::UndoRollBack { reason: reason.to_owned() };
+    registry.apply(model, pending.version, &event, &(surroundings.now)(), &surroundings.actor)?;
+    materialise(project, registry, model)?;
+    Ok(pending.version)
+}

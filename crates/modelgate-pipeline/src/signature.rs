@@ -1,0 +1,154 @@
+//! Signatures of registered versions: made over exactly the files that production gets, kept in the registry, and
+//! believed only from the keys that `modelgate.yaml` names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use modelgate_core::lifecycle::Event;
+use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_model::signing::{self, PrivateKey, PublicKey, SIGNATURE_FILE, SigningError};
+use modelgate_registry::{Objects, Registry};
+
+use crate::error::PipelineError;
+use crate::options::Surroundings;
+use crate::project::Project;
+
+/// Reads a private key.
+///
+/// # Errors
+/// Names the file that cannot be used.
+pub fn private_key(path: &Path) -> Result<PrivateKey, PipelineError> {
+    let text = fs_err::read_to_string(path)?;
+    PrivateKey::from_pem(&text).map_err(|error| named(path, &error))
+}
+
+/// Reads a public key.
+///
+/// # Errors
+/// Names the file that cannot be used.
+pub fn public_key(path: &Path) -> Result<PublicKey, PipelineError> {
+    let text = fs_err::read_to_string(path)?;
+    PublicKey::from_pem(&text).map_err(|error| named(path, &error))
+}
+
+fn named(path: &Path, error: &SigningError) -> PipelineError {
+    PipelineError::Policy(format!("`{}`: {error}", path.display()))
+}
+
+/// Returns the keys of `signing.public_keys`, each with its name.
+///
+/// # Errors
+/// Names the file that cannot be used.
+pub fn trusted_keys(project: &Project) -> Result<Vec<(String, PublicKey)>, PipelineError> {
+    let names = &project.config.signing.public_keys;
+    names.iter().map(|name| Ok((name.clone(), public_key(&project.root.join(name))?))).collect()
+}
+
+fn own_files(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<BTreeMap<String, Vec<u8>>, PipelineError> {
+    let mut files = registry.version_files(model, version)?;
+    files.remove(SIGNATURE_FILE);
+    Ok(files)
+}
+
+fn digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Digest> {
+    files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect()
+}
+
+/// Signs a version and keeps the signature in the registry.
+///
+/// # Errors
+/// Fails when its files are not those that were registered, or the registry cannot be written.
+pub fn sign_registered(
+    registry: &mut Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    key: &PrivateKey,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Digest, PipelineError> {
+    let files = own_files(registry, model, version)?;
+    modelgate_model::from_files(files.clone())?;
+    let bundle = signing::sign(model.as_str(), &digests(&files), key)
+        .map_err(|error| PipelineError::Policy(error.to_string()))?;
+    let signature = Digest::of(&bundle);
+    let event = Event::Sign { signature, reason: reason.to_owned() };
+    let objects = Objects::from([(signature, bundle)]);
+    registry.apply_with(model, version, &event, &objects, &(surroundings.now)(), &surroundings.actor)?;
+    Ok(signature)
+}
+
+/// Checks the signature of a version by the keys that are believed, and returns the name of the one that made it.
+///
+/// # Errors
+/// Says that there is none, or what is wrong with it.
+pub fn verify_registered(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<String, PipelineError> {
+    let signature = registry.model(model)?.versions.get(&version).and_then(|found| found.signature);
+    let Some(signature) = signature else {
+        let hint = format!("`modelgate model sign {model} {version} --key FILE` signs it");
+        return Err(PipelineError::Policy(format!("it is not signed; {hint}")));
+    };
+    let bundle = registry.object(&signature)?;
+    let files = digests(&own_files(registry, model, version)?);
+    verify(&bundle, &files, &trusted_keys(project)?)
+}
+
+/// Checks the signature of a folder by `keys`, and returns the name of the one that made it.
+///
+/// # Errors
+/// Says that there is none, or what is wrong with it.
+pub fn verify_folder(
+    folder: &Path,
+    signature: &Path,
+    keys: &[(String, PublicKey)],
+) -> Result<String, PipelineError> {
+    let bundle = fs_err::read(signature)?;
+    let mut files = signing::files_of(folder).map_err(|error| PipelineError::Policy(error.to_string()))?;
+    if let (Ok(folder), Ok(signature)) = (fs_err::canonicalize(folder), fs_err::canonicalize(signature))
+        && let Ok(own) = signature.strip_prefix(folder)
+    {
+        files.remove(&own.to_string_lossy().replace('\\', "/"));
+    }
+    verify(&bundle, &files, keys)
+}
+
+/// Signs a folder and returns the bytes of `model.sig`.
+///
+/// # Errors
+/// Refuses symbolic links, and names a file that cannot be read.
+pub fn sign_folder(folder: &Path, key: &PrivateKey) -> Result<Vec<u8>, PipelineError> {
+    let refused = |error: SigningError| PipelineError::Policy(error.to_string());
+    let files = signing::files_of(folder).map_err(refused)?;
+    let full = fs_err::canonicalize(folder)?;
+    let name =
+        full.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+    signing::sign(&name, &files, key).map_err(refused)
+}
+
+fn verify(
+    bundle: &[u8],
+    files: &BTreeMap<String, Digest>,
+    keys: &[(String, PublicKey)],
+) -> Result<String, PipelineError> {
+    let mut last = None;
+    for (name, key) in keys {
+        match signing::open(bundle, key) {
+            Ok(signed) => {
+                signing::compare(&signed, files).map_err(|error| PipelineError::Policy(error.to_string()))?;
+                return Ok(name.clone());
+            }
+            // One of several keys may be the right one.
+            Err(error) => last = Some(error),
+        }
+    }
+    let why = last.map_or_else(|| "there is no key to check it by".to_owned(), |error| error.to_string());
+    Err(PipelineError::Policy(why))
+}

@@ -1,0 +1,265 @@
+//! A whole registry as one tar archive: a manifest, the ledger and every object that a version names.
+//!
+//! The same registry gives the same bytes. Reading one trusts nothing: names are exactly those of the form, the ledger
+//! is verified, and each object is checked against its name before anything is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use modelgate_core::Digest;
+use modelgate_core::ledger::{LedgerEvent, RegistryState};
+use modelgate_core::lifecycle::Stage;
+use serde::{Deserialize, Serialize};
+
+use crate::chain_file::{ReadError, for_each_entry};
+use crate::home::Objects;
+use crate::registry::Registry;
+use crate::{RegistryError, verify_file};
+
+/// The version of the archive's form.
+const ARCHIVE_VERSION: u64 = 1;
+const MANIFEST: &str = "modelgate-registry.json";
+const LEDGER: &str = "ledger.jsonl";
+/// More than any one file of a version has.
+const MAX_OBJECT: u64 = 4 << 30;
+/// Objects kept at a time.
+const BATCH: usize = 64 << 20;
+
+/// The first file of an archive.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArchiveManifest {
+    /// The version of the form.
+    pub schema_version: u64,
+    /// The version of modelgate that wrote it.
+    pub tool_version: String,
+    /// Number of events.
+    pub events: u64,
+    /// The hash of the last one.
+    pub head: Option<Digest>,
+    /// Number of objects.
+    pub objects: u64,
+}
+
+fn wrong(path: &Path, what: impl Into<String>) -> RegistryError {
+    RegistryError::Archive { path: path.display().to_string(), what: what.into() }
+}
+
+/// Writes `registry` to `path`, which must not be there yet.
+///
+/// # Errors
+/// Fails when an object is missing or damaged, or the file cannot be written.
+pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, RegistryError> {
+    if path.exists() {
+        return Err(wrong(path, "it is there already, and was not touched"));
+    }
+    let mut objects = BTreeSet::new();
+    for (model, state) in &registry.state().models {
+        for (version, found) in &state.versions {
+            if found.stage != Stage::Removed {
+                let registration = registry.registration(model, *version)?;
+                let own = registration.files.values().chain(registration.checks.values());
+                objects.extend(own.chain(&found.signature).copied());
+            }
+        }
+    }
+    let mut ledger = Vec::new();
+    registry.for_each_entry(|entry| ledger.write_all(entry.to_line()?.as_bytes()))?;
+    let head = registry.position().head;
+    let manifest = ArchiveManifest {
+        schema_version: ARCHIVE_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        events: head.map_or(0, |head| head.seq),
+        head: head.map(|head| head.hash),
+        objects: objects.len() as u64,
+    };
+    let text = modelgate_core::canonical::to_pretty(&manifest)?;
+    let mut failed = None;
+    let written = modelgate_store::atomic::write_with(path, |output| {
+        let mut archive = tar::Builder::new(output);
+        add(&mut archive, MANIFEST, text.as_bytes())?;
+        add(&mut archive, LEDGER, &ledger)?;
+        for digest in &objects {
+            match registry.object(digest) {
+                Ok(bytes) => add(&mut archive, &object_name(digest), &bytes)?,
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(std::io::Error::other("an object cannot be read"));
+                }
+            }
+        }
+        archive.finish()
+    });
+    match (failed, written) {
+        (Some(error), _) => Err(error),
+        (None, written) => {
+            written?;
+            Ok(manifest)
+        }
+    }
+}
+
+fn object_name(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
+}
+
+/// Adds a file whose header tells nothing of this machine or moment.
+fn add(archive: &mut tar::Builder<&mut dyn Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(name)?;
+    header.set_size(bytes.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_cksum();
+    archive.append(&header, bytes)
+}
+
+/// Hands each file of the archive to `each`, by its checked name.
+fn read_archive(
+    path: &Path,
+    mut each: impl FnMut(&str, &mut dyn Read, u64) -> Result<(), RegistryError>,
+) -> Result<(), RegistryError> {
+    let broken = |error: std::io::Error| wrong(path, format!("it is not a whole tar file: {error}"));
+    let mut archive = tar::Archive::new(std::io::BufReader::new(fs_err::File::open(path)?));
+    for entry in archive.entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let name = entry.path_bytes().into_owned();
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let shown: String = name.chars().take(120).filter(|letter| !letter.is_control()).collect();
+        if entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(wrong(path, format!("`{shown}` is no plain file: links and folders are refused")));
+        }
+        if name != MANIFEST && name != LEDGER && digest_of_name(&name).is_none() {
+            let what = format!("`{shown}` does not belong into a registry: nothing was read in");
+            return Err(wrong(path, what));
+        }
+        let size = entry.size();
+        if size > MAX_OBJECT {
+            return Err(wrong(path, format!("`{shown}` has {size} bytes")));
+        }
+        each(&name, &mut entry, size)?;
+    }
+    Ok(())
+}
+
+fn digest_of_name(name: &str) -> Option<Digest> {
+    let hex = name.strip_prefix("objects/sha256/")?;
+    let (first, rest) = hex.split_once('/')?;
+    let digest: Digest = format!("sha256:{first}{rest}").parse().ok()?;
+    (object_name(&digest) == name).then_some(digest)
+}
+
+fn read_all(path: &Path, from: &mut dyn Read, size: u64) -> Result<Vec<u8>, RegistryError> {
+    let mut bytes = Vec::new();
+    let read = from.take(size).read_to_end(&mut bytes);
+    read.map_err(|error| wrong(path, format!("it is not a whole tar file: {error}")))?;
+    if bytes.len() as u64 == size { Ok(bytes) } else { Err(wrong(path, "it was cut off")) }
+}
+
+/// Reads the archive `path` into `registry`, which has no event yet. `scratch` is a folder for the time of reading.
+///
+/// # Errors
+/// Says what is wrong with the archive; the registry is then as it was, but for objects that nothing names.
+pub fn import(
+    registry: &mut Registry,
+    path: &Path,
+    scratch: &Path,
+) -> Result<ArchiveManifest, RegistryError> {
+    if let Some(head) = registry.position().head {
+        return Err(RegistryError::NotEmpty { home: registry.home(), events: head.seq });
+    }
+    let staged = tempfile::Builder::new().prefix(".import").tempdir_in(scratch)?;
+    let ledger = staged.path().join(LEDGER);
+    let mut manifest: Option<ArchiveManifest> = None;
+    let mut present: BTreeMap<Digest, u64> = BTreeMap::new();
+    read_archive(path, |name, content, size| {
+        if manifest.is_none() && name != MANIFEST {
+            return Err(wrong(path, format!("it does not begin with `{MANIFEST}`")));
+        }
+        let bytes = read_all(path, content, size)?;
+        if name == MANIFEST {
+            manifest = Some(read_manifest(path, &bytes)?);
+        } else if name == LEDGER {
+            fs_err::write(&ledger, bytes)?;
+        } else if let Some(digest) = digest_of_name(name) {
+            if Digest::of(&bytes) != digest {
+                return Err(wrong(path, format!("`{name}` was changed: its content has another digest")));
+            }
+            present.insert(digest, size);
+        }
+        Ok(())
+    })?;
+    let manifest = manifest.ok_or_else(|| wrong(path, format!("it has no `{MANIFEST}`")))?;
+    let (events, head) = if ledger.is_file() { verify_file(&ledger)? } else { (0, None) };
+    if (events, head) != (manifest.events, manifest.head) {
+        let what = format!("its ledger has {events} events, its manifest names {}", manifest.events);
+        return Err(wrong(path, what));
+    }
+    if events == 0 {
+        return Err(wrong(path, "it holds no event"));
+    }
+    needed(&ledger, &present, path)?;
+    let mut batch = Objects::new();
+    let mut held = 0;
+    read_archive(path, |name, content, size| {
+        let Some(digest) = digest_of_name(name) else { return Ok(()) };
+        let bytes = read_all(path, content, size)?;
+        held += bytes.len();
+        batch.insert(digest, bytes);
+        if held > BATCH {
+            registry.keep(&std::mem::take(&mut batch))?;
+            held = 0;
+        }
+        Ok(())
+    })?;
+    registry.keep(&batch)?;
+    registry.adopt(&fs_err::read_to_string(&ledger)?)?;
+    Ok(manifest)
+}
+
+fn read_manifest(path: &Path, bytes: &[u8]) -> Result<ArchiveManifest, RegistryError> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u64,
+    }
+    let unreadable = |error: serde_json::Error| wrong(path, format!("`{MANIFEST}`: {error}"));
+    let version: Version = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if version.schema_version > ARCHIVE_VERSION {
+        return Err(RegistryError::Newer {
+            what: path.display().to_string(),
+            found: version.schema_version,
+            reads: ARCHIVE_VERSION,
+        });
+    }
+    serde_json::from_slice(bytes).map_err(unreadable)
+}
+
+/// Checks that every object of every version is there, but for those whose artefacts were removed.
+fn needed(ledger: &Path, present: &BTreeMap<Digest, u64>, path: &Path) -> Result<(), RegistryError> {
+    let mut state = RegistryState::default();
+    let mut registrations = Vec::new();
+    let size = fs_err::metadata(ledger)?.len();
+    let read = for_each_entry(ledger, 0, size, None, |entry, _| {
+        state.apply(&entry)?;
+        if let LedgerEvent::Registered { model, version, registration } = entry.event {
+            registrations.push((model, version, registration));
+        }
+        Ok(())
+    });
+    read.map_err(|error: ReadError| wrong(path, error.to_string()))?;
+    for (model, version, registration) in registrations {
+        let found = state.models.get(&model).and_then(|state| state.versions.get(&version));
+        let Some(found) = found.filter(|found| found.stage != Stage::Removed) else { continue };
+        let own = registration
+            .files
+            .iter()
+            .chain(&registration.checks)
+            .map(|(name, digest)| (name.as_str(), digest));
+        let mut all = own.chain(found.signature.as_ref().map(|digest| ("model.sig", digest)));
+        if let Some((name, digest)) = all.find(|(_, digest)| !present.contains_key(digest)) {
+            return Err(wrong(path, format!("`{name}` of {model} {version}, {digest}, is not in it")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,463 @@
+//! What the index keeps of a ledger: where it ends, versions, aliases, and what was in production when.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use modelgate_core::ledger::{Head, LedgerEntry, LedgerEvent, Registration, RegistryState};
+use modelgate_core::lifecycle::{ModelState, VersionState};
+use modelgate_core::{Digest, ModelName, VersionNumber};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use crate::RegistryError;
+use crate::chain_file::Place;
+use crate::home::Position;
+use crate::index::{Index, is_read_only, wrap};
+
+/// Where the ledger ended when the index last followed it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Followed {
+    pub(crate) position: Position,
+    /// The first byte of the last line.
+    pub(crate) line_start: u64,
+    /// The last event's time.
+    pub(crate) time: String,
+    /// What the file looked like.
+    pub(crate) stamp: String,
+}
+
+/// One version as lists show it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ListedVersion {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionNumber,
+    /// Its run.
+    pub run: String,
+    /// When it was trained, RFC 3339 in UTC.
+    pub trained_at: String,
+    /// The figures on the gate's subset, as JSON.
+    pub metrics: String,
+}
+
+/// What was in production of one model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WasInProduction {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionNumber,
+    /// Its package.
+    pub digest: Digest,
+}
+
+struct Tenure {
+    model: ModelName,
+    seq: u64,
+    time: i64,
+    version: VersionNumber,
+}
+
+/// What events change in the index, gathered while they are read.
+#[derive(Default)]
+pub(crate) struct Changes {
+    registrations: Vec<(ModelName, VersionNumber, Box<Registration>, String)>,
+    touched: BTreeMap<ModelName, BTreeSet<VersionNumber>>,
+    tenures: Vec<Tenure>,
+    last: Option<(Head, Place, String)>,
+}
+
+impl Changes {
+    pub(crate) fn note(&mut self, entry: LedgerEntry, place: Place) {
+        let head = entry.head();
+        let event = entry.event;
+        let touched = event.touches();
+        if let Some(versions) = self.touched.get_mut(event.model()) {
+            versions.extend(touched);
+        } else {
+            self.touched.insert(event.model().clone(), touched.into_iter().collect());
+        }
+        if let LedgerEvent::Promoted { model, version, .. } | LedgerEvent::RolledBack { model, version, .. } =
+            &event
+        {
+            let (model, version) = (model.clone(), *version);
+            self.tenures.push(Tenure { model, seq: head.seq, time: microseconds(&entry.time), version });
+        }
+        if let LedgerEvent::Registered { model, version, registration } = event {
+            self.registrations.push((model, version, registration, entry.time.clone()));
+        }
+        self.last = Some((head, place, entry.time));
+    }
+
+    /// Returns where the ledger ends behind these events, if there are any.
+    pub(crate) fn end(&self, stamp: &str) -> Option<Followed> {
+        let (head, place, time) = self.last.as_ref()?;
+        Some(Followed {
+            position: Position { head: Some(*head), end: place.end },
+            line_start: place.start,
+            time: time.clone(),
+            stamp: stamp.to_owned(),
+        })
+    }
+}
+
+/// Returns microseconds since 1970; a time that cannot be read is before everything.
+pub(crate) fn microseconds(time: &str) -> i64 {
+    time.parse::<jiff::Timestamp>().map_or(i64::MIN, jiff::Timestamp::as_microsecond)
+}
+
+/// Reads a column that holds a checked value as text.
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::fmt::Display,
+{
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|error: T::Err| unreadable(column, &error.to_string()))
+}
+
+fn json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| unreadable(column, &error.to_string()))
+}
+
+fn unreadable(column: usize, why: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.to_owned().into())
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+fn followed(connection: &Connection, home: &str) -> rusqlite::Result<Option<Followed>> {
+    let query = "SELECT seq, hash, line_start, line_end, time, stamp FROM head WHERE home = ?1";
+    let mut statement = connection.prepare(query)?;
+    let row = statement.query_row([home], |row| {
+        let head = Head { seq: row.get::<_, i64>(0)? as u64, hash: parsed(row, 1)? };
+        Ok(Followed {
+            position: Position { head: Some(head), end: row.get::<_, i64>(3)? as u64 },
+            line_start: row.get::<_, i64>(2)? as u64,
+            time: row.get(4)?,
+            stamp: row.get(5)?,
+        })
+    });
+    row.optional()
+}
+
+fn versions(
+    connection: &Connection,
+    home: &str,
+) -> rusqlite::Result<BTreeMap<ModelName, BTreeMap<VersionNumber, VersionState>>> {
+    let query = "SELECT model, version, stage, verdict, digest, verdict_digest, approval, signature FROM versions \
+        WHERE home = ?1 ORDER BY model, version";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([home])?;
+    let mut found = BTreeMap::new();
+    let mut current: Option<(ModelName, Vec<(VersionNumber, VersionState)>)> = None;
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str()?;
+        if current.as_ref().is_none_or(|(model, _)| model.as_str() != name) {
+            if let Some((model, states)) = current.take() {
+                found.insert(model, states.into_iter().collect());
+            }
+            current = Some((parsed(row, 0)?, Vec::new()));
+        }
+        let approval = match row.get_ref(6)?.as_str_or_null()? {
+            Some(text) => Some(json(6, text)?),
+            None => None,
+        };
+        let state = VersionState {
+            stage: parsed(row, 2)?,
+            verdict: json(3, &format!("\"{}\"", row.get_ref(3)?.as_str()?))?,
+            digest: parsed(row, 4)?,
+            approval,
+            verdict_digest: parsed(row, 5)?,
+            signature: match row.get_ref(7)?.as_str_or_null()? {
+                Some(_) => Some(parsed(row, 7)?),
+                None => None,
+            },
+        };
+        if let Some((_, states)) = &mut current {
+            states.push((VersionNumber(row.get(1)?), state));
+        }
+    }
+    if let Some((model, states)) = current {
+        found.insert(model, states.into_iter().collect());
+    }
+    Ok(found)
+}
+
+fn load(connection: &Connection, home: &str) -> rusqlite::Result<RegistryState> {
+    let mut models: BTreeMap<ModelName, _> = BTreeMap::new();
+    for (model, versions) in versions(connection, home)? {
+        models.insert(model, (versions, BTreeMap::new(), None));
+    }
+    let mut statement = connection.prepare("SELECT model, alias, version FROM aliases WHERE home = ?1")?;
+    let mut rows = statement.query([home])?;
+    while let Some(row) = rows.next()? {
+        let model: ModelName = parsed(row, 0)?;
+        if let Some((_, aliases, _)) = models.get_mut(&model) {
+            aliases.insert(parsed(row, 1)?, VersionNumber(row.get(2)?));
+        }
+    }
+    let mut statement = connection.prepare("SELECT model, rollback FROM pending WHERE home = ?1")?;
+    let mut rows = statement.query([home])?;
+    while let Some(row) = rows.next()? {
+        let model: ModelName = parsed(row, 0)?;
+        if let Some((_, _, pending)) = models.get_mut(&model) {
+            *pending = Some(json(1, row.get_ref(1)?.as_str()?)?);
+        }
+    }
+    let models = models.into_iter().map(|(model, (versions, aliases, pending))| {
+        (model, ModelState::from_parts(versions, aliases, pending))
+    });
+    Ok(RegistryState { models: models.collect() })
+}
+
+fn write(
+    transaction: &Transaction<'_>,
+    home: &str,
+    state: &RegistryState,
+    changes: &Changes,
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(
+        "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let mut register =
+        transaction.prepare("INSERT OR REPLACE INTO registrations VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (model, version, registration, time) in &changes.registrations {
+        let lineage = &registration.lineage;
+        insert.execute(params![
+            home,
+            model.as_str(),
+            version.0,
+            "candidate",
+            registration.verdict.to_string(),
+            registration.digest.to_string(),
+            registration.verdict_digest.to_string(),
+            None::<String>,
+            None::<String>,
+            lineage.run_id.as_str(),
+            lineage.trained_at,
+            to_json(&registration.metrics)?,
+        ])?;
+        register.execute(params![home, model.as_str(), version.0, to_json(registration)?, time])?;
+    }
+    let mut update = transaction.prepare(
+        "UPDATE versions SET stage = ?4, approval = ?5, signature = ?6 WHERE home = ?1 AND model = ?2 AND version = ?3",
+    )?;
+    let mut alias = transaction.prepare("INSERT INTO aliases VALUES (?1, ?2, ?3, ?4)")?;
+    for (model, touched) in &changes.touched {
+        let Some(found) = state.models.get(model) else { continue };
+        for version in touched {
+            let Some(one) = found.versions.get(version) else { continue };
+            let approval = one.approval.as_ref().map(to_json).transpose()?;
+            let signature = one.signature.map(|digest| digest.to_string());
+            update.execute(params![
+                home,
+                model.as_str(),
+                version.0,
+                one.stage.to_string(),
+                approval,
+                signature
+            ])?;
+        }
+        transaction
+            .execute("DELETE FROM aliases WHERE home = ?1 AND model = ?2", params![home, model.as_str()])?;
+        for (name, version) in &found.aliases {
+            alias.execute(params![home, model.as_str(), name.as_str(), version.0])?;
+        }
+        transaction
+            .execute("DELETE FROM pending WHERE home = ?1 AND model = ?2", params![home, model.as_str()])?;
+        if let Some(pending) = &found.pending {
+            let row = params![home, model.as_str(), to_json(pending)?];
+            transaction.execute("INSERT INTO pending VALUES (?1, ?2, ?3)", row)?;
+        }
+    }
+    let mut tenure =
+        transaction.prepare("INSERT OR REPLACE INTO production VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for one in &changes.tenures {
+        let digest =
+            state.models.get(&one.model).and_then(|model| Some(model.versions.get(&one.version)?.digest));
+        let digest = digest.map(|digest| digest.to_string());
+        tenure.execute(params![home, one.model.as_str(), one.seq as i64, one.time, one.version.0, digest])?;
+    }
+    Ok(())
+}
+
+fn write_head(transaction: &Transaction<'_>, home: &str, end: &Followed) -> rusqlite::Result<()> {
+    let Some(head) = end.position.head else {
+        return transaction.execute("DELETE FROM head WHERE home = ?1", [home]).map(drop);
+    };
+    transaction.execute(
+        "INSERT OR REPLACE INTO head VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            home,
+            head.seq as i64,
+            head.hash.to_string(),
+            end.line_start as i64,
+            end.position.end as i64,
+            end.time,
+            end.stamp
+        ],
+    )?;
+    Ok(())
+}
+
+impl Index {
+    /// Returns where the index stands in the ledger of `home`.
+    pub(crate) fn followed(&self, home: &str) -> Result<Option<Followed>, RegistryError> {
+        self.wrap(followed(&self.connection, home))
+    }
+
+    /// Returns where the index stands and the state there, both of one moment.
+    pub(crate) fn load(&mut self, home: &str) -> Result<(Option<Followed>, RegistryState), RegistryError> {
+        let read = || {
+            let transaction = self.connection.transaction()?;
+            let end = followed(&transaction, home)?;
+            let state = if end.is_some() { load(&transaction, home)? } else { RegistryState::default() };
+            Ok((end, state))
+        };
+        let path = self.path.clone();
+        let mut read = read;
+        read().map_err(|source| wrap(&path, source))
+    }
+
+    /// Writes what `changes` did, which led to `state`; `from` is where the index must still stand, and with `anew`
+    /// everything of `home` is replaced. Returns `false` when another process has written meanwhile.
+    pub(crate) fn extend(
+        &mut self,
+        home: &str,
+        from: Option<&Followed>,
+        anew: bool,
+        state: &RegistryState,
+        changes: &Changes,
+        end: &Followed,
+    ) -> Result<bool, RegistryError> {
+        let result = self.try_extend(home, from, anew, state, changes, end);
+        match result {
+            // Reading goes on where nothing can be written; the next process reads the same lines again.
+            Err(error) if is_read_only(&error) => Ok(true),
+            other => self.wrap(other),
+        }
+    }
+
+    fn try_extend(
+        &mut self,
+        home: &str,
+        from: Option<&Followed>,
+        anew: bool,
+        state: &RegistryState,
+        changes: &Changes,
+        end: &Followed,
+    ) -> rusqlite::Result<bool> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let now = followed(&transaction, home)?;
+        if now.as_ref().map(|now| now.position) != from.map(|from| from.position) {
+            return Ok(false);
+        }
+        if anew {
+            for table in ["versions", "registrations", "aliases", "pending", "production"] {
+                transaction.execute(&format!("DELETE FROM {table} WHERE home = ?1"), [home])?;
+            }
+        }
+        write(&transaction, home, state, changes)?;
+        write_head(&transaction, home, end)?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// Forgets what was seen of `home`.
+    pub(crate) fn forget(&mut self, home: &str) -> Result<(), RegistryError> {
+        let result = self.connection.execute("DELETE FROM head WHERE home = ?1", [home]);
+        self.wrap(result.map(drop))
+    }
+
+    /// Returns what was registered as a version, and when.
+    pub(crate) fn registration(
+        &self,
+        home: &str,
+        model: &ModelName,
+        version: VersionNumber,
+    ) -> Result<Option<(Registration, String)>, RegistryError> {
+        let read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT registration, time FROM registrations WHERE home = ?1 AND model = ?2 AND version = ?3",
+            )?;
+            let row = statement.query_row(params![home, model.as_str(), version.0], |row| {
+                Ok((json(0, row.get_ref(0)?.as_str()?)?, row.get(1)?))
+            });
+            row.optional()
+        };
+        self.wrap(read())
+    }
+
+    /// Hands every version of `home`, or of one model, to `each`.
+    pub(crate) fn list(
+        &self,
+        home: &str,
+        model: Option<&ModelName>,
+        each: &mut dyn FnMut(ListedVersion),
+    ) -> Result<(), RegistryError> {
+        let mut read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT model, version, run, trained_at, metrics FROM versions \
+                 WHERE home = ?1 AND (?2 IS NULL OR model = ?2) ORDER BY model, version",
+            )?;
+            let mut rows = statement.query(params![home, model.map(ModelName::as_str)])?;
+            while let Some(row) = rows.next()? {
+                each(ListedVersion {
+                    model: parsed(row, 0)?,
+                    version: VersionNumber(row.get(1)?),
+                    run: row.get(2)?,
+                    trained_at: row.get(3)?,
+                    metrics: row.get(4)?,
+                });
+            }
+            Ok(())
+        };
+        self.wrap(read())
+    }
+
+    /// Returns what was in production of each of `models` at `time`, microseconds since 1970.
+    pub(crate) fn production_at<'a>(
+        &self,
+        home: &str,
+        models: impl Iterator<Item = &'a ModelName>,
+        time: i64,
+    ) -> Result<Vec<WasInProduction>, RegistryError> {
+        let read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT version, digest FROM production WHERE home = ?1 AND model = ?2 AND time <= ?3 \
+                 ORDER BY time DESC, seq DESC LIMIT 1",
+            )?;
+            let mut found = Vec::new();
+            for model in models {
+                let row = statement.query_row(params![home, model.as_str(), time], |row| {
+                    let (version, digest) = (VersionNumber(row.get(0)?), parsed(row, 1)?);
+                    Ok(WasInProduction { model: model.clone(), version, digest })
+                });
+                found.extend(row.optional()?);
+            }
+            Ok(found)
+        };
+        self.wrap(read())
+    }
+
+    /// Returns the versions of `model` in the order in which they were in production, the newest first.
+    pub(crate) fn tenures(
+        &self,
+        home: &str,
+        model: &ModelName,
+        at_most: usize,
+    ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
+        let read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT version, time FROM production WHERE home = ?1 AND model = ?2 ORDER BY seq DESC LIMIT ?3",
+            )?;
+            let rows = statement.query_map(params![home, model.as_str(), at_most as i64], |row| {
+                Ok((VersionNumber(row.get(0)?), row.get(1)?))
+            })?;
+            rows.collect()
+        };
+        self.wrap(read())
+    }
+}

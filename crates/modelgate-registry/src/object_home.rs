@@ -1,0 +1,185 @@
+//! A registry in an object store: below `ledger/` one object per append, named by the number of its first event and
+//! written only where there is none, so that of two writers at the same head one wins and the other looks again.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use modelgate_core::Digest;
+use modelgate_store::remote::ObjectHome;
+
+use crate::RegistryError;
+use crate::folder_home::append_behind;
+use crate::home::{Home, Objects, Position, StoredObject};
+use crate::stamp::Stamp;
+
+/// A prefix of a bucket, or any other home of objects with conditional writes.
+pub(crate) struct ObjectStoreHome {
+    objects: Box<dyn ObjectHome>,
+    /// The local copy of the ledger.
+    copy: PathBuf,
+}
+
+impl ObjectStoreHome {
+    pub(crate) fn new(objects: Box<dyn ObjectHome>, state_folder: &Path) -> Self {
+        let name = Digest::of(format!("objects {}", objects.name()).as_bytes()).short();
+        let copy = state_folder.join("cache").join("ledgers").join(format!("{name}.jsonl"));
+        Self { objects, copy }
+    }
+
+    fn unavailable(&self, reason: impl std::fmt::Display) -> RegistryError {
+        RegistryError::Unavailable { home: self.name(), reason: reason.to_string() }
+    }
+
+    fn segment(&self, first: u64) -> Result<Option<String>, RegistryError> {
+        let found = self.objects.get(&segment_key(first)).map_err(|error| self.unavailable(error))?;
+        let Some((bytes, _)) = found else { return Ok(None) };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| self.unavailable(format!("`{}` is not UTF-8", segment_key(first))))?;
+        if text.is_empty() || !text.ends_with('\n') {
+            return Err(self.unavailable(format!("`{}` does not end with a line", segment_key(first))));
+        }
+        Ok(Some(text))
+    }
+
+    /// Returns the number of whole lines of the copy and the byte behind them.
+    fn copied(&self) -> Result<(u64, u64), RegistryError> {
+        use std::io::BufRead;
+        let file = match fs_err::File::open(&self.copy) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
+            Err(error) => return Err(error.into()),
+        };
+        // The last line says which number it has: the lines before it need not be counted.
+        let size = file.metadata()?.len();
+        let mut start = size.saturating_sub(1 << 20);
+        loop {
+            use std::io::{Seek, SeekFrom};
+            let mut reader = std::io::BufReader::new(file.try_clone()?);
+            reader.seek(SeekFrom::Start(start))?;
+            let (mut end, mut seq, mut at) = (0, 0, start);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+                at += line.len() as u64;
+                if let Some(number) = number_of(&line) {
+                    (end, seq) = (at, number);
+                }
+                line.clear();
+            }
+            if seq > 0 || start == 0 {
+                return Ok((seq, end));
+            }
+            start = start.saturating_sub(1 << 22);
+        }
+    }
+}
+
+fn segment_key(first: u64) -> String {
+    format!("ledger/{first:012}.jsonl")
+}
+
+fn object_key(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
+}
+
+/// Returns the number of the event on a whole line; `None` for the rest of a line that begins elsewhere.
+fn number_of(line: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Number {
+        seq: u64,
+    }
+    serde_json::from_slice::<Number>(line).ok().map(|number| number.seq)
+}
+
+impl Home for ObjectStoreHome {
+    fn name(&self) -> String {
+        self.objects.name()
+    }
+
+    fn ledger(&self) -> &Path {
+        &self.copy
+    }
+
+    fn pull(&mut self, again: bool) -> Result<(), RegistryError> {
+        if again {
+            let mut next = 1;
+            let mut texts = Vec::new();
+            while let Some(text) = self.segment(next)? {
+                next += text.lines().count() as u64;
+                texts.push(text);
+            }
+            return Ok(modelgate_store::atomic::write_with(&self.copy, |output: &mut dyn Write| {
+                texts.iter().try_for_each(|text| output.write_all(text.as_bytes()))
+            })?);
+        }
+        let (mut seq, mut end) = self.copied()?;
+        while let Some(text) = self.segment(seq + 1)? {
+            // Another process of this project may have copied the same lines.
+            if append_behind(&self.copy, end, &text)?.is_none() {
+                (seq, end) = self.copied()?;
+                continue;
+            }
+            seq += text.lines().count() as u64;
+            end += text.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        expected: &Position,
+        lines: &str,
+        objects: &Objects,
+    ) -> Result<Option<Stamp>, RegistryError> {
+        self.keep(objects)?;
+        let first = expected.head.map_or(0, |head| head.seq) + 1;
+        let written = self.objects.put_if_absent(&segment_key(first), lines.as_bytes());
+        // A write whose answer was lost is tried again by the client, and then finds itself there.
+        if !written.map_err(|error| self.unavailable(error))?
+            && self.segment(first)?.as_deref() != Some(lines)
+        {
+            return Ok(None);
+        }
+        match append_behind(&self.copy, expected.end, lines)? {
+            Some(stamp) => Ok(Some(stamp)),
+            // The event is written; the copy was brought there by another process of this project.
+            None => Stamp::of(&self.copy).map(Some),
+        }
+    }
+
+    fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
+        for (digest, bytes) in objects {
+            let put = self.objects.put_if_absent(&object_key(digest), bytes);
+            put.map_err(|error| self.unavailable(error))?;
+        }
+        Ok(())
+    }
+
+    fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
+        let found = self.objects.get(&object_key(digest)).map_err(|error| self.unavailable(error))?;
+        let Some((bytes, _)) = found else {
+            return Err(RegistryError::MissingObject { digest: *digest, home: self.name() });
+        };
+        if Digest::of(&bytes) == *digest {
+            return Ok(bytes);
+        }
+        Err(self.unavailable(format!("the object {digest} is damaged")))
+    }
+
+    fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
+        let found = self.objects.list("objects/sha256").map_err(|error| self.unavailable(error))?;
+        let object = |(key, bytes): (String, u64)| {
+            let hex = key.strip_prefix("objects/sha256/")?.replace('/', "");
+            Some(StoredObject { digest: format!("sha256:{hex}").parse().ok()?, bytes })
+        };
+        Ok(found.into_iter().filter_map(object).collect())
+    }
+
+    fn can_remove(&self) -> bool {
+        false
+    }
+
+    fn remove(&mut self, _digests: &[Digest]) -> Result<(), RegistryError> {
+        Err(self.unavailable("this version removes no objects from a bucket"))
+    }
+}

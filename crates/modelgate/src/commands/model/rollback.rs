@@ -1,0 +1,226 @@
+//! `modelgate model rollback`.
+
+use std::io::{BufRead, Write};
+
+use modelgate_core::VersionNumber;
+use modelgate_core::verdict::figure;
+use modelgate_pipeline::notify::Notice;
+use modelgate_pipeline::rollback::{self, RollbackRequest, Target};
+use modelgate_pipeline::{Project, lock, registry};
+use modelgate_registry::Registry;
+use serde_json::json;
+
+use crate::arguments::Rollback;
+use crate::commands::notify;
+use crate::environment::surroundings;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+/// How many versions are shown to choose from.
+const SHOWN: usize = 10;
+
+pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let around = surroundings();
+    let model = &arguments.model;
+    if arguments.dry_run {
+        return show(&registry(project)?, arguments, printer);
+    }
+    let asks = printer.has_terminal() && !arguments.yes;
+    if !asks && !arguments.yes {
+        let message =
+            "without a terminal a rollback needs `--yes --reason …`; `--dry-run` shows the versions";
+        return Err(UsageError(message.to_owned()).into());
+    }
+    let (to, reason) = if asks && !arguments.undo {
+        // A person is slow: the lock is taken when the answer is there.
+        let registry = registry(project)?;
+        let Some(answer) = ask(&registry, arguments, printer)? else {
+            printer.talk("nothing was changed");
+            return Ok(Exit::Passed);
+        };
+        (Some(answer.0), answer.1)
+    } else {
+        (None, arguments.reason.clone().unwrap_or_default())
+    };
+    super::needs_reason(&reason, "why is production rolled back?")?;
+    let _lock = lock(project, "modelgate model rollback", &around)?;
+    let mut registry = registry(project)?;
+    if arguments.undo {
+        let version = rollback::undo(project, &mut registry, model, &reason, &around)?;
+        printer.talk(&format!("{model}: the rollback to {version} is undone"));
+        return Ok(Exit::Passed);
+    }
+    let to = match to {
+        Some(to) => to,
+        None => target(&registry, arguments)?,
+    };
+    let request = RollbackRequest {
+        model: model.clone(),
+        to,
+        reason,
+        skip_verification: arguments.skip_verification,
+        override_quarantine: arguments.override_quarantine,
+    };
+    let done = rollback::rollback(project, &mut registry, &request, &around)?;
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "model": model, "from": done.from, "to": done.to, "digest": done.digest,
+            "quarantined": done.from,
+        }))?;
+    }
+    printer.talk(&format!(
+        "{model} {} is in production again, models/packaged/{model}/; {} is quarantined",
+        done.to, done.from
+    ));
+    notify::tell(
+        project,
+        &Notice::rolled_back(model, done.to, done.digest, &request.reason),
+        &around,
+        printer,
+    );
+    let left = registry.model(model)?.versions.get(&done.from).map(|found| found.digest);
+    if let Some(digest) = left {
+        let notice = Notice::quarantined(model, done.from, digest, &request.reason);
+        notify::tell(project, &notice, &around, printer);
+    }
+    Ok(Exit::Passed)
+}
+
+fn target(registry: &Registry, arguments: &Rollback) -> anyhow::Result<VersionNumber> {
+    Ok(match &arguments.to_version {
+        Some(version) => registry.resolve(&arguments.model, version)?,
+        None => rollback::default_target(registry, &arguments.model)?,
+    })
+}
+
+fn show(registry: &Registry, arguments: &Rollback, printer: &Printer) -> anyhow::Result<Exit> {
+    let model = &arguments.model;
+    let found = rollback::targets(registry, model, SHOWN)?;
+    if printer.is_json() {
+        let rows: Vec<_> = found
+            .iter()
+            .map(|one| {
+                let metrics: std::collections::BTreeMap<_, _> = one
+                    .metrics
+                    .iter()
+                    .map(|(metric, (value, difference))| {
+                        (metric, json!({ "value": value, "difference": difference }))
+                    })
+                    .collect();
+                json!({ "version": one.version, "trained_at": one.trained_at, "metrics": metrics })
+            })
+            .collect();
+        let production = registry.model(model)?.production();
+        printer.json(
+            &json!({ "schema_version": 1, "model": model, "production": production, "targets": rows }),
+        )?;
+        return Ok(Exit::Passed);
+    }
+    printer.data(listing(registry, arguments, &found)?.trim_end())?;
+    Ok(Exit::Passed)
+}
+
+fn listing(registry: &Registry, arguments: &Rollback, found: &[Target]) -> anyhow::Result<String> {
+    let model = &arguments.model;
+    let production = registry.model(model)?.production();
+    let Some(production) = production else {
+        return Err(UsageError(format!("{model}: nothing is in production")).into());
+    };
+    let mut text = format!("{model}: in production is {production}\n");
+    if found.is_empty() {
+        text.push_str("there is no version to go back to\n");
+    }
+    for (place, one) in found.iter().enumerate() {
+        let mark = if place == 0 { "  (the production before)" } else { "" };
+        text.push_str(&format!("  {} trained {}{mark}\n", one.version, one.trained_at));
+        for (metric, (value, difference)) in &one.metrics {
+            let change = difference.map_or_else(String::new, |change| format!("{change:+.4}"));
+            text.push_str(&format!("      {metric:<18} {:>12} {change:>10}\n", figure(*value)));
+        }
+    }
+    Ok(text)
+}
+
+/// Shows the versions and asks which, why, and whether it is meant; `None` is no.
+fn ask(
+    registry: &Registry,
+    arguments: &Rollback,
+    printer: &Printer,
+) -> anyhow::Result<Option<(VersionNumber, String)>> {
+    let found = rollback::targets(registry, &arguments.model, SHOWN)?;
+    printer.talk(listing(registry, arguments, &found)?.trim_end());
+    let named = target(registry, arguments)?;
+    let choose = arguments.to_version.is_none();
+    Ok(dialogue(
+        named,
+        choose,
+        arguments.reason.as_deref(),
+        &mut std::io::stdin().lock(),
+        &mut anstream::stderr().lock(),
+    ))
+}
+
+/// Reads version, reason and confirmation; the end of the input is no.
+fn dialogue(
+    named: VersionNumber,
+    choose: bool,
+    reason: Option<&str>,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> Option<(VersionNumber, String)> {
+    let mut ask = |question: &str| {
+        // A terminal that is gone gives no answer either.
+        let _ = write!(output, "{question}");
+        let _ = output.flush();
+        let mut line = String::new();
+        match input.read_line(&mut line) {
+            Ok(length) if length > 0 => Some(line.trim().to_owned()),
+            _ => None,
+        }
+    };
+    let mut chosen = (!choose).then_some(named);
+    let version = loop {
+        if let Some(version) = chosen {
+            break version;
+        }
+        let answer = ask(&format!("back to which version? [{named}] "))?;
+        chosen = if answer.is_empty() { Some(named) } else { answer.parse().ok() };
+    };
+    let mut why = reason.unwrap_or_default().to_owned();
+    while why.trim().is_empty() {
+        why = ask("reason: ")?;
+    }
+    loop {
+        match ask(&format!("roll back to {version} and quarantine what is in production? [y/n] "))?.as_str() {
+            "y" | "yes" => return Some((version, why)),
+            "n" | "no" => return None,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(typed: &str, choose: bool, reason: Option<&str>) -> Option<(VersionNumber, String)> {
+        dialogue(VersionNumber(2), choose, reason, &mut typed.as_bytes(), &mut Vec::new())
+    }
+
+    #[test]
+    fn version_reason_and_confirmation_are_asked_for() {
+        assert_eq!(answer("\nbad\ny\n", true, None), Some((VersionNumber(2), "bad".to_owned())));
+        assert_eq!(
+            answer("x\nv001\n\nbad\nq\nyes\n", true, None),
+            Some((VersionNumber(1), "bad".to_owned()))
+        );
+        assert_eq!(answer("y\n", false, Some("known")), Some((VersionNumber(2), "known".to_owned())));
+    }
+
+    #[test]
+    fn no_and_the_end_of_the_input_change_nothing() {
+        for typed in ["", "1\n", "1\nbad\n", "1\nbad\nn\n"] {
+            assert_eq!(answer(typed, true, None), None, "{typed:?}");
+        }
+    }
+}

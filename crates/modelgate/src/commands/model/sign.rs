@@ -1,0 +1,71 @@
+//! `modelgate model sign` and `modelgate model verify`.
+
+use modelgate_pipeline::{Project, lock, registry, rollback, signature};
+use serde_json::json;
+
+use crate::arguments::{Sign, Verify};
+use crate::environment::surroundings;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let key = signature::private_key(&arguments.key)?;
+    if let Some(folder) = &arguments.folder {
+        let path = folder.join("model.sig");
+        modelgate_store::atomic::write(&path, &signature::sign_folder(folder, &key)?)?;
+        printer.talk(&format!("{} is written", path.display()));
+        return Ok(Exit::Passed);
+    }
+    let Some(model) = &arguments.model else {
+        return Err(UsageError("name a model, or a folder with `--folder`".to_owned()).into());
+    };
+    let around = surroundings();
+    let _lock = lock(project, "modelgate model sign", &around)?;
+    let mut registry = registry(project)?;
+    let version = super::chosen(&registry, model, arguments.version.as_ref())?;
+    signature::sign_registered(&mut registry, model, version, &key, &arguments.reason, &around)?;
+    if registry.model(model)?.production() == Some(version) {
+        modelgate_pipeline::materialise(project, &registry, model)?;
+    }
+    printer.talk(&format!("{model} {version} is signed"));
+    Ok(Exit::Passed)
+}
+
+pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    if let Some(folder) = &arguments.folder {
+        let keys = match &arguments.key {
+            Some(path) => vec![(path.display().to_string(), signature::public_key(path)?)],
+            None => signature::trusted_keys(project)?,
+        };
+        let file = arguments.signature.clone().unwrap_or_else(|| folder.join("model.sig"));
+        let key = signature::verify_folder(folder, &file, &keys)?;
+        return tell(&format!("{} is what `{key}` signed", folder.display()), Some(&key), printer);
+    }
+    let Some(model) = &arguments.model else {
+        return Err(UsageError("name a model, or a folder with `--folder`".to_owned()).into());
+    };
+    let registry = registry(project)?;
+    let version = registry.resolve(model, &arguments.version)?;
+    rollback::verify_version(project, &registry, model, version)?;
+    let signed = registry.model(model)?.versions.get(&version).is_some_and(|found| found.signature.is_some());
+    if signed && !project.config.signing.public_keys.is_empty() {
+        let key = signature::verify_registered(project, &registry, model, version)?;
+        let sentence = format!("{model} {version} is whole, answers as it did, and is signed by `{key}`");
+        return tell(&sentence, Some(&key), printer);
+    }
+    let about = if signed {
+        "its signature was not looked at: signing.public_keys is empty"
+    } else {
+        "it is not signed"
+    };
+    tell(&format!("{model} {version} is whole and answers as it did; {about}"), None, printer)
+}
+
+fn tell(sentence: &str, key: Option<&str>, printer: &Printer) -> anyhow::Result<Exit> {
+    if printer.is_json() {
+        printer.json(&json!({ "schema_version": 1, "verified": true, "key": key }))?;
+    } else {
+        printer.data(sentence)?;
+    }
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,20 @@
+//! Telling a webhook what a command did.
+
+use modelgate_pipeline::notify::{self, Notice};
+use modelgate_pipeline::{Project, Surroundings};
+
+use crate::environment;
+use crate::printer::Printer;
+
+/// Sends the notice where the project wants it; what goes wrong is a warning.
+pub(crate) fn tell(project: &Project, notice: &Notice, around: &Surroundings<'_>, printer: &Printer) {
+    let config = &project.config.notify;
+    if !notify::wanted(config, notice) {
+        return;
+    }
+    let secret = config.secret_env.as_deref().and_then(environment::variable);
+    let name = &project.config.project;
+    if let Err(why) = notify::send(config, secret.as_deref(), name, notice, &(around.now)(), &around.actor) {
+        printer.warning(&format!("the webhook was not told: {why}"));
+    }
+}

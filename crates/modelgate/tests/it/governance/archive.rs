@@ -1,0 +1,144 @@
+//! Retention, and a registry as one archive.
+
+use modelgate_core::lifecycle::Event;
+use modelgate_testing::TestProject;
+
+use super::{CONFIG, easy, packaged, project, registry};
+use crate::BINARY;
+
+fn keeping(time: &str) -> String {
+    CONFIG.replace("pipelines:", &format!("retention: {{keep: {time}, rollback_targets: 1}}\npipelines:"))
+}
+
+#[test]
+fn everything_is_kept_by_default_and_what_goes_is_shown_first() {
+    let project = project(CONFIG, 4);
+    project.run(&["model", "gc", "--yes"]).exits(0).says("everything is kept");
+    project.run(&["model", "gc"]).exits(64).says("--dry-run");
+    project.write("modelgate.yaml", keeping("30d"));
+    project.run(&["model", "gc", "--yes"]).exits(0).says("0 versions");
+    // Production, the one to go back to, and what an alias needs stay whatever their age.
+    let _ = project.run(&["model", "alias", "p", "audit", "1"]).exits(0);
+    project.write("modelgate.yaml", keeping("0s"));
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let before = registry(&project).position();
+    let shown = project.run(&["model", "gc", "--dry-run"]).exits(0);
+    shown.says("p v002 archived").says("would be removed");
+    assert!(
+        !shown.stdout.contains("v001") && !shown.stdout.contains("v003") && !shown.stdout.contains("v004")
+    );
+    assert_eq!(registry(&project).position(), before);
+    project.run(&["model", "gc", "--yes"]).exits(0).says("1 versions");
+    project.run(&["ledger", "log"]).exits(0).says("artefacts of v002 removed: retention");
+    project.run(&["model", "list"]).exits(0).says("v002 removed");
+    let back = ["model", "rollback", "p", "--to-version", "2", "--yes", "--reason", "x"];
+    project.run(&back).exits(1).says("the artefacts of v002 are removed");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+    let back = ["model", "rollback", "p", "--yes", "--reason", "x"];
+    project.run(&back).exits(0).says("v003 is in production again");
+    super::run(&project, 9);
+    project.run(&["status"]).exits(0).says("verified");
+}
+
+#[test]
+fn a_registry_goes_into_an_archive_and_comes_out_the_same() {
+    let first = project(CONFIG, 2);
+    let _ = first.run(&["model", "export", "all.tar"]).exits(0);
+    let _ = first.run(&["model", "export", "again.tar"]).exits(0);
+    assert_eq!(fs_err::read(first.path("all.tar")).ok(), fs_err::read(first.path("again.tar")).ok());
+    first.run(&["model", "export", "all.tar"]).exits(1).says("is there already");
+    let archive = first.path("all.tar");
+    let archive = archive.to_str().expect("path");
+    let second = TestProject::with(BINARY, &easy(), CONFIG);
+    second.run(&["model", "import", archive]).exits(0).says("6 events");
+    assert_eq!(second.read(".modelgate/ledger.jsonl"), first.read(".modelgate/ledger.jsonl"));
+    assert_eq!(packaged(&second), packaged(&first));
+    let _ = second.run(&["ledger", "verify"]).exits(0);
+    second.run(&["model", "import", archive]).exits(1).says("has 6 events already");
+    let _ = second.run(&["model", "rollback", "p", "--yes", "--reason", "x"]).exits(0);
+}
+
+/// One file of an archive: its name, kind and bytes.
+type Entry = (String, tar::EntryType, Vec<u8>);
+
+fn entries(bytes: &[u8]) -> Vec<Entry> {
+    let mut archive = tar::Archive::new(bytes);
+    let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        use std::io::Read;
+        let mut entry = entry.expect("entry");
+        let name = entry.path().expect("name").display().to_string();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).expect("bytes");
+        (name, tar::EntryType::Regular, bytes)
+    };
+    archive.entries().expect("entries").map(read).collect()
+}
+
+fn write(entries: &[Entry]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, kind, bytes) in entries {
+        let mut header = tar::Header::new_gnu();
+        // Past the checks of `set_path`, as an attacker writes it.
+        header.as_gnu_mut().expect("gnu").name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(bytes.len() as u64);
+        if *kind == tar::EntryType::Symlink {
+            header.set_link_name("/etc/passwd").expect("link");
+        }
+        header.set_cksum();
+        builder.append(&header, bytes.as_slice()).expect("appended");
+    }
+    builder.into_inner().expect("archive")
+}
+
+#[test]
+fn an_archive_that_was_tampered_with_is_refused_and_nothing_is_written_elsewhere() {
+    let first = project(CONFIG, 1);
+    let _ = first.run(&["model", "export", "all.tar"]).exits(0);
+    let whole = fs_err::read(first.path("all.tar")).expect("archive");
+    let good = entries(&whole);
+    let with = |change: &dyn Fn(&mut Vec<Entry>)| {
+        let mut entries = good.clone();
+        change(&mut entries);
+        write(&entries)
+    };
+    let evil = |name: &str, kind: tar::EntryType| {
+        with(&|entries| entries.push((name.to_owned(), kind, b"evil".to_vec())))
+    };
+    let regular = tar::EntryType::Regular;
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (evil("../../evil", regular), "does not belong into a registry"),
+        (evil("/tmp/evil", regular), "does not belong into a registry"),
+        (evil("objects/sha256/../../evil", regular), "does not belong into a registry"),
+        (evil("objects/sha256/aa", tar::EntryType::Symlink), "links and folders are refused"),
+        (with(&|entries| entries[2].2[0] ^= 1), "was changed: its content has another digest"),
+        (with(&|entries| drop(entries.pop())), "is not in it"),
+        (with(&|entries| entries[1].2[100] ^= 1), "the ledger was changed: line 1"),
+        (with(&|entries| entries[1].2.truncate(10)), "the ledger was changed"),
+        (with(&|entries| entries.swap(0, 1)), "does not begin with `modelgate-registry.json`"),
+        (
+            with(&|entries| {
+                let text = String::from_utf8(entries[0].2.clone()).expect("text");
+                entries[0].2 = text.replace("\"schema_version\": 1", "\"schema_version\": 7").into_bytes();
+            }),
+            "has schema 7; this modelgate reads 1: use a newer modelgate",
+        ),
+        (whole[..whole.len() / 2].to_vec(), "archive"),
+        (b"no archive".to_vec(), "archive"),
+    ];
+    for (bytes, message) in cases {
+        let taker = TestProject::with(BINARY, &easy(), CONFIG);
+        taker.write("bad.tar", bytes);
+        taker.run(&["model", "import", "bad.tar"]).exits(1).says(message);
+        assert!(!taker.path(".modelgate/ledger.jsonl").exists(), "{message}");
+        assert!(!taker.path("../evil").exists() && !taker.path("evil").exists());
+    }
+}
+
+#[test]
+fn a_deployment_is_an_event() {
+    let project = project(CONFIG, 1);
+    let deploy = Event::Deploy { target: "kubernetes/prod".to_owned(), reason: "release".to_owned() };
+    super::apply(&project, 1, &deploy, "2027-01-01T00:00:00.000Z");
+    project.run(&["ledger", "log"]).exits(0).says("v001 deployed to kubernetes/prod: release");
+}

@@ -1,0 +1,233 @@
+//! The ledger and its index, damaged in the ways that disks, people and other versions damage them.
+
+use std::process::Stdio;
+
+use modelgate_testing::TestProject;
+
+use super::{CONFIG, project};
+
+const LEDGER: &str = ".modelgate/ledger.jsonl";
+
+#[test]
+fn an_exported_ledger_is_verified_and_what_was_done_to_it_is_named() {
+    let project = project(CONFIG, 2);
+    let _ = project.run(&["ledger", "export", "out.jsonl"]).exits(0);
+    let whole = project.read("out.jsonl");
+    assert_eq!(whole, project.read(LEDGER));
+    assert_eq!(project.run(&["ledger", "export"]).exits(0).stdout, whole);
+    project.run(&["ledger", "export", "out.jsonl"]).exits(64).says("is there already");
+    let verify = ["ledger", "verify", "--file", "out.jsonl"];
+    project.run(&verify).exits(0).says("the ledger is whole: 6 events");
+    let lines: Vec<&str> = whole.lines().collect();
+    let mut flipped = whole.clone().into_bytes();
+    let middle = whole.len() / 2;
+    flipped[middle] ^= 1;
+    let other = super::project(CONFIG, 1);
+    let merged = format!("{}\n{}\n", other.read(LEDGER).lines().next().expect("line"), lines[1]);
+    let cases: [(Vec<u8>, &str); 6] = [
+        (flipped, "the ledger was changed: line"),
+        (
+            format!("{}\n{}\n", lines[0], lines[2]).into_bytes(),
+            "line 2: it does not follow the line before it: event 2 was removed",
+        ),
+        (format!("{}\n{}\n{}\n", lines[0], lines[1], lines[1]).into_bytes(), "event 2 stands behind event 2"),
+        (merged.into_bytes(), "two histories were merged"),
+        (whole.as_bytes()[..whole.len() - 10].to_vec(), "the file was cut off"),
+        (b"\xff\xfe\n".to_vec(), "byte 1 is not UTF-8"),
+    ];
+    for (bytes, message) in cases {
+        project.write("out.jsonl", bytes);
+        project.run(&verify).exits(1).says(message);
+    }
+}
+
+fn database(project: &TestProject) -> std::path::PathBuf {
+    project.path(".modelgate/registry.db")
+}
+
+#[test]
+fn an_index_that_says_something_else_is_made_anew() {
+    let project = project(CONFIG, 2);
+    let connection = rusqlite::Connection::open(database(&project)).expect("index");
+    connection.execute("UPDATE versions SET stage = 'rejected' WHERE version = 2", []).expect("changed");
+    drop(connection);
+    project.run(&["ledger", "verify"]).exits(0).says("it was made anew from the ledger");
+    project.run(&["model", "show", "p", "2"]).exits(0).says("v002 is production");
+}
+
+#[test]
+fn an_index_that_is_cut_off_is_made_anew_and_one_of_a_newer_version_is_refused() {
+    let project = project(CONFIG, 2);
+    let bytes = fs_err::read(database(&project)).expect("index");
+    for length in [0, 1, 100, 5000, bytes.len() / 2] {
+        fs_err::write(database(&project), &bytes[..length.min(bytes.len())]).expect("cut");
+        project.run(&["model", "list"]).exits(0).says("v002");
+    }
+    let connection = rusqlite::Connection::open(database(&project)).expect("index");
+    connection.pragma_update(None, "user_version", 99).expect("newer");
+    drop(connection);
+    project
+        .run(&["model", "list"])
+        .exits(1)
+        .says("has schema 99; this modelgate reads 2: use a newer modelgate");
+}
+
+#[test]
+fn an_index_that_another_process_holds_is_told_of() {
+    let project = project(CONFIG, 1);
+    let connection = rusqlite::Connection::open(database(&project)).expect("index");
+    connection.execute_batch("BEGIN EXCLUSIVE").expect("held");
+    project.run(&["model", "list"]).exits(1).says("another process holds the index");
+    connection.execute_batch("ROLLBACK").expect("free");
+    let _ = project.run(&["model", "list"]).exits(0);
+}
+
+#[test]
+fn an_event_of_a_newer_version_is_told_from_damage() {
+    let project = project(CONFIG, 1);
+    let line = project.read(LEDGER).lines().next().expect("line").to_owned();
+    project.write(
+        "newer.jsonl",
+        line.replacen("\"schema_version\":1,\"seq\"", "\"schema_version\":9,\"seq\"", 1) + "\n",
+    );
+    let output = project.run(&["ledger", "verify", "--file", "newer.jsonl"]).exits(1);
+    output.says("it has schema version 9; this modelgate reads 1");
+}
+
+#[test]
+fn two_promotions_of_one_name_at_once_have_one_winner() {
+    let config = CONFIG.replace("promotion: {approval: automatic}", "promotion: {approval: required}");
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", config);
+    for seed in ["2", "3"] {
+        let output = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert_eq!(output.status.code(), Some(4));
+    }
+    for version in ["2", "3"] {
+        let _ = project.run(&["model", "approve", "p", version]).exits(0);
+    }
+    let start = |version: &str| {
+        let mut command = project.command(&["model", "promote", "p", version]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+    };
+    let both = [start("2"), start("3")].map(|child| child.wait_with_output().expect("ended"));
+    let won = both.iter().filter(|output| output.status.success()).count();
+    assert!(won >= 1, "{both:?}");
+    for output in both.iter().filter(|output| !output.status.success()) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("another modelgate works on this project"), "{said}");
+    }
+    let listed = project.run(&["model", "list"]).exits(0);
+    assert_eq!(listed.stdout.matches(" production ").count(), 1, "{}", listed.stdout);
+    project.run(&["status"]).exits(0).says("verified");
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_take_the_ledger_back() {
+    let project = project(CONFIG, 1);
+    let alias = modelgate_core::lifecycle::Event::SetAlias { alias: "a".parse().expect("alias") };
+    super::apply(&project, 1, &alias, "2099-01-01T00:00:00.000Z");
+    let _ = project.run(&["model", "alias", "p", "b", "1"]).exits(0);
+    let output = project.run(&["--output-format", "json", "ledger", "log", "--last", "1"]).exits(0);
+    let last: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!(last["time"], "2099-01-01T00:00:00.000Z");
+    project.run(&["ledger", "at", "2026-01-01T00:00:00Z"]).exits(0).says("nothing was in production then");
+    let _ = project.run(&["ledger", "verify"]).exits(0);
+}
+
+/// Mounts a file system on a folder of the project for the time of a test; only root can.
+#[cfg(target_os = "linux")]
+struct Mounted(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Mounted {
+    fn new(arguments: &[&str], at: &std::path::Path) -> Option<Self> {
+        fs_err::create_dir_all(at).expect("folder");
+        let status =
+            std::process::Command::new("mount").args(arguments).arg(at).stderr(Stdio::null()).status();
+        if status.is_ok_and(|status| status.success()) {
+            return Some(Self(at.to_owned()));
+        }
+        modelgate_testing::skip("a file system can only be mounted by root");
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_of_and_nothing_is_half_written() {
+    let project = project(CONFIG, 1);
+    let state = project.path(".modelgate");
+    let copy = project.path("copy");
+    fs_err::rename(&state, &copy).expect("moved");
+    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=600k", "tmpfs"], &state) else { return };
+    let status =
+        std::process::Command::new("cp").arg("-a").arg(copy.join(".")).arg(&state).status().expect("cp");
+    assert!(status.success());
+    fs_err::write(state.join("filler"), vec![0_u8; 4096]).expect("filler");
+    let mut size = 4096;
+    while fs_err::write(state.join("filler"), vec![0_u8; size]).is_ok() && size < (1 << 20) {
+        size += 4096;
+    }
+    let before = project.read(LEDGER);
+    let output = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = project.run(&["model", "quarantine", "p", "1", "--reason", "x"]);
+    assert_ne!(output.code, 0);
+    assert_eq!(project.read(LEDGER), before, "nothing of an event that failed is left");
+    let _ = project.run(&["model", "list"]).exits(0);
+    fs_err::remove_file(state.join("filler")).expect("removed");
+    super::run(&project, 2);
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole: 6 events");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_project_that_cannot_be_written_is_read_and_writing_is_refused() {
+    let project = project(CONFIG, 2);
+    let folder = project.path(".");
+    let folder = folder.to_str().expect("path");
+    let view = TestProject::new(crate::BINARY);
+    let at = view.path("view");
+    let Some(mounted) = Mounted::new(&["--bind", folder], &at) else { return };
+    let status = std::process::Command::new("mount").args(["-o", "remount,ro,bind"]).arg(&mounted.0).status();
+    assert!(status.expect("mount").success());
+    let place = mounted.0.to_str().expect("path").to_owned();
+    let listed = view.run(&["-C", &place, "model", "list"]).exits(0);
+    listed.says("v002");
+    let _ = view.run(&["-C", &place, "ledger", "at", "2999-01-01T00:00:00Z"]).exits(0);
+    // An index that is not there is made in memory.
+    fs_err::remove_file(project.path(".modelgate/registry.db")).expect("removed");
+    view.run(&["-C", &place, "model", "list"]).exits(0).says("v002");
+    let output = view.run(&["-C", &place, "model", "alias", "p", "x", "1"]).exits(1);
+    output.says("Read-only file system");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn few_file_descriptors_are_an_error_and_no_damage() {
+    let project = project(CONFIG, 1);
+    let before = project.read(LEDGER);
+    for limit in [4, 6, 8, 12] {
+        let script = format!("ulimit -n {limit}; exec \"$0\" model alias p x 1");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script, crate::BINARY])
+            .current_dir(project.path("."))
+            .env("MODELGATE_ACTOR", "tester")
+            .output()
+            .expect("started");
+        let grown = project.read(LEDGER) != before;
+        assert_eq!(output.status.success(), grown, "{output:?}");
+        let _ = project.run(&["ledger", "verify"]).exits(0);
+        if grown {
+            return;
+        }
+    }
+}

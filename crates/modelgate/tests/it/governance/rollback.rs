@@ -1,0 +1,171 @@
+//! Going back: in order, refused, damaged, and killed half-way.
+
+use modelgate_core::ledger::Verification;
+use modelgate_core::lifecycle::Event;
+
+use super::{CONFIG, apply, digest, model, packaged, project, registry};
+
+const BACK: [&str; 6] = ["model", "rollback", "p", "--yes", "--reason", "it was wrong"];
+
+#[test]
+fn production_goes_back_to_the_one_before_and_what_is_left_is_quarantined() {
+    let project = project(CONFIG, 3);
+    project
+        .run(&["model", "rollback", "p", "--dry-run"])
+        .exits(0)
+        .says("v002")
+        .says("(the production before)");
+    project.run(&BACK).exits(0).says("v002 is in production again").says("v003 is quarantined");
+    assert_eq!(packaged(&project), digest(&project, 2));
+    assert_eq!(project.json("baselines/p.json")["version"], 2);
+    let log = project.run(&["ledger", "log"]).exits(0);
+    let intent = log.stdout.find("rollback from v003 to v002 intended: it was wrong").expect("intent");
+    let done = log.stdout.find("production rolled back to v002, v003 quarantined").expect("done");
+    assert!(intent < done, "{}", log.stdout);
+    let entries = project.run(&["--output-format", "json", "ledger", "log", "--last", "1"]).exits(0);
+    let last: serde_json::Value = serde_json::from_str(&entries.stdout).expect("JSON");
+    assert_eq!(last["before"], digest(&project, 3));
+    assert_eq!(last["after"], digest(&project, 2));
+    for command in [
+        &["model", "promote", "p", "v003"][..],
+        &["model", "rollback", "p", "--to-version", "3", "--yes", "--reason", "x"],
+        &["model", "approve", "p", "v003"],
+    ] {
+        project.run(command).exits(1).says("quarantined");
+    }
+    // The same package again, trained anew: the run finds its version and does not promote it.
+    let again = project.command(&["run"]).env("MODELGATE_SEED", "3").output().expect("started");
+    assert_eq!(again.status.code(), Some(2), "{}", String::from_utf8_lossy(&again.stderr));
+    project
+        .run(&["model", "promote", "p", "v003", "--override-quarantine"])
+        .exits(64)
+        .says("--reason is needed");
+    let free = ["model", "promote", "p", "v003", "--override-quarantine", "--reason", "the data were wrong"];
+    project.run(&free).exits(0).says("v003 is in production");
+    project.run(&["ledger", "log"]).exits(0).says("v003 left quarantine: the data were wrong");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+}
+
+#[test]
+fn targets_and_reasons_that_cannot_be_are_refused_and_nothing_moves() {
+    let project = project(CONFIG, 3);
+    let _ = project.run(&["model", "quarantine", "p", "1", "--reason", "found bad"]).exits(0);
+    let long = "x".repeat(100_000);
+    let cases: [(&str, &str, i32, &str); 8] = [
+        ("3", "x", 1, "v003 is in production already"),
+        ("9", "x", 1, "p has no version or alias `9`"),
+        ("1", "x", 1, "is quarantined"),
+        ("2", "", 64, "--reason is needed"),
+        ("2", "a\u{1b}[2J", 1, "control characters"),
+        ("2", "a\u{202e}b", 1, "control characters"),
+        ("2", &long, 1, "the reason has 100000 bytes; 4096 are allowed"),
+        ("nothing", "x", 1, "no version or alias `nothing`"),
+    ];
+    let before = registry(&project).position();
+    for (version, reason, code, message) in cases {
+        let command = ["model", "rollback", "p", "--to-version", version, "--yes", "--reason", reason];
+        project.run(&command).exits(code).says(message);
+    }
+    project.run(&["model", "rollback", "p", "--reason", "x"]).exits(64).says("without a terminal");
+    assert_eq!(registry(&project).position(), before);
+    assert_eq!(packaged(&project), digest(&project, 3));
+}
+
+#[test]
+fn a_damaged_target_is_found_before_anything_moves() {
+    let project = project(CONFIG, 2);
+    let files =
+        registry(&project).registration(&model(), modelgate_core::VersionNumber(1)).expect("v001").files;
+    let hex = files["model.onnx"].hex();
+    let object = format!(".modelgate/store/sha256/{}/{}", &hex[..2], &hex[2..]);
+    let mut bytes = fs_err::read(project.path(&object)).expect("object");
+    bytes[20] ^= 1;
+    fs_err::remove_file(project.path(&object)).expect("removed");
+    project.write(&object, bytes);
+    project.run(&BACK).exits(1).says("did not pass its verification").says("is damaged");
+    assert_eq!(packaged(&project), digest(&project, 2));
+    assert!(!project.run(&["ledger", "log"]).stdout.contains("intended"));
+    let mut skip = BACK.to_vec();
+    skip.push("--skip-verification");
+    project.run(&skip).exits(1).says("is damaged");
+    let log = project.run(&["ledger", "log"]).exits(0);
+    log.says("intended, verification skipped")
+        .says("rollback to v001 undone: the package could not be moved");
+    assert_eq!(packaged(&project), digest(&project, 2));
+    project.run(&["status"]).exits(0).says("production  v002").says("verified");
+}
+
+#[test]
+fn skipping_the_verification_is_recorded() {
+    let project = project(CONFIG, 2);
+    let mut skip = BACK.to_vec();
+    skip.push("--skip-verification");
+    let _ = project.run(&skip).exits(0);
+    project.run(&["ledger", "log"]).exits(0).says("intended, verification skipped");
+}
+
+fn intend(project: &modelgate_testing::TestProject) {
+    project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"rollback\"}");
+    let event = Event::IntendRollBack {
+        reason: "killed".to_owned(),
+        verification: Verification::Verified,
+        origin: "here".to_owned(),
+    };
+    apply(project, 1, &event, "2027-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn a_rollback_killed_before_the_package_moved_is_undone_by_the_next_command() {
+    let project = project(CONFIG, 2);
+    intend(&project);
+    let output = project.run(&["model", "list"]).exits(0);
+    output.says("a rollback of p from v002 to v001 was interrupted: it is undone, in production is v002");
+    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert_eq!(packaged(&project), digest(&project, 2));
+    assert!(!project.run(&["model", "list"]).exits(0).stderr.contains("interrupted"));
+    let _ = project.run(&BACK).exits(0);
+}
+
+#[test]
+fn a_rollback_killed_after_the_package_moved_is_completed_by_the_next_command() {
+    let project = project(CONFIG, 2);
+    intend(&project);
+    let other = project.path("models/packaged/other");
+    fs_err::create_dir_all(&other).expect("folder");
+    modelgate_store::atomic::replace_folder(
+        &project.path("models/packaged/p"),
+        &registry(&project).version_files(&model(), modelgate_core::VersionNumber(1)).expect("files"),
+    )
+    .expect("moved");
+    project.run(&["status"]).exits(0).says("from v002 to v001 was interrupted: it is completed");
+    assert_eq!(packaged(&project), digest(&project, 1));
+    project.run(&["model", "show", "p", "2"]).exits(0).says("v002 is quarantined");
+    project.run(&["ledger", "log"]).exits(0).says("production rolled back to v001, v002 quarantined: killed");
+}
+
+#[test]
+fn a_promotion_killed_before_the_package_moved_is_brought_to_its_end() {
+    let config = CONFIG.replace("promotion: {approval: automatic}", "promotion: {approval: required}");
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", config);
+    let second = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(second.status.code(), Some(4));
+    let _ = project.run(&["model", "approve", "p"]).exits(0);
+    project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
+    let promote = Event::Promote { reason: String::new() };
+    apply(&project, 2, &promote, "2027-01-01T00:00:00.000Z");
+    assert_eq!(packaged(&project), digest(&project, 1));
+    project.run(&["model", "list"]).exits(0).says("a promotion of p was interrupted: in production is v002");
+    assert_eq!(packaged(&project), digest(&project, 2));
+}
+
+#[test]
+fn a_rollback_whose_machine_is_gone_is_undone_by_hand() {
+    let project = project(CONFIG, 2);
+    intend(&project);
+    fs_err::remove_file(project.path(".modelgate/unfinished.json")).expect("removed");
+    project.run(&BACK).exits(1).says("a rollback from v002 to v001 is under way");
+    let undo = ["model", "rollback", "p", "--undo", "--yes", "--reason", "the runner is gone"];
+    project.run(&undo).exits(0).says("the rollback to v001 is undone");
+    let _ = project.run(&BACK).exits(0);
+}

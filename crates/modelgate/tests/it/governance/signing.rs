@@ -1,0 +1,158 @@
+//! Signatures: made, believed, refused; and in both directions the same as those of the Python package.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use modelgate_testing::{TestProject, skip};
+
+use super::{CONFIG, project, registry};
+
+/// Makes a key pair with OpenSSL in `folder`.
+fn keys(project: &TestProject, name: &str) -> Option<(String, String)> {
+    let (private, public) = (format!("{name}.key"), format!("{name}.pub"));
+    let openssl = |arguments: &[&str]| {
+        let done = Command::new("openssl").args(arguments).current_dir(project.path(".")).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    let made = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &private])
+        && openssl(&["ec", "-in", &private, "-pubout", "-out", &public]);
+    if !made {
+        skip("there is no openssl to make keys with");
+        return None;
+    }
+    Some((private, public))
+}
+
+fn signing(public: &str) -> String {
+    let policy = format!("signing: {{require_signature: true, public_keys: [{public}]}}\npipelines:");
+    CONFIG.replace("pipelines:", &policy).replace("approval: automatic", "approval: required")
+}
+
+#[test]
+fn an_unsigned_version_does_not_reach_production_where_signatures_are_required() {
+    let project = project(CONFIG, 1);
+    let (Some((private, public)), Some((other, _))) = (keys(&project, "one"), keys(&project, "two")) else {
+        return;
+    };
+    project.write("modelgate.yaml", signing(&public));
+    let run = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(run.status.code(), Some(4));
+    let _ = project.run(&["model", "approve", "p"]).exits(0);
+    project
+        .run(&["model", "promote", "p"])
+        .exits(1)
+        .says("signing.require_signature: p v002: it is not signed");
+    let _ = project.run(&["model", "sign", "p", "2", "--key", &other]).exits(0);
+    project.run(&["model", "promote", "p"]).exits(1).says("not made with this key");
+    let _ = project.run(&["model", "sign", "p", "2", "--key", &private, "--reason", "released"]).exits(0);
+    project.run(&["model", "verify", "p", "2"]).exits(0).says("is signed by `one.pub`");
+    let _ = project.run(&["model", "promote", "p"]).exits(0);
+    assert!(project.path("models/packaged/p/model.sig").is_file());
+    let verify = ["model", "verify", "--folder", "models/packaged/p"];
+    project.run(&verify).exits(0).says("is what `one.pub` signed");
+    project.run(&["status"]).exits(0).says("verified");
+    // The version before was never signed: there is no way back to it.
+    let back = ["model", "rollback", "p", "--yes", "--reason", "x"];
+    project.run(&back).exits(1).says("it is not signed");
+    project.run(&["ledger", "log"]).exits(0).says("v002 signed, sha256:").says("released");
+}
+
+#[test]
+fn tampered_added_and_linked_files_and_forged_bundles_are_refused() {
+    let project = project(CONFIG, 1);
+    let Some((private, public)) = keys(&project, "one") else { return };
+    let _ = project.run(&["model", "pull", "p", "1", "--to", "package"]).exits(0);
+    let _ = project.run(&["model", "sign", "--folder", "package", "--key", &private]).exits(0);
+    let verify = ["model", "verify", "--folder", "package", "--key", &public];
+    let _ = project.run(&verify).exits(0);
+    let whole = fs_err::read(project.path("package/model.onnx")).expect("model");
+    let mut changed = whole.clone();
+    changed[30] ^= 1;
+    project.write("package/model.onnx", changed);
+    project.run(&verify).exits(1).says("`model.onnx` was changed");
+    project.write("package/model.onnx", whole);
+    project.write("package/extra.py", "import os");
+    project.run(&verify).exits(1).says("`extra.py` was added");
+    fs_err::remove_file(project.path("package/extra.py")).expect("removed");
+    #[cfg(unix)]
+    {
+        fs_err::os::unix::fs::symlink("/etc/passwd", project.path("package/link")).expect("linked");
+        project.run(&verify).exits(1).says("`link` is a symbolic link");
+        fs_err::remove_file(project.path("package/link")).expect("removed");
+    }
+    let bundle = project.read("package/model.sig");
+    for (text, message) in [
+        (bundle.replacen("\"payload\":\"ey", "\"payload\":\"eY", 1), ""),
+        ("{}".to_owned(), "is not a model signature"),
+        (String::new(), "is not a model signature"),
+    ] {
+        project.write("package/model.sig", text);
+        project.run(&verify).exits(1).says(message);
+    }
+    project.run(&["model", "sign", "p", "--key", &public]).exits(1).says("it is a public key");
+    project.run(&["model", "sign", "p", "--key", "no.key"]).exits(1).says("no.key");
+}
+
+/// Returns the command of the Python package, where there is one.
+fn peer() -> Option<PathBuf> {
+    let python = std::env::var_os("MODELGATE_INTEROP_PYTHON").map(PathBuf::from);
+    let command = python.as_deref().and_then(Path::parent).map(|folder| folder.join("model_signing"));
+    let found = command.filter(|command| command.is_file());
+    if found.is_none() {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with model-signing");
+    }
+    found
+}
+
+#[test]
+fn the_python_package_verifies_our_signatures_and_we_verify_its() {
+    let Some(peer) = peer() else { return };
+    let project = project(CONFIG, 1);
+    let (Some((private, public)), Some((_, other))) = (keys(&project, "one"), keys(&project, "two")) else {
+        return;
+    };
+    let _ = project.run(&["model", "pull", "p", "1", "--to", "package"]).exits(0);
+    let _ = project.run(&["model", "sign", "--folder", "package", "--key", &private]).exits(0);
+    let ask = |arguments: &[&str]| {
+        let output =
+            Command::new(&peer).args(arguments).current_dir(project.path(".")).output().expect("started");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let theirs = |key: &str| {
+        ask(&["verify", "key", "package", "--signature", "package/model.sig", "--public_key", key])
+    };
+    let (good, said) = theirs(&public);
+    assert!(good, "{said}");
+    assert!(!theirs(&other).0);
+    fs_err::write(project.path("package/MODEL_CARD.md"), "changed").expect("written");
+    assert!(!theirs(&public).0);
+    let sign = ["sign", "key", "package", "--signature", "package/model.sig", "--private_key", &private];
+    let (good, said) = ask(&sign);
+    assert!(good, "{said}");
+    let _ = project.run(&["model", "verify", "--folder", "package", "--key", &public]).exits(0);
+    project
+        .run(&["model", "verify", "--folder", "package", "--key", &other])
+        .exits(1)
+        .says("not made with this key");
+    fs_err::write(project.path("package/MODEL_CARD.md"), "changed again").expect("written");
+    let verify = ["model", "verify", "--folder", "package", "--key", &public];
+    project.run(&verify).exits(1).says("`MODEL_CARD.md` was changed");
+}
+
+#[test]
+fn a_signature_survives_export_and_import() {
+    let first = project(CONFIG, 1);
+    let Some((private, _)) = keys(&first, "one") else { return };
+    let _ = first.run(&["model", "sign", "p", "--key", &private]).exits(0);
+    let _ = first.run(&["model", "export", "all.tar"]).exits(0);
+    let second = TestProject::with(crate::BINARY, &super::easy(), CONFIG);
+    let _ = second.run(&["model", "import", first.path("all.tar").to_str().expect("path")]).exits(0);
+    let signature = |project: &TestProject| {
+        let registry = registry(project);
+        registry.model(&super::model()).expect("model").versions[&modelgate_core::VersionNumber(1)].signature
+    };
+    assert!(signature(&first).is_some());
+    assert_eq!(signature(&first), signature(&second));
+    assert!(second.path("models/packaged/p/model.sig").is_file());
+}

@@ -1,0 +1,120 @@
+//! The webhook, against a real HTTP server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+
+use modelgate_testing::TestProject;
+
+use super::{CONFIG, easy, project, run};
+use crate::BINARY;
+
+/// A request: its headers in lower case, and its body.
+struct Request {
+    headers: Vec<String>,
+    body: String,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> String {
+        let prefix = format!("{name}: ");
+        let found = self.headers.iter().find_map(|line| line.strip_prefix(&prefix).map(str::to_owned));
+        found.unwrap_or_default()
+    }
+}
+
+/// Answers each request with `answer` and hands it on.
+fn server(answer: &'static str) -> (String, Receiver<Request>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("address");
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut reader = BufReader::new(stream.try_clone().expect("stream"));
+            let mut headers = Vec::new();
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
+                let (name, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
+                headers.push(format!("{}: {value}", name.to_lowercase()));
+                line.clear();
+            }
+            let request = Request { headers, body: String::new() };
+            let length = request.header("content-length").parse().unwrap_or(0);
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("body");
+            let _ = stream.write_all(answer.as_bytes());
+            let body = String::from_utf8(body).expect("text");
+            if sender.send(Request { body, ..request }).is_err() {
+                return;
+            }
+        }
+    });
+    (format!("http://{address}/hook/secret-path"), receiver)
+}
+
+const OK: &str = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+
+fn config(url: &str, more: &str) -> String {
+    let notify = format!("notify: {{url: \"{url}\", secret_env: HOOK_KEY{more}}}\npipelines:");
+    CONFIG.replace("pipelines:", &notify)
+}
+
+#[test]
+fn promotion_rollback_and_quarantine_are_told_and_signed() {
+    let (url, requests) = server(OK);
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", config(&url, ", allow_private: true"));
+    let command = |arguments: &[&str]| {
+        let output = project.command(arguments).env("HOOK_KEY", "k3y").env("MODELGATE_SEED", "2").output();
+        let output = output.expect("started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    command(&["run"]);
+    command(&["model", "rollback", "p", "--yes", "--reason", "bad"]);
+    for (event, version) in [("promoted", 2), ("rolled_back", 1), ("quarantined", 2)] {
+        let request = requests.recv_timeout(std::time::Duration::from_secs(10)).expect("told");
+        assert_eq!(request.header("x-modelgate-event"), event);
+        let body: serde_json::Value = serde_json::from_str(&request.body).expect("JSON");
+        assert_eq!((&body["model"], &body["version"]), (&"p".into(), &version.into()));
+        let time = request.header("x-modelgate-timestamp");
+        let expected = modelgate_pipeline::notify::signature("k3y", &time, &request.body);
+        assert_eq!(request.header("x-modelgate-signature"), expected);
+        assert!(!request.body.contains("k3y"));
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_a_private_address_is_refused() {
+    let (target, reached) = server(OK);
+    let redirect =
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {target}\r\nconnection: close\r\n\r\n");
+    let (url, _requests) = server(Box::leak(redirect.into_boxed_str()));
+    let project = TestProject::with(BINARY, &easy(), &config(&url, ", allow_private: true"));
+    let output = project.command(&["run"]).env("HOOK_KEY", "k3y").output().expect("started");
+    assert!(output.status.success(), "the run itself is done");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("a redirect is not followed"), "{said}");
+    assert!(!said.contains("k3y") && !said.contains("secret-path"), "{said}");
+    assert!(reached.try_recv().is_err());
+    let private = config("https://localhost:1/x", "");
+    project.write("modelgate.yaml", private);
+    let output = project.command(&["run"]).env("HOOK_KEY", "k3y").env("MODELGATE_SEED", "2").output();
+    let said = String::from_utf8_lossy(&output.expect("started").stderr).into_owned();
+    assert!(said.contains("which is a private address"), "{said}");
+    project.write("modelgate.yaml", config(&target, ""));
+    project.run(&["run"]).exits(64).says("notify.url");
+}
+
+#[test]
+fn without_its_key_nothing_is_sent() {
+    let (url, requests) = server(OK);
+    let project = TestProject::with(BINARY, &easy(), &config(&url, ", allow_private: true"));
+    project.run(&["run"]).exits(0).says("the environment variable HOOK_KEY with the key is not set");
+    assert!(requests.try_recv().is_err());
+    let chosen = config(&url, ", allow_private: true, events: [rolled_back]");
+    project.write("modelgate.yaml", chosen);
+    run(&project, 2);
+    assert!(requests.try_recv().is_err(), "a promotion was not asked for");
+}

@@ -1,0 +1,93 @@
+//! A registry in a real S3 server: shared, raced for, and read by others.
+
+use std::process::{Command, Output};
+
+use modelgate_testing::{S3Server, TestProject};
+
+use crate::BINARY;
+use crate::governance::{CONFIG, easy};
+
+fn clone(server: &S3Server) -> (TestProject, Vec<(String, String)>) {
+    let config = CONFIG
+        .replace("pipelines:", "registry: {uri: \"s3://data/registry\"}\npipelines:")
+        .replace("approval: automatic", "approval: required");
+    let project = TestProject::with(BINARY, &easy(), &config);
+    let variables = [
+        ("AWS_ENDPOINT_URL", server.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", &server.key_id),
+        ("AWS_SECRET_ACCESS_KEY", &server.secret),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    (project, variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+}
+
+fn command(clone: &(TestProject, Vec<(String, String)>), arguments: &[&str]) -> Command {
+    let mut command = clone.0.command(arguments);
+    command.envs(clone.1.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+#[track_caller]
+fn exits(clone: &(TestProject, Vec<(String, String)>), arguments: &[&str], code: i32) -> String {
+    let output: Output = command(clone, arguments).output().expect("started");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn clones_train_approve_promote_and_roll_back_through_a_bucket() {
+    let Some(server) = S3Server::start() else { return };
+    let (trainer, approver, reader) = (clone(&server), clone(&server), clone(&server));
+    exits(&trainer, &["run"], 4);
+    exits(&approver, &["model", "approve", "p", "--reason", "from another clone"], 0);
+    exits(&approver, &["model", "promote", "p"], 0);
+    exits(&reader, &["model", "pull", "p"], 0);
+    assert!(exits(&reader, &["status"], 0).contains("verified"));
+    let run = command(&trainer, &["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(run.status.code(), Some(4), "{}", String::from_utf8_lossy(&run.stderr));
+    exits(&trainer, &["model", "approve", "p"], 0);
+    exits(&trainer, &["model", "promote", "p"], 0);
+    exits(&approver, &["model", "rollback", "p", "--yes", "--reason", "bad"], 0);
+    assert!(exits(&reader, &["model", "list"], 0).contains("v002 quarantined"));
+    assert!(exits(&reader, &["ledger", "verify"], 0).contains("8 events"));
+    let manifest =
+        |clone: &(TestProject, Vec<(String, String)>)| clone.0.read("models/packaged/p/manifest.json");
+    exits(&reader, &["model", "pull", "p"], 0);
+    assert_eq!(manifest(&reader), manifest(&approver));
+}
+
+#[test]
+fn writers_at_the_same_time_lose_nothing() {
+    let Some(server) = S3Server::start() else { return };
+    let first = clone(&server);
+    exits(&first, &["run"], 4);
+    let clones: Vec<_> = (0..4).map(|_| clone(&server)).collect();
+    std::thread::scope(|scope| {
+        for (number, clone) in clones.iter().enumerate() {
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let alias = format!("w{number}-{turn}");
+                    exits(clone, &["model", "alias", "p", &alias, "1"], 0);
+                }
+            });
+        }
+    });
+    assert!(exits(&first, &["ledger", "verify"], 0).contains("17 events"));
+    let log = exits(&first, &["ledger", "log"], 0);
+    for number in 0..4 {
+        for turn in 0..4 {
+            assert!(log.contains(&format!("alias w{number}-{turn} set")), "{log}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_object_and_a_server_that_is_gone_are_told_of() {
+    let Some(server) = S3Server::start() else { return };
+    let first = clone(&server);
+    exits(&first, &["run"], 4);
+    drop(server);
+    let said = exits(&first, &["model", "list"], 1);
+    assert!(said.contains("could not be reached"), "{said}");
+}

@@ -1,0 +1,109 @@
+//! Kills at random moments: whatever a command was doing, the next one finds the state before it or behind it.
+//!
+//! A hundred rounds in the test run; `MODELGATE_TORTURE_ROUNDS=1000` in `just torture`.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use modelgate_core::lifecycle::Stage;
+use modelgate_core::{Digest, VersionNumber};
+use modelgate_testing::TestProject;
+
+use crate::governance::{CONFIG, model, project, registry};
+
+/// A generator of its own, so that a failing seed can be run again.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Starts a command and kills it after `after`; returns whether it had ended by itself.
+fn kill(project: &TestProject, arguments: &[&str], seed: u64, after: Duration) -> bool {
+    let mut command = project.command(arguments);
+    command.env("MODELGATE_SEED", seed.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("started");
+    std::thread::sleep(after);
+    let ended = child.try_wait().expect("waited").is_some();
+    let _ = child.kill();
+    let _ = child.wait();
+    ended
+}
+
+/// The facts that must hold after every kill.
+fn check(project: &TestProject, what: &str) {
+    let status = project.run(&["status"]);
+    assert_eq!(status.code, 0, "{what}: {}", status.stderr);
+    let verified = project.run(&["ledger", "verify"]);
+    assert_eq!(verified.code, 0, "{what}: {}", verified.stderr);
+    let registry = registry(project);
+    let state = registry.model(&model()).expect("model");
+    assert_eq!(state.pending, None, "{what}: a rollback is neither done nor undone");
+    let production: Vec<VersionNumber> = state
+        .versions
+        .iter()
+        .filter(|(_, found)| found.stage == Stage::Production)
+        .map(|(version, _)| *version)
+        .collect();
+    let [version] = production.as_slice() else { panic!("{what}: production is {production:?}") };
+    assert!(!project.path(".modelgate/unfinished.json").exists(), "{what}: something is unfinished");
+    // The package is whole and is the one that the ledger names.
+    let package = modelgate_model::open(&project.path("models/packaged/p")).expect("a whole package");
+    assert_eq!(package.digest, state.versions[version].digest, "{what}");
+    let manifest = fs_err::read(project.path("models/packaged/p/manifest.json")).expect("manifest");
+    assert_eq!(Digest::of(&manifest), package.digest, "{what}");
+    let baseline = project.json("baselines/p.json");
+    assert_eq!(baseline["digest"], package.digest.to_string(), "{what}");
+}
+
+#[test]
+fn nothing_is_lost_however_a_run_an_approval_a_promotion_and_a_rollback_are_killed() {
+    let rounds: u64 =
+        std::env::var("MODELGATE_TORTURE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    let mut random = Random(20_261_121);
+    let project = project(CONFIG, 2);
+    let required = CONFIG.replace("approval: automatic", "approval: required");
+    project.write("modelgate.yaml", required);
+    let mut killed = [0_u32; 4];
+    // How long each command takes here, so that the kills fall into it.
+    let mut length = [Duration::from_millis(60); 4];
+    for round in 0..rounds {
+        let kind = (round % 4) as usize;
+        let seed = 100 + round / 4;
+        let newest = registry(&project).model(&model()).expect("model").versions.len().to_string();
+        let command: Vec<&str> = match kind {
+            0 => vec!["run"],
+            1 => vec!["model", "approve", "p", &newest],
+            2 => vec!["model", "promote", "p", &newest],
+            _ => vec!["model", "rollback", "p", "--yes", "--reason", "torture"],
+        };
+        if kind == 1 {
+            // What the killed run did not reach.
+            let _ = project.command(&["run"]).env("MODELGATE_SEED", seed.to_string()).output();
+        }
+        if kind == 2 {
+            let _ = project.run(&["model", "approve", "p", &newest]);
+        }
+        if kind == 3 {
+            let _ = project.run(&["model", "promote", "p", &newest]);
+        }
+        let span = length[kind].as_micros() as u64;
+        let after = Duration::from_micros(random.below(span + span / 4));
+        let began = Instant::now();
+        let ended = kill(&project, &command, seed, after);
+        if ended {
+            length[kind] = (length[kind] * 3 + began.elapsed().min(after)) / 4;
+        } else {
+            length[kind] = length[kind] * 21 / 20;
+            killed[kind] += 1;
+        }
+        check(&project, &format!("round {round}: {command:?} killed after {after:?}"));
+    }
+    let fewest = killed.iter().min().copied().unwrap_or(0);
+    assert!(u64::from(fewest) >= rounds / 40, "too few commands were killed at work: {killed:?}");
+    let entries = registry(&project).position().head.map_or(0, |head| head.seq);
+    assert!(entries > rounds / 4, "the ledger hardly grew: {entries} events");
+}
