@@ -36,7 +36,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// Writes `path` through `fill`: into a temporary file beside it, flushed to disk, then renamed.
 ///
 /// # Errors
-/// As [`write`], or as `fill` does; `path` is then as it was.
+/// As [`write()`], or as `fill` does; `path` is then as it was.
 pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
@@ -58,10 +58,10 @@ pub fn write_with(
     Ok(())
 }
 
-/// Writes as [`write`] does, without waiting for the disk: for a cache that tells by itself when it is not whole.
+/// Writes as [`write()`] does, without waiting for the disk: for a cache that tells by itself when it is not whole.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn write_cache(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;

@@ -142,3 +142,28 @@ fn a_deployment_is_an_event() {
     super::apply(&project, 1, &deploy, "2027-01-01T00:00:00.000Z");
     project.run(&["ledger", "log"]).exits(0).says("v001 deployed to kubernetes/prod: release");
 }
+
+#[test]
+fn a_git_branch_goes_back_collects_and_stays_whole() {
+    let config = |retention: &str| {
+        let registry = format!("registry: {{uri: \"git+branch:models\"}}\n{retention}pipelines:");
+        CONFIG.replace("pipelines:", &registry)
+    };
+    let project = TestProject::with(BINARY, &easy(), &config(""));
+    let mut git = std::process::Command::new("git");
+    let init = git.args(["init", "--quiet", "."]).current_dir(project.path(".")).status();
+    assert!(init.expect("git").success());
+    for seed in 1..=4 {
+        super::run(&project, seed);
+    }
+    let _ = project.run(&["model", "rollback", "p", "--yes", "--reason", "x"]).exits(0);
+    project.run(&["status"]).exits(0).says("production  v003").says("verified");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.write("modelgate.yaml", config("retention: {keep: 0s, rollback_targets: 1}\n"));
+    let collected = project.run(&["model", "gc", "--yes"]).exits(0);
+    collected.says("p v001 archived").says("p v004 quarantined").says("removed");
+    assert!(!collected.stdout.contains("v002"), "{}", collected.stdout);
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+    let _ = project.run(&["model", "rollback", "p", "--yes", "--reason", "y"]).exits(0);
+    project.run(&["status"]).exits(0).says("production  v002").says("verified");
+}
