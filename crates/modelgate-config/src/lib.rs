@@ -13,6 +13,7 @@ mod rules;
 mod schema;
 mod search;
 mod template;
+mod undeclared;
 mod validate;
 
 pub use error::ConfigError;
@@ -31,3 +32,4 @@ pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, d
 pub use schema::json_schema;
 pub use search::{SearchConfig, SearchKindName, SearchRange};
 pub use template::{command_template, template};
+pub use undeclared::{Undeclared, declare, undeclared};

@@ -16,6 +16,7 @@ mod notify;
 mod report;
 mod run;
 mod status;
+mod undeclared;
 
 use std::path::PathBuf;
 
@@ -34,7 +35,10 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
     finish_interrupted(arguments, &folder, printer);
     match &arguments.command {
         Command::Init(init) => init::execute(init, &folder, printer),
-        Command::Run(run) => run::execute(run, &project(&folder)?, printer),
+        Command::Run(run) => {
+            undeclared::complete(&folder, printer)?;
+            run::execute(run, &project(&folder)?, printer)
+        }
         Command::Status => status::execute(&project(&folder)?, printer),
         Command::Data(data) => data::execute(data, &folder, printer),
         Command::Gate(gate) => gate::execute(gate, &folder, printer),

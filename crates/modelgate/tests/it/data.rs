@@ -199,3 +199,12 @@ fn a_pull_request_is_compared_with_main_through_pointer_files() {
     output.says("0 added, 0 removed, 1 changed").says("5: 10 → 11");
     project.run(&["data", "diff", "main:nothing.csv", "data.csv"]).exits(1).says("nothing.csv");
 }
+
+#[test]
+fn what_is_not_declared_is_named_with_the_columns_there_are() {
+    let project = project(CONTRACT, "");
+    project.replace("modelgate.yaml", "      target: y\n", "");
+    project.replace("modelgate.yaml", "    task: classification\n", "");
+    let output = project.run(&["run"]).exits(64);
+    output.says("pipelines.p: `task` and `data.target` are not declared").says("the columns are a, b, y");
+}
