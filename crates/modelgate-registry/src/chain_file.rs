@@ -58,14 +58,19 @@ pub(crate) fn for_each_entry(
     loop {
         let before = buffer.len();
         let read = rest.by_ref().take(BLOCK as u64).read_to_end(&mut buffer)?;
-        let Some(whole) = buffer[before..].iter().rposition(|byte| *byte == b'\n') else {
+        let Some(whole) = memchr::memrchr(b'\n', &buffer[before..]) else {
             if read == 0 {
                 return Ok(());
             }
             continue;
         };
         let whole = before + whole + 1;
-        let lines: Vec<&[u8]> = buffer[..whole - 1].split(|byte| *byte == b'\n').collect();
+        let mut lines: Vec<&[u8]> = Vec::new();
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &buffer[..whole]) {
+            lines.push(&buffer[start..end]);
+            start = end + 1;
+        }
         let entries: Vec<Result<LedgerEntry, String>> =
             lines.par_iter().with_min_len(256).map(|bytes| entry(bytes)).collect();
         for (bytes, entry) in lines.iter().zip(entries) {
