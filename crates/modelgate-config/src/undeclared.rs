@@ -67,7 +67,8 @@ pub fn declare(text: &str, pipeline: &str, task: Option<&str>, target: Option<&s
             let data_end = (data + 1..end)
                 .find(|at| !is_blank(&lines[*at]) && indent(&lines[*at]) <= data_depth)
                 .unwrap_or(end);
-            let deeper = lines[data + 1..data_end].iter().find(|line| !is_blank(line)).map(|line| indent(line))?;
+            let deeper =
+                lines[data + 1..data_end].iter().find(|line| !is_blank(line)).map(|line| indent(line))?;
             if fill(&mut lines, "target", &target, data + 1, data_end).is_none() {
                 lines.insert(data + 1, format!("{}target: {target}", " ".repeat(deeper)));
             }
@@ -99,7 +100,10 @@ mod tests {
         let text = declare(BLOCK, "a", Some("classification"), Some("y: 1")).expect("written");
         let text = declare(&text, "b", None, Some("z")).expect("written");
         assert_eq!(undeclared(&text), []);
-        assert!(text.contains("# mine") && text.contains("# rows") && text.contains("target: \"y: 1\""), "{text}");
+        assert!(
+            text.contains("# mine") && text.contains("# rows") && text.contains("target: \"y: 1\""),
+            "{text}"
+        );
         let config = crate::parse(&text, std::path::Path::new("modelgate.yaml")).expect("a configuration");
         assert_eq!(config.pipelines["a"].data.target, "y: 1");
         assert_eq!(config.pipelines["b"].data.target, "z");

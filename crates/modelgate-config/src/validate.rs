@@ -47,7 +47,7 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
         );
     }
     if let Err((key, message)) = check_governance(config) {
-        return error(None, key.to_owned(), message);
+        return error(None, key.clone(), message);
     }
     for (name, pipeline) in &config.pipelines {
         let place = places.as_ref().and_then(|places| places.pipelines.get(name));

@@ -231,12 +231,11 @@ fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> BatchColumn {
             cells.push(None);
             continue;
         }
-        match String::from_utf8_lossy(value) {
-            Cow::Borrowed(text) => cells.push(Some(text)),
-            Cow::Owned(_) => {
-                found.note(row, value, BadValue::NotUtf8);
-                cells.push(None);
-            }
+        if let Cow::Borrowed(text) = String::from_utf8_lossy(value) {
+            cells.push(Some(text))
+        } else {
+            found.note(row, value, BadValue::NotUtf8);
+            cells.push(None);
         }
     }
     found.cells = Cells::Text(cells);

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{BadValue, Batch, Position, RowPlaces, read_column};
+use crate::csv::Quoting;
 use crate::csv::blocks::{Block, Blocks, Declared};
 use crate::csv::dialect::Dialect;
 use crate::csv::fields::Fields;
@@ -27,8 +28,8 @@ pub struct ReadOptions {
     pub types: BTreeMap<String, DeclaredType>,
     /// The delimiter; found in the first lines by default.
     pub delimiter: Option<u8>,
-    /// The quote, or `Some(None)` when nothing is quoted; found in the first lines by default.
-    pub quote: Option<Option<u8>>,
+    /// The quote; found in the first lines by default.
+    pub quoting: Quoting,
 }
 
 /// What becomes of a column of numbers with a little text among them.
@@ -142,7 +143,7 @@ impl Dataset {
 
     /// Reads the headers; types are as declared, or `float` until they are found.
     pub(crate) fn without_types(files: Vec<SourceFile>, options: &ReadOptions) -> Result<Self, DataError> {
-        let declared = Declared { delimiter: options.delimiter, quote: options.quote };
+        let declared = Declared { delimiter: options.delimiter, quoting: options.quoting };
         let mut members: Vec<Member> = Vec::with_capacity(files.len());
         let mut schema = DataSchema::default();
         for file in files {
@@ -355,17 +356,16 @@ impl Dataset {
                 format!("{value} is not {expected}, as the declared type says")
             }
         };
-        match bad.line {
-            Some(line) => DataError::Line {
+        if let Some(line) = bad.line {
+            DataError::Line {
                 source_name: file.name.clone(),
                 line,
                 column: Some(bad.column.clone()),
                 message: what,
-            },
-            None => {
-                let row = position.row_in_file + bad.row as u64 + 1;
-                file.error(format!("row {row}, column `{}`: {what}", bad.column))
             }
+        } else {
+            let row = position.row_in_file + bad.row as u64 + 1;
+            file.error(format!("row {row}, column `{}`: {what}", bad.column))
         }
     }
 }

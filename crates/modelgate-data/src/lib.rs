@@ -24,6 +24,7 @@ pub mod target;
 mod time;
 mod types;
 
+pub use csv::Quoting;
 pub use dataset::{DataSchema, Dataset, Mixed, ReadColumn, ReadOptions};
 pub use error::DataError;
 pub use read::{read_columns, read_csv, read_table};

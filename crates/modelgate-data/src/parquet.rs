@@ -9,7 +9,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
 use crate::batch::{BadCell, BadValue, BatchColumn, Cells, Texts};
@@ -42,8 +42,8 @@ fn damaged(file: &SourceFile, error: impl std::fmt::Display) -> DataError {
 /// Reads schema and number of rows; what is dropped may be of any type.
 pub(crate) fn info(file: &SourceFile, dropped: &[String]) -> Result<ParquetInfo, DataError> {
     let metadata = match file.open_at_random()? {
-        RandomAccess::Bytes(bytes) => ArrowReaderMetadata::load(&bytes, Default::default()),
-        RandomAccess::File(open) => ArrowReaderMetadata::load(&open, Default::default()),
+        RandomAccess::Bytes(bytes) => ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()),
+        RandomAccess::File(open) => ArrowReaderMetadata::load(&open, ArrowReaderOptions::default()),
     };
     let metadata = metadata.map_err(|error| damaged(file, error))?;
     let column = |field: &arrow_schema::FieldRef| {

@@ -433,7 +433,7 @@ mod tests {
         scan_rows(&Dataset::open(files, &ReadOptions::default(), Mixed::Refuse)?, query)
     }
 
-    fn query<'a>(kind: SplitKind, is_class: bool, features: &'a [String]) -> RowQuery<'a> {
+    fn query(kind: SplitKind, is_class: bool, features: &[String]) -> RowQuery<'_> {
         RowQuery { kind, by: None, key: None, target: "y", is_class, features, seed: 1 }
     }
 

@@ -65,7 +65,7 @@ fn finish(day: i64, seconds: i64, mut rest: &[u8]) -> Option<Moment> {
         [sign @ (b'+' | b'-'), zone @ ..] => {
             let digits: Vec<i64> =
                 zone.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| i64::from(byte - b'0')).collect();
-            let well_formed = matches!((zone.len(), zone.get(2)), (5, Some(b':')) | (4, _) | (2, _));
+            let well_formed = matches!((zone.len(), zone.get(2)), (5, Some(b':')) | (4 | 2, _));
             let (hours, minutes) = match digits.as_slice() {
                 [a, b] => (a * 10 + b, 0),
                 [a, b, c, d] => (a * 10 + b, c * 10 + d),

@@ -40,11 +40,8 @@ fn linear_contributions(
         return None;
     }
     let weights: Vec<Vec<f64>> = {
-        let classes: Vec<Vec<f64>> = linear
-            .coefficients
-            .chunks_exact(features)
-            .map(|row| row.iter().map(|one| f64::from(*one)).collect())
-            .collect();
+        let classes: Vec<Vec<f64>> =
+            linear.coefficients.chunks_exact(features).map(<[f64]>::to_vec).collect();
         match classes.as_slice() {
             [first, second] => vec![second.iter().zip(first).map(|(one, other)| one - other).collect()],
             _ => classes,

@@ -436,6 +436,7 @@ impl<'a> Check<'a> {
         violations
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the violation that is made")]
     fn content(
         &self,
         id: String,
@@ -503,27 +504,23 @@ impl<'a> Check<'a> {
         let read: Vec<ReadColumn> = places.iter().map(|place| self.read[*place].clone()).collect();
         let files = self.dataset.files();
         let mut found = Vec::new();
-        self.dataset.scan(
-            &read,
-            |batch| Ok::<_, DataError>(batch),
-            |batch, position| {
-                let end = position.row + batch.rows as u64;
-                for row in rows.iter().filter(|row| (position.row..end).contains(row)) {
-                    let at = (row - position.row) as usize;
-                    let values = places.iter().enumerate().map(|(column, place)| {
-                        let shown = batch.columns[column].show(at, self.column_type(*place));
-                        (self.name(*place).to_owned(), shown)
-                    });
-                    found.push(Offender {
-                        file: files[position.file].to_owned(),
-                        row: position.row_in_file + at as u64 + 1,
-                        line: batch.line(at),
-                        values: values.collect(),
-                    });
-                }
-                Ok(())
-            },
-        )?;
+        self.dataset.scan(&read, Ok::<_, DataError>, |batch, position| {
+            let end = position.row + batch.rows as u64;
+            for row in rows.iter().filter(|row| (position.row..end).contains(row)) {
+                let at = (row - position.row) as usize;
+                let values = places.iter().enumerate().map(|(column, place)| {
+                    let shown = batch.columns[column].show(at, self.column_type(*place));
+                    (self.name(*place).to_owned(), shown)
+                });
+                found.push(Offender {
+                    file: files[position.file].to_owned(),
+                    row: position.row_in_file + at as u64 + 1,
+                    line: batch.line(at),
+                    values: values.collect(),
+                });
+            }
+            Ok(())
+        })?;
         Ok(found)
     }
 }
@@ -574,7 +571,7 @@ fn whole(contract: &Contract, plan: &Plan, found: &Found, now: i64) -> Vec<Viola
                 add("freshness", &[column], freshness.severity, message);
             }
             None => {
-                add("freshness", &[column], freshness.severity, format!("`{column}` has no value at all"))
+                add("freshness", &[column], freshness.severity, format!("`{column}` has no value at all"));
             }
         }
     }

@@ -21,10 +21,10 @@ enum Node {
     Number(f64),
     Text(String),
     Column(usize),
-    Negate(Box<Node>),
-    Not(Box<Node>),
-    Binary(Operator, Box<Node>, Box<Node>),
-    Call(Function, Vec<Node>),
+    Negate(Box<Self>),
+    Not(Box<Self>),
+    Binary(Operator, Box<Self>, Box<Self>),
+    Call(Function, Vec<Self>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

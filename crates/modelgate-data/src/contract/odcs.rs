@@ -263,7 +263,7 @@ fn column(name: &str, property: &Value, left: &mut Vec<String>) -> ColumnContrac
                 found.severity = severity(rule);
             }
             (metric, _) => {
-                left.push(format!("a quality rule of `{name}` ({})", metric.unwrap_or("no metric")))
+                left.push(format!("a quality rule of `{name}` ({})", metric.unwrap_or("no metric")));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::csv::dialect::Dialect;
+use crate::csv::dialect::{Dialect, Quoting};
 use crate::csv::records::{BadQuote, Cursor, Field, Records, skip_empty_lines};
 use crate::error::DataError;
 use crate::source::SourceFile;
@@ -30,8 +30,7 @@ pub(crate) struct Block {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) delimiter: Option<u8>,
-    /// `Some(None)` when nothing is quoted.
-    pub(crate) quote: Option<Option<u8>>,
+    pub(crate) quoting: Quoting,
 }
 
 /// Reads blocks.
@@ -67,7 +66,7 @@ impl<'a> Blocks<'a> {
         let head = &blocks.rest[..blocks.rest.len().min(HEAD)];
         // The head of a longer file ends in the middle of a record.
         let head = if blocks.ended { head } else { &head[..memrchr(b'\n', head).map_or(0, |end| end + 1)] };
-        blocks.dialect = Dialect::detect(head, declared.delimiter, declared.quote);
+        blocks.dialect = Dialect::detect(head, declared.delimiter, declared.quoting);
         blocks.read_header()?;
         Ok(blocks)
     }

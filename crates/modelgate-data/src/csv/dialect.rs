@@ -8,6 +8,18 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Records looked at.
 const SAMPLE: usize = 50;
 
+/// What stands around values that hold a delimiter or a line end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Quoting {
+    /// What the first lines show.
+    #[default]
+    Detect,
+    /// Nothing: a quote is a letter.
+    Never,
+    /// This character.
+    By(u8),
+}
+
 /// How values are separated and quoted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Dialect {
@@ -21,8 +33,12 @@ impl Dialect {
     /// Returns the dialect of a file that begins with `head`; what is declared is kept.
     ///
     /// A delimiter is one that gives the first records the same number of values, and more than one.
-    pub(crate) fn detect(head: &[u8], delimiter: Option<u8>, quote: Option<Option<u8>>) -> Self {
-        let quote = quote.unwrap_or_else(|| Some(detect_quote(head)));
+    pub(crate) fn detect(head: &[u8], delimiter: Option<u8>, quoting: Quoting) -> Self {
+        let quote = match quoting {
+            Quoting::Detect => Some(detect_quote(head)),
+            Quoting::Never => None,
+            Quoting::By(quote) => Some(quote),
+        };
         let delimiter = delimiter.unwrap_or_else(|| {
             let width = |delimiter: u8| {
                 let dialect = Self { delimiter, quote };
@@ -61,7 +77,7 @@ mod tests {
     use super::*;
 
     fn found(head: &str) -> (char, char) {
-        let dialect = Dialect::detect(head.as_bytes(), None, None);
+        let dialect = Dialect::detect(head.as_bytes(), None, Quoting::Detect);
         (char::from(dialect.delimiter), char::from(dialect.quote.expect("quoted")))
     }
 
@@ -78,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_declared_is_kept() {
-        let dialect = Dialect::detect(b"a,b\n1,2\n", Some(b';'), Some(None));
+        let dialect = Dialect::detect(b"a,b\n1,2\n", Some(b';'), Quoting::Never);
         assert_eq!(dialect, Dialect { delimiter: b';', quote: None });
     }
 }

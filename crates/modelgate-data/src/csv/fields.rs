@@ -120,7 +120,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn rows(&self) -> usize {
-        if self.columns == 0 { 0 } else { self.spans.len() / self.columns }
+        self.spans.len().checked_div(self.columns).unwrap_or(0)
     }
 
     /// Returns the line of a row, from 1.

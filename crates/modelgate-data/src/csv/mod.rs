@@ -7,3 +7,5 @@ pub(crate) mod blocks;
 pub(crate) mod dialect;
 pub(crate) mod fields;
 mod records;
+
+pub use dialect::Quoting;

@@ -7,7 +7,7 @@ use modelgate_config as config;
 use modelgate_core::{Digest, canonical};
 use modelgate_data::snapshot::SnapshotFile;
 use modelgate_data::{
-    ColumnType, DataSchema, Dataset, DeclaredType, Mixed, ReadOptions, SourceFile, find_files,
+    ColumnType, DataSchema, Dataset, DeclaredType, Mixed, Quoting, ReadOptions, SourceFile, find_files,
 };
 use modelgate_store::{CHUNK, ContentStore, DigestIndex, LinkPolicy, StoreError};
 use rayon::prelude::*;
@@ -24,15 +24,16 @@ use crate::stage::Stage;
 pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
     let data = &pipeline.config.data;
     let types = data.types.iter().filter_map(|(name, text)| Some((name.clone(), declared_type(text)?)));
-    let quote = data.quote.as_deref().map(|quote| match quote {
-        "none" => None,
-        quote => quote.bytes().next(),
-    });
+    let quoting = match data.quote.as_deref().map(|quote| (quote, quote.bytes().next())) {
+        None | Some((_, None)) => Quoting::Detect,
+        Some(("none", _)) => Quoting::Never,
+        Some((_, Some(quote))) => Quoting::By(quote),
+    };
     ReadOptions {
         drop: pipeline.config.preprocess.drop.clone(),
         types: types.collect(),
         delimiter: data.delimiter.map(|delimiter| delimiter as u8),
-        quote,
+        quoting,
     }
 }
 

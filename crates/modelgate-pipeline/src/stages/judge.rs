@@ -357,8 +357,8 @@ impl Comparing {
             target,
             split,
             average: self.average,
-            bootstrap: self.bootstrap.clone(),
-            search: self.search.clone(),
+            bootstrap: self.bootstrap,
+            search: self.search,
             columns: &self.columns,
             on: self.on,
         }

@@ -31,8 +31,7 @@ pub(crate) fn complete(folder: &Path, printer: &Printer) -> anyhow::Result<()> {
     if !printer.has_terminal() {
         return Err(not_declared(&missing[0], root).into());
     }
-    let answered =
-        ask(text, &missing, root, &mut std::io::stdin().lock(), &mut anstream::stderr().lock())?;
+    let answered = ask(text, &missing, root, &mut std::io::stdin().lock(), &mut anstream::stderr().lock())?;
     modelgate_store::atomic::write(&path, answered.as_bytes())?;
     printer.talk(&format!("wrote the answers into {PROJECT_FILE}"));
     Ok(())
@@ -150,7 +149,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs_err::write(folder.path().join("d.csv"), "a,kind,price\n1,x,2.5\n2,y,3.5\n").expect("written");
         let mut shown = Vec::new();
-        let text = ask(FILE.to_owned(), &undeclared(FILE), folder.path(), &mut answers.as_bytes(), &mut shown);
+        let text =
+            ask(FILE.to_owned(), &undeclared(FILE), folder.path(), &mut answers.as_bytes(), &mut shown);
         (text, String::from_utf8(shown).expect("text"))
     }
 
