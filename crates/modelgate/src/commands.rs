@@ -43,7 +43,7 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Data(data) => data::execute(data, &folder, printer),
         Command::Gate(gate) => gate::execute(gate, &folder, printer),
         Command::Report(report) => report::execute(report, &project(&folder)?, printer),
-        Command::Dag(dag) => dag::execute(dag, printer),
+        Command::Dag(dag) => dag::execute(dag, &folder, printer),
         Command::Doctor => doctor::execute(&folder, printer),
         Command::Completions { shell } => completions::execute(*shell, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),

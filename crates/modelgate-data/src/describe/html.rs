@@ -12,7 +12,7 @@ h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.1rem;margin:2rem 0 .75rem}p
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.9rem 1rem;min-width:0}\
 h3{font-size:1rem;margin:0;overflow-wrap:anywhere}h3 small{color:var(--soft);font-weight:400}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}\
-td,th{padding:.12rem .3rem;text-align:right;border-bottom:1px solid var(--line)}td:first-child,th:first-child{text-align:left;overflow-wrap:anywhere}\
+td,th{padding:.12rem .3rem;text-align:right;border-bottom:1px solid var(--line)}td:first-child,th:first-child{text-align:left;overflow-wrap:anywhere}td:last-child{white-space:nowrap}\
 svg{display:block;width:100%;height:64px;margin:.5rem 0 0}rect{fill:var(--bar)}.ends{display:flex;justify-content:space-between;font-size:.78rem;color:var(--soft);margin-bottom:.4rem}\
 .warn{color:#b35900}@media(prefers-color-scheme:dark){.warn{color:#e3a84f}}";
 

@@ -186,6 +186,12 @@ fn stages_say_whether_they_are_stale_and_why_as_dvc_does() {
     assert!(status(&repository).iter().all(|stage| stage["stale"] == serde_json::json!([])));
     repository.project.write("data/images/new.txt", "new");
     repository.run(&["status"]).exits(0).says("fit         stale: its dependency `data/images` changed");
+    repository
+        .run(&["dag"])
+        .exits(0)
+        .says("dvc: fit ← ")
+        .says("(stale: its dependency `data/images` changed)");
+    repository.run(&["dag", "--mermaid"]).exits(0).says("stale\"]").says("--> snapshot");
     repository.remove("data/images/new.txt");
     repository.project.write("prepared.csv", "by hand");
     repository.run(&["status"]).exits(0).says("prepare     stale: its output `prepared.csv` changed");

@@ -167,14 +167,14 @@ fn a_full_disk_is_told_of_and_nothing_is_half_written() {
     let state = project.path(".modelgate");
     let copy = project.path("copy");
     fs_err::rename(&state, &copy).expect("moved");
-    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=600k", "tmpfs"], &state) else { return };
+    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=12m", "tmpfs"], &state) else { return };
     let status =
         std::process::Command::new("cp").arg("-a").arg(copy.join(".")).arg(&state).status().expect("cp");
     assert!(status.success());
     fs_err::write(state.join("filler"), vec![0_u8; 4096]).expect("filler");
     let mut size = 4096;
-    while fs_err::write(state.join("filler"), vec![0_u8; size]).is_ok() && size < (1 << 20) {
-        size += 4096;
+    while fs_err::write(state.join("filler"), vec![0_u8; size]).is_ok() && size < (13 << 20) {
+        size += 16 << 10;
     }
     let before = project.read(LEDGER);
     let output = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
