@@ -232,7 +232,7 @@ fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> BatchColumn {
             continue;
         }
         if let Cow::Borrowed(text) = String::from_utf8_lossy(value) {
-            cells.push(Some(text))
+            cells.push(Some(text));
         } else {
             found.note(row, value, BadValue::NotUtf8);
             cells.push(None);

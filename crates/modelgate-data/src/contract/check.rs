@@ -1,8 +1,14 @@
 //! Checking data against a contract: one pass over the rows, and a second one only to show rows that stand twice.
 
+mod found;
+mod whole;
+
 use std::collections::{BTreeMap, HashSet};
 
-use crate::batch::{Batch, Cells, Position};
+use found::{Broken, Found};
+use whole::whole;
+
+use crate::batch::{Batch, Cells};
 use crate::contract::columns::{NamedCheck, compile as compile_column};
 use crate::contract::expression::{self, Expression};
 use crate::contract::{
@@ -103,61 +109,6 @@ fn age(text: &str) -> Option<i64> {
         _ => return None,
     };
     number.parse::<u32>().ok().map(|count| i64::from(count) * seconds * 1_000_000)
-}
-
-/// Rows that break one rule.
-#[derive(Clone, Default)]
-struct Broken {
-    count: u64,
-    rows: Vec<Offender>,
-}
-
-/// What a batch, or all of them so far, showed.
-#[derive(Default)]
-struct Found {
-    /// By column: values that are not of the type.
-    types: Vec<Broken>,
-    /// By column and check.
-    values: Vec<Vec<Broken>>,
-    /// By rule.
-    rules: Vec<Broken>,
-    /// By unique key: the hash of each row.
-    unique: Vec<Vec<u64>>,
-    labels: BTreeMap<String, u64>,
-    newest: Option<i64>,
-    rows: u64,
-}
-
-impl Broken {
-    fn merge(&mut self, later: Self, file: &str, position: Position) {
-        self.count += later.count;
-        let room = SHOWN - self.rows.len().min(SHOWN);
-        self.rows.extend(later.rows.into_iter().take(room).map(|mut offender| {
-            file.clone_into(&mut offender.file);
-            offender.row += position.row_in_file;
-            offender
-        }));
-    }
-}
-
-impl Found {
-    fn merge(&mut self, later: Self, file: &str, position: Position) {
-        let merge = |all: &mut Vec<Broken>, some: Vec<Broken>| {
-            all.resize(some.len(), Broken::default());
-            all.iter_mut().zip(some).for_each(|(all, some)| all.merge(some, file, position));
-        };
-        merge(&mut self.types, later.types);
-        merge(&mut self.rules, later.rules);
-        self.values.resize(later.values.len(), Vec::new());
-        self.values.iter_mut().zip(later.values).for_each(|(all, some)| merge(all, some));
-        self.unique.resize(later.unique.len(), Vec::new());
-        self.unique.iter_mut().zip(later.unique).for_each(|(all, some)| all.extend(some));
-        for (label, count) in later.labels {
-            *self.labels.entry(label).or_default() += count;
-        }
-        self.newest = self.newest.max(later.newest);
-        self.rows += later.rows;
-    }
 }
 
 /// Checks files against a contract; `now` is in microseconds since 1970, for the freshness.
@@ -523,100 +474,4 @@ impl<'a> Check<'a> {
         })?;
         Ok(found)
     }
-}
-
-/// Judges what is asked of the data as a whole.
-fn whole(contract: &Contract, plan: &Plan, found: &Found, now: i64) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    let mut add = |id: &str, columns: &[&String], severity: Severity, message: String| {
-        violations.push(Violation {
-            id: id.to_owned(),
-            layer: Layer::Content,
-            severity,
-            columns: columns.iter().map(|column| (*column).clone()).collect(),
-            message,
-            count: 0,
-            rows: Vec::new(),
-        });
-    };
-    if let Some(rows) = &contract.rows {
-        if let Some(min) = rows.min.filter(|min| found.rows < *min) {
-            add(
-                "rows.min",
-                &[],
-                rows.severity,
-                format!("there are {} rows, and at least {min} are asked for", found.rows),
-            );
-        }
-        if let Some(max) = rows.max.filter(|max| found.rows > *max) {
-            add(
-                "rows.max",
-                &[],
-                rows.severity,
-                format!("there are {} rows, and at most {max} are asked for", found.rows),
-            );
-        }
-    }
-    if let (Some(freshness), Some(max_age)) = (&contract.freshness, plan.max_age) {
-        let column = &freshness.column;
-        match found.newest {
-            Some(newest) if now.saturating_sub(newest) <= max_age => {}
-            Some(newest) => {
-                let days = now.saturating_sub(newest) as f64 / 86_400e6;
-                let message = format!(
-                    "the newest `{column}` is {}, {days:.1} days ago, and at most {} are allowed",
-                    time::show_timestamp(newest),
-                    freshness.max_age
-                );
-                add("freshness", &[column], freshness.severity, message);
-            }
-            None => {
-                add("freshness", &[column], freshness.severity, format!("`{column}` has no value at all"));
-            }
-        }
-    }
-    if let Some(label) = &contract.label {
-        let total: u64 = found.labels.values().sum();
-        let column = &label.column;
-        if let Some(classes) = &label.classes {
-            let asked: Vec<String> = classes.iter().map(ToString::to_string).collect();
-            let missing: Vec<&str> =
-                asked.iter().map(String::as_str).filter(|class| !found.labels.contains_key(*class)).collect();
-            let new: Vec<&str> = found
-                .labels
-                .keys()
-                .map(String::as_str)
-                .filter(|class| !asked.iter().any(|asked| asked == class))
-                .collect();
-            if !missing.is_empty() {
-                add(
-                    "label.missing",
-                    &[column],
-                    label.severity,
-                    format!("no row of `{column}` is {}", listed(&missing)),
-                );
-            }
-            if !new.is_empty() {
-                add(
-                    "label.new",
-                    &[column],
-                    label.severity,
-                    format!("`{column}` has the classes {}, which are not in the contract", listed(&new)),
-                );
-            }
-        }
-        if let Some(min_share) = label.min_share {
-            for (class, count) in &found.labels {
-                let share = *count as f64 / total.max(1) as f64;
-                if share < min_share {
-                    let message = format!(
-                        "class `{class}` of `{column}` has {count} of {total} rows, a share of {share:.4}, and at least \
-                         {min_share} is asked for"
-                    );
-                    add("label.min_share", &[column], label.severity, message);
-                }
-            }
-        }
-    }
-    violations
 }

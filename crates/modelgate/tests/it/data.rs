@@ -24,7 +24,7 @@ fn project(contract: &str, extra: &str) -> TestProject {
     project.write("contracts/c.yaml", contract);
     project.write(
         "modelgate.yaml",
-        &format!(
+        format!(
             "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data:\n      source: data.csv\n      target: y\n      \
              contract: contracts/c.yaml\n{extra}    gate:\n      rules: [{{id: some, metric: accuracy, at_least: 0.1}}, {{metric: \
              contract.violations, at_most: 0}}]\n    promotion: {{approval: automatic}}\n"
@@ -71,7 +71,7 @@ fn a_warning_lets_a_run_through_and_is_told() {
         CONTRACT.replace("max: 59", "max: 57, severity: warning").replace("at_most: 0", "at_most: 1");
     let project = project(&contract, "");
     let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
-    project.write("modelgate.yaml", &config.replace("at_most: 0", "at_most: 1"));
+    project.write("modelgate.yaml", config.replace("at_most: 0", "at_most: 1"));
     project.run(&["run"]).exits(0).says("warning: contract: a.max");
 }
 
@@ -111,7 +111,7 @@ fn profile_split_and_diff_are_shown() {
     assert!(page.contains("<svg") && !page.contains("<script") && page.len() < 50_000, "{}", page.len());
     project.run(&["data", "split"]).exits(0).says("split: exact").says("no leakage found");
     let text = fs_err::read_to_string(project.path("data.csv")).expect("data");
-    project.write("new.csv", &text.replace("\n5,10,0\n", "\n5,11,0\n").replace("\n6,12,0\n", "\n"));
+    project.write("new.csv", text.replace("\n5,10,0\n", "\n5,11,0\n").replace("\n6,12,0\n", "\n"));
     let output = project.run(&["data", "diff", "data.csv", "new.csv", "--key", "a", "--exit-code"]).exits(2);
     output.says("0 added, 1 removed, 1 changed").says("5: 10 → 11");
     project.run(&["data", "diff", "data.csv", "data.csv"]).exits(0).says("no difference in 60 rows");
@@ -126,7 +126,7 @@ fn leakage_is_told_by_a_run() {
     }
     project.write("data.csv", &text);
     let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
-    project.write("modelgate.yaml", &config.replace("      contract: contracts/c.yaml\n", ""));
+    project.write("modelgate.yaml", config.replace("      contract: contracts/c.yaml\n", ""));
     let output = project.run(&["run", "--until", "split"]).exits(0);
     output
         .says("leakage: the feature `copy` has one value for each class")
@@ -142,7 +142,7 @@ fn a_time_split_trains_on_the_past() {
     }
     project.write("data.csv", &text);
     let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
-    project.write("modelgate.yaml", &config.replace("      contract: contracts/c.yaml\n", ""));
+    project.write("modelgate.yaml", config.replace("      contract: contracts/c.yaml\n", ""));
     project.run(&["run", "--until", "split"]).exits(0).says("train 56 · validation 12 · test 12 rows (time)");
     let split: serde_json::Value =
         serde_json::from_slice(&fs_err::read(project.path("outputs/p/split.json")).expect("a split"))

@@ -1,0 +1,75 @@
+//! Tests of expressions.
+
+use super::*;
+use crate::batch::{BatchColumn, Cells, Texts};
+
+fn known(name: &str) -> Option<ColumnType> {
+    match name {
+        "a" | "b" | "a b" => Some(ColumnType::Float),
+        "t" => Some(ColumnType::String),
+        "d" => Some(ColumnType::Date),
+        "f" => Some(ColumnType::Bool),
+        _ => None,
+    }
+}
+
+fn broken(text: &str) -> Vec<usize> {
+    let expression = parse(text, &known).expect("an expression");
+    let mut texts = Texts::default();
+    [Some("x"), Some("Y"), None].into_iter().for_each(|text| texts.push(text));
+    let column = |cells: Cells| BatchColumn { cells, bad_count: 0, bad: Vec::new() };
+    let all = [
+        ("a", column(Cells::Float(vec![1.0, 2.0, f64::NAN]))),
+        ("b", column(Cells::Float(vec![3.0, 2.0, 1.0]))),
+        ("a b", column(Cells::Float(vec![0.0; 3]))),
+        ("t", column(Cells::Text(texts))),
+        ("d", column(Cells::Int(vec![Some(16_356), Some(0), None]))),
+        ("f", column(Cells::Int(vec![Some(1), Some(0), None]))),
+    ];
+    let find = |name: &String| &all.iter().find(|(other, _)| other == name).expect("known").1;
+    let columns: Vec<&BatchColumn> = expression.columns.iter().map(find).collect();
+    expression.broken(&columns, 3)
+}
+
+#[test]
+fn rules_are_judged_row_by_row_and_null_keeps_them() {
+    assert_eq!(broken("a < b"), [1]);
+    assert_eq!(broken("a + b * 2 == 7"), [1]);
+    assert_eq!(broken("not (a == 1 or b == 1)"), [0, 2]);
+    assert_eq!(broken("t == 'x'"), [1]);
+    assert_eq!(broken("lower(t) != 'y' and length(t) = 1"), [1]);
+    assert_eq!(broken("year(d) == 2014 and month(d) == 10 and day(d) == 13"), [1]);
+    assert_eq!(broken("d >= '2000-01-01'"), [1]);
+    assert_eq!(broken("d - d == 0"), Vec::<usize>::new());
+    assert_eq!(broken("f"), [1]);
+    assert_eq!(broken("`a b` == 0 and min(a, b, 5) >= -1e3 % 7"), Vec::<usize>::new());
+    assert_eq!(broken("not is_null(a)"), [2]);
+    assert_eq!(broken("max(a, b) > 2"), [1]);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_in_words() {
+    for (text, expected) in [
+        ("", "ends too early"),
+        ("a", "not a condition"),
+        ("a <", "ends too early"),
+        ("a < z", "`z` is not in the contract"),
+        ("a < t", "different types"),
+        ("t + 1 == 2", "for numbers"),
+        ("year(a) == 1", "`year` does not take"),
+        ("foo(a) == 1", "no function `foo`"),
+        ("(a < b", "`(` is not closed"),
+        ("a < b b", "`b` stands where"),
+        ("d > 'x'", "'x' is compared with a date"),
+        ("a < 'unclosed", "is not closed"),
+        ("a & b", "`&` has no meaning"),
+        ("a == 1 or", "ends too early"),
+    ] {
+        let error = parse(text, &known).expect_err(text);
+        assert!(error.contains(expected), "{expected} not in {error}");
+    }
+    let deep = format!("{}a < b{}", "(".repeat(5000), ")".repeat(5000));
+    assert!(parse(&deep, &known).is_err());
+    let deep = format!("{}f", "not ".repeat(5000));
+    assert!(parse(&deep, &known).is_err());
+}
