@@ -76,6 +76,11 @@ impl TestProject {
         let source = crate::example(name);
         let config = fs_err::read_to_string(source.join("modelgate.yaml")).expect("an example");
         project.write("modelgate.yaml", &config);
+        if let Ok(contracts) = fs_err::read_dir(source.join("contracts")) {
+            for entry in contracts.flatten() {
+                project.copy(&entry.path(), &format!("contracts/{}", entry.file_name().to_string_lossy()));
+            }
+        }
         match data {
             Some((from, to)) => project.copy(from, to),
             None => {
