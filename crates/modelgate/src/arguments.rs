@@ -150,6 +150,9 @@ pub(crate) enum Data {
     },
     /// Compare two versions of a data set: columns, rows and values.
     Diff(DataDiff),
+    /// Take a contract from the Open Data Contract Standard (ODCS v3), or give one to it.
+    #[command(subcommand)]
+    Contract(DataContract),
     /// Keep the contents of data sets, and write the pointer files that git versions in their place.
     Snapshot(DataSnapshot),
     /// Send contents to the remote, those that it does not have.
@@ -197,6 +200,27 @@ pub(crate) struct DataProfile {
     /// Write the description into this JSON file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Contracts of other tools.
+#[derive(Subcommand, Debug)]
+pub(crate) enum DataContract {
+    /// Read an open contract and write it as a contract of modelgate; what is not carried over is told.
+    Import {
+        /// The open contract, YAML.
+        file: PathBuf,
+        /// Write into this file instead of stdout.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Write a contract of modelgate as an open contract.
+    Export {
+        /// The contract; that of the only pipeline by default.
+        file: Option<PathBuf>,
+        /// Write into this file instead of stdout.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// The arguments of `data diff`.

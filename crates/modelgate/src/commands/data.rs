@@ -1,5 +1,6 @@
 //! `modelgate data`.
 
+mod contract;
 mod diff;
 mod profile;
 mod pull;
@@ -26,6 +27,7 @@ pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::
         Data::Profile(profile) => profile::execute(profile, folder, printer),
         Data::Split { pipeline } => split::execute(&super::project(folder)?, pipeline.as_deref(), printer),
         Data::Diff(diff) => diff::execute(diff, folder, printer),
+        Data::Contract(contract) => contract::execute(contract, folder, printer),
     }
 }
 

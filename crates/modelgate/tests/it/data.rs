@@ -208,3 +208,17 @@ fn what_is_not_declared_is_named_with_the_columns_there_are() {
     let output = project.run(&["run"]).exits(64);
     output.says("pipelines.p: `task` and `data.target` are not declared").says("the columns are a, b, y");
 }
+
+#[test]
+fn a_contract_goes_to_the_open_standard_and_comes_back() {
+    let project = project(CONTRACT, "");
+    let _ = project.run(&["data", "contract", "export", "-o", "open.yaml"]).exits(0);
+    assert!(project.read("open.yaml").contains("apiVersion: v3.1.0"), "{}", project.read("open.yaml"));
+    let _ = project.run(&["data", "contract", "import", "open.yaml", "-o", "contracts/c.yaml"]).exits(0);
+    assert!(project.read("contracts/c.yaml").contains("b: {type: float, nullable: false}"));
+    project.run(&["data", "validate"]).exits(0).says("all hold");
+    project
+        .run(&["data", "contract", "import", "modelgate.yaml"])
+        .exits(64)
+        .says("not an Open Data Contract");
+}
