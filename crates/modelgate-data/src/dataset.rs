@@ -263,7 +263,7 @@ impl Dataset {
 
     /// Reads `columns` of all rows: `map` sees each batch, on any thread; `fold` takes what it made, in order.
     ///
-    /// Values that are not of their type are left to the caller, see [`Self::check`].
+    /// Values that are not of their type are left to the caller; [`Self::scan_strictly`] refuses them.
     ///
     /// # Errors
     /// Fails when a file cannot be read, and when `map` or `fold` does.

@@ -2,7 +2,7 @@
 //!
 //! The key type is [`Description`]. Two passes: the first finds moments, quantiles and frequent values, the second,
 //! which knows the ranges, histograms and correlations. Everything but the quantiles is exact; these have an error in
-//! rank that is stated, see [`sketch`].
+//! rank that is stated (`describe/sketch.rs`).
 
 mod column;
 mod html;
