@@ -11,15 +11,15 @@ predictions of both for the same rows, in doubles; the difference is relative fo
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+
+from common import auc, generate, memory, run
 
 FOREST = {"n_estimators": 100}
 CASES = {
@@ -43,40 +43,6 @@ AIMS = {
 }
 
 
-def generate(case, rows, seed):
-    """Returns train and test; correlated normal features, some skewed, some in whole steps; half the signal is not
-    linear."""
-    random = np.random.default_rng(seed)
-    columns, total = case["columns"], rows + rows // 4
-    mixing = random.normal(size=(columns, columns)) * 0.25 + np.eye(columns)
-    x = random.normal(size=(total, columns)) @ mixing
-    x[:, 1::5] = np.exp(x[:, 1::5] * 0.4)
-    x[:, 3::7] = np.round(x[:, 3::7] * 2)
-    x = x.astype(np.float32)
-    z = (x - x.mean(axis=0)) / x.std(axis=0)
-    linear = z @ (random.normal(size=columns) * 0.35 / np.sqrt(columns) * 2)
-    bent = 0.6 * z[:, 0] * z[:, 2] + 0.5 * np.abs(z[:, 4]) - 0.4 * (z[:, 5] > 0.5) * z[:, 6] + 0.3 * np.sin(2 * z[:, 7])
-    signal = linear + bent
-    if case["task"] == "classification":
-        y = (random.random(total) < 1 / (1 + np.exp(-(signal - signal.mean())))).astype(np.float32)
-    else:
-        y = (3 * signal + random.normal(size=total)).astype(np.float32)
-    return x[:rows], y[:rows], x[rows:], y[rows:]
-
-
-def auc(y, score):
-    order = np.argsort(score, kind="stable")
-    ranks = np.empty(len(score))
-    values = score[order]
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
-    ends = np.r_[starts[1:], len(values)]
-    for start, end in zip(starts, ends):
-        ranks[order[start:end]] = (start + end - 1) / 2 + 1
-    positive = y == 1
-    count = positive.sum()
-    return (ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(y) - count))
-
-
 def measure(case, folder, answers, coefficients=None):
     y = np.fromfile(folder / "test_y.f32", np.float32).astype(np.float64)
     if case["metric"] == "auc":
@@ -87,13 +53,6 @@ def measure(case, folder, answers, coefficients=None):
         p = np.clip(answers, 1e-15, 1 - 1e-15)
         return -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
     return ((y - answers) ** 2).mean()
-
-
-def memory(name):
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) / 1e3
-    return float("nan")
 
 
 def peer(name, folder, threads, seed, dtype):
@@ -123,14 +82,6 @@ def peer(name, folder, threads, seed, dtype):
     answers = model.predict_proba(test)[:, 1] if case["task"] == "classification" else model.predict(test)
     np.asarray(answers, np.float64).tofile(folder / "peer.f64")
     print(json.dumps({"wall": wall, "cpu": cpu, "memory": peak}))
-
-
-def run(command, threads):
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if output.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\n{output.stdout}{output.stderr}")
-    return json.loads(output.stdout.strip().splitlines()[-1])
 
 
 def bench(name, arguments, threads, results):
@@ -222,4 +173,5 @@ def main():
     sys.exit(1 if missed else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 //!
 //! Owns: fitting. Refuses: reading files. [`trainer`] is the seam: an algorithm is a name and a [`Trainer`].
 
+mod boosting;
 mod check;
 mod error;
 mod forest;

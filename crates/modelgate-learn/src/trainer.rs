@@ -7,6 +7,7 @@ use modelgate_core::schema::Task;
 use modelgate_model::estimator::Estimator;
 use serde_json::Value;
 
+use crate::boosting::GradientBoosting;
 use crate::error::{LearnError, ParamError};
 use crate::forest::RandomForest;
 use crate::linear::{LogisticRegression, Ridge};
@@ -15,7 +16,7 @@ use crate::progress::Progress;
 
 /// The algorithms by the name that `train.algorithm` has.
 pub const ALGORITHMS: &[&str] =
-    &["random_forest", "decision_tree", "logistic_regression", "ridge", "linear_regression"];
+    &["gradient_boosting", "random_forest", "decision_tree", "logistic_regression", "ridge", "linear_regression"];
 
 /// Preprocessed rows.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +88,27 @@ pub trait Trainer: Send + Sync + Debug {
         }
     }
 
+    /// As [`fit_weighted`](Self::fit_weighted), with rows to look at that nothing is learned from; an algorithm that
+    /// does not [want them](Self::wants_validation) does without.
+    ///
+    /// # Errors
+    /// As [`fit_weighted`](Self::fit_weighted).
+    fn fit_validated(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+        _validation: (&FeatureMatrix<'_>, &Targets<'_>),
+        seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
+        self.fit_weighted(matrix, targets, weights, seed)
+    }
+
+    /// Returns whether [`fit_validated`](Self::fit_validated) looks at the validation rows, to stop early.
+    fn wants_validation(&self) -> bool {
+        false
+    }
+
     /// Tells `progress` of a long fit how far it is; nothing by default.
     fn report_to(&mut self, _progress: Progress) {}
 
@@ -107,6 +129,7 @@ pub fn trainer(
     params: &BTreeMap<String, Value>,
 ) -> Result<Box<dyn Trainer>, ParamError> {
     match (algorithm, task) {
+        ("gradient_boosting", task) => Ok(Box::new(GradientBoosting::new(task, params)?)),
         ("random_forest", task) => Ok(Box::new(RandomForest::new(task, params)?)),
         ("decision_tree", task) => Ok(Box::new(RandomForest::tree(task, params)?)),
         ("ridge", Task::Regression) => Ok(Box::new(Ridge::penalised(params)?)),

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 /// The value of [`TreeNode::feature`] that marks a leaf.
 pub const LEAF: u32 = u32::MAX;
 
+/// The bit of [`TreeNode::feature`] that sends NaN left; without it NaN goes right.
+pub const MISSING_LEFT: u32 = 1 << 31;
+
 /// One node of a tree; 16 bytes.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TreeNode {
-    /// Index of the feature compared, or [`LEAF`].
+    /// Index of the feature compared, with [`MISSING_LEFT`] where NaN goes left; or [`LEAF`].
     pub feature: u32,
-    /// A row goes left when its value `<=` this, compared as `f32`; NaN goes right. Zero in a leaf.
+    /// A row goes left when its value `<=` this, compared as `f32`. Zero in a leaf.
     pub threshold: f32,
     /// Index of the left child in the tree; in a leaf, the index of its row in [`Tree::values`].
     pub left: u32,
@@ -20,13 +23,40 @@ pub struct TreeNode {
     pub right: u32,
 }
 
+impl TreeNode {
+    /// Returns whether it is a leaf.
+    #[inline]
+    pub fn is_leaf(&self) -> bool {
+        self.feature == LEAF
+    }
+
+    /// Returns the feature that a node other than a leaf compares.
+    #[inline]
+    pub fn column(&self) -> usize {
+        (self.feature & !MISSING_LEFT) as usize
+    }
+
+    /// Returns whether NaN goes left in a node other than a leaf.
+    #[inline]
+    pub fn missing_left(&self) -> bool {
+        self.feature & MISSING_LEFT != 0
+    }
+}
+
 /// A binary decision tree; node 0 is the root, a child always stands behind its parent.
+///
+/// A split by a set of categories is a run of nodes over the categories' positions whose branches lead to the same two
+/// nodes behind it: a node may have several parents.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Tree {
     /// The nodes.
     pub nodes: Vec<TreeNode>,
     /// The leaves' values, row-major `[leaves × outputs]`.
     pub values: Vec<f32>,
+    /// Training rows that reached each node, for contributions; empty where they are not known. Zero for a node that
+    /// goes on with the split of a set of categories which another node began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<f32>,
 }
 
 /// A sum of trees. The weight of a tree (one over their number, for a random forest) is already in its leaf
@@ -38,6 +68,20 @@ pub struct Forest {
     /// Values per leaf: the number of classes, or 1 for regression.
     pub outputs: usize,
     /// The trees, in order.
+    pub trees: Vec<Tree>,
+}
+
+/// A sum of trees over a base: tree `t` adds the value of the leaf reached to score `t % scores`, tree by tree in order
+/// in `f32`, and the base is added last. The learning rate is in the leaf values.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Boosted {
+    /// Number of features of a row.
+    pub features: usize,
+    /// Scores of a row: 1 for a number and for two classes, else one per class.
+    pub scores: usize,
+    /// What each score begins with.
+    pub base: Vec<f32>,
+    /// The trees, with one value per leaf.
     pub trees: Vec<Tree>,
 }
 
@@ -73,6 +117,10 @@ pub enum Estimator {
     ForestClassifier(Forest),
     /// Leaf values are target means over the number of trees.
     ForestRegressor(Forest),
+    /// One score is the log-odds of the second of two classes; several are logits, one per class.
+    BoostedClassifier(Boosted),
+    /// The score is the answer.
+    BoostedRegressor(Boosted),
     /// Softmax of a linear function.
     LinearClassifier(LinearClassifier),
     /// A linear function.

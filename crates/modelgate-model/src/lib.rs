@@ -12,6 +12,7 @@ mod mlmodel;
 mod onnx;
 mod package;
 mod predict;
+pub mod processor;
 pub mod signing;
 
 pub use error::{ModelError, PackageError};

@@ -71,7 +71,7 @@ impl LinearClassifier {
 }
 
 /// Turns logits into probabilities.
-fn softmax(logits: &mut [f64]) {
+pub(crate) fn softmax(logits: &mut [f64]) {
     let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for logit in &mut *logits {
         *logit = libm::exp(*logit - highest);

@@ -2,6 +2,7 @@
 //! the formula of Chan, Golub and `LeVeque`, 1979, "Updating formulae and a pairwise algorithm for computing sample
 //! variances": no digits are lost on columns far from zero.
 
+use modelgate_model::processor::level;
 use rayon::prelude::*;
 
 use super::{BLOCK, CHUNK, padded, simd};
@@ -74,7 +75,7 @@ impl Rows<'_> {
 
     /// One pass over a chunk: around the mean of its first block, then moved to its own.
     fn part(&self, centre: bool) -> Part {
-        let level = simd::level();
+        let level = level();
         let (columns, width) = (self.columns, self.columns + 1);
         let stride = self.stride();
         let rows = self.targets.len();
@@ -174,7 +175,7 @@ impl Rows<'_> {
     /// refinement.
     pub(crate) fn residual_products(&self, means: &[f64], coefficients: &[f64]) -> Vec<f64> {
         let (columns, stride) = (self.columns, padded(self.columns + 1));
-        let level = simd::level();
+        let level = level();
         let chunks = self.targets.len().div_ceil(CHUNK);
         let mut point = vec![0.0; stride];
         point[..columns].copy_from_slice(coefficients);

@@ -3,6 +3,7 @@
 //! Inside, features are less their mean and over their deviation: the minimum is the same, and a column in millimetres
 //! costs no more steps than one in kilometres.
 
+use modelgate_model::processor::level;
 use rayon::prelude::*;
 
 use super::{BLOCK, CHUNK, padded, simd};
@@ -131,7 +132,7 @@ impl Objective<'_> {
     }
 
     fn part(&self, chunk: usize, point: &[f64], with_curvature: bool) -> Part {
-        let level = simd::level();
+        let level = level();
         let (columns, stride, outputs) = (self.columns, self.stride(), self.outputs);
         let (start, end) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(self.labels.len()));
         let mut part = self.empty(with_curvature);

@@ -1,81 +1,13 @@
 //! The inner loops, compiled once more for wider registers. Each lane adds the same numbers in the same order and
 //! products are never fused with sums, so every level gives the same bits.
-#![expect(unsafe_code, reason = "a function for a CPU feature may only be called where the feature is")]
 #![expect(
     clippy::inline_always,
     reason = "a body is compiled for a CPU feature only inside the function that has it"
 )]
 
-use std::sync::OnceLock;
+use modelgate_model::dispatched;
 
 use super::LANES;
-
-/// What the processor can do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Level {
-    /// What every processor of the platform has.
-    Baseline,
-    /// AVX2.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// AVX-512.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-/// Returns the levels that this processor has, the lowest first.
-pub(crate) fn levels() -> Vec<Level> {
-    let mut levels = vec![Level::Baseline];
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx2") {
-            levels.push(Level::Avx2);
-        }
-        if is_x86_feature_detected!("avx512f") {
-            levels.push(Level::Avx512);
-        }
-    }
-    levels
-}
-
-/// Returns the level in use: the highest, or the lowest when `MODELGATE_SIMD` is `off`.
-pub(crate) fn level() -> Level {
-    static LEVEL: OnceLock<Level> = OnceLock::new();
-    *LEVEL.get_or_init(|| {
-        if std::env::var_os("MODELGATE_SIMD").is_some_and(|value| value == "off") {
-            return Level::Baseline;
-        }
-        levels().pop().unwrap_or(Level::Baseline)
-    })
-}
-
-macro_rules! dispatched {
-    ($(#[$doc:meta])* $name:ident, $body:ident, ($($argument:ident: $kind:ty),*)) => {
-        $(#[$doc])*
-        pub(crate) fn $name(level: Level, $($argument: $kind),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2")]
-                fn avx2($($argument: $kind),*) {
-                    $body($($argument),*);
-                }
-                #[target_feature(enable = "avx512f")]
-                fn avx512($($argument: $kind),*) {
-                    $body($($argument),*);
-                }
-                match level {
-                    Level::Baseline => {}
-                    // SAFETY: a level other than the lowest is only made where the processor was found to have it.
-                    Level::Avx2 => return unsafe { avx2($($argument),*) },
-                    // SAFETY: as above.
-                    Level::Avx512 => return unsafe { avx512($($argument),*) },
-                }
-            }
-            let _ = level;
-            $body($($argument),*);
-        }
-    };
-}
 
 dispatched! {
     /// Adds `Σ weighted[row][i] · plain[row][j]` to `sums[i][j]` for tiles with `j ≥ i`. All are row-major with rows
@@ -161,6 +93,8 @@ fn add_rows_body(rows: &[f64], factors: &[f64], sums: &mut [f64]) {
 
 #[cfg(test)]
 mod tests {
+    use modelgate_model::processor::{Level, levels};
+
     use super::*;
     use crate::random::SplitMix64;
 

@@ -11,7 +11,8 @@ use super::graph::GraphBuilder;
 use super::linear;
 use super::proto::{Model, OperatorSet, data_type};
 use crate::error::ModelError;
-use crate::estimator::{Estimator, Forest, LEAF};
+use super::trees;
+use crate::estimator::Estimator;
 
 /// Returns the bytes of the ONNX model; equal arguments give equal bytes.
 ///
@@ -50,12 +51,23 @@ pub fn export(
     let features = graph.concat(&parts, "model/features");
     match (estimator, &schema.classes) {
         (Estimator::ForestRegressor(forest), None) => {
-            trees(&mut graph, forest, None, &features, &["model/prediction"]);
+            trees::regressor(&mut graph, forest, &features, "model/prediction");
             graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
             graph.output("prediction", data_type::FLOAT);
         }
         (Estimator::ForestClassifier(forest), Some(classes)) if forest.outputs == classes.len() => {
-            trees(&mut graph, forest, Some(classes), &features, &["model/label", "model/probabilities"]);
+            trees::classifier(&mut graph, forest, classes, &features, &["model/label", "model/probabilities"]);
+            most_probable(&mut graph, classes);
+            probabilities(&mut graph, classes);
+        }
+        (Estimator::BoostedRegressor(boosted), None) => {
+            trees::boosted(&mut graph, boosted, &features, "model/prediction");
+            graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
+            graph.output("prediction", data_type::FLOAT);
+        }
+        (Estimator::BoostedClassifier(boosted), Some(classes)) if boosted.scores.max(2) == classes.len() => {
+            trees::boosted(&mut graph, boosted, &features, "model/scores");
+            trees::link(&mut graph, boosted.scores, "model/scores", "model/probabilities");
             most_probable(&mut graph, classes);
             probabilities(&mut graph, classes);
         }
@@ -168,75 +180,7 @@ fn text(
     Ok(name("column"))
 }
 
-fn trees(
-    graph: &mut GraphBuilder,
-    forest: &Forest,
-    classes: Option<&Classes>,
-    input: &str,
-    outputs: &[&str],
-) {
-    let mut nodes = TreeAttributes::default();
-    for (number, tree) in forest.trees.iter().enumerate() {
-        for (at, node) in tree.nodes.iter().enumerate() {
-            let leaf = node.feature == LEAF;
-            nodes.tree_ids.push(number as i64);
-            nodes.node_ids.push(at as i64);
-            nodes.modes.push(if leaf { b"LEAF".to_vec() } else { b"BRANCH_LEQ".to_vec() });
-            nodes.features.push(if leaf { 0 } else { i64::from(node.feature) });
-            nodes.thresholds.push(if leaf { 0.0 } else { node.threshold });
-            nodes.trues.push(if leaf { 0 } else { i64::from(node.left) });
-            nodes.falses.push(if leaf { 0 } else { i64::from(node.right) });
-            if leaf {
-                let start = node.left as usize * forest.outputs;
-                for (output, value) in tree.values[start..start + forest.outputs].iter().enumerate() {
-                    nodes.leaf_tree_ids.push(number as i64);
-                    nodes.leaf_node_ids.push(at as i64);
-                    nodes.leaf_outputs.push(output as i64);
-                    nodes.leaf_values.push(*value);
-                }
-            }
-        }
-    }
-    let (operator, prefix) = match classes {
-        Some(_) => ("TreeEnsembleClassifier", "class"),
-        None => ("TreeEnsembleRegressor", "target"),
-    };
-    let node = graph.node(operator, &[input], outputs).ml();
-    match classes {
-        Some(Classes::Int(values)) => node.ints("classlabels_int64s", values.clone()),
-        Some(Classes::Text(values)) => node.strings("classlabels_strings", bytes(values)),
-        None => node.text("aggregate_function", "SUM").int("n_targets", 1),
-    };
-    node.text("post_transform", "NONE")
-        .ints("nodes_treeids", nodes.tree_ids)
-        .ints("nodes_nodeids", nodes.node_ids)
-        .strings("nodes_modes", nodes.modes)
-        .ints("nodes_featureids", nodes.features)
-        .floats("nodes_values", nodes.thresholds)
-        .ints("nodes_truenodeids", nodes.trues)
-        .ints("nodes_falsenodeids", nodes.falses)
-        .ints(&format!("{prefix}_treeids"), nodes.leaf_tree_ids)
-        .ints(&format!("{prefix}_nodeids"), nodes.leaf_node_ids)
-        .ints(&format!("{prefix}_ids"), nodes.leaf_outputs)
-        .floats(&format!("{prefix}_weights"), nodes.leaf_values);
-}
-
-#[derive(Default)]
-struct TreeAttributes {
-    tree_ids: Vec<i64>,
-    node_ids: Vec<i64>,
-    modes: Vec<Vec<u8>>,
-    features: Vec<i64>,
-    thresholds: Vec<f32>,
-    trues: Vec<i64>,
-    falses: Vec<i64>,
-    leaf_tree_ids: Vec<i64>,
-    leaf_node_ids: Vec<i64>,
-    leaf_outputs: Vec<i64>,
-    leaf_values: Vec<f32>,
-}
-
-fn bytes(texts: &[String]) -> Vec<Vec<u8>> {
+pub(crate) fn bytes(texts: &[String]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 

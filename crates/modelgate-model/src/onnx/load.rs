@@ -13,11 +13,19 @@ use prost::Message;
 use super::linear::{self, LinearChain};
 use super::proto::{Model, Node, data_type};
 use crate::error::ModelError;
-use crate::estimator::{Estimator, Forest, LEAF, LinearClassifier, Tree, TreeNode};
+use crate::estimator::{
+    Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Tree, TreeNode,
+};
 use crate::predict::Prediction;
 
 /// A matrix wider than this is refused: no package of ours has one.
 const MAX_WIDTH: usize = 1 << 20;
+
+/// More scores than this are refused, so that a few bytes cannot ask for much memory.
+const MAX_TARGETS: usize = 1 << 14;
+
+/// Nodes times outputs of one ensemble at most; a gigabyte of values.
+const MAX_VALUES: usize = 1 << 28;
 
 /// A model that can be asked.
 #[derive(Clone, Debug)]
@@ -139,8 +147,10 @@ impl LoadedModel {
         let Some((estimator, features, classes)) = loader.estimator else {
             return refuse("it has no TreeEnsemble and no linear model");
         };
-        if matches!(estimator, Estimator::LinearClassifier(_)) && classes.is_none() {
-            return refuse("the linear model has no classes");
+        let classifies =
+            matches!(estimator, Estimator::LinearClassifier(_) | Estimator::BoostedClassifier(_));
+        if classifies && classes.is_none() {
+            return refuse("the model has no classes");
         }
         estimator.validate()?;
         Ok(Self { inputs, slots: loader.slots, steps: loader.steps, estimator, features, classes })
@@ -258,7 +268,7 @@ impl<'a> Loader<'a> {
         let float = |width| Kind { element: Element::Float, width };
         let (operation, inputs, kind) = match (node.domain.as_str(), node.op_type.as_str()) {
             // Behind the estimator they only give names to what it has computed.
-            ("", "Split" | "Squeeze" | "ArgMax") | ("ai.onnx.ml", "LabelEncoder")
+            ("", "Split" | "Squeeze" | "ArgMax" | "Sub" | "Concat") | ("ai.onnx.ml", "LabelEncoder")
                 if self.estimator.is_some() =>
             {
                 return Ok(());
@@ -360,6 +370,7 @@ impl<'a> Loader<'a> {
                     Operation::OneHot { width: categories.len(), strict: int("zeros") == Some(0) };
                 (operation, vec![slot], float(Some(categories.len())))
             }
+            ("", "Sigmoid" | "Softmax") => return self.link(node),
             ("ai.onnx.ml", "TreeEnsembleClassifier" | "TreeEnsembleRegressor" | "LinearClassifier") => {
                 return self.estimator(node);
             }
@@ -376,9 +387,15 @@ impl<'a> Loader<'a> {
 
     /// Takes a node that is part of a linear model; returns whether it is.
     fn linear_node(&mut self, node: &'a Node) -> Result<bool, ModelError> {
-        if let Some((Estimator::LinearClassifier(linear), _, classes @ None)) = &mut self.estimator {
+        let classes = match &self.estimator {
+            Some((Estimator::LinearClassifier(linear), _, None)) => Some(linear.intercepts.len()),
+            Some((Estimator::BoostedClassifier(boosted), _, None)) => Some(boosted.scores.max(2)),
+            Some((Estimator::BoostedRegressor(_), ..)) => return Ok(false),
+            _ => None,
+        };
+        if let (Some(count), Some((_, _, classes))) = (classes, &mut self.estimator) {
             if node.op_type == "LabelEncoder" {
-                *classes = Some(linear::class_names(node, linear.intercepts.len())?);
+                *classes = Some(linear::class_names(node, count)?);
                 return Ok(true);
             }
             return Ok(false);
@@ -396,6 +413,21 @@ impl<'a> Loader<'a> {
             }
             linear::Taken::Whole(..) => refuse("there is a second model"),
         }
+    }
+
+    /// Takes the function that turns scores of boosted trees into probabilities.
+    fn link(&mut self, node: &Node) -> Result<(), ModelError> {
+        let (estimator, features, classes) = match self.estimator.take() {
+            Some(found) => found,
+            None => return refuse(format!("{} stands in front of the model", node.op_type)),
+        };
+        let scores = match (&estimator, node.op_type.as_str()) {
+            (Estimator::BoostedRegressor(boosted), "Sigmoid") if boosted.scores == 1 => boosted.clone(),
+            (Estimator::BoostedRegressor(boosted), "Softmax") if boosted.scores > 1 => boosted.clone(),
+            _ => return refuse(format!("{} does not fit the model before it", node.op_type)),
+        };
+        self.estimator = Some((Estimator::BoostedClassifier(scores), features, classes));
+        Ok(())
     }
 
     fn is_axis_1(&self, node: &Node) -> bool {
@@ -452,9 +484,20 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
         }
         ("TreeEnsembleRegressor", b"NONE") => {
             let sum = node.attribute("aggregate_function").is_none_or(|attribute| attribute.s == b"SUM");
-            let one = node.attribute("n_targets").is_none_or(|attribute| attribute.i == 1);
-            if !sum || !one || node.attribute("base_values").is_some() {
-                return refuse("TreeEnsembleRegressor is supported as a plain sum of one target");
+            if !sum {
+                return refuse("TreeEnsembleRegressor is supported as a sum");
+            }
+            let targets = node.attribute("n_targets").map_or(1, |attribute| attribute.i);
+            let Some(targets) = usize::try_from(targets).ok().filter(|targets| (1..=MAX_TARGETS).contains(targets))
+            else {
+                return refuse(format!("TreeEnsembleRegressor has {targets} targets"));
+            };
+            if let Some(base) = node.attribute("base_values") {
+                let boosted = read_boosted(node, features, targets, base.floats.clone())?;
+                return Ok((Estimator::BoostedRegressor(boosted), None));
+            }
+            if targets > 1 {
+                return refuse("TreeEnsembleRegressor of several targets is supported with their base values");
             }
             Ok((Estimator::ForestRegressor(read_forest(node, features, 1, "target")?), None))
         }
@@ -463,6 +506,21 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
             refuse(format!("{operator} with the post transform {transform} is not supported"))
         }
     }
+}
+
+/// Reads trees that each add to one score.
+fn read_boosted(node: &Node, features: usize, scores: usize, base: Vec<f32>) -> Result<Boosted, ModelError> {
+    let Forest { mut trees, .. } = read_forest(node, features, scores, "target")?;
+    for (number, tree) in trees.iter_mut().enumerate() {
+        let score = number % scores;
+        let stray =
+            tree.values.iter().enumerate().any(|(at, value)| at % scores != score && *value != 0.0);
+        if stray {
+            return refuse(format!("tree {number} adds to another score than its own"));
+        }
+        tree.values = tree.values.iter().copied().skip(score).step_by(scores).collect();
+    }
+    Ok(Boosted { features, scores, base, trees })
 }
 
 fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Result<Forest, ModelError> {
@@ -478,8 +536,9 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
     if lengths.iter().any(|length| *length != count) {
         return refuse(format!("the lists of {} differ in length", node.op_type));
     }
-    if ints("nodes_missing_value_tracks_true").iter().any(|track| *track != 0) {
-        return refuse(format!("{} that sends missing values left is not supported", node.op_type));
+    let (missing_true, covers) = (ints("nodes_missing_value_tracks_true"), floats("nodes_hitrates"));
+    if [missing_true.len(), covers.len()].iter().any(|length| *length != 0 && *length != count) {
+        return refuse(format!("the lists of {} differ in length", node.op_type));
     }
     let name = |suffix: &str| format!("{prefix}_{suffix}");
     let (leaf_trees, leaf_nodes) = (ints(&name("treeids")), ints(&name("nodeids")));
@@ -489,6 +548,9 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
         .any(|length| *length != leaf_trees.len())
     {
         return refuse(format!("the leaves of {} differ in length", node.op_type));
+    }
+    if count.saturating_mul(outputs) > MAX_VALUES {
+        return refuse(format!("{} has more values than {MAX_VALUES}", node.op_type));
     }
     let small =
         |value: i64| u32::try_from(value).map_err(|_| ModelError::Onnx(format!("{value} is no index")));
@@ -504,6 +566,7 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
         if tree_ids[at] + 1 != tree as i64 || node_ids[at] != last.nodes.len() as i64 {
             return refuse("the nodes of a tree are not in order");
         }
+        last.covers.extend(covers.get(at));
         last.nodes.push(match modes[at].as_slice() {
             b"LEAF" => {
                 let row = last.values.len() / outputs;
@@ -511,7 +574,11 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
                 TreeNode { feature: LEAF, threshold: 0.0, left: small(row as i64)?, right: 0 }
             }
             b"BRANCH_LEQ" => TreeNode {
-                feature: small(feature_ids[at])?,
+                feature: small(feature_ids[at]).and_then(|feature| match missing_true.get(at) {
+                    _ if feature >= MISSING_LEFT => refuse(format!("{feature} is no feature")),
+                    Some(track) if *track != 0 => Ok(feature | MISSING_LEFT),
+                    _ => Ok(feature),
+                })?,
                 threshold: thresholds[at],
                 left: small(trues[at])?,
                 right: small(falses[at])?,

@@ -5,6 +5,7 @@ mod graph;
 mod linear;
 mod load;
 mod proto;
+mod trees;
 
 pub use export::export;
 pub use load::LoadedModel;

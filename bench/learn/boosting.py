@@ -1,0 +1,216 @@
+"""Gradient boosting: ours, LightGBM, XGBoost and scikit-learn, interleaved, on the same data with the same settings.
+
+    python boosting.py --binary target/release/examples/bench_forest_linear [--rounds 5] [--threads 1,2]
+                       [--cases binary-1m,regression-500k,binary-100k,small] [--peers lightgbm,xgboost,sklearn] [--scale 1.0]
+                       [--json results.json]
+
+100 rounds of 31 leaves, rate 0.1, 255 bins, at least 20 rows in a leaf (XGBoost, which has no such setting: a Hessian of
+5, or 20 where it is a row's). Each fit is a process of its own that loads the data first; times and the highest memory
+above the loaded data are of the fit alone, the dataset's construction included. `predict` is the time for the test rows
+(a quarter of the training rows), over a million of them. Medians over the rounds; a ratio is of medians.
+`small` compares log loss and R² on the data that scikit-learn ships, 5 seeds of a split of a quarter.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from common import auc, generate, memory, run
+
+SETTINGS = {"n_estimators": 100, "max_leaf_nodes": 31, "learning_rate": 0.1, "min_samples_leaf": 20}
+CASES = {
+    "binary-1m": dict(rows=1_000_000, columns=28, task="classification"),
+    "regression-500k": dict(rows=500_000, columns=20, task="regression"),
+    "binary-100k": dict(rows=100_000, columns=28, task="classification"),
+    "binary-10m": dict(rows=10_000_000, columns=28, task="classification"),
+}
+SMALL = ["iris", "wine", "digits", "breast_cancer", "diabetes"]
+
+
+def load(folder, name, columns):
+    return np.fromfile(folder / name, np.float32).reshape(-1, columns)
+
+
+def fit(who, task, classes, x, y, threads, seed):
+    """Returns what predicts: a function of rows."""
+    if who == "lightgbm":
+        import lightgbm
+
+        objective = {"regression": "regression"}.get(task) or ("binary" if classes == 2 else "multiclass")
+        settings = dict(objective=objective, num_leaves=31, learning_rate=0.1, max_bin=255, min_data_in_leaf=20,
+                        num_threads=threads, seed=seed, verbose=-1)
+        if objective == "multiclass":
+            settings["num_class"] = classes
+        data = lightgbm.Dataset(x, y, params={"verbose": -1})
+        model = lightgbm.train(settings, data, 100)
+        return lambda rows: model.predict(rows, num_threads=threads)
+    if who == "xgboost":
+        import xgboost
+
+        objective = {"regression": "reg:squarederror"}.get(task) or (
+            "binary:logistic" if classes == 2 else "multi:softprob")
+        settings = dict(objective=objective, max_leaves=31, grow_policy="lossguide", max_depth=0, tree_method="hist",
+                        eta=0.1, max_bin=256, reg_lambda=0, nthread=threads, seed=seed,
+                        min_child_weight=20 if task == "regression" else 5)
+        if objective == "multi:softprob":
+            settings["num_class"] = classes
+        data = xgboost.QuantileDMatrix(x, y, nthread=threads, max_bin=256)
+        model = xgboost.train(settings, data, 100)
+        return lambda rows: model.inplace_predict(rows)
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    model = kind(max_iter=100, max_leaf_nodes=31, learning_rate=0.1, early_stopping=False, random_state=seed).fit(x, y)
+    if task == "regression":
+        return model.predict
+    return lambda rows: model.predict_proba(rows)[:, 1] if classes == 2 else model.predict_proba(rows)
+
+
+def peer(who, task, folder, threads, seed):
+    folder = Path(folder)
+    columns = int((folder / "columns").read_text())
+    x, y = load(folder, "train_x.f32", columns), np.fromfile(folder / "train_y.f32", np.float32)
+    test = load(folder, "test_x.f32", columns)
+    classes = int(y.max()) + 1 if task == "classification" else 1
+    # The import and the first threads are not the fit's.
+    fit(who, task, classes, x[:500], np.arange(500, dtype=np.float32) % max(classes, 2), threads, seed)
+    Path("/proc/self/clear_refs").write_text("5")
+    before, cpu, wall = memory("VmRSS"), time.process_time(), time.perf_counter()
+    predict = fit(who, task, classes, x, y, threads, seed)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = memory("VmHWM") - before
+    started = time.perf_counter()
+    answers = predict(test)
+    predicting = time.perf_counter() - started
+    np.asarray(answers, np.float64).tofile(folder / "peer.f64")
+    print(json.dumps({"wall": wall, "cpu": cpu, "memory": peak, "predict": predicting}))
+
+
+def ours(binary, task, folder, threads, seed):
+    return run([binary, "gradient_boosting", task, json.dumps(SETTINGS), str(folder), str(threads), str(seed)], threads)
+
+
+def write(folder, parts):
+    for part, file in zip(parts, ["train_x.f32", "train_y.f32", "test_x.f32", "test_y.f32"]):
+        np.ascontiguousarray(part, np.float32).tofile(folder / file)
+    (folder / "columns").write_text(str(parts[0].shape[1]))
+
+
+def quality(task, y, answers):
+    if task == "regression":
+        return 1 - ((y - answers) ** 2).sum() / ((y - y.mean()) ** 2).sum()
+    return auc(y, answers)
+
+
+def bench(name, arguments, threads, results):
+    case = CASES[name]
+    rows = int(case["rows"] * arguments.scale)
+    samples = {}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        for round_ in range(arguments.rounds):
+            seed = 42 + round_
+            write(folder, generate(case, rows, seed))
+            y = np.fromfile(folder / "test_y.f32", np.float32).astype(np.float64)
+            found = ours(arguments.binary, case["task"], folder, threads, seed)
+            found["metric"] = quality(case["task"], y, np.fromfile(folder / "ours.f32", np.float32).astype(np.float64))
+            samples.setdefault("ours", []).append(found)
+            for who in filter(None, arguments.peers.split(",")):
+                command = [sys.executable, __file__, "--peer", who, case["task"], str(folder), str(threads), str(seed)]
+                found = run(command, threads)
+                found["metric"] = quality(case["task"], y, np.fromfile(folder / "peer.f64", np.float64))
+                samples.setdefault(who, []).append(found)
+    median = lambda found, key: statistics.median(one[key] for one in found)
+    mine = samples["ours"]
+    for who, found in samples.items():
+        line = {
+            "case": name, "rows": rows, "columns": case["columns"], "threads": threads, "who": who, "rounds": len(found),
+            **{key: median(found, key) for key in ["wall", "cpu", "memory"]},
+            "predict": median(found, "predict") * 4e6 / rows,
+            **{f"{key}_ratio": median(mine, key) / max(median(found, key), 1e-9)
+               for key in ["wall", "cpu", "memory", "predict"]},
+            "metric": statistics.mean(one["metric"] for one in found),
+            "metric_difference": statistics.mean(m["metric"] - f["metric"] for m, f in zip(mine, found)),
+        }
+        results.append(line)
+        print(f"| {name} {rows} × {case['columns']} | {threads} | {who} | {line['wall']:.2f} | {line['cpu']:.2f} | "
+              f"{line['wall_ratio']:.2f} | {line['cpu_ratio']:.2f} | {line['metric']:.5f} | "
+              f"{line['metric_difference']:+.5f} | {line['memory']:.0f} | {line['memory_ratio']:.2f} | "
+              f"{line['predict']:.2f} | {line['predict_ratio']:.3f} |", flush=True)
+
+
+def small(arguments):
+    """Log loss (R² for diabetes) of five splits of each small data set."""
+    import sklearn.datasets
+    from sklearn.model_selection import train_test_split
+
+    print("\n| small data | measure | who | mean of 5 seeds | spread |\n|---|---|---|---|---|", flush=True)
+    for name in SMALL:
+        x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+        task = "regression" if name == "diabetes" else "classification"
+        found = {}
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            for seed in range(5):
+                stratify = y if task == "classification" else None
+                train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=0.25, random_state=seed,
+                                                                    stratify=stratify)
+                write(folder, (train_x, train_y, test_x, test_y))
+                for who in ["ours", *filter(None, arguments.peers.split(","))]:
+                    if who == "ours":
+                        ours(arguments.binary, task, folder, 2, seed)
+                        answers = np.fromfile(folder / "ours.f32", np.float32).astype(np.float64)
+                    else:
+                        run([sys.executable, __file__, "--peer", who, task, str(folder), "2", str(seed)], 2)
+                        answers = np.fromfile(folder / "peer.f64", np.float64)
+                    found.setdefault(who, []).append(score(task, test_y, answers))
+        for who, values in found.items():
+            print(f"| {name} | {'R²' if task == 'regression' else 'log loss'} | {who} | {statistics.mean(values):.4f} | "
+                  f"{statistics.stdev(values):.4f} |", flush=True)
+
+
+def score(task, y, answers):
+    if task == "regression":
+        return quality(task, y, answers)
+    classes = int(y.max()) + 1
+    table = np.column_stack([1 - answers, answers]) if classes == 2 else answers.reshape(-1, classes)
+    return -np.log(np.clip(table[np.arange(len(y)), y.astype(int)], 1e-15, 1)).mean()
+
+
+def main():
+    if len(sys.argv) > 1 and sys.argv[1] == "--peer":
+        _, _, who, task, folder, threads, seed = sys.argv
+        peer(who, task, folder, int(threads), int(seed))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--cases", default="binary-1m,regression-500k,binary-100k,small")
+    parser.add_argument("--peers", default="lightgbm,xgboost,sklearn")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    print("| data | threads | who | fit s | CPU s | ours ÷ it | CPU | metric | ours − it | MB | ours ÷ it | "
+          "predict 1M, s | ours ÷ it |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    results = []
+    cases = arguments.cases.split(",")
+    for name in cases:
+        if name == "small":
+            continue
+        for threads in map(int, arguments.threads.split(",")):
+            bench(name, arguments, threads, results)
+    if "small" in cases:
+        small(arguments)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+//! A grown tree to the nodes of a model: thresholds in place of bins, a run of comparisons for a set of categories.
+
+use modelgate_model::estimator::{LEAF, MISSING_LEFT, Tree, TreeNode};
+
+use super::bins::{Binned, MISSING, Scale};
+use super::grow::Node;
+use super::split::Split;
+
+/// Returns the tree; `value` gives what a leaf adds to the score, by its position among the nodes.
+pub(super) fn tree(nodes: &[Node], binned: &Binned, value: impl Fn(usize) -> f32) -> Tree {
+    let mut emitter = Emitter { nodes, binned, value, tree: Tree::default(), rows: rows_of(nodes) };
+    emitter.reserve();
+    emitter.fill(0, 0);
+    emitter.tree
+}
+
+/// Returns how many rows reached each node.
+fn rows_of(nodes: &[Node]) -> Vec<f32> {
+    let mut rows = vec![0.0; nodes.len()];
+    // Children stand behind their parents.
+    for (at, node) in nodes.iter().enumerate().rev() {
+        rows[at] = match node {
+            Node::Leaf(leaf) => (leaf.end - leaf.start) as f32,
+            Node::Inner { children, .. } => rows[children[0]] + rows[children[1]],
+        };
+    }
+    rows
+}
+
+struct Emitter<'a, F> {
+    nodes: &'a [Node],
+    binned: &'a Binned,
+    value: F,
+    tree: Tree,
+    rows: Vec<f32>,
+}
+
+/// Categories from one position on that take one side: the last position, and whether they go left.
+struct Run {
+    last: f32,
+    left: bool,
+}
+
+impl<F: Fn(usize) -> f32> Emitter<'_, F> {
+    fn reserve(&mut self) -> usize {
+        self.tree.nodes.push(TreeNode { feature: LEAF, threshold: 0.0, left: 0, right: 0 });
+        self.tree.covers.push(0.0);
+        self.tree.nodes.len() - 1
+    }
+
+    /// Writes grown node `from` at place `at`.
+    fn fill(&mut self, from: usize, at: usize) {
+        self.tree.covers[at] = self.rows[from];
+        match &self.nodes[from] {
+            Node::Leaf(_) => {
+                self.tree.nodes[at].left = self.tree.values.len() as u32;
+                self.tree.values.push((self.value)(from));
+            }
+            Node::Inner { split, children, .. } => {
+                let feature = &self.binned.features[split.feature];
+                let (left, right) = match &feature.scale {
+                    Scale::Ordered(thresholds) => {
+                        let (left, right) = (self.reserve(), self.reserve());
+                        // The last bin has no end: all numbers go left, and what is missing right.
+                        let threshold = thresholds.get(split.last - 1).copied().unwrap_or(f32::INFINITY);
+                        let missing = if split.goes_left.holds(MISSING) { MISSING_LEFT } else { 0 };
+                        self.tree.nodes[at] = TreeNode {
+                            feature: feature.column as u32 | missing,
+                            threshold,
+                            left: left as u32,
+                            right: right as u32,
+                        };
+                        (left, right)
+                    }
+                    Scale::Categories(table) => {
+                        let runs = runs(table, split);
+                        let inner: Vec<usize> =
+                            (2..runs.len()).map(|_| self.reserve()).collect();
+                        let (left, right) = (self.reserve(), self.reserve());
+                        let missing_left = split.goes_left.holds(MISSING);
+                        let target = runs.iter().position(|run| run.left == missing_left).unwrap_or(0);
+                        let mut places = std::iter::once(at).chain(inner);
+                        let column = feature.column as u32;
+                        self.chain(&runs, 0..runs.len(), target, column, [left, right], &mut places);
+                        (left, right)
+                    }
+                };
+                self.fill(children[0], left);
+                self.fill(children[1], right);
+            }
+        }
+    }
+
+    /// Writes the comparisons that part a range of runs and returns the first one's place, or the side of a lone run.
+    fn chain(
+        &mut self,
+        runs: &[Run],
+        range: std::ops::Range<usize>,
+        missing: usize,
+        column: u32,
+        sides: [usize; 2],
+        places: &mut impl Iterator<Item = usize>,
+    ) -> usize {
+        if range.len() == 1 {
+            return sides[usize::from(!runs[range.start].left)];
+        }
+        let Some(at) = places.next() else { return sides[1] };
+        let middle = range.start + range.len() / 2;
+        let left = self.chain(runs, range.start..middle, missing, column, sides, places);
+        let right = self.chain(runs, middle..range.end, missing, column, sides, places);
+        let flag = if missing < middle { MISSING_LEFT } else { 0 };
+        self.tree.nodes[at] = TreeNode {
+            feature: column | flag,
+            threshold: runs[middle - 1].last + 0.5,
+            left: left as u32,
+            right: right as u32,
+        };
+        at
+    }
+}
+
+/// Returns the runs of positions that take one side, in order. A position that no row of training had goes where a missing
+/// value goes.
+fn runs(table: &[u8], split: &Split) -> Vec<Run> {
+    let missing = split.goes_left.holds(MISSING);
+    let mut runs = vec![Run { last: -1.0, left: missing }];
+    for (code, bin) in table.iter().enumerate() {
+        let left = split.goes_left.holds(usize::from(*bin));
+        match runs.last_mut() {
+            Some(run) if run.left == left => run.last = code as f32,
+            _ => runs.push(Run { last: code as f32, left }),
+        }
+    }
+    if runs.last().is_some_and(|run| run.left != missing) {
+        runs.push(Run { last: f32::INFINITY, left: missing });
+    }
+    runs
+}

@@ -1,0 +1,548 @@
+//! The rounds of boosting.
+
+use std::collections::BTreeMap;
+
+use modelgate_model::estimator::{Boosted, Estimator, Tree};
+use modelgate_model::processor::{Level, level};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::bins::Binned;
+use super::emit;
+use super::grow::{Grower, Leaf, Node, Shape, side};
+use super::held_out::{HeldOut, scaled};
+use super::loss::{Objective, exact_sum, weighted_quantile};
+use super::settings::{GradientBoosting, Loss};
+use super::simd::{GRADIENT, HESSIAN};
+use super::split::{Limits, Sums};
+use crate::check::check;
+use crate::error::LearnError;
+use crate::random::SplitMix64;
+use crate::trainer::{FeatureMatrix, FitOutcome, Targets};
+
+/// Up to this many rows leaf values are sums of gradients in full; above, units are fine enough.
+const REFINED_ROWS: usize = 1 << 17;
+
+/// Below this many rows the classes of a round are grown side by side.
+const FEW: usize = 1 << 14;
+
+/// Rows of a piece of work; the result does not depend on it.
+const PIECE: usize = 1 << 16;
+
+/// Where scores begin and what one unit of them is.
+struct Start {
+    /// Subtracted from targets, in their own units.
+    base: f64,
+    /// One unit of scores, in units of the target.
+    scale: f64,
+    /// The scores that rows begin with, in units of scores.
+    scores: Vec<f32>,
+}
+
+/// What one tree of a round has given.
+struct Grown {
+    tree: Tree,
+    /// Gain and number of splits per feature.
+    importance: Vec<(f64, usize)>,
+}
+
+/// The column a tree is for: its score, and the probabilities of its class where there are several.
+#[derive(Clone, Copy)]
+struct Class<'a> {
+    number: usize,
+    of: usize,
+    probabilities: &'a [f32],
+}
+
+impl GradientBoosting {
+    pub(super) fn fit_on(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+        validation: Option<(&FeatureMatrix<'_>, &Targets<'_>)>,
+        seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
+        check(matrix, targets, weights)?;
+        let (categorical, monotonic) = self.columns(matrix, targets)?;
+        let weights = self.row_weights(targets, weights)?;
+        let mut rows: Vec<u32> = (0..matrix.rows as u32)
+            .filter(|row| weights.is_empty() || weights[*row as usize] > 0.0)
+            .collect();
+        let held = if self.early_stopping && validation.is_none() {
+            self.hold_out(&mut rows, seed)?
+        } else {
+            Vec::new()
+        };
+        let start = self.start(targets, &weights, &rows);
+        let binned = Binned::new(matrix, &rows, self.max_bins, &categorical, &monotonic)
+            .map_err(LearnError::Data)?;
+        let learned = scaled(targets, start.base, start.scale);
+        let mut held = match validation {
+            Some((matrix, targets)) if self.early_stopping => {
+                check(matrix, targets, None).map_err(|error| {
+                    LearnError::Data(format!("early stopping looks at the validation rows: {error}"))
+                })?;
+                let rows = (0..matrix.rows as u32).collect();
+                let targets = scaled(targets, start.base, start.scale);
+                Some(HeldOut::new(*matrix, rows, targets, &start.scores, self.loss))
+            }
+            _ if held.is_empty() => None,
+            _ => Some(HeldOut::new(*matrix, held, learned.clone(), &start.scores, self.loss)),
+        };
+        let heaviest = rows.iter().filter_map(|row| weights.get(*row as usize)).copied().fold(0.0, f32::max);
+        let count = rows.len() as f32;
+        let objective = Objective {
+            loss: self.loss,
+            targets: &learned,
+            weights: &weights,
+            heaviest: if weights.is_empty() { 1.0 } else { heaviest },
+            // Sums over all rows stay within 31 and 32 bits.
+            room: [
+                (2_147_483_000.0 / count).floor().clamp(1.0, GRADIENT),
+                (4_294_966_000.0 / count).floor().clamp(1.0, HESSIAN),
+            ],
+        };
+        let mut rounds = Rounds {
+            settings: self,
+            objective,
+            binned: &binned,
+            rows: &rows,
+            start: &start,
+            level: level(),
+            seed,
+            trees: Vec::new(),
+            importance: vec![(0.0, 0); binned.features.len()],
+        };
+        if !binned.features.is_empty() {
+            rounds.run(matrix.rows, held.as_mut());
+        }
+        let Rounds { mut trees, importance, .. } = rounds;
+        let width = start.scores.len();
+        let mut details = BTreeMap::new();
+        details.insert("rounds".to_owned(), json!(trees.len() / width));
+        if let Some(held) = &held {
+            trees.truncate(held.best_round * width);
+            details.insert("best_round".to_owned(), json!(held.best_round));
+            details.insert("validation_loss".to_owned(), json!(held.best()));
+        }
+        details.insert("feature_importances".to_owned(), importances(&binned, matrix, &importance));
+        let warnings = warnings(&binned, matrix);
+        if trees.is_empty() {
+            // An ensemble without a tree is no model to ONNX Runtime.
+            trees = vec![constant(); width];
+        }
+        let base = match self.loss {
+            Loss::LogLoss => start.scores.clone(),
+            _ => vec![start.base as f32],
+        };
+        let boosted = Boosted { features: matrix.columns, scores: width, base, trees };
+        let finite = |tree: &Tree| tree.values.iter().all(|value| value.is_finite());
+        if !boosted.trees.iter().all(finite) {
+            return Err(LearnError::Data(
+                "leaf values left the range of numbers; use a smaller learning_rate, or l2_regularization"
+                    .to_owned(),
+            ));
+        }
+        let estimator = match targets {
+            Targets::Classes { .. } => Estimator::BoostedClassifier(boosted),
+            Targets::Values(_) => Estimator::BoostedRegressor(boosted),
+        };
+        Ok(FitOutcome { estimator, warnings, details })
+    }
+
+    /// Returns per column whether it is categorical and how the answer may move with it.
+    fn columns(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+    ) -> Result<(Vec<bool>, Vec<i8>), LearnError> {
+        let mut categorical = vec![false; matrix.columns];
+        let mut monotonic = vec![0; matrix.columns];
+        let place = |name: &str, setting: &str| {
+            matrix.names.iter().position(|known| known == name).ok_or_else(|| {
+                let hint = crate::params::nearest(name, matrix.names.iter().map(String::as_str));
+                LearnError::Data(format!("params.{setting}: there is no feature `{name}`;{hint}"))
+            })
+        };
+        for name in &self.categorical {
+            categorical[place(name, "categorical_features")?] = true;
+        }
+        for (name, sign) in &self.monotonic {
+            monotonic[place(name, "monotonic_cst")?] = *sign;
+        }
+        let many = matches!(targets, Targets::Classes { classes, .. } if *classes > 2);
+        if many && monotonic.iter().any(|sign| *sign != 0) {
+            return Err(LearnError::Task(
+                "params.monotonic_cst: it has no meaning for more than two classes".to_owned(),
+            ));
+        }
+        Ok((categorical, monotonic))
+    }
+
+    /// Returns the weight of each row, classes' included; empty where all weigh the same.
+    fn row_weights(&self, targets: &Targets<'_>, weights: Option<&[f64]>) -> Result<Vec<f32>, LearnError> {
+        let classes = match targets {
+            Targets::Classes { labels, names, .. } => {
+                let found = self.class_weight.weights(labels, names, weights).map_err(LearnError::Data)?;
+                found.iter().any(|weight| *weight != 1.0).then_some((*labels, found))
+            }
+            Targets::Values(_) => None,
+        };
+        if weights.is_none() && classes.is_none() {
+            return Ok(Vec::new());
+        }
+        let rows = match targets {
+            Targets::Classes { labels, .. } => labels.len(),
+            Targets::Values(values) => values.len(),
+        };
+        let weight = |row: usize| {
+            let class = classes.as_ref().map_or(1.0, |(labels, weights)| weights[labels[row] as usize]);
+            weights.map_or(1.0, |weights| weights[row]) * class
+        };
+        let all: Vec<f64> = (0..rows).map(weight).collect();
+        // Only their ratios count where there is no penalty; their mean is 1, as penalties and limits expect.
+        let counted = all.iter().filter(|weight| **weight > 0.0).count().max(1);
+        let mean = exact_sum(all.iter().copied()) / counted as f64;
+        Ok(all.into_iter().map(|weight| (weight / mean) as f32).collect())
+    }
+
+    /// Takes the share of rows that early stopping looks at out of `rows`.
+    fn hold_out(&self, rows: &mut Vec<u32>, seed: u64) -> Result<Vec<u32>, LearnError> {
+        let mut random = SplitMix64::stream(seed, u64::MAX);
+        let mut left = (rows.len() as f64 * self.validation_fraction).round() as usize;
+        if left == 0 || left == rows.len() {
+            return Err(LearnError::Data(format!(
+                "early_stopping: {} rows are too few to hold out a share of {}",
+                rows.len(),
+                self.validation_fraction
+            )));
+        }
+        let mut held = Vec::with_capacity(left);
+        let mut open = rows.len();
+        rows.retain(|row| {
+            let taken = random.below(open) < left;
+            open -= 1;
+            if taken {
+                left -= 1;
+                held.push(*row);
+            }
+            !taken
+        });
+        Ok(held)
+    }
+
+    fn start(&self, targets: &Targets<'_>, weights: &[f32], rows: &[u32]) -> Start {
+        let weight = |row: &u32| weights.get(*row as usize).map_or(1.0, |weight| f64::from(*weight));
+        match targets {
+            Targets::Classes { labels, classes, .. } => {
+                let mut sums = vec![0.0_f64; *classes];
+                for (class, sum) in sums.iter_mut().enumerate() {
+                    let of_class = rows.iter().filter(|row| labels[**row as usize] as usize == class);
+                    *sum = exact_sum(of_class.map(weight));
+                }
+                let total: f64 = sums.iter().sum();
+                // A class that is in no row gets a small share, so that its logarithm is a number.
+                let log = |sum: f64| libm::log((sum / total).max(1e-12));
+                let scores = match sums[..] {
+                    [first, second] => vec![(log(second) - log(first)) as f32],
+                    _ => sums.iter().map(|sum| log(*sum) as f32).collect(),
+                };
+                Start { base: 0.0, scale: 1.0, scores }
+            }
+            Targets::Values(values) => {
+                let base = match self.loss {
+                    Loss::AbsoluteError | Loss::Quantile(_) => {
+                        let share = if let Loss::Quantile(share) = self.loss { share } else { 0.5 };
+                        let pair = |row: &u32| (values[*row as usize] as f32, weight(row) as f32);
+                        weighted_quantile(&mut rows.iter().map(pair).collect::<Vec<_>>(), share)
+                    }
+                    _ => {
+                        let sum = exact_sum(rows.iter().map(|row| weight(row) * values[*row as usize]));
+                        sum / exact_sum(rows.iter().map(weight))
+                    }
+                };
+                let distance = |row: &u32| (values[*row as usize] - base).abs();
+                let largest = rows.iter().map(distance).fold(0.0, f64::max);
+                let scale = if largest > 0.0 { largest } else { 1.0 };
+                Start { base, scale, scores: vec![0.0] }
+            }
+        }
+    }
+}
+
+/// The rounds as they go.
+struct Rounds<'a> {
+    settings: &'a GradientBoosting,
+    objective: Objective<'a>,
+    binned: &'a Binned,
+    rows: &'a [u32],
+    start: &'a Start,
+    level: Level,
+    seed: u64,
+    trees: Vec<Tree>,
+    importance: Vec<(f64, usize)>,
+}
+
+impl Rounds<'_> {
+    /// `count` is the number of rows of the matrix.
+    fn run(&mut self, count: usize, mut held: Option<&mut HeldOut<'_>>) {
+        let width = self.start.scores.len();
+        let mut scores: Vec<Vec<f32>> =
+            self.start.scores.iter().map(|score| vec![*score; count]).collect();
+        let mut probabilities = vec![Vec::new(); if width > 1 { width } else { 0 }];
+        let together = width > 1 && self.rows.len() < FEW;
+        let workers = if together { width } else { 1 };
+        let mut growers: Vec<(Grower<'_>, Vec<u32>)> =
+            (0..workers).map(|_| (Grower::new(self.binned, self.level), vec![0; count])).collect();
+        let done = self.settings.progress.counter(self.settings.rounds);
+        for round in 0..self.settings.rounds {
+            let drawn = self.drawn(round);
+            let rows = drawn.as_deref().unwrap_or(self.rows);
+            softmax(&scores, &mut probabilities);
+            let this = &*self;
+            let one = |number: usize, grower: &mut (Grower<'_>, Vec<u32>), scores: &mut Vec<f32>| {
+                let class = probabilities.get(number).map(|probabilities| Class {
+                    number,
+                    of: width,
+                    probabilities,
+                });
+                let stream = (round * width + number) as u64;
+                this.tree(grower, rows, drawn.is_some(), class, scores, stream)
+            };
+            let grown: Vec<Grown> = if together {
+                let all = growers.par_iter_mut().zip(scores.par_iter_mut()).enumerate();
+                all.map(|(number, (grower, scores))| one(number, grower, scores)).collect()
+            } else {
+                let all = scores.iter_mut().enumerate();
+                all.map(|(number, scores)| one(number, &mut growers[0], scores)).collect()
+            };
+            let split = grown.iter().any(|grown| grown.tree.nodes.len() > 1);
+            for (number, grown) in grown.into_iter().enumerate() {
+                for (sum, one) in self.importance.iter_mut().zip(&grown.importance) {
+                    *sum = (sum.0 + one.0, sum.1 + one.1);
+                }
+                if let Some(held) = held.as_deref_mut() {
+                    held.add(&grown.tree, number, self.start.scale);
+                }
+                self.trees.push(grown.tree);
+            }
+            done.tick();
+            let settings = self.settings;
+            let stops = |held: &mut HeldOut<'_>| {
+                held.is_done(round + 1, settings.patience, settings.tolerance)
+            };
+            // Where no tree can be split any more, the next rounds change nothing but constants.
+            if held.as_deref_mut().is_some_and(stops) || (!split && drawn.is_none()) {
+                break;
+            }
+        }
+    }
+
+    /// Returns the rows that a round draws; `None` for all.
+    fn drawn(&self, round: usize) -> Option<Vec<u32>> {
+        let share = self.settings.subsample;
+        if share >= 1.0 {
+            return None;
+        }
+        let mut random = SplitMix64::stream(!self.seed, round as u64);
+        let mut left = ((self.rows.len() as f64 * share).round() as usize).max(1);
+        let mut open = self.rows.len();
+        let mut drawn = Vec::with_capacity(left);
+        for row in self.rows {
+            if random.below(open) < left {
+                left -= 1;
+                drawn.push(*row);
+            }
+            open -= 1;
+        }
+        Some(drawn)
+    }
+
+    /// Grows one tree on `rows` and adds it to the scores.
+    fn tree(
+        &self,
+        (grower, pairs): &mut (Grower<'_>, Vec<u32>),
+        rows: &[u32],
+        is_sample: bool,
+        class: Option<Class<'_>>,
+        scores: &mut [f32],
+        stream: u64,
+    ) -> Grown {
+        let settings = self.settings;
+        let probabilities = class.map(|class| (class.probabilities, class.number, class.of));
+        let units = self.objective.pairs(self.level, scores, probabilities, pairs);
+        let limits = Limits {
+            min_samples_leaf: settings.min_samples_leaf,
+            min_hessian: settings.min_hessian,
+            l1: settings.l1,
+            l2: settings.l2,
+            units,
+        };
+        let shape = Shape {
+            max_leaf_nodes: settings.max_leaf_nodes,
+            max_depth: settings.max_depth,
+            max_features: settings.max_features,
+        };
+        let mut random = SplitMix64::stream(self.seed, stream);
+        let nodes = grower.grow(rows, pairs, &limits, shape, &mut random);
+        let value = |node: &Node| match node {
+            Node::Leaf(leaf) => {
+                self.refined(leaf, &grower.order, scores, class, &limits) * settings.learning_rate
+            }
+            Node::Inner { .. } => 0.0,
+        };
+        let values: Vec<f64> = nodes.par_iter().map(value).collect();
+        if is_sample {
+            self.add_by_walk(&nodes, &values, scores);
+        } else {
+            add_by_leaf(&nodes, &values, &grower.order, scores);
+        }
+        let mut importance = vec![(0.0, 0); self.binned.features.len()];
+        for node in &nodes {
+            if let Node::Inner { split, .. } = node {
+                let found = &mut importance[split.feature];
+                *found = (found.0 + split.gain, found.1 + 1);
+            }
+        }
+        let scale = self.start.scale;
+        let tree = emit::tree(&nodes, self.binned, |at| (values[at] * scale) as f32);
+        Grown { tree, importance }
+    }
+
+    /// Returns a leaf's value from the rows themselves where that is wanted.
+    fn refined(
+        &self,
+        leaf: &Leaf,
+        order: &[u32],
+        scores: &[f32],
+        class: Option<Class<'_>>,
+        limits: &Limits,
+    ) -> f64 {
+        let rows = &order[leaf.start..leaf.end];
+        if let Some(value) = self.objective.leaf(rows, scores) {
+            return value.clamp(leaf.bounds.low, leaf.bounds.high);
+        }
+        if self.rows.len() > REFINED_ROWS {
+            return leaf.value;
+        }
+        let exact = |row: &u32| {
+            let row = *row as usize;
+            let of_class = class.map(|class| (class.probabilities[row], class.number, class.of));
+            self.objective.exact(row, scores[row], of_class)
+        };
+        let pairs: Vec<(f64, f64)> = rows.iter().map(exact).collect();
+        let gradient = exact_sum(pairs.iter().map(|pair| pair.0));
+        let hessian = exact_sum(pairs.iter().map(|pair| pair.1));
+        // In units of 2⁻³² of the sums themselves, for the one formula of a leaf's value.
+        let unit = |sum: f64| sum.abs().max(1e-300) / 4_294_967_296.0;
+        let units = [unit(gradient), unit(hessian)];
+        let sums = Sums {
+            gradient: (gradient / units[0]).round() as i64,
+            hessian: (hessian / units[1]).round() as i64,
+            rows: rows.len() as u32,
+        };
+        Limits { units, ..*limits }.value(sums, leaf.bounds)
+    }
+
+    /// Adds a tree to the scores of all rows, drawn or not.
+    fn add_by_walk(&self, nodes: &[Node], values: &[f64], scores: &mut [f32]) {
+        scores.par_chunks_mut(1024).enumerate().for_each(|(piece, scores)| {
+            for (row, score) in scores.iter_mut().enumerate() {
+                let row = (piece * 1024 + row) as u32;
+                let mut at = 0;
+                while let Node::Inner { split, children, .. } = &nodes[at] {
+                    at = children[side(split.goes_left, self.binned.bin(row, split.feature))];
+                }
+                *score += values[at] as f32;
+            }
+        });
+    }
+}
+
+/// Adds a tree to the scores of the rows it was grown on: piece by piece of the rows, which rise inside each leaf, so
+/// that pieces can be written side by side and each stays in the cache.
+fn add_by_leaf(nodes: &[Node], values: &[f64], order: &[u32], scores: &mut [f32]) {
+    let leaves: Vec<(&[u32], f32)> = nodes
+        .iter()
+        .zip(values)
+        .filter_map(|(node, value)| match node {
+            Node::Leaf(leaf) => Some((&order[leaf.start..leaf.end], *value as f32)),
+            Node::Inner { .. } => None,
+        })
+        .collect();
+    scores.par_chunks_mut(PIECE).enumerate().for_each(|(piece, scores)| {
+        let start = (piece * PIECE) as u32;
+        let end = start + scores.len() as u32;
+        for (rows, value) in &leaves {
+            let from = rows.partition_point(|row| *row < start);
+            let to = from + rows[from..].partition_point(|row| *row < end);
+            for row in &rows[from..to] {
+                scores[(row - start) as usize] += value;
+            }
+        }
+    });
+}
+
+/// Writes each class's probabilities of every row; nothing for one score.
+fn softmax(scores: &[Vec<f32>], probabilities: &mut [Vec<f32>]) {
+    if probabilities.is_empty() {
+        return;
+    }
+    let rows = scores[0].len();
+    for probabilities in probabilities.iter_mut() {
+        probabilities.resize(rows, 0.0);
+    }
+    let mut pieces: Vec<Vec<&mut [f32]>> = (0..rows.div_ceil(PIECE)).map(|_| Vec::new()).collect();
+    for probabilities in probabilities.iter_mut() {
+        for (piece, cells) in pieces.iter_mut().zip(probabilities.chunks_mut(PIECE)) {
+            piece.push(cells);
+        }
+    }
+    pieces.into_par_iter().enumerate().for_each(|(piece, mut classes)| {
+        for row in 0..classes[0].len() {
+            let at = piece * PIECE + row;
+            let highest = scores.iter().map(|scores| scores[at]).fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for (cells, scores) in classes.iter_mut().zip(scores) {
+                cells[row] = super::simd::exp(scores[at] - highest);
+                sum += cells[row];
+            }
+            classes.iter_mut().for_each(|cells| cells[row] /= sum);
+        }
+    });
+}
+
+/// Returns a tree that adds nothing.
+fn constant() -> Tree {
+    let node = modelgate_model::estimator::TreeNode {
+        feature: modelgate_model::estimator::LEAF,
+        threshold: 0.0,
+        left: 0,
+        right: 0,
+    };
+    Tree { nodes: vec![node], values: vec![0.0], covers: vec![1.0] }
+}
+
+/// Returns gain and number of splits of each feature that has any, the gain as a share of all.
+fn importances(binned: &Binned, matrix: &FeatureMatrix<'_>, importance: &[(f64, usize)]) -> Value {
+    let total: f64 = importance.iter().map(|one| one.0).sum();
+    let one = |(feature, (gain, splits)): (&super::bins::Feature, &(f64, usize))| {
+        let name = matrix.names.get(feature.column).cloned().unwrap_or_default();
+        (name, json!({"gain": gain / total, "splits": splits}))
+    };
+    let used = binned.features.iter().zip(importance).filter(|(_, one)| one.1 > 0);
+    Value::Object(used.map(one).collect())
+}
+
+fn warnings(binned: &Binned, matrix: &FeatureMatrix<'_>) -> Vec<String> {
+    let shared = binned.features.iter().filter(|feature| feature.shared > 0);
+    let warning = |feature: &super::bins::Feature| {
+        let name = matrix.names.get(feature.column).map_or("?", String::as_str);
+        format!(
+            "the {} rarest categories of `{name}` share one bin: a split tells {} groups apart",
+            feature.shared, feature.bins
+        )
+    };
+    shared.map(warning).collect()
+}

@@ -1,0 +1,266 @@
+//! The inner loops of boosting, compiled once more for wider registers. Sums are of whole numbers and products are
+//! never fused with sums, so every level gives the same bits.
+#![expect(unsafe_code, reason = "a function for a CPU feature may only be called where the feature is")]
+#![expect(
+    clippy::inline_always,
+    reason = "a body is compiled for a CPU feature only inside the function that has it"
+)]
+
+use modelgate_model::dispatched;
+
+use super::bins::CELLS;
+
+/// Rows whose sums fit into one packed cell: see [`packed`].
+pub(super) const BLOCK: usize = 4096;
+
+/// Largest gradient in units: a sum over [`BLOCK`] rows stays within 25 bits.
+pub(super) const GRADIENT: f32 = 4095.0;
+
+/// Largest Hessian in units: a sum over [`BLOCK`] rows stays within 25 bits.
+pub(super) const HESSIAN: f32 = 8191.0;
+
+/// How far ahead the rows of a node are asked for: they lie anywhere in memory.
+const AHEAD: usize = 16;
+
+/// Returns gradient (upper half, signed) and Hessian (lower half) of a row as one number that adds both, and one row,
+/// to a cell: 26 bits gradient, 25 bits Hessian, 13 bits rows.
+#[inline(always)]
+fn packed(row: u32) -> i64 {
+    (i64::from(row as i32 >> 16) << 38) + (i64::from(row & 0xffff) << 13) + 1
+}
+
+/// Adds the rows of a block, at most [`BLOCK`], to the cells of `W` features from `first` on; `W` is a multiple of 4.
+#[inline(always)]
+fn add_group<const W: usize>(
+    bins: &[u8],
+    stride: usize,
+    first: usize,
+    rows: &[u32],
+    pairs: &[u32],
+    cells: &mut [[i64; CELLS]],
+) {
+    let Some(Ok(cells)) = cells.get_mut(first..first + W).map(<&mut [[i64; CELLS]; W]>::try_from) else { return };
+    for (at, row) in rows.iter().enumerate() {
+        if let Some(next) = rows.get(at + AHEAD) {
+            prefetch(bins, *next as usize * stride + first);
+            prefetch(pairs, *next as usize);
+        }
+        let row = *row as usize;
+        let start = row * stride + first;
+        let Some(Ok(found)) = bins.get(start..start + W).map(<&[u8; W]>::try_from) else { continue };
+        let Some(pair) = pairs.get(row) else { continue };
+        let value = packed(*pair);
+        for feature in 0..W {
+            cells[feature][usize::from(found[feature])] += value;
+        }
+    }
+}
+
+/// Asks for the cache line of an element; does nothing to what is beyond the slice.
+#[inline(always)]
+fn prefetch<T>(slice: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if at < slice.len() {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the address is of an element of the slice, and asking for a line reads and writes nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, at);
+}
+
+/// Features whose cells are summed together: 32 KiB of them, so that they stay in the nearest cache.
+const GROUP: usize = 16;
+
+/// Adds a block of at most [`BLOCK`] rows to the packed cells, one group of features after the other.
+pub(super) fn add_block(
+    bins: &[u8],
+    stride: usize,
+    rows: &[u32],
+    pairs: &[u32],
+    cells: &mut [[i64; CELLS]],
+) {
+    for first in (0..stride).step_by(GROUP) {
+        match stride - first {
+            4 => add_group::<4>(bins, stride, first, rows, pairs, cells),
+            8 => add_group::<8>(bins, stride, first, rows, pairs, cells),
+            12 => add_group::<12>(bins, stride, first, rows, pairs, cells),
+            _ => add_group::<GROUP>(bins, stride, first, rows, pairs, cells),
+        }
+    }
+}
+
+dispatched! {
+    /// Adds packed cells to the wide sums and clears them: per feature, [`CELLS`] gradients, Hessians and rows.
+    unpack, unpack_body, (cells: &mut [[i64; CELLS]], sums: &mut [i32])
+}
+
+dispatched! {
+    /// Takes `other` from `sums`.
+    subtract, subtract_body, (sums: &mut [i32], other: &[i32])
+}
+
+dispatched! {
+    /// Adds `other` to `sums`.
+    add, add_body, (sums: &mut [i32], other: &[i32])
+}
+
+dispatched! {
+    /// Writes gradient and Hessian of the log loss of each row in units of `scales`; `targets` are 0 or 1.
+    logistic, logistic_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32])
+}
+
+dispatched! {
+    /// Writes gradient and Hessian of the squared error of each row in units of `scales`.
+    squared, squared_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32])
+}
+
+#[inline(always)]
+fn unpack_body(cells: &mut [[i64; CELLS]], sums: &mut [i32]) {
+    for (cells, sums) in cells.iter_mut().zip(sums.chunks_exact_mut(3 * CELLS)) {
+        let (gradients, rest) = sums.split_at_mut(CELLS);
+        let (hessians, counts) = rest.split_at_mut(CELLS);
+        for (((cell, gradient), hessian), count) in
+            cells.iter_mut().zip(gradients).zip(hessians).zip(counts)
+        {
+            let value = *cell;
+            *cell = 0;
+            // The Hessian's sum is of 32 bits without a sign: it wraps in the same bits.
+            *gradient = gradient.wrapping_add((value >> 38) as i32);
+            *hessian = hessian.wrapping_add(((value >> 13) & 0x1ff_ffff) as i32);
+            *count = count.wrapping_add((value & 0x1fff) as i32);
+        }
+    }
+}
+
+#[inline(always)]
+fn subtract_body(sums: &mut [i32], other: &[i32]) {
+    for (sum, other) in sums.iter_mut().zip(other) {
+        *sum = sum.wrapping_sub(*other);
+    }
+}
+
+#[inline(always)]
+fn add_body(sums: &mut [i32], other: &[i32]) {
+    for (sum, other) in sums.iter_mut().zip(other) {
+        *sum = sum.wrapping_add(*other);
+    }
+}
+
+/// 1.5 · 2²³: added to a number below 2²² it leaves the nearest whole number in the lowest bits.
+const ROUND: f32 = 12_582_912.0;
+
+#[inline(always)]
+fn rounded(value: f32) -> i32 {
+    ((value + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32)
+}
+
+/// Returns gradient and Hessian, in units, as one number.
+#[inline(always)]
+pub(super) fn pair(gradient: f32, hessian: f32) -> u32 {
+    let gradient = rounded(gradient.clamp(-GRADIENT, GRADIENT));
+    let hessian = rounded(hessian.clamp(0.0, HESSIAN));
+    ((gradient as u32) << 16) | (hessian as u32 & 0xffff)
+}
+
+/// e to the power of a number, to about five digits: a polynomial of degree 5 on half an octave about 0, the same on
+/// every platform. Beyond ±87 it stays where it is.
+#[inline(always)]
+pub(super) fn exp(value: f32) -> f32 {
+    let scaled = value.clamp(-87.0, 87.0) * std::f32::consts::LOG2_E;
+    let whole = rounded(scaled);
+    let part = (scaled - whole as f32) * std::f32::consts::LN_2;
+    let power = 1.0
+        + part * (1.0 + part * (0.5 + part * (0.166_666_67 + part * (0.041_666_42 + part * 0.008_333_4))));
+    f32::from_bits(((whole + 127) as u32) << 23) * power
+}
+
+#[inline(always)]
+fn logistic_body(scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32]) {
+    let one = |score: f32, target: f32, weight: f32| {
+        let probability = 1.0 / (1.0 + exp(-score));
+        let gradient = (probability - target) * weight;
+        let hessian = probability * (1.0 - probability) * weight;
+        pair(gradient * scales[0], hessian * scales[1])
+    };
+    let rows = pairs.iter_mut().zip(scores).zip(targets);
+    if weights.is_empty() {
+        rows.for_each(|((pair, score), target)| *pair = one(*score, *target, 1.0));
+    } else {
+        rows.zip(weights).for_each(|(((pair, score), target), weight)| *pair = one(*score, *target, *weight));
+    }
+}
+
+#[inline(always)]
+fn squared_body(scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32]) {
+    let rows = pairs.iter_mut().zip(scores).zip(targets);
+    if weights.is_empty() {
+        let hessian = scales[1];
+        rows.for_each(|((cell, score), target)| *cell = pair((score - target) * scales[0], hessian));
+    } else {
+        rows.zip(weights).for_each(|(((cell, score), target), weight)| {
+            *cell = pair((score - target) * weight * scales[0], weight * scales[1]);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_model::processor::{Level, levels};
+
+    use super::*;
+    use crate::random::SplitMix64;
+
+    #[test]
+    fn every_level_gives_the_bits_of_the_lowest() {
+        let mut random = SplitMix64::stream(3, 0);
+        let mut numbers =
+            |count: usize| -> Vec<f32> { (0..count).map(|_| random.next() as f32 / 1e18 - 9.0).collect() };
+        let (scores, targets, weights) = (numbers(1000), numbers(1000), numbers(1000));
+        let computed = |level: Level| {
+            let mut pairs = vec![0_u32; 4000];
+            let (first, rest) = pairs.split_at_mut(1000);
+            let (second, third) = rest.split_at_mut(1000);
+            logistic(level, &scores, &targets, &weights, [100.0, 200.0], first);
+            logistic(level, &scores, &targets, &[], [100.0, 200.0], second);
+            squared(level, &scores, &targets, &[], [100.0, 200.0], third);
+            let mut cells = vec![[0_i64; CELLS]; 2];
+            for (at, pair) in pairs.iter().enumerate() {
+                cells[at % 2][at % CELLS] += packed(*pair);
+            }
+            let mut sums = vec![5_i32; 2 * 3 * CELLS];
+            unpack(level, &mut cells, &mut sums);
+            let other: Vec<i32> = sums.iter().rev().copied().collect();
+            subtract(level, &mut sums, &other);
+            add(level, &mut sums, &other[..700]);
+            (pairs, sums)
+        };
+        for level in levels() {
+            assert_eq!(computed(Level::Baseline), computed(level), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn packed_sums_hold_the_largest_block() {
+        for gradient in [-GRADIENT, 0.0, GRADIENT] {
+            let mut cells = vec![[0_i64; CELLS]; 1];
+            for _ in 0..BLOCK {
+                cells[0][9] += packed(pair(gradient, HESSIAN));
+            }
+            let mut sums = vec![0_i32; 3 * CELLS];
+            unpack(Level::Baseline, &mut cells, &mut sums);
+            let expected = [gradient as i32 * BLOCK as i32, HESSIAN as i32 * BLOCK as i32, BLOCK as i32];
+            assert_eq!([sums[9], sums[CELLS + 9], sums[2 * CELLS + 9]], expected);
+        }
+    }
+
+    #[test]
+    fn the_power_of_e_is_right_to_five_digits() {
+        for step in -870..=870 {
+            let value = step as f32 / 10.0;
+            let right = libm::exp(f64::from(value));
+            let found = f64::from(exp(value));
+            assert!((found - right).abs() <= 1e-5 * right, "{value}: {found} for {right}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Trees of at most 32 leaves over a block of rows: every comparison of a tree is made for every row, and the leaf
+//! falls out of an `and` of masks. Without a branch or a jump that waits for memory, the loop runs in wide registers.
+//!
+//! Source: Lucchese and others, 2015, "`QuickScorer`: a fast algorithm to rank documents with additive ensembles of
+//! regression trees".
+
+use super::simd;
+use crate::estimator::{Tree, TreeNode};
+use crate::processor::Level;
+
+/// The last leaf that a mask can name.
+pub(crate) const LAST: usize = 31;
+
+/// Rows in a register at most; a block is padded to a multiple.
+pub(crate) const LANES: usize = 16;
+
+/// One comparison: a row that does not go left cannot reach the leaves whose bits are not in `mask`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Comparison {
+    pub(crate) column: u32,
+    pub(crate) threshold: f32,
+    pub(crate) mask: u32,
+}
+
+/// A tree of at most 32 leaves, numbered from left to right.
+pub(crate) struct MaskedTree {
+    /// The nodes that send NaN right.
+    right: Vec<Comparison>,
+    /// The nodes that send NaN left.
+    left: Vec<Comparison>,
+    /// The value of each leaf, padded.
+    pub(crate) values: [f32; LAST + 1],
+}
+
+impl MaskedTree {
+    /// Returns a valid tree with one value per leaf in this form; `None` when it has too many leaves, counted once per
+    /// way to them.
+    pub(crate) fn new(tree: &Tree) -> Option<Self> {
+        let mut masked = Self { right: Vec::new(), left: Vec::new(), values: [0.0; LAST + 1] };
+        let mut leaves = 0;
+        masked.add(tree, 0, &mut leaves)?;
+        Some(masked)
+    }
+
+    fn add(&mut self, tree: &Tree, at: usize, leaves: &mut usize) -> Option<()> {
+        let node: &TreeNode = &tree.nodes[at];
+        if node.is_leaf() {
+            *self.values.get_mut(*leaves)? = tree.values[node.left as usize];
+            *leaves += 1;
+            return Some(());
+        }
+        // A tree of 32 leaves has 31 comparisons; the walk must not go deeper than that either.
+        if self.left.len() + self.right.len() == LAST {
+            return None;
+        }
+        let list = if node.missing_left() { &mut self.left } else { &mut self.right };
+        let (place, missing_left, first) = (list.len(), node.missing_left(), *leaves);
+        list.push(Comparison { column: node.column() as u32, threshold: node.threshold, mask: 0 });
+        self.add(tree, node.left as usize, leaves)?;
+        let gone = (1_u64 << *leaves) - (1_u64 << first);
+        let list = if missing_left { &mut self.left } else { &mut self.right };
+        list[place].mask = !(gone as u32);
+        self.add(tree, node.right as usize, leaves)
+    }
+
+    /// Writes the number of the leaf that each row of a block reaches.
+    pub(crate) fn leaves(&self, level: Level, block: &Block, leaves: &mut [u32]) {
+        leaves.fill(u32::MAX);
+        simd::clear(level, &self.right, false, &block.columns, leaves);
+        simd::clear(level, &self.left, block.missing, &block.columns, leaves);
+        simd::first_bit(level, leaves);
+    }
+}
+
+/// A block of rows, column by column.
+pub(crate) struct Block {
+    /// Column-major in groups of [`LANES`] rows: `[groups × columns × LANES]`.
+    columns: Vec<f32>,
+    missing: bool,
+    lanes: usize,
+}
+
+impl Block {
+    /// Turns a row-major matrix of `features` columns.
+    pub(crate) fn new(matrix: &[f32], features: usize) -> Self {
+        let rows = matrix.len() / features;
+        let lanes = rows.next_multiple_of(LANES);
+        let mut columns = vec![0.0_f32; lanes * features];
+        for (group, rows) in columns.chunks_exact_mut(LANES * features).zip(matrix.chunks(LANES * features)) {
+            for (lane, row) in rows.chunks_exact(features).enumerate() {
+                for (column, value) in row.iter().enumerate() {
+                    group[column * LANES + lane] = *value;
+                }
+            }
+        }
+        let missing = matrix.iter().any(|value| value.is_nan());
+        Self { columns, missing, lanes }
+    }
+
+    /// Returns the number of rows, padded.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes
+    }
+}

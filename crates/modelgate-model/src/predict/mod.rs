@@ -1,0 +1,297 @@
+//! Prediction over a matrix of preprocessed features, in the order of operations that ONNX Runtime has with one
+//! thread: the `f32` sum of a row's leaves tree by tree, the first class of the highest probability.
+
+mod masks;
+mod simd;
+
+use rayon::prelude::*;
+
+use crate::error::ModelError;
+use crate::estimator::{Boosted, Estimator, Forest, Tree, TreeNode};
+use crate::linear::softmax;
+use crate::processor::level;
+use masks::MaskedTree;
+
+/// Rows that one task predicts; the result does not depend on it.
+const BLOCK: usize = 256;
+
+/// The answers of a model.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Prediction {
+    /// Of a classifier.
+    Classes {
+        /// Position of the class, one per row.
+        labels: Vec<u32>,
+        /// Row-major `[rows × classes]`.
+        probabilities: Vec<f32>,
+    },
+    /// Of a regressor, one per row.
+    Values(Vec<f32>),
+}
+
+impl Tree {
+    /// Returns the leaf that a row reaches, as the position of its row in the values. The tree is valid, see
+    /// [`Estimator::validate`].
+    pub fn leaf(&self, row: &[f32]) -> usize {
+        let mut at = 0;
+        loop {
+            let node = &self.nodes[at];
+            if node.is_leaf() {
+                return node.left as usize;
+            }
+            at = node.next(row[node.column()]);
+        }
+    }
+
+    fn validate(&self, features: usize, outputs: usize) -> Result<(), String> {
+        let count = self.nodes.len();
+        if count == 0 {
+            return Err("a tree has no node".to_owned());
+        }
+        let covers = &self.covers;
+        if !covers.is_empty()
+            && (covers.len() != count || covers.iter().any(|cover| !(0.0..=f32::MAX).contains(cover)))
+        {
+            return Err("the covers do not fit the nodes".to_owned());
+        }
+        for (at, node) in self.nodes.iter().enumerate() {
+            if node.is_leaf() {
+                let end = (node.left as usize).checked_add(1).and_then(|row| row.checked_mul(outputs));
+                if end.is_none_or(|end| end > self.values.len()) {
+                    return Err(format!("leaf {at} has no value"));
+                }
+            } else {
+                if node.column() >= features {
+                    return Err(format!("node {at} compares feature {} of {features}", node.column()));
+                }
+                if node.threshold.is_nan() {
+                    return Err(format!("node {at} compares with NaN"));
+                }
+                // Children stand behind their parent: there is no cycle, and every walk ends.
+                for child in [node.left as usize, node.right as usize] {
+                    if child <= at || child >= count {
+                        return Err(format!("node {at} has the child {child} of {count} nodes"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TreeNode {
+    /// Returns the child to which a node other than a leaf sends `value`.
+    #[inline]
+    fn next(&self, value: f32) -> usize {
+        let left = if self.missing_left() { !(value > self.threshold) } else { value <= self.threshold };
+        (if left { self.left } else { self.right }) as usize
+    }
+}
+
+impl Forest {
+    /// Sums the leaves of each row, row-major `[rows × outputs]`.
+    fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
+        let mut sums = vec![0.0_f32; rows * self.outputs];
+        let blocks = sums.par_chunks_mut(BLOCK * self.outputs).zip(matrix.par_chunks(BLOCK * self.features));
+        blocks.for_each(|(sums, matrix)| {
+            // Tree by tree over a block, so that one tree stays in the cache; each row still sums in tree order.
+            for tree in &self.trees {
+                for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features))
+                {
+                    let leaf = tree.leaf(row) * self.outputs;
+                    for (sum, value) in sum.iter_mut().zip(&tree.values[leaf..leaf + self.outputs]) {
+                        *sum += value;
+                    }
+                }
+            }
+        });
+        sums
+    }
+}
+
+/// Rows from which on it pays to prepare trees for a block of rows at a time.
+const MANY: usize = 64;
+
+impl Boosted {
+    /// Returns the scores of each row, row-major `[rows × scores]`.
+    fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
+        let mut sums = vec![0.0_f32; rows * self.scores];
+        if rows < MANY {
+            for (sums, row) in sums.chunks_exact_mut(self.scores).zip(matrix.chunks_exact(self.features)) {
+                self.add_trees(row, sums);
+            }
+        } else {
+            let masked: Vec<Option<MaskedTree>> = self.trees.iter().map(MaskedTree::new).collect();
+            let blocks =
+                sums.par_chunks_mut(BLOCK * self.scores).zip(matrix.par_chunks(BLOCK * self.features));
+            blocks.for_each(|(sums, matrix)| self.add_block(&masked, matrix, sums));
+        }
+        for sums in sums.chunks_exact_mut(self.scores) {
+            for (sum, base) in sums.iter_mut().zip(&self.base) {
+                *sum += base;
+            }
+        }
+        sums
+    }
+
+    /// Adds every tree to the scores of one row: four walks at a time, since each step of one waits for its memory.
+    fn add_trees(&self, row: &[f32], sums: &mut [f32]) {
+        let mut number = 0;
+        let mut fours = self.trees.chunks_exact(4);
+        for trees in &mut fours {
+            let mut at = [0_usize; 4];
+            loop {
+                let mut open = false;
+                for (at, tree) in at.iter_mut().zip(trees) {
+                    let node = &tree.nodes[*at];
+                    if !node.is_leaf() {
+                        *at = node.next(row[node.column()]);
+                        open = true;
+                    }
+                }
+                if !open {
+                    break;
+                }
+            }
+            for (at, tree) in at.iter().zip(trees) {
+                sums[number % self.scores] += tree.values[tree.nodes[*at].left as usize];
+                number += 1;
+            }
+        }
+        for tree in fours.remainder() {
+            sums[number % self.scores] += tree.values[tree.leaf(row)];
+            number += 1;
+        }
+    }
+
+    /// Adds every tree to the scores of a block of rows.
+    fn add_block(&self, masked: &[Option<MaskedTree>], matrix: &[f32], sums: &mut [f32]) {
+        let level = level();
+        let block = masks::Block::new(matrix, self.features);
+        let mut leaves = vec![0_u32; block.lanes()];
+        for (number, (tree, masked)) in self.trees.iter().zip(masked).enumerate() {
+            let sums = sums[number % self.scores..].iter_mut().step_by(self.scores);
+            if let Some(masked) = masked {
+                masked.leaves(level, &block, &mut leaves);
+                for (sum, leaf) in sums.zip(&leaves) {
+                    *sum += masked.values[*leaf as usize & masks::LAST];
+                }
+            } else {
+                for (sum, row) in sums.zip(matrix.chunks_exact(self.features)) {
+                    *sum += tree.values[tree.leaf(row)];
+                }
+            }
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if self.features == 0 || self.scores == 0 || self.base.len() != self.scores {
+            return Err("a boosted model has no feature, or not one base for each score".to_owned());
+        }
+        if self.base.iter().any(|base| !base.is_finite()) {
+            return Err("a base is not finite".to_owned());
+        }
+        for (number, tree) in self.trees.iter().enumerate() {
+            tree.validate(self.features, 1).map_err(|reason| format!("tree {number}: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the probabilities behind scores, row-major `[rows × classes]`: computed in doubles and rounded once.
+    fn probabilities(&self, sums: &[f32]) -> Vec<f32> {
+        if self.scores == 1 {
+            let pair = |score: &f32| {
+                let second = (1.0 / (1.0 + libm::exp(-f64::from(*score)))) as f32;
+                [1.0 - second, second]
+            };
+            return sums.iter().flat_map(pair).collect();
+        }
+        let mut all = vec![0.0_f32; sums.len()];
+        let mut logits = vec![0.0_f64; self.scores];
+        for (probabilities, sums) in all.chunks_exact_mut(self.scores).zip(sums.chunks_exact(self.scores)) {
+            logits.iter_mut().zip(sums).for_each(|(logit, sum)| *logit = f64::from(*sum));
+            softmax(&mut logits);
+            probabilities.iter_mut().zip(&logits).for_each(|(cell, value)| *cell = *value as f32);
+        }
+        all
+    }
+}
+
+/// Returns the first position of the highest value.
+fn first_highest(values: &[f32]) -> u32 {
+    let mut best = 0;
+    for (position, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = position;
+        }
+    }
+    best as u32
+}
+
+impl Estimator {
+    /// Returns the number of features of a row.
+    pub fn features(&self) -> usize {
+        match self {
+            Self::ForestClassifier(forest) | Self::ForestRegressor(forest) => forest.features,
+            Self::BoostedClassifier(boosted) | Self::BoostedRegressor(boosted) => boosted.features,
+            Self::LinearClassifier(linear) => linear.features,
+            Self::LinearRegressor(linear) => linear.features,
+        }
+    }
+
+    /// Checks that prediction can neither panic nor run for ever, whatever the bytes the model came from.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let check = || match self {
+            Self::ForestClassifier(forest) | Self::ForestRegressor(forest) => {
+                if forest.outputs == 0 || forest.features == 0 {
+                    return Err("a forest has no feature or no output".to_owned());
+                }
+                if matches!(self, Self::ForestRegressor(_)) && forest.outputs != 1 {
+                    return Err("a regressor has one output".to_owned());
+                }
+                for (number, tree) in forest.trees.iter().enumerate() {
+                    let checked = tree.validate(forest.features, forest.outputs);
+                    checked.map_err(|reason| format!("tree {number}: {reason}"))?;
+                }
+                Ok(())
+            }
+            Self::BoostedClassifier(boosted) => boosted.validate(),
+            Self::BoostedRegressor(boosted) if boosted.scores != 1 => {
+                Err("a regressor has one output".to_owned())
+            }
+            Self::BoostedRegressor(boosted) => boosted.validate(),
+            Self::LinearClassifier(linear) => linear.validate(),
+            Self::LinearRegressor(linear) => linear.validate(),
+        };
+        check().map_err(ModelError::Invalid)
+    }
+
+    /// Returns the answers for a row-major matrix `[rows × features]` of a model that is valid.
+    ///
+    /// # Errors
+    /// Fails when the matrix is not of that size.
+    pub fn predict(&self, matrix: &[f32], rows: usize) -> Result<Prediction, ModelError> {
+        if rows.checked_mul(self.features()) != Some(matrix.len()) {
+            let message =
+                format!("{} values are not {rows} rows of {} features", matrix.len(), self.features());
+            return Err(ModelError::Rows(message));
+        }
+        let classes = |probabilities: Vec<f32>, width: usize| {
+            let labels = probabilities.chunks_exact(width).map(first_highest).collect();
+            Prediction::Classes { labels, probabilities }
+        };
+        Ok(match self {
+            Self::ForestClassifier(forest) => classes(forest.sums(matrix, rows), forest.outputs),
+            Self::ForestRegressor(forest) => Prediction::Values(forest.sums(matrix, rows)),
+            Self::BoostedClassifier(boosted) => {
+                classes(boosted.probabilities(&boosted.sums(matrix, rows)), boosted.scores.max(2))
+            }
+            Self::BoostedRegressor(boosted) => Prediction::Values(boosted.sums(matrix, rows)),
+            Self::LinearClassifier(linear) => classes(linear.probabilities(matrix), linear.intercepts.len()),
+            Self::LinearRegressor(linear) => Prediction::Values(linear.values(matrix)),
+        })
+    }
+}

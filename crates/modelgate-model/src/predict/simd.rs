@@ -1,0 +1,65 @@
+//! The inner loops of prediction, compiled once more for wider registers; every level gives the same bits.
+#![expect(unsafe_code, reason = "a function for a CPU feature may only be called where the feature is")]
+#![expect(
+    clippy::inline_always,
+    reason = "a body is compiled for a CPU feature only inside the function that has it"
+)]
+
+use super::masks::{Comparison, LANES};
+use crate::dispatched;
+
+dispatched! {
+    /// Takes from the mask of each row the leaves that a comparison rules out. `columns` is `[groups × columns × LANES]`,
+    /// `masks` has a mask per row; `missing_left` says that NaN passes a comparison.
+    clear, clear_body, (comparisons: &[Comparison], missing_left: bool, columns: &[f32], masks: &mut [u32])
+}
+
+dispatched! {
+    /// Turns each mask into the position of its first bit.
+    first_bit, first_bit_body, (masks: &mut [u32])
+}
+
+#[inline(always)]
+fn clear_body(comparisons: &[Comparison], missing_left: bool, columns: &[f32], masks: &mut [u32]) {
+    if missing_left {
+        clear_with(comparisons, columns, masks, |value, threshold| !(value > threshold));
+    } else {
+        clear_with(comparisons, columns, masks, |value, threshold| value <= threshold);
+    }
+}
+
+#[inline(always)]
+fn clear_with(
+    comparisons: &[Comparison],
+    columns: &[f32],
+    masks: &mut [u32],
+    goes_left: impl Fn(f32, f32) -> bool,
+) {
+    let groups = masks.len() / LANES;
+    if groups == 0 {
+        return;
+    }
+    let size = columns.len() / groups;
+    for (masks, columns) in masks.chunks_exact_mut(LANES).zip(columns.chunks_exact(size)) {
+        let mut kept = [0_u32; LANES];
+        kept.copy_from_slice(masks);
+        for comparison in comparisons {
+            let start = comparison.column as usize * LANES;
+            let Some(Ok(values)) = columns.get(start..start + LANES).map(<&[f32; LANES]>::try_from) else {
+                continue;
+            };
+            for lane in 0..LANES {
+                let stays = if goes_left(values[lane], comparison.threshold) { u32::MAX } else { 0 };
+                kept[lane] &= comparison.mask | stays;
+            }
+        }
+        masks.copy_from_slice(&kept);
+    }
+}
+
+#[inline(always)]
+fn first_bit_body(masks: &mut [u32]) {
+    for mask in masks {
+        *mask = mask.trailing_zeros();
+    }
+}

@@ -1,0 +1,77 @@
+//! What the processor can do, found when the program runs, and the switch that keeps it to what every one can.
+
+use std::sync::OnceLock;
+
+/// What the processor can do. Loops are compiled once per level from one body; each gives the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// What every processor of the platform has.
+    Baseline,
+    /// AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with its parts F, VL, BW and DQ.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// Returns the levels that this processor has, the lowest first.
+pub fn levels() -> Vec<Level> {
+    let mut levels = vec![Level::Baseline];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx2") {
+            levels.push(Level::Avx2);
+        }
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+        {
+            levels.push(Level::Avx512);
+        }
+    }
+    levels
+}
+
+/// Returns the level in use: the highest, or the lowest when `MODELGATE_SIMD` is `off`.
+pub fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        if std::env::var_os("MODELGATE_SIMD").is_some_and(|value| value == "off") {
+            return Level::Baseline;
+        }
+        levels().pop().unwrap_or(Level::Baseline)
+    })
+}
+
+/// Declares a function that runs `body` compiled for the level given. Only for modules named `simd`: a body must be
+/// `#[inline(always)]`, and must not fuse products with sums, so that every level gives the same bits.
+#[macro_export]
+macro_rules! dispatched {
+    ($(#[$doc:meta])* $name:ident, $body:ident, ($($argument:ident: $kind:ty),*)) => {
+        $(#[$doc])*
+        pub(crate) fn $name(level: $crate::processor::Level, $($argument: $kind),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2")]
+                fn avx2($($argument: $kind),*) {
+                    $body($($argument),*);
+                }
+                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
+                fn avx512($($argument: $kind),*) {
+                    $body($($argument),*);
+                }
+                match level {
+                    $crate::processor::Level::Baseline => {}
+                    // SAFETY: a level other than the lowest is only made where the processor was found to have it.
+                    $crate::processor::Level::Avx2 => return unsafe { avx2($($argument),*) },
+                    // SAFETY: as above.
+                    $crate::processor::Level::Avx512 => return unsafe { avx512($($argument),*) },
+                }
+            }
+            let _ = level;
+            $body($($argument),*);
+        }
+    };
+}
