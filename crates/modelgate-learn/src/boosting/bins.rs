@@ -1,7 +1,9 @@
 //! Rows as bins of a byte, row by row: bin 0 is a missing value, the others stand in the order of the values.
 
+use modelgate_model::processor::level;
 use rayon::prelude::*;
 
+use super::simd;
 use crate::trainer::FeatureMatrix;
 
 /// The bin of a missing value.
@@ -159,17 +161,7 @@ impl Feature {
     fn bin(&self, value: f32) -> u8 {
         match &self.scale {
             _ if value.is_nan() => MISSING as u8,
-            Scale::Ordered(thresholds) => {
-                // Halving without branches: half of the comparisons would be guessed wrong.
-                let (mut base, mut size) = (0, thresholds.len());
-                while size > 1 {
-                    let half = size / 2;
-                    base += if thresholds[base + half - 1] < value { half } else { 0 };
-                    size -= half;
-                }
-                let last = thresholds.get(base).is_some_and(|threshold| *threshold < value);
-                (base + 1 + usize::from(last)) as u8
-            }
+            Scale::Ordered(thresholds) => (thresholds.partition_point(|threshold| *threshold < value) + 1) as u8,
             Scale::Categories(table) => {
                 // Truncation of a negative position gives 0, which is asked for before.
                 if value < 0.0 { 0 } else { table.get(value as usize).copied().unwrap_or(0) }
@@ -210,15 +202,25 @@ impl Binned {
         }
         let stride = features.len().next_multiple_of(PAD).max(PAD);
         let mut bins = vec![0_u8; matrix.rows * stride];
+        let level = level();
         let blocks = bins.par_chunks_mut(stride * 1024).zip(matrix.values.par_chunks(matrix.columns * 1024));
         blocks.for_each(|(bins, values)| {
             // Feature by feature over a block: its thresholds stay in the cache.
+            let mut column = Vec::with_capacity(1024);
+            let mut found = Vec::with_capacity(1024);
             for (place, feature) in features.iter().enumerate() {
-                let cells = bins.iter_mut().skip(place).step_by(stride);
-                let values = values.iter().skip(feature.column).step_by(matrix.columns);
-                for (cell, value) in cells.zip(values) {
-                    *cell = feature.bin(*value);
+                column.clear();
+                column.extend(values.iter().skip(feature.column).step_by(matrix.columns));
+                found.clear();
+                match &feature.scale {
+                    Scale::Ordered(thresholds) => {
+                        found.resize(column.len(), 0);
+                        simd::positions(level, &simd::table(thresholds), &column, &mut found);
+                    }
+                    Scale::Categories(_) => found.extend(column.iter().map(|value| feature.bin(*value))),
                 }
+                let cells = bins.iter_mut().skip(place).step_by(stride);
+                cells.zip(&found).for_each(|(cell, bin)| *cell = *bin);
             }
         });
         Ok(Self { features, stride, bins })
@@ -250,6 +252,22 @@ mod tests {
     fn few_values_have_a_bin_each_and_nan_the_first() {
         let found = binned(&[3.0, f32::NAN, -0.0, 0.0, f32::INFINITY, f32::NEG_INFINITY], false);
         assert_eq!(codes(&found, 6), [3, 0, 2, 2, 4, 1]);
+    }
+
+    #[test]
+    fn a_block_of_values_gets_the_bins_of_each() {
+        let values: Vec<f32> = (0..5000)
+            .map(|at| match at % 97 {
+                0 => f32::NAN,
+                1 => f32::INFINITY,
+                2 => f32::NEG_INFINITY,
+                _ => ((at * 7919) % 1000) as f32 - 500.0,
+            })
+            .collect();
+        let found = binned(&values, false);
+        let one_by_one: Vec<usize> =
+            values.iter().map(|value| usize::from(found.features[0].bin(*value))).collect();
+        assert_eq!(codes(&found, values.len()), one_by_one);
     }
 
     #[test]

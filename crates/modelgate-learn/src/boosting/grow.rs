@@ -221,17 +221,8 @@ impl Grower<'_> {
         let feature = split.feature;
         let rows = &mut self.order[start..end];
         let spare = &mut self.spare[start..end];
-        let part = |rows: &[u32], spare: &mut [u32]| -> usize {
-            // Rows for the left fill the piece from its front, those for the right from its end, backwards.
-            let (mut left, mut right) = (0, rows.len());
-            for row in rows {
-                let goes = usize::from(table[binned.bin(*row, feature)]);
-                spare[left] = *row;
-                spare[right - 1] = *row;
-                left += goes;
-                right -= 1 - goes;
-            }
-            left
+        let part = |rows: &[u32], spare: &mut [u32]| {
+            simd::partition(&binned.bins, binned.stride, feature, &table, rows, spare)
         };
         let size = if rows.len() < MANY { rows.len() } else { BLOCK };
         let lefts: Vec<usize> =

@@ -20,7 +20,7 @@ pub(super) const GRADIENT: f32 = 4095.0;
 pub(super) const HESSIAN: f32 = 8191.0;
 
 /// How far ahead the rows of a node are asked for: they lie anywhere in memory.
-const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 32;
 
 /// Returns gradient (upper half, signed) and Hessian (lower half) of a row as one number that adds both, and one row,
 /// to a cell: 26 bits gradient, 25 bits Hessian, 13 bits rows.
@@ -58,7 +58,7 @@ fn add_group<const W: usize>(
 
 /// Asks for the cache line of an element; does nothing to what is beyond the slice.
 #[inline(always)]
-fn prefetch<T>(slice: &[T], at: usize) {
+pub(super) fn prefetch<T>(slice: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if at < slice.len() {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -90,6 +90,34 @@ pub(super) fn add_block(
     }
 }
 
+/// Writes the rows of a piece whose bin goes left from the front of `spare`, the others from its end backwards; returns
+/// how many go left. `table` says 1 for a bin that goes left; both slices have one length.
+pub(super) fn partition(
+    bins: &[u8],
+    stride: usize,
+    feature: usize,
+    table: &[u8; CELLS],
+    rows: &[u32],
+    spare: &mut [u32],
+) -> usize {
+    let (mut left, mut right) = (0, rows.len());
+    let mut place = |row: u32| {
+        let bin = bins[row as usize * stride + feature];
+        let goes = usize::from(table[usize::from(bin)]);
+        spare[left] = row;
+        spare[right - 1] = row;
+        left += goes;
+        right -= 1 - goes;
+    };
+    let ahead = rows.len().saturating_sub(AHEAD);
+    for (row, next) in rows[..ahead].iter().zip(&rows[rows.len() - ahead..]) {
+        prefetch(bins, *next as usize * stride + feature);
+        place(*row);
+    }
+    rows[ahead..].iter().for_each(|row| place(*row));
+    left
+}
+
 dispatched! {
     /// Adds packed cells to the wide sums and clears them: per feature, [`CELLS`] gradients, Hessians and rows.
     unpack, unpack_body, (cells: &mut [[i64; CELLS]], sums: &mut [i32])
@@ -113,6 +141,41 @@ dispatched! {
 dispatched! {
     /// Writes gradient and Hessian of the squared error of each row in units of `scales`.
     squared, squared_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32])
+}
+
+dispatched! {
+    /// Writes the bin of each value: 0 for NaN, else one more than the thresholds of the [`table`] below it.
+    positions, positions_body, (table: &[f32; CELLS], values: &[f32], bins: &mut [u8])
+}
+
+/// Returns rising thresholds, padded so that every search takes the same steps.
+pub(super) fn table(thresholds: &[f32]) -> [f32; CELLS] {
+    let mut table = [f32::INFINITY; CELLS];
+    table.iter_mut().zip(thresholds).for_each(|(cell, threshold)| *cell = *threshold);
+    table
+}
+
+/// Values that are searched for side by side.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn positions_body(table: &[f32; CELLS], values: &[f32], bins: &mut [u8]) {
+    for (values, bins) in values.chunks(LANES).zip(bins.chunks_mut(LANES)) {
+        let mut wanted = [f32::NAN; LANES];
+        wanted[..values.len()].copy_from_slice(values);
+        let mut found = [0_u32; LANES];
+        let mut step = CELLS as u32 / 2;
+        while step > 0 {
+            for lane in 0..LANES {
+                let below = table[(found[lane] + step - 1) as usize & (CELLS - 1)] < wanted[lane];
+                found[lane] += if below { step } else { 0 };
+            }
+            step /= 2;
+        }
+        for ((bin, position), value) in bins.iter_mut().zip(found).zip(wanted) {
+            *bin = if value.is_nan() { 0 } else { (position + 1) as u8 };
+        }
+    }
 }
 
 #[inline(always)]
