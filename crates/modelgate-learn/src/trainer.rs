@@ -15,8 +15,14 @@ use crate::params::nearest;
 use crate::progress::Progress;
 
 /// The algorithms by the name that `train.algorithm` has.
-pub const ALGORITHMS: &[&str] =
-    &["gradient_boosting", "random_forest", "decision_tree", "logistic_regression", "ridge", "linear_regression"];
+pub const ALGORITHMS: &[&str] = &[
+    "gradient_boosting",
+    "random_forest",
+    "decision_tree",
+    "logistic_regression",
+    "ridge",
+    "linear_regression",
+];
 
 /// Preprocessed rows.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Every algorithm of trees and linear models, with settings under which it fits exactly where it can.
-const CLASSIFIERS: [(&str, &str); 6] = [
+const CLASSIFIERS: [(&str, &str); 8] = [
+    (
+        "gradient_boosting",
+        r#"{"n_estimators": 60, "min_samples_leaf": 1, "min_sum_hessian_in_leaf": 0, "learning_rate": 0.5}"#,
+    ),
+    ("gradient_boosting", r#"{"n_estimators": 5, "class_weight": "balanced", "max_depth": 2}"#),
     ("random_forest", r#"{"n_estimators": 5}"#),
     (
         "random_forest",
@@ -21,7 +26,9 @@ const CLASSIFIERS: [(&str, &str); 6] = [
     ("logistic_regression", r#"{"solver": "lbfgs"}"#),
 ];
 
-const REGRESSORS: [(&str, &str); 4] = [
+const REGRESSORS: [(&str, &str); 6] = [
+    ("gradient_boosting", r#"{"n_estimators": 60, "min_samples_leaf": 1, "learning_rate": 0.5}"#),
+    ("gradient_boosting", r#"{"n_estimators": 20, "min_samples_leaf": 1, "loss": "absolute_error"}"#),
     ("random_forest", r#"{"n_estimators": 5}"#),
     ("decision_tree", "{}"),
     ("ridge", "{}"),
@@ -146,9 +153,11 @@ fn nothing_but_constants_gives_the_mean_or_the_shares() {
         assert!((found[1] - 0.8).abs() < 1e-6, "{algorithm} {found:?}");
     }
     let numbers = Data::numbers(2, vec![3.0; 8], vec![1.0, 2.0, 3.0, 6.0]);
-    for (algorithm, params) in REGRESSORS.into_iter().skip(1) {
+    let whole = |(algorithm, _): &(&str, &str)| *algorithm != "random_forest";
+    for (algorithm, params) in REGRESSORS.into_iter().filter(whole) {
         let outcome = numbers.fit(algorithm, params).expect("fitted");
-        assert_eq!(answers(&outcome, &[3.0, 3.0]), [3.0], "{algorithm}");
+        let middle = if params.contains("absolute_error") { 2.5 } else { 3.0 };
+        assert_eq!(answers(&outcome, &[3.0, 3.0]), [middle], "{algorithm}");
         let told = outcome.warnings.iter().any(|warning| warning.contains("rank 0 of 2"));
         assert_eq!(told, algorithm == "linear_regression", "{:?}", outcome.warnings);
     }
@@ -161,7 +170,7 @@ fn a_feature_that_is_missing_everywhere_is_left_out_by_trees_and_named_by_linear
         for (algorithm, params) in data.algorithms() {
             match data.fit(algorithm, params) {
                 Ok(outcome) => {
-                    assert!(["random_forest", "decision_tree"].contains(&algorithm));
+                    assert!(["gradient_boosting", "random_forest", "decision_tree"].contains(&algorithm));
                     assert_eq!(outcome.details["feature_importances"]["x1"], json!(0.0));
                     let _ = answers(&outcome, &data.values);
                 }
@@ -352,7 +361,7 @@ fn infinities_are_values_to_trees_and_errors_of_linear_models() {
         for (algorithm, params) in data.algorithms() {
             match data.fit(algorithm, params) {
                 Ok(outcome) => {
-                    assert!(["random_forest", "decision_tree"].contains(&algorithm));
+                    assert!(["gradient_boosting", "random_forest", "decision_tree"].contains(&algorithm));
                     let _ = answers(&outcome, &data.values);
                 }
                 Err(error) => {

@@ -13,6 +13,7 @@ mod onnx;
 mod package;
 mod predict;
 pub mod processor;
+pub mod shap;
 pub mod signing;
 
 pub use error::{ModelError, PackageError};

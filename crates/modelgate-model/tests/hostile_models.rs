@@ -6,7 +6,7 @@ use modelgate_data::preprocess::{
 };
 use modelgate_data::{Column, Table, Values};
 use modelgate_model::estimator::{
-    Estimator, Forest, LEAF, LinearClassifier, LinearRegressor, Tree, TreeNode,
+    Boosted, Estimator, Forest, LEAF, LinearClassifier, LinearRegressor, MISSING_LEFT, Tree, TreeNode,
 };
 use modelgate_model::{LoadedModel, Prediction, export};
 use proptest::prelude::*;
@@ -15,7 +15,8 @@ fn forest() -> Forest {
     let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
     let node = |feature, left| TreeNode { feature, threshold: 0.5, left, right: left + 1 };
     let nodes = vec![node(0, 1), leaf(0), node(2, 3), leaf(1), leaf(2)];
-    let tree = Tree { nodes, values: vec![0.5, 0.0, 0.25, 0.25, 0.0, 0.5] };
+    let values = vec![0.5, 0.0, 0.25, 0.25, 0.0, 0.5];
+    let tree = Tree { nodes, values, covers: Vec::new() };
     Forest { features: 3, outputs: 2, trees: vec![tree.clone(), tree] }
 }
 
@@ -34,6 +35,33 @@ fn linear_models() -> [Vec<u8>; 2] {
     [
         model_of(&Estimator::LinearClassifier(classifier), Some(classes)),
         model_of(&Estimator::LinearRegressor(regressor), None),
+    ]
+}
+
+/// A regression and three classes: missing values to both sides, a set of categories over shared nodes, covers.
+fn boosted(scores: usize) -> Boosted {
+    let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
+    let node = |feature, threshold, left, right| TreeNode { feature, threshold, left, right };
+    let first = Tree {
+        nodes: vec![node(MISSING_LEFT, 0.5, 1, 2), leaf(0), node(2, 0.5, 3, 4), leaf(1), leaf(2)],
+        values: vec![0.5, -1.0, 0.0],
+        covers: vec![9.0, 4.0, 5.0, 2.0, 3.0],
+    };
+    let second = Tree {
+        nodes: vec![node(1, 0.5, 2, 1), node(1 | MISSING_LEFT, 2.5, 3, 2), leaf(0), leaf(1)],
+        values: vec![0.25, -0.75],
+        covers: vec![9.0, 0.0, 6.0, 3.0],
+    };
+    let trees = [first, second].into_iter().cycle().take(2 * scores).collect();
+    Boosted { features: 3, scores, base: vec![0.125; scores], trees }
+}
+
+fn boosted_models() -> [Vec<u8>; 3] {
+    let classes = Classes::Text(["a", "b", "c"].map(str::to_owned).to_vec());
+    [
+        model_of(&Estimator::BoostedRegressor(boosted(1)), None),
+        model_of(&Estimator::BoostedClassifier(boosted(1)), Some(Classes::Int(vec![0, 1]))),
+        model_of(&Estimator::BoostedClassifier(boosted(3)), Some(classes)),
     ]
 }
 
@@ -110,6 +138,20 @@ fn linear_models_load_and_answer_with_the_operators_that_were_exported() {
 }
 
 #[test]
+fn boosted_trees_load_as_they_were() {
+    let [regressor, two, three] = boosted_models().map(|bytes| LoadedModel::load(&bytes).expect("loaded"));
+    assert_eq!(*regressor.estimator(), Estimator::BoostedRegressor(boosted(1)));
+    assert_eq!(*two.estimator(), Estimator::BoostedClassifier(boosted(1)));
+    assert_eq!(*three.estimator(), Estimator::BoostedClassifier(boosted(3)));
+    assert_eq!(three.classes().map(Classes::len), Some(3));
+    let Prediction::Values(values) = regressor.predict(&table(), &[0, 1, 2]).expect("answers") else {
+        panic!("values");
+    };
+    // 0.25, 0.25 and 4.25 behind filling and scaling; the categories a, none and none.
+    assert_eq!(values, [0.5 - 0.75 + 0.125, 0.5 + 0.25 + 0.125, -1.0 + 0.25 + 0.125]);
+}
+
+#[test]
 fn trees_that_would_not_end_or_leave_their_bounds_are_refused() {
     let broken = |change: fn(&mut Forest)| {
         let mut forest = forest();
@@ -148,6 +190,21 @@ proptest! {
         }
         if let Ok(loaded) = LoadedModel::load(&bytes) {
             let _ = loaded.predict(&table(), &[0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_boosted_model_with_changed_bytes_never_panics(which in 0..3_usize, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = boosted_models()[which].clone();
+        for (place, byte) in changes {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(loaded) = LoadedModel::load(&bytes) {
+            let _ = loaded.predict(&table(), &[0, 1, 2]);
+            if let Estimator::BoostedRegressor(boosted) | Estimator::BoostedClassifier(boosted) = loaded.estimator() {
+                let _ = boosted.shares(&vec![1.0; boosted.features]);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What each preprocessed feature adds to a model's score, where the model itself says so.
 
-use modelgate_model::estimator::{Estimator, LinearClassifier};
+use modelgate_model::estimator::{Boosted, Estimator, LinearClassifier};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How much one feature moves the score, over some rows.
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Contribution {
     /// The feature behind preprocessing, such as `region=north`.
     pub feature: String,
-    /// Mean of the absolute contribution; of a linear model in log-odds.
+    /// Mean of the absolute contribution: of a classifier in log-odds, of a regression in units of the target.
     pub mean_absolute: f64,
 }
 
@@ -21,9 +22,48 @@ pub(crate) fn contributions(
 ) -> Option<Vec<Contribution>> {
     match estimator {
         Estimator::LinearClassifier(linear) => linear_contributions(linear, names, matrix),
+        Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => {
+            shared_out(boosted, names, matrix)
+        }
         // Another kind of model gives its own here.
         _ => None,
     }
+}
+
+/// Rows whose scores are shared out at most, evenly over all.
+const ROWS: usize = 256;
+
+/// Returns the mean absolute share of each feature in the scores; of several classes the mean over them.
+fn shared_out(boosted: &Boosted, names: &[String], matrix: &[f32]) -> Option<Vec<Contribution>> {
+    let rows = matrix.len().checked_div(boosted.features)?;
+    if rows == 0 || names.len() != boosted.features {
+        return None;
+    }
+    let step = rows.div_ceil(ROWS);
+    let sample: Vec<&[f32]> = matrix.chunks_exact(boosted.features).step_by(step).collect();
+    let shares: Vec<_> = sample.par_iter().map(|row| boosted.shares(row)).collect::<Option<_>>()?;
+    let count = (shares.len() * boosted.scores) as f64;
+    let mut found: Vec<Contribution> = names
+        .iter()
+        .enumerate()
+        .map(|(feature, name)| {
+            let of = |shares: &modelgate_model::shap::Shares| {
+                shares
+                    .features
+                    .iter()
+                    .skip(feature)
+                    .step_by(names.len())
+                    .map(|share| share.abs())
+                    .sum::<f64>()
+            };
+            Contribution { feature: name.clone(), mean_absolute: shares.iter().map(of).sum::<f64>() / count }
+        })
+        .collect();
+    if found.iter().any(|one| !one.mean_absolute.is_finite()) {
+        return None;
+    }
+    found.sort_by(|one, other| other.mean_absolute.total_cmp(&one.mean_absolute));
+    Some(found)
 }
 
 /// A linear score is a sum: what a feature adds is its weight times its distance to the mean. Of two classes the score is

@@ -161,7 +161,9 @@ impl Feature {
     fn bin(&self, value: f32) -> u8 {
         match &self.scale {
             _ if value.is_nan() => MISSING as u8,
-            Scale::Ordered(thresholds) => (thresholds.partition_point(|threshold| *threshold < value) + 1) as u8,
+            Scale::Ordered(thresholds) => {
+                (thresholds.partition_point(|threshold| *threshold < value) + 1) as u8
+            }
             Scale::Categories(table) => {
                 // Truncation of a negative position gives 0, which is asked for before.
                 if value < 0.0 { 0 } else { table.get(value as usize).copied().unwrap_or(0) }

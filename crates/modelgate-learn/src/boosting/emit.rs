@@ -74,8 +74,7 @@ impl<F: Fn(usize) -> f32> Emitter<'_, F> {
                     }
                     Scale::Categories(table) => {
                         let runs = runs(table, split);
-                        let inner: Vec<usize> =
-                            (2..runs.len()).map(|_| self.reserve()).collect();
+                        let inner: Vec<usize> = (2..runs.len()).map(|_| self.reserve()).collect();
                         let (left, right) = (self.reserve(), self.reserve());
                         let missing_left = split.goes_left.holds(MISSING);
                         let target = runs.iter().position(|run| run.left == missing_left).unwrap_or(0);

@@ -75,8 +75,8 @@ impl GradientBoosting {
             Vec::new()
         };
         let start = self.start(targets, &weights, &rows);
-        let binned = Binned::new(matrix, &rows, self.max_bins, &categorical, &monotonic)
-            .map_err(LearnError::Data)?;
+        let binned =
+            Binned::new(matrix, &rows, self.max_bins, &categorical, &monotonic).map_err(LearnError::Data)?;
         let learned = scaled(targets, start.base, start.scale);
         let mut held = match validation {
             Some((matrix, targets)) if self.early_stopping => {
@@ -126,7 +126,11 @@ impl GradientBoosting {
             details.insert("best_round".to_owned(), json!(held.best_round));
             details.insert("validation_loss".to_owned(), json!(held.best()));
         }
-        details.insert("feature_importances".to_owned(), importances(&binned, matrix, &importance));
+        let total: f64 = importance.iter().map(|one| one.0).sum();
+        let gain = |place: usize| if total > 0.0 { importance[place].0 / total } else { 0.0 };
+        details.insert("feature_importances".to_owned(), by_name(&binned, matrix, gain));
+        let splits = by_name(&binned, matrix, |place| importance[place].1 as u64);
+        details.insert("feature_splits".to_owned(), splits);
         let warnings = warnings(&binned, matrix);
         if trees.is_empty() {
             // An ensemble without a tree is no model to ONNX Runtime.
@@ -288,8 +292,7 @@ impl Rounds<'_> {
     /// `count` is the number of rows of the matrix.
     fn run(&mut self, count: usize, mut held: Option<&mut HeldOut<'_>>) {
         let width = self.start.scores.len();
-        let mut scores: Vec<Vec<f32>> =
-            self.start.scores.iter().map(|score| vec![*score; count]).collect();
+        let mut scores: Vec<Vec<f32>> = self.start.scores.iter().map(|score| vec![*score; count]).collect();
         let mut probabilities = vec![Vec::new(); if width > 1 { width } else { 0 }];
         let together = width > 1 && self.rows.len() < FEW;
         let workers = if together { width } else { 1 };
@@ -302,11 +305,8 @@ impl Rounds<'_> {
             softmax(&scores, &mut probabilities);
             let this = &*self;
             let one = |number: usize, grower: &mut (Grower<'_>, Vec<u32>), scores: &mut Vec<f32>| {
-                let class = probabilities.get(number).map(|probabilities| Class {
-                    number,
-                    of: width,
-                    probabilities,
-                });
+                let class =
+                    probabilities.get(number).map(|probabilities| Class { number, of: width, probabilities });
                 let stream = (round * width + number) as u64;
                 this.tree(grower, rows, drawn.is_some(), class, scores, stream)
             };
@@ -329,9 +329,8 @@ impl Rounds<'_> {
             }
             done.tick();
             let settings = self.settings;
-            let stops = |held: &mut HeldOut<'_>| {
-                held.is_done(round + 1, settings.patience, settings.tolerance)
-            };
+            let stops =
+                |held: &mut HeldOut<'_>| held.is_done(round + 1, settings.patience, settings.tolerance);
             // Where no tree can be split any more, the next rounds change nothing but constants.
             if held.as_deref_mut().is_some_and(stops) || (!split && drawn.is_none()) {
                 break;
@@ -524,15 +523,17 @@ fn constant() -> Tree {
     Tree { nodes: vec![node], values: vec![0.0], covers: vec![1.0] }
 }
 
-/// Returns gain and number of splits of each feature that has any, the gain as a share of all.
-fn importances(binned: &Binned, matrix: &FeatureMatrix<'_>, importance: &[(f64, usize)]) -> Value {
-    let total: f64 = importance.iter().map(|one| one.0).sum();
-    let one = |(feature, (gain, splits)): (&super::bins::Feature, &(f64, usize))| {
-        let name = matrix.names.get(feature.column).cloned().unwrap_or_default();
-        (name, json!({"gain": gain / total, "splits": splits}))
-    };
-    let used = binned.features.iter().zip(importance).filter(|(_, one)| one.1 > 0);
-    Value::Object(used.map(one).collect())
+/// Returns a figure of every column; 0 for one that is constant.
+fn by_name<T: Copy + Default + Into<Value>>(
+    binned: &Binned,
+    matrix: &FeatureMatrix<'_>,
+    figure: impl Fn(usize) -> T,
+) -> Value {
+    let mut all = vec![T::default(); matrix.columns];
+    for (place, feature) in binned.features.iter().enumerate() {
+        all[feature.column] = figure(place);
+    }
+    Value::Object(matrix.names.iter().cloned().zip(all.into_iter().map(Into::into)).collect())
 }
 
 fn warnings(binned: &Binned, matrix: &FeatureMatrix<'_>) -> Vec<String> {

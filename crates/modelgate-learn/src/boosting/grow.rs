@@ -46,6 +46,42 @@ struct Open {
     split: Option<Split>,
 }
 
+/// Which side of a split gets its sums from its rows.
+#[derive(Clone, Copy, PartialEq)]
+enum Built {
+    Left,
+    Right,
+    Neither,
+}
+
+/// Sums the rows of one part of a node.
+struct Worker {
+    /// Cells of at most [`BLOCK`] rows.
+    packed: Vec<[i64; CELLS]>,
+    /// Cells of all.
+    sums: Vec<i32>,
+    /// Rows in `packed`.
+    filled: usize,
+}
+
+impl Worker {
+    /// Adds at most [`BLOCK`] rows.
+    fn add(&mut self, binned: &Binned, level: Level, rows: &[u32], pairs: &[u32]) {
+        if self.filled + rows.len() > BLOCK {
+            self.flush(level);
+        }
+        simd::add_block(&binned.bins, binned.stride, rows, pairs, &mut self.packed);
+        self.filled += rows.len();
+    }
+
+    fn flush(&mut self, level: Level) {
+        if self.filled > 0 {
+            simd::unpack(level, &mut self.packed, &mut self.sums);
+            self.filled = 0;
+        }
+    }
+}
+
 /// Grows trees over the same binned rows; keeps its memory between them.
 pub(super) struct Grower<'a> {
     binned: &'a Binned,
@@ -77,7 +113,7 @@ impl<'a> Grower<'a> {
         self.order.clear();
         self.order.extend_from_slice(rows);
         self.spare.resize(rows.len(), 0);
-        let cells = self.sums(0, rows.len(), pairs);
+        let cells = self.sums(pairs);
         let sums = total(&cells[..3 * CELLS]);
         let mut root = Open {
             node: 0,
@@ -90,7 +126,7 @@ impl<'a> Grower<'a> {
             split: None,
         };
         let looked = self.looked_at(shape, random);
-        root.split = self.search(&root, limits, shape, &looked);
+        root.split = self.search(&root, limits, &looked);
         let mut nodes = vec![leaf(&root, limits)];
         let mut open = vec![root];
         let mut leaves = 1;
@@ -99,19 +135,18 @@ impl<'a> Grower<'a> {
             let parent = open.swap_remove(place);
             let Some(split) = parent.split else { break };
             let at = parent.node;
-            let middle = parent.start + self.partition(parent.start, parent.end, &split);
             let children = [nodes.len(), nodes.len() + 1];
-            let (left, right) = self.children(parent, split, middle, children, pairs, limits);
-            let features = [self.looked_at(shape, random), self.looked_at(shape, random)];
-            let mut pair = [left, right];
-            let found = {
+            let further = leaves + 1 < shape.max_leaf_nodes && parent.depth + 1 < shape.max_depth;
+            let mut pair = self.children(parent, split, children, pairs, limits, further);
+            if further {
+                let features = [self.looked_at(shape, random), self.looked_at(shape, random)];
                 let this = &*self;
-                rayon::join(
-                    || this.search(&pair[0], limits, shape, &features[0]),
-                    || this.search(&pair[1], limits, shape, &features[1]),
-                )
-            };
-            (pair[0].split, pair[1].split) = found;
+                let found = rayon::join(
+                    || this.search(&pair[0], limits, &features[0]),
+                    || this.search(&pair[1], limits, &features[1]),
+                );
+                (pair[0].split, pair[1].split) = found;
+            }
             for child in pair {
                 nodes.push(leaf(&child, limits));
                 if child.split.is_some() {
@@ -146,14 +181,8 @@ impl Grower<'_> {
         Some(looked)
     }
 
-    fn search(
-        &self,
-        open: &Open,
-        limits: &Limits,
-        shape: Shape,
-        looked: &Option<Vec<bool>>,
-    ) -> Option<Split> {
-        if open.depth >= shape.max_depth || open.sums.rows / 2 < limits.min_samples_leaf {
+    fn search(&self, open: &Open, limits: &Limits, looked: &Option<Vec<bool>>) -> Option<Split> {
+        if open.sums.rows / 2 < limits.min_samples_leaf {
             return None;
         }
         let features = self.binned.features.iter().enumerate();
@@ -170,97 +199,134 @@ impl Grower<'_> {
         features.map(one).fold(None, better)
     }
 
-    /// Returns the sums of each bin over a range of the order, per feature [`CELLS`] gradients, Hessians and rows.
-    fn sums(&mut self, start: usize, end: usize, pairs: &[u32]) -> Vec<i32> {
-        let Binned { stride, bins, .. } = self.binned;
-        let mut sums = self.free.pop().unwrap_or_default();
-        sums.clear();
-        sums.resize(stride * 3 * CELLS, 0);
-        let rows = &self.order[start..end];
-        let level = self.level;
-        let threads = rayon::current_num_threads();
-        let parts = if rows.len() < MANY { 1 } else { threads };
-        while self.packed.len() < parts {
-            self.packed.push(vec![[0; CELLS]; *stride]);
-        }
-        let build = |rows: &[u32], packed: &mut Vec<[i64; CELLS]>, sums: &mut [i32]| {
-            for block in rows.chunks(BLOCK) {
-                simd::add_block(bins, *stride, block, pairs, packed);
-                simd::unpack(level, packed, sums);
-            }
-        };
-        if parts == 1 {
-            build(rows, &mut self.packed[0], &mut sums);
-            return sums;
-        }
-        let size = rows.len().div_ceil(parts).next_multiple_of(BLOCK);
-        let mut others: Vec<Vec<i32>> = (1..parts).map(|_| self.free.pop().unwrap_or_default()).collect();
-        for other in &mut others {
-            other.clear();
-            other.resize(sums.len(), 0);
-        }
-        let targets: Vec<&mut [i32]> =
-            std::iter::once(&mut sums[..]).chain(others.iter_mut().map(|other| &mut other[..])).collect();
-        rows.par_chunks(size).zip(self.packed.par_iter_mut()).zip(targets).for_each(
-            |((rows, packed), sums)| build(rows, packed, sums),
-        );
-        for other in others {
-            simd::add(level, &mut sums, &other);
-            self.free.push(other);
-        }
-        sums
+    /// Returns the sums of each bin over all rows of the order.
+    fn sums(&mut self, pairs: &[u32]) -> Vec<i32> {
+        let rows = self.order.len();
+        let (size, mut workers) = self.workers(rows);
+        let (binned, level) = (self.binned, self.level);
+        self.order.par_chunks(size).zip(workers.par_iter_mut()).for_each(|(rows, worker)| {
+            rows.chunks(BLOCK).for_each(|rows| worker.add(binned, level, rows, pairs));
+            worker.flush(level);
+        });
+        self.joined(workers)
     }
 
-    /// Moves the rows of a range that go left to its front, both sides in the order they had; returns how many.
-    fn partition(&mut self, start: usize, end: usize, split: &Split) -> usize {
-        let binned = self.binned;
+    /// Returns how many rows a part of the work on `rows` has, and who sums each part.
+    fn workers(&mut self, rows: usize) -> (usize, Vec<Worker>) {
+        let parts = if rows < MANY { 1 } else { rayon::current_num_threads() };
+        let size = rows.div_ceil(parts).next_multiple_of(BLOCK);
+        let stride = self.binned.stride;
+        let worker = || {
+            let mut sums = self.free.pop().unwrap_or_default();
+            sums.clear();
+            sums.resize(stride * 3 * CELLS, 0);
+            let packed = self.packed.pop().unwrap_or_else(|| vec![[0; CELLS]; stride]);
+            Worker { packed, sums, filled: 0 }
+        };
+        (size, std::iter::repeat_with(worker).take(parts).collect())
+    }
+
+    /// Returns the sums of all workers together.
+    fn joined(&mut self, workers: Vec<Worker>) -> Vec<i32> {
+        let mut joined: Option<Vec<i32>> = None;
+        for Worker { packed, sums, .. } in workers {
+            self.packed.push(packed);
+            match &mut joined {
+                None => joined = Some(sums),
+                Some(joined) => {
+                    simd::add(self.level, joined, &sums);
+                    self.free.push(sums);
+                }
+            }
+        }
+        joined.unwrap_or_default()
+    }
+
+    /// Moves the rows of a range that go left to its front, both sides in the order they had; returns how many, and the
+    /// sums of one side: they are built block by block, while its rows are still in the cache.
+    fn divide(
+        &mut self,
+        (start, end): (usize, usize),
+        split: &Split,
+        built: Built,
+        pairs: &[u32],
+    ) -> (usize, Option<Vec<i32>>) {
+        let (binned, level, feature) = (self.binned, self.level, split.feature);
         let mut table = [0_u8; CELLS];
         for (bin, left) in table.iter_mut().enumerate() {
             *left = u8::from(split.goes_left.holds(bin));
         }
-        let feature = split.feature;
+        let (size, mut workers) = self.workers(end - start);
         let rows = &mut self.order[start..end];
         let spare = &mut self.spare[start..end];
-        let part = |rows: &[u32], spare: &mut [u32]| {
-            simd::partition(&binned.bins, binned.stride, feature, &table, rows, spare)
+        let block = |rows: &[u32], spare: &mut [u32], worker: &mut Worker| {
+            let left = simd::partition(&binned.bins, binned.stride, feature, &table, rows, spare);
+            match built {
+                Built::Left => worker.add(binned, level, &spare[..left], pairs),
+                Built::Right => worker.add(binned, level, &spare[left..], pairs),
+                Built::Neither => {}
+            }
+            left
         };
-        let size = if rows.len() < MANY { rows.len() } else { BLOCK };
-        let lefts: Vec<usize> =
-            rows.par_chunks(size).zip(spare.par_chunks_mut(size)).map(|(rows, spare)| part(rows, spare)).collect();
+        let parts = rows.par_chunks(size).zip(spare.par_chunks_mut(size)).zip(workers.par_iter_mut());
+        let lefts: Vec<Vec<usize>> = parts
+            .map(|((rows, spare), worker)| {
+                let blocks = rows.chunks(BLOCK).zip(spare.chunks_mut(BLOCK));
+                let lefts = blocks.map(|(rows, spare)| block(rows, spare, worker)).collect();
+                worker.flush(level);
+                lefts
+            })
+            .collect();
+        let lefts = lefts.concat();
         let count: usize = lefts.iter().sum();
         let (mut to_left, mut to_right) = rows.split_at_mut(count);
         let mut pieces = Vec::with_capacity(lefts.len());
-        for (spare, left) in spare.chunks(size).zip(&lefts) {
+        for (spare, left) in spare.chunks(BLOCK).zip(&lefts) {
             let (first, rest) = to_left.split_at_mut(*left);
             let (second, other) = to_right.split_at_mut(spare.len() - left);
             (to_left, to_right) = (rest, other);
             pieces.push((spare, first, second));
         }
-        pieces.into_par_iter().for_each(|(spare, left, right)| {
+        pieces.into_par_iter().with_min_len(4).for_each(|(spare, left, right)| {
             let (lefts, rights) = spare.split_at(left.len());
             left.copy_from_slice(lefts);
             right.iter_mut().zip(rights.iter().rev()).for_each(|(to, from)| *to = *from);
         });
-        count
+        let sums = self.joined(workers);
+        if built == Built::Neither {
+            self.free.push(sums);
+            return (count, None);
+        }
+        (count, Some(sums))
     }
 
-    /// Returns the two sides of a split: the sums of the smaller are built, those of the other are the rest.
+    /// Makes the two sides of a split: the sums of the smaller are built, those of the other are the rest. Without
+    /// `further` they stay leaves and need none.
     fn children(
         &mut self,
         parent: Open,
         split: Split,
-        middle: usize,
         nodes: [usize; 2],
         pairs: &[u32],
         limits: &Limits,
-    ) -> (Open, Open) {
+        further: bool,
+    ) -> [Open; 2] {
         let Open { start, end, depth, bounds, sums, mut cells, .. } = parent;
-        let left_is_smaller = middle - start <= end - middle;
-        let (from, to) = if left_is_smaller { (start, middle) } else { (middle, end) };
-        let built = self.sums(from, to, pairs);
-        simd::subtract(self.level, &mut cells, &built);
-        let (left_cells, right_cells) = if left_is_smaller { (built, cells) } else { (cells, built) };
         let right = sums.minus(split.left);
+        let built = match further {
+            false => Built::Neither,
+            true if split.left.rows <= right.rows => Built::Left,
+            true => Built::Right,
+        };
+        let (count, found) = self.divide((start, end), &split, built, pairs);
+        let middle = start + count;
+        let (left_cells, right_cells) = match found {
+            None => (cells, self.free.pop().unwrap_or_default()),
+            Some(found) => {
+                simd::subtract(self.level, &mut cells, &found);
+                if built == Built::Left { (found, cells) } else { (cells, found) }
+            }
+        };
         let [left_bounds, right_bounds] =
             self.bounds(&split, bounds, limits.value(split.left, bounds), limits.value(right, bounds));
         let open = |node, start, end, bounds, sums, cells| Open {
@@ -273,10 +339,10 @@ impl Grower<'_> {
             cells,
             split: None,
         };
-        (
+        [
             open(nodes[0], start, middle, left_bounds, split.left, left_cells),
             open(nodes[1], middle, end, right_bounds, right, right_cells),
-        )
+        ]
     }
 
     /// The two sides of a split by a monotone feature meet in the middle, and never cross it further down.
@@ -298,10 +364,9 @@ fn leaf(open: &Open, limits: &Limits) -> Node {
 
 /// Returns the place of the leaf with the largest gain; of equal ones the first node's.
 fn most_gain(open: &[Open]) -> Option<usize> {
-    let gains = open.iter().enumerate().filter_map(|(place, open)| Some((place, open.split?.gain, open.node)));
-    gains
-        .max_by(|one, other| one.1.total_cmp(&other.1).then(other.2.cmp(&one.2)))
-        .map(|(place, ..)| place)
+    let gains =
+        open.iter().enumerate().filter_map(|(place, open)| Some((place, open.split?.gain, open.node)));
+    gains.max_by(|one, other| one.1.total_cmp(&other.1).then(other.2.cmp(&one.2))).map(|(place, ..)| place)
 }
 
 /// Returns which side a row takes.

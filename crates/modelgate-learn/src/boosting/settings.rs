@@ -121,12 +121,9 @@ impl GradientBoosting {
         let loss = match loss.as_str() {
             "squared_error" => Loss::SquaredError,
             "absolute_error" => Loss::AbsoluteError,
-            "quantile" => Loss::Quantile(params.read(
-                "quantile",
-                json!(0.5),
-                "a number above 0 and below 1",
-                inside,
-            )?),
+            "quantile" => {
+                Loss::Quantile(params.read("quantile", json!(0.5), "a number above 0 and below 1", inside)?)
+            }
             _ => Loss::LogLoss,
         };
         if given.contains_key("quantile") && !matches!(loss, Loss::Quantile(_)) {
@@ -143,8 +140,7 @@ impl GradientBoosting {
         let max_leaf_nodes =
             params.read("max_leaf_nodes", json!(31), expected, |value| count_or_all(value, 2))?;
         let expected = "`null` or a whole number from 1";
-        let max_depth =
-            params.read("max_depth", Value::Null, expected, |value| count_or_all(value, 1))?;
+        let max_depth = params.read("max_depth", Value::Null, expected, |value| count_or_all(value, 1))?;
         let min_samples_leaf =
             params.read("min_samples_leaf", json!(20), "a whole number from 1", |value| count(value, 1))?;
         let number = "a number from 0 on";
@@ -160,8 +156,7 @@ impl GradientBoosting {
             params.read("categorical_features", Value::Null, "`null` or a list of features", names)?;
         let expected = "`null` or a map from feature to -1, 0 or 1";
         let monotonic = params.read("monotonic_cst", Value::Null, expected, constraints)?;
-        let early_stopping =
-            params.read("early_stopping", json!(false), "true or false", Value::as_bool)?;
+        let early_stopping = params.read("early_stopping", json!(false), "true or false", Value::as_bool)?;
         let patience =
             params.read("n_iter_no_change", json!(10), "a whole number from 1", |value| count(value, 1))?;
         let tolerance = params.read("tol", json!(1e-7), number, from_zero)?;
@@ -171,9 +166,17 @@ impl GradientBoosting {
             "class_weight",
             Value::Null,
             if classification { ClassWeight::EXPECTED } else { "allowed for a regression" },
-            |value| if classification { ClassWeight::read(value) } else { value.is_null().then_some(ClassWeight::None) },
+            |value| {
+                if classification {
+                    ClassWeight::read(value)
+                } else {
+                    value.is_null().then_some(ClassWeight::None)
+                }
+            },
         )?;
-        if let Some(name) = categorical.iter().find(|name| monotonic.get(*name).is_some_and(|sign| *sign != 0)) {
+        if let Some(name) =
+            categorical.iter().find(|name| monotonic.get(*name).is_some_and(|sign| *sign != 0))
+        {
             return Err(ParamError(format!(
                 "params.monotonic_cst: `{name}` is categorical and has no order"
             )));

@@ -39,7 +39,9 @@ fn add_group<const W: usize>(
     pairs: &[u32],
     cells: &mut [[i64; CELLS]],
 ) {
-    let Some(Ok(cells)) = cells.get_mut(first..first + W).map(<&mut [[i64; CELLS]; W]>::try_from) else { return };
+    let Some(Ok(cells)) = cells.get_mut(first..first + W).map(<&mut [[i64; CELLS]; W]>::try_from) else {
+        return;
+    };
     for (at, row) in rows.iter().enumerate() {
         if let Some(next) = rows.get(at + AHEAD) {
             prefetch(bins, *next as usize * stride + first);
@@ -73,13 +75,7 @@ pub(super) fn prefetch<T>(slice: &[T], at: usize) {
 const GROUP: usize = 16;
 
 /// Adds a block of at most [`BLOCK`] rows to the packed cells, one group of features after the other.
-pub(super) fn add_block(
-    bins: &[u8],
-    stride: usize,
-    rows: &[u32],
-    pairs: &[u32],
-    cells: &mut [[i64; CELLS]],
-) {
+pub(super) fn add_block(bins: &[u8], stride: usize, rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
     for first in (0..stride).step_by(GROUP) {
         match stride - first {
             4 => add_group::<4>(bins, stride, first, rows, pairs, cells),
@@ -183,8 +179,7 @@ fn unpack_body(cells: &mut [[i64; CELLS]], sums: &mut [i32]) {
     for (cells, sums) in cells.iter_mut().zip(sums.chunks_exact_mut(3 * CELLS)) {
         let (gradients, rest) = sums.split_at_mut(CELLS);
         let (hessians, counts) = rest.split_at_mut(CELLS);
-        for (((cell, gradient), hessian), count) in
-            cells.iter_mut().zip(gradients).zip(hessians).zip(counts)
+        for (((cell, gradient), hessian), count) in cells.iter_mut().zip(gradients).zip(hessians).zip(counts)
         {
             let value = *cell;
             *cell = 0;

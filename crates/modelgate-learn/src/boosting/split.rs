@@ -83,11 +83,8 @@ impl Limits {
     /// Returns the penalised gradient and Hessian in their own units.
     fn real(&self, sums: Sums) -> (f64, f64) {
         let gradient = sums.gradient as f64 * self.units[0];
-        let shrunk = if self.l1 > 0.0 {
-            (gradient.abs() - self.l1).max(0.0).copysign(gradient)
-        } else {
-            gradient
-        };
+        let shrunk =
+            if self.l1 > 0.0 { (gradient.abs() - self.l1).max(0.0).copysign(gradient) } else { gradient };
         (shrunk, sums.hessian as f64 * self.units[1] + self.l2)
     }
 
@@ -218,7 +215,8 @@ const SMOOTHING: f64 = 10.0;
 
 fn grouped(search: &mut Search<'_>, cells: &[i32]) {
     let mean_hessian = search.total.hessian as f64 / f64::from(search.total.rows.max(1));
-    let rank = |sums: Sums| sums.gradient as f64 / (sums.hessian as f64 + SMOOTHING * mean_hessian).max(1e-30);
+    let rank =
+        |sums: Sums| sums.gradient as f64 / (sums.hessian as f64 + SMOOTHING * mean_hessian).max(1e-30);
     let mut present: Vec<(f64, usize, Sums)> = (0..CELLS)
         .map(|bin| (bin, cell(cells, bin)))
         .filter(|(_, sums)| sums.rows > 0)
@@ -247,8 +245,7 @@ pub(super) fn best_of(
 ) -> Option<Split> {
     let bounded = bounds.low.is_finite() || bounds.high.is_finite();
     let parent = if bounded { limits.bounded_score(total, bounds) } else { limits.score(total) };
-    let mut search =
-        Search { feature, monotonic: of.monotonic, limits, bounds, total, parent, best: None };
+    let mut search = Search { feature, monotonic: of.monotonic, limits, bounds, total, parent, best: None };
     match of.scale {
         Scale::Ordered(_) => ordered(&mut search, cells, of.bins),
         Scale::Categories(_) => grouped(&mut search, cells),

@@ -10,8 +10,8 @@ use prost::Message;
 use super::graph::GraphBuilder;
 use super::linear;
 use super::proto::{Model, OperatorSet, data_type};
-use crate::error::ModelError;
 use super::trees;
+use crate::error::ModelError;
 use crate::estimator::Estimator;
 
 /// Returns the bytes of the ONNX model; equal arguments give equal bytes.
@@ -56,7 +56,13 @@ pub fn export(
             graph.output("prediction", data_type::FLOAT);
         }
         (Estimator::ForestClassifier(forest), Some(classes)) if forest.outputs == classes.len() => {
-            trees::classifier(&mut graph, forest, classes, &features, &["model/label", "model/probabilities"]);
+            trees::classifier(
+                &mut graph,
+                forest,
+                classes,
+                &features,
+                &["model/label", "model/probabilities"],
+            );
             most_probable(&mut graph, classes);
             probabilities(&mut graph, classes);
         }

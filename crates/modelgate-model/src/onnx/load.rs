@@ -13,9 +13,7 @@ use prost::Message;
 use super::linear::{self, LinearChain};
 use super::proto::{Model, Node, data_type};
 use crate::error::ModelError;
-use crate::estimator::{
-    Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Tree, TreeNode,
-};
+use crate::estimator::{Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Tree, TreeNode};
 use crate::predict::Prediction;
 
 /// A matrix wider than this is refused: no package of ours has one.
@@ -488,7 +486,8 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
                 return refuse("TreeEnsembleRegressor is supported as a sum");
             }
             let targets = node.attribute("n_targets").map_or(1, |attribute| attribute.i);
-            let Some(targets) = usize::try_from(targets).ok().filter(|targets| (1..=MAX_TARGETS).contains(targets))
+            let Some(targets) =
+                usize::try_from(targets).ok().filter(|targets| (1..=MAX_TARGETS).contains(targets))
             else {
                 return refuse(format!("TreeEnsembleRegressor has {targets} targets"));
             };
@@ -497,7 +496,9 @@ fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Cla
                 return Ok((Estimator::BoostedRegressor(boosted), None));
             }
             if targets > 1 {
-                return refuse("TreeEnsembleRegressor of several targets is supported with their base values");
+                return refuse(
+                    "TreeEnsembleRegressor of several targets is supported with their base values",
+                );
             }
             Ok((Estimator::ForestRegressor(read_forest(node, features, 1, "target")?), None))
         }
@@ -513,8 +514,7 @@ fn read_boosted(node: &Node, features: usize, scores: usize, base: Vec<f32>) -> 
     let Forest { mut trees, .. } = read_forest(node, features, scores, "target")?;
     for (number, tree) in trees.iter_mut().enumerate() {
         let score = number % scores;
-        let stray =
-            tree.values.iter().enumerate().any(|(at, value)| at % scores != score && *value != 0.0);
+        let stray = tree.values.iter().enumerate().any(|(at, value)| at % scores != score && *value != 0.0);
         if stray {
             return refuse(format!("tree {number} adds to another score than its own"));
         }

@@ -156,7 +156,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let table = data::table(runner)?;
             let split = data::assignment(runner)?;
             let trials = searched(runner, &table, &split)?;
-            let rows = split.train;
+            let (rows, held_out) = (split.train, split.validation);
             let plan = data::plan(runner)?;
             let names = plan.output_names();
             let values = plan.transform(&table, &rows)?;
@@ -175,6 +175,13 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let weights: Option<Vec<f64>> =
                 weights.map(|weights| rows.iter().map(|row| weights[*row as usize]).collect());
             let target = data::target(runner, &table)?;
+            // What stops early looks at the validation rows, if there are any.
+            let validation = if trainer.wants_validation() && !held_out.is_empty() {
+                Some((plan.transform(&table, &held_out)?, held_out))
+            } else {
+                None
+            };
+            let optimistic = validation.is_some().then(|| stopped_on_gated(runner)).flatten();
             let reporter = &mut *runner.reporter;
             let mut hear =
                 |done: usize, of: usize| reporter.progress(Stage::Train, "parts of the model", done, of);
@@ -183,7 +190,10 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                     // Nobody may be listening any more.
                     let _ = sender.send(Some((done, of)));
                 }));
-                fit(trainer.as_ref(), &matrix, &target, &rows, weights.as_deref(), seed)
+                let validation = validation.as_ref().map(|(values, rows)| {
+                    (FeatureMatrix { rows: rows.len(), values: &values[..], ..matrix }, &rows[..])
+                });
+                fit(trainer.as_ref(), (&matrix, &rows), validation, &target, weights.as_deref(), seed)
             };
             let outcome = heard(work, &mut hear)?;
             let mut summary = format!(
@@ -201,6 +211,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let params = canonical::to_string(&trainer.resolved_params())?;
             work.outputs.insert("params".to_owned(), params.into_bytes());
             work.warnings = outcome.warnings;
+            work.warnings.extend(optimistic);
             if let Some(trials) = &trials {
                 work.outputs.insert("trials".to_owned(), canonical::to_pretty(trials)?.into_bytes());
                 work.warnings.extend(optimism(runner, trials));
@@ -210,27 +221,42 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     )
 }
 
-/// Fits a model to `rows` of the target; `weights` has one for each of them.
+/// Fits a model to rows of a matrix, which are those of the target; `weights` has one for each of them.
 fn fit(
     trainer: &dyn Trainer,
-    matrix: &FeatureMatrix<'_>,
+    (matrix, rows): (&FeatureMatrix<'_>, &[u32]),
+    validation: Option<(FeatureMatrix<'_>, &[u32])>,
     target: &Target,
-    rows: &[u32],
     weights: Option<&[f64]>,
     seed: u64,
 ) -> Result<FitOutcome, LearnError> {
+    let go = |targets: &Targets<'_>, held_out: &Targets<'_>| match &validation {
+        Some((values, _)) => trainer.fit_validated(matrix, targets, weights, (values, held_out), seed),
+        None => trainer.fit_weighted(matrix, targets, weights, seed),
+    };
+    let held_out = validation.as_ref().map_or(&[][..], |(_, rows)| rows);
     match target {
         Target::Classes { labels, classes } => {
-            let labels: Vec<u32> = rows.iter().map(|row| labels[*row as usize]).collect();
+            let of = |rows: &[u32]| rows.iter().map(|row| labels[*row as usize]).collect::<Vec<u32>>();
+            let (learned, held_out) = (of(rows), of(held_out));
             let names = classes.names();
-            let targets = Targets::Classes { labels: &labels, classes: names.len(), names: &names };
-            trainer.fit_weighted(matrix, &targets, weights, seed)
+            let targets = |labels| Targets::Classes { labels, classes: names.len(), names: &names };
+            go(&targets(&learned), &targets(&held_out))
         }
         Target::Values(values) => {
-            let values: Vec<f64> = rows.iter().map(|row| values[*row as usize]).collect();
-            trainer.fit_weighted(matrix, &Targets::Values(&values), weights, seed)
+            let of = |rows: &[u32]| rows.iter().map(|row| values[*row as usize]).collect::<Vec<f64>>();
+            go(&Targets::Values(&of(rows)), &Targets::Values(&of(held_out)))
         }
     }
+}
+
+/// Says that the gate judges on the rows on which training was stopped.
+fn stopped_on_gated(runner: &Runner<'_>) -> Option<String> {
+    (runner.pipeline.config.gate.on == modelgate_config::SubsetName::Validation).then(|| {
+        "training stopped early by the validation rows, and the gate judges on them: its figures are a little too \
+         good; set `gate.on: test`"
+            .to_owned()
+    })
 }
 
 /// Says that the gate judges on the rows on which the parameters were chosen.
@@ -260,6 +286,10 @@ fn describe(estimator: &Estimator) -> String {
         Estimator::ForestClassifier(forest) | Estimator::ForestRegressor(forest) => {
             let nodes: usize = forest.trees.iter().map(|tree| tree.nodes.len()).sum();
             format!("{} trees, {nodes} nodes", forest.trees.len())
+        }
+        Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => {
+            let nodes: usize = boosted.trees.iter().map(|tree| tree.nodes.len()).sum();
+            format!("{} boosted trees, {nodes} nodes", boosted.trees.len())
         }
         Estimator::LinearClassifier(linear) => format!("{} coefficients", linear.coefficients.len()),
         Estimator::LinearRegressor(linear) => format!("{} coefficients", linear.coefficients.len()),

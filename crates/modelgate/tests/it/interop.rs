@@ -177,3 +177,26 @@ fn a_forest_of_bins_agrees_bit_for_bit() {
     let config = config("regression", "value", "klass, flag", "missing: none, encode: ordinal", train);
     check_rows(&config, true, 16_000);
 }
+
+#[test]
+fn boosted_trees_of_numbers_with_categories_and_nan_agree_bit_for_bit() {
+    let train = "algorithm: gradient_boosting, params: {n_estimators: 40, categorical_features: [city, level], \
+                 min_samples_leaf: 5}";
+    let config = config("regression", "value", "klass, flag", "missing: none, encode: ordinal", train);
+    check(&config, true);
+}
+
+#[test]
+fn boosted_trees_of_two_classes_agree_to_a_millionth() {
+    // The scores are the same bits; ONNX Runtime's Sigmoid and Softmax are approximations.
+    let train = "algorithm: gradient_boosting, params: {n_estimators: 40}";
+    let config = config("classification", "flag", "klass, value", "missing: none, encode: ordinal", train);
+    check(&config, false);
+}
+
+#[test]
+fn boosted_trees_of_three_classes_agree_to_a_millionth() {
+    let train =
+        "algorithm: gradient_boosting, params: {n_estimators: 30, subsample: 0.7, class_weight: balanced}";
+    check(&config("classification", "klass", "flag, value", "missing: none", train), false);
+}

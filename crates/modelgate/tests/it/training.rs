@@ -93,10 +93,20 @@ fn a_fit_that_did_not_converge_is_a_warning_of_the_run_and_in_its_report() {
 }
 
 #[test]
-fn packages_of_linear_models_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_threads() {
-    for (name, table) in [("wine", "wine.csv"), ("diabetes", "diabetes.csv")] {
+fn packages_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_threads() {
+    let cases = [
+        ("wine", "wine.csv", false),
+        ("diabetes", "diabetes.csv", false),
+        ("diabetes", "diabetes.csv", true),
+    ];
+    for (name, table, boosted) in cases {
         let package = |threads: &str, simd: &str| {
             let project = TestProject::example_with_shared_data(BINARY, name, table);
+            if boosted {
+                let config = format!("{name}/modelgate.yaml");
+                project.replace(&config, "algorithm: ridge", "algorithm: gradient_boosting");
+                project.replace(&config, "params: {alpha: 10.0}", "params: {max_depth: 3}");
+            }
             let mut command = project.command(&["-C", name, "run"]);
             let status = command.env("MODELGATE_THREADS", threads).env("MODELGATE_SIMD", simd).status();
             assert!(status.expect("started").success());

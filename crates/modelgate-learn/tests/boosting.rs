@@ -1,0 +1,373 @@
+//! Gradient boosting through its seam: what it learns, what it keeps to, what must not change it.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::schema::Task;
+use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Targets, trainer};
+use modelgate_model::Prediction;
+use modelgate_model::estimator::{Boosted, Estimator};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// Numbers from 0 to 1.
+fn uniform(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 24) as f32
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("x{at}")).collect()
+}
+
+fn params(value: Value) -> BTreeMap<String, Value> {
+    serde_json::from_value(value).expect("params")
+}
+
+fn view<'a>(values: &'a [f32], columns: usize, names: &'a [String]) -> FeatureMatrix<'a> {
+    FeatureMatrix { rows: values.len() / columns, columns, values, names }
+}
+
+fn fit_classes(
+    given: Value,
+    values: &[f32],
+    columns: usize,
+    labels: &[u32],
+    classes: usize,
+    weights: Option<&[f64]>,
+) -> Result<FitOutcome, LearnError> {
+    let trainer =
+        trainer("gradient_boosting", Task::Classification, &params(given)).expect("the settings are right");
+    let (columns_names, class_names) = (names(columns), names(classes));
+    let targets = Targets::Classes { labels, classes, names: &class_names };
+    trainer.fit_weighted(&view(values, columns, &columns_names), &targets, weights, 42)
+}
+
+fn fit_values(
+    given: Value,
+    values: &[f32],
+    columns: usize,
+    numbers: &[f64],
+) -> Result<FitOutcome, LearnError> {
+    let trainer =
+        trainer("gradient_boosting", Task::Regression, &params(given)).expect("the settings are right");
+    let columns_names = names(columns);
+    trainer.fit(&view(values, columns, &columns_names), &Targets::Values(numbers), 42)
+}
+
+fn boosted(outcome: &FitOutcome) -> &Boosted {
+    match &outcome.estimator {
+        Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => boosted,
+        _ => panic!("no boosted trees"),
+    }
+}
+
+fn answers(estimator: &Estimator, values: &[f32]) -> Vec<f32> {
+    match estimator.predict(values, values.len() / estimator.features()).expect("prediction") {
+        Prediction::Classes { probabilities, .. } => probabilities,
+        Prediction::Values(values) => values,
+    }
+}
+
+/// Rows of `columns` features with a target that bends in the first three.
+fn bent(rows: usize, columns: usize, seed: u64) -> (Vec<f32>, Vec<f64>) {
+    let values = uniform(rows * columns, seed);
+    let target = |row: &[f32]| {
+        let row: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
+        10.0 * (row[0] - 0.5) * (row[1] - 0.5) + if row[2] > 0.7 { 2.0 } else { row[2] }
+    };
+    let numbers = values.chunks_exact(columns).map(target).collect();
+    (values, numbers)
+}
+
+#[test]
+fn a_bent_function_is_learned() {
+    let (values, numbers) = bent(6000, 5, 1);
+    let cut = 4000;
+    let outcome = fit_values(json!({}), &values[..cut * 5], 5, &numbers[..cut]).expect("fitted");
+    let found = answers(&outcome.estimator, &values[cut * 5..]);
+    let mean = numbers[cut..].iter().sum::<f64>() / 2000.0;
+    let error: f64 =
+        found.iter().zip(&numbers[cut..]).map(|(found, value)| (f64::from(*found) - value).powi(2)).sum();
+    let spread: f64 = numbers[cut..].iter().map(|value| (value - mean).powi(2)).sum();
+    assert!(1.0 - error / spread > 0.98, "{}", 1.0 - error / spread);
+    let importance = &outcome.details["feature_importances"];
+    assert!(importance["x0"].as_f64() > importance["x3"].as_f64(), "{importance}");
+}
+
+#[test]
+fn classes_are_learned_two_or_three() {
+    let (values, numbers) = bent(6000, 5, 2);
+    for classes in [2_u32, 3] {
+        let labels: Vec<u32> = numbers
+            .iter()
+            .map(|value| u32::from(*value > 0.5) + u32::from(classes == 3 && *value > 1.5))
+            .collect();
+        let cut = 4000;
+        let outcome = fit_classes(json!({}), &values[..cut * 5], 5, &labels[..cut], classes as usize, None)
+            .expect("fitted");
+        let Prediction::Classes { labels: found, probabilities } =
+            outcome.estimator.predict(&values[cut * 5..], 2000).expect("prediction")
+        else {
+            panic!("classes");
+        };
+        let right = found.iter().zip(&labels[cut..]).filter(|(found, label)| found == label).count();
+        assert!(right > 1900, "{right} of 2000, {classes} classes");
+        let sums = probabilities.chunks_exact(classes as usize).map(|row| row.iter().sum::<f32>());
+        assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5));
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    // Enough rows for a node to be divided among threads.
+    let (values, numbers) = bent(40_000, 5, 3);
+    let labels: Vec<u32> = numbers.iter().map(|value| u32::from(*value > 0.5)).collect();
+    let three: Vec<u32> =
+        numbers.iter().map(|value| u32::from(*value > 0.5) + u32::from(*value > 1.5)).collect();
+    let fitted = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let given = || json!({"n_estimators": 4, "subsample": 0.8, "max_features": 0.7});
+            let two = fit_classes(json!({"n_estimators": 6}), &values, 5, &labels, 2, None);
+            let three = fit_classes(given(), &values[..50_000], 5, &three[..10_000], 3, None);
+            let numbers = fit_values(given(), &values, 5, &numbers);
+            [two, three, numbers]
+                .map(|outcome| serde_json::to_string(&outcome.expect("fitted").estimator).expect("json"))
+        })
+    };
+    let one = fitted(1);
+    for threads in [2, 3, 8] {
+        assert!(one == fitted(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn limits_hold_on_true_counts() {
+    let (values, numbers) = bent(3000, 4, 4);
+    let labels: Vec<u32> = numbers.iter().map(|value| u32::from(*value > 1.9)).collect();
+    let given = json!({"n_estimators": 20, "max_leaf_nodes": 9, "max_depth": 4, "min_samples_leaf": 37});
+    let outcome = fit_classes(given, &values, 4, &labels, 2, None).expect("fitted");
+    for tree in &boosted(&outcome).trees {
+        let mut counts = vec![0_u32; tree.values.len()];
+        values.chunks_exact(4).for_each(|row| counts[tree.leaf(row)] += 1);
+        assert!(counts.len() <= 9 && counts.iter().all(|count| *count >= 37), "{counts:?}");
+        let mut depth = vec![0; tree.nodes.len()];
+        for (at, node) in tree.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
+            depth[node.left as usize] = depth[at] + 1;
+            depth[node.right as usize] = depth[at] + 1;
+        }
+        assert!(depth.iter().all(|depth| *depth <= 4));
+        for (node, cover) in tree.nodes.iter().zip(&tree.covers).filter(|(node, _)| node.is_leaf()) {
+            assert_eq!(counts[node.left as usize] as f32, *cover);
+        }
+    }
+}
+
+#[test]
+fn missing_values_go_where_they_belong() {
+    // What is missing behaves as small values in one feature, as large ones in the other.
+    for (like_small, seed) in [(true, 5), (false, 6)] {
+        let mut values = uniform(2000, seed);
+        let numbers: Vec<f64> = values.iter().map(|value| if *value > 0.5 { 3.0 } else { -3.0 }).collect();
+        for value in values.iter_mut().filter(|value| (**value < 0.2) == like_small && **value < 0.8) {
+            if like_small || *value > 0.6 {
+                *value = f32::NAN;
+            }
+        }
+        let outcome = fit_values(json!({"n_estimators": 50}), &values, 1, &numbers).expect("fitted");
+        let found = answers(&outcome.estimator, &[f32::NAN, 0.3, 0.9]);
+        let expected = if like_small { -3.0 } else { 3.0 };
+        assert!((found[0] - expected).abs() < 0.1, "{found:?}");
+        assert!((found[1] + 3.0).abs() < 0.1 && (found[2] - 3.0).abs() < 0.1, "{found:?}");
+    }
+}
+
+#[test]
+fn sets_of_categories_are_split_at_once() {
+    // Odd categories are high: no threshold helps, one set does.
+    let values: Vec<f32> = uniform(4000, 7).iter().map(|value| (value * 40.0).floor()).collect();
+    let numbers: Vec<f64> = values.iter().map(|value| f64::from(*value % 2.0) * 4.0).collect();
+    let given =
+        json!({"n_estimators": 1, "learning_rate": 1.0, "max_leaf_nodes": 2, "categorical_features": ["x0"]});
+    let outcome = fit_values(given, &values, 1, &numbers).expect("fitted");
+    let found = answers(&outcome.estimator, &values[..1000]);
+    let right = found.iter().zip(&numbers).all(|(found, value)| (f64::from(*found) - value).abs() < 1e-6);
+    assert!(right, "{:?}", &found[..10]);
+    // What training did not see goes somewhere, the same way each time.
+    let unseen = [-1.0, 41.0, 1e9, f32::NAN, f32::INFINITY];
+    assert!(answers(&outcome.estimator, &unseen).iter().all(|value| value.is_finite()));
+    let shares = boosted(&outcome).shares(&[7.0]).expect("shares");
+    assert!((shares.base[0] + shares.features[0] - 4.0).abs() < 1e-5, "{shares:?}");
+}
+
+#[test]
+fn too_many_categories_share_a_bin_and_it_is_said() {
+    let values: Vec<f32> = (0..3000).map(|row| (row % 600) as f32).collect();
+    let numbers: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+    let given = json!({"n_estimators": 5, "categorical_features": ["x0"], "min_samples_leaf": 1});
+    let outcome = fit_values(given, &values, 1, &numbers).expect("fitted");
+    assert!(
+        outcome.warnings[0].contains("the 346 rarest categories of `x0` share one bin"),
+        "{:?}",
+        outcome.warnings
+    );
+    let wrong = fit_values(json!({"categorical_features": ["x0"]}), &[0.5; 40], 1, &[1.0; 40]);
+    let error = wrong.expect_err("no category").to_string();
+    assert!(error.contains("`x0` has the value 0.5 in training row 1"), "{error}");
+}
+
+#[test]
+fn early_stopping_keeps_the_best_round() {
+    let (values, mut numbers) = bent(1200, 4, 8);
+    // Noise that can be learned by heart only.
+    uniform(1200, 9).iter().zip(&mut numbers).for_each(|(noise, value)| *value += f64::from(*noise) * 8.0);
+    let given = json!({
+        "n_estimators": 400, "early_stopping": true, "n_iter_no_change": 15, "min_samples_leaf": 3, "learning_rate": 0.3
+    });
+    let trainer = trainer("gradient_boosting", Task::Regression, &params(given.clone())).expect("settings");
+    assert!(trainer.wants_validation());
+    let columns = names(4);
+    let (train, held) = (view(&values[..3200], 4, &columns), view(&values[3200..], 4, &columns));
+    let held_out = (&held, &Targets::Values(&numbers[800..]));
+    let outcome =
+        trainer.fit_validated(&train, &Targets::Values(&numbers[..800]), None, held_out, 1).expect("fitted");
+    let (best, rounds) = (outcome.details["best_round"].as_u64(), outcome.details["rounds"].as_u64());
+    assert_eq!(best.map(|best| best + 15), rounds);
+    assert_eq!(Some(boosted(&outcome).trees.len() as u64), best);
+    let loss = |estimator: &Estimator| {
+        let found = answers(estimator, held.values);
+        found
+            .iter()
+            .zip(&numbers[800..])
+            .map(|(found, value)| (f64::from(*found) - value).powi(2))
+            .sum::<f64>()
+    };
+    let all = fit_values(
+        json!({"n_estimators": 400, "min_samples_leaf": 3, "learning_rate": 0.3}),
+        train.values,
+        4,
+        &numbers[..800],
+    );
+    assert!(loss(&outcome.estimator) < loss(&all.expect("fitted").estimator));
+    // Without validation rows a share of the training rows is held out.
+    let alone = fit_values(given, &values, 4, &numbers).expect("fitted");
+    assert!(alone.details["best_round"].as_u64() < Some(400));
+}
+
+#[test]
+fn rows_of_no_weight_count_nothing() {
+    let (values, numbers) = bent(1500, 3, 10);
+    let labels: Vec<u32> = numbers.iter().map(|value| u32::from(*value > 0.5)).collect();
+    let weights: Vec<f64> = (0..1500).map(|row| if row < 1000 { 1.5 } else { 0.0 }).collect();
+    let whole = fit_classes(json!({"n_estimators": 10}), &values, 3, &labels, 2, Some(&weights));
+    let part = fit_classes(
+        json!({"n_estimators": 10}),
+        &values[..3000],
+        3,
+        &labels[..1000],
+        2,
+        Some(&weights[..1000]),
+    );
+    assert_eq!(whole.expect("fitted").estimator, part.expect("fitted").estimator);
+}
+
+#[test]
+fn a_quantile_has_its_share_below_it() {
+    let values = uniform(5000, 11);
+    let noise = uniform(5000, 12);
+    let numbers: Vec<f64> = values.iter().zip(&noise).map(|(x, noise)| f64::from(x * 5.0 + noise)).collect();
+    for share in [0.1, 0.5, 0.9] {
+        let given = json!({"loss": "quantile", "quantile": share, "n_estimators": 60});
+        let outcome = fit_values(given, &values, 1, &numbers).expect("fitted");
+        let found = answers(&outcome.estimator, &values);
+        let below = numbers.iter().zip(&found).filter(|(value, found)| **value < f64::from(**found)).count();
+        assert!((below as f64 / 5000.0 - share).abs() < 0.02, "{share}: {below}");
+    }
+}
+
+#[test]
+fn a_batch_gets_the_bits_of_its_rows_one_by_one() {
+    let (mut values, numbers) = bent(1000, 5, 13);
+    values.iter_mut().step_by(17).for_each(|value| *value = f32::NAN);
+    for (leaves, weight) in [(31, 1.0), (64, 2.0)] {
+        let given = json!({"n_estimators": 21, "max_leaf_nodes": leaves, "min_samples_leaf": 3, "l2_regularization": weight});
+        let outcome = fit_values(given, &values, 5, &numbers).expect("fitted");
+        let batch = answers(&outcome.estimator, &values);
+        let single: Vec<f32> =
+            values.chunks_exact(5).flat_map(|row| answers(&outcome.estimator, row)).collect();
+        assert_eq!(batch, single);
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_name() {
+    let regression = [
+        (json!({"n_estimators": 10, "max_iter": 10}), "the same as n_estimators"),
+        (json!({"quantile": 0.3}), "it needs `loss: quantile`"),
+        (json!({"loss": "log_loss"}), "one of squared_error, absolute_error, quantile"),
+        (json!({"max_bins": 256}), "a whole number from 2 to 255"),
+        (json!({"monotonic_cst": {"x0": 2}}), "a map from feature to -1, 0 or 1"),
+        (json!({"monotonic_cst": {"x0": 1}, "categorical_features": ["x0"]}), "`x0` is categorical"),
+        (json!({"learning_rat": 0.1}), "did you mean `learning_rate`?"),
+    ];
+    for (given, message) in regression {
+        let error =
+            trainer("gradient_boosting", Task::Regression, &params(given)).expect_err("refused").to_string();
+        assert!(error.contains(message), "{message} not in {error}");
+    }
+    let (values, numbers) = bent(100, 3, 14);
+    let error = fit_values(json!({"monotonic_cst": {"y": 1}}), &values, 3, &numbers).expect_err("no y");
+    assert!(error.to_string().contains("there is no feature `y`"), "{error}");
+    let labels: Vec<u32> = (0..100).map(|row| row % 3).collect();
+    let error = fit_classes(json!({"monotonic_cst": {"x0": 1}}), &values, 3, &labels, 3, None);
+    assert!(error.expect_err("three classes").to_string().contains("more than two classes"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn monotone_features_move_the_answer_one_way(seed in 0_u64..1 << 40, sign in prop_oneof![Just(-1), Just(1)]) {
+        let (values, mut numbers) = bent(600, 3, seed);
+        uniform(600, seed + 1).iter().zip(&mut numbers).for_each(|(noise, value)| *value += f64::from(*noise) * 3.0);
+        let given = json!({"n_estimators": 25, "monotonic_cst": {"x0": sign}, "min_samples_leaf": 3});
+        let labels: Vec<u32> = numbers.iter().map(|value| u32::from(*value > 2.0)).collect();
+        let models = [
+            fit_values(given.clone(), &values, 3, &numbers).expect("fitted").estimator,
+            fit_classes(given, &values, 3, &labels, 2, None).expect("fitted").estimator,
+        ];
+        for model in models {
+            let width = if matches!(model, Estimator::BoostedClassifier(_)) { 2 } else { 1 };
+            for row in values.chunks_exact(3).take(40) {
+                let walk: Vec<f32> =
+                    (0..=50).flat_map(|step| [step as f32 / 50.0, row[1], row[2]]).collect();
+                let found = answers(&model, &walk);
+                let found: Vec<f32> = found.chunks_exact(width).map(|row| row[width - 1]).collect();
+                let steps = found.windows(2).all(|pair| (pair[1] - pair[0]) * sign as f32 >= -1e-6);
+                prop_assert!(steps, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_sum_to_the_score(seed in 0_u64..1 << 40, missing in any::<bool>()) {
+        let (mut values, numbers) = bent(400, 4, seed);
+        if missing {
+            values.iter_mut().step_by(7).for_each(|value| *value = f32::NAN);
+        }
+        // One feature as categories.
+        values.iter_mut().skip(3).step_by(4).for_each(|value| *value = (*value * 12.0).floor());
+        let given = json!({"n_estimators": 12, "min_samples_leaf": 5, "categorical_features": ["x3"]});
+        let outcome = fit_values(given, &values, 4, &numbers).expect("fitted");
+        let found = answers(&outcome.estimator, &values);
+        for (row, score) in values.chunks_exact(4).zip(found).take(60) {
+            let shares = boosted(&outcome).shares(row).expect("shares");
+            let sum = shares.base[0] + shares.features.iter().sum::<f64>();
+            prop_assert!((sum - f64::from(score)).abs() < 1e-4, "{sum} {score}");
+        }
+    }
+}
