@@ -46,7 +46,7 @@ impl TreeNode {
 /// A binary decision tree; node 0 is the root, a child always stands behind its parent.
 ///
 /// A split by a set of categories is a run of nodes over the categories' positions whose branches lead to the same two
-/// nodes behind it: a node may have several parents.
+/// nodes behind it: a node may have several parents. Only left branches share a child, as ONNX Runtime wants it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Tree {
     /// The nodes.

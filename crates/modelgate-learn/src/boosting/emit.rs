@@ -76,11 +76,8 @@ impl<F: Fn(usize) -> f32> Emitter<'_, F> {
                         let runs = runs(table, split);
                         let inner: Vec<usize> = (2..runs.len()).map(|_| self.reserve()).collect();
                         let (left, right) = (self.reserve(), self.reserve());
-                        let missing_left = split.goes_left.holds(MISSING);
-                        let target = runs.iter().position(|run| run.left == missing_left).unwrap_or(0);
-                        let mut places = std::iter::once(at).chain(inner);
-                        let column = feature.column as u32;
-                        self.chain(&runs, 0..runs.len(), target, column, [left, right], &mut places);
+                        let places: Vec<usize> = std::iter::once(at).chain(inner).collect();
+                        self.chain(&runs, &places, feature.column as u32, [left, right]);
                         (left, right)
                     }
                 };
@@ -90,31 +87,21 @@ impl<F: Fn(usize) -> f32> Emitter<'_, F> {
         }
     }
 
-    /// Writes the comparisons that part a range of runs and returns the first one's place, or the side of a lone run.
-    fn chain(
-        &mut self,
-        runs: &[Run],
-        range: std::ops::Range<usize>,
-        missing: usize,
-        column: u32,
-        sides: [usize; 2],
-        places: &mut impl Iterator<Item = usize>,
-    ) -> usize {
-        if range.len() == 1 {
-            return sides[usize::from(!runs[range.start].left)];
+    /// Writes the comparisons that part the runs, one after the other: ONNX Runtime lets nodes share the child behind a
+    /// comparison that holds, and no other.
+    fn chain(&mut self, runs: &[Run], places: &[usize], column: u32, sides: [usize; 2]) {
+        let side = |run: &Run| sides[usize::from(!run.left)] as u32;
+        for (step, at) in places.iter().enumerate() {
+            let last = side(&runs[step + 1]);
+            // A missing value goes with the first run, see `runs`.
+            let flag = if step == 0 { MISSING_LEFT } else { 0 };
+            self.tree.nodes[*at] = TreeNode {
+                feature: column | flag,
+                threshold: runs[step].last + 0.5,
+                left: side(&runs[step]),
+                right: places.get(step + 1).map_or(last, |next| *next as u32),
+            };
         }
-        let Some(at) = places.next() else { return sides[1] };
-        let middle = range.start + range.len() / 2;
-        let left = self.chain(runs, range.start..middle, missing, column, sides, places);
-        let right = self.chain(runs, middle..range.end, missing, column, sides, places);
-        let flag = if missing < middle { MISSING_LEFT } else { 0 };
-        self.tree.nodes[at] = TreeNode {
-            feature: column | flag,
-            threshold: runs[middle - 1].last + 0.5,
-            left: left as u32,
-            right: right as u32,
-        };
-        at
     }
 }
 

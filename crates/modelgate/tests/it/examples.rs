@@ -28,6 +28,37 @@ fn diabetes_reaches_production_with_ridge() {
 }
 
 #[test]
+fn california_housing_reaches_production_with_boosted_trees() {
+    let Some(table) = shared_table("california_8f.csv") else { return };
+    let data = Some((Path::new(&table), "data/raw/california_housing.csv"));
+    let project = TestProject::example(BINARY, "california-housing", data);
+    project.run(&["run"]).exits(0).says("300 boosted trees").says("v001 is production");
+    let report = project.json("outputs/california-housing/evaluation_report.json");
+    let metrics = &report["subsets"]["test"]["metrics"];
+    assert!(metrics["r2"].as_f64() > Some(0.80), "{metrics}");
+    assert!(metrics["mae"].as_f64() < Some(0.40), "{metrics}");
+    let analysis = project.json("outputs/california-housing/analysis.json");
+    assert_eq!(analysis["contributions"].as_array().map(Vec::len), Some(8), "{analysis}");
+}
+
+#[test]
+fn boosting_that_stops_early_says_on_which_rows() {
+    let Some(table) = shared_table("california_8f.csv") else { return };
+    let data = Some((Path::new(&table), "data/raw/california_housing.csv"));
+    let project = TestProject::example(BINARY, "california-housing", data);
+    project.replace(
+        "modelgate.yaml",
+        "max_depth: 7",
+        "max_depth: 7, early_stopping: true, n_iter_no_change: 5",
+    );
+    project.replace("modelgate.yaml", "learning_rate: 0.05", "learning_rate: 0.4");
+    project.run(&["run"]).exits(0).says("training stopped early by the validation rows");
+    let details = &project.json("outputs/california-housing/training.json")["details"];
+    assert!(details["best_round"].as_u64() < Some(300), "{details}");
+    assert!(details["best_round"].as_u64() < details["rounds"].as_u64(), "{details}");
+}
+
+#[test]
 fn one_tree_classifies_drugs() {
     let Some(table) = shared_table("drug200.csv") else { return };
     let data = Some((Path::new(&table), "data/raw/drug200.csv"));
