@@ -66,9 +66,7 @@ impl Walk<'_> {
         let mut hot = at;
         loop {
             let node = &nodes[hot];
-            let value = self.row[node.column()];
-            let left = if node.missing_left() { !(value > node.threshold) } else { value <= node.threshold };
-            hot = children(hot)[usize::from(!left)];
+            hot = node.next(self.row[node.column()]);
             if !inner(hot) {
                 break;
             }

@@ -126,7 +126,7 @@ impl<'a> Grower<'a> {
             split: None,
         };
         let looked = self.looked_at(shape, random);
-        root.split = self.search(&root, limits, &looked);
+        root.split = self.search(&root, limits, looked.as_deref());
         let mut nodes = vec![leaf(&root, limits)];
         let mut open = vec![root];
         let mut leaves = 1;
@@ -142,8 +142,8 @@ impl<'a> Grower<'a> {
                 let features = [self.looked_at(shape, random), self.looked_at(shape, random)];
                 let this = &*self;
                 let found = rayon::join(
-                    || this.search(&pair[0], limits, &features[0]),
-                    || this.search(&pair[1], limits, &features[1]),
+                    || this.search(&pair[0], limits, features[0].as_deref()),
+                    || this.search(&pair[1], limits, features[1].as_deref()),
                 );
                 (pair[0].split, pair[1].split) = found;
             }
@@ -181,13 +181,13 @@ impl Grower<'_> {
         Some(looked)
     }
 
-    fn search(&self, open: &Open, limits: &Limits, looked: &Option<Vec<bool>>) -> Option<Split> {
+    fn search(&self, open: &Open, limits: &Limits, looked: Option<&[bool]>) -> Option<Split> {
         if open.sums.rows / 2 < limits.min_samples_leaf {
             return None;
         }
         let features = self.binned.features.iter().enumerate();
         let one = |(place, feature): (usize, _)| {
-            if looked.as_ref().is_some_and(|looked| !looked[place]) {
+            if looked.is_some_and(|looked| !looked[place]) {
                 return None;
             }
             let cells = &open.cells[place * 3 * CELLS..(place + 1) * 3 * CELLS];

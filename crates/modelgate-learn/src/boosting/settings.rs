@@ -12,6 +12,7 @@ use crate::progress::Progress;
 
 /// What is minimised.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[allow(clippy::enum_variant_names)] // "log loss" is its name.
 pub(super) enum Loss {
     SquaredError,
     AbsoluteError,

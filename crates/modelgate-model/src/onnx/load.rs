@@ -415,9 +415,8 @@ impl<'a> Loader<'a> {
 
     /// Takes the function that turns scores of boosted trees into probabilities.
     fn link(&mut self, node: &Node) -> Result<(), ModelError> {
-        let (estimator, features, classes) = match self.estimator.take() {
-            Some(found) => found,
-            None => return refuse(format!("{} stands in front of the model", node.op_type)),
+        let Some((estimator, features, classes)) = self.estimator.take() else {
+            return refuse(format!("{} stands in front of the model", node.op_type));
         };
         let scores = match (&estimator, node.op_type.as_str()) {
             (Estimator::BoostedRegressor(boosted), "Sigmoid") if boosted.scores == 1 => boosted.clone(),

@@ -82,8 +82,8 @@ impl Tree {
 impl TreeNode {
     /// Returns the child to which a node other than a leaf sends `value`.
     #[inline]
-    fn next(&self, value: f32) -> usize {
-        let left = if self.missing_left() { !(value > self.threshold) } else { value <= self.threshold };
+    pub(crate) fn next(&self, value: f32) -> usize {
+        let left = value <= self.threshold || (value.is_nan() && self.missing_left());
         (if left { self.left } else { self.right }) as usize
     }
 }

@@ -22,6 +22,8 @@ dispatched! {
 #[inline(always)]
 fn clear_body(comparisons: &[Comparison], missing_left: bool, columns: &[f32], masks: &mut [u32]) {
     if missing_left {
+        // One comparison that NaN passes; `value <= threshold || value.is_nan()` would be two.
+        #[allow(clippy::neg_cmp_op_on_partial_ord)]
         clear_with(comparisons, columns, masks, |value, threshold| !(value > threshold));
     } else {
         clear_with(comparisons, columns, masks, |value, threshold| value <= threshold);
