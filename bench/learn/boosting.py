@@ -79,7 +79,8 @@ def peer(who, task, folder, threads, seed):
     test = load(folder, "test_x.f32", columns)
     classes = int(y.max()) + 1 if task == "classification" else 1
     # The import and the first threads are not the fit's.
-    fit(who, task, classes, x[:500], np.arange(500, dtype=np.float32) % max(classes, 2), threads, seed)
+    few = min(500, len(x))
+    fit(who, task, classes, x[:few], np.arange(few, dtype=np.float32) % max(classes, 2), threads, seed)
     Path("/proc/self/clear_refs").write_text("5")
     before, cpu, wall = memory("VmRSS"), time.process_time(), time.perf_counter()
     predict = fit(who, task, classes, x, y, threads, seed)

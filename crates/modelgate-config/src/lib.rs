@@ -12,6 +12,7 @@ mod project;
 mod rules;
 mod schema;
 mod search;
+mod serving;
 mod template;
 mod undeclared;
 mod validate;
@@ -31,5 +32,6 @@ pub use project::{
 pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, default_rules};
 pub use schema::json_schema;
 pub use search::{SearchConfig, SearchKindName, SearchRange};
+pub use serving::{ServeConfig, ServeRequire, Unusual};
 pub use template::{command_template, template};
 pub use undeclared::{Undeclared, declare, undeclared};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::governance::{NotifyConfig, PolicyConfig, RetentionConfig, SigningConfig};
 use crate::rules::RuleConfig;
 use crate::search::SearchConfig;
+use crate::serving::ServeConfig;
 
 /// `modelgate.yaml`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,9 @@ pub struct ProjectConfig {
     /// Where versions of data are shared and how they are kept.
     #[serde(default)]
     pub data: DataStorageConfig,
+    /// How models are served.
+    #[serde(default)]
+    pub serve: ServeConfig,
     /// The pipelines by name; each makes versions of one model.
     pub pipelines: BTreeMap<String, PipelineConfig>,
 }

@@ -218,6 +218,12 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
         let message = "expected an `https://` address; `http://` only with `allow_private: true`";
         return Err(("notify.url".to_owned(), message.to_owned()));
     }
+    if let Some(url) = &config.serve.reload_url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        let message = "expected the address of a service's `/admin/reload`, with `http://` or `https://`";
+        return Err(("serve.reload_url".to_owned(), message.to_owned()));
+    }
     if config.signing.require_signature && config.signing.public_keys.is_empty() {
         let message = "`require_signature` needs `public_keys`: without one no signature is believed";
         return Err(("signing.public_keys".to_owned(), message.to_owned()));

@@ -19,6 +19,6 @@ pub mod signing;
 pub use error::{ModelError, PackageError};
 pub use foreign::assemble_onnx;
 pub use manifest::Manifest;
-pub use onnx::{LoadedModel, export};
+pub use onnx::{InputColumn, LoadedModel, export};
 pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};
 pub use predict::Prediction;

@@ -83,6 +83,12 @@ impl PrivateKey {
     }
 }
 
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("PublicKey").field(&self.hint().unwrap_or_default()).finish()
+    }
+}
+
 impl PublicKey {
     /// Reads a PEM key (`BEGIN PUBLIC KEY`) on the curve P-256.
     ///

@@ -1,5 +1,7 @@
 //! The arguments, as `modelgate --help` shows them.
 
+pub(crate) mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     /// List, approve, reject and promote versions.
     #[command(subcommand)]
     Model(Model),
+    /// Answer predictions over HTTP with the models in production, verified before they are loaded.
+    Serve(Box<serve::Serve>),
     /// Print a report of the last run.
     Report(Report),
     /// Show the stages and what each reads.

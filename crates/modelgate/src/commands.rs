@@ -15,6 +15,7 @@ mod model;
 mod notify;
 mod report;
 mod run;
+mod serve;
 mod status;
 mod undeclared;
 
@@ -42,6 +43,7 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Status => status::execute(&project(&folder)?, printer),
         Command::Data(data) => data::execute(data, &folder, printer),
         Command::Gate(gate) => gate::execute(gate, &folder, printer),
+        Command::Serve(serve) => serve::execute(serve, &folder, printer),
         Command::Report(report) => report::execute(report, &project(&folder)?, printer),
         Command::Dag(dag) => dag::execute(dag, &folder, printer),
         Command::Doctor => doctor::execute(&folder, printer),

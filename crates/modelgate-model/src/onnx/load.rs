@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use modelgate_core::schema::{Classes, FeatureType};
-use modelgate_data::{Table, Values};
 use prost::Message;
 
 use super::linear::{self, LinearChain};
 use super::proto::{Model, Node, data_type};
+use super::run::{Operation, Step};
 use crate::error::ModelError;
 use crate::estimator::{Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Tree, TreeNode};
-use crate::predict::Prediction;
 
 /// A matrix wider than this is refused: no package of ours has one.
 const MAX_WIDTH: usize = 1 << 20;
@@ -28,11 +27,12 @@ const MAX_VALUES: usize = 1 << 28;
 /// A model that can be asked.
 #[derive(Clone, Debug)]
 pub struct LoadedModel {
-    inputs: Vec<(String, FeatureType)>,
-    slots: usize,
-    steps: Vec<Step>,
-    estimator: Estimator,
-    features: usize,
+    pub(super) inputs: Vec<(String, FeatureType)>,
+    pub(super) slots: usize,
+    pub(super) steps: Vec<Step>,
+    pub(super) estimator: Estimator,
+    /// The slot of the preprocessed features.
+    pub(super) features: usize,
     classes: Option<Classes>,
 }
 
@@ -51,49 +51,7 @@ enum Element {
     Bool,
 }
 
-#[derive(Clone, Debug)]
-struct Step {
-    operation: Operation,
-    inputs: Vec<usize>,
-    output: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Operation {
-    /// Whole numbers to `f32`.
-    ToFloat,
-    /// Rank 1 to one column; the values stay.
-    Column,
-    /// Side by side, with the width of each.
-    Concat(Vec<usize>),
-    IsNan,
-    /// The row's constant where the first input holds, else the second input.
-    WhereRow(Vec<f32>),
-    SubtractRow(Vec<f32>),
-    DivideRow(Vec<f32>),
-    /// Text to its position.
-    Position {
-        positions: HashMap<String, i64>,
-        default: i64,
-    },
-    /// Position to one column per category.
-    OneHot {
-        width: usize,
-        strict: bool,
-    },
-    /// The first highest column of a row.
-    ArgMax,
-}
-
-#[derive(Clone, Debug)]
-enum Value {
-    Ints(Vec<i64>),
-    Floats(Vec<f32>),
-    Texts(Vec<String>),
-    Bools(Vec<bool>),
-}
-
-fn refuse<T>(reason: impl Into<String>) -> Result<T, ModelError> {
+pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T, ModelError> {
     Err(ModelError::Onnx(reason.into()))
 }
 
@@ -151,7 +109,14 @@ impl LoadedModel {
             return refuse("the model has no classes");
         }
         estimator.validate()?;
-        Ok(Self { inputs, slots: loader.slots, steps: loader.steps, estimator, features, classes })
+        let mut steps = loader.steps;
+        let mut needed = vec![false; loader.slots];
+        needed[features] = true;
+        for step in steps.iter_mut().rev() {
+            step.is_last_use = step.inputs.first().is_some_and(|slot| !needed[*slot]);
+            step.inputs.iter().for_each(|slot| needed[*slot] = true);
+        }
+        Ok(Self { inputs, slots: loader.slots, steps, estimator, features, classes })
     }
 
     /// Returns the raw columns it takes, in order.
@@ -176,50 +141,6 @@ impl LoadedModel {
     /// Returns the classes in output order; `None` for regression.
     pub fn classes(&self) -> Option<&Classes> {
         self.classes.as_ref()
-    }
-
-    /// Returns the answers for `rows` of `table`.
-    ///
-    /// # Errors
-    /// Fails for a missing column, one of another type, a null in a column of whole numbers, and an unknown category
-    /// where that is an error.
-    pub fn predict(&self, table: &Table, rows: &[u32]) -> Result<Prediction, ModelError> {
-        let mut values: Vec<Option<Value>> = vec![None; self.slots];
-        for (slot, (name, feature_type)) in self.inputs.iter().enumerate() {
-            values[slot] = Some(column(table, rows, name, *feature_type)?);
-        }
-        for step in &self.steps {
-            let value = step.run(&values, rows.len())?;
-            values[step.output] = Some(value);
-        }
-        match values.get(self.features) {
-            Some(Some(Value::Floats(matrix))) => self.estimator.predict(matrix, rows.len()),
-            _ => refuse("the features are not computed"),
-        }
-    }
-}
-
-/// Returns a raw column in the type of its input.
-fn column(table: &Table, rows: &[u32], name: &str, feature_type: FeatureType) -> Result<Value, ModelError> {
-    let wrong = |message: String| ModelError::Rows(format!("column `{name}` {message}"));
-    let column = table.column(name).ok_or_else(|| wrong("is missing".to_owned()))?;
-    if rows.iter().any(|row| *row as usize >= table.rows) {
-        return Err(wrong("has fewer rows than were asked for".to_owned()));
-    }
-    let rows = rows.iter().map(|row| *row as usize);
-    match (feature_type, &column.values) {
-        (FeatureType::Text, Values::Text(values)) => {
-            Ok(Value::Texts(rows.map(|row| values[row].clone().unwrap_or_default()).collect()))
-        }
-        (FeatureType::Int, Values::Int(values)) => {
-            let taken = rows
-                .map(|row| values[row].ok_or_else(|| wrong(format!("has no value in data row {}", row + 1))));
-            Ok(Value::Ints(taken.collect::<Result<_, _>>()?))
-        }
-        (FeatureType::Float, Values::Float(_) | Values::Int(_)) => {
-            Ok(Value::Floats(rows.map(|row| column.single(row)).collect()))
-        }
-        _ => Err(wrong(format!("is {} and the model takes {feature_type}", column.feature_type()))),
     }
 }
 
@@ -379,7 +300,7 @@ impl<'a> Loader<'a> {
         };
         let name = node.output.first().ok_or_else(unfit)?;
         let output = self.define(name, kind)?;
-        self.steps.push(Step { operation, inputs, output });
+        self.steps.push(Step { operation, inputs, output, is_last_use: false });
         Ok(())
     }
 
@@ -600,95 +521,4 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
         }
     }
     Ok(Forest { features, outputs, trees })
-}
-
-impl Step {
-    fn run(&self, values: &[Option<Value>], rows: usize) -> Result<Value, ModelError> {
-        let floats = |index: usize| match self.inputs.get(index).and_then(|slot| values[*slot].as_ref()) {
-            Some(Value::Floats(values)) => Ok(values),
-            _ => refuse("a value is not of its kind"),
-        };
-        let ints = || match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
-            Some(Value::Ints(values)) => Ok(values),
-            _ => refuse("a value is not of its kind"),
-        };
-        let by_row = |row: &[f32], operation: fn(f32, f32) -> f32| {
-            let cells = floats(0)?.chunks_exact(row.len().max(1));
-            let computed = cells
-                .flat_map(|cells| cells.iter().zip(row).map(|(cell, constant)| operation(*cell, *constant)));
-            Ok(Value::Floats(computed.collect()))
-        };
-        match &self.operation {
-            Operation::ToFloat => Ok(Value::Floats(ints()?.iter().map(|value| *value as f32).collect())),
-            Operation::Column => Ok(Value::Floats(floats(0)?.clone())),
-            Operation::Concat(widths) => {
-                let total: usize = widths.iter().sum();
-                let mut matrix = vec![0.0; rows * total];
-                let mut offset = 0;
-                for (index, width) in widths.iter().enumerate() {
-                    let part = floats(index)?;
-                    for (cells, source) in
-                        matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1)))
-                    {
-                        cells[offset..offset + width].copy_from_slice(&source[..*width]);
-                    }
-                    offset += width;
-                }
-                Ok(Value::Floats(matrix))
-            }
-            Operation::IsNan => Ok(Value::Bools(floats(0)?.iter().map(|value| value.is_nan()).collect())),
-            Operation::WhereRow(row) => {
-                let Some(Value::Bools(mask)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
-                else {
-                    return refuse("a value is not of its kind");
-                };
-                let cells = mask.iter().zip(floats(1)?).zip(row.iter().cycle());
-                Ok(Value::Floats(
-                    cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell }).collect(),
-                ))
-            }
-            Operation::SubtractRow(row) => by_row(row, |cell, constant| cell - constant),
-            Operation::DivideRow(row) => by_row(row, |cell, constant| cell / constant),
-            Operation::Position { positions, default } => {
-                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
-                else {
-                    return refuse("a value is not of its kind");
-                };
-                Ok(Value::Ints(
-                    texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect(),
-                ))
-            }
-            Operation::OneHot { width, strict } => {
-                let positions = ints()?;
-                let mut matrix = vec![0.0; positions.len() * width];
-                for (row, (position, cells)) in
-                    positions.iter().zip(matrix.chunks_exact_mut(*width)).enumerate()
-                {
-                    match usize::try_from(*position).ok().and_then(|position| cells.get_mut(position)) {
-                        Some(cell) => *cell = 1.0,
-                        None if *strict => {
-                            let message = format!(
-                                "row {} of those asked for has a category that training did not see",
-                                row + 1
-                            );
-                            return Err(ModelError::Rows(message));
-                        }
-                        None => {}
-                    }
-                }
-                Ok(Value::Floats(matrix))
-            }
-            Operation::ArgMax => {
-                let matrix = floats(0)?;
-                let width = matrix.len().checked_div(rows).unwrap_or(1).max(1);
-                let first_highest = |cells: &[f32]| {
-                    let best = cells.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (at, cell)| {
-                        if *cell > best.1 { (at, *cell) } else { best }
-                    });
-                    best.0 as i64
-                };
-                Ok(Value::Ints(matrix.chunks_exact(width).map(first_highest).collect()))
-            }
-        }
-    }
 }

@@ -1,0 +1,42 @@
+//! The part of the project file that says how models are served.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How models are served.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServeConfig {
+    /// What must be known of a package before it is served.
+    pub require: ServeRequire,
+    /// What becomes of a number outside of the range of the training rows: answered with a warning by default.
+    pub out_of_range: Option<Unusual>,
+    /// What becomes of a category that training did not see: refused by default.
+    pub unknown_category: Option<Unusual>,
+    /// Features whose values the prediction log does not hold.
+    pub redact: Vec<String>,
+    /// The service that a promotion or a rollback tells to look for the new version, with `ADMIN_API_TOKEN`; nothing for
+    /// none. Its `/admin/reload`.
+    pub reload_url: Option<String>,
+}
+
+/// What must be known of a package before it is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServeRequire {
+    /// A passed verdict, bound to its digest.
+    #[default]
+    Verdict,
+    /// Its own digests; it is shown as not verified.
+    Digest,
+}
+
+/// What becomes of an unusual cell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unusual {
+    /// The request is refused.
+    Reject,
+    /// The request is answered, with a warning.
+    Flag,
+}

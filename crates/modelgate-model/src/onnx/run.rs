@@ -1,0 +1,299 @@
+//! A loaded graph at work: raw columns in, the matrix of preprocessed features, answers out.
+
+use std::collections::HashMap;
+
+use modelgate_core::schema::FeatureType;
+use modelgate_data::{Table, Values};
+
+use super::load::{LoadedModel, refuse};
+use crate::error::ModelError;
+use crate::predict::Prediction;
+
+/// A raw column in the type of its input, one value per row.
+#[derive(Clone, PartialEq, Debug)]
+pub enum InputColumn {
+    /// Whole numbers, of an input of `int64`.
+    Ints(Vec<i64>),
+    /// Numbers, of an input of `float32`; NaN is a missing one.
+    Floats(Vec<f32>),
+    /// Text; the empty one is a missing one.
+    Texts(Vec<String>),
+}
+
+impl InputColumn {
+    /// Returns an empty column for an input of this type.
+    pub fn new(feature_type: FeatureType) -> Self {
+        match feature_type {
+            FeatureType::Int => Self::Ints(Vec::new()),
+            FeatureType::Float => Self::Floats(Vec::new()),
+            FeatureType::Text => Self::Texts(Vec::new()),
+        }
+    }
+
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Ints(values) => values.len(),
+            Self::Floats(values) => values.len(),
+            Self::Texts(values) => values.len(),
+        }
+    }
+
+    /// Returns whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn feature_type(&self) -> FeatureType {
+        match self {
+            Self::Ints(_) => FeatureType::Int,
+            Self::Floats(_) => FeatureType::Float,
+            Self::Texts(_) => FeatureType::Text,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) operation: Operation,
+    pub(super) inputs: Vec<usize>,
+    pub(super) output: usize,
+    /// Whether no later step needs the first input.
+    pub(super) is_last_use: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Operation {
+    /// Whole numbers to `f32`.
+    ToFloat,
+    /// Rank 1 to one column; the values stay.
+    Column,
+    /// Side by side, with the width of each.
+    Concat(Vec<usize>),
+    IsNan,
+    /// The row's constant where the first input holds, else the second input.
+    WhereRow(Vec<f32>),
+    SubtractRow(Vec<f32>),
+    DivideRow(Vec<f32>),
+    /// Text to its position.
+    Position {
+        positions: HashMap<String, i64>,
+        default: i64,
+    },
+    /// Position to one column per category.
+    OneHot {
+        width: usize,
+        strict: bool,
+    },
+    /// The first highest column of a row.
+    ArgMax,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Ints(Vec<i64>),
+    Floats(Vec<f32>),
+    Texts(Vec<String>),
+    Bools(Vec<bool>),
+}
+
+impl From<InputColumn> for Value {
+    fn from(column: InputColumn) -> Self {
+        match column {
+            InputColumn::Ints(values) => Self::Ints(values),
+            InputColumn::Floats(values) => Self::Floats(values),
+            InputColumn::Texts(values) => Self::Texts(values),
+        }
+    }
+}
+
+impl LoadedModel {
+    /// Returns the answers for `rows` of `table`.
+    ///
+    /// # Errors
+    /// Fails for a missing column, one of another type, a null in a column of whole numbers, and an unknown category
+    /// where that is an error.
+    pub fn predict(&self, table: &Table, rows: &[u32]) -> Result<Prediction, ModelError> {
+        let columns = self.inputs.iter().map(|(name, feature_type)| column(table, rows, name, *feature_type));
+        self.predict_columns(columns.collect::<Result<_, _>>()?, rows.len())
+    }
+
+    /// Returns the answers for `rows` rows of raw columns, which stand in the order of [`Self::inputs`].
+    ///
+    /// # Errors
+    /// Fails for columns of another number, type or length, and for an unknown category where that is an error.
+    pub fn predict_columns(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Prediction, ModelError> {
+        self.estimator.predict(&self.matrix(columns, rows)?, rows)
+    }
+
+    /// Returns the preprocessed features, row-major `[rows × features]`, of raw columns in the order of
+    /// [`Self::inputs`].
+    ///
+    /// # Errors
+    /// As [`Self::predict_columns`].
+    pub fn matrix(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Vec<f32>, ModelError> {
+        if columns.len() != self.inputs.len() {
+            let message = format!("{} columns for a model that takes {}", columns.len(), self.inputs.len());
+            return Err(ModelError::Rows(message));
+        }
+        let mut values: Vec<Option<Value>> = vec![None; self.slots];
+        for (slot, (column, (name, feature_type))) in columns.into_iter().zip(&self.inputs).enumerate() {
+            if column.feature_type() != *feature_type || column.len() != rows {
+                let message = format!("column `{name}` is not {rows} rows of {feature_type}");
+                return Err(ModelError::Rows(message));
+            }
+            values[slot] = Some(column.into());
+        }
+        for step in &self.steps {
+            let value = match (&step.operation, step.inputs.first()) {
+                // A rank-1 column and a matrix of one column are the same values.
+                (Operation::Column, Some(slot)) if step.is_last_use => values[*slot].take(),
+                _ => Some(step.run(&values, rows)?),
+            };
+            values[step.output] = value;
+        }
+        match values.get_mut(self.features).and_then(Option::take) {
+            Some(Value::Floats(matrix)) => Ok(matrix),
+            _ => refuse("the features are not computed"),
+        }
+    }
+
+    /// Returns the raw column, as its position in [`Self::inputs`], that each preprocessed feature is made of.
+    pub fn origins(&self) -> Vec<usize> {
+        let mut known: Vec<Vec<usize>> = vec![Vec::new(); self.slots];
+        for slot in 0..self.inputs.len() {
+            known[slot] = vec![slot];
+        }
+        for step in &self.steps {
+            let first = |place: usize| step.inputs.get(place).map_or(&[][..], |slot| &known[*slot]);
+            known[step.output] = match &step.operation {
+                Operation::Concat(widths) => (0..widths.len()).flat_map(first).copied().collect(),
+                Operation::OneHot { width, .. } => first(0).iter().cycle().take(*width).copied().collect(),
+                Operation::ArgMax => first(0).iter().take(1).copied().collect(),
+                Operation::WhereRow(_) => first(1).to_vec(),
+                _ => first(0).to_vec(),
+            };
+        }
+        known.get(self.features).cloned().unwrap_or_default()
+    }
+}
+
+/// Returns a raw column in the type of its input.
+fn column(
+    table: &Table,
+    rows: &[u32],
+    name: &str,
+    feature_type: FeatureType,
+) -> Result<InputColumn, ModelError> {
+    let wrong = |message: String| ModelError::Rows(format!("column `{name}` {message}"));
+    let column = table.column(name).ok_or_else(|| wrong("is missing".to_owned()))?;
+    if rows.iter().any(|row| *row as usize >= table.rows) {
+        return Err(wrong("has fewer rows than were asked for".to_owned()));
+    }
+    let rows = rows.iter().map(|row| *row as usize);
+    match (feature_type, &column.values) {
+        (FeatureType::Text, Values::Text(values)) => {
+            Ok(InputColumn::Texts(rows.map(|row| values[row].clone().unwrap_or_default()).collect()))
+        }
+        (FeatureType::Int, Values::Int(values)) => {
+            let taken = rows
+                .map(|row| values[row].ok_or_else(|| wrong(format!("has no value in data row {}", row + 1))));
+            Ok(InputColumn::Ints(taken.collect::<Result<_, _>>()?))
+        }
+        (FeatureType::Float, Values::Float(_) | Values::Int(_)) => {
+            Ok(InputColumn::Floats(rows.map(|row| column.single(row)).collect()))
+        }
+        _ => Err(wrong(format!("is {} and the model takes {feature_type}", column.feature_type()))),
+    }
+}
+
+impl Step {
+    fn run(&self, values: &[Option<Value>], rows: usize) -> Result<Value, ModelError> {
+        let floats = |index: usize| match self.inputs.get(index).and_then(|slot| values[*slot].as_ref()) {
+            Some(Value::Floats(values)) => Ok(values),
+            _ => refuse("a value is not of its kind"),
+        };
+        let ints = || match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+            Some(Value::Ints(values)) => Ok(values),
+            _ => refuse("a value is not of its kind"),
+        };
+        let by_row = |row: &[f32], operation: fn(f32, f32) -> f32| {
+            let cells = floats(0)?.chunks_exact(row.len().max(1));
+            let computed = cells
+                .flat_map(|cells| cells.iter().zip(row).map(|(cell, constant)| operation(*cell, *constant)));
+            Ok(Value::Floats(computed.collect()))
+        };
+        match &self.operation {
+            Operation::ToFloat => Ok(Value::Floats(ints()?.iter().map(|value| *value as f32).collect())),
+            Operation::Column => Ok(Value::Floats(floats(0)?.clone())),
+            Operation::Concat(widths) => {
+                let total: usize = widths.iter().sum();
+                let mut matrix = vec![0.0; rows * total];
+                let mut offset = 0;
+                for (index, width) in widths.iter().enumerate() {
+                    let part = floats(index)?;
+                    for (cells, source) in
+                        matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1)))
+                    {
+                        cells[offset..offset + width].copy_from_slice(&source[..*width]);
+                    }
+                    offset += width;
+                }
+                Ok(Value::Floats(matrix))
+            }
+            Operation::IsNan => Ok(Value::Bools(floats(0)?.iter().map(|value| value.is_nan()).collect())),
+            Operation::WhereRow(row) => {
+                let Some(Value::Bools(mask)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
+                else {
+                    return refuse("a value is not of its kind");
+                };
+                let cells = mask.iter().zip(floats(1)?).zip(row.iter().cycle());
+                Ok(Value::Floats(
+                    cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell }).collect(),
+                ))
+            }
+            Operation::SubtractRow(row) => by_row(row, |cell, constant| cell - constant),
+            Operation::DivideRow(row) => by_row(row, |cell, constant| cell / constant),
+            Operation::Position { positions, default } => {
+                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
+                else {
+                    return refuse("a value is not of its kind");
+                };
+                Ok(Value::Ints(
+                    texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect(),
+                ))
+            }
+            Operation::OneHot { width, strict } => {
+                let positions = ints()?;
+                let mut matrix = vec![0.0; positions.len() * width];
+                for (row, (position, cells)) in
+                    positions.iter().zip(matrix.chunks_exact_mut(*width)).enumerate()
+                {
+                    match usize::try_from(*position).ok().and_then(|position| cells.get_mut(position)) {
+                        Some(cell) => *cell = 1.0,
+                        None if *strict => {
+                            let message = format!(
+                                "row {} of those asked for has a category that training did not see",
+                                row + 1
+                            );
+                            return Err(ModelError::Rows(message));
+                        }
+                        None => {}
+                    }
+                }
+                Ok(Value::Floats(matrix))
+            }
+            Operation::ArgMax => {
+                let matrix = floats(0)?;
+                let width = matrix.len().checked_div(rows).unwrap_or(1).max(1);
+                let first_highest = |cells: &[f32]| {
+                    let best = cells.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (at, cell)| {
+                        if *cell > best.1 { (at, *cell) } else { best }
+                    });
+                    best.0 as i64
+                };
+                Ok(Value::Ints(matrix.chunks_exact(width).map(first_highest).collect()))
+            }
+        }
+    }
+}

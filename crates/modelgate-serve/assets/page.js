@@ -1,0 +1,195 @@
+'use strict';
+
+const $ = (id) => document.getElementById(id);
+let model = null;
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+const short = (number) => Number.isInteger(number) ? String(number) : Number(number.toPrecision(5)).toString();
+
+async function call(path, options) {
+  const response = await fetch(path, options);
+  const text = await response.text();
+  let body = {};
+  try { body = JSON.parse(text); } catch { body = { error: text }; }
+  if (!response.ok) throw Object.assign(new Error(body.error || response.statusText), { body });
+  return body;
+}
+
+const post = (path, body) => call(path, {
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+});
+
+function hint(feature) {
+  if (feature.range) return `training: ${short(feature.range[0])} to ${short(feature.range[1])}`;
+  return feature.nullable ? 'may be empty' : '';
+}
+
+function field(feature, index) {
+  const id = `field-${index}`;
+  const described = `${id}-hint ${id}-error`;
+  let input;
+  if (feature.type === 'text' && feature.categories.length) {
+    input = element('select', { id });
+    if (feature.nullable) input.append(element('option', { value: '', textContent: '(none)' }));
+    feature.categories.forEach((one) => input.append(element('option', { value: one, textContent: one })));
+  } else {
+    input = element('input', { id, autocomplete: 'off' });
+    input.inputMode = feature.type === 'text' ? 'text' : (feature.type === 'int' ? 'numeric' : 'decimal');
+  }
+  input.name = feature.name;
+  input.setAttribute('aria-describedby', described);
+  input.defaultValue = feature.typical;
+  input.value = feature.typical;
+  if (input.tagName === 'SELECT') [...input.options].forEach((one) => { one.defaultSelected = one.value === feature.typical; });
+  return element('div', { className: 'field' },
+    element('label', { htmlFor: id, textContent: feature.name }),
+    input,
+    element('span', { id: `${id}-hint`, className: 'hint', textContent: hint(feature) }),
+    element('span', { id: `${id}-error`, className: 'error' }));
+}
+
+// What a person typed, as the service takes it; what is no number is sent as text, and the service says so.
+function value(feature, text) {
+  if (feature.type === 'text') return text === '' && feature.nullable ? null : text;
+  const trimmed = text.trim();
+  if (trimmed === '') return null;
+  const number = Number(trimmed.replace(',', '.'));
+  return Number.isFinite(number) ? number : trimmed;
+}
+
+function row() {
+  const features = {};
+  model.features.forEach((feature, index) => { features[feature.name] = value(feature, $(`field-${index}`).value); });
+  return features;
+}
+
+function show(details) {
+  let first = null;
+  model.features.forEach((feature, index) => {
+    const input = $(`field-${index}`);
+    const problem = details.find((one) => one.feature === feature.name);
+    input.setAttribute('aria-invalid', problem ? 'true' : 'false');
+    $(`field-${index}-error`).textContent = problem ? `expected ${problem.expected}; got ${problem.got}` : '';
+    if (problem && !first) first = input;
+  });
+  if (first) first.focus();
+}
+
+function bar(name, share, number, against) {
+  const fill = element('div', { className: against ? 'against' : '' });
+  fill.style.width = `${Math.max(0, Math.min(100, share * 100))}%`;
+  return element('div', { className: 'bar' },
+    element('span', { className: 'name', textContent: name }),
+    element('div', { className: 'track' }, fill),
+    element('span', { className: 'number', textContent: number }));
+}
+
+function mark(one) {
+  return element('span', {
+    className: `mark ${one.verified ? 'yes' : 'no'}`,
+    textContent: one.verified ? '✓ passed its gate' : '✗ not judged here',
+  });
+}
+
+function about() {
+  const figures = Object.entries(model.metrics).slice(0, 3).map(([name, figure]) => `${name} ${short(figure)}`).join(', ');
+  $('title').textContent = model.name;
+  document.title = `${model.name}: prediction`;
+  $('about').replaceChildren(`predicts ${model.target} · version ${model.version} · `, mark(model), figures ? ` · ${figures}` : '');
+}
+
+function answered(answer) {
+  const probabilities = answer.probabilities ? answer.probabilities[0] : [];
+  const prediction = answer.predictions[0];
+  $('prediction').textContent = typeof prediction === 'number' ? short(prediction) : String(prediction);
+  $('bars').replaceChildren(...probabilities.map((share, at) =>
+    bar(String(answer.classes[at]), share, `${(share * 100).toFixed(1)} %`, false)));
+  $('warnings').replaceChildren(...(answer.warnings || []).map((one) =>
+    element('li', { textContent: `${one.feature} is unusual: training had ${one.expected}` })));
+  $('version').replaceChildren(`version ${answer.version} · `, mark(model), ` · ${answer.digest}`);
+  $('result').hidden = false;
+}
+
+function explained(answer) {
+  const one = answer.explanations[0];
+  const top = one.contributions.filter((each) => each.contribution !== 0).slice(0, 8);
+  const largest = Math.max(...top.map((each) => Math.abs(each.contribution)), 1e-12);
+  const unit = { log_odds: 'log odds', probability: 'probability', target: 'units of the target' }[answer.unit];
+  const of = one.class === null ? model.target : `class ${one.class}`;
+  $('why').textContent = answer.method === 'shapley'
+    ? `What each feature adds to the score of ${of} (${unit}, Shapley values); blue for, orange against.`
+    : `How the answer for ${of} would differ with a typical value (${unit}); blue for, orange against.`;
+  $('contributions').replaceChildren(...top.map((each) =>
+    bar(each.feature, Math.abs(each.contribution) / largest, `${each.contribution > 0 ? '+' : ''}${short(each.contribution)}`, each.contribution < 0)));
+}
+
+async function predict(event) {
+  event.preventDefault();
+  $('submit').disabled = true;
+  $('form-error').hidden = true;
+  show([]);
+  const path = encodeURIComponent(model.name);
+  try {
+    const features = row();
+    const answer = await post(`/predict/${path}`, { features: [features] });
+    if (answer.version !== model.version) await load(model.name, true);
+    answered(answer);
+    explained(await post(`/explain/${path}`, { features: [features] }));
+  } catch (error) {
+    $('result').hidden = true;
+    const details = (error.body && error.body.details) || [];
+    $('form-error').textContent = details.length ? 'Some values are not what the model takes.' : error.message;
+    $('form-error').hidden = false;
+    show(details);
+  } finally {
+    $('submit').disabled = false;
+  }
+}
+
+async function load(name, keep) {
+  model = await call(`/models/${encodeURIComponent(name)}`);
+  about();
+  if (!keep) {
+    $('fields').replaceChildren(...model.features.map(field));
+    $('result').hidden = true;
+  }
+}
+
+async function reload(event) {
+  event.preventDefault();
+  const output = $('admin-result');
+  output.textContent = '…';
+  try {
+    const answer = await call('/admin/reload', { method: 'POST', headers: { Authorization: `Bearer ${$('token').value}` } });
+    output.textContent = answer.status === 'noop' ? 'it is the newest already' : 'reloaded';
+    await load(model.name, true);
+  } catch (error) {
+    output.textContent = error.message;
+  }
+}
+
+async function start() {
+  $('form').addEventListener('submit', predict);
+  $('form').addEventListener('reset', () => { show([]); $('result').hidden = true; });
+  $('admin').addEventListener('submit', reload);
+  try {
+    const { models } = await call('/models');
+    if (!models.length) throw new Error('no model is loaded yet; /health says why');
+    if (models.length > 1) {
+      $('picker').hidden = false;
+      $('model').replaceChildren(...models.map((one) => element('option', { value: one.name, textContent: one.name })));
+      $('model').addEventListener('change', () => load($('model').value, false));
+    }
+    await load(models[0].name, false);
+  } catch (error) {
+    $('about').replaceChildren(element('span', { className: 'error', textContent: error.message }));
+    $('submit').disabled = true;
+  }
+}
+
+start();

@@ -1,0 +1,73 @@
+//! Packages on disk, so that a start does not need the source. What is read from here is verified like anything else.
+
+use std::path::{Path, PathBuf};
+
+use modelgate_core::Digest;
+use modelgate_store::atomic;
+
+use crate::source::{Files, Offer};
+
+/// A folder with the packages that were served last.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+const SERVED: &str = "served.json";
+
+impl Cache {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn package(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(digest.to_string().replace(':', "-"))
+    }
+
+    /// Keeps a package, unless it is there.
+    pub(crate) fn keep(&self, digest: &Digest, files: &Files) -> Result<(), String> {
+        let folder = self.package(digest);
+        if read(&folder).is_some_and(|kept| kept == *files) {
+            return Ok(());
+        }
+        atomic::replace_folder(&folder, files).map_err(|error| error.to_string())
+    }
+
+    /// Remembers what is served, and forgets packages that are not.
+    pub(crate) fn remember(&self, offers: &[Offer]) -> Result<(), String> {
+        let bytes = serde_json::to_vec_pretty(offers).map_err(|error| error.to_string())?;
+        atomic::write(&self.folder.join(SERVED), &bytes).map_err(|error| error.to_string())?;
+        let kept: Vec<PathBuf> = offers.iter().map(|offer| self.package(&offer.digest)).collect();
+        let Ok(entries) = fs_err::read_dir(&self.folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let ours = entry.file_name().to_string_lossy().starts_with("sha256-");
+            if ours && path.is_dir() && !kept.contains(&path) {
+                fs_err::remove_dir_all(&path).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what was served last.
+    pub(crate) fn offers(&self) -> Option<Vec<Offer>> {
+        let bytes = fs_err::read(self.folder.join(SERVED)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Returns a package, if it is there.
+    pub(crate) fn files(&self, digest: &Digest) -> Option<Files> {
+        let folder = self.package(digest);
+        atomic::recover_folder(&folder).ok()?;
+        read(&folder)
+    }
+}
+
+fn read(folder: &Path) -> Option<Files> {
+    let mut files = Files::new();
+    for entry in fs_err::read_dir(folder).ok()? {
+        let entry = entry.ok()?;
+        files.insert(entry.file_name().into_string().ok()?, fs_err::read(entry.path()).ok()?);
+    }
+    Some(files)
+}

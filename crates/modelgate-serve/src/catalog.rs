@@ -1,0 +1,111 @@
+//! What is served now. Readers take a whole at once; a reload makes another whole beside it and then swaps the two, so
+//! that no request sees half of one and half of the other.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use crate::served::ServedModel;
+
+/// The models that are served, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) models: BTreeMap<String, Arc<ServedModel>>,
+}
+
+impl Served {
+    /// Returns the model of this name, or the only one when no name is given.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<ServedModel>, String> {
+        let known = || self.models.keys().cloned().collect::<Vec<_>>().join(", ");
+        match name {
+            Some(name) => self.models.get(name).ok_or_else(|| {
+                if self.models.is_empty() {
+                    "no model is served".to_owned()
+                } else {
+                    format!("no such model; served are {}", known())
+                }
+            }),
+            None => match self.models.len() {
+                1 => self.models.values().next().ok_or_else(|| "no model is served".to_owned()),
+                0 => Err("no model is served".to_owned()),
+                _ => Err(format!("several models are served, name one: {}", known())),
+            },
+        }
+    }
+}
+
+/// What became of a reload.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// These models changed, were added or went.
+    Reloaded { changed: Vec<String> },
+    /// What is served is what the source has.
+    Noop,
+    /// The source could not be read, or a model was refused; what was served is served on.
+    Failed { reason: String },
+}
+
+/// Whether the source is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Breaker {
+    /// It is asked.
+    #[default]
+    Closed,
+    /// It failed too often and is left alone for a while.
+    Open,
+    /// The while is over: the next try decides.
+    HalfOpen,
+}
+
+/// How the source is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Status {
+    /// The kind of source.
+    pub(crate) kind: &'static str,
+    /// Where it is.
+    pub(crate) place: String,
+    /// Whether the last try reached it; `None` before the first.
+    pub(crate) reachable: Option<bool>,
+    /// When it was last tried.
+    pub(crate) last_check: Option<String>,
+    /// What went wrong in the last try.
+    pub(crate) last_error: Option<String>,
+    /// The version of a server.
+    pub(crate) server_version: Option<String>,
+    /// Whether what is served comes from the cache on disk, since the source was not reached at start.
+    pub(crate) from_cache: bool,
+    /// The state of the circuit breaker.
+    pub(crate) breaker: Breaker,
+    /// Models that were offered and are not served, with the reason.
+    pub(crate) refused: BTreeMap<String, String>,
+}
+
+/// What is served, and how its source is.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    served: ArcSwap<Served>,
+    status: Mutex<Status>,
+}
+
+impl Catalog {
+    /// Returns what is served now.
+    pub(crate) fn served(&self) -> arc_swap::Guard<Arc<Served>> {
+        self.served.load()
+    }
+
+    pub(crate) fn swap(&self, served: Served) {
+        self.served.store(Arc::new(served));
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

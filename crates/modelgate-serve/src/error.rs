@@ -1,0 +1,47 @@
+//! What can go wrong before and around requests.
+
+use thiserror::Error;
+
+/// Why the service did not start or ended.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another service there? choose another with --port")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no model to serve.
+    #[error("no model is served after {seconds} s: {reason}")]
+    NoModel {
+        /// How long it was waited for.
+        seconds: u64,
+        /// What the source says.
+        reason: String,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Why a source gives no models, or not this one.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// It cannot be reached or read; it may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It was reached, and what was asked for is not there.
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl From<modelgate_registry::RegistryError> for SourceError {
+    fn from(error: modelgate_registry::RegistryError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

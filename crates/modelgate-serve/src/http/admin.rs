@@ -1,0 +1,62 @@
+//! `POST /admin/reload`: closed without a configured token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::App;
+use super::predict::json;
+use crate::catalog::Outcome;
+use crate::refusal::Refusal;
+
+/// How long a caller waits for a reload.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Refuses who is no administrator.
+pub(crate) fn check(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
+    if app.is_admin(headers) {
+        return Ok(());
+    }
+    app.metrics.admin("forbidden");
+    let sentence = if app.settings.admin_token.is_some() {
+        "this needs the administrator's token"
+    } else {
+        "administration is off: the service was started without ADMIN_API_TOKEN"
+    };
+    Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", sentence))
+}
+
+/// Makes the service look at its source now.
+pub(crate) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if let Err(refusal) = check(&app, &headers) {
+        return refusal.into_response();
+    }
+    let unavailable = |sentence: String| {
+        app.metrics.admin("failed");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "reload_failed", sentence).into_response()
+    };
+    let outcome = match tokio::time::timeout(PATIENCE, app.reloads.ask()).await {
+        Err(_) => {
+            return unavailable("the source has not answered yet; what was served is served on".to_owned());
+        }
+        Ok(Err(_)) => return unavailable("reloads have ended".to_owned()),
+        Ok(Ok(outcome)) => outcome,
+    };
+    let (word, changed) = match outcome {
+        Outcome::Reloaded { changed } => ("reloaded", changed),
+        Outcome::Noop => ("noop", Vec::new()),
+        Outcome::Failed { reason } => return unavailable(format!("{reason}; what was served is served on")),
+    };
+    app.metrics.admin(word);
+    let served = app.catalog.served();
+    let models: serde_json::Map<String, serde_json::Value> = served
+        .models
+        .iter()
+        .map(|(name, model)| (name.clone(), model.offer.version.clone().into()))
+        .collect();
+    json(json!({ "status": word, "changed": changed, "models": models }).to_string())
+}

@@ -1,0 +1,93 @@
+//! Who may ask, and how often.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::http::{HeaderMap, StatusCode, header};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::App;
+use crate::refusal::Refusal;
+use crate::settings::Secret;
+
+/// Requests of each address, by the generic cell rate algorithm.
+pub(crate) struct Rate {
+    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    seen: AtomicU32,
+}
+
+/// After so many requests, addresses that were quiet are forgotten.
+const FORGET_EVERY: u32 = 10_000;
+
+impl Rate {
+    pub(crate) fn new(per_second: u32) -> Option<Self> {
+        let rate = NonZeroU32::new(per_second)?;
+        let burst = NonZeroU32::new(per_second.saturating_mul(2))?;
+        let limiter = RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst));
+        Some(Self { limiter, seen: AtomicU32::new(0) })
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(&address).is_ok()
+    }
+}
+
+/// Returns the secret of `Authorization: Bearer …` or of the header `name`.
+fn given<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let bearer = |value: &'h [u8]| {
+        let (scheme, token) = value.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+    };
+    if let Some(value) = headers.get(name) {
+        let value = value.as_bytes();
+        return bearer(value).or(Some(value));
+    }
+    bearer(headers.get(header::AUTHORIZATION)?.as_bytes())
+}
+
+fn is_any(secrets: &[Secret], given: &[u8]) -> bool {
+    // Every secret is compared, so that the time does not tell which one was near.
+    secrets.iter().fold(false, |found, secret| secret.is(given) | found)
+}
+
+impl App {
+    /// Lets a prediction begin, or says why not. What is returned must live until the answer is there.
+    pub(crate) fn admit(
+        &self,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        let keys = &self.settings.api_keys;
+        if !keys.is_empty() && !given(headers, "x-api-key").is_some_and(|given| is_any(keys, given)) {
+            self.metrics.unauthorized.inc();
+            let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence));
+        }
+        if let (Some(rate), Some(address)) = (&self.rate, address) {
+            if !rate.allows(address) {
+                self.metrics.rate_limited.inc();
+                let refusal =
+                    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests");
+                return Err(Refusal { retry_after: Some(1), ..refusal });
+            }
+        }
+        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+            self.metrics.shed.inc();
+            let sentence = "too many predictions are under way";
+            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence);
+            Refusal { retry_after: Some(1), ..refusal }
+        })
+    }
+
+    /// Returns whether a request may use `/admin`; without a configured token nobody may.
+    pub(crate) fn is_admin(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.settings.admin_token else { return false };
+        given(headers, &self.settings.admin_header).is_some_and(|given| token.is(given))
+    }
+}

@@ -1,0 +1,92 @@
+//! Health: alive is who answers; ready is who predicts a stored row with every model that is served.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::App;
+use super::predict::json;
+use crate::served::ServedModel;
+
+/// Returns whether requests can be sent here: every model predicts its stored row now, and the service is not ending.
+pub(crate) fn is_ready(app: &App) -> bool {
+    let served = app.catalog.served();
+    let draining = app.draining.load(Ordering::Relaxed);
+    !draining && !served.models.is_empty() && served.models.values().all(|model| model.check().is_ok())
+}
+
+/// What `/health` and `/models` say of a model.
+pub(crate) fn summary(model: &ServedModel) -> Value {
+    json!({
+        "version": model.offer.version,
+        "digest": model.offer.digest.to_string(),
+        "stage": if model.offer.stage.is_empty() { Value::Null } else { model.offer.stage.clone().into() },
+        "task": model.package.manifest.task,
+        "verified": model.verified == crate::served::Verified::Verdict,
+        "signed": model.signed,
+        "metrics": model.offer.metrics,
+        "loaded_at": model.loaded_at,
+    })
+}
+
+/// `GET /health`.
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
+    let ready = is_ready(&app);
+    let status = app.catalog.status();
+    let served = app.catalog.served();
+    let models: serde_json::Map<String, Value> =
+        served.models.iter().map(|(name, model)| (name.clone(), summary(model))).collect();
+    let whole = status.reachable == Some(true) && status.refused.is_empty() && !status.from_cache;
+    let word = match (ready, whole) {
+        (true, true) => "ok",
+        (true, false) => "degraded",
+        (false, _) => "unavailable",
+    };
+    let mut body = json!({
+        "status": word,
+        "ready": ready,
+        "draining": app.draining.load(Ordering::Relaxed),
+        "service_version": env!("CARGO_PKG_VERSION"),
+        "models": models,
+        "source": status,
+    });
+    if status.kind == "mlflow" {
+        body["mlflow"] = json!({
+            "reachable": status.reachable,
+            "server_version": status.server_version,
+            "last_check": status.last_check,
+        });
+    }
+    (code(ready), json(body.to_string())).into_response()
+}
+
+fn code(ready: bool) -> StatusCode {
+    if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// `GET /health/live`.
+pub(crate) async fn live() -> Response {
+    json(json!({ "live": true }).to_string())
+}
+
+/// `GET /health/ready`, `/healthz` and `/api/health`.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let ready = is_ready(&app);
+    let word = if ready { "ok" } else { "unavailable" };
+    (code(ready), json(json!({ "status": word, "ready": ready }).to_string())).into_response()
+}
+
+/// `GET /ping`, as MLflow's scoring server has it.
+pub(crate) async fn ping(State(app): State<Arc<App>>) -> Response {
+    let code = if is_ready(&app) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    (code, "\n").into_response()
+}
+
+/// `GET /version`, as MLflow's scoring server has it.
+pub(crate) async fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

@@ -1,0 +1,26 @@
+//! The prediction service: models from a package folder or a registry, verified before they are loaded, over HTTP.
+//!
+//! Owns: sources, reloads, request forms, validation, metrics, the prediction log, limits. Refuses: training, and
+//! deciding what may be in production.
+//!
+//! The key function is [`serve`]. The path of one request: `server` (connection) → `http::router` → `http::predict`
+//! (admission, body) → `request` (rows out of the body, checked) → `served` (the model) → `answer` (JSON).
+
+mod answer;
+mod cache;
+mod catalog;
+mod error;
+mod explanation;
+mod http;
+mod refusal;
+mod reload;
+mod request;
+mod served;
+mod server;
+pub mod settings;
+pub mod smoke;
+pub mod source;
+mod telemetry;
+
+pub use error::{ServeError, SourceError};
+pub use server::{Started, serve};

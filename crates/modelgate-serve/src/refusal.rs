@@ -1,0 +1,143 @@
+//! The one shape of an error: a sentence, a code that does not change, and the places that are wrong.
+//!
+//! No value of a request is repeated: what was sent may be private.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// Places that are listed at most; the rest is counted.
+pub(crate) const LISTED: usize = 20;
+
+/// One place of a request that is wrong.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub(crate) struct Problem {
+    /// The row, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) row: Option<usize>,
+    /// The feature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) feature: Option<String>,
+    /// What is wrong, in one word: `missing`, `unknown`, `duplicate`, `wrong_type`, `null`, `not_finite`,
+    /// `unknown_category`, `out_of_range`.
+    pub(crate) reason: &'static str,
+    /// What the model takes.
+    pub(crate) expected: String,
+    /// What was sent, as a kind: `null`, `a string`, `a number`.
+    pub(crate) got: &'static str,
+}
+
+/// A request that is not answered, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    /// A word that does not change.
+    pub(crate) code: &'static str,
+    /// A sentence for a person.
+    pub(crate) message: String,
+    pub(crate) problems: Vec<Problem>,
+    /// Places beyond those that are listed.
+    pub(crate) more: usize,
+    /// Seconds after which it may work.
+    pub(crate) retry_after: Option<u64>,
+    /// The methods that the path takes.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, code, message, problems: Vec::new(), more: 0, retry_after: None, allow: None }
+    }
+
+    /// The body is no JSON, or not of the form of its path.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_request", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// Something went wrong here.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+    }
+
+    /// The rows are not what the model takes.
+    pub(crate) fn of_problems(problems: Vec<Problem>, more: usize) -> Self {
+        let first = problems.first().map_or_else(String::new, Problem::sentence);
+        let others = problems.len() + more - 1;
+        let message =
+            if others == 0 { first } else { format!("{first}; {others} more problems are in `details`") };
+        Self { problems, more, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_features", message) }
+    }
+
+    /// Why, for a metric: the first problem's reason, or the code.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.problems.first().map_or(self.code, |problem| problem.reason)
+    }
+
+    fn body(&self, correlation_id: &str) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: &'a str,
+            code: &'a str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            details: &'a [Problem],
+            #[serde(skip_serializing_if = "is_zero")]
+            more_details: usize,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            correlation_id: &'a str,
+        }
+        let body = Body {
+            error: &self.message,
+            code: self.code,
+            details: &self.problems,
+            more_details: self.more,
+            correlation_id,
+        };
+        serde_json::to_string(&body).unwrap_or_else(|_| r#"{"error":"internal error"}"#.to_owned())
+    }
+
+    /// Returns the answer; `correlation_id` may be empty.
+    pub(crate) fn response(&self, correlation_id: &str) -> Response {
+        let mut response = (self.status, self.body(correlation_id)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Problem {
+    fn sentence(&self) -> String {
+        let Self { row, feature, reason, expected, got } = self;
+        let row = row.map_or_else(String::new, |row| format!("row {row}: "));
+        let feature = feature.as_ref().map_or_else(String::new, |feature| format!("feature `{feature}`: "));
+        match *reason {
+            "missing" => format!("{row}{feature}it is missing; expected {expected}"),
+            "unknown" => format!("{row}{feature}the model has no such feature; {expected}"),
+            "duplicate" => format!("{row}{feature}it is given twice"),
+            "unknown_category" => {
+                format!("{row}{feature}training did not see this category; expected {expected}")
+            }
+            _ => format!("{row}{feature}expected {expected}, got {got}"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.response("")
+    }
+}

@@ -1,0 +1,76 @@
+//! What a model takes, ready to check cells against.
+
+use std::collections::{HashMap, HashSet};
+
+use modelgate_core::schema::{Feature, FeatureSchema, FeatureType};
+
+/// One feature and what is looked up for each of its cells.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) feature: Feature,
+    categories: HashSet<String>,
+    /// What is expected, in words.
+    pub(crate) expected: String,
+    /// Whether `true` and `false` stand for its categories.
+    pub(crate) takes_bool: bool,
+}
+
+impl Input {
+    /// Returns whether training saw this category; a feature without a list knows all.
+    pub(crate) fn knows(&self, category: &str) -> bool {
+        self.categories.is_empty() || self.categories.contains(category)
+    }
+}
+
+/// The features of a model in the order of its inputs.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) inputs: Vec<Input>,
+    places: HashMap<String, usize>,
+}
+
+impl Inputs {
+    pub(crate) fn new(schema: &FeatureSchema) -> Self {
+        let places = schema.features.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
+        let inputs = schema.features.iter().map(|feature| Input {
+            categories: feature.categories.iter().cloned().collect(),
+            expected: expected(feature),
+            takes_bool: !feature.categories.is_empty()
+                && feature.categories.iter().all(|one| one == "true" || one == "false"),
+            feature: feature.clone(),
+        });
+        Self { inputs: inputs.collect(), places }
+    }
+
+    /// Returns the place of a feature; `guess` is looked at first, since most callers keep to one order.
+    pub(crate) fn find(&self, name: &str, guess: usize) -> Option<usize> {
+        match self.inputs.get(guess) {
+            Some(input) if input.feature.name == name => Some(guess),
+            _ => self.places.get(name).copied(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inputs.len()
+    }
+}
+
+/// Categories that a sentence lists at most.
+const NAMED: usize = 12;
+
+fn expected(feature: &Feature) -> String {
+    let kind = match (feature.feature_type, feature.range) {
+        (FeatureType::Int, None) => "a whole number".to_owned(),
+        (FeatureType::Int, Some((low, high))) => format!("a whole number from {low} to {high}"),
+        (FeatureType::Float, None) => "a number".to_owned(),
+        (FeatureType::Float, Some((low, high))) => format!("a number from {low} to {high}"),
+        (FeatureType::Text, _) if feature.categories.is_empty() => "a string".to_owned(),
+        (FeatureType::Text, _) => {
+            let named: Vec<&str> = feature.categories.iter().take(NAMED).map(String::as_str).collect();
+            let more = feature.categories.len().saturating_sub(NAMED);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("one of {}{more}", named.join(", "))
+        }
+    };
+    if feature.nullable { format!("{kind}, or null") } else { kind }
+}

@@ -1,0 +1,212 @@
+//! Rows out of JSON, straight into columns: no tree of values is made in between.
+
+use std::fmt;
+
+use axum::http::StatusCode;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::rows::{Cell, Rows, TOO_MANY};
+use crate::refusal::Refusal;
+
+/// Turns what serde says into a refusal; only syntax is told with its place, values never.
+pub(crate) fn refusal(error: &serde_json::Error) -> Refusal {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    if let Some(at) = text.find(TOO_MANY) {
+        let message = text[at..].to_owned();
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", message);
+    }
+    // "invalid type: string \"…\", expected …" has the value in it.
+    let text = match text.rsplit_once(", expected ") {
+        Some((_, expected)) if text.starts_with("invalid") => format!("expected {expected}"),
+        _ => text.to_owned(),
+    };
+    Refusal::malformed(format!("the body is not what this path takes: {text}{place}"))
+}
+
+/// One cell of feature `at`.
+pub(crate) struct CellSeed<'r, 'm> {
+    pub(crate) rows: &'r mut Rows<'m>,
+    pub(crate) at: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for CellSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CellSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.rows.set(self.at, Cell::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.rows.set(self.at, Cell::Bool(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.rows.set(self.at, Cell::Int(value));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        let cell = i64::try_from(value).map_or(Cell::Number(value as f64), Cell::Int);
+        self.rows.set(self.at, cell);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.rows.set(self.at, Cell::Number(value));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.rows.set(self.at, Cell::Text(value));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        self.rows.set(self.at, Cell::List);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.rows.set(self.at, Cell::Object);
+        Ok(())
+    }
+}
+
+/// A row: an object by names, or a list by position.
+pub(crate) struct RowSeed<'r, 'm>(pub(crate) &'r mut Rows<'m>);
+
+impl<'de> DeserializeSeed<'de> for RowSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with the features of a row, or a list with one value per feature")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.begin().map_err(A::Error::custom)?;
+        let mut guess = 0;
+        while let Some(at) = map.next_key_seed(KeySeed { rows: self.0, guess })? {
+            guess = named_cell(self.0, &mut map, at, guess)?;
+        }
+        self.0.end();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<(), A::Error> {
+        self.0.begin().map_err(A::Error::custom)?;
+        cells(self.0, sequence)
+    }
+}
+
+/// Reads the value that belongs to a key; returns the place of the feature that is expected next.
+pub(crate) fn named_cell<'de, A: MapAccess<'de>>(
+    rows: &mut Rows<'_>,
+    map: &mut A,
+    at: Option<usize>,
+    guess: usize,
+) -> Result<usize, A::Error> {
+    match at {
+        Some(at) => {
+            map.next_value_seed(CellSeed { rows, at })?;
+            Ok(at + 1)
+        }
+        None => {
+            map.next_value::<IgnoredAny>()?;
+            Ok(guess)
+        }
+    }
+}
+
+fn cells<'de, A: SeqAccess<'de>>(rows: &mut Rows<'_>, mut sequence: A) -> Result<(), A::Error> {
+    let width = rows.width();
+    for at in 0..width {
+        if sequence.next_element_seed(CellSeed { rows, at })?.is_none() {
+            rows.end();
+            return Ok(());
+        }
+    }
+    let mut more = 0;
+    while sequence.next_element::<IgnoredAny>()?.is_some() {
+        more += 1;
+    }
+    if more > 0 {
+        rows.beyond(width + more);
+    }
+    Ok(())
+}
+
+/// The name of a feature, as its place.
+struct KeySeed<'r, 'm> {
+    rows: &'r mut Rows<'m>,
+    guess: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_, '_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_, '_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a feature")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.rows.find(name, self.guess))
+    }
+}
+
+/// Rows in a list; each an object or a list.
+pub(crate) struct ListSeed<'r, 'm>(pub(crate) &'r mut Rows<'m>);
+
+impl<'de> DeserializeSeed<'de> for ListSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ListSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        while sequence.next_element_seed(RowSeed(self.0))?.is_some() {}
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! Rows as they are read: each cell is checked where it is met, and goes into the column that the model takes.
+
+use modelgate_core::schema::FeatureType;
+use modelgate_model::InputColumn;
+
+use super::inputs::Inputs;
+use crate::refusal::{LISTED, Problem, Refusal};
+use crate::settings::Leniency;
+
+/// Rows of a request, in the columns that the model takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    /// In the order of the model's inputs.
+    pub(crate) columns: Vec<InputColumn>,
+    pub(crate) rows: usize,
+    /// What is unusual and answered all the same.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// A value as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cell<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Number(f64),
+    Text(&'a str),
+    List,
+    Object,
+}
+
+impl Cell<'_> {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "a whole number",
+            Self::Number(number) if number.is_finite() => "a number",
+            Self::Number(_) => "a number that is not finite",
+            Self::Text(_) => "a string",
+            Self::List => "a list",
+            Self::Object => "an object",
+        }
+    }
+}
+
+/// Reads rows into columns and collects what is wrong with them.
+#[derive(Debug)]
+pub(crate) struct Rows<'m> {
+    inputs: &'m Inputs,
+    leniency: Leniency,
+    max_rows: usize,
+    columns: Vec<InputColumn>,
+    /// Which cells of the row being read were given.
+    given: Vec<bool>,
+    rows: usize,
+    problems: Vec<Problem>,
+    more: usize,
+    warnings: Vec<Problem>,
+}
+
+/// Whole numbers up to here are the same as `f64`.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl<'m> Rows<'m> {
+    pub(crate) fn new(inputs: &'m Inputs, leniency: Leniency, max_rows: usize) -> Self {
+        Self {
+            inputs,
+            leniency,
+            max_rows,
+            columns: inputs.inputs.iter().map(|input| InputColumn::new(input.feature.feature_type)).collect(),
+            given: vec![false; inputs.len()],
+            rows: 0,
+            problems: Vec::new(),
+            more: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Begins a row; says so when there is room for none.
+    pub(crate) fn begin(&mut self) -> Result<(), String> {
+        if self.rows == self.max_rows {
+            return Err(format!("{TOO_MANY} {}", self.max_rows));
+        }
+        self.rows += 1;
+        self.given.fill(false);
+        for column in &mut self.columns {
+            match column {
+                InputColumn::Ints(values) => values.push(0),
+                InputColumn::Floats(values) => values.push(f32::NAN),
+                InputColumn::Texts(values) => values.push(String::new()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the place of a feature; one that the model does not have is a problem.
+    pub(crate) fn find(&mut self, name: &str, guess: usize) -> Option<usize> {
+        let found = self.inputs.find(name, guess);
+        if found.is_none() && !self.leniency.extra_features {
+            let shown: String = name.chars().take(64).collect();
+            let expected = format!("it takes {} others", self.inputs.len());
+            self.problem(Problem {
+                feature: Some(shown),
+                reason: "unknown",
+                expected,
+                got: "a feature",
+                row: None,
+            });
+        }
+        found
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        let row = Some(self.rows.saturating_sub(1));
+        if self.problems.len() < LISTED {
+            self.problems.push(Problem { row, ..problem });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn wrong(&mut self, at: usize, reason: &'static str, cell: Cell<'_>) {
+        let input = &self.inputs.inputs[at];
+        let (feature, expected) = (Some(input.feature.name.clone()), input.expected.clone());
+        self.problem(Problem { row: None, feature, reason, expected, got: cell.kind() });
+    }
+
+    fn unusual(&mut self, at: usize, reason: &'static str, cell: Cell<'_>) {
+        if self.warnings.len() < LISTED {
+            let input = &self.inputs.inputs[at];
+            let (feature, expected) = (Some(input.feature.name.clone()), input.expected.clone());
+            let row = Some(self.rows.saturating_sub(1));
+            self.warnings.push(Problem { row, feature, reason, expected, got: cell.kind() });
+        }
+    }
+
+    /// Takes the cell of feature `at` of the row that was begun last.
+    pub(crate) fn set(&mut self, at: usize, cell: Cell<'_>) {
+        if std::mem::replace(&mut self.given[at], true) {
+            return self.wrong(at, "duplicate", cell);
+        }
+        let input = &self.inputs.inputs[at];
+        let row = self.rows - 1;
+        if matches!(cell, Cell::Null) {
+            // A column of whole numbers has no null in the package.
+            if !input.feature.nullable || input.feature.feature_type == FeatureType::Int {
+                self.wrong(at, "null", cell);
+            }
+            return;
+        }
+        let number = match cell {
+            Cell::Int(value) => Some(value as f64),
+            Cell::Number(value) => Some(value),
+            _ => None,
+        };
+        match (&mut self.columns[at], number, cell) {
+            (InputColumn::Floats(values), Some(number), _) => {
+                let single = number as f32;
+                if !single.is_finite() {
+                    return self.wrong(at, "not_finite", cell);
+                }
+                values[row] = single;
+            }
+            (InputColumn::Ints(values), _, Cell::Int(value)) => values[row] = value,
+            (InputColumn::Ints(values), Some(number), _)
+                if number.fract() == 0.0 && number.abs() <= EXACT =>
+            {
+                values[row] = number as i64;
+            }
+            (InputColumn::Texts(values), _, Cell::Bool(value)) if input.takes_bool => {
+                values[row] = value.to_string();
+            }
+            (InputColumn::Texts(values), _, Cell::Text(text)) => {
+                let known = input.knows(text);
+                if known || !self.leniency.reject_unknown_category {
+                    text.clone_into(&mut values[row]);
+                }
+                if !known && self.leniency.reject_unknown_category {
+                    return self.wrong(at, "unknown_category", cell);
+                }
+                if !known {
+                    return self.unusual(at, "unknown_category", cell);
+                }
+            }
+            _ => return self.wrong(at, "wrong_type", cell),
+        }
+        if let (Some(number), Some((low, high))) = (number, input.feature.range) {
+            // Training saw the value rounded to `f32`: a value at the edge is inside.
+            let inside = number >= low && number <= high || {
+                let single = number as f32;
+                single >= low as f32 && single <= high as f32
+            };
+            if !inside && self.leniency.reject_out_of_range {
+                self.wrong(at, "out_of_range", cell);
+            } else if !inside {
+                self.unusual(at, "out_of_range", cell);
+            }
+        }
+    }
+
+    /// Takes a cell behind the last feature of a row given by position.
+    pub(crate) fn beyond(&mut self, width: usize) {
+        let expected = format!("{} values, got {width}", self.inputs.len());
+        self.problem(Problem {
+            row: None,
+            feature: None,
+            reason: "wrong_type",
+            expected,
+            got: "more values",
+        });
+    }
+
+    /// Ends a row: features that were not given are missing.
+    pub(crate) fn end(&mut self) {
+        if self.given.iter().all(|given| *given) {
+            return;
+        }
+        for at in 0..self.given.len() {
+            if !self.given[at] && !(self.leniency.missing_features && self.inputs.inputs[at].feature.nullable)
+            {
+                self.wrong(at, "missing", Cell::Null);
+            }
+        }
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Returns the rows, or what is wrong with them.
+    pub(crate) fn finish(self) -> Result<Batch, Refusal> {
+        if !self.problems.is_empty() {
+            return Err(Refusal::of_problems(self.problems, self.more));
+        }
+        if self.rows == 0 {
+            return Err(Refusal::malformed("there is no row to predict"));
+        }
+        Ok(Batch { columns: self.columns, rows: self.rows, warnings: self.warnings })
+    }
+}
+
+/// How the sentence begins that refuses a batch for its size.
+pub(crate) const TOO_MANY: &str = "a request may hold at most this many rows:";

@@ -1,0 +1,248 @@
+//! A model that is served: its package was verified and has answered a row before any request sees it.
+
+use std::collections::BTreeMap;
+
+use axum::http::HeaderValue;
+use modelgate_core::Verdict;
+use modelgate_core::schema::{Classes, Feature, FeatureType, incompatibilities};
+use modelgate_core::verdict::GateVerdict;
+use modelgate_model::estimator::Estimator;
+use modelgate_model::signing::{self, SIGNATURE_FILE};
+use modelgate_model::{InputColumn, Package, Prediction};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::request::inputs::Inputs;
+use crate::request::rows::{Batch, Cell, Rows};
+use crate::settings::{Leniency, Require, Settings};
+use crate::source::{Files, Offer};
+use crate::telemetry::{Meters, Metrics};
+
+/// What is known of a package that is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verified {
+    /// A passed verdict is bound to its digest.
+    Verdict,
+    /// Its own digests hold; nobody judged it here.
+    Digest,
+}
+
+/// A model, ready to answer.
+#[derive(Debug)]
+pub(crate) struct ServedModel {
+    pub(crate) offer: Offer,
+    pub(crate) package: Package,
+    pub(crate) verified: Verified,
+    /// Whether a signature by a trusted key holds; `None` when none is asked for.
+    pub(crate) signed: Option<bool>,
+    pub(crate) inputs: Inputs,
+    /// A row of typical values, as JSON by feature; what a form begins with.
+    pub(crate) typical: BTreeMap<String, Value>,
+    /// The same row as the model takes it.
+    pub(crate) stored: Batch,
+    /// Each class as JSON.
+    pub(crate) classes: Vec<String>,
+    /// The raw column that each preprocessed feature is made of.
+    pub(crate) origins: Vec<usize>,
+    /// Trees, or 1: about what a row costs.
+    pub(crate) cost: usize,
+    pub(crate) meters: Meters,
+    pub(crate) loaded_at: String,
+    pub(crate) version_header: HeaderValue,
+    pub(crate) digest_header: HeaderValue,
+}
+
+impl ServedModel {
+    /// Verifies the files of an offer and makes them ready.
+    ///
+    /// # Errors
+    /// Says why the package is not served.
+    pub(crate) fn load(
+        offer: Offer,
+        files: Files,
+        before: Option<&Self>,
+        settings: &Settings,
+        metrics: &Metrics,
+    ) -> Result<Self, String> {
+        let signed = signature(&files, settings)?;
+        let verdict = files.get("verdict.json").cloned();
+        let reference = files.get("reference.json").cloned();
+        let package = modelgate_model::from_files(files).map_err(|error| error.to_string())?;
+        if package.digest != offer.digest {
+            return Err(format!(
+                "the source offers {} and holds the package {}",
+                offer.digest, package.digest
+            ));
+        }
+        if package.manifest.name != offer.name {
+            return Err(format!("it is a package of `{}`", package.manifest.name));
+        }
+        let verified = match judged(&package, verdict.as_deref()) {
+            Ok(()) => Verified::Verdict,
+            Err(_) if settings.require == Require::Digest => Verified::Digest,
+            Err(reason) => {
+                return Err(format!("{reason}; only judged packages are served (`serve.require: verdict`)"));
+            }
+        };
+        let schema = &package.manifest.schema;
+        if let Some(wanted) = settings.feature_dimension.filter(|wanted| *wanted != schema.features.len()) {
+            return Err(format!("it takes {} features and {wanted} are expected", schema.features.len()));
+        }
+        if let Some(before) = before {
+            let reasons = incompatibilities(schema, &before.package.manifest.schema);
+            if !reasons.is_empty() {
+                return Err(format!(
+                    "its schema does not fit the version being served ({}): {}; start the service anew to serve it",
+                    before.offer.version,
+                    reasons.join("; ")
+                ));
+            }
+        }
+        let inputs = Inputs::new(schema);
+        let reference: Value =
+            reference.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
+        let typical: BTreeMap<String, Value> = schema
+            .features
+            .iter()
+            .map(|feature| (feature.name.clone(), typical(feature, &reference["columns"][&feature.name])))
+            .collect();
+        let stored = stored(&inputs, &typical)?;
+        let classes = match &schema.classes {
+            None => Vec::new(),
+            Some(Classes::Int(values)) => values.iter().map(ToString::to_string).collect(),
+            Some(Classes::Text(values)) => {
+                values.iter().map(|one| Value::from(one.as_str()).to_string()).collect()
+            }
+        };
+        let header = |text: &str| HeaderValue::from_str(text).map_err(|error| error.to_string());
+        let served = Self {
+            version_header: header(&offer.version)?,
+            digest_header: header(&offer.digest.to_string())?,
+            origins: package.model.origins(),
+            cost: cost(package.model.estimator()),
+            meters: metrics.meters(&offer, &classes),
+            loaded_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            offer,
+            verified,
+            signed,
+            inputs,
+            typical,
+            stored,
+            classes,
+            package,
+        };
+        served.check()?;
+        Ok(served)
+    }
+
+    /// Predicts the stored row: the model answers, and with numbers.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let answer = self.predict(self.stored.columns.clone(), self.stored.rows)?;
+        let numbers = match &answer {
+            Prediction::Classes { probabilities, .. } => probabilities,
+            Prediction::Values(values) => values,
+        };
+        let finite = !numbers.is_empty() && numbers.iter().all(|number| number.is_finite());
+        if finite { Ok(()) } else { Err("its answer to the stored row is no finite number".to_owned()) }
+    }
+
+    /// Answers rows in the order of the model's inputs.
+    pub(crate) fn predict(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Prediction, String> {
+        self.package.model.predict_columns(columns, rows).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn features(&self) -> &[Feature] {
+        &self.package.manifest.schema.features
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.offer.name.as_str()
+    }
+}
+
+fn cost(estimator: &Estimator) -> usize {
+    match estimator {
+        Estimator::ForestClassifier(forest) | Estimator::ForestRegressor(forest) => forest.trees.len(),
+        Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => boosted.trees.len(),
+        Estimator::LinearClassifier(_) | Estimator::LinearRegressor(_) => 1,
+    }
+}
+
+fn judged(package: &Package, verdict: Option<&[u8]>) -> Result<(), String> {
+    let bytes = verdict.ok_or("it has no verdict")?;
+    let verdict: GateVerdict =
+        serde_json::from_slice(bytes).map_err(|error| format!("its verdict.json cannot be read: {error}"))?;
+    if verdict.digest != Some(package.digest) {
+        return Err("its verdict is of another package".to_owned());
+    }
+    match verdict.verdict {
+        Verdict::Passed => Ok(()),
+        other => Err(format!("its verdict is `{other}`")),
+    }
+}
+
+fn signature(files: &Files, settings: &Settings) -> Result<Option<bool>, String> {
+    if settings.public_keys.is_empty() {
+        return Ok(None);
+    }
+    let bundle = files.get(SIGNATURE_FILE).ok_or("it is not signed, and only signed packages are served")?;
+    let digests = files
+        .iter()
+        .filter(|(name, _)| *name != SIGNATURE_FILE)
+        .map(|(name, bytes)| (name.clone(), modelgate_core::Digest::of(bytes)))
+        .collect();
+    let mut reason = String::new();
+    for key in &settings.public_keys {
+        match signing::open(bundle, key).and_then(|signed| signing::compare(&signed, &digests)) {
+            Ok(()) => return Ok(Some(true)),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(format!("no trusted key has signed it: {reason}"))
+}
+
+/// Returns the middle of the training rows: the median, or the most frequent category.
+fn typical(feature: &Feature, profile: &Value) -> Value {
+    let (low, high) = feature.range.unwrap_or((0.0, 0.0));
+    match feature.feature_type {
+        FeatureType::Text => {
+            let counts = profile["categories"].as_object();
+            let count = |value: &Value| value.as_u64().unwrap_or(0);
+            let known = |name: &String| feature.categories.is_empty() || feature.categories.contains(name);
+            let top = counts.and_then(|counts| {
+                let known = counts.iter().filter(|(name, _)| known(name));
+                known.max_by_key(|(_, value)| count(value)).map(|(name, _)| name.clone())
+            });
+            Value::from(top.or_else(|| feature.categories.first().cloned()).unwrap_or_default())
+        }
+        FeatureType::Int => {
+            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or((low + high) / 2.0);
+            Value::from(middle.clamp(low, high).round() as i64)
+        }
+        FeatureType::Float => {
+            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or((low + high) / 2.0);
+            Value::from(if low <= high { middle.clamp(low, high) } else { middle })
+        }
+    }
+}
+
+fn stored(inputs: &Inputs, typical: &BTreeMap<String, Value>) -> Result<Batch, String> {
+    let leniency = Leniency { reject_unknown_category: false, ..Leniency::default() };
+    let mut rows = Rows::new(inputs, leniency, 1);
+    rows.begin()?;
+    for (at, input) in inputs.inputs.iter().enumerate() {
+        let value = &typical[&input.feature.name];
+        let cell = match value {
+            Value::String(text) => Cell::Text(text),
+            value => match (value.as_i64(), value.as_f64()) {
+                (Some(whole), _) => Cell::Int(whole),
+                (None, Some(number)) => Cell::Number(number),
+                _ => Cell::Null,
+            },
+        };
+        rows.set(at, cell);
+    }
+    rows.end();
+    rows.finish().map_err(|refusal| format!("its stored row does not fit it: {}", refusal.message))
+}

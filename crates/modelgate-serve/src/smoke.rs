@@ -1,0 +1,272 @@
+//! A look at a running service from outside, as its callers see it: is it ready, does it predict, how fast, how well.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::settings::Secret;
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the service is, such as `http://127.0.0.1:8080`.
+    pub url: String,
+    /// The model; the only one by default.
+    pub model: Option<String>,
+    /// A CSV file of rows to send; with the target column, accuracy is measured. Typical values by default.
+    pub rows: Option<PathBuf>,
+    /// Predictions that are asked for.
+    pub requests: usize,
+    /// How long readiness is waited for.
+    pub timeout: Duration,
+    /// A key, where the service wants one.
+    pub api_key: Option<Secret>,
+}
+
+/// What was seen.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    /// The model.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// Its package.
+    pub digest: String,
+    /// Whether the service says that a verdict is bound to it.
+    pub verified: bool,
+    /// Whether it is a classifier.
+    pub classifies: bool,
+    /// `error_rate` (share of answers 500 and above, and of none), `refused_rate`, `p50_ms`, `p95_ms`, `p99_ms`, `requests`,
+    /// and `accuracy` where it is known: measured on the rows, else what the service tells of the gate.
+    pub figures: BTreeMap<String, Option<f64>>,
+    /// Where `accuracy` comes from, in words.
+    pub accuracy_from: Option<String>,
+}
+
+/// Why nothing could be seen.
+#[derive(Debug, Error)]
+pub enum SmokeError {
+    /// The service was not reached, or is not ready.
+    #[error("{url} is not ready after {seconds} s: {reason}")]
+    NotReady {
+        /// Where.
+        url: String,
+        /// How long it was waited for.
+        seconds: u64,
+        /// What it said last.
+        reason: String,
+    },
+    /// What it said is not what a prediction service says.
+    #[error("{0}")]
+    Answer(String),
+    /// The rows cannot be used.
+    #[error("`{path}`: {reason}")]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+struct Client<'a> {
+    agent: ureq::Agent,
+    options: &'a Options,
+}
+
+impl Client<'_> {
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.options.url.trim_end_matches('/'))
+    }
+
+    fn get(&self, path: &str) -> Result<(u16, Value), String> {
+        let mut request = self.agent.get(self.url(path));
+        if let Some(key) = &self.options.api_key {
+            request = request.header("x-api-key", key.expose());
+        }
+        let mut response = request.call().map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    fn post(&self, path: &str, body: &str) -> Result<(u16, Value), String> {
+        let mut request = self.agent.post(self.url(path)).header("content-type", "application/json");
+        if let Some(key) = &self.options.api_key {
+            request = request.header("x-api-key", key.expose());
+        }
+        let mut response = request.send(body).map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    fn wait(&self) -> Result<(), SmokeError> {
+        let began = Instant::now();
+        loop {
+            let reason = match self.get("/health/ready") {
+                Ok((200, _)) => return Ok(()),
+                Ok((status, _)) => format!("it answers {status}"),
+                Err(reason) => reason,
+            };
+            if began.elapsed() >= self.options.timeout {
+                let seconds = self.options.timeout.as_secs();
+                return Err(SmokeError::NotReady { url: self.options.url.clone(), seconds, reason });
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn model(&self) -> Result<Value, SmokeError> {
+        let answer = |reason: String| SmokeError::Answer(format!("{}: {reason}", self.options.url));
+        let (status, list) = self.get("/models").map_err(answer)?;
+        let names: Vec<&str> = list["models"]
+            .as_array()
+            .map(|models| models.iter().filter_map(|model| model["name"].as_str()).collect())
+            .ok_or_else(|| {
+                answer(format!("/models answered {status} and no list: is this a prediction service?"))
+            })?;
+        let name = match (&self.options.model, names.as_slice()) {
+            (Some(name), _) => name.as_str(),
+            (None, [one]) => one,
+            (None, _) => {
+                return Err(answer(format!("it serves {}; name one with --model", names.join(", "))));
+            }
+        };
+        let (status, model) = self.get(&format!("/models/{name}")).map_err(answer)?;
+        if status == 200 { Ok(model) } else { Err(answer(format!("/models/{name} answered {status}"))) }
+    }
+}
+
+/// A row to send, and the answer it should get.
+struct Row {
+    body: String,
+    expected: Option<String>,
+}
+
+/// Looks at a service.
+///
+/// # Errors
+/// Fails when there is nothing to look at: the service does not become ready, or the rows cannot be used.
+pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
+    let config = ureq::config::Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(Duration::from_secs(10)))
+        .build();
+    let client = Client { agent: config.into(), options };
+    client.wait()?;
+    let model = client.model()?;
+    let name = model["name"].as_str().unwrap_or_default().to_owned();
+    let rows = match &options.rows {
+        Some(path) => read_rows(path, &model)?,
+        None => vec![typical(&model)],
+    };
+    let path = format!("/predict/{name}");
+    let mut milliseconds = Vec::with_capacity(options.requests);
+    let (mut failed, mut refused, mut right, mut judged) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut version, mut digest) = (String::new(), String::new());
+    // Each row once, and the rows again until there are enough.
+    for at in 0..options.requests.max(rows.len()) {
+        let row = &rows[at % rows.len()];
+        let began = Instant::now();
+        let answer = client.post(&path, &row.body);
+        milliseconds.push(began.elapsed().as_secs_f64() * 1e3);
+        match answer {
+            Ok((200, answer)) => {
+                let prediction = answer["predictions"].get(0);
+                let Some(prediction) = prediction.filter(|one| one.is_string() || one.is_number()) else {
+                    return Err(SmokeError::Answer(format!("{path} answered 200 without a prediction")));
+                };
+                version = answer["version"].as_str().unwrap_or_default().to_owned();
+                digest = answer["digest"].as_str().unwrap_or_default().to_owned();
+                if let Some(expected) = row.expected.as_ref().filter(|_| at < rows.len()) {
+                    judged += 1;
+                    right += u64::from(text(prediction) == *expected);
+                }
+            }
+            Ok((status, _)) if status < 500 => refused += 1,
+            Ok(_) | Err(_) => failed += 1,
+        }
+    }
+    let sent = milliseconds.len() as f64;
+    milliseconds.sort_by(f64::total_cmp);
+    let quantile = |share: f64| {
+        let at = ((sent * share).ceil() as usize).clamp(1, milliseconds.len());
+        Some(milliseconds[at - 1])
+    };
+    let mut figures = BTreeMap::from([
+        ("requests".to_owned(), Some(sent)),
+        ("error_rate".to_owned(), Some(failed as f64 / sent)),
+        ("refused_rate".to_owned(), Some(refused as f64 / sent)),
+        ("p50_ms".to_owned(), quantile(0.5)),
+        ("p95_ms".to_owned(), quantile(0.95)),
+        ("p99_ms".to_owned(), quantile(0.99)),
+    ]);
+    let classifies = model["task"] == "classification";
+    let told = model["metrics"]["accuracy"].as_f64();
+    let mut accuracy_from = None;
+    if judged > 0 && classifies {
+        figures.insert("accuracy".to_owned(), Some(right as f64 / judged as f64));
+        accuracy_from = Some(format!("{judged} rows sent"));
+    } else if let Some(accuracy) = told {
+        figures.insert("accuracy".to_owned(), Some(accuracy));
+        accuracy_from = Some("the gate, as the service tells it".to_owned());
+    }
+    let verified = model["verified"] == true;
+    Ok(Report { model: name, version, digest, verified, classifies, figures, accuracy_from })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn typical(model: &Value) -> Row {
+    let features = model["features"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row: Map<String, Value> = features
+        .iter()
+        .filter_map(|feature| Some((feature["name"].as_str()?.to_owned(), feature["typical"].clone())))
+        .collect();
+    Row { body: json!({ "features": [row] }).to_string(), expected: None }
+}
+
+/// Rows of the file that are sent at most.
+const ROWS: usize = 10_000;
+
+fn read_rows(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
+    let wrong = |reason: String| SmokeError::Rows { path: path.to_owned(), reason };
+    let mut reader = csv::Reader::from_path(path).map_err(|error| wrong(error.to_string()))?;
+    let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
+    let features = model["features"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut places = Vec::new();
+    for feature in features {
+        let name = feature["name"].as_str().unwrap_or_default();
+        let at = header.iter().position(|column| column == name);
+        let at = at.ok_or_else(|| wrong(format!("it has no column `{name}`, which the model takes")))?;
+        places.push((name, feature["type"].as_str().unwrap_or_default(), at));
+    }
+    let target =
+        model["target"].as_str().and_then(|target| header.iter().position(|column| column == target));
+    let mut rows = Vec::new();
+    for record in reader.records().take(ROWS) {
+        let record = record.map_err(|error| wrong(error.to_string()))?;
+        let cell = |(name, kind, at): &(&str, &str, usize)| {
+            let text = record.get(*at).unwrap_or_default();
+            let value = match (*kind, text.trim().parse::<i64>(), text.trim().parse::<f64>()) {
+                _ if text.is_empty() => Value::Null,
+                ("int" | "float", Ok(whole), _) => json!(whole),
+                ("int" | "float", _, Ok(number)) => json!(number),
+                _ => json!(text),
+            };
+            ((*name).to_owned(), value)
+        };
+        let row: Map<String, Value> = places.iter().map(cell).collect();
+        let expected = target.and_then(|at| record.get(at)).map(str::to_owned);
+        rows.push(Row { body: json!({ "features": [row] }).to_string(), expected });
+    }
+    if rows.is_empty() { Err(wrong("it holds no row".to_owned())) } else { Ok(rows) }
+}

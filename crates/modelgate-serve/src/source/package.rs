@@ -1,0 +1,110 @@
+//! A package folder, or a folder of package folders such as `models/packaged`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use modelgate_core::Digest;
+use modelgate_model::Manifest;
+
+use super::{Files, Offer, Source};
+use crate::error::SourceError;
+
+/// Models from a folder.
+#[derive(Debug)]
+pub struct PackageSource {
+    folder: PathBuf,
+}
+
+const MANIFEST: &str = "manifest.json";
+
+fn unavailable(error: std::io::Error) -> SourceError {
+    SourceError::Unavailable(error.to_string())
+}
+
+impl PackageSource {
+    /// Serves the package in `folder`, or every package in the folders directly below it.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn packages(&self) -> Result<Vec<PathBuf>, SourceError> {
+        if self.folder.join(MANIFEST).is_file() {
+            return Ok(vec![self.folder.clone()]);
+        }
+        let mut found = Vec::new();
+        for entry in fs_err::read_dir(&self.folder).map_err(unavailable)? {
+            let path = entry.map_err(unavailable)?.path();
+            // A folder that is being replaced lies beside its place under a hidden name.
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if !hidden && path.join(MANIFEST).is_file() {
+                found.push(path);
+            }
+        }
+        found.sort();
+        if found.is_empty() {
+            return Err(SourceError::Missing(format!(
+                "there is no package in `{}`: no {MANIFEST} there or one folder below",
+                self.folder.display()
+            )));
+        }
+        Ok(found)
+    }
+
+    fn offer(folder: &Path) -> Result<Offer, SourceError> {
+        let path = folder.join(MANIFEST);
+        let bytes = fs_err::read(&path).map_err(unavailable)?;
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| SourceError::Missing(format!("`{}` is no manifest: {error}", path.display())))?;
+        let digest = Digest::of(&bytes);
+        let metrics = fs_err::read(folder.join("metrics.json")).ok().map(|bytes| figures(&bytes));
+        // A folder has no version: the beginning of the package's digest is the shortest true one.
+        let version = digest.to_string().trim_start_matches("sha256:").chars().take(12).collect();
+        Ok(Offer {
+            name: manifest.name,
+            version,
+            digest,
+            stage: String::new(),
+            metrics: metrics.unwrap_or_default(),
+        })
+    }
+}
+
+/// Returns the figures of the validation rows, else of the test rows, out of an attached `metrics.json`.
+fn figures(bytes: &[u8]) -> BTreeMap<String, f64> {
+    let Ok(parsed) = serde_json::from_slice::<serde_json::Value>(bytes) else { return BTreeMap::new() };
+    let subset = ["validation", "test"].iter().find_map(|name| parsed["subsets"].get(name));
+    let metrics = subset.and_then(|subset| subset["metrics"].as_object());
+    let number = |(name, value): (&String, &serde_json::Value)| Some((name.clone(), value.as_f64()?));
+    metrics.map(|metrics| metrics.iter().filter_map(number).collect()).unwrap_or_default()
+}
+
+impl Source for PackageSource {
+    fn kind(&self) -> &'static str {
+        "package"
+    }
+
+    fn describe(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {
+        self.packages()?.iter().map(|folder| Self::offer(folder)).collect()
+    }
+
+    fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {
+        for folder in self.packages()? {
+            if Self::offer(&folder)?.digest != offer.digest {
+                continue;
+            }
+            let mut files = Files::new();
+            for entry in fs_err::read_dir(&folder).map_err(unavailable)? {
+                let path = entry.map_err(unavailable)?.path();
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+                files.insert(name.unwrap_or_default(), fs_err::read(&path).map_err(unavailable)?);
+            }
+            return Ok(files);
+        }
+        let place = self.folder.display();
+        Err(SourceError::Missing(format!("the package {} is gone from `{place}`", offer.digest)))
+    }
+}

@@ -1,0 +1,226 @@
+//! One JSON line for each predicted row, written by a thread of its own: a request hands its rows over and never waits;
+//! when too many wait, what comes is dropped and counted.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use modelgate_core::schema::FeatureType;
+use modelgate_model::{InputColumn, Prediction};
+use serde_json::Value;
+
+use super::Metrics;
+use crate::answer;
+use crate::error::ServeError;
+use crate::reload::tell;
+use crate::served::ServedModel;
+use crate::settings::{LogTarget, PredictionLog};
+
+/// What a request hands over.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) model: Arc<ServedModel>,
+    pub(crate) columns: Vec<InputColumn>,
+    pub(crate) prediction: Prediction,
+    pub(crate) correlation_id: String,
+    pub(crate) time: jiff::Timestamp,
+}
+
+/// The sending side.
+#[derive(Debug)]
+pub(crate) struct Log {
+    queue: SyncSender<Entry>,
+    metrics: Arc<Metrics>,
+    /// Of 2³², how many requests are logged.
+    threshold: u64,
+}
+
+impl Log {
+    /// Starts the writer; `None` when predictions are not logged. The handle ends when the log is dropped.
+    ///
+    /// # Errors
+    /// Fails when the target cannot be opened.
+    pub(crate) fn start(
+        settings: &PredictionLog,
+        metrics: Arc<Metrics>,
+    ) -> Result<Option<(Self, JoinHandle<()>)>, ServeError> {
+        let target: Box<dyn Write + Send> = match &settings.target {
+            LogTarget::Off => return Ok(None),
+            LogTarget::Stdout => Box::new(std::io::stdout()),
+            LogTarget::File { path, max_bytes, keep } => Box::new(Rotating::open(path, *max_bytes, *keep)?),
+        };
+        let (queue, entries) = sync_channel(settings.queue.max(1));
+        let writer = Writer { redact: settings.redact.clone(), metrics: Arc::clone(&metrics) };
+        let handle = std::thread::Builder::new()
+            .name("prediction-log".to_owned())
+            .spawn(move || writer.run(&entries, BufWriter::with_capacity(1 << 16, target)))?;
+        let threshold = (settings.sample.clamp(0.0, 1.0) * f64::from(u32::MAX)).ceil() as u64;
+        Ok(Some((Self { queue, metrics, threshold }, handle)))
+    }
+
+    /// Returns whether a request is among those that are logged; `number` is the request's own random number.
+    pub(crate) fn wants(&self, number: u32) -> bool {
+        u64::from(number) <= self.threshold && self.threshold > 0
+    }
+
+    /// Hands an entry over.
+    pub(crate) fn write(&self, entry: Entry) {
+        if self.queue.try_send(entry).is_err() {
+            self.metrics.log_dropped.inc();
+        }
+    }
+}
+
+struct Writer {
+    redact: Vec<String>,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    fn run(&self, entries: &Receiver<Entry>, mut target: BufWriter<Box<dyn Write + Send>>) {
+        let mut failed = false;
+        let mut line = String::new();
+        while let Ok(first) = entries.recv() {
+            let mut next = Some(first);
+            // What waits is written together and flushed once.
+            while let Some(entry) = next {
+                line.clear();
+                self.lines(&entry, &mut line);
+                let written = target.write_all(line.as_bytes());
+                self.count(written, &mut failed);
+                next = entries.try_recv().ok();
+            }
+            if let Err(error) = target.flush() {
+                self.count(Err(error), &mut failed);
+            }
+        }
+        let _ = target.flush();
+    }
+
+    fn count(&self, written: std::io::Result<()>, failed: &mut bool) {
+        match written {
+            Ok(()) => {
+                self.metrics.log_written.inc();
+                *failed = false;
+            }
+            Err(error) => {
+                self.metrics.log_dropped.inc();
+                // Once, not for each line.
+                if !std::mem::replace(failed, true) {
+                    tell(&format!("predictions cannot be logged: {error}"));
+                }
+            }
+        }
+    }
+
+    fn lines(&self, entry: &Entry, text: &mut String) {
+        let Entry { model, columns, prediction, correlation_id, time } = entry;
+        let rows = columns.first().map_or(0, InputColumn::len);
+        let time = time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        for row in 0..rows {
+            text.push_str("{\"time\":\"");
+            text.push_str(&time);
+            text.push_str("\",\"model\":");
+            answer::push_text(text, model.name());
+            text.push_str(",\"version\":");
+            answer::push_text(text, &model.offer.version);
+            text.push_str(",\"digest\":\"");
+            text.push_str(model.digest_header.to_str().unwrap_or_default());
+            text.push_str("\",\"correlation_id\":");
+            answer::push_text(text, correlation_id);
+            text.push_str(&format!(",\"row\":{row},\"features\":{{"));
+            for (at, (feature, column)) in model.features().iter().zip(columns).enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                answer::push_text(text, &feature.name);
+                text.push(':');
+                if self.redact.contains(&feature.name) {
+                    text.push_str("\"[redacted]\"");
+                } else {
+                    push_cell(text, column, row, feature.feature_type);
+                }
+            }
+            text.push_str("},");
+            answer::push_row(text, model, prediction, row);
+            text.push_str("}\n");
+        }
+    }
+}
+
+fn push_cell(text: &mut String, column: &InputColumn, row: usize, feature_type: FeatureType) {
+    match column {
+        InputColumn::Ints(values) => text.push_str(&values[row].to_string()),
+        InputColumn::Floats(values) => answer::push_number(text, values[row]),
+        InputColumn::Texts(values) if values[row].is_empty() && feature_type == FeatureType::Text => {
+            text.push_str("null");
+        }
+        InputColumn::Texts(values) => text.push_str(&Value::from(values[row].as_str()).to_string()),
+    }
+}
+
+/// A file that begins anew when it is full.
+struct Rotating {
+    path: PathBuf,
+    file: std::fs::File,
+    bytes: u64,
+    max_bytes: u64,
+    keep: usize,
+}
+
+impl Rotating {
+    fn open(path: &Path, max_bytes: u64, keep: usize) -> std::io::Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs_err::create_dir_all(folder)?;
+        }
+        let file = append(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), file, bytes, max_bytes, keep })
+    }
+
+    fn numbered(&self, number: usize) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+
+    fn rotate(&mut self) -> std::io::Result<()> {
+        if self.keep == 0 {
+            self.file.set_len(0)?;
+        } else {
+            for number in (1..self.keep).rev() {
+                let from = self.numbered(number);
+                if from.exists() {
+                    fs_err::rename(&from, self.numbered(number + 1))?;
+                }
+            }
+            fs_err::rename(&self.path, self.numbered(1))?;
+            self.file = append(&self.path)?;
+        }
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> std::io::Result<std::fs::File> {
+    let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+    Ok(file.into_parts().0)
+}
+
+impl Write for Rotating {
+    /// Takes whole buffers, which end with a line: a line is never in two files.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes > 0 && self.bytes + bytes.len() as u64 > self.max_bytes {
+            self.rotate()?;
+        }
+        self.file.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}

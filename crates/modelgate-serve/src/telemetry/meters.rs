@@ -1,0 +1,40 @@
+//! The metrics of one model, looked up once when it is loaded.
+
+use std::time::Duration;
+
+use modelgate_model::Prediction;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// Counters and histograms of one version of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Meters {
+    /// Requests answered with 200, by [`super::Route`].
+    pub(crate) answered: Vec<Counter>,
+    pub(crate) predict_seconds: Histogram,
+    pub(crate) rows: Counter,
+    pub(crate) batch_rows: Histogram,
+    /// Answers by class.
+    pub(crate) classes: Vec<Counter>,
+    pub(crate) values: Histogram,
+}
+
+impl Meters {
+    pub(crate) fn predicted(&self, prediction: &Prediction, rows: usize, took: Duration) {
+        self.predict_seconds.observe(took.as_secs_f64());
+        self.rows.inc_by(rows as u64);
+        self.batch_rows.observe(rows as f64);
+        match prediction {
+            Prediction::Classes { labels, .. } => {
+                for label in labels {
+                    if let Some(class) = self.classes.get(*label as usize) {
+                        class.inc();
+                    }
+                }
+            }
+            Prediction::Values(values) => {
+                values.iter().for_each(|value| self.values.observe(f64::from(*value)))
+            }
+        }
+    }
+}

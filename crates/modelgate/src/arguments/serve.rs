@@ -1,0 +1,196 @@
+//! The arguments of `serve`. Each setting is also a variable, under the name that services of this kind have for it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, value_parser};
+
+/// The arguments of `serve`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Serve {
+    #[command(subcommand)]
+    pub(crate) command: Option<ServeCommand>,
+    #[command(flatten)]
+    pub(crate) service: Service,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ServeCommand {
+    /// Look at a running service from outside, and judge what was seen by rules.
+    Smoke(Smoke),
+}
+
+/// Where models come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ModelSource {
+    /// The project's registry.
+    Registry,
+    /// A package folder, or a folder of them.
+    Local,
+}
+
+/// Where a version must stand to be served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum ServedStage {
+    /// In production.
+    #[default]
+    Production,
+    /// In staging.
+    Staging,
+}
+
+/// What `serve` does with its service.
+#[derive(Args, Debug)]
+pub(crate) struct Service {
+    /// Where models come from; `local` when a package is named, else `registry`.
+    #[arg(long, env = "MODEL_SOURCE", value_enum, value_name = "SOURCE", help_heading = "Models")]
+    pub(crate) source: Option<ModelSource>,
+    /// A package folder, or a folder of them such as models/packaged.
+    #[arg(long, env = "MODEL_PATH", value_name = "FOLDER", help_heading = "Models")]
+    pub(crate) package: Option<PathBuf>,
+    /// A model, or one version of it as NAME@VERSION or NAME@ALIAS; may be given again. Every model at the stage by default.
+    #[arg(long = "model", value_name = "NAME[@VERSION]", help_heading = "Models")]
+    pub(crate) models: Vec<String>,
+    /// Where a version must stand.
+    #[arg(
+        long,
+        env = "MODEL_STAGE",
+        value_enum,
+        default_value_t,
+        value_name = "STAGE",
+        help_heading = "Models"
+    )]
+    pub(crate) stage: ServedStage,
+    /// Where packages are kept for a start without the registry [default: .modelgate/cache/serve, with a registry].
+    #[arg(long, env = "MODEL_CACHE_DIR", value_name = "FOLDER", help_heading = "Models")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Look for newer versions this often; 0 for never.
+    #[arg(long, env = "MODEL_AUTO_REFRESH_SECONDS", default_value_t = 300, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(0..=3600), help_heading = "Models")]
+    pub(crate) refresh: u64,
+    /// End with an error when no model is there after --startup-timeout, instead of waiting for one.
+    #[arg(long, env = "REQUIRE_PRODUCTION_MODEL", action = clap::ArgAction::SetTrue, help_heading = "Models")]
+    pub(crate) require_model: bool,
+    /// See --require-model.
+    #[arg(long, env = "STARTUP_TIMEOUT_SECONDS", default_value_t = 60, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=3600), help_heading = "Models")]
+    pub(crate) startup_timeout: u64,
+    /// Only packages that take so many features.
+    #[arg(long, env = "EXPECTED_FEATURE_DIMENSION", value_name = "N",
+        value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Models")]
+    pub(crate) feature_dimension: Option<u64>,
+    /// Tries of one look at the registry.
+    #[arg(long, env = "MODELGATE_RETRY_MAX_ATTEMPTS", default_value_t = 3, value_name = "N",
+        value_parser = value_parser!(u32).range(1..=20), help_heading = "Models")]
+    pub(crate) retry_attempts: u32,
+    /// Failures in a row after which the registry is left alone.
+    #[arg(long, env = "MODELGATE_CIRCUIT_BREAKER_THRESHOLD", default_value_t = 5, value_name = "N",
+        value_parser = value_parser!(u32).range(1..=100), help_heading = "Models")]
+    pub(crate) breaker_threshold: u32,
+    /// For how long it is left alone.
+    #[arg(long, env = "MODELGATE_CIRCUIT_BREAKER_TIMEOUT", default_value_t = 60, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=3600), help_heading = "Models")]
+    pub(crate) breaker_timeout: u64,
+
+    /// The address to listen on; 0.0.0.0 for every one of this machine.
+    #[arg(
+        long,
+        env = "HOST",
+        default_value = "127.0.0.1",
+        value_name = "ADDRESS",
+        help_heading = "Connections"
+    )]
+    pub(crate) host: IpAddr,
+    /// The port; 0 for any that is free.
+    #[arg(long, env = "PORT", default_value_t = 8080, help_heading = "Connections")]
+    pub(crate) port: u16,
+    /// Threads that answer [default: the number of cores].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Connections")]
+    pub(crate) threads: Option<u64>,
+    /// A certificate chain in PEM, for TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Connections")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The certificate's private key in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate", help_heading = "Connections")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// An origin whose pages may ask, or `*`; may be given again.
+    #[arg(long = "cors-origin", value_name = "ORIGIN", help_heading = "Connections")]
+    pub(crate) cors_origins: Vec<String>,
+
+    /// Rows of a request.
+    #[arg(long, env = "MAX_BATCH_SIZE", default_value_t = 1000, value_name = "ROWS",
+        value_parser = value_parser!(u64).range(1..=10_000), help_heading = "Limits")]
+    pub(crate) max_batch: u64,
+    /// Bytes of a body.
+    #[arg(long, default_value_t = 8 << 20, value_name = "BYTES",
+        value_parser = value_parser!(u64).range(1024..=1 << 30), help_heading = "Limits")]
+    pub(crate) max_body: u64,
+    /// Predictions at the same time, reading their bodies included; more get 503.
+    #[arg(long, default_value_t = 256, value_name = "N",
+        value_parser = value_parser!(u64).range(1..=100_000), help_heading = "Limits")]
+    pub(crate) max_concurrency: u64,
+    /// Open connections.
+    #[arg(long, default_value_t = 4096, value_name = "N",
+        value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Limits")]
+    pub(crate) max_connections: u64,
+    /// Requests per second and address, 0 for any number; more get 429.
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Limits")]
+    pub(crate) rate_limit: u32,
+    /// For the headers of a request, in seconds.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
+    pub(crate) header_timeout: u64,
+    /// For the body of a request, in seconds.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
+    pub(crate) read_timeout: u64,
+    /// Between SIGTERM, which turns readiness off, and the last connection that is accepted.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(0..=3600), help_heading = "Limits")]
+    pub(crate) drain_delay: u64,
+    /// For requests under way after that.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(0..=3600), help_heading = "Limits")]
+    pub(crate) drain_timeout: u64,
+
+    /// Log predictions: `-` for standard output, or a file.
+    #[arg(long, env = "MODELGATE_PREDICTION_LOG", value_name = "FILE", help_heading = "Prediction log")]
+    pub(crate) log: Option<PathBuf>,
+    /// The share of requests that is logged.
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Prediction log")]
+    pub(crate) log_sample: f64,
+    /// Begin a new log file after so many bytes.
+    #[arg(long, default_value_t = 100 << 20, value_name = "BYTES",
+        value_parser = value_parser!(u64).range(4096..), help_heading = "Prediction log")]
+    pub(crate) log_max_bytes: u64,
+    /// Old log files that stay.
+    #[arg(long, default_value_t = 5, value_name = "N", help_heading = "Prediction log")]
+    pub(crate) log_keep: usize,
+}
+
+/// The arguments of `serve smoke`.
+#[derive(Args, Debug)]
+pub(crate) struct Smoke {
+    /// Where the service is, such as http://127.0.0.1:8080.
+    pub(crate) url: String,
+    /// The model; not needed when one is served.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// A CSV file of rows to send; with the target column, accuracy is measured. Typical values by default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
+    /// Predictions to ask for.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) requests: u64,
+    /// How long readiness is waited for.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=3600))]
+    pub(crate) timeout: u64,
+    /// A rule over `accuracy`, `error_rate`, `refused_rate`, `p50_ms`, `p95_ms`, `p99_ms`, such as `p95_ms <= 50`; may be
+    /// given again. By default `error_rate <= 0.01`, `p95_ms <= 500` and, of a classifier, `accuracy >= 0.7`.
+    #[arg(long = "rule", value_name = "RULE")]
+    pub(crate) rules: Vec<String>,
+    /// Write what was seen and the verdict into this JSON file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}

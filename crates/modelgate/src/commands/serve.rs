@@ -1,0 +1,247 @@
+//! `modelgate serve`: the prediction service; and `serve smoke`, a look at one from outside.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use modelgate_config::{ServeConfig, ServeRequire, Unusual};
+use modelgate_core::lifecycle::Stage;
+use modelgate_core::rule::parse_expression;
+use modelgate_pipeline::{Figures, Project, gate_check};
+use modelgate_registry::RegistryUri;
+use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
+use modelgate_serve::source::{PackageSource, RegistrySource, Selector, Source};
+use modelgate_serve::{ServeError, smoke};
+use modelgate_store::atomic;
+use serde_json::json;
+
+use crate::arguments::serve::{ModelSource, Serve, ServeCommand, ServedStage, Service, Smoke};
+use crate::environment;
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+pub(crate) fn execute(arguments: &Serve, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    match &arguments.command {
+        Some(ServeCommand::Smoke(smoke)) => look(smoke, folder, printer),
+        None => serve(&arguments.service, folder, printer),
+    }
+}
+
+fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    refuse_unknown_variables()?;
+    // A package can be served without a project around it, as in a container.
+    let project = Project::find(folder, &environment::variable);
+    let local = match (arguments.source, &arguments.package) {
+        (Some(ModelSource::Local), None) => {
+            let sentence = "MODEL_SOURCE is `local`: name the package folder with --package or MODEL_PATH";
+            return Err(UsageError(sentence.to_owned()).into());
+        }
+        (Some(ModelSource::Registry), _) => None,
+        (_, package) => package.clone(),
+    };
+    let none = ServeConfig::default();
+    let config = match (&project, &local) {
+        (Ok(project), _) => &project.config.serve,
+        (Err(_), Some(_)) => &none,
+        (Err(_), None) => {
+            return Err(project.err().map_or_else(|| anyhow::anyhow!("no project"), Into::into));
+        }
+    };
+    let public_keys = match &project {
+        Ok(project) if project.config.signing.require_signature => {
+            modelgate_pipeline::signature::trusted_keys(project)?.into_iter().map(|(_, key)| key).collect()
+        }
+        _ => Vec::new(),
+    };
+    let source: Box<dyn Source> = match (local, &project) {
+        (Some(package), _) => Box::new(PackageSource::new(folder.join(package))),
+        (None, Ok(project)) => {
+            let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
+            let stage = match arguments.stage {
+                ServedStage::Production => Stage::Production,
+                ServedStage::Staging => Stage::Staging,
+            };
+            let wanted = arguments.models.iter().map(|text| selector(text)).collect::<Result<_, _>>()?;
+            Box::new(RegistrySource::new(uri, project.root.clone(), stage, wanted))
+        }
+        (None, Err(_)) => return Err(UsageError("there is nothing to serve".to_owned()).into()),
+    };
+    let cache = arguments.cache.as_ref().map(|path| folder.join(path));
+    let cache = match (&cache, &project) {
+        (None, Ok(project)) if source.kind() == "registry" => {
+            Some(project.state_folder().join("cache/serve"))
+        }
+        _ => cache,
+    };
+    let settings = Settings { public_keys, cache, ..settings(arguments, config, folder)? };
+    let result = modelgate_serve::serve(settings, source, |started| {
+        let scheme = if started.tls { "https" } else { "http" };
+        printer.talk(&format!(
+            "listening on {scheme}://{} · a form for people at /, paths at /docs",
+            started.address
+        ));
+    });
+    match result {
+        Ok(()) => Ok(Exit::Passed),
+        Err(ServeError::Setting(sentence)) => Err(UsageError(sentence).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn selector(text: &str) -> anyhow::Result<Selector> {
+    let (name, reference) = match text.split_once('@') {
+        Some((name, reference)) => (name, Some(reference.to_owned())),
+        None => (text, None),
+    };
+    let name = name.parse().map_err(|error| UsageError(format!("--model: {error}")))?;
+    Ok(Selector { name, reference })
+}
+
+/// Variables of other services that mean something here and are not honoured: better no service than another one.
+fn refuse_unknown_variables() -> anyhow::Result<()> {
+    for (name, instead) in [
+        ("MODEL_BASE_DIR", "use MODEL_PATH with the whole path"),
+        ("MODEL_NAME", "use --model"),
+        ("MODEL_VERSION", "use --model NAME@VERSION"),
+    ] {
+        if environment::variable(name).is_some() {
+            return Err(
+                UsageError(format!("the environment variable {name} is not honoured: {instead}")).into()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow::Result<Settings> {
+    if !(0.0..=1.0).contains(&arguments.log_sample) {
+        return Err(UsageError("--log-sample: expected a share from 0 to 1".to_owned()).into());
+    }
+    let seconds = Duration::from_secs;
+    // A version that is named stays; an alias may move.
+    let is_version = |text: &String| {
+        text.split_once('@').is_some_and(|(_, at)| at.trim_start_matches('v').parse::<u64>().is_ok())
+    };
+    let pinned = !arguments.models.is_empty() && arguments.models.iter().all(is_version);
+    let target = match &arguments.log {
+        None => LogTarget::Off,
+        Some(path) if path == Path::new("-") => LogTarget::Stdout,
+        Some(path) => LogTarget::File {
+            path: folder.join(path),
+            max_bytes: arguments.log_max_bytes,
+            keep: arguments.log_keep,
+        },
+    };
+    let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(Tls { certificate: folder.join(certificate), key: folder.join(key) })
+        }
+        _ => None,
+    };
+    let secret = |name: &str| environment::variable(name).map(Secret::new);
+    let keys = environment::variable("MODELGATE_API_KEYS").unwrap_or_default();
+    let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
+    let header = |name: &str, default: &str| -> anyhow::Result<String> {
+        let value = environment::variable(name).unwrap_or_else(|| default.to_owned());
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if value.bytes().all(allowed) && value.len() <= 100 {
+            Ok(value)
+        } else {
+            Err(UsageError(format!("the environment variable {name} is not the name of a header")).into())
+        }
+    };
+    Ok(Settings {
+        address: SocketAddr::new(arguments.host, arguments.port),
+        require: match config.require {
+            ServeRequire::Verdict => Require::Verdict,
+            ServeRequire::Digest => Require::Digest,
+        },
+        leniency: Leniency {
+            reject_out_of_range: config.out_of_range == Some(Unusual::Reject),
+            reject_unknown_category: config.unknown_category != Some(Unusual::Flag),
+            ..Leniency::default()
+        },
+        feature_dimension: arguments.feature_dimension.map(|dimension| dimension as usize),
+        refresh: if pinned { Duration::ZERO } else { seconds(arguments.refresh) },
+        startup_timeout: seconds(arguments.startup_timeout),
+        require_model: arguments.require_model,
+        breaker_threshold: arguments.breaker_threshold,
+        breaker_timeout: seconds(arguments.breaker_timeout),
+        retry_attempts: arguments.retry_attempts,
+        admin_token: secret("ADMIN_API_TOKEN"),
+        admin_header: header("ADMIN_TOKEN_HEADER", "X-Admin-Token")?,
+        api_keys: keys.map(|key| Secret::new(key.to_owned())).collect(),
+        correlation_header: header("CORRELATION_ID_HEADER", "X-Correlation-ID")?,
+        cors_origins: arguments.cors_origins.clone(),
+        limits: Limits {
+            body_bytes: arguments.max_body as usize,
+            batch_rows: arguments.max_batch as usize,
+            concurrency: arguments.max_concurrency as usize,
+            connections: arguments.max_connections as usize,
+            rate_per_second: arguments.rate_limit,
+            header_timeout: seconds(arguments.header_timeout),
+            read_timeout: seconds(arguments.read_timeout),
+            drain_delay: seconds(arguments.drain_delay),
+            drain_timeout: seconds(arguments.drain_timeout),
+        },
+        log: PredictionLog {
+            target,
+            sample: arguments.log_sample,
+            redact: config.redact.clone(),
+            ..PredictionLog::default()
+        },
+        tls,
+        threads: arguments.threads.map(|threads| threads as usize),
+        ..Settings::default()
+    })
+}
+
+fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let rules = |texts: &[String]| -> anyhow::Result<Vec<_>> {
+        let one =
+            |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
+        Ok(texts.iter().map(one).collect::<Result<Vec<_>, _>>()?)
+    };
+    let given = rules(&arguments.rules)?;
+    let report = smoke::smoke(&smoke::Options {
+        url: arguments.url.clone(),
+        model: arguments.model.clone(),
+        rows: arguments.rows.as_ref().map(|path| folder.join(path)),
+        requests: arguments.requests as usize,
+        timeout: Duration::from_secs(arguments.timeout),
+        api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
+    })?;
+    let given = if arguments.rules.is_empty() {
+        let mut texts = vec!["error_rate <= 0.01".to_owned(), "p95_ms <= 500".to_owned()];
+        if report.classifies {
+            texts.push("accuracy >= 0.7".to_owned());
+        }
+        rules(&texts)?
+    } else {
+        given
+    };
+    let verdict = gate_check(&Figures(report.figures.clone()), &given);
+    let whole = json!({ "report": report, "verdict": verdict });
+    if let Some(path) = &arguments.output {
+        atomic::write(&folder.join(path), serde_json::to_string_pretty(&whole)?.as_bytes())
+            .context("the report cannot be written")?;
+    }
+    if printer.is_json() {
+        printer.json(&whole)?;
+    } else {
+        let mark = if report.verified { "verified" } else { "NOT verified" };
+        printer.data(&format!("{} {} ({mark}) {}", report.model, report.version, report.digest))?;
+        for (name, value) in &report.figures {
+            let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+            let from = report.accuracy_from.as_deref().filter(|_| name == "accuracy");
+            let from = from.map_or_else(String::new, |from| format!("  ({from})"));
+            printer.data(&format!("  {name:<14}{value}{from}"))?;
+        }
+        for rule in &verdict.rules {
+            printer.data(&format!("  {:<13} {}", rule.outcome, rule.sentence))?;
+        }
+        printer.data(&format!("{}: {}", verdict.verdict, verdict.sentence))?;
+    }
+    Ok(verdict.verdict.into())
+}
