@@ -18,6 +18,8 @@ pub enum Subset {
     Validation,
     /// The rows held back for the final figure.
     Test,
+    /// The requests that a running service answered while it was looked at.
+    Window,
 }
 
 impl Subset {
@@ -26,6 +28,7 @@ impl Subset {
         match self {
             Self::Validation => "validation",
             Self::Test => "test",
+            Self::Window => "window",
         }
     }
 }

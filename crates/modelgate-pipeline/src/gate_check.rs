@@ -89,10 +89,10 @@ fn without_nan(text: &str) -> String {
     kept
 }
 
-/// Judges figures by rules that compare with nothing.
-pub fn gate_check(figures: &Figures, rules: &[GateRule]) -> GateVerdict {
+/// Judges figures of the rows `on` by rules that compare with nothing.
+pub fn gate_check(figures: &Figures, rules: &[GateRule], on: Subset) -> GateVerdict {
     let scores = SubsetScores { rows: None, metrics: figures.0.clone(), ..SubsetScores::default() };
-    let subsets = [Subset::Validation, Subset::Test].map(|subset| (subset, scores.clone()));
+    let subsets = [Subset::Validation, Subset::Test, Subset::Window].map(|subset| (subset, scores.clone()));
     let candidate = Scores {
         name: "the candidate".to_owned(),
         digest: None,
@@ -100,7 +100,7 @@ pub fn gate_check(figures: &Figures, rules: &[GateRule]) -> GateVerdict {
         schema: None,
     };
     let comparisons = Comparisons::default();
-    judge(rules, &Evidence { candidate, references: BTreeMap::new(), on: Subset::Validation, comparisons })
+    judge(rules, &Evidence { candidate, references: BTreeMap::new(), on, comparisons })
 }
 
 #[cfg(test)]

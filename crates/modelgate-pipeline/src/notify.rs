@@ -141,6 +141,24 @@ pub fn send(
     Err(last)
 }
 
+/// Asks a prediction service to look for the new version: `POST` to its `/admin/reload`, with its token.
+///
+/// # Errors
+/// Says why it did not; never what the token is.
+pub fn ask_for_reload(url: &str, token: Option<&str>) -> Result<(), String> {
+    let token = token.ok_or("the environment variable ADMIN_API_TOKEN is not set")?;
+    let config = ureq::config::Config::builder()
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(70)))
+        .build();
+    let agent: ureq::Agent = config.into();
+    let request = agent.post(url).header("authorization", format!("Bearer {token}"));
+    let response = request.send_empty().map_err(|error| error.to_string())?;
+    if response.status().is_success() { Ok(()) } else { Err(format!("it answered {}", response.status())) }
+}
+
 /// Looks names up and lets no private address through.
 #[derive(Debug)]
 struct GuardedResolver {

@@ -222,7 +222,9 @@ fn typical(feature: &Feature, profile: &Value) -> Value {
         }
         FeatureType::Float => {
             let middle = profile["quantiles"]["p50"].as_f64().unwrap_or((low + high) / 2.0);
-            Value::from(if low <= high { middle.clamp(low, high) } else { middle })
+            let middle = if low <= high { middle.clamp(low, high) } else { middle };
+            // The model takes 32 bits: the shortest number that is the same there.
+            Value::from((middle as f32).to_string().parse().unwrap_or(middle))
         }
     }
 }

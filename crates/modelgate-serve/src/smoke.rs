@@ -260,6 +260,7 @@ fn read_rows(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
                 _ if text.is_empty() => Value::Null,
                 ("int" | "float", Ok(whole), _) => json!(whole),
                 ("int" | "float", _, Ok(number)) => json!(number),
+                ("int", ..) if text == "true" || text == "false" => json!(text == "true"),
                 _ => json!(text),
             };
             ((*name).to_owned(), value)

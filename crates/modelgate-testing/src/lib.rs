@@ -5,7 +5,9 @@
 mod data;
 mod project;
 mod s3;
+mod service;
 
 pub use data::{example, shared_table, skip, skip_case};
 pub use project::{Output, TestProject};
 pub use s3::{CuttingProxy, S3Server, data_python};
+pub use service::{Reply, Service, send};

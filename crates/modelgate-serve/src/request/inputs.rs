@@ -11,7 +11,7 @@ pub(crate) struct Input {
     categories: HashSet<String>,
     /// What is expected, in words.
     pub(crate) expected: String,
-    /// Whether `true` and `false` stand for its categories.
+    /// Whether `true` and `false` stand for 1 and 0: a column of booleans is one of whole numbers in the package.
     pub(crate) takes_bool: bool,
 }
 
@@ -35,8 +35,7 @@ impl Inputs {
         let inputs = schema.features.iter().map(|feature| Input {
             categories: feature.categories.iter().cloned().collect(),
             expected: expected(feature),
-            takes_bool: !feature.categories.is_empty()
-                && feature.categories.iter().all(|one| one == "true" || one == "false"),
+            takes_bool: is_binary(feature),
             feature: feature.clone(),
         });
         Self { inputs: inputs.collect(), places }
@@ -55,11 +54,17 @@ impl Inputs {
     }
 }
 
+fn is_binary(feature: &Feature) -> bool {
+    let within = |(low, high): (f64, f64)| low >= 0.0 && high <= 1.0;
+    feature.feature_type == FeatureType::Int && feature.range.is_some_and(within)
+}
+
 /// Categories that a sentence lists at most.
 const NAMED: usize = 12;
 
 fn expected(feature: &Feature) -> String {
     let kind = match (feature.feature_type, feature.range) {
+        (FeatureType::Int, Some(_)) if is_binary(feature) => "0 or 1, or false or true".to_owned(),
         (FeatureType::Int, None) => "a whole number".to_owned(),
         (FeatureType::Int, Some((low, high))) => format!("a whole number from {low} to {high}"),
         (FeatureType::Float, None) => "a number".to_owned(),

@@ -127,6 +127,8 @@ fn typed(text: &str, feature_type: FeatureType) -> Cell<'_> {
     match feature_type {
         _ if text.is_empty() => Cell::Null,
         FeatureType::Text => Cell::Text(text),
+        FeatureType::Int if trimmed == "true" || trimmed == "True" => Cell::Bool(true),
+        FeatureType::Int if trimmed == "false" || trimmed == "False" => Cell::Bool(false),
         FeatureType::Int | FeatureType::Float => match (trimmed.parse::<i64>(), trimmed.parse::<f64>()) {
             (Ok(whole), _) => Cell::Int(whole),
             (_, Ok(number)) => Cell::Number(number),

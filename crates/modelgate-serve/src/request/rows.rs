@@ -168,8 +168,8 @@ impl<'m> Rows<'m> {
             {
                 values[row] = number as i64;
             }
-            (InputColumn::Texts(values), _, Cell::Bool(value)) if input.takes_bool => {
-                values[row] = value.to_string();
+            (InputColumn::Ints(values), _, Cell::Bool(value)) if input.takes_bool => {
+                values[row] = i64::from(value);
             }
             (InputColumn::Texts(values), _, Cell::Text(text)) => {
                 let known = input.knows(text);

@@ -54,7 +54,7 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
             return Err(needs_rules().into());
         }
         let figures = Figures::read(path)?;
-        let verdict = gate_check(&figures, &given);
+        let verdict = gate_check(&figures, &given, modelgate_core::rule::Subset::Validation);
         return Ok((figures, verdict));
     }
     let project = super::project(folder)?;
@@ -88,6 +88,6 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
     let metrics = evaluation.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default();
     let rules = if given.is_empty() { pipeline_rules(&pipeline)? } else { given };
     let figures = Figures(metrics);
-    let verdict = gate_check(&figures, &rules);
+    let verdict = gate_check(&figures, &rules, modelgate_core::rule::Subset::Validation);
     Ok((figures, verdict))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual};
 use modelgate_core::lifecycle::Stage;
-use modelgate_core::rule::parse_expression;
+use modelgate_core::rule::{Subset, parse_expression};
 use modelgate_pipeline::{Figures, Project, gate_check};
 use modelgate_registry::RegistryUri;
 use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
@@ -221,7 +221,7 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
     } else {
         given
     };
-    let verdict = gate_check(&Figures(report.figures.clone()), &given);
+    let verdict = gate_check(&Figures(report.figures.clone()), &given, Subset::Window);
     let whole = json!({ "report": report, "verdict": verdict });
     if let Some(path) = &arguments.output {
         atomic::write(&folder.join(path), serde_json::to_string_pretty(&whole)?.as_bytes())

@@ -14,6 +14,7 @@ mod object_registry;
 mod registry;
 mod runbooks;
 mod search;
+mod serving;
 mod torture;
 mod train_command;
 mod training;

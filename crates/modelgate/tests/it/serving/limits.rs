@@ -1,0 +1,259 @@
+//! What a caller may take up, how the service ends, and what it leaves behind.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use modelgate_testing::{Service, send};
+use serde_json::{Value, json};
+
+use super::{project, row, serve, service};
+
+/// Opens a connection and sends the beginning of a prediction: everything but the last byte of its body.
+fn begun(service: &Service) -> (TcpStream, u8) {
+    let body = row().to_string();
+    let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+    let head = format!(
+        "POST /predict/shop HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let (last, first) = body.as_bytes().split_last().expect("a body");
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(first)).expect("sent");
+    (stream, *last)
+}
+
+fn answer(mut stream: TcpStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    text
+}
+
+fn in_flight(service: &Service, count: usize) {
+    service.until(|service| service.get("/metrics").text.contains(&format!("modelgate_requests_in_flight {count}\n")));
+}
+
+#[test]
+fn too_many_at_once_are_told_to_come_back() {
+    let project = project();
+    let service = service(&project, &["--max-concurrency", "1"]);
+    let (mut stream, last) = begun(&service);
+    in_flight(&service, 1);
+    let refused = service.post("/predict/shop", &row()).is(503);
+    assert_eq!((refused.header("retry-after"), &refused.json()["code"]), (Some("1"), &json!("overloaded")));
+    // Health is no prediction.
+    let _ = service.get("/health/ready").is(200);
+    stream.write_all(&[last]).expect("sent");
+    assert!(answer(stream).starts_with("HTTP/1.1 200"));
+    let _ = service.post("/predict/shop", &row()).is(200);
+    assert!(service.get("/metrics").text.contains("modelgate_requests_shed_total 1"));
+}
+
+#[test]
+fn slow_callers_are_cut_off() {
+    let project = project();
+    let service = service(&project, &["--read-timeout", "1", "--header-timeout", "1"]);
+    let (stream, _) = begun(&service);
+    assert!(answer(stream).starts_with("HTTP/1.1 408"));
+    // Headers that come byte by byte and never end.
+    let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
+    let began = Instant::now();
+    let mut closed = false;
+    while began.elapsed() < Duration::from_secs(20) && !closed {
+        closed = stream.write_all(b"a").is_err() || matches!(stream.read(&mut [0; 256]), Ok(0))
+            || matches!(stream.read(&mut [0; 256]), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset);
+    }
+    assert!(closed, "the connection stays open");
+    let _ = service.post("/predict/shop", &row()).is(200);
+}
+
+#[test]
+fn a_caller_that_asks_too_often_is_told() {
+    let project = project();
+    let service = service(&project, &["--rate-limit", "5"]);
+    let statuses: Vec<u16> = (0..30).map(|_| service.post("/predict/shop", &row()).status).collect();
+    assert_eq!(statuses[..5], [200; 5]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    service.until(|service| service.post("/predict/shop", &row()).status == 200);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_end_lets_requests_finish() {
+    let project = project();
+    let service = service(&project, &[]);
+    let (mut stream, last) = begun(&service);
+    in_flight(&service, 1);
+    let _ = std::process::Command::new("kill").arg(service.id().to_string()).status();
+    let address = service.url.trim_start_matches("http://").to_owned();
+    service.until(|_| TcpStream::connect(&address).is_err());
+    stream.write_all(&[last]).expect("sent");
+    assert!(answer(stream).starts_with("HTTP/1.1 200"));
+    assert_eq!(service.wait(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn readiness_goes_off_before_the_door_is_shut() {
+    let project = project();
+    let service = service(&project, &["--drain-delay", "2"]);
+    let _ = std::process::Command::new("kill").arg(service.id().to_string()).status();
+    service.until(|service| service.get("/health/ready").status == 503);
+    let _ = service.post("/predict/shop", &row()).is(200);
+    assert_eq!(service.wait(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_ends_an_idle_service_at_once() {
+    let project = project();
+    let service = service(&project, &[]);
+    let began = Instant::now();
+    assert_eq!(service.end("INT"), 0);
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn wrong_starts_say_what_to_do() {
+    let project = project();
+    let running = service(&project, &[]);
+    let port = running.url.rsplit(':').next().expect("a port").to_owned();
+    project.run(&["serve", "--port", &port]).exits(1).says("cannot listen on").says("--port");
+    project.run(&["serve", "--max-batch", "0"]).exits(64).says("1..=10000");
+    project.run(&["serve", "--refresh", "3601"]).exits(64).says("0..=3600");
+    project.run(&["serve", "--log-sample", "2"]).exits(64).says("0 to 1");
+    project.run(&["serve", "--model", "Not A Name"]).exits(64).says("--model");
+    project.run(&["serve", "--source", "local"]).exits(64).says("MODEL_PATH");
+    project.run(&["serve", "--tls-certificate", "a.pem"]).exits(64).says("--tls-key");
+    let output = project.command(&["serve"]).env("MODEL_VERSION", "3").output().expect("ended");
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("NAME@VERSION"));
+    let output = project.command(&["serve"]).env("MAX_BATCH_SIZE", "many").output().expect("ended");
+    assert_eq!(output.status.code(), Some(64));
+    project.write("empty/readme", "");
+    project
+        .run(&["serve", "--port", "0", "--package", "empty", "--require-model", "--startup-timeout", "1"])
+        .exits(1)
+        .says("there is no package in");
+}
+
+#[test]
+fn every_prediction_leaves_a_line() {
+    let project = project();
+    let config = project.read("modelgate.yaml");
+    project.write("modelgate.yaml", format!("{config}serve: {{redact: [income]}}\n"));
+    let served = service(&project, &["--log", "logs/predictions.jsonl"]);
+    let other = json!({ "age": 19, "income": null, "region": "north", "member": false });
+    let body = json!({ "features": [row(), other] }).to_string();
+    let answer = served.request("POST", "/predict/shop", &[("x-correlation-id", "mine")], Some(body.as_bytes())).is(200).json();
+    let _ = served.post("/predict/shop", &json!({ "features": {} })).is(422);
+    served.until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 1"));
+    let text = project.read("logs/predictions.jsonl");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[0]["features"], json!({ "age": 40, "income": "[redacted]", "region": "south", "member": 1 }));
+    for (at, line) in lines.iter().enumerate() {
+        assert_eq!((&line["row"], &line["correlation_id"], &line["version"]), (&json!(at), &json!("mine"), &json!("v001")));
+        assert_eq!((&line["prediction"], &line["probabilities"]), (&answer["predictions"][at], &answer["probabilities"][at]));
+        assert_eq!(line["digest"], answer["digest"]);
+        assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+    }
+    drop(served);
+
+    let rotating = service(&project, &["--log", "logs/small.jsonl", "--log-max-bytes", "4096", "--log-keep", "2"]);
+    for _ in 0..60 {
+        let _ = rotating.post("/predict/shop", &row()).is(200);
+    }
+    rotating.until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 60"));
+    for name in ["small.jsonl", "small.jsonl.1", "small.jsonl.2"] {
+        let text = project.read(&format!("logs/{name}"));
+        assert!(text.len() <= 4096 && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{name}: {text}");
+    }
+    assert!(!project.path("logs/small.jsonl.3").exists());
+    drop(rotating);
+
+    let none = service(&project, &["--log", "logs/none.jsonl", "--log-sample", "0"]);
+    let _ = none.post("/predict/shop", &row()).is(200);
+    assert!(none.get("/metrics").text.contains("modelgate_prediction_log_written_total 0"));
+    assert_eq!(project.read("logs/none.jsonl"), "");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_log_that_cannot_be_written_costs_lines_and_no_answers() {
+    let project = project();
+    let service = service(&project, &["--log", "/dev/full"]);
+    for _ in 0..20 {
+        let _ = service.post("/predict/shop", &row()).is(200);
+    }
+    service.until(|service| !service.get("/metrics").text.contains("modelgate_prediction_log_dropped_total 0"));
+    let talk = service.talk();
+    assert_eq!(talk.matches("predictions cannot be logged").count(), 1, "{talk}");
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_only_where_that_is_set() {
+    let project = project();
+    let ask = |service: &Service, origin: &str| {
+        let headers = [("origin", origin), ("content-type", "application/json")];
+        let reply = service.request("POST", "/predict/shop", &headers, Some(row().to_string().as_bytes())).is(200);
+        reply.header("access-control-allow-origin").map(str::to_owned)
+    };
+    let closed = service(&project, &[]);
+    assert_eq!(ask(&closed, "https://shop.example"), None);
+    let open = service(&project, &["--cors-origin", "https://shop.example"]);
+    assert_eq!(ask(&open, "https://shop.example").as_deref(), Some("https://shop.example"));
+    assert_eq!(ask(&open, "https://other.example"), None);
+}
+
+/// Makes a certificate for 127.0.0.1 that is valid until `year`, and returns it in PEM.
+fn certificate(project: &modelgate_testing::TestProject, name: &str, year: i32) -> String {
+    let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = parameters.self_signed(&key).expect("a certificate").pem();
+    project.write(&format!("{name}.pem"), &certificate);
+    project.write(&format!("{name}.key"), key.serialize_pem());
+    certificate
+}
+
+#[test]
+fn tls_is_spoken_with_a_certificate_that_holds() {
+    let project = project();
+    for (name, year, works) in [("good", 2120, true), ("expired", 2021, false)] {
+        let pem = certificate(&project, name, year);
+        let files = [format!("{name}.pem"), format!("{name}.key")];
+        let arguments = ["--tls-certificate", &files[0], "--tls-key", &files[1]];
+        let service = Service::start(serve(&project, &arguments));
+        assert!(service.url.starts_with("https://"), "{}", service.url);
+        let root = ureq::tls::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::new_with_certs(&[root])).build();
+        let agent: ureq::Agent = ureq::config::Config::builder().tls_config(tls).build().into();
+        let url = format!("{}/health/live", service.url);
+        let reply = send(&agent, "GET", &url, &[], None);
+        assert_eq!(reply.is_ok_and(|reply| reply.status == 200), works, "{name}");
+    }
+    project.run(&["serve", "--port", "0", "--tls-certificate", "good.pem", "--tls-key", "expired.key"]).exits(64).says("does not go with the key");
+    project.run(&["serve", "--port", "0", "--tls-certificate", "data.csv", "--tls-key", "good.key"]).exits(64).says("no certificate in PEM");
+}
+
+#[test]
+fn a_smoke_test_judges_what_it_sees() {
+    let project = project();
+    let service = service(&project, &[]);
+    let seen = project.run(&["serve", "smoke", &service.url]).exits(0);
+    seen.says("shop v001 (verified)").says("accuracy").says("passed: all 3 rules");
+    let rows = project.run(&["serve", "smoke", &service.url, "--rows", "data.csv", "--output", "smoke.json"]).exits(0);
+    rows.says("(300 rows sent)");
+    let report = project.json("smoke.json");
+    assert_eq!(report["verdict"]["verdict"], "passed");
+    assert!(report["report"]["figures"]["accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.9), "{report}");
+    project.run(&["serve", "smoke", &service.url, "--rule", "p95_ms <= 0"]).exits(2).says("on window");
+    project.run(&["serve", "smoke", &service.url, "--rule", "auc >= 0.5"]).exits(3).says("inconclusive");
+    project.run(&["serve", "smoke", &service.url, "--rule", "nonsense"]).exits(64).says("--rule");
+    project.write("other.csv", "a,b\n1,2\n");
+    project.run(&["serve", "smoke", &service.url, "--rows", "other.csv"]).exits(1).says("no column `age`");
+    project.run(&["serve", "smoke", "http://127.0.0.1:1", "--timeout", "0"]).exits(1).says("is not ready");
+}
