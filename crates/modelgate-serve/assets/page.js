@@ -124,6 +124,7 @@ function explained(answer) {
   $('why').textContent = answer.method === 'shapley'
     ? `What each feature adds to the score of ${of} (${unit}, Shapley values); blue for, orange against.`
     : `How the answer for ${of} would differ with a typical value (${unit}); blue for, orange against.`;
+  if (!top.length) $('why').textContent = 'No single feature changes this answer when a typical value replaces it.';
   $('contributions').replaceChildren(...top.map((each) =>
     bar(each.feature, Math.abs(each.contribution) / largest, `${each.contribution > 0 ? '+' : ''}${short(each.contribution)}`, each.contribution < 0)));
 }

@@ -1,6 +1,6 @@
 //! What each raw feature adds to one answer.
 //!
-//! Boosted trees share their score out by Shapley values (TreeSHAP); what is made of one raw column is added up. Other
+//! Boosted trees share their score out by Shapley values (`TreeSHAP`); what is made of one raw column is added up. Other
 //! models are asked again with the feature at its typical value: the difference is its contribution.
 
 use modelgate_model::estimator::Estimator;

@@ -45,6 +45,8 @@ pub(crate) struct Reloader {
     metrics: Arc<Metrics>,
     failures: u32,
     open_until: Option<Instant>,
+    /// What the source offered when it last answered; `None` while it does not.
+    offered: Option<Vec<Offer>>,
 }
 
 impl Reloader {
@@ -59,7 +61,7 @@ impl Reloader {
             status.kind = source.kind();
             status.place = source.describe();
         });
-        Self { source, cache, catalog, settings, metrics, failures: 0, open_until: None }
+        Self { source, cache, catalog, settings, metrics, failures: 0, open_until: None, offered: None }
     }
 
     /// Loads for the first time, from the cache when the source does not answer.
@@ -133,6 +135,7 @@ impl Reloader {
         let place = self.source.describe();
         let outcome = match offers {
             Ok(offers) => {
+                self.offered = Some(offers.clone());
                 self.failures = 0;
                 self.open_until = None;
                 self.catalog.update(|status| {
@@ -143,6 +146,7 @@ impl Reloader {
             }
             Err(error) => {
                 let reachable = matches!(error, SourceError::Missing(_));
+                self.offered = reachable.then(Vec::new);
                 self.failures = if reachable { 0 } else { self.failures + 1 };
                 if self.failures >= self.settings.breaker_threshold {
                     self.open_until = Some(Instant::now() + self.settings.breaker_timeout);
@@ -241,11 +245,11 @@ impl Reloader {
             self.metrics.serving(&served);
             self.catalog.swap(served);
         }
-        if let Some(cache) = self.cache.as_ref().filter(|_| !now_served.is_empty()) {
-            if let Err(error) = cache.remember(&now_served) {
-                self.metrics.cache_failed();
-                tell(&format!("the cache cannot be written: {error}"));
-            }
+        if let Some(cache) = self.cache.as_ref().filter(|_| !now_served.is_empty())
+            && let Err(error) = cache.remember(&now_served)
+        {
+            self.metrics.cache_failed();
+            tell(&format!("the cache cannot be written: {error}"));
         }
         self.catalog.update(|status| {
             status.refused = refused;
@@ -264,13 +268,19 @@ impl Reloader {
         let Some(cache) = &self.cache else { return false };
         let mut served = Served::default();
         for offer in cache.offers().unwrap_or_default() {
+            // What was served once may be quarantined by now: a source that answers has the last word.
+            let offered = self.offered.as_ref();
+            let allowed = offered.is_none_or(|offers| offers.iter().any(|one| one.digest == offer.digest));
+            if !allowed || !self.source.wants(&offer) {
+                continue;
+            }
             let Some(files) = cache.files(&offer.digest) else { continue };
             match ServedModel::load(offer.clone(), files, None, &self.settings, &self.metrics) {
                 Ok(model) => {
                     served.models.insert(offer.name.to_string(), Arc::new(model));
                 }
                 Err(reason) => {
-                    tell(&format!("not served from the cache: {} {}: {reason}", offer.name, offer.version))
+                    tell(&format!("not served from the cache: {} {}: {reason}", offer.name, offer.version));
                 }
             }
         }

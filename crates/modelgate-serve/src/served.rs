@@ -217,11 +217,11 @@ fn typical(feature: &Feature, profile: &Value) -> Value {
             Value::from(top.or_else(|| feature.categories.first().cloned()).unwrap_or_default())
         }
         FeatureType::Int => {
-            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or((low + high) / 2.0);
+            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or(f64::midpoint(low, high));
             Value::from(middle.clamp(low, high).round() as i64)
         }
         FeatureType::Float => {
-            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or((low + high) / 2.0);
+            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or(f64::midpoint(low, high));
             let middle = if low <= high { middle.clamp(low, high) } else { middle };
             // The model takes 32 bits: the shortest number that is the same there.
             Value::from((middle as f32).to_string().parse().unwrap_or(middle))

@@ -69,7 +69,7 @@ pub fn serve(
     let result = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         started(&Started { address, tls: tls.is_some() });
-        run(&app, &listener, tls).await
+        run(&app, listener, tls).await
     });
     // What is left after the time for draining is cut off.
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -82,7 +82,7 @@ pub fn serve(
 
 async fn run(
     app: &Arc<App>,
-    listener: &tokio::net::TcpListener,
+    listener: tokio::net::TcpListener,
     tls: Option<TlsAcceptor>,
 ) -> Result<(), ServeError> {
     let paths = NormalizePathLayer::trim_trailing_slash().layer(router(Arc::clone(app)));
@@ -129,6 +129,8 @@ async fn run(
             }
         }
     };
+    // Or the system would go on taking connections that nobody answers.
+    drop(listener);
     if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
         tell("requests were still under way when the time for draining was over");
     }

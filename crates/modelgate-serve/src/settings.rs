@@ -7,6 +7,7 @@ use std::time::Duration;
 /// What is let through although the model was not trained on it. Everything is refused by default but a number
 /// outside of the range of the training rows, which is answered and flagged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Leniency {
     /// A number outside of the range of the training rows is refused instead of flagged.
     pub reject_out_of_range: bool,

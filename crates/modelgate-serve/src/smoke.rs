@@ -182,8 +182,8 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
                 let Some(prediction) = prediction.filter(|one| one.is_string() || one.is_number()) else {
                     return Err(SmokeError::Answer(format!("{path} answered 200 without a prediction")));
                 };
-                version = answer["version"].as_str().unwrap_or_default().to_owned();
-                digest = answer["digest"].as_str().unwrap_or_default().to_owned();
+                answer["version"].as_str().unwrap_or_default().clone_into(&mut version);
+                answer["digest"].as_str().unwrap_or_default().clone_into(&mut digest);
                 if let Some(expected) = row.expected.as_ref().filter(|_| at < rows.len()) {
                     judged += 1;
                     right += u64::from(text(prediction) == *expected);

@@ -75,7 +75,10 @@ impl Service {
                 break url.to_owned();
             }
             let ended = child.try_wait().expect("a child");
-            assert!(ended.is_none() && began.elapsed() < Duration::from_secs(60), "no service ({ended:?}):\n{said}");
+            assert!(
+                ended.is_none() && began.elapsed() < Duration::from_secs(60),
+                "no service ({ended:?}):\n{said}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         Self { child, url, talk }
@@ -204,7 +207,8 @@ pub fn send(
     let built = request.body(body.unwrap_or_default().to_vec()).map_err(|error| error.to_string())?;
     let mut response = agent.run(built).map_err(|error| error.to_string())?;
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
     let (status, headers) = (response.status().as_u16(), headers.collect());
     let body = response.body_mut().with_config().limit(1 << 28);
     let text = body.read_to_string().map_err(|error| error.to_string())?;

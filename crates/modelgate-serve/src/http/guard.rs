@@ -69,13 +69,12 @@ impl App {
             let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence));
         }
-        if let (Some(rate), Some(address)) = (&self.rate, address) {
-            if !rate.allows(address) {
-                self.metrics.rate_limited.inc();
-                let refusal =
-                    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests");
-                return Err(Refusal { retry_after: Some(1), ..refusal });
-            }
+        if let (Some(rate), Some(address)) = (&self.rate, address)
+            && !rate.allows(address)
+        {
+            self.metrics.rate_limited.inc();
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests");
+            return Err(Refusal { retry_after: Some(1), ..refusal });
         }
         Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
             self.metrics.shed.inc();

@@ -131,15 +131,12 @@ pub(crate) fn named_cell<'de, A: MapAccess<'de>>(
     at: Option<usize>,
     guess: usize,
 ) -> Result<usize, A::Error> {
-    match at {
-        Some(at) => {
-            map.next_value_seed(CellSeed { rows, at })?;
-            Ok(at + 1)
-        }
-        None => {
-            map.next_value::<IgnoredAny>()?;
-            Ok(guess)
-        }
+    if let Some(at) = at {
+        map.next_value_seed(CellSeed { rows, at })?;
+        Ok(at + 1)
+    } else {
+        map.next_value::<IgnoredAny>()?;
+        Ok(guess)
     }
 }
 

@@ -217,7 +217,7 @@ impl<'m> Rows<'m> {
             return;
         }
         for at in 0..self.given.len() {
-            if !self.given[at] && !(self.leniency.missing_features && self.inputs.inputs[at].feature.nullable)
+            if !(self.given[at] || self.leniency.missing_features && self.inputs.inputs[at].feature.nullable)
             {
                 self.wrong(at, "missing", Cell::Null);
             }

@@ -41,6 +41,9 @@ pub trait Source: Send {
     /// Returns the place in words, without secrets.
     fn describe(&self) -> String;
 
+    /// Returns whether it is asked for what was served earlier; the cache may be of a service with other settings.
+    fn wants(&self, offer: &Offer) -> bool;
+
     /// Returns what should be served now.
     ///
     /// # Errors

@@ -87,6 +87,10 @@ impl Source for PackageSource {
         self.folder.display().to_string()
     }
 
+    fn wants(&self, _: &Offer) -> bool {
+        true
+    }
+
     fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {
         self.packages()?.iter().map(|folder| Self::offer(folder)).collect()
     }

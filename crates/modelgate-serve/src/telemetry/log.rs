@@ -1,7 +1,7 @@
 //! One JSON line for each predicted row, written by a thread of its own: a request hands its rows over and never waits;
 //! when too many wait, what comes is dropped and counted.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -46,16 +46,28 @@ impl Log {
         settings: &PredictionLog,
         metrics: Arc<Metrics>,
     ) -> Result<Option<(Self, JoinHandle<()>)>, ServeError> {
+        let mut batch_bytes = 1 << 16;
         let target: Box<dyn Write + Send> = match &settings.target {
             LogTarget::Off => return Ok(None),
             LogTarget::Stdout => Box::new(std::io::stdout()),
-            LogTarget::File { path, max_bytes, keep } => Box::new(Rotating::open(path, *max_bytes, *keep)?),
+            LogTarget::File { path, max_bytes, keep } => {
+                batch_bytes = usize::try_from(*max_bytes).map_or(batch_bytes, |bytes| bytes.min(batch_bytes));
+                Box::new(Rotating::open(path, *max_bytes, *keep)?)
+            }
         };
         let (queue, entries) = sync_channel(settings.queue.max(1));
-        let writer = Writer { redact: settings.redact.clone(), metrics: Arc::clone(&metrics) };
+        let writer = Writer {
+            redact: settings.redact.clone(),
+            metrics: Arc::clone(&metrics),
+            target,
+            batch_bytes,
+            batch: String::new(),
+            waiting: 0,
+            failed: false,
+        };
         let handle = std::thread::Builder::new()
             .name("prediction-log".to_owned())
-            .spawn(move || writer.run(&entries, BufWriter::with_capacity(1 << 16, target)))?;
+            .spawn(move || writer.run(&entries))?;
         let threshold = (settings.sample.clamp(0.0, 1.0) * f64::from(u32::MAX)).ceil() as u64;
         Ok(Some((Self { queue, metrics, threshold }, handle)))
     }
@@ -76,39 +88,51 @@ impl Log {
 struct Writer {
     redact: Vec<String>,
     metrics: Arc<Metrics>,
+    target: Box<dyn Write + Send>,
+    /// Bytes that are written together at most.
+    batch_bytes: usize,
+    /// Whole lines that wait, and of how many predictions they are.
+    batch: String,
+    waiting: u64,
+    failed: bool,
 }
 
 impl Writer {
-    fn run(&self, entries: &Receiver<Entry>, mut target: BufWriter<Box<dyn Write + Send>>) {
-        let mut failed = false;
+    fn run(mut self, entries: &Receiver<Entry>) {
         let mut line = String::new();
         while let Ok(first) = entries.recv() {
             let mut next = Some(first);
-            // What waits is written together and flushed once.
             while let Some(entry) = next {
                 line.clear();
                 self.lines(&entry, &mut line);
-                let written = target.write_all(line.as_bytes());
-                self.count(written, &mut failed);
+                if self.batch.len() + line.len() > self.batch_bytes {
+                    self.write();
+                }
+                self.batch.push_str(&line);
+                self.waiting += 1;
                 next = entries.try_recv().ok();
             }
-            if let Err(error) = target.flush() {
-                self.count(Err(error), &mut failed);
-            }
+            self.write();
         }
-        let _ = target.flush();
     }
 
-    fn count(&self, written: std::io::Result<()>, failed: &mut bool) {
+    /// Writes what waits, or drops it.
+    fn write(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting == 0 {
+            return;
+        }
+        let written = self.target.write_all(self.batch.as_bytes()).and_then(|()| self.target.flush());
+        self.batch.clear();
         match written {
             Ok(()) => {
-                self.metrics.log_written.inc();
-                *failed = false;
+                self.metrics.log_written.inc_by(waiting);
+                self.failed = false;
             }
             Err(error) => {
-                self.metrics.log_dropped.inc();
+                self.metrics.log_dropped.inc_by(waiting);
                 // Once, not for each line.
-                if !std::mem::replace(failed, true) {
+                if !std::mem::replace(&mut self.failed, true) {
                     tell(&format!("predictions cannot be logged: {error}"));
                 }
             }

@@ -33,7 +33,7 @@ impl Meters {
                 }
             }
             Prediction::Values(values) => {
-                values.iter().for_each(|value| self.values.observe(f64::from(*value)))
+                values.iter().for_each(|value| self.values.observe(f64::from(*value)));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /metrics`, in the text form of OpenMetrics. No label holds what a caller sent.
+//! `GET /metrics`, in the text form of `OpenMetrics`. No label holds what a caller sent.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -172,7 +172,7 @@ pub(crate) struct Service {
 /// The arguments of `serve smoke`.
 #[derive(Args, Debug)]
 pub(crate) struct Smoke {
-    /// Where the service is, such as http://127.0.0.1:8080.
+    /// Where the service is, such as <http://127.0.0.1:8080>.
     pub(crate) url: String,
     /// The model; not needed when one is served.
     #[arg(long, value_name = "NAME")]

@@ -10,10 +10,8 @@ use crate::printer::Printer;
 /// Sends the notice where the project wants it, and asks the service for another look where production changed; what goes
 /// wrong is a warning.
 pub(crate) fn tell(project: &Project, notice: &Notice, around: &Surroundings<'_>, printer: &Printer) {
-    let moved = matches!(
-        notice.event,
-        NotifyEvent::Promoted | NotifyEvent::RolledBack | NotifyEvent::Quarantined
-    );
+    let moved =
+        matches!(notice.event, NotifyEvent::Promoted | NotifyEvent::RolledBack | NotifyEvent::Quarantined);
     if let Some(url) = project.config.serve.reload_url.as_deref().filter(|_| moved) {
         let token = environment::variable("ADMIN_API_TOKEN");
         if let Err(why) = notify::ask_for_reload(url, token.as_deref()) {

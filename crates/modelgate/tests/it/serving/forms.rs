@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use super::{project, row, service};
 
 fn rows() -> Vec<Value> {
-    let row = |age: i64, income: Value, region: &str, member: bool| {
-        json!({ "age": age, "income": income, "region": region, "member": member })
-    };
+    let row = |age: i64, income: Value, region: &str, member: bool| json!({ "age": age, "income": income, "region": region, "member": member });
     vec![
         row(40, json!(2500.5), "south", true),
         row(19, Value::Null, "north", false),
@@ -33,8 +31,10 @@ fn every_form_of_a_request_gives_the_same_answer() {
     assert_eq!((&answer["model"], &answer["version"]), (&json!("shop"), &json!("v001")));
     assert_eq!(native.header("modelgate-model-version"), Some("v001"));
     assert_eq!(native.header("modelgate-model-digest"), answer["digest"].as_str());
-    for (row, probabilities) in answer["probabilities"].as_array().expect("probabilities").iter().enumerate() {
-        let numbers: Vec<f64> = probabilities.as_array().expect("row").iter().filter_map(Value::as_f64).collect();
+    for (row, probabilities) in answer["probabilities"].as_array().expect("probabilities").iter().enumerate()
+    {
+        let numbers: Vec<f64> =
+            probabilities.as_array().expect("row").iter().filter_map(Value::as_f64).collect();
         assert!((numbers.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{numbers:?}");
         let class = if numbers[1] > numbers[0] { "yes" } else { "no" };
         assert_eq!(expected[row], class);
@@ -44,7 +44,8 @@ fn every_form_of_a_request_gives_the_same_answer() {
     let cells = |row: &Value| Value::from(names.map(|name| row[name].clone()).to_vec());
     let lists: Vec<Value> = rows.iter().map(cells).collect();
     let column = |name: &str| Value::from(rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>());
-    let columns: Value = names.iter().map(|name| ((*name).to_owned(), column(name))).collect::<serde_json::Map<_, _>>().into();
+    let columns: Value =
+        names.iter().map(|name| ((*name).to_owned(), column(name))).collect::<serde_json::Map<_, _>>().into();
     assert_eq!(predicted(&service, "/predict", &json!({ "features": lists })), *expected);
     assert_eq!(predicted(&service, "/predict/?model=shop", &json!({ "features": rows })), *expected);
     assert_eq!(predicted(&service, "/predict/shop/", &rows[0])[0], expected[0]);
@@ -62,8 +63,12 @@ fn every_form_of_a_request_gives_the_same_answer() {
         assert_eq!(predicted(&service, "/invocations", &body), *expected, "{body}");
     }
     let csv = "region,age,member,income\nsouth,40,true,2500.5\nnorth,19,false,\neast,70,true,1000\n";
-    let reply =
-        service.request("POST", "/invocations", &[("content-type", "text/csv; charset=utf-8")], Some(csv.as_bytes()));
+    let reply = service.request(
+        "POST",
+        "/invocations",
+        &[("content-type", "text/csv; charset=utf-8")],
+        Some(csv.as_bytes()),
+    );
     assert_eq!(reply.is(200).json()["predictions"], *expected);
 
     let one = service.post("/api/predict", &json!({ "features": rows[1] })).is(200).json();
@@ -88,14 +93,15 @@ fn the_open_inference_protocol_is_spoken() {
     ]);
     assert_eq!(model["inputs"], inputs);
     assert_eq!(model["outputs"][1], json!({ "name": "probabilities", "datatype": "FP32", "shape": [-1, 2] }));
-    assert_eq!(service.get("/v2/models/shop/versions/v001/ready").is(200).json(), json!({ "name": "shop", "ready": true }));
+    assert_eq!(
+        service.get("/v2/models/shop/versions/v001/ready").is(200).json(),
+        json!({ "name": "shop", "ready": true })
+    );
     let _ = service.get("/v2/models/shop/versions/v009").is(404);
     let _ = service.get("/v2/models/other").is(404);
 
     let native = service.post("/predict/shop", &json!({ "features": rows() })).is(200).json();
-    let tensor = |name: &str, datatype: &str, data: Value| {
-        json!({ "name": name, "shape": [3], "datatype": datatype, "data": data })
-    };
+    let tensor = |name: &str, datatype: &str, data: Value| json!({ "name": name, "shape": [3], "datatype": datatype, "data": data });
     let body = json!({
         "id": "call 7",
         "inputs": [
@@ -110,12 +116,20 @@ fn the_open_inference_protocol_is_spoken() {
         assert_eq!((&answer["id"], &answer["model_version"]), (&json!("call 7"), &json!("v001")));
         assert_eq!(answer["outputs"][0]["data"], native["predictions"]);
         assert_eq!(answer["outputs"][1]["shape"], json!([3, 2]));
-        let flat: Vec<&Value> = native["probabilities"].as_array().expect("rows").iter().flat_map(|row| row.as_array().expect("row")).collect();
+        let flat: Vec<&Value> = native["probabilities"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .flat_map(|row| row.as_array().expect("row"))
+            .collect();
         assert_eq!(answer["outputs"][1]["data"], json!(flat));
     }
     let mut chosen = body.clone();
     chosen["outputs"] = json!([{ "name": "label" }]);
-    assert_eq!(service.post("/v2/models/shop/infer", &chosen).is(200).json()["outputs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        service.post("/v2/models/shop/infer", &chosen).is(200).json()["outputs"].as_array().map(Vec::len),
+        Some(1)
+    );
     chosen["outputs"] = json!([{ "name": "nothing" }]);
     let refused = service.post("/v2/models/shop/infer", &chosen).is(400);
     assert!(refused.json()["error"].is_string(), "{}", refused.text);
@@ -155,10 +169,14 @@ fn a_model_tells_what_it_takes_and_why_it_answers() {
 
     let explained = service.post("/explain/shop", &json!({ "features": row() })).is(200).json();
     let one = &explained["explanations"][0];
-    assert_eq!((&explained["method"], &explained["unit"], &one["class"]), (&json!("occlusion"), &json!("probability"), &json!("yes")));
+    assert_eq!(
+        (&explained["method"], &explained["unit"], &one["class"]),
+        (&json!("occlusion"), &json!("probability"), &json!("yes"))
+    );
     let contributions = one["contributions"].as_array().expect("contributions");
     assert_eq!(contributions.len(), 4);
-    let sizes: Vec<f64> = contributions.iter().map(|one| one["contribution"].as_f64().expect("number").abs()).collect();
+    let sizes: Vec<f64> =
+        contributions.iter().map(|one| one["contribution"].as_f64().expect("number").abs()).collect();
     assert!(sizes.is_sorted_by(|one, other| one >= other), "{sizes:?}");
 
     let document = service.get("/openapi.json").is(200).json();
@@ -173,14 +191,19 @@ fn a_model_tells_what_it_takes_and_why_it_answers() {
 #[test]
 fn a_boosted_model_shares_its_score_out() {
     let project = modelgate_testing::TestProject::with(crate::BINARY, &super::table(300), super::CONFIG);
-    project.replace("modelgate.yaml", "random_forest, params: {n_estimators: 10}", "gradient_boosting, params: {n_estimators: 20}");
+    project.replace(
+        "modelgate.yaml",
+        "random_forest, params: {n_estimators: 10}",
+        "gradient_boosting, params: {n_estimators: 20}",
+    );
     let _ = project.run(&["run"]).exits(0);
     let service = service(&project, &[]);
     let explained = service.post("/explain/shop", &row()).is(200).json();
     assert_eq!((&explained["method"], &explained["unit"]), (&json!("shapley"), &json!("log_odds")));
     let one = &explained["explanations"][0];
     let contributions = one["contributions"].as_array().expect("contributions").iter();
-    let score: f64 = contributions.filter_map(|one| one["contribution"].as_f64()).sum::<f64>() + one["base"].as_f64().expect("base");
+    let score: f64 = contributions.filter_map(|one| one["contribution"].as_f64()).sum::<f64>()
+        + one["base"].as_f64().expect("base");
     let probability = one["probabilities"][1].as_f64().expect("probability");
     // What the features add up to is the score, and the score is the probability.
     assert!((1.0 / (1.0 + (-score).exp()) - probability).abs() < 1e-5, "{score} {probability}");

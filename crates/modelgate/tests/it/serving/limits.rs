@@ -30,7 +30,9 @@ fn answer(mut stream: TcpStream) -> String {
 }
 
 fn in_flight(service: &Service, count: usize) {
-    service.until(|service| service.get("/metrics").text.contains(&format!("modelgate_requests_in_flight {count}\n")));
+    service.until(|service| {
+        service.get("/metrics").text.contains(&format!("modelgate_requests_in_flight {count}\n"))
+    });
 }
 
 #[test]
@@ -61,7 +63,8 @@ fn slow_callers_are_cut_off() {
     let began = Instant::now();
     let mut closed = false;
     while began.elapsed() < Duration::from_secs(20) && !closed {
-        closed = stream.write_all(b"a").is_err() || matches!(stream.read(&mut [0; 256]), Ok(0))
+        closed = stream.write_all(b"a").is_err()
+            || matches!(stream.read(&mut [0; 256]), Ok(0))
             || matches!(stream.read(&mut [0; 256]), Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset);
     }
     assert!(closed, "the connection stays open");
@@ -146,29 +149,46 @@ fn every_prediction_leaves_a_line() {
     let served = service(&project, &["--log", "logs/predictions.jsonl"]);
     let other = json!({ "age": 19, "income": null, "region": "north", "member": false });
     let body = json!({ "features": [row(), other] }).to_string();
-    let answer = served.request("POST", "/predict/shop", &[("x-correlation-id", "mine")], Some(body.as_bytes())).is(200).json();
+    let answer = served
+        .request("POST", "/predict/shop", &[("x-correlation-id", "mine")], Some(body.as_bytes()))
+        .is(200)
+        .json();
     let _ = served.post("/predict/shop", &json!({ "features": {} })).is(422);
     served.until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 1"));
     let text = project.read("logs/predictions.jsonl");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2, "{text}");
-    assert_eq!(lines[0]["features"], json!({ "age": 40, "income": "[redacted]", "region": "south", "member": 1 }));
+    assert_eq!(
+        lines[0]["features"],
+        json!({ "age": 40, "income": "[redacted]", "region": "south", "member": 1 })
+    );
     for (at, line) in lines.iter().enumerate() {
-        assert_eq!((&line["row"], &line["correlation_id"], &line["version"]), (&json!(at), &json!("mine"), &json!("v001")));
-        assert_eq!((&line["prediction"], &line["probabilities"]), (&answer["predictions"][at], &answer["probabilities"][at]));
+        assert_eq!(
+            (&line["row"], &line["correlation_id"], &line["version"]),
+            (&json!(at), &json!("mine"), &json!("v001"))
+        );
+        assert_eq!(
+            (&line["prediction"], &line["probabilities"]),
+            (&answer["predictions"][at], &answer["probabilities"][at])
+        );
         assert_eq!(line["digest"], answer["digest"]);
         assert!(line["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
     }
     drop(served);
 
-    let rotating = service(&project, &["--log", "logs/small.jsonl", "--log-max-bytes", "4096", "--log-keep", "2"]);
+    let rotating =
+        service(&project, &["--log", "logs/small.jsonl", "--log-max-bytes", "4096", "--log-keep", "2"]);
     for _ in 0..60 {
         let _ = rotating.post("/predict/shop", &row()).is(200);
     }
-    rotating.until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 60"));
+    rotating
+        .until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 60"));
     for name in ["small.jsonl", "small.jsonl.1", "small.jsonl.2"] {
         let text = project.read(&format!("logs/{name}"));
-        assert!(text.len() <= 4096 && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{name}: {text}");
+        assert!(
+            text.len() <= 4096 && text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+            "{name}: {text}"
+        );
     }
     assert!(!project.path("logs/small.jsonl.3").exists());
     drop(rotating);
@@ -187,7 +207,8 @@ fn a_log_that_cannot_be_written_costs_lines_and_no_answers() {
     for _ in 0..20 {
         let _ = service.post("/predict/shop", &row()).is(200);
     }
-    service.until(|service| !service.get("/metrics").text.contains("modelgate_prediction_log_dropped_total 0"));
+    service
+        .until(|service| !service.get("/metrics").text.contains("modelgate_prediction_log_dropped_total 0"));
     let talk = service.talk();
     assert_eq!(talk.matches("predictions cannot be logged").count(), 1, "{talk}");
 }
@@ -197,7 +218,8 @@ fn pages_of_other_origins_may_ask_only_where_that_is_set() {
     let project = project();
     let ask = |service: &Service, origin: &str| {
         let headers = [("origin", origin), ("content-type", "application/json")];
-        let reply = service.request("POST", "/predict/shop", &headers, Some(row().to_string().as_bytes())).is(200);
+        let reply =
+            service.request("POST", "/predict/shop", &headers, Some(row().to_string().as_bytes())).is(200);
         reply.header("access-control-allow-origin").map(str::to_owned)
     };
     let closed = service(&project, &[]);
@@ -229,14 +251,21 @@ fn tls_is_spoken_with_a_certificate_that_holds() {
         let service = Service::start(serve(&project, &arguments));
         assert!(service.url.starts_with("https://"), "{}", service.url);
         let root = ureq::tls::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
-        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::new_with_certs(&[root])).build();
+        let tls =
+            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::new_with_certs(&[root])).build();
         let agent: ureq::Agent = ureq::config::Config::builder().tls_config(tls).build().into();
         let url = format!("{}/health/live", service.url);
         let reply = send(&agent, "GET", &url, &[], None);
         assert_eq!(reply.is_ok_and(|reply| reply.status == 200), works, "{name}");
     }
-    project.run(&["serve", "--port", "0", "--tls-certificate", "good.pem", "--tls-key", "expired.key"]).exits(64).says("does not go with the key");
-    project.run(&["serve", "--port", "0", "--tls-certificate", "data.csv", "--tls-key", "good.key"]).exits(64).says("no certificate in PEM");
+    project
+        .run(&["serve", "--port", "0", "--tls-certificate", "good.pem", "--tls-key", "expired.key"])
+        .exits(64)
+        .says("does not go with the key");
+    project
+        .run(&["serve", "--port", "0", "--tls-certificate", "data.csv", "--tls-key", "good.key"])
+        .exits(64)
+        .says("no certificate in PEM");
 }
 
 #[test]
@@ -245,11 +274,16 @@ fn a_smoke_test_judges_what_it_sees() {
     let service = service(&project, &[]);
     let seen = project.run(&["serve", "smoke", &service.url]).exits(0);
     seen.says("shop v001 (verified)").says("accuracy").says("passed: all 3 rules");
-    let rows = project.run(&["serve", "smoke", &service.url, "--rows", "data.csv", "--output", "smoke.json"]).exits(0);
+    let rows = project
+        .run(&["serve", "smoke", &service.url, "--rows", "data.csv", "--output", "smoke.json"])
+        .exits(0);
     rows.says("(300 rows sent)");
     let report = project.json("smoke.json");
     assert_eq!(report["verdict"]["verdict"], "passed");
-    assert!(report["report"]["figures"]["accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.9), "{report}");
+    assert!(
+        report["report"]["figures"]["accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.9),
+        "{report}"
+    );
     project.run(&["serve", "smoke", &service.url, "--rule", "p95_ms <= 0"]).exits(2).says("on window");
     project.run(&["serve", "smoke", &service.url, "--rule", "auc >= 0.5"]).exits(3).says("inconclusive");
     project.run(&["serve", "smoke", &service.url, "--rule", "nonsense"]).exits(64).says("--rule");

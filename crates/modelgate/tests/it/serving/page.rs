@@ -1,4 +1,4 @@
-//! The page in a real browser: Chromium, driven through chromedriver over the W3C WebDriver protocol.
+//! The page in a real browser: Chromium, driven through chromedriver over the W3C `WebDriver` protocol.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{project, service};
 
-/// The key under which WebDriver names an element.
+/// The key under which `WebDriver` names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 struct Browser {
@@ -21,18 +21,35 @@ struct Browser {
 impl Browser {
     /// Starts a browser; `None`, having said so, where there is none.
     fn start() -> Option<Self> {
-        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let driver =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut driver) = driver else {
             modelgate_testing::skip("chromedriver is not installed (Debian: chromium-driver)");
             return None;
         };
         let mut lines = BufReader::new(driver.stdout.take().expect("stdout")).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| line.rsplit_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').to_owned()));
+        let port = lines.find_map(|line| {
+            line.rsplit_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').to_owned())
+        });
         std::thread::spawn(move || lines.for_each(drop));
-        let config = ureq::config::Config::builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build();
-        let mut browser = Self { driver, session: format!("http://127.0.0.1:{}/session", port.expect("a port")), agent: config.into() };
-        let flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=400,900"];
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": flags } } } });
+        let config = ureq::config::Config::builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        let mut browser = Self {
+            driver,
+            session: format!("http://127.0.0.1:{}/session", port.expect("a port")),
+            agent: config.into(),
+        };
+        let flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=400,900",
+        ];
+        let wanted =
+            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": flags } } } });
         let made = browser.ask("POST", "", &wanted);
         let id = made["sessionId"].as_str().unwrap_or_else(|| panic!("{made}"));
         browser.session = format!("{}/{id}", browser.session);
@@ -43,7 +60,8 @@ impl Browser {
         let text = if method == "POST" { Some(body.to_string()) } else { None };
         let headers = [("content-type", "application/json")];
         let url = format!("{}{path}", self.session);
-        let reply = send(&self.agent, method, &url, &headers, text.as_ref().map(String::as_bytes)).expect("an answer");
+        let reply = send(&self.agent, method, &url, &headers, text.as_ref().map(String::as_bytes))
+            .expect("an answer");
         reply.json()["value"].clone()
     }
 
@@ -65,13 +83,20 @@ impl Browser {
 
     fn text(&self, selector: &str) -> String {
         let element = self.find(selector);
-        self.ask("GET", &format!("/element/{element}/text"), &Value::Null).as_str().unwrap_or_default().to_owned()
+        self.ask("GET", &format!("/element/{element}/text"), &Value::Null)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     fn until_text(&self, selector: &str, part: &str) {
         let began = Instant::now();
         while !self.text(selector).contains(part) {
-            assert!(began.elapsed() < Duration::from_secs(30), "{selector} says {:?}, not {part:?}", self.text(selector));
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{selector} says {:?}, not {part:?}",
+                self.text(selector)
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -105,7 +130,10 @@ fn a_person_fills_the_form_and_sees_the_answer() {
     browser.until_text("#title", "shop");
     browser.until_text("#about", "v001");
     browser.until_text("#about", "passed its gate");
-    assert_eq!(browser.script("return [...document.querySelectorAll('#fields select')].map(one => one.name)"), json!(["region"]));
+    assert_eq!(
+        browser.script("return [...document.querySelectorAll('#fields select')].map(one => one.name)"),
+        json!(["region"])
+    );
 
     // A value that is none: the field says so, and has the focus.
     browser.script("document.getElementById('field-0').value = ''");
@@ -117,19 +145,21 @@ fn a_person_fills_the_form_and_sees_the_answer() {
 
     // By keyboard alone: a number, then Enter.
     browser.script("document.getElementById('field-0').value = ''");
-    browser.keys("#field-0", "75\u{e007}");
-    browser.until_text("#prediction", "yes");
+    browser.keys("#field-0", "18\u{e007}");
+    browser.until_text("#prediction", "no");
     browser.until_text("#version", "v001");
     browser.until_text("#version", "sha256:");
     browser.until_text("#bars", "%");
     browser.until_text("#contributions", "age");
     assert_eq!(browser.text("#field-0-error"), "");
     let answer = service.post("/predict/shop", &browser.script("return row()")).is(200).json();
-    assert_eq!(answer["predictions"], json!(["yes"]));
+    assert_eq!(answer["predictions"], json!(["no"]));
 
     // Nothing is wider than a phone, nothing came from elsewhere, nothing failed.
     let fits = browser.script("return document.documentElement.scrollWidth <= window.innerWidth");
-    let own = browser.script("return performance.getEntriesByType('resource').every(one => one.name.startsWith(location.origin))");
+    let own = browser.script(
+        "return performance.getEntriesByType('resource').every(one => one.name.startsWith(location.origin))",
+    );
     assert_eq!((fits, own), (json!(true), json!(true)));
 
     // An administrator reloads.

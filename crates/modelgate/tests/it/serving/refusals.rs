@@ -17,8 +17,14 @@ fn refused(service: &Service, body: &Value, feature: &str, reason: &str, got: &s
     let answer = reply.json();
     assert_eq!(answer["code"], "invalid_features");
     let details = answer["details"].as_array().expect("details");
-    let found = details.iter().find(|one| one["feature"] == feature).unwrap_or_else(|| panic!("{}", reply.text));
-    assert_eq!((&found["row"], &found["reason"], &found["got"]), (&json!(1), &json!(reason), &json!(got)), "{}", reply.text);
+    let found =
+        details.iter().find(|one| one["feature"] == feature).unwrap_or_else(|| panic!("{}", reply.text));
+    assert_eq!(
+        (&found["row"], &found["reason"], &found["got"]),
+        (&json!(1), &json!(reason), &json!(got)),
+        "{}",
+        reply.text
+    );
     assert!(found["expected"].is_string());
     assert_eq!(answer["correlation_id"].as_str(), reply.header("x-correlation-id"));
 }
@@ -42,7 +48,8 @@ fn cells_that_the_model_does_not_take_are_named() {
     let mut missing = row();
     missing.as_object_mut().expect("row").remove("region");
     refused(&service, &json!({ "features": [row(), missing] }), "region", "missing", "null");
-    let positional = service.post("/predict/shop", &json!({ "features": [[40, 1, "south", true, 5]] })).is(422);
+    let positional =
+        service.post("/predict/shop", &json!({ "features": [[40, 1, "south", true, 5]] })).is(422);
     assert!(positional.text.contains("4 values, got 5"), "{}", positional.text);
     let short = service.post("/predict/shop", &json!({ "features": [[40, 1, "south"]] })).is(422);
     assert_eq!(short.json()["details"][0]["feature"], "member");
@@ -51,7 +58,10 @@ fn cells_that_the_model_does_not_take_are_named() {
     let _ = service.post("/predict/shop", &with("age", json!(40.0))).is(200);
     let _ = service.post("/predict/shop", &with("income", Value::Null)).is(200);
     let flagged = service.post("/predict/shop", &with("age", json!(500))).is(200).json();
-    assert_eq!((&flagged["warnings"][0]["feature"], &flagged["warnings"][0]["reason"]), (&json!("age"), &json!("out_of_range")));
+    assert_eq!(
+        (&flagged["warnings"][0]["feature"], &flagged["warnings"][0]["reason"]),
+        (&json!("age"), &json!("out_of_range"))
+    );
 
     let many = service.post("/predict/shop", &json!({ "features": vec![json!({}); 50] })).is(422).json();
     assert_eq!((many["details"].as_array().map(Vec::len), &many["more_details"]), (Some(20), &json!(180)));
@@ -63,7 +73,10 @@ fn cells_that_the_model_does_not_take_are_named() {
 fn settings_say_what_becomes_of_the_unusual() {
     let project = project();
     let config = project.read("modelgate.yaml");
-    project.write("modelgate.yaml", format!("{config}serve: {{out_of_range: reject, unknown_category: flag}}\n"));
+    project.write(
+        "modelgate.yaml",
+        format!("{config}serve: {{out_of_range: reject, unknown_category: flag}}\n"),
+    );
     let service = service(&project, &[]);
     refused(&service, &with("age", json!(500)), "age", "out_of_range", "a whole number");
     let flagged = service.post("/predict/shop", &with("region", json!("west"))).is(200).json();
@@ -75,7 +88,9 @@ fn bodies_that_are_none_are_refused() {
     let project = project();
     let service = service(&project, &["--max-body", "100000", "--max-batch", "10"]);
     let text = |status: u16, body: &[u8], said: &str| {
-        let reply = service.request("POST", "/predict/shop", &[("content-type", "application/json")], Some(body)).is(status);
+        let reply = service
+            .request("POST", "/predict/shop", &[("content-type", "application/json")], Some(body))
+            .is(status);
         assert!(reply.text.contains(said), "{}", reply.text);
         assert!(!reply.text.contains("SECRET"), "{}", reply.text);
         assert!(reply.json()["error"].is_string() && reply.json()["code"].is_string(), "{}", reply.text);
@@ -107,12 +122,17 @@ fn bodies_that_are_none_are_refused() {
         (&[("content-type", "Application/JSON; charset=\"UTF-8\"")], 200),
         (&[], 200),
     ] {
-        let _ = service.request("POST", "/predict/shop", headers, Some(row().to_string().as_bytes())).is(status);
+        let _ =
+            service.request("POST", "/predict/shop", headers, Some(row().to_string().as_bytes())).is(status);
     }
     for (path, body, said) in [
         ("/invocations", json!({ "instances": [row()], "inputs": [] }), "exactly one"),
         ("/invocations", json!({ "instances": [row()], "params": { "a": 1 } }), "takes no parameters"),
-        ("/invocations", json!({ "dataframe_split": { "columns": ["age"], "data": [[1, 2]] } }), "2 values for 1 columns"),
+        (
+            "/invocations",
+            json!({ "dataframe_split": { "columns": ["age"], "data": [[1, 2]] } }),
+            "2 values for 1 columns",
+        ),
         ("/invocations", json!({ "SECRET": 1 }), "takes no keys but"),
         ("/v2/models/shop/infer", json!({ "inputs": 1 }), "not a list of tensors"),
         ("/api/predict", json!({ "features": [row(), row()] }), "one row"),
@@ -120,9 +140,13 @@ fn bodies_that_are_none_are_refused() {
         let reply = service.post(path, &body).is(400);
         assert!(reply.text.contains(said), "{}", reply.text);
     }
-    let csv = service.request("POST", "/invocations", &[("content-type", "text/csv")], Some(b"age,region\n1\n")).is(400);
+    let csv = service
+        .request("POST", "/invocations", &[("content-type", "text/csv")], Some(b"age,region\n1\n"))
+        .is(400);
     assert!(csv.text.contains("1 values for 2 columns in line 2"), "{}", csv.text);
-    for path in ["/predict/nothing", "/predict/..%2f..%2fetc%2fpasswd", "/predict/%00", "/predict?model=nothing"] {
+    for path in
+        ["/predict/nothing", "/predict/..%2f..%2fetc%2fpasswd", "/predict/%00", "/predict?model=nothing"]
+    {
         let _ = service.post(path, &json!({ "features": row() })).is(404);
     }
     assert_eq!(service.get("/predict/shop").is(405).header("allow"), Some("POST"));
@@ -130,7 +154,10 @@ fn bodies_that_are_none_are_refused() {
     // It still answers.
     let _ = service.post("/predict/shop", &row()).is(200);
     let metrics = service.get("/metrics").is(200).text;
-    assert!(metrics.contains("modelgate_validation_errors_total{model=\"shop\",reason=\"duplicate\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("modelgate_validation_errors_total{model=\"shop\",reason=\"duplicate\"} 1"),
+        "{metrics}"
+    );
     assert!(!metrics.contains("SECRET"));
 }
 
@@ -163,7 +190,8 @@ fn administration_needs_the_token() {
     let body = row().to_string();
     let named = renamed.request("POST", "/predict/shop", &[("x-request-id", "my-7")], Some(body.as_bytes()));
     assert_eq!(named.header("x-request-id"), Some("my-7"));
-    let strange = renamed.request("POST", "/predict/shop", &[("x-request-id", "two words")], Some(body.as_bytes()));
+    let strange =
+        renamed.request("POST", "/predict/shop", &[("x-request-id", "two words")], Some(body.as_bytes()));
     assert_ne!(strange.header("x-request-id"), Some("two words"));
 }
 
@@ -174,7 +202,8 @@ fn predictions_can_need_a_key() {
     command.env("MODELGATE_API_KEYS", "old, new");
     let service = Service::ready(command);
     let body = row().to_string();
-    let ask = |headers: &[(&str, &str)]| service.request("POST", "/predict/shop", headers, Some(body.as_bytes()));
+    let ask =
+        |headers: &[(&str, &str)]| service.request("POST", "/predict/shop", headers, Some(body.as_bytes()));
     let refused = ask(&[]).is(401);
     assert_eq!(refused.json()["code"], "unauthorized");
     let _ = ask(&[("x-api-key", "older")]).is(401);

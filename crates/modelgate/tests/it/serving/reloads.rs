@@ -39,9 +39,11 @@ fn reloads_under_load_lose_no_request_and_mix_no_models() {
     keep_package(&project, "two");
     keep_package(&project, "live");
     let service = service(&project, &["--package", "live"]);
-    let rows: Vec<Value> = (18..70).map(|age| json!({ "age": age, "income": 2000, "region": "east", "member": true })).collect();
+    let rows: Vec<Value> =
+        (18..70).map(|age| json!({ "age": age, "income": 2000, "region": "east", "member": true })).collect();
     let body = json!({ "features": rows }).to_string();
-    let (url, ended, asked) = (format!("{}/predict/shop", service.url), AtomicBool::new(false), AtomicUsize::new(0));
+    let (url, ended, asked) =
+        (format!("{}/predict/shop", service.url), AtomicBool::new(false), AtomicUsize::new(0));
     // By version, what it answers: probabilities of another model would be others.
     let seen = std::sync::Mutex::new(std::collections::BTreeMap::<String, Value>::new());
     std::thread::scope(|scope| {
@@ -50,7 +52,9 @@ fn reloads_under_load_lose_no_request_and_mix_no_models() {
                 let agent = ureq::Agent::new_with_defaults();
                 while !ended.load(Ordering::Relaxed) {
                     let headers = [("content-type", "application/json")];
-                    let reply = send(&agent, "POST", &url, &headers, Some(body.as_bytes())).expect("an answer").is(200);
+                    let reply = send(&agent, "POST", &url, &headers, Some(body.as_bytes()))
+                        .expect("an answer")
+                        .is(200);
                     let answer = reply.json();
                     let version = answer["version"].as_str().expect("a version").to_owned();
                     assert_eq!(reply.header("modelgate-model-version"), Some(version.as_str()));
@@ -98,7 +102,10 @@ fn what_does_not_verify_is_not_served_and_the_old_one_stays() {
     assert!(refused.text.contains("model.onnx") && refused.text.contains("served on"), "{}", refused.text);
     let health = service.get("/health").is(200).json();
     assert_eq!((&health["status"], &health["models"]["shop"]["version"]), (&json!("degraded"), &before));
-    assert!(health["source"]["refused"]["shop"].as_str().is_some_and(|why| why.contains("model.onnx")), "{health}");
+    assert!(
+        health["source"]["refused"]["shop"].as_str().is_some_and(|why| why.contains("model.onnx")),
+        "{health}"
+    );
     let _ = service.post("/predict/shop", &row()).is(200);
 
     // One without a verdict, one with another's, one with a pickle.
@@ -107,7 +114,10 @@ fn what_does_not_verify_is_not_served_and_the_old_one_stays() {
     assert!(reload(&service).is(503).text.contains("no verdict"));
     project.write("live/verdict.json", project.read("good/verdict.json"));
     assert!(reload(&service).is(503).text.contains("of another package"));
-    project.write("live/verdict.json", project.read("models/packaged/shop/verdict.json").replace("\"passed\"", "\"failed\""));
+    project.write(
+        "live/verdict.json",
+        project.read("models/packaged/shop/verdict.json").replace("\"passed\"", "\"failed\""),
+    );
     assert!(reload(&service).is(503).text.contains("its verdict is `failed`"));
     keep_package(&project, "live");
     project.write("live/model.pkl", "cos\nsystem\n");
@@ -128,7 +138,9 @@ fn a_package_that_nobody_judged_is_served_only_where_that_is_allowed() {
     let project = project();
     keep_package(&project, "foreign");
     fs_err::remove_file(project.path("foreign/verdict.json")).expect("removed");
-    let refused = project.run(&["serve", "--port", "0", "--package", "foreign", "--require-model", "--startup-timeout", "1"]).exits(1);
+    let refused = project
+        .run(&["serve", "--port", "0", "--package", "foreign", "--require-model", "--startup-timeout", "1"])
+        .exits(1);
     refused.says("no model is served after 1 s").says("no verdict");
     let config = project.read("modelgate.yaml");
     project.write("modelgate.yaml", format!("{config}serve: {{require: digest}}\n"));
@@ -155,13 +167,18 @@ fn another_schema_needs_a_new_start() {
 fn promotions_and_rollbacks_of_the_registry_are_followed() {
     let project = project();
     let service = service(&project, &[]);
-    assert_eq!(reload(&service).is(200).json(), json!({ "status": "noop", "changed": [], "models": { "shop": "v001" } }));
+    assert_eq!(
+        reload(&service).is(200).json(),
+        json!({ "status": "noop", "changed": [], "models": { "shop": "v001" } })
+    );
     another(&project);
     assert_eq!(reload(&service).is(200).json()["models"]["shop"], "v002");
     let _ = project.run(&["model", "rollback", "shop", "--reason", "worse", "--yes"]).exits(0);
     assert_eq!(reload(&service).is(200).json()["models"]["shop"], "v001");
     // A quarantined version is not served, whoever asks for it.
-    let refused = project.run(&["serve", "--port", "0", "--model", "shop@v002", "--require-model", "--startup-timeout", "1"]).exits(1);
+    let refused = project
+        .run(&["serve", "--port", "0", "--model", "shop@v002", "--require-model", "--startup-timeout", "1"])
+        .exits(1);
     refused.says("is quarantined");
     let mut pinned = serve(&project, &["--model", "shop@v001"]);
     pinned.env("MODEL_AUTO_REFRESH_SECONDS", "1");
@@ -184,7 +201,10 @@ fn a_promotion_tells_the_service() {
     let service = service(&project, &[]);
     let config = project.read("modelgate.yaml");
     let url = format!("{}/admin/reload", service.url);
-    project.write("modelgate.yaml", format!("{config}serve: {{reload_url: \"{url}\"}}\n").replace("n_estimators: 10", "n_estimators: 12"));
+    project.write(
+        "modelgate.yaml",
+        format!("{config}serve: {{reload_url: \"{url}\"}}\n").replace("n_estimators: 10", "n_estimators: 12"),
+    );
     let told = project.command(&["run"]).env("ADMIN_API_TOKEN", "right").output().expect("run");
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     assert_eq!(version(&service), "v002");
@@ -205,7 +225,10 @@ fn without_the_registry_it_starts_from_the_cache_and_says_so() {
     command.env("MODELGATE_RETRY_MAX_ATTEMPTS", "1").env("MODELGATE_CIRCUIT_BREAKER_THRESHOLD", "2");
     let service = Service::ready(command);
     let health = service.get("/health").is(200).json();
-    assert_eq!((&health["status"], &health["source"]["from_cache"], &health["source"]["reachable"]), (&json!("degraded"), &json!(true), &json!(false)));
+    assert_eq!(
+        (&health["status"], &health["source"]["from_cache"], &health["source"]["reachable"]),
+        (&json!("degraded"), &json!(true), &json!(false))
+    );
     assert_eq!(version(&service), "v001");
     let _ = service.post("/predict/shop", &row()).is(200);
     let _ = reload(&service).is(503);
@@ -215,7 +238,10 @@ fn without_the_registry_it_starts_from_the_cache_and_says_so() {
     fs_err::rename(project.path("ledger.kept"), project.path(".modelgate/ledger.jsonl")).expect("moved");
     assert_eq!(reload(&service).is(200).json()["status"], "noop");
     let health = service.get("/health").json();
-    assert_eq!((&health["status"], &health["source"]["from_cache"], &health["source"]["breaker"]), (&json!("ok"), &json!(false), &json!("closed")));
+    assert_eq!(
+        (&health["status"], &health["source"]["from_cache"], &health["source"]["breaker"]),
+        (&json!("ok"), &json!(false), &json!("closed"))
+    );
 }
 
 #[test]
@@ -223,7 +249,12 @@ fn a_damaged_cache_is_not_served() {
     let project = project();
     drop(service(&project, &[]));
     let cache = project.path(".modelgate/cache/serve");
-    let package = fs_err::read_dir(&cache).expect("cache").flatten().find(|entry| entry.path().is_dir()).expect("a package").path();
+    let package = fs_err::read_dir(&cache)
+        .expect("cache")
+        .flatten()
+        .find(|entry| entry.path().is_dir())
+        .expect("a package")
+        .path();
     fs_err::write(package.join("model.onnx"), "other").expect("written");
     project.write(".modelgate/ledger.jsonl", "garbage\n");
     let mut command = serve(&project, &["--require-model", "--startup-timeout", "1"]);
