@@ -1,5 +1,5 @@
 //! Where models come from. A source says what should be served now, and hands out the files; whether they are served
-//! is decided in [`crate::served`], by what is in them.
+//! is decided in `served.rs`, by what is in them.
 
 mod package;
 mod registry;
