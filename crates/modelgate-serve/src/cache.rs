@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
 use modelgate_store::atomic;
+use serde::{Deserialize, Serialize};
 
 use crate::source::{Files, Offer};
 
@@ -14,6 +15,13 @@ pub(crate) struct Cache {
 }
 
 const SERVED: &str = "served.json";
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    /// The digest of what was asked: an address may be private.
+    source: Digest,
+    offers: Vec<Offer>,
+}
 
 impl Cache {
     pub(crate) fn new(folder: PathBuf) -> Self {
@@ -34,10 +42,11 @@ impl Cache {
     }
 
     /// Remembers what is served, and forgets packages that are not.
-    pub(crate) fn remember(&self, offers: &[Offer]) -> Result<(), String> {
-        let bytes = serde_json::to_vec_pretty(offers).map_err(|error| error.to_string())?;
-        atomic::write(&self.folder.join(SERVED), &bytes).map_err(|error| error.to_string())?;
+    pub(crate) fn remember(&self, source: &str, offers: Vec<Offer>) -> Result<(), String> {
         let kept: Vec<PathBuf> = offers.iter().map(|offer| self.package(&offer.digest)).collect();
+        let remembered = Remembered { source: Digest::of(source.as_bytes()), offers };
+        let bytes = serde_json::to_vec_pretty(&remembered).map_err(|error| error.to_string())?;
+        atomic::write(&self.folder.join(SERVED), &bytes).map_err(|error| error.to_string())?;
         let Ok(entries) = fs_err::read_dir(&self.folder) else { return Ok(()) };
         for entry in entries.flatten() {
             let path = entry.path();
@@ -49,10 +58,11 @@ impl Cache {
         Ok(())
     }
 
-    /// Returns what was served last.
-    pub(crate) fn offers(&self) -> Option<Vec<Offer>> {
+    /// Returns what was served last, if it came from the same source.
+    pub(crate) fn offers(&self, source: &str) -> Option<Vec<Offer>> {
         let bytes = fs_err::read(self.folder.join(SERVED)).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
+        (remembered.source == Digest::of(source.as_bytes())).then_some(remembered.offers)
     }
 
     /// Returns a package, if it is there.

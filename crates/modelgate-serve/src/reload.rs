@@ -132,7 +132,7 @@ impl Reloader {
         let tries = if breaker == Breaker::HalfOpen { 1 } else { self.settings.retry_attempts.max(1) };
         let offers = self.offers(tries);
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let place = self.source.describe();
+        let (place, server_version) = (self.source.describe(), self.source.server_version());
         let outcome = match offers {
             Ok(offers) => {
                 self.offered = Some(offers.clone());
@@ -161,6 +161,7 @@ impl Reloader {
         };
         self.catalog.update(|status| {
             status.place = place;
+            status.server_version = server_version;
             status.last_check = Some(now);
         });
         let breaker = self.breaker();
@@ -246,7 +247,7 @@ impl Reloader {
             self.catalog.swap(served);
         }
         if let Some(cache) = self.cache.as_ref().filter(|_| !now_served.is_empty())
-            && let Err(error) = cache.remember(&now_served)
+            && let Err(error) = cache.remember(&self.source.identity(), now_served)
         {
             self.metrics.cache_failed();
             tell(&format!("the cache cannot be written: {error}"));
@@ -267,11 +268,10 @@ impl Reloader {
     fn load_cached(&mut self) -> bool {
         let Some(cache) = &self.cache else { return false };
         let mut served = Served::default();
-        for offer in cache.offers().unwrap_or_default() {
+        for offer in cache.offers(&self.source.identity()).unwrap_or_default() {
             // What was served once may be quarantined by now: a source that answers has the last word.
             let offered = self.offered.as_ref();
-            let allowed = offered.is_none_or(|offers| offers.iter().any(|one| one.digest == offer.digest));
-            if !allowed || !self.source.wants(&offer) {
+            if !offered.is_none_or(|offers| offers.iter().any(|one| one.digest == offer.digest)) {
                 continue;
             }
             let Some(files) = cache.files(&offer.digest) else { continue };

@@ -1,14 +1,19 @@
 //! Where models come from. A source says what should be served now, and hands out the files; whether they are served
 //! is decided in `served.rs`, by what is in them.
 
+mod bucket;
+mod mlflow;
 mod package;
 mod registry;
 
 use std::collections::BTreeMap;
 
 use modelgate_core::{Digest, ModelName};
+use modelgate_model::{ATTACHED_FILES, Manifest};
 use serde::{Deserialize, Serialize};
 
+pub use bucket::BucketSource;
+pub use mlflow::{MlflowLogin, MlflowOptions, MlflowSource, MlflowVersion};
 pub use package::PackageSource;
 pub use registry::{RegistrySource, Selector};
 
@@ -41,8 +46,14 @@ pub trait Source: Send {
     /// Returns the place in words, without secrets.
     fn describe(&self) -> String;
 
-    /// Returns whether it is asked for what was served earlier; the cache may be of a service with other settings.
-    fn wants(&self, offer: &Offer) -> bool;
+    /// Returns the place and what is asked of it, without secrets: what another service left in the cache is not this
+    /// one's.
+    fn identity(&self) -> String;
+
+    /// Returns the version of the server, where there is one and it was asked.
+    fn server_version(&self) -> Option<String> {
+        None
+    }
 
     /// Returns what should be served now.
     ///
@@ -55,4 +66,53 @@ pub trait Source: Send {
     /// # Errors
     /// Fails when the place cannot be reached, or no longer has it.
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError>;
+}
+
+const MANIFEST: &str = "manifest.json";
+
+/// Makes the offer of a package out of its `manifest.json`, from a place that counts no versions.
+fn offer_of(manifest: &[u8], place: &str) -> Result<Offer, SourceError> {
+    let parsed: Manifest = serde_json::from_slice(manifest)
+        .map_err(|error| SourceError::Missing(format!("{place} is no manifest: {error}")))?;
+    let digest = Digest::of(manifest);
+    Ok(Offer {
+        name: parsed.name,
+        // The beginning of the package's digest is the shortest true name of it.
+        version: digest.to_string().trim_start_matches("sha256:").chars().take(12).collect(),
+        digest,
+        stage: String::new(),
+        metrics: BTreeMap::new(),
+    })
+}
+
+/// Returns the figures of the validation rows, else of the test rows, out of an attached `metrics.json`.
+fn figures(bytes: &[u8]) -> BTreeMap<String, f64> {
+    let Ok(parsed) = serde_json::from_slice::<serde_json::Value>(bytes) else { return BTreeMap::new() };
+    let subset = ["validation", "test"].iter().find_map(|name| parsed["subsets"].get(name));
+    let metrics = subset.and_then(|subset| subset["metrics"].as_object());
+    let number = |(name, value): (&String, &serde_json::Value)| Some((name.clone(), value.as_f64()?));
+    metrics.map(|metrics| metrics.iter().filter_map(number).collect()).unwrap_or_default()
+}
+
+/// Collects the files that a manifest names and those that may lie beside them, from a place that hands out one by one.
+fn files_by_name(get: impl Fn(&str) -> Result<Option<Vec<u8>>, SourceError>) -> Result<Files, SourceError> {
+    let mut files = Files::new();
+    let Some(manifest) = get(MANIFEST)? else {
+        return Err(SourceError::Missing(format!("its {MANIFEST} is gone")));
+    };
+    let parsed: Manifest = serde_json::from_slice(&manifest)
+        .map_err(|error| SourceError::Missing(format!("its {MANIFEST} is none: {error}")))?;
+    files.insert(MANIFEST.to_owned(), manifest);
+    for name in parsed.files.keys().map(String::as_str).chain(ATTACHED_FILES) {
+        // A package is flat; another name could lead anywhere.
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !plain || name.starts_with('.') {
+            return Err(SourceError::Missing(format!("its {MANIFEST} names a file that no package has")));
+        }
+        // What is missing of the named ones is found by whoever opens the package.
+        if let Some(bytes) = get(name)? {
+            files.insert(name.to_owned(), bytes);
+        }
+    }
+    Ok(files)
 }

@@ -1,12 +1,8 @@
 //! A package folder, or a folder of package folders such as `models/packaged`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use modelgate_core::Digest;
-use modelgate_model::Manifest;
-
-use super::{Files, Offer, Source};
+use super::{Files, MANIFEST, Offer, Source, figures, offer_of};
 use crate::error::SourceError;
 
 /// Models from a folder.
@@ -14,8 +10,6 @@ use crate::error::SourceError;
 pub struct PackageSource {
     folder: PathBuf,
 }
-
-const MANIFEST: &str = "manifest.json";
 
 fn unavailable(error: std::io::Error) -> SourceError {
     SourceError::Unavailable(error.to_string())
@@ -53,29 +47,10 @@ impl PackageSource {
     fn offer(folder: &Path) -> Result<Offer, SourceError> {
         let path = folder.join(MANIFEST);
         let bytes = fs_err::read(&path).map_err(unavailable)?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| SourceError::Missing(format!("`{}` is no manifest: {error}", path.display())))?;
-        let digest = Digest::of(&bytes);
+        let offer = offer_of(&bytes, &format!("`{}`", path.display()))?;
         let metrics = fs_err::read(folder.join("metrics.json")).ok().map(|bytes| figures(&bytes));
-        // A folder has no version: the beginning of the package's digest is the shortest true one.
-        let version = digest.to_string().trim_start_matches("sha256:").chars().take(12).collect();
-        Ok(Offer {
-            name: manifest.name,
-            version,
-            digest,
-            stage: String::new(),
-            metrics: metrics.unwrap_or_default(),
-        })
+        Ok(Offer { metrics: metrics.unwrap_or_default(), ..offer })
     }
-}
-
-/// Returns the figures of the validation rows, else of the test rows, out of an attached `metrics.json`.
-fn figures(bytes: &[u8]) -> BTreeMap<String, f64> {
-    let Ok(parsed) = serde_json::from_slice::<serde_json::Value>(bytes) else { return BTreeMap::new() };
-    let subset = ["validation", "test"].iter().find_map(|name| parsed["subsets"].get(name));
-    let metrics = subset.and_then(|subset| subset["metrics"].as_object());
-    let number = |(name, value): (&String, &serde_json::Value)| Some((name.clone(), value.as_f64()?));
-    metrics.map(|metrics| metrics.iter().filter_map(number).collect()).unwrap_or_default()
 }
 
 impl Source for PackageSource {
@@ -87,8 +62,8 @@ impl Source for PackageSource {
         self.folder.display().to_string()
     }
 
-    fn wants(&self, _: &Offer) -> bool {
-        true
+    fn identity(&self) -> String {
+        self.describe()
     }
 
     fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {

@@ -83,18 +83,8 @@ impl Source for RegistrySource {
             .map_or_else(|| "a registry that was not reached yet".to_owned(), Registry::home)
     }
 
-    fn wants(&self, offer: &Offer) -> bool {
-        let fits = |selector: &Selector| match selector.reference.as_deref().map(str::parse::<VersionNumber>)
-        {
-            Some(Ok(version)) => selector.name == offer.name && version.to_string() == offer.version,
-            // Where an alias stands is not known here; it was there.
-            Some(Err(_)) => selector.name == offer.name,
-            None => selector.name == offer.name && offer.stage == self.stage.to_string(),
-        };
-        match self.wanted.as_slice() {
-            [] => offer.stage == self.stage.to_string(),
-            wanted => wanted.iter().any(fits),
-        }
+    fn identity(&self) -> String {
+        format!("{:?}: {:?} in {}", self.uri, self.wanted, self.stage)
     }
 
     fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {

@@ -26,8 +26,10 @@ pub(crate) enum ServeCommand {
 pub(crate) enum ModelSource {
     /// The project's registry.
     Registry,
-    /// A package folder, or a folder of them.
+    /// A package folder, a folder of them, or a bucket.
     Local,
+    /// An MLflow server.
+    Mlflow,
 }
 
 /// Where a version must stand to be served.
@@ -46,9 +48,19 @@ pub(crate) struct Service {
     /// Where models come from; `local` when a package is named, else `registry`.
     #[arg(long, env = "MODEL_SOURCE", value_enum, value_name = "SOURCE", help_heading = "Models")]
     pub(crate) source: Option<ModelSource>,
-    /// A package folder, or a folder of them such as models/packaged.
+    /// A package folder, a folder of them such as models/packaged, or either in a bucket as `s3://bucket/prefix`.
     #[arg(long, env = "MODEL_PATH", value_name = "FOLDER", help_heading = "Models")]
     pub(crate) package: Option<PathBuf>,
+    /// The MLflow server, for `--source mlflow`, which also heeds `MLFLOW_TRACKING_USERNAME`, `_PASSWORD` and `_TOKEN`,
+    /// and `MLFLOW_MODEL_NAME`, `_STAGE`, `_ALIAS` and `_VERSION`.
+    #[arg(
+        long,
+        env = "MLFLOW_TRACKING_URI",
+        hide_env_values = true,
+        value_name = "URL",
+        help_heading = "Models"
+    )]
+    pub(crate) mlflow: Option<String>,
     /// A model, or one version of it as NAME@VERSION or NAME@ALIAS; may be given again. Every model at the stage by default.
     #[arg(long = "model", value_name = "NAME[@VERSION]", help_heading = "Models")]
     pub(crate) models: Vec<String>,
@@ -80,18 +92,22 @@ pub(crate) struct Service {
     #[arg(long, env = "EXPECTED_FEATURE_DIMENSION", value_name = "N",
         value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Models")]
     pub(crate) feature_dimension: Option<u64>,
-    /// Tries of one look at the registry.
-    #[arg(long, env = "MODELGATE_RETRY_MAX_ATTEMPTS", default_value_t = 3, value_name = "N",
+    /// Tries of one look at the registry; with an MLflow server also `MLFLOW_RETRY_MAX_ATTEMPTS` [default: 3].
+    #[arg(long, env = "MODELGATE_RETRY_MAX_ATTEMPTS", value_name = "N",
         value_parser = value_parser!(u32).range(1..=20), help_heading = "Models")]
-    pub(crate) retry_attempts: u32,
-    /// Failures in a row after which the registry is left alone.
-    #[arg(long, env = "MODELGATE_CIRCUIT_BREAKER_THRESHOLD", default_value_t = 5, value_name = "N",
+    pub(crate) retry_attempts: Option<u32>,
+    /// What the pause between two tries is multiplied by; also `MLFLOW_RETRY_BACKOFF_FACTOR` [default: 2].
+    #[arg(long, env = "MODELGATE_RETRY_BACKOFF_FACTOR", value_name = "FACTOR",
+        value_parser = value_parser!(u32).range(1..=10), help_heading = "Models")]
+    pub(crate) retry_factor: Option<u32>,
+    /// Failures in a row after which the registry is left alone; also `MLFLOW_CIRCUIT_BREAKER_THRESHOLD` [default: 5].
+    #[arg(long, env = "MODELGATE_CIRCUIT_BREAKER_THRESHOLD", value_name = "N",
         value_parser = value_parser!(u32).range(1..=100), help_heading = "Models")]
-    pub(crate) breaker_threshold: u32,
-    /// For how long it is left alone.
-    #[arg(long, env = "MODELGATE_CIRCUIT_BREAKER_TIMEOUT", default_value_t = 60, value_name = "SECONDS",
-        value_parser = value_parser!(u64).range(1..=3600), help_heading = "Models")]
-    pub(crate) breaker_timeout: u64,
+    pub(crate) breaker_threshold: Option<u32>,
+    /// For how long it is left alone; also `MLFLOW_CIRCUIT_BREAKER_TIMEOUT` [default: 60].
+    #[arg(long, env = "MODELGATE_CIRCUIT_BREAKER_TIMEOUT", value_name = "SECONDS",
+        value_parser = value_parser!(u32).range(1..=3600), help_heading = "Models")]
+    pub(crate) breaker_timeout: Option<u32>,
 
     /// The address to listen on; 0.0.0.0 for every one of this machine.
     #[arg(

@@ -1,5 +1,7 @@
 //! `modelgate serve`: the prediction service; and `serve smoke`, a look at one from outside.
 
+mod server;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +10,10 @@ use anyhow::Context;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual};
 use modelgate_core::lifecycle::Stage;
 use modelgate_core::rule::{Subset, parse_expression};
-use modelgate_pipeline::{Figures, Project, gate_check};
+use modelgate_pipeline::{Figures, PipelineError, Project, gate_check};
 use modelgate_registry::RegistryUri;
 use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
-use modelgate_serve::source::{PackageSource, RegistrySource, Selector, Source};
+use modelgate_serve::source::{BucketSource, MlflowSource, PackageSource, RegistrySource, Selector, Source};
 use modelgate_serve::{ServeError, smoke};
 use modelgate_store::atomic;
 use serde_json::json;
@@ -31,19 +33,24 @@ pub(crate) fn execute(arguments: &Serve, folder: &Path, printer: &Printer) -> an
 fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     refuse_unknown_variables()?;
     // A package can be served without a project around it, as in a container.
-    let project = Project::find(folder, &environment::variable);
+    let project = match Project::find(folder, &environment::variable) {
+        // Without a project its policies are the defaults; with one that cannot be read they are not known.
+        Err(error) if !matches!(error, PipelineError::NoProject(_)) => return Err(error.into()),
+        found => found,
+    };
     let local = match (arguments.source, &arguments.package) {
         (Some(ModelSource::Local), None) => {
             let sentence = "MODEL_SOURCE is `local`: name the package folder with --package or MODEL_PATH";
             return Err(UsageError(sentence.to_owned()).into());
         }
-        (Some(ModelSource::Registry), _) => None,
+        (Some(ModelSource::Registry | ModelSource::Mlflow), _) => None,
         (_, package) => package.clone(),
     };
     let none = ServeConfig::default();
     let config = match (&project, &local) {
         (Ok(project), _) => &project.config.serve,
         (Err(_), Some(_)) => &none,
+        (Err(_), None) if arguments.source == Some(ModelSource::Mlflow) => &none,
         (Err(_), None) => {
             return Err(project.err().map_or_else(|| anyhow::anyhow!("no project"), Into::into));
         }
@@ -54,8 +61,16 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         }
         _ => Vec::new(),
     };
+    let mlflow = arguments.source == Some(ModelSource::Mlflow);
     let source: Box<dyn Source> = match (local, &project) {
-        (Some(package), _) => Box::new(PackageSource::new(folder.join(package))),
+        _ if mlflow => Box::new(MlflowSource::new(server::options(arguments)?).map_err(UsageError)?),
+        (Some(package), _) => match package.to_str().filter(|text| text.starts_with("s3://")) {
+            Some(uri) => {
+                let bucket = BucketSource::new(uri, &environment::variable);
+                Box::new(bucket.map_err(|error| UsageError(format!("--package: {error}")))?)
+            }
+            None => Box::new(PackageSource::new(folder.join(package))),
+        },
         (None, Ok(project)) => {
             let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
             let stage = match arguments.stage {
@@ -69,9 +84,7 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
     };
     let cache = arguments.cache.as_ref().map(|path| folder.join(path));
     let cache = match (&cache, &project) {
-        (None, Ok(project)) if source.kind() == "registry" => {
-            Some(project.state_folder().join("cache/serve"))
-        }
+        (None, Ok(project)) if source.kind() != "package" => Some(project.state_folder().join("cache/serve")),
         _ => cache,
     };
     let settings = Settings { public_keys, cache, ..settings(arguments, config, folder)? };
@@ -123,7 +136,24 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
     let is_version = |text: &String| {
         text.split_once('@').is_some_and(|(_, at)| at.trim_start_matches('v').parse::<u64>().is_ok())
     };
-    let pinned = !arguments.models.is_empty() && arguments.models.iter().all(is_version);
+    // How often and how long the source is tried: a flag, our variable, or the one that MLflow's own clients heed.
+    let mlflow = arguments.source == Some(ModelSource::Mlflow);
+    let tries = |given: Option<u32>, name: &str, range: std::ops::RangeInclusive<u32>, default: u32| match (
+        given,
+        environment::variable(name).filter(|_| mlflow),
+    ) {
+        (Some(given), _) => Ok(given),
+        (None, None) => Ok(default),
+        (None, Some(text)) => {
+            let number: Option<u32> = text.trim().parse().ok();
+            number.filter(|number| range.contains(number)).ok_or_else(|| {
+                let (low, high) = range.into_inner();
+                UsageError(format!("{name}: expected a whole number from {low} to {high}"))
+            })
+        }
+    };
+    let pinned = !arguments.models.is_empty() && arguments.models.iter().all(is_version)
+        || mlflow && environment::variable("MLFLOW_MODEL_VERSION").is_some();
     let target = match &arguments.log {
         None => LogTarget::Off,
         Some(path) if path == Path::new("-") => LogTarget::Stdout,
@@ -166,9 +196,17 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
         refresh: if pinned { Duration::ZERO } else { seconds(arguments.refresh) },
         startup_timeout: seconds(arguments.startup_timeout),
         require_model: arguments.require_model,
-        breaker_threshold: arguments.breaker_threshold,
-        breaker_timeout: seconds(arguments.breaker_timeout),
-        retry_attempts: arguments.retry_attempts,
+        breaker_threshold: tries(
+            arguments.breaker_threshold,
+            "MLFLOW_CIRCUIT_BREAKER_THRESHOLD",
+            1..=100,
+            5,
+        )?,
+        breaker_timeout: seconds(
+            tries(arguments.breaker_timeout, "MLFLOW_CIRCUIT_BREAKER_TIMEOUT", 1..=3600, 60)?.into(),
+        ),
+        retry_attempts: tries(arguments.retry_attempts, "MLFLOW_RETRY_MAX_ATTEMPTS", 1..=20, 3)?,
+        retry_factor: tries(arguments.retry_factor, "MLFLOW_RETRY_BACKOFF_FACTOR", 1..=10, 2)?.into(),
         admin_token: secret("ADMIN_API_TOKEN"),
         admin_header: header("ADMIN_TOKEN_HEADER", "X-Admin-Token")?,
         api_keys: keys.map(|key| Secret::new(key.to_owned())).collect(),

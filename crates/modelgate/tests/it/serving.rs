@@ -1,7 +1,9 @@
 //! The prediction service, as its callers and its operators see it.
 
+mod bucket;
 mod forms;
 mod limits;
+mod mlflow;
 mod page;
 mod refusals;
 mod reloads;

@@ -51,6 +51,21 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
     let verify = ["model", "verify", "--folder", "models/packaged/p"];
     project.run(&verify).exits(0).says("is what `one.pub` signed");
     project.run(&["status"]).exits(0).says("verified");
+    // Only what that key signed is served.
+    let served = |package: &str| {
+        let mut command = project.command(&["serve", "--port", "0", "--package", package]);
+        command.args(["--require-model", "--startup-timeout", "1"]);
+        command
+    };
+    let service = modelgate_testing::Service::ready(served("models/packaged/p"));
+    assert_eq!(service.get("/health").json()["models"]["p"]["signed"], true);
+    drop(service);
+    let signature = project.read("models/packaged/p/model.sig");
+    fs_err::remove_file(project.path("models/packaged/p/model.sig")).expect("removed");
+    let refused = served("models/packaged/p").output().expect("ended");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not signed"), "{refused:?}");
+    project.write("models/packaged/p/model.sig", signature);
     // The version before was never signed: there is no way back to it.
     let back = ["model", "rollback", "p", "--yes", "--reason", "x"];
     project.run(&back).exits(1).says("it is not signed");

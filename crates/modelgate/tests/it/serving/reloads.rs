@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{project, reload, row, serve, service};
 
 /// Copies the package in production to a folder of its own.
-fn keep_package(project: &TestProject, to: &str) {
+pub(super) fn keep_package(project: &TestProject, to: &str) {
     let from = project.path("models/packaged/shop");
     for entry in fs_err::read_dir(from).expect("a package").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -18,12 +18,12 @@ fn keep_package(project: &TestProject, to: &str) {
 }
 
 /// Trains another model and promotes it.
-fn another(project: &TestProject) {
+pub(super) fn another(project: &TestProject) {
     project.replace("modelgate.yaml", "n_estimators: 1", "n_estimators: 11");
     let _ = project.run(&["run"]).exits(0);
 }
 
-fn version(service: &Service) -> Value {
+pub(super) fn version(service: &Service) -> Value {
     service.get("/health").json()["models"]["shop"]["version"].clone()
 }
 
@@ -151,7 +151,7 @@ fn a_package_that_nobody_judged_is_served_only_where_that_is_allowed() {
 }
 
 #[test]
-fn another_schema_needs_a_new_start() {
+pub(super) fn another_schema_needs_a_new_start() {
     let project = project();
     let served = service(&project, &[]);
     project.replace("modelgate.yaml", "encode: onehot", "encode: onehot, drop: [member]");

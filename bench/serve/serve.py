@@ -1,0 +1,339 @@
+"""`modelgate serve` beside FastAPI with scikit-learn, FastAPI with ONNX Runtime and `mlflow models serve`.
+
+    python serve.py --binary target/release/modelgate [--rounds 5] [--seconds 4] [--cases iris,hgb] [--rows 1,100]
+                    [--peers fastapi-sklearn,fastapi-onnx,mlflow] [--connections 4] [--json results.json]
+    python serve.py --binary target/release/modelgate --soak 600
+    python serve.py --binary target/release/modelgate --reloads 100
+
+Every server answers the same rows with probabilities: `iris` by a random forest of 100 trees (3 classes, 4 features), `hgb` by
+gradient boosting of 100 rounds of 31 leaves (Breast Cancer, 2 classes, 30 features; scikit-learn's is
+HistGradientBoostingClassifier). Each learns its own model from the same rows and settings. modelgate runs with everything
+on: validation of each cell, metrics, and a log line for each prediction. Each server has core 0 and wrk core 1; one at a
+time loads, in turn, `--rounds` times. "Requests per CPU second" divides what wrk counted by the processor time of the server
+and its children, so it does not depend on what else the machine does. Medians over the rounds; a ratio is of medians.
+
+The soak loads at 70 % of the peak found just before, reloads every second another package, and fails when any request failed
+or memory grew.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import joblib
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
+HERE = Path(__file__).parent
+TICK = os.sysconf("SC_CLK_TCK")
+CASES = {
+    "iris": dict(load=load_iris, algorithm="random_forest", params="{n_estimators: 100}",
+                 make=lambda: RandomForestClassifier(100, random_state=1)),
+    "hgb": dict(load=load_breast_cancer, algorithm="gradient_boosting",
+                params="{n_estimators: 100, max_leaf_nodes: 31, learning_rate: 0.1}",
+                make=lambda: HistGradientBoostingClassifier(random_state=1)),
+}
+
+
+def processes(root):
+    """Returns the process and all below it."""
+    children = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except (OSError, IndexError):
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, left = [], [root]
+    while left:
+        one = left.pop()
+        found.append(one)
+        left += children.get(one, [])
+    return found
+
+
+def cpu_seconds(pid):
+    total = 0
+    for one in processes(pid):
+        try:
+            # Nanoseconds on a processor, of every thread: finer than the ticks of `stat`.
+            for task in Path(f"/proc/{one}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0])
+        except OSError:
+            continue
+    return total / 1e9
+
+
+def resident_mb(pid):
+    total = 0
+    for one in processes(pid):
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+            total += int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+        except (OSError, TypeError):
+            continue
+    return total / 1024
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Server:
+    """A server on core 0, and how long it took to its first good answer."""
+
+    def __init__(self, name, command, port, path, ready, body, environment=(), folder=None):
+        self.name, self.port, self.path, self.body = name, port, path, body
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            ["taskset", "-c", "0", *command], env={**os.environ, **dict(environment)}, cwd=folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        while True:
+            if self.ask(ready):
+                break
+            if time.perf_counter() - began > 120 or self.process.poll() is not None:
+                raise SystemExit(f"{name} does not start: {' '.join(map(str, command))}")
+            time.sleep(0.001)
+        self.cold = time.perf_counter() - began
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body.encode(), {"content-type": "application/json"})
+        self.answer = json.load(urllib.request.urlopen(request, timeout=30))
+        self.calm = resident_mb(self.process.pid)
+
+    def ask(self, path):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as one:
+                one.sendall(f"GET {path} HTTP/1.0\r\nhost: a\r\n\r\n".encode())
+                return b" 200 " in one.recv(64)
+        except OSError:
+            return False
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def wrk(server, seconds, connections, scratch, delay_ms=0):
+    script = scratch / "request.lua"
+    lines = ['wrk.method = "POST"', 'wrk.headers["content-type"] = "application/json"', f"wrk.body = [==[{server.body}]==]"]
+    if delay_ms:
+        lines.append(f"function delay() return {delay_ms} end")
+    lines.append("""function done(summary, latency, requests)
+  io.write(string.format('RESULT {"requests": %d, "us": %d, "p50": %d, "p99": %d, "failed": %d}\\n', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99),
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout))
+end""")
+    script.write_text("\n".join(lines))
+    before = cpu_seconds(server.process.pid)
+    output = subprocess.run(
+        ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script,
+         f"http://127.0.0.1:{server.port}{server.path}"], capture_output=True, text=True, check=True).stdout
+    found = json.loads(re.search(r"RESULT (.*)", output)[1])
+    found["cpu"] = cpu_seconds(server.process.pid) - before
+    found["rss"] = resident_mb(server.process.pid)
+    return found
+
+
+class Case:
+    """A data set, and a model of each kind made of it."""
+
+    def __init__(self, name, scratch, binary, peers):
+        self.name, self.binary, self.scratch = name, binary, scratch / name
+        self.scratch.mkdir()
+        case = CASES[name]
+        frame = case["load"](as_frame=True)
+        self.columns = [re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_") for column in frame.data.columns]
+        x, y = frame.data.to_numpy(), frame.target.to_numpy()
+        self.rows = x.tolist()
+        project = self.scratch / "project"
+        project.mkdir()
+        lines = [",".join([*self.columns, "target"])]
+        lines += [",".join(map(repr, row)) + f",{label}" for row, label in zip(self.rows, y.tolist())]
+        (project / "data.csv").write_text("\n".join(lines) + "\n")
+        (project / "modelgate.yaml").write_text(f"""version: 1
+project: {name}
+pipelines:
+  {name}:
+    task: classification
+    seed: 1
+    data: {{source: data.csv, target: target, split: {{train: 0.8, validation: 0.1, test: 0.1}}}}
+    train: {{algorithm: {case["algorithm"]}, params: {case["params"]}}}
+    gate: {{on: validation, rules: [{{id: min, metric: accuracy, at_least: 0.5}}]}}
+    promotion: {{approval: automatic}}
+""")
+        subprocess.run([binary, "-C", project, "run"], check=True, capture_output=True)
+        self.package = project / "models/packaged" / name
+        if peers:
+            model = case["make"]().fit(x, y)
+            joblib.dump(model, self.scratch / "model.joblib")
+            if "fastapi-onnx" in peers:
+                from skl2onnx import to_onnx
+                options = {id(model): {"zipmap": False}}
+                (self.scratch / "model.onnx").write_bytes(
+                    to_onnx(model, x[:1].astype("float32"), options=options).SerializeToString())
+            if "mlflow" in peers:
+                import mlflow.sklearn
+                mlflow.sklearn.save_model(model, str(self.scratch / "mlflow"), serialization_format="pickle")
+
+    def body(self, key, rows):
+        picked = [self.rows[at % len(self.rows)] for at in range(0, rows * 7, 7)]
+        return json.dumps({key: picked}, separators=(",", ":"))
+
+    def start(self, who, rows):
+        port = free_port()
+        if who == "modelgate":
+            command = [self.binary, "serve", "--package", self.package, "--port", str(port), "--threads", "1",
+                       "--log", self.scratch / "predictions.jsonl"]
+            return Server(who, command, port, f"/predict/{self.name}", "/health/ready", self.body("features", rows),
+                          {"ADMIN_API_TOKEN": "bench"}.items(), self.scratch)
+        if who == "mlflow":
+            command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", self.scratch / "mlflow", "--env-manager",
+                       "local", "-p", str(port)]
+            return Server(who, command, port, "/invocations", "/ping", self.body("inputs", rows))
+        app, model = {"fastapi-sklearn": ("app_sklearn", "model.joblib"), "fastapi-onnx": ("app_onnx", "model.onnx")}[who]
+        command = [sys.executable, "-m", "uvicorn", f"{app}:app", "--port", str(port), "--no-access-log",
+                   "--loop", "uvloop", "--http", "httptools"]
+        return Server(who, command, port, "/predict", "/ready", self.body("instances", rows),
+                      {"MODEL_FILE": str(self.scratch / model)}.items(), HERE)
+
+
+def reload(server):
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/admin/reload", b"", {"X-Admin-Token": "bench"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["status"]
+
+
+def other_package(case):
+    """Trains a second model and returns both packages, kept beside the folder that is served."""
+    kept = []
+    for trees in (100, 101):
+        project = case.scratch / "project"
+        config = project / "modelgate.yaml"
+        config.write_text(re.sub(r"n_estimators: \d+", f"n_estimators: {trees}", config.read_text()))
+        subprocess.run([case.binary, "-C", project, "run"], check=True, capture_output=True)
+        to = case.scratch / f"kept-{trees}"
+        shutil.copytree(case.package, to)
+        kept.append(to)
+    return kept
+
+
+def swap(case, package):
+    """Puts another package into the folder, by rename as a promotion does."""
+    beside = case.package.parent / ".next"
+    shutil.copytree(package, beside)
+    old = case.package.parent / ".old"
+    os.rename(case.package, old)
+    os.rename(beside, case.package)
+    shutil.rmtree(old)
+
+
+def soak(case, seconds, connections, scratch, reloads):
+    """Loads while models are replaced; returns whether nothing failed and memory is flat."""
+    kept = other_package(case)
+    server = case.start("modelgate", 1)
+    try:
+        peak = wrk(server, 4, connections, scratch)
+        rate = peak["requests"] / (peak["us"] / 1e6)
+        print(f"peak {rate:,.0f} requests/s")
+        # Connections that each wait 10 ms between two requests, as many as make 70 % of the peak.
+        delay, wanted = (0, connections) if reloads else (10, max(int(0.7 * rate * 0.0105), 1))
+        began, memory, done = time.time(), [], 0
+        import threading
+        result = {}
+        load = threading.Thread(target=lambda: result.update(wrk(server, seconds, wanted, scratch, delay)))
+        load.start()
+        while load.is_alive() and (not reloads or done < reloads):
+            swap(case, kept[done % 2])
+            assert reload(server) == "reloaded"
+            done += 1
+            if done % 10 == 0:
+                memory.append(resident_mb(server.process.pid))
+            if not reloads:
+                time.sleep(max(0, began + done - time.time()))
+        load.join()
+    finally:
+        server.stop()
+    half = len(memory) // 2
+    first, second = statistics.median(memory[:half] or [0]), statistics.median(memory[half:] or [0])
+    reached = result["requests"] / (result["us"] / 1e6)
+    print(f"{result['requests']:,} requests ({reached:,.0f}/s, {reached / rate:.0%} of the peak), {done} reloads, "
+          f"{result['failed']} failed, p99 {result['p99'] / 1000:.2f} ms, "
+          f"memory {memory[0]:.1f} MB after 10 reloads, median {first:.1f} MB in the first half, {second:.1f} MB in the second")
+    return result["failed"] == 0 and second <= first * 1.05
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--cases", default="iris,hgb")
+    parser.add_argument("--rows", default="1,100")
+    parser.add_argument("--peers", default="fastapi-sklearn,fastapi-onnx,mlflow")
+    parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--reloads", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    binary = arguments.binary.resolve()
+    peers = [peer for peer in arguments.peers.split(",") if peer]
+    everything = []
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        if arguments.soak or arguments.reloads:
+            case = Case("iris", scratch, binary, [])
+            seconds = arguments.soak or 60
+            sys.exit(0 if soak(case, seconds, arguments.connections, scratch, arguments.reloads) else 1)
+        for name in arguments.cases.split(","):
+            case = Case(name, scratch, binary, peers)
+            for rows in map(int, arguments.rows.split(",")):
+                found = {who: [] for who in ["modelgate", *peers]}
+                for _ in range(arguments.rounds):
+                    for who in found:
+                        server = case.start(who, rows)
+                        try:
+                            wrk(server, 1, arguments.connections, scratch)
+                            one = wrk(server, arguments.seconds, arguments.connections, scratch)
+                        finally:
+                            server.stop()
+                        if one["failed"]:
+                            raise SystemExit(f"{who}: {one['failed']} requests failed")
+                        found[who].append({**one, "cold": server.cold, "calm": server.calm})
+                report(name, rows, found, everything)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(everything, indent=1))
+
+
+def report(name, rows, found, everything):
+    middle = lambda who, value: statistics.median(value(one) for one in found[who])
+    per_cpu = {who: middle(who, lambda one: one["requests"] / one["cpu"]) for who in found}
+    p99 = {who: middle(who, lambda one: one["p99"]) for who in found}
+    print(f"\n{name}, {rows} row{'s' if rows > 1 else ''} in a request")
+    print("| who | requests/s | requests per CPU second | ours ÷ it | CPU µs/request | p50 ms | p99 ms | its p99 ÷ ours | MB | first answer ms |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for who in found:
+        line = dict(case=name, rows=rows, who=who, per_second=middle(who, lambda one: one["requests"] / one["us"] * 1e6),
+                    per_cpu=per_cpu[who], ratio=per_cpu["modelgate"] / per_cpu[who], p50=middle(who, lambda one: one["p50"]),
+                    p99=p99[who], p99_ratio=p99[who] / p99["modelgate"], rss=middle(who, lambda one: one["rss"]),
+                    cold=middle(who, lambda one: one["cold"]))
+        everything.append(line)
+        print(f"| {who} | {line['per_second']:,.0f} | {line['per_cpu']:,.0f} | {line['ratio']:.1f} | {1e6 / line['per_cpu']:.1f} | "
+              f"{line['p50'] / 1000:.2f} | {line['p99'] / 1000:.2f} | {line['p99_ratio']:.1f} | {line['rss']:.0f} | {line['cold'] * 1000:.0f} |")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
