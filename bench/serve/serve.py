@@ -202,7 +202,9 @@ pipelines:
         if who == "mlflow":
             command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", self.scratch / "mlflow", "--env-manager",
                        "local", "-p", str(port)]
-            return Server(who, command, port, "/invocations", "/ping", self.body("inputs", rows))
+            # It looks for uvicorn on the path.
+            path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+            return Server(who, command, port, "/invocations", "/ping", self.body("inputs", rows), {"PATH": path}.items())
         app, model = {"fastapi-sklearn": ("app_sklearn", "model.joblib"), "fastapi-onnx": ("app_onnx", "model.onnx")}[who]
         command = [sys.executable, "-m", "uvicorn", f"{app}:app", "--port", str(port), "--no-access-log",
                    "--loop", "uvloop", "--http", "httptools"]

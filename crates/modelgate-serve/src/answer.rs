@@ -7,29 +7,33 @@ use modelgate_model::Prediction;
 
 use crate::refusal::Problem;
 use crate::served::ServedModel;
+use crate::source::Offer;
 
 /// Appends a string of JSON.
 pub(crate) fn push_text(text: &mut String, value: &str) {
-    // A string always has a form in JSON.
-    text.push_str(&serde_json::to_string(value).unwrap_or_default());
+    // Most have nothing to escape.
+    if value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        text.push('"');
+        text.push_str(value);
+        text.push('"');
+    } else {
+        // A string always has a form in JSON.
+        text.push_str(&serde_json::to_string(value).unwrap_or_default());
+    }
 }
 
 /// Appends a number in the shortest form that gives the same `f32`.
 pub(crate) fn push_number(text: &mut String, value: f32) {
     if value.is_finite() {
-        let _ = write!(text, "{}", Number(value));
+        text.push_str(zmij::Buffer::new().format_finite(value));
     } else {
         text.push_str("null");
     }
 }
 
-/// `{:?}` of an `f32` is JSON: it has a point or an exponent and never a plus.
-struct Number(f32);
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(&self.0, formatter)
-    }
+/// Appends a whole number.
+pub(crate) fn push_whole(text: &mut String, value: i64) {
+    text.push_str(itoa::Buffer::new().format(value));
 }
 
 fn push_list(text: &mut String, count: usize, mut one: impl FnMut(&mut String, usize)) {
@@ -72,14 +76,15 @@ fn push_predictions(text: &mut String, model: &ServedModel, prediction: &Predict
     push_list(text, rows, |text, row| push_prediction(text, model, prediction, row));
 }
 
-fn push_version(text: &mut String, model: &ServedModel) {
-    text.push_str(",\"model\":");
-    push_text(text, model.name());
+/// Returns `,"model":…,"version":…,"digest":…` of a version, as it stands in answers and in the log.
+pub(crate) fn identity(offer: &Offer) -> String {
+    let mut text = ",\"model\":".to_owned();
+    push_text(&mut text, &offer.name.to_string());
     text.push_str(",\"version\":");
-    push_text(text, &model.offer.version);
-    text.push_str(",\"digest\":\"");
-    text.push_str(model.digest_header.to_str().unwrap_or_default());
-    text.push('"');
+    push_text(&mut text, &offer.version);
+    text.push_str(",\"digest\":");
+    push_text(&mut text, &offer.digest.to_string());
+    text
 }
 
 fn push_warnings(text: &mut String, warnings: &[Problem]) {
@@ -105,7 +110,7 @@ pub(crate) fn native(
         text.push_str(",\"classes\":");
         push_list(&mut text, model.classes.len(), |text, class| text.push_str(&model.classes[class]));
     }
-    push_version(&mut text, model);
+    text.push_str(&model.identity);
     push_warnings(&mut text, warnings);
     text.push('}');
     text

@@ -12,6 +12,7 @@ use modelgate_model::{InputColumn, Package, Prediction};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::answer;
 use crate::request::inputs::Inputs;
 use crate::request::rows::{Batch, Cell, Rows};
 use crate::settings::{Leniency, Require, Settings};
@@ -49,6 +50,10 @@ pub(crate) struct ServedModel {
     pub(crate) cost: usize,
     pub(crate) meters: Meters,
     pub(crate) loaded_at: String,
+    /// The members of JSON that name the version.
+    pub(crate) identity: String,
+    /// Each feature's name as a key of JSON, with its colon.
+    pub(crate) keys: Vec<String>,
     pub(crate) version_header: HeaderValue,
     pub(crate) digest_header: HeaderValue,
 }
@@ -116,7 +121,14 @@ impl ServedModel {
             }
         };
         let header = |text: &str| HeaderValue::from_str(text).map_err(|error| error.to_string());
+        let key = |feature: &Feature| {
+            let mut key = String::new();
+            answer::push_text(&mut key, &feature.name);
+            key + ":"
+        };
         let served = Self {
+            identity: answer::identity(&offer),
+            keys: schema.features.iter().map(key).collect(),
             version_header: header(&offer.version)?,
             digest_header: header(&offer.digest.to_string())?,
             origins: package.model.origins(),

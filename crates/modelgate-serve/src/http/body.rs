@@ -1,5 +1,7 @@
 //! The body of a request: of a known form, not too large, not too slow.
 
+use std::task::Poll;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
@@ -69,8 +71,14 @@ pub(crate) async fn read(body: Body, headers: &HeaderMap, limits: &Limits) -> Re
         }
         return Err(too_large());
     }
-    let collected = Limited::new(body, limits.body_bytes).collect();
-    match tokio::time::timeout(limits.read_timeout, collected).await {
+    let mut collected = std::pin::pin!(Limited::new(body, limits.body_bytes).collect());
+    // A small body has come with its headers: no clock is set for it.
+    let at_once = std::future::poll_fn(|context| Poll::Ready(collected.as_mut().poll(context))).await;
+    let collected = match at_once {
+        Poll::Ready(result) => Ok(result),
+        Poll::Pending => tokio::time::timeout(limits.read_timeout, collected).await,
+    };
+    match collected {
         Err(_) => {
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time"))
         }

@@ -4,12 +4,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use modelgate_core::schema::FeatureType;
 use modelgate_model::{InputColumn, Prediction};
-use serde_json::Value;
 
 use super::Metrics;
 use crate::answer;
@@ -28,11 +29,50 @@ pub(crate) struct Entry {
     pub(crate) time: jiff::Timestamp,
 }
 
+impl Entry {
+    fn cells(&self) -> usize {
+        self.columns.iter().map(InputColumn::len).sum()
+    }
+}
+
+/// What waits for the writer. The queue itself grows and shrinks: room for the most would be taken by the least.
+#[derive(Debug, Default)]
+struct Waiting {
+    entries: AtomicUsize,
+    cells: AtomicUsize,
+}
+
+impl Waiting {
+    /// Takes an entry in, unless too much waits; one alone is taken whatever its size.
+    fn admit(&self, cells: usize, most: usize) -> bool {
+        let entries = self.entries.fetch_add(1, Ordering::Relaxed);
+        let before = self.cells.fetch_add(cells, Ordering::Relaxed);
+        let admitted = entries == 0 || entries < most && before + cells <= CELLS;
+        if !admitted {
+            self.done(cells);
+        }
+        admitted
+    }
+
+    fn done(&self, cells: usize) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.cells.fetch_sub(cells, Ordering::Relaxed);
+    }
+}
+
+/// Cells that may wait; about 16 MiB of numbers.
+const CELLS: usize = 1 << 22;
+/// The writer rests between two batches: woken for each request, it would cost more than what it writes.
+const REST: Duration = Duration::from_micros(250);
+
 /// The sending side.
 #[derive(Debug)]
 pub(crate) struct Log {
-    queue: SyncSender<Entry>,
+    queue: Sender<Entry>,
     metrics: Arc<Metrics>,
+    waiting: Arc<Waiting>,
+    /// Entries that may wait.
+    entries: usize,
     /// Of 2³², how many requests are logged.
     threshold: u64,
 }
@@ -55,10 +95,12 @@ impl Log {
                 Box::new(Rotating::open(path, *max_bytes, *keep)?)
             }
         };
-        let (queue, entries) = sync_channel(settings.queue.max(1));
+        let waiting = Arc::new(Waiting::default());
+        let (queue, entries) = channel();
         let writer = Writer {
             redact: settings.redact.clone(),
             metrics: Arc::clone(&metrics),
+            waits: Arc::clone(&waiting),
             target,
             batch_bytes,
             batch: String::new(),
@@ -69,7 +111,8 @@ impl Log {
             .name("prediction-log".to_owned())
             .spawn(move || writer.run(&entries))?;
         let threshold = (settings.sample.clamp(0.0, 1.0) * f64::from(u32::MAX)).ceil() as u64;
-        Ok(Some((Self { queue, metrics, threshold }, handle)))
+        let log = Self { queue, metrics, waiting, entries: settings.queue.max(1), threshold };
+        Ok(Some((log, handle)))
     }
 
     /// Returns whether a request is among those that are logged; `number` is the request's own random number.
@@ -79,7 +122,7 @@ impl Log {
 
     /// Hands an entry over.
     pub(crate) fn write(&self, entry: Entry) {
-        if self.queue.try_send(entry).is_err() {
+        if !self.waiting.admit(entry.cells(), self.entries) || self.queue.send(entry).is_err() {
             self.metrics.log_dropped.inc();
         }
     }
@@ -88,6 +131,7 @@ impl Log {
 struct Writer {
     redact: Vec<String>,
     metrics: Arc<Metrics>,
+    waits: Arc<Waiting>,
     target: Box<dyn Write + Send>,
     /// Bytes that are written together at most.
     batch_bytes: usize,
@@ -105,6 +149,7 @@ impl Writer {
             while let Some(entry) = next {
                 line.clear();
                 self.lines(&entry, &mut line);
+                self.waits.done(entry.cells());
                 if self.batch.len() + line.len() > self.batch_bytes {
                     self.write();
                 }
@@ -113,6 +158,7 @@ impl Writer {
                 next = entries.try_recv().ok();
             }
             self.write();
+            std::thread::sleep(REST);
         }
     }
 
@@ -146,21 +192,18 @@ impl Writer {
         for row in 0..rows {
             text.push_str("{\"time\":\"");
             text.push_str(&time);
-            text.push_str("\",\"model\":");
-            answer::push_text(text, model.name());
-            text.push_str(",\"version\":");
-            answer::push_text(text, &model.offer.version);
-            text.push_str(",\"digest\":\"");
-            text.push_str(model.digest_header.to_str().unwrap_or_default());
-            text.push_str("\",\"correlation_id\":");
+            text.push('"');
+            text.push_str(&model.identity);
+            text.push_str(",\"correlation_id\":");
             answer::push_text(text, correlation_id);
-            text.push_str(&format!(",\"row\":{row},\"features\":{{"));
+            text.push_str(",\"row\":");
+            answer::push_whole(text, row as i64);
+            text.push_str(",\"features\":{");
             for (at, (feature, column)) in model.features().iter().zip(columns).enumerate() {
                 if at > 0 {
                     text.push(',');
                 }
-                answer::push_text(text, &feature.name);
-                text.push(':');
+                text.push_str(&model.keys[at]);
                 if self.redact.contains(&feature.name) {
                     text.push_str("\"[redacted]\"");
                 } else {
@@ -176,12 +219,12 @@ impl Writer {
 
 fn push_cell(text: &mut String, column: &InputColumn, row: usize, feature_type: FeatureType) {
     match column {
-        InputColumn::Ints(values) => text.push_str(&values[row].to_string()),
+        InputColumn::Ints(values) => answer::push_whole(text, values[row]),
         InputColumn::Floats(values) => answer::push_number(text, values[row]),
         InputColumn::Texts(values) if values[row].is_empty() && feature_type == FeatureType::Text => {
             text.push_str("null");
         }
-        InputColumn::Texts(values) => text.push_str(&Value::from(values[row].as_str()).to_string()),
+        InputColumn::Texts(values) => answer::push_text(text, &values[row]),
     }
 }
 
