@@ -3,6 +3,7 @@
 //! Owns: [`TestProject`] and where test data is. Refuses: being shipped.
 
 mod data;
+pub mod github;
 mod project;
 mod s3;
 mod service;

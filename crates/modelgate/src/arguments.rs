@@ -1,5 +1,6 @@
 //! The arguments, as `modelgate --help` shows them.
 
+pub(crate) mod ci;
 pub(crate) mod serve;
 
 use std::path::PathBuf;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     Model(Model),
     /// Answer predictions over HTTP with the models in production, verified before they are loaded.
     Serve(Box<serve::Serve>),
+    /// Make CI for a repository, and say a verdict there.
+    #[command(subcommand)]
+    Ci(ci::Ci),
     /// Print a report of the last run.
     Report(Report),
     /// Show the stages and what each reads.

@@ -1,5 +1,6 @@
 //! The commands: each opens what it needs, asks the libraries, and prints.
 
+mod ci;
 mod compare;
 mod completions;
 mod config;
@@ -49,6 +50,7 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Doctor => doctor::execute(&folder, printer),
         Command::Completions { shell } => completions::execute(*shell, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
+        Command::Ci(ci) => ci::execute(ci, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),
     }

@@ -1,6 +1,7 @@
 //! Tests through the binary, as a user runs it.
 
 mod bad_input;
+mod ci;
 mod data;
 mod data_sets;
 mod documentation;

@@ -1,0 +1,214 @@
+//! Requests to GitHub's REST API (version 2022-11-28), with its rules for trying again.
+//!
+//! 429, and 403 with `retry-after` or no requests left, are waited out where that is not long; 5xx and broken connections are
+//! tried again, each time for longer. The token goes into one header and nowhere else.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::error::DeployError;
+
+/// Tries of a request.
+const TRIES: u32 = 4;
+/// The longest that a limit is waited out.
+const PATIENCE: Duration = Duration::from_secs(120);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const ANSWER_BYTES: u64 = 32 << 20;
+
+/// A request, as `--dry-run` shows it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    /// Such as `POST`.
+    pub method: &'static str,
+    /// The whole address.
+    pub url: String,
+    /// The body, JSON.
+    pub body: Option<Value>,
+}
+
+/// Sends requests, or only collects them.
+#[derive(Debug)]
+pub struct Client {
+    agent: ureq::Agent,
+    token: Option<String>,
+    /// What would have been sent.
+    kept: Option<RefCell<Vec<Request>>>,
+}
+
+/// An answer: its body, and where the next page is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    pub(super) body: Value,
+    pub(super) next: Option<String>,
+}
+
+impl Client {
+    /// Sends with `token`.
+    ///
+    /// # Errors
+    /// Fails for a token that cannot be one.
+    pub fn new(token: String) -> Result<Self, DeployError> {
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(DeployError::Place(
+                "GITHUB_TOKEN is no token: it is empty or holds spaces".to_owned(),
+            ));
+        }
+        Ok(Self { agent: agent(), token: Some(token), kept: None })
+    }
+
+    /// Sends nothing and collects what would be sent.
+    pub fn dry() -> Self {
+        Self { agent: agent(), token: None, kept: Some(RefCell::default()) }
+    }
+
+    /// Returns what would have been sent.
+    pub fn kept(&self) -> Vec<Request> {
+        self.kept.as_ref().map(|kept| kept.borrow().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn get(&self, url: &str) -> Result<Answer, DeployError> {
+        self.send("GET", url, None)
+    }
+
+    pub(super) fn send(
+        &self,
+        method: &'static str,
+        url: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, DeployError> {
+        if let Some(kept) = &self.kept {
+            kept.borrow_mut().push(Request { method, url: url.to_owned(), body });
+            return Ok(Answer { body: if method == "GET" { json!([]) } else { json!({}) }, next: None });
+        }
+        let what = format!("{method} {}", path_of(url));
+        let mut pause = FIRST_PAUSE;
+        let mut waited = Duration::ZERO;
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            let (reason, wait) = match self.once(method, url, body.as_ref()) {
+                Err(reason) => (reason, Some(pause)),
+                Ok((status, headers, body)) => {
+                    if (200..300).contains(&status) {
+                        let next =
+                            headers.get("link").and_then(|value| value.to_str().ok()).and_then(next_page);
+                        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                        return Ok(Answer { body, next });
+                    }
+                    let reason = said(&body);
+                    let limited = status == 429 || status == 403 && is_limited(&headers);
+                    if !limited && status < 500 {
+                        return Err(DeployError::Refused { what, status, reason });
+                    }
+                    let wait = if limited { limit(&headers).unwrap_or(pause) } else { pause };
+                    (format!("{status}: {reason}"), (waited + wait <= PATIENCE).then_some(wait))
+                }
+            };
+            match wait.filter(|_| left > 0) {
+                None => return Err(DeployError::Unreachable { what, reason }),
+                Some(wait) => {
+                    std::thread::sleep(wait);
+                    waited += wait;
+                    pause *= 2;
+                }
+            }
+        }
+    }
+
+    fn once(
+        &self,
+        method: &str,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, ureq::http::HeaderMap, Vec<u8>), String> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        request = request
+            .header("accept", "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let bytes = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                body.to_string().into_bytes()
+            }
+            None => Vec::new(),
+        };
+        let built = request.body(bytes).map_err(|error| error.to_string())?;
+        let mut response = self.agent.run(built).map_err(|error| error.to_string())?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES).read_to_vec();
+        Ok((status, headers, body.map_err(|error| error.to_string())?))
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::config::Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(3)
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_global(Some(Duration::from_secs(60)))
+        .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into()
+}
+
+/// The path of an address: what is shown of it.
+fn path_of(url: &str) -> &str {
+    url.splitn(4, '/').nth(3).map_or(url, |path| &url[url.len() - path.len() - 1..])
+}
+
+fn number(headers: &ureq::http::HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn is_limited(headers: &ureq::http::HeaderMap) -> bool {
+    headers.contains_key("retry-after") || number(headers, "x-ratelimit-remaining") == Some(0)
+}
+
+/// How long a limit lasts: `retry-after` in seconds, or until `x-ratelimit-reset`.
+fn limit(headers: &ureq::http::HeaderMap) -> Option<Duration> {
+    if let Some(seconds) = number(headers, "retry-after") {
+        return Some(Duration::from_secs(seconds));
+    }
+    let reset = number(headers, "x-ratelimit-reset")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(Duration::from_secs(reset.saturating_sub(now) + 1))
+}
+
+/// `<https://…?page=2>; rel="next", <…>; rel="last"`.
+fn next_page(link: &str) -> Option<String> {
+    link.split(',').find_map(|part| {
+        let (url, relation) = part.split_once(';')?;
+        let url = url.trim().strip_prefix('<')?.strip_suffix('>')?;
+        relation.contains("rel=\"next\"").then(|| url.to_owned())
+    })
+}
+
+/// The service's own words.
+fn said(body: &[u8]) -> String {
+    let parsed: Option<Value> = serde_json::from_slice(body).ok();
+    let message = parsed.as_ref().and_then(|value| value["message"].as_str()).unwrap_or("no reason is given");
+    message.chars().filter(|letter| !letter.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let link = "<https://a/?page=1>; rel=\"prev\", <https://a/?page=3>; rel=\"next\"";
+        assert_eq!(next_page(link).as_deref(), Some("https://a/?page=3"));
+        assert_eq!(next_page("<https://a/?page=1>; rel=\"first\""), None);
+        assert_eq!(next_page("nonsense"), None);
+    }
+
+    #[test]
+    fn only_the_path_of_an_address_is_shown() {
+        assert_eq!(path_of("https://api.github.com/repos/o/r"), "/repos/o/r");
+    }
+}

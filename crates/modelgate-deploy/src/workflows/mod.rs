@@ -1,0 +1,8 @@
+//! The files of `ci init`: workflows of GitHub Actions, a Makefile and a justfile. They are the reader's to change: what was
+//! edited is never overwritten without being asked.
+
+mod render;
+mod write;
+
+pub use render::{Deploy, Plan, files};
+pub use write::{Outcome, Written, write};

@@ -1,0 +1,278 @@
+//! A GitHub for tests: the part of its REST API that a step of CI uses, with its refusals, on loopback.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use serde_json::{Value, json};
+
+/// The token that is good.
+pub const TOKEN: &str = "ghs_the-token-of-this-job";
+/// Who writes with it.
+pub const AUTHOR: &str = "github-actions[bot]";
+
+/// A server of its own, ended with the process.
+#[derive(Debug)]
+pub struct FakeGithub {
+    /// What `GITHUB_API_URL` would be.
+    pub url: String,
+    state: Arc<Mutex<Github>>,
+}
+
+/// What the server knows and heard.
+#[derive(Debug, Default)]
+pub struct Github {
+    /// Comments of pull request 7, as the API gives them.
+    pub comments: Vec<Value>,
+    /// Check runs as they were sent.
+    pub check_runs: Vec<Value>,
+    /// Statuses as they were sent.
+    pub statuses: Vec<Value>,
+    /// What was asked: method and path with query.
+    pub asked: Vec<String>,
+    /// The token cannot write, as that of a pull request from a fork.
+    pub read_only: bool,
+    /// The token cannot make check runs, as that of a person.
+    pub no_checks: bool,
+    /// Answers that come before any other: status and `retry-after`.
+    pub troubles: VecDeque<(u16, Option<u64>)>,
+    next_id: u64,
+}
+
+impl Github {
+    /// Adds a comment.
+    pub fn comment(&mut self, author: &str, body: &str) -> u64 {
+        self.next_id += 1;
+        let id = 1000 + self.next_id;
+        self.comments.push(json!({
+            "id": id,
+            "html_url": format!("https://github.test/o/r/pull/7#issuecomment-{id}"),
+            "user": { "login": author },
+            "body": body,
+        }));
+        id
+    }
+}
+
+type Shared = Arc<Mutex<Github>>;
+
+impl FakeGithub {
+    /// Starts a server for the repository `o/r`.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub fn start() -> Self {
+        let state = Shared::default();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let app = Router::new()
+            .route("/user", get(user))
+            .route("/repos/o/r/issues/{number}/comments", get(list).post(create))
+            .route("/repos/o/r/issues/comments/{id}", patch(update).delete(remove))
+            .route("/repos/o/r/check-runs", post(check_run))
+            .route("/repos/o/r/statuses/{sha}", post(status))
+            .fallback(|| async { refuse(StatusCode::NOT_FOUND, "Not Found") })
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), guard))
+            .with_state(Arc::clone(&state));
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+                axum::serve(listener, app).await.expect("served");
+            });
+        });
+        Self { url, state }
+    }
+
+    /// Returns what the server knows.
+    ///
+    /// # Panics
+    /// When a request panicked.
+    pub fn state(&self) -> MutexGuard<'_, Github> {
+        self.state.lock().expect("a state")
+    }
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, axum::Json(json!({ "message": message, "documentation_url": "https://docs.github.com/rest" })))
+        .into_response()
+}
+
+fn unprocessable(message: &str) -> Response {
+    refuse(StatusCode::UNPROCESSABLE_ENTITY, message)
+}
+
+/// What holds for every request.
+async fn guard(
+    State(state): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    {
+        let mut state = state.lock().expect("a state");
+        state.asked.push(format!("{method} {uri}"));
+        if let Some((status, retry_after)) = state.troubles.pop_front() {
+            let mut response = refuse(StatusCode::from_u16(status).expect("a status"), "try again");
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert("retry-after", seconds.into());
+            }
+            return response;
+        }
+        let token = headers.get("authorization").and_then(|value| value.to_str().ok());
+        if token != Some(&format!("Bearer {TOKEN}")) {
+            return refuse(StatusCode::UNAUTHORIZED, "Bad credentials");
+        }
+        if headers.get("user-agent").is_none() {
+            return refuse(StatusCode::FORBIDDEN, "Request forbidden by administrative rules.");
+        }
+        if method != Method::GET && state.read_only {
+            return refuse(StatusCode::FORBIDDEN, "Resource not accessible by integration");
+        }
+    }
+    next.run(request).await
+}
+
+async fn user() -> Response {
+    // The token of a workflow is no user's.
+    refuse(StatusCode::FORBIDDEN, "Resource not accessible by integration")
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    per_page: Option<usize>,
+    page: Option<usize>,
+}
+
+async fn list(
+    State(state): State<Shared>,
+    Path(number): Path<u64>,
+    Query(page): Query<Page>,
+    headers: HeaderMap,
+) -> Response {
+    if number != 7 {
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
+    }
+    let state = state.lock().expect("a state");
+    let (size, at) = (page.per_page.unwrap_or(30).clamp(1, 100), page.page.unwrap_or(1).max(1));
+    let found: Vec<Value> = state.comments.iter().skip((at - 1) * size).take(size).cloned().collect();
+    let mut response = axum::Json(found).into_response();
+    if state.comments.len() > at * size {
+        let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let next = format!(
+            "<http://{host}/repos/o/r/issues/7/comments?per_page={size}&page={}>; rel=\"next\", <http://{host}/x>; rel=\"last\"",
+            at + 1
+        );
+        response.headers_mut().insert("link", next.parse().expect("a header"));
+    }
+    response
+}
+
+/// Returns the text of a comment, or why there is none.
+fn text_of(body: &Bytes) -> Result<String, (StatusCode, &'static str)> {
+    let parsed: Value =
+        serde_json::from_slice(body).map_err(|_| (StatusCode::BAD_REQUEST, "Problems parsing JSON"))?;
+    let text = parsed["body"].as_str().filter(|text| !text.is_empty());
+    let text = text.ok_or((StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed: body"))?;
+    if text.chars().count() > 65_536 {
+        return Err((
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Validation Failed: body is too long (maximum is 65536 characters)",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+async fn create(State(state): State<Shared>, Path(number): Path<u64>, body: Bytes) -> Response {
+    if number != 7 {
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
+    }
+    let text = match text_of(&body) {
+        Ok(text) => text,
+        Err((status, message)) => return refuse(status, message),
+    };
+    let mut state = state.lock().expect("a state");
+    state.comment(AUTHOR, &text);
+    (StatusCode::CREATED, axum::Json(state.comments.last().cloned())).into_response()
+}
+
+async fn update(State(state): State<Shared>, Path(id): Path<u64>, body: Bytes) -> Response {
+    let text = match text_of(&body) {
+        Ok(text) => text,
+        Err((status, message)) => return refuse(status, message),
+    };
+    let mut state = state.lock().expect("a state");
+    let Some(comment) = state.comments.iter_mut().find(|comment| comment["id"] == id) else {
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
+    };
+    if comment["user"]["login"] != AUTHOR {
+        return refuse(StatusCode::FORBIDDEN, "Must have admin rights to Repository.");
+    }
+    comment["body"] = json!(text);
+    axum::Json(comment.clone()).into_response()
+}
+
+async fn remove(State(state): State<Shared>, Path(id): Path<u64>) -> Response {
+    let mut state = state.lock().expect("a state");
+    let before = state.comments.len();
+    state.comments.retain(|comment| comment["id"] != id || comment["user"]["login"] != AUTHOR);
+    if state.comments.len() == before {
+        refuse(StatusCode::NOT_FOUND, "Not Found")
+    } else {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+async fn check_run(State(state): State<Shared>, body: Bytes) -> Response {
+    let Ok(run) = serde_json::from_slice::<Value>(&body) else {
+        return refuse(StatusCode::BAD_REQUEST, "Problems parsing JSON");
+    };
+    let mut state = state.lock().expect("a state");
+    if state.no_checks {
+        return refuse(StatusCode::FORBIDDEN, "You must authenticate via a GitHub App.");
+    }
+    let conclusions =
+        ["action_required", "cancelled", "failure", "neutral", "success", "skipped", "timed_out"];
+    let annotations = run["output"]["annotations"].as_array().cloned().unwrap_or_default();
+    let good = |one: &Value| {
+        let lines =
+            one["start_line"].as_u64() >= Some(1) && one["end_line"].as_u64() >= one["start_line"].as_u64();
+        let level = ["notice", "warning", "failure"].iter().any(|level| one["annotation_level"] == *level);
+        lines && level && one["path"].is_string() && one["message"].is_string()
+    };
+    let whole = run["name"].is_string()
+        && run["head_sha"].as_str().is_some_and(|sha| sha.len() == 40)
+        && conclusions.iter().any(|conclusion| run["conclusion"] == *conclusion)
+        && run["output"]["title"].is_string()
+        && run["output"]["summary"].as_str().is_some_and(|text| text.chars().count() <= 65_535)
+        && annotations.len() <= 50
+        && annotations.iter().all(good);
+    if !whole {
+        return unprocessable("Invalid request: a check run of another form");
+    }
+    state.check_runs.push(run.clone());
+    (StatusCode::CREATED, axum::Json(run)).into_response()
+}
+
+async fn status(State(state): State<Shared>, Path(sha): Path<String>, body: Bytes) -> Response {
+    let Ok(mut one) = serde_json::from_slice::<Value>(&body) else {
+        return refuse(StatusCode::BAD_REQUEST, "Problems parsing JSON");
+    };
+    let states = ["error", "failure", "pending", "success"];
+    let short = one["description"].as_str().is_none_or(|text| text.chars().count() <= 140);
+    if sha.len() != 40 || !states.iter().any(|state| one["state"] == *state) || !short {
+        return unprocessable("Validation Failed: a status of another form");
+    }
+    one["sha"] = json!(sha);
+    state.lock().expect("a state").statuses.push(one.clone());
+    (StatusCode::CREATED, axum::Json(one)).into_response()
+}

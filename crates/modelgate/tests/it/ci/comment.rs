@@ -1,0 +1,228 @@
+//! A verdict said on GitHub, to a server that refuses as the real one does.
+
+use std::process::{Command, Output};
+
+use modelgate_testing::TestProject;
+use modelgate_testing::github::{AUTHOR, FakeGithub, TOKEN};
+use serde_json::json;
+
+use crate::governance::{CONFIG, project};
+
+const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A project that was run, with the event of a pull request.
+fn judged(config: &str) -> TestProject {
+    let project = project(config, 0);
+    let _ = project.command(&["run"]).output().expect("run");
+    event(&project, "o/r");
+    project
+}
+
+fn event(project: &TestProject, head: &str) {
+    let event = json!({
+        "pull_request": {
+            "number": 7,
+            "head": { "sha": SHA, "repo": { "full_name": head } },
+            "base": { "repo": { "full_name": "o/r" } },
+        },
+    });
+    project.write("event.json", event.to_string());
+}
+
+/// A step of a workflow.
+fn step(project: &TestProject, github: &FakeGithub, arguments: &[&str]) -> Command {
+    let mut command = project.command(&["ci", "comment"]);
+    command.args(arguments).env("GITHUB_API_URL", &github.url).env("GITHUB_TOKEN", TOKEN);
+    command.env("GITHUB_REPOSITORY", "o/r").env("GITHUB_EVENT_PATH", project.path("event.json"));
+    command.env("GITHUB_SERVER_URL", "https://github.test").env("GITHUB_RUN_ID", "42");
+    command.env("GITHUB_SHA", "f".repeat(40));
+    command
+        .env("GITHUB_STEP_SUMMARY", project.path("summary.md"))
+        .env("GITHUB_OUTPUT", project.path("output"));
+    command
+}
+
+#[track_caller]
+fn exits(mut command: Command, code: i32) -> String {
+    let output: Output = command.output().expect("started");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.contains(TOKEN), "{said}");
+    said
+}
+
+fn bodies(github: &FakeGithub) -> Vec<String> {
+    github.state().comments.iter().map(|one| one["body"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn one_comment_is_written_and_then_written_again() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    for number in 0..150 {
+        github.state().comment("a-person", &format!("comment {number}"));
+    }
+    let stranger = "<!-- modelgate:report=p -->\nAll is well, believe me.";
+    github.state().comment("stranger", stranger);
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("wrote the comment https://github.test/o/r/pull/7#issuecomment-"), "{said}");
+    let comments = bodies(&github);
+    assert_eq!(comments.len(), 152);
+    assert!(
+        comments[151].starts_with("<!-- modelgate:report=p -->\n# p v001\n\n**Verdict: passed**"),
+        "{}",
+        comments[151]
+    );
+
+    // The next push: the comment is found behind the others, and the stranger's is not touched.
+    project.replace("modelgate.yaml", "at_least: 0.7", "at_least: 1.01");
+    assert_eq!(project.command(&["run"]).output().expect("run").status.code(), Some(2));
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("wrote again the comment"), "{said}");
+    let comments = bodies(&github);
+    assert_eq!(comments.len(), 152);
+    assert!(comments[151].contains("**Verdict: failed**") && comments[150] == stranger, "{}", comments[151]);
+
+    let state = github.state();
+    let (passed, failed) = (&state.check_runs[0], &state.check_runs[1]);
+    assert_eq!((&passed["conclusion"], &passed["head_sha"]), (&json!("success"), &json!(SHA)));
+    assert_eq!(passed["details_url"], "https://github.test/o/r/actions/runs/42");
+    let annotation = &failed["output"]["annotations"][0];
+    assert_eq!((&failed["conclusion"], &annotation["path"]), (&json!("failure"), &json!("modelgate.yaml")));
+    let line = annotation["start_line"].as_u64().expect("a line") as usize;
+    let text = project.read("modelgate.yaml");
+    assert!(text.lines().nth(line - 1).is_some_and(|line| line.contains("id: min-accuracy")), "{annotation}");
+    assert!(said.contains("::error file=modelgate.yaml,line="), "{said}");
+
+    // What the next steps read.
+    let output = project.read("output");
+    let value = |name: &str| {
+        output.split(&format!("{name}<<")).last().and_then(|rest| rest.lines().nth(1)).map(str::to_owned)
+    };
+    assert_eq!((value("verdict").as_deref(), value("version").as_deref()), (Some("failed"), Some("v002")));
+    assert!(value("digest").is_some_and(|digest| digest.starts_with("sha256:")), "{output}");
+    assert!(value("report-path").is_some_and(|path| path.ends_with("report.md")), "{output}");
+    assert!(project.read("summary.md").contains("# p v001"));
+}
+
+#[test]
+fn of_two_comments_of_ours_one_stays() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let first = github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\nold");
+    github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\nolder, by a run at the same time");
+    github.state().comment(AUTHOR, "<!-- modelgate:report=other -->\nof another pipeline");
+    exits(step(&project, &github, &[]), 0);
+    let state = github.state();
+    assert_eq!(state.comments.len(), 2);
+    assert_eq!(state.comments[0]["id"], first);
+    assert!(state.comments[0]["body"].as_str().is_some_and(|body| body.contains("**Verdict: passed**")));
+}
+
+#[test]
+fn a_pull_request_from_a_fork_gets_its_report_in_the_summary() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    event(&project, "stranger/r");
+    github.state().read_only = true;
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("may not comment") && said.contains("forks") && said.contains("summary"), "{said}");
+    assert!(said.contains("neither a check run nor a status"), "{said}");
+    assert!(project.read("summary.md").contains("**Verdict: passed**"));
+    assert!(github.state().comments.is_empty());
+}
+
+#[test]
+fn a_token_that_cannot_make_check_runs_makes_a_status() {
+    let (project, github) = (judged(&CONFIG.replace("automatic", "required")), FakeGithub::start());
+    github.state().no_checks = true;
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("made the status `modelgate: p`: pending"), "{said}");
+    let state = github.state();
+    let status = &state.statuses[0];
+    assert_eq!(
+        (&status["sha"], &status["context"], &status["state"]),
+        (&json!(SHA), &json!("modelgate: p"), &json!("pending"))
+    );
+    drop(state);
+    // What waits for a person, or cannot be told, is neither good nor bad.
+    github.state().no_checks = false;
+    exits(step(&project, &github, &[]), 0);
+    assert_eq!(github.state().check_runs[0]["conclusion"], "neutral");
+}
+
+#[test]
+fn limits_and_troubles_are_waited_out() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    github.state().troubles.extend([(429, Some(1)), (502, None), (403, Some(0))]);
+    exits(step(&project, &github, &[]), 0);
+    assert_eq!(bodies(&github).len(), 1);
+    github.state().troubles.extend([(500, None); 4]);
+    let said = exits(step(&project, &github, &[]), 1);
+    assert!(said.contains("GitHub could not be reached for GET /user: 500: try again"), "{said}");
+    github.state().troubles.push_back((429, Some(3600)));
+    let said = exits(step(&project, &github, &[]), 1);
+    assert!(said.contains("429"), "an hour is not waited: {said}");
+}
+
+#[test]
+fn a_long_report_is_cut_where_a_line_ends() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    project.write("long.md", format!("# Long\n\n<details>\n{}</details>\n", "| ä | row |\n".repeat(18_000)));
+    exits(step(&project, &github, &["--report", "long.md"]), 0);
+    let body = &bodies(&github)[0];
+    assert!(body.chars().count() <= 65_536 && body.contains("</details>"), "{}", body.len());
+    assert!(body.ends_with("the whole report is in [the run](https://github.test/o/r/actions/runs/42).*\n"));
+}
+
+#[test]
+fn a_dry_run_shows_each_request_and_sends_none() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let said = exits(step(&project, &github, &["--dry-run"]), 0);
+    assert!(said.contains(&format!("POST {}/repos/o/r/issues/7/comments\n{{", github.url)), "{said}");
+    assert!(said.contains(&format!("POST {}/repos/o/r/check-runs\n{{", github.url)), "{said}");
+    assert!(github.state().asked.is_empty());
+    assert!(!project.path("summary.md").exists() && !project.path("output").exists());
+}
+
+#[test]
+fn a_place_that_is_no_step_is_told() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let with = |name: &str, value: &str| {
+        let mut command = step(&project, &github, &[]);
+        command.env(name, value);
+        command
+    };
+    let without = |name: &str| {
+        let mut command = step(&project, &github, &[]);
+        command.env_remove(name);
+        command
+    };
+    for (command, code, says) in [
+        (without("GITHUB_EVENT_PATH"), 64, "GITHUB_EVENT_PATH is not set"),
+        (with("GITHUB_EVENT_PATH", "/nowhere/event.json"), 64, "cannot be read"),
+        (with("GITHUB_EVENT_PATH", &project.path("data.csv").display().to_string()), 64, "is no JSON"),
+        (with("GITHUB_REPOSITORY", "../../x"), 64, "expected `owner/name`"),
+        (with("GITHUB_API_URL", "http://github.test"), 64, "https://"),
+        (with("GITHUB_API_URL", "https://me:secret@github.test"), 64, "GITHUB_TOKEN"),
+        (without("GITHUB_TOKEN"), 64, "GITHUB_TOKEN is not set"),
+        (with("GITHUB_TOKEN", "expired-token"), 1, "GitHub refuses GET /user (401): Bad credentials"),
+    ] {
+        let said = exits(command, code);
+        assert!(
+            said.contains(says) && !said.contains("expired-token") && !said.contains("secret@"),
+            "{says}: {said}"
+        );
+    }
+    // A push has nothing to comment on, and a commit of its own.
+    project.write("event.json", "{}");
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("this is no pull request"), "{said}");
+    assert_eq!(github.state().check_runs[0]["head_sha"], "f".repeat(40));
+}
+
+#[test]
+fn a_run_that_ended_before_its_gate_says_no_old_verdict() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let _ = project.command(&["run", "--until", "train"]).env("MODELGATE_SEED", "9").output().expect("run");
+    let said = exits(step(&project, &github, &[]), 1);
+    assert!(said.contains("ended before its gate"), "{said}");
+    assert!(github.state().comments.is_empty());
+}
