@@ -39,6 +39,8 @@ struct Entry {
 struct Entries {
     by_file: HashMap<(Kind, u64, u64), Entry>,
     changed: bool,
+    /// The file that these were read from.
+    read_from: Option<FileIdentity>,
 }
 
 /// The digests of files that were read before. One value may be used by several threads at a time.
@@ -52,8 +54,10 @@ impl DigestIndex {
     /// Reads the index of a project's state folder; one that is missing or damaged is empty.
     pub fn open(state_folder: &Path) -> Self {
         let path = state_folder.join("cache").join("files.index");
+        // Looked at before it is read: one that is replaced meanwhile is read again before it is written.
+        let read_from = identity_of(&path);
         let by_file = fs_err::read(&path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default();
-        Self { path, entries: Mutex::new(Entries { by_file, changed: false }) }
+        Self { path, entries: Mutex::new(Entries { by_file, changed: false, read_from }) }
     }
 
     fn lookup(&self, kind: Kind, identity: &FileIdentity) -> Option<[u8; 32]> {
@@ -137,10 +141,13 @@ impl DigestIndex {
         if !entries.changed {
             return Ok(());
         }
-        // Another process, or another part of this one, may have written since this was read.
-        for (key, entry) in fs_err::read(&self.path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default()
-        {
-            entries.by_file.entry(key).or_insert(entry);
+        // Another process, or another part of this one, may have written since this was read. A file that is replaced by
+        // rename is another file.
+        if entries.read_from.is_none() || entries.read_from != identity_of(&self.path) {
+            let there = fs_err::read(&self.path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default();
+            for (key, entry) in there {
+                entries.by_file.entry(key).or_insert(entry);
+            }
         }
         if entries.by_file.len() > MANY {
             entries.by_file.retain(|_, entry| entry.used);
@@ -164,8 +171,16 @@ impl DigestIndex {
         bytes.extend_from_slice(check.as_bytes());
         atomic::write_cache(&self.path, &bytes)?;
         entries.changed = false;
+        entries.read_from = None;
         Ok(())
     }
+}
+
+fn identity_of(path: &Path) -> Option<FileIdentity> {
+    fs_err::metadata(path)
+        .ok()
+        .map(|metadata| FileIdentity::of(&metadata))
+        .filter(|identity| identity.inode != 0)
 }
 
 fn parse(bytes: &[u8]) -> Option<HashMap<(Kind, u64, u64), Entry>> {

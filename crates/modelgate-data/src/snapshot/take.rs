@@ -74,9 +74,16 @@ pub fn take(
     }
     // What one file lost, another file of the same content may have brought back.
     lost.retain(|(_, digest)| !store.contains(digest));
-    let (pointer, list) = Pointer::with_manifest(source.trim_end_matches('/'), &files)?;
-    if let Some(list) = list {
-        store.put(&list)?;
-    }
+    let listed = || -> Result<Pointer, SnapshotError> {
+        let (pointer, list) = Pointer::with_manifest(source.trim_end_matches('/'), &files)?;
+        if let Some(list) = list {
+            store.put(&list)?;
+        }
+        Ok(pointer)
+    };
+    // With many files, index and list are what a snapshot of one changed file costs.
+    let (pointer, saved) = rayon::join(listed, || index.save());
+    saved?;
+    let pointer = pointer?;
     Ok(Taken { pointer, files, read: read.into_inner(), made, lost })
 }

@@ -290,3 +290,33 @@ fn a_pipeline_reads_its_source_from_s3() {
     project.replace("modelgate.yaml", &source, "s3://data/none.csv");
     with_s3(&project, &variables, &run).exits(64).says("`s3://data/none.csv`: there is no such object");
 }
+
+#[test]
+fn a_pipeline_reads_all_that_a_glob_finds_in_s3() {
+    let Some(server) = S3Server::start() else { return };
+    let project = TestProject::example(env!("CARGO_BIN_EXE_modelgate"), "iris", None);
+    let variables = server.variables(None);
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let bucket =
+        modelgate_store::remote::open("s3://data", std::path::Path::new("."), &variable).expect("a bucket");
+    let table = project.read("data/raw/iris.csv");
+    let (header, rows) = table.split_once('\n').expect("a header");
+    let rows: Vec<&str> = rows.lines().collect();
+    let part = |rows: &[&str]| format!("{header}\n{}\n", rows.join("\n"));
+    for (key, rows) in
+        [("parts/a.csv", &rows[..50]), ("parts/b.csv", &rows[50..]), ("parts/deeper/c.csv", &rows[..9])]
+    {
+        bucket.put(key, part(rows).as_bytes()).expect("put");
+    }
+    bucket.put("parts/readme.txt", b"not data").expect("put");
+    project.replace("modelgate.yaml", "data/raw/iris.csv", "s3://data/parts/*.csv");
+    let run = ["run", "--until", "split"];
+    with_s3(&project, &variables, &run).exits(0).says("150 rows");
+    with_s3(&project, &variables, &run).exits(0).says("nothing changed");
+    // Another object, or another state of one, is other data.
+    bucket.put("parts/b.csv", part(&rows[50..149]).as_bytes()).expect("put");
+    with_s3(&project, &variables, &run).exits(0).says("149 rows");
+    project.replace("modelgate.yaml", "s3://data/parts/*.csv", "s3://data/parts/*.parquet");
+    with_s3(&project, &variables, &run).exits(64).says("no object has such a name");
+}
