@@ -95,6 +95,14 @@ bench-forest-linear *arguments:
 bench-data-snapshot *arguments:
     bench/data/snapshot.sh {{arguments}}
 
+# The service beside FastAPI, ONNX Runtime and MLflow.
+bench-serve *arguments:
+    bench/serve/run.sh {{arguments}}
+
+# Hostile ONNX files for ten minutes, from a corpus; needs cargo-fuzz. Nothing of a nightly compiler but its flags is used.
+fuzz seconds="600":
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . onnx -- -max_total_time={{seconds}} -max_len=65536 -rss_limit_mb=2048
+
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:
     test -x target/data-venv/bin/python || python3 -m venv target/data-venv
@@ -113,4 +121,4 @@ ci:
 
 # Installs what `check` uses and a toolchain does not bring.
 tools:
-    cargo install --locked cargo-deny@0.20.2 cargo-nextest@0.9.143 typos-cli@1.42.3
+    cargo install --locked cargo-deny@0.20.2 cargo-nextest@0.9.143 cargo-fuzz@0.13.1 typos-cli@1.42.3

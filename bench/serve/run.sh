@@ -3,6 +3,7 @@
 #   bench/serve/run.sh [--rounds 5] [--cases iris,hgb] [--rows 1,100] [--peers fastapi-sklearn,fastapi-onnx,mlflow]
 #   bench/serve/run.sh --soak 600        # 70 % of the peak with a reload each second
 #   bench/serve/run.sh --reloads 100     # reloads one after the other under full load
+#   bench/serve/run.sh --rollbacks 5     # from a rollback to the first answer of the version before
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 if ! command -v wrk >/dev/null; then

@@ -4,6 +4,7 @@
                     [--peers fastapi-sklearn,fastapi-onnx,mlflow] [--connections 4] [--json results.json]
     python serve.py --binary target/release/modelgate --soak 600
     python serve.py --binary target/release/modelgate --reloads 100
+    python serve.py --binary target/release/modelgate --rollbacks 5
 
 Every server answers the same rows with probabilities: `iris` by a random forest of 100 trees (3 classes, 4 features), `hgb` by
 gradient boosting of 100 rounds of 31 leaves (Breast Cancer, 2 classes, 30 features; scikit-learn's is
@@ -277,6 +278,39 @@ def soak(case, seconds, connections, scratch, reloads):
     return result["failed"] == 0 and second <= first * 1.05
 
 
+def rollbacks(case, rounds):
+    """Times a rollback, from the start of its command to the first answer of the version before; returns medians."""
+    times = []
+    for number in range(rounds):
+        project = case.scratch / f"rollback-{number}"
+        shutil.copytree(case.scratch / "project", project)
+        port = free_port()
+        config = project / "modelgate.yaml"
+        config.write_text(re.sub(r"n_estimators: \d+", f"n_estimators: {90 + number}", config.read_text())
+                          + f"serve: {{reload_url: 'http://127.0.0.1:{port}/admin/reload'}}\n")
+        environment = {**os.environ, "ADMIN_API_TOKEN": "bench"}
+        subprocess.run([case.binary, "-C", project, "run"], check=True, capture_output=True, env=environment)
+        command = [case.binary, "-C", project, "serve", "--port", str(port)]
+        server = Server("modelgate", command, port, f"/predict/{case.name}", "/health/ready", case.body("features", 1),
+                        {"ADMIN_API_TOKEN": "bench"}.items())
+        try:
+            assert server.answer["version"] == "v002", server.answer
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{server.path}", server.body.encode(),
+                                             {"content-type": "application/json"})
+            began = time.perf_counter()
+            command = [case.binary, "-C", project, "model", "rollback", case.name, "--yes", "--reason", "bench"]
+            back = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+            while json.load(urllib.request.urlopen(request, timeout=30))["version"] != "v001":
+                time.sleep(0.001)
+            times.append(time.perf_counter() - began)
+            assert back.wait() == 0
+        finally:
+            server.stop()
+    print(f"rollback to the first answer of the version before: median {statistics.median(times) * 1000:.0f} ms, "
+          f"slowest {max(times) * 1000:.0f} ms, {rounds} rounds; at most 5000 ms wanted")
+    return max(times) <= 5
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, required=True)
@@ -288,6 +322,7 @@ def main():
     parser.add_argument("--peers", default="fastapi-sklearn,fastapi-onnx,mlflow")
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--reloads", type=int, default=0)
+    parser.add_argument("--rollbacks", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     binary = arguments.binary.resolve()
@@ -295,6 +330,8 @@ def main():
     everything = []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
+        if arguments.rollbacks:
+            sys.exit(0 if rollbacks(Case("iris", scratch, binary, []), arguments.rollbacks) else 1)
         if arguments.soak or arguments.reloads:
             case = Case("iris", scratch, binary, [])
             seconds = arguments.soak or 60

@@ -51,7 +51,7 @@ impl App {
         Self {
             permits: Arc::new(Semaphore::new(settings.limits.concurrency.min(Semaphore::MAX_PERMITS))),
             rate: guard::Rate::new(settings.limits.rate_per_second),
-            ids: ids::Ids::new(),
+            ids: ids::Ids::new(&settings.correlation_header),
             draining: AtomicBool::new(false),
             settings,
             catalog,

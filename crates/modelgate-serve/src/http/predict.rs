@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use modelgate_core::schema::FeatureType;
@@ -106,7 +106,7 @@ where
 {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
-    let (id, random) = app.ids.of(&parts.headers, &app.settings.correlation_header);
+    let (id, random) = app.ids.of(&parts.headers);
     app.metrics.in_flight.inc();
     let address = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
     let read = match app.admit(&parts.headers, address) {
@@ -139,21 +139,13 @@ where
         headers.insert(HeaderName::from_static("modelgate-model-version"), model.version_header.clone());
         headers.insert(HeaderName::from_static("modelgate-model-digest"), model.digest_header.clone());
     }
-    insert_id(app, headers, &id);
+    app.ids.insert(headers, &id);
     response
 }
 
 fn count(app: &App, model: Option<&Arc<ServedModel>>, route: Route, refusal: &Refusal, took: Duration) {
     let code = refusal.status.as_u16();
     app.metrics.refused(model.map(AsRef::as_ref), route, code, refusal.reason(), took);
-}
-
-/// Writes the number of the request into the answer.
-pub(crate) fn insert_id(app: &App, headers: &mut HeaderMap, id: &str) {
-    let name = HeaderName::from_bytes(app.settings.correlation_header.as_bytes());
-    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(id)) {
-        headers.insert(name, value);
-    }
 }
 
 pub(crate) fn json(text: String) -> Response {

@@ -106,6 +106,7 @@ impl Log {
             batch: String::new(),
             waiting: 0,
             failed: false,
+            clock: Clock::default(),
         };
         let handle = std::thread::Builder::new()
             .name("prediction-log".to_owned())
@@ -128,6 +129,25 @@ impl Log {
     }
 }
 
+/// Writes times, each second's beginning once.
+#[derive(Default)]
+struct Clock {
+    second: i64,
+    begins: String,
+}
+
+impl Clock {
+    /// Returns RFC 3339 in UTC with microseconds.
+    fn text(&mut self, time: jiff::Timestamp) -> String {
+        let second = time.as_second();
+        if second != self.second || self.begins.is_empty() {
+            self.second = second;
+            self.begins = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        }
+        format!("{}.{:06}Z", self.begins, time.subsec_microsecond())
+    }
+}
+
 struct Writer {
     redact: Vec<String>,
     metrics: Arc<Metrics>,
@@ -139,6 +159,7 @@ struct Writer {
     batch: String,
     waiting: u64,
     failed: bool,
+    clock: Clock,
 }
 
 impl Writer {
@@ -185,10 +206,10 @@ impl Writer {
         }
     }
 
-    fn lines(&self, entry: &Entry, text: &mut String) {
+    fn lines(&mut self, entry: &Entry, text: &mut String) {
         let Entry { model, columns, prediction, correlation_id, time } = entry;
         let rows = columns.first().map_or(0, InputColumn::len);
-        let time = time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        let time = self.clock.text(*time);
         for row in 0..rows {
             text.push_str("{\"time\":\"");
             text.push_str(&time);
@@ -289,5 +310,19 @@ impl Write for Rotating {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_a_calendar() {
+        let mut clock = Clock::default();
+        for microseconds in [0, 1, 999_999, 1_000_000, 1_732_198_299_751_032, 1_732_198_299_000_007] {
+            let time = jiff::Timestamp::from_microsecond(microseconds).expect("a time");
+            assert_eq!(clock.text(time), time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+        }
     }
 }

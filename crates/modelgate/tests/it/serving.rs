@@ -4,6 +4,7 @@ mod bucket;
 mod forms;
 mod limits;
 mod mlflow;
+mod openapi;
 mod page;
 mod refusals;
 mod reloads;

@@ -109,11 +109,14 @@ fn a_graph_from_elsewhere_is_judged_here() {
 }
 
 /// Fits a model, keeps it as `keep` says, and converts it with the script at this place of the guide.
-fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: (&str, &str)) -> TestProject {
+fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: &[(&str, &str)]) -> TestProject {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
     let guide = fs_err::read_to_string(guide).expect("the guide");
     let script = guide.split("```python\n").nth(place).and_then(|rest| rest.split("```").next());
-    let script = script.expect("a script").replace(replace.0, replace.1);
+    let script = replace.iter().fold(script.expect("a script").to_owned(), |script, (from, to)| {
+        assert!(script.contains(from), "the guide has no `{from}`");
+        script.replace(from, to)
+    });
     let project = TestProject::new(BINARY);
     let _ = project
         .run(&["init", "--template", "bring-your-own", "--source", "data.csv", "--name", "p"])
@@ -132,13 +135,13 @@ fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: (&str,
 }
 
 #[test]
-fn pickles_and_mlflow_models_are_converted_as_the_guide_says() {
+fn pickles_skops_files_and_mlflow_models_are_converted_as_the_guide_says() {
     let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
         skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
         return;
     };
     let keep = "import joblib\njoblib.dump(model, 'model.joblib')";
-    let project = converted(&python, keep, 1, ("", ""));
+    let project = converted(&python, keep, 1, &[]);
     project.replace(
         "modelgate.yaml",
         "\"python3 train.py {train} {output} --seed {seed}\"",
@@ -146,7 +149,10 @@ fn pickles_and_mlflow_models_are_converted_as_the_guide_says() {
     );
     let _ = project.run(&["run"]).exits(4);
     let keep = "import mlflow\nmlflow.sklearn.save_model(model, 'kept', serialization_format='cloudpickle')";
-    let _ = converted(&python, keep, 2, ("models:/churn/3", "kept"));
+    let _ = converted(&python, keep, 2, &[("models:/churn/3", "kept")]);
+    let keep = "import skops.io\nskops.io.dump(model, 'model.skops')";
+    let load = ("joblib.load(\"model.joblib\")", "skops.io.load(\"model.skops\", trusted=[])");
+    let _ = converted(&python, keep, 1, &[("import joblib,", "import skops.io,"), load]);
 }
 
 #[test]
@@ -176,4 +182,75 @@ fn scikit_learn_trains_a_model_for_the_example() {
         .expect("python");
     let said = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
     assert!(check.status.success() && said.contains("same answers"), "{said}");
+}
+
+const TRAIN: &str = "
+import argparse, pandas
+from sklearn.ensemble import RandomForestClassifier
+from modelgate_onnx import columns_of, export
+
+parser = argparse.ArgumentParser()
+parser.add_argument('train')
+parser.add_argument('output')
+parser.add_argument('--seed', type=int)
+arguments = parser.parse_args()
+rows = pandas.read_csv(arguments.train)
+features = rows.drop(columns='target')
+model = RandomForestClassifier(10, random_state=arguments.seed).fit(features.values, rows['target'])
+export(model, columns_of(features), arguments.output)
+";
+
+#[test]
+fn a_stage_of_dvc_moves_as_the_guide_says() {
+    let (Some(python), Some(dvc)) =
+        (std::env::var_os("MODELGATE_INTEROP_PYTHON"), modelgate_testing::data_python())
+    else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
+    let guide = fs_err::read_to_string(guide).expect("the guide");
+    let stage =
+        guide.split("A stage of DVC `cmd: ").nth(1).and_then(|rest| rest.split('`').next()).expect("a stage");
+    let command = guide
+        .split("train: {command: \"python ")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a command");
+
+    let project = TestProject::new(BINARY);
+    let _ = project
+        .run(&["init", "--template", "bring-your-own", "--source", "data/train.csv", "--name", "p"])
+        .exits(0);
+    let rows: String =
+        (0..300).map(|row| format!("{row},{}.5,{}\n", row % 11, u8::from(row % 11 > 5))).collect();
+    project.write("data/train.csv", format!("x,y,target\n{rows}"));
+    project.write("train.py", TRAIN);
+    let bin = std::path::Path::new(&python).parent().expect("a folder").display().to_string();
+    let path = format!("{bin}:{}", std::env::var("PATH").unwrap_or_default());
+    project.write(
+        "dvc.yaml",
+        format!("stages:\n  train:\n    cmd: {stage}\n    deps: [train.py, data/train.csv]\n    outs: [model.onnx]\n"),
+    );
+    for arguments in [&["-m", "dvc", "init", "--no-scm", "-q"][..], &["-m", "dvc", "repro", "-q"]] {
+        let output =
+            Command::new(&dvc).args(arguments).current_dir(project.path(".")).env("PATH", &path).output();
+        let output = output.expect("dvc");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    project.run(&["status"]).exits(0).says("train");
+    project.run(&["model", "import", "model.onnx"]).exits(4).says("v001 is candidate");
+
+    let config = project.read("modelgate.yaml");
+    let old = config
+        .split("command: \"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a command")
+        .to_owned();
+    project.write("modelgate.yaml", config.replace(&old, &format!("python {command}")));
+    let output = project.command(&["run"]).env("PATH", &path).output().expect("run");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("v002"), "{said}");
 }
