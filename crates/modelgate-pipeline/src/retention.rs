@@ -57,12 +57,6 @@ impl Plan {
 /// Fails when the registry or the project cannot be read.
 pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, PipelineError> {
     let Some(keep) = &project.config.retention.keep else { return Ok(Plan::default()) };
-    if !registry.can_remove_objects() {
-        return Err(PipelineError::Policy(format!(
-            "{}: this version removes nothing from a bucket, everything there is kept",
-            registry.home()
-        )));
-    }
     let seconds = duration_seconds(keep).map_err(PipelineError::Policy)?;
     let now: jiff::Timestamp =
         now.parse().map_err(|_| PipelineError::Policy(format!("`{now}` is not a time")))?;

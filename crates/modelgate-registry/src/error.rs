@@ -123,6 +123,14 @@ pub enum RegistryError {
         /// How often it was tried.
         tries: u32,
     },
+    /// The artefacts of a version were removed by a collection.
+    #[error("the artefacts of {model} {version} are removed: `modelgate ledger log` says when and why")]
+    ArtefactsRemoved {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: modelgate_core::VersionNumber,
+    },
     /// An object is not in the registry.
     #[error("the object {digest} is not in the registry {home}")]
     MissingObject {

@@ -81,8 +81,8 @@ pub trait Home: Send {
     /// Fails when the place cannot be reached or read.
     fn objects(&self) -> Result<Vec<StoredObject>, RegistryError>;
 
-    /// Returns whether objects can be removed here.
-    fn can_remove(&self) -> bool {
+    /// Returns whether nobody can register an object while it is removed: under the project's lock, or a push's lease.
+    fn removes_alone(&self) -> bool {
         true
     }
 

@@ -13,6 +13,7 @@ mod index;
 mod index_state;
 mod object_home;
 mod registry;
+mod removal;
 mod stamp;
 mod uri;
 

@@ -140,6 +140,13 @@ impl Home for ObjectStoreHome {
         {
             return Ok(None);
         }
+        // A collection at the same time may have removed what was there a moment ago, before it read this event.
+        for (digest, bytes) in objects {
+            let key = object_key(digest);
+            if self.objects.size(&key).map_err(|error| self.unavailable(error))?.is_none() {
+                self.objects.put_if_absent(&key, bytes).map_err(|error| self.unavailable(error))?;
+            }
+        }
         match append_behind(&self.copy, expected.end, lines)? {
             Some(stamp) => Ok(Some(stamp)),
             // The event is written; the copy was brought there by another process of this project.
@@ -175,11 +182,14 @@ impl Home for ObjectStoreHome {
         Ok(found.into_iter().filter_map(object).collect())
     }
 
-    fn can_remove(&self) -> bool {
+    fn removes_alone(&self) -> bool {
         false
     }
 
-    fn remove(&mut self, _digests: &[Digest]) -> Result<(), RegistryError> {
-        Err(self.unavailable("this version removes no objects from a bucket"))
+    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+        for digest in digests {
+            self.objects.remove(&object_key(digest)).map_err(|error| self.unavailable(error))?;
+        }
+        Ok(())
     }
 }

@@ -25,7 +25,7 @@ const TRIES: u32 = 20;
 
 /// A registry.
 pub struct Registry {
-    home: Box<dyn Home>,
+    pub(crate) home: Box<dyn Home>,
     index: Index,
     followed: Option<Followed>,
     state: RegistryState,
@@ -511,6 +511,9 @@ impl Registry {
     ) -> Result<BTreeMap<String, Vec<u8>>, RegistryError> {
         let registration = self.registration(model, version)?;
         let state = self.model(model)?.versions.get(&version);
+        if state.is_some_and(|state| state.stage == modelgate_core::lifecycle::Stage::Removed) {
+            return Err(RegistryError::ArtefactsRemoved { model: model.clone(), version });
+        }
         let signature =
             state.and_then(|state| state.signature).map(|digest| ("model.sig".to_owned(), digest));
         let files = registration.files.into_iter().chain(signature);
@@ -610,19 +613,6 @@ impl Registry {
     /// Fails when the home cannot be read.
     pub fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
         self.home.objects()
-    }
-
-    /// Returns whether objects can be removed from this home.
-    pub fn can_remove_objects(&self) -> bool {
-        self.home.can_remove()
-    }
-
-    /// Removes objects; that nothing needs them is the caller's to know.
-    ///
-    /// # Errors
-    /// Fails when the home cannot be written.
-    pub fn remove_objects(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
-        self.home.remove(digests)
     }
 }
 

@@ -72,6 +72,12 @@ pub trait ObjectHome: Send + Sync + std::fmt::Debug {
     /// As [`Self::get`].
     fn put_if_unchanged(&self, key: &str, bytes: &[u8], version: &Version) -> Result<bool, RemoteError>;
 
+    /// Removes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn remove(&self, key: &str) -> Result<(), RemoteError>;
+
     /// Copies the file `from` to the object; a large one in parts. `progress`, a file beside the caller's own
     /// state, lets a later call go on where a broken one ended.
     ///

@@ -110,6 +110,13 @@ impl ObjectHome for FolderObjects {
         write(&self.path(key)?, bytes)
     }
 
+    fn remove(&self, key: &str) -> Result<(), RemoteError> {
+        match fs_err::remove_file(self.path(key)?) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<bool, RemoteError> {
         let path = self.path(key)?;
         self.locked(|| {

@@ -380,6 +380,18 @@ impl ObjectHome for S3Objects {
         self.runtime.block_on(self.put_opts(key, bytes, PutMode::Update(version)))
     }
 
+    fn remove(&self, key: &str) -> Result<(), RemoteError> {
+        use object_store::ObjectStoreExt as _;
+        let path = self.key(key)?;
+        match self.runtime.block_on(self.store.delete(&path)) {
+            Ok(()) => Ok(()),
+            Err(error) => match self.error(key, &error) {
+                RemoteError::Missing { .. } => Ok(()),
+                other => Err(other),
+            },
+        }
+    }
+
     fn upload(&self, key: &str, from: &Path, progress: &Path, moved: Moved<'_>) -> Result<(), RemoteError> {
         self.runtime.block_on(super::upload::upload(self, key, from, progress, moved))
     }

@@ -91,3 +91,38 @@ fn a_changed_object_and_a_server_that_is_gone_are_told_of() {
     let said = exits(&first, &["model", "list"], 1);
     assert!(said.contains("could not be reached"), "{said}");
 }
+
+#[test]
+fn what_a_bucket_no_longer_needs_is_removed_and_the_rest_stays() {
+    let Some(server) = S3Server::start() else { return };
+    let keeping = clone(&server);
+    keeping.0.replace("modelgate.yaml", "approval: required", "approval: automatic");
+    for seed in ["1", "2", "3", "4"] {
+        let run = command(&keeping, &["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    keeping.0.replace(
+        "modelgate.yaml",
+        "pipelines:",
+        "retention: {keep: 0s, rollback_targets: 1}\npipelines:",
+    );
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert!(exits(&keeping, &["model", "gc", "--dry-run"], 0).contains("p v002 archived"));
+    let said = exits(&keeping, &["model", "gc", "--yes"], 0);
+    assert!(said.contains("2 versions"), "{said}");
+    let listed = exits(&keeping, &["model", "list"], 0);
+    assert!(listed.contains("v001 removed") && listed.contains("v002 removed"), "{listed}");
+    // Another clone, with nothing of its own: production and the one before are whole, the others are gone.
+    let other = clone(&server);
+    exits(&other, &["model", "pull", "p"], 0);
+    let gone = exits(&other, &["model", "pull", "p", "v001", "--to", "old"], 1);
+    assert!(gone.contains("the artefacts of p v001 are removed"), "{gone}");
+    exits(&other, &["model", "rollback", "p", "--yes", "--reason", "x"], 0);
+    assert!(exits(&other, &["status"], 0).contains("verified"));
+    assert!(exits(&other, &["ledger", "verify"], 0).contains("the ledger is whole"));
+    // The same package again: what was removed is brought back by whoever needs it.
+    let again = command(&other, &["run"]).env("MODELGATE_SEED", "1").output().expect("started");
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(4), "{said}");
+    exits(&other, &["model", "show", "p", "v005"], 0);
+}
