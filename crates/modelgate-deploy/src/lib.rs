@@ -1,10 +1,11 @@
-//! Where modelgate meets other services: GitHub, and the workflows that run there.
+//! Where modelgate meets other services: GitHub, the workflows that run there, and the Hugging Face Hub.
 //!
-//! Owns: what is said to GitHub and in which words; the files that `ci init` writes. Refuses: judging anything – a verdict
+//! Owns: what is said to GitHub and to the Hub, and in which words; the files that `ci init` writes. Refuses: judging anything – a verdict
 //! comes in, and goes out as it came.
 
 mod error;
 pub mod github;
+pub mod hub;
 pub mod workflows;
 
 pub use error::DeployError;

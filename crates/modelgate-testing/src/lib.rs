@@ -4,6 +4,7 @@
 
 mod data;
 pub mod github;
+pub mod hub;
 mod project;
 mod s3;
 mod service;
