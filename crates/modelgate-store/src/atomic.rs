@@ -83,8 +83,9 @@ fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Writes `files` as the folder `target`, in place of what is there: readers see the old folder or the new one.
 ///
-/// The old folder is moved aside first, since a rename replaces no folder that has files; a process killed
-/// between the two renames leaves it aside, and [`recover_folder`] puts it back.
+/// Where the system can exchange two names at once there is no moment without `target`. Elsewhere the old folder is moved
+/// aside first, since a rename replaces no folder that has files; a process killed between the two renames leaves it
+/// aside, and [`recover_folder`] puts it back.
 ///
 /// # Errors
 /// Names the file; `target` is then as it was.
@@ -92,23 +93,85 @@ pub fn replace_folder<'a>(
     target: &Path,
     files: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>,
 ) -> Result<(), StoreError> {
+    replace_folder_by(target, files, exchange)
+}
+
+/// Exchanges two names at once; `false` where the system cannot.
+type Exchange = fn(&Path, &Path) -> std::io::Result<bool>;
+
+fn replace_folder_by<'a>(
+    target: &Path,
+    files: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>,
+    exchange: Exchange,
+) -> Result<(), StoreError> {
     recover_folder(target)?;
     if let Some(parent) = target.parent() {
         fs_err::create_dir_all(parent)?;
     }
     let staged = temporary(target);
-    fs_err::create_dir_all(&staged)?;
-    for (name, bytes) in files {
-        write_through(&staged.join(name), bytes)?;
+    let write = || -> std::io::Result<()> {
+        fs_err::create_dir_all(&staged)?;
+        for (name, bytes) in files {
+            write_through(&staged.join(name), bytes)?;
+        }
+        sync_folder(&staged)?;
+        place(target, &staged, exchange)
+    };
+    if let Err(error) = write() {
+        // The original error is the one to tell of.
+        let _ = fs_err::remove_dir_all(&staged);
+        return Err(error.into());
+    }
+    if let Some(parent) = target.parent() {
+        sync_folder(parent)?;
+    }
+    Ok(())
+}
+
+/// Makes `staged` the folder `target` and removes what was there.
+fn place(target: &Path, staged: &Path, exchange: Exchange) -> std::io::Result<()> {
+    if !target.exists() {
+        return fs_err::rename(staged, target);
+    }
+    if exchange(staged, target)? {
+        return fs_err::remove_dir_all(staged);
     }
     let aside = aside(target);
-    if target.exists() {
-        fs_err::rename(target, &aside)?;
+    fs_err::rename(target, &aside)?;
+    if let Err(error) = fs_err::rename(staged, target) {
+        fs_err::rename(&aside, target)?;
+        return Err(error);
     }
-    fs_err::rename(&staged, target)?;
-    if aside.exists() {
-        fs_err::remove_dir_all(&aside)?;
+    fs_err::remove_dir_all(&aside)
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn exchange(one: &Path, other: &Path) -> std::io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        // Older systems, and file systems that cannot.
+        Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP | Errno::PERM) => Ok(false),
+        Err(error) => Err(error.into()),
     }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn exchange(_one: &Path, _other: &Path) -> std::io::Result<bool> {
+    Ok(false)
+}
+
+/// Waits until the names in `folder` are on the disk.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    // The folder of a plain name is the current one.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    fs_err::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -159,14 +222,69 @@ mod tests {
         assert_eq!(fs_err::read_dir(folder.path().join("a")).expect("listing").count(), 1);
     }
 
+    fn files(name: &str) -> BTreeMap<String, Vec<u8>> {
+        BTreeMap::from([(name.to_owned(), b"x".to_vec())])
+    }
+
     #[test]
     fn a_folder_is_replaced_as_a_whole() {
+        let ways: [Exchange; 2] = [exchange, |_, _| Ok(false)];
+        for way in ways {
+            let folder = tempfile::tempdir().expect("folder");
+            let target = folder.path().join("model");
+            replace_folder_by(&target, &files("old"), way).expect("written");
+            replace_folder_by(&target, &files("new"), way).expect("written");
+            assert!(target.join("new").exists() && !target.join("old").exists());
+            assert_eq!(fs_err::read_dir(folder.path()).expect("listing").count(), 1);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_reader_finds_a_folder_at_every_moment() {
+        use std::sync::atomic::AtomicBool;
         let folder = tempfile::tempdir().expect("folder");
         let target = folder.path().join("model");
-        let files = |name: &str| BTreeMap::from([(name.to_owned(), b"x".to_vec())]);
+        replace_folder(&target, &files("file")).expect("written");
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        fs_err::create_dir(&one).expect("made");
+        fs_err::create_dir(&other).expect("made");
+        if !exchange(&one, &other).expect("asked") {
+            // This file system cannot: there is a moment without, which `recover_folder` is for.
+            return;
+        }
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut looks = 0;
+                while !done.load(Ordering::Relaxed) {
+                    assert!(target.is_dir(), "the folder was away");
+                    looks += 1;
+                }
+                looks
+            });
+            for _ in 0..200 {
+                replace_folder(&target, &files("file")).expect("written");
+            }
+            done.store(true, Ordering::Relaxed);
+            assert!(reader.join().expect("no panic") > 0);
+        });
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_leaves_the_old_one() {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = folder.path().join("model");
         replace_folder(&target, &files("old")).expect("written");
-        replace_folder(&target, &files("new")).expect("written");
-        assert!(target.join("new").exists() && !target.join("old").exists());
+        let error = replace_folder(&target, &files("no/such/folder")).expect_err("refused").to_string();
+        assert!(error.contains("no/such/folder"), "{error}");
+        // The second of two renames fails: what was moved aside comes back.
+        let vanishes: Exchange = |staged, _| {
+            fs_err::remove_dir_all(staged)?;
+            Ok(false)
+        };
+        replace_folder_by(&target, &files("new"), vanishes).expect_err("refused");
+        assert!(target.join("old").exists());
         assert_eq!(fs_err::read_dir(folder.path()).expect("listing").count(), 1);
     }
 
