@@ -1,8 +1,10 @@
 //! Signatures of packages in the form of `OpenSSF` model signing v1.0: a Sigstore bundle that holds a DSSE envelope with
-//! an in-toto statement over every file, signed by an ECDSA key on P-256. The Python package `model-signing` reads what
-//! this writes and the other way round.
+//! an in-toto statement over every file, signed by an ECDSA key on P-256, P-384 or P-521. The Python package
+//! `model-signing` reads what this writes and the other way round.
 //!
 //! A signature is deterministic (RFC 6979): the same key and files give the same bytes.
+
+mod keys;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +12,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use modelgate_core::Digest;
-use p256::ecdsa::signature::{Signer as _, Verifier as _};
-use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
-use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding};
 use serde::{Deserialize, Serialize};
+
+pub use keys::{PrivateKey, PublicKey};
 
 /// The file that a signature is kept in, beside the files that it signs.
 pub const SIGNATURE_FILE: &str = "model.sig";
@@ -43,71 +44,6 @@ pub enum SigningError {
     /// A file could not be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-}
-
-/// A private key.
-pub struct PrivateKey(SigningKey);
-
-/// A public key.
-#[derive(Clone)]
-pub struct PublicKey(VerifyingKey);
-
-impl PrivateKey {
-    /// Reads a PEM key: PKCS #8 (`BEGIN PRIVATE KEY`) or SEC 1 (`BEGIN EC PRIVATE KEY`), on the curve P-256.
-    ///
-    /// # Errors
-    /// Says why it cannot be used; never what it holds.
-    pub fn from_pem(text: &str) -> Result<Self, SigningError> {
-        if text.contains("ENCRYPTED") {
-            let what =
-                "it is encrypted; `openssl pkcs8 -topk8 -nocrypt` makes one that is not, for a secret store";
-            return Err(SigningError::Key(what.to_owned()));
-        }
-        if text.contains("BEGIN PUBLIC KEY") {
-            return Err(SigningError::Key("it is a public key; signing needs the private one".to_owned()));
-        }
-        let key = if text.contains("BEGIN EC PRIVATE KEY") {
-            // `openssl ecparam -genkey` writes the curve's name in front of the key.
-            let start = text.find("-----BEGIN EC PRIVATE KEY-----").unwrap_or(0);
-            p256::SecretKey::from_sec1_pem(&text[start..]).map(SigningKey::from).ok()
-        } else {
-            SigningKey::from_pkcs8_pem(text).ok()
-        };
-        let wrong = "expected a PEM file with an ECDSA key on P-256, as `openssl ecparam -name prime256v1 -genkey` makes it";
-        key.map(Self).ok_or_else(|| SigningError::Key(wrong.to_owned()))
-    }
-
-    /// Returns its public key.
-    pub fn public(&self) -> PublicKey {
-        PublicKey(*self.0.verifying_key())
-    }
-}
-
-impl std::fmt::Debug for PublicKey {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("PublicKey").field(&self.hint().unwrap_or_default()).finish()
-    }
-}
-
-impl PublicKey {
-    /// Reads a PEM key (`BEGIN PUBLIC KEY`) on the curve P-256.
-    ///
-    /// # Errors
-    /// Says why it cannot be used.
-    pub fn from_pem(text: &str) -> Result<Self, SigningError> {
-        let wrong = || SigningError::Key("expected a PEM file with a public ECDSA key on P-256".to_owned());
-        VerifyingKey::from_public_key_pem(text).map(Self).map_err(|_| wrong())
-    }
-
-    /// Returns the SHA-256 of the key's PEM text in hexadecimal digits, which a signature carries.
-    ///
-    /// # Errors
-    /// Fails for a key that cannot be written, which no key that was read is.
-    pub fn hint(&self) -> Result<String, SigningError> {
-        let pem = self.0.to_public_key_pem(LineEnding::LF);
-        let pem = pem.map_err(|error| SigningError::Key(error.to_string()))?;
-        Ok(Digest::of(pem.as_bytes()).hex())
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,7 +164,7 @@ pub fn sign(name: &str, files: &BTreeMap<String, Digest>, key: &PrivateKey) -> R
     };
     let form = |error: serde_json::Error| SigningError::Form(error.to_string());
     let payload = serde_json::to_vec(&statement).map_err(form)?;
-    let signature: Signature = key.0.sign(&pre_authentication(&payload));
+    let signature = key.sign(&pre_authentication(&payload))?;
     let bundle = Bundle {
         media_type: MEDIA_TYPE.to_owned(),
         verification_material: Material {
@@ -238,10 +174,7 @@ pub fn sign(name: &str, files: &BTreeMap<String, Digest>, key: &PrivateKey) -> R
         dsse_envelope: Envelope {
             payload: STANDARD.encode(&payload),
             payload_type: PAYLOAD_TYPE.to_owned(),
-            signatures: vec![OneSignature {
-                sig: STANDARD.encode(signature.to_der().as_bytes()),
-                keyid: String::new(),
-            }],
+            signatures: vec![OneSignature { sig: STANDARD.encode(signature), keyid: String::new() }],
         },
     };
     serde_json::to_vec(&bundle).map_err(form)
@@ -307,10 +240,7 @@ pub fn open(bundle: &[u8], key: &PublicKey) -> Result<Signed, SigningError> {
     let decode = |text: &str| STANDARD.decode(text).map_err(|error| form(format!("base64: {error}")));
     let payload = decode(&envelope.payload)?;
     let der = decode(&signature.sig)?;
-    let signature = Signature::from_der(&der).map_err(|_| form("its signature is not DER".to_owned()))?;
-    key.0
-        .verify(&pre_authentication(&payload), &signature)
-        .map_err(|_| SigningError::OtherKey(", or what it signs was changed".to_owned()))?;
+    key.verify(&pre_authentication(&payload), &der)?;
     statement(&payload)
 }
 
@@ -396,7 +326,7 @@ mod tests {
     use super::*;
 
     fn key(seed: u8) -> PrivateKey {
-        PrivateKey(SigningKey::from_slice(&[seed; 32]).expect("a key"))
+        PrivateKey::from_seed(seed)
     }
 
     fn files() -> BTreeMap<String, Digest> {

@@ -7,14 +7,18 @@ use modelgate_testing::{TestProject, skip};
 
 use super::{CONFIG, project, registry};
 
-/// Makes a key pair with OpenSSL in `folder`.
+/// Makes a key pair on P-256 with OpenSSL in the project.
 fn keys(project: &TestProject, name: &str) -> Option<(String, String)> {
+    keys_on(project, name, "prime256v1")
+}
+
+fn keys_on(project: &TestProject, name: &str, curve: &str) -> Option<(String, String)> {
     let (private, public) = (format!("{name}.key"), format!("{name}.pub"));
     let openssl = |arguments: &[&str]| {
         let done = Command::new("openssl").args(arguments).current_dir(project.path(".")).output();
         done.is_ok_and(|output| output.status.success())
     };
-    let made = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &private])
+    let made = openssl(&["ecparam", "-name", curve, "-genkey", "-noout", "-out", &private])
         && openssl(&["ec", "-in", &private, "-pubout", "-out", &public]);
     if !made {
         skip("there is no openssl to make keys with");
@@ -69,6 +73,10 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
     // The version before was never signed: there is no way back to it.
     let back = ["model", "rollback", "p", "--yes", "--reason", "x"];
     project.run(&back).exits(1).says("it is not signed");
+    // Not looking at the model does not mean not looking at who made it.
+    let skipping = [&back[..], &["--skip-verification"]].concat();
+    project.run(&skipping).exits(1).says("signing.require_signature: p v001: it is not signed");
+    assert!(!project.run(&["ledger", "log"]).stdout.contains("intended"));
     project.run(&["ledger", "log"]).exits(0).says("v002 signed, sha256:").says("released");
 }
 
@@ -123,14 +131,25 @@ fn peer() -> Option<PathBuf> {
 fn the_python_package_verifies_our_signatures_and_we_verify_its() {
     let Some(peer) = peer() else { return };
     let project = project(CONFIG, 1);
-    let (Some((private, public)), Some((_, other))) = (keys(&project, "one"), keys(&project, "two")) else {
+    for curve in ["prime256v1", "secp384r1", "secp521r1"] {
+        both_ways(&project, &peer, curve);
+    }
+}
+
+/// Signs and verifies on one curve, in both directions.
+fn both_ways(project: &TestProject, peer: &Path, curve: &str) {
+    let (one, two) = (format!("one-{curve}"), format!("two-{curve}"));
+    let (Some((private, public)), Some((_, other))) =
+        (keys_on(project, &one, curve), keys_on(project, &two, curve))
+    else {
         return;
     };
+    let _ = fs_err::remove_dir_all(project.path("package"));
     let _ = project.run(&["model", "pull", "p", "1", "--to", "package"]).exits(0);
     let _ = project.run(&["model", "sign", "--folder", "package", "--key", &private]).exits(0);
     let ask = |arguments: &[&str]| {
         let output =
-            Command::new(&peer).args(arguments).current_dir(project.path(".")).output().expect("started");
+            Command::new(peer).args(arguments).current_dir(project.path(".")).output().expect("started");
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     };
@@ -153,6 +172,42 @@ fn the_python_package_verifies_our_signatures_and_we_verify_its() {
     fs_err::write(project.path("package/MODEL_CARD.md"), "changed again").expect("written");
     let verify = ["model", "verify", "--folder", "package", "--key", &public];
     project.run(&verify).exits(1).says("`MODEL_CARD.md` was changed");
+}
+
+#[test]
+fn keys_of_other_curves_are_told_from_those_that_can_be_used() {
+    let project = project(CONFIG, 1);
+    let curves = [("secp384r1", "a"), ("secp521r1", "b"), ("secp256k1", "c"), ("prime256v1", "d")];
+    let mut made = Vec::new();
+    for (curve, name) in curves {
+        let Some(pair) = keys_on(&project, name, curve) else { return };
+        made.push(pair);
+    }
+    let [(p384, public384), (p521, public521), (koblitz, public_koblitz), (_, public256)] = made.as_slice()
+    else {
+        panic!("four pairs");
+    };
+    for (private, public) in [(p384, public384), (p521, public521)] {
+        let _ = fs_err::remove_dir_all(project.path("package"));
+        let _ = project.run(&["model", "pull", "p", "1", "--to", "package"]).exits(0);
+        let _ = project.run(&["model", "sign", "--folder", "package", "--key", private]).exits(0);
+        let verify = |key: &str| project.run(&["model", "verify", "--folder", "package", "--key", key]);
+        let _ = verify(public).exits(0);
+        verify(public256).exits(1).says("not made with this key");
+        // PKCS #8 of the same key signs the same.
+        let pkcs8 = Command::new("openssl")
+            .args(["pkcs8", "-topk8", "-nocrypt", "-in", private, "-out", "pkcs8.key"])
+            .current_dir(project.path("."))
+            .status();
+        assert!(pkcs8.expect("openssl").success());
+        let before = project.read("package/model.sig");
+        let _ = project.run(&["model", "sign", "--folder", "package", "--key", "pkcs8.key"]).exits(0);
+        assert_eq!(project.read("package/model.sig"), before);
+    }
+    let sign = ["model", "sign", "--folder", "package", "--key", koblitz];
+    project.run(&sign).exits(1).says("expected a PEM file with an ECDSA key on P-256, P-384 or P-521");
+    let verify = ["model", "verify", "--folder", "package", "--key", public_koblitz];
+    project.run(&verify).exits(1).says("a public ECDSA key on P-256, P-384 or P-521");
 }
 
 #[test]
