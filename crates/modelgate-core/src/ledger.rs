@@ -223,6 +223,9 @@ pub enum LedgerEvent {
         version: VersionNumber,
         /// The alias.
         alias: Alias,
+        /// Why; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// An alias was removed.
     AliasDeleted {
@@ -230,6 +233,9 @@ pub enum LedgerEvent {
         model: ModelName,
         /// The alias.
         alias: Alias,
+        /// Why; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
 }
 
@@ -332,8 +338,10 @@ impl LedgerEvent {
             Self::Overridden { version, reason, .. } => {
                 format!("{version} left quarantine{}", because(reason))
             }
-            Self::AliasSet { version, alias, .. } => format!("alias {alias} set to {version}"),
-            Self::AliasDeleted { alias, .. } => format!("alias {alias} removed"),
+            Self::AliasSet { version, alias, reason, .. } => {
+                format!("alias {alias} set to {version}{}", because(reason))
+            }
+            Self::AliasDeleted { alias, reason, .. } => format!("alias {alias} removed{}", because(reason)),
         }
     }
 }

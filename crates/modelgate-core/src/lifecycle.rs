@@ -120,6 +120,8 @@ pub struct VersionState {
     pub verdict_digest: Digest,
     /// The digest of its newest `model.sig`.
     pub signature: Option<Digest>,
+    /// Whether its package is quarantined through it: a mark that outlives its artefacts.
+    pub quarantined: bool,
 }
 
 /// All versions and aliases of one model.
@@ -152,6 +154,8 @@ pub enum Event {
     },
     /// Move it to production.
     Promote {
+        /// The version in production when this was decided: of two who decide at once, one is told.
+        over: Option<VersionNumber>,
         /// Why; may be empty.
         reason: String,
     },
@@ -212,6 +216,8 @@ pub enum Event {
     SetAlias {
         /// The alias.
         alias: Alias,
+        /// Why; may be empty.
+        reason: String,
     },
 }
 
@@ -229,7 +235,8 @@ impl ModelState {
     ) -> Self {
         let of = |stage: Stage| versions.iter().filter(move |(_, state)| state.stage == stage);
         let production = of(Stage::Production).map(|(version, _)| *version).next();
-        let quarantined = of(Stage::Quarantined).map(|(version, state)| (state.digest, *version)).collect();
+        let marked = versions.iter().filter(|(_, state)| state.quarantined);
+        let quarantined = marked.map(|(version, state)| (state.digest, *version)).collect();
         Self { versions, aliases, pending, production, quarantined }
     }
 
@@ -240,8 +247,13 @@ impl ModelState {
 
     /// Returns the version through which the package `digest` is quarantined, if it is.
     pub fn quarantined(&self, digest: &Digest) -> Option<VersionNumber> {
+        self.quarantined_as(digest).next()
+    }
+
+    /// Returns every version through which the package `digest` is quarantined.
+    pub fn quarantined_as(&self, digest: &Digest) -> impl Iterator<Item = VersionNumber> {
         let range = (*digest, VersionNumber(0))..=(*digest, VersionNumber(u32::MAX));
-        self.quarantined.range(range).map(|(_, version)| *version).next()
+        self.quarantined.range(range).map(|(_, version)| *version)
     }
 
     /// Returns the packages that stand in the place of `event` before it and after it.
@@ -285,6 +297,24 @@ impl ModelState {
                 "the package of {version} is quarantined{}: `--override-quarantine --reason …` takes it out",
                 if other == version { String::new() } else { format!(" as {other}") }
             ))),
+        }
+    }
+
+    /// Quarantine is of a package: what is in production, or about to be, cannot be put there under another number.
+    fn not_at_work(&self, version: VersionNumber, digest: &Digest) -> Result<(), Refusal> {
+        let is =
+            |other: VersionNumber| self.versions.get(&other).is_some_and(|found| found.digest == *digest);
+        if let Some(production) = self.production.filter(|production| is(*production)) {
+            let what = if production == version {
+                format!("{version} is in production")
+            } else {
+                format!("the package of {version} is in production as {production}")
+            };
+            return Err(Refusal(format!("{what}: roll back to another version, which quarantines it")));
+        }
+        match self.pending.as_ref().map(|pending| pending.version).filter(|target| is(*target)) {
+            Some(target) => Err(Refusal(format!("a rollback to {target} is under way"))),
+            None => Ok(()),
         }
     }
 
@@ -340,14 +370,13 @@ impl ModelState {
                 refuse_unless(*digest == state.digest, || {
                     format!("the promotion is for another package than {version}'s")
                 })?;
-                refuse_unless(*previous == self.production(), || {
-                    "another version reached production meanwhile".to_owned()
-                })
+                refuse_unless(*previous == self.production(), || overtaken(*previous, self.production()))
             }
             LedgerEvent::Staged { version, reason, .. } => {
                 let state = self.get(*version)?;
                 check_reason(reason, false)?;
                 passed(*version, state, "be staged")?;
+                self.not_quarantined(*version, state)?;
                 in_stage(*version, state, &[Stage::Candidate, Stage::Approved], "staged")
             }
             LedgerEvent::RollbackIntended { version, digest, from, reason, origin, .. } => {
@@ -386,6 +415,7 @@ impl ModelState {
                     format!("no rollback from {quarantined} to {version} was intended")
                 })?;
                 let state = self.get(*version)?;
+                self.not_quarantined(*version, state)?;
                 in_stage(*version, state, &[Stage::Archived, Stage::Approved], "rolled back to")?;
                 self.approved_for_production(*version, state)?;
                 refuse_unless(self.production == Some(*quarantined), || {
@@ -395,14 +425,10 @@ impl ModelState {
             LedgerEvent::Quarantined { version, digest, reason, .. } => {
                 let state = self.get(*version)?;
                 check_reason(reason, true)?;
-                refuse_unless(state.stage != Stage::Production, || {
-                    format!("{version} is in production: roll back to another version, which quarantines it")
-                })?;
+                self.not_at_work(*version, &state.digest)?;
                 refuse_unless(!matches!(state.stage, Stage::Quarantined | Stage::Removed), || {
                     format!("{version} is {} already", state.stage)
                 })?;
-                let target = self.pending.as_ref().is_some_and(|pending| pending.version == *version);
-                refuse_unless(!target, || format!("a rollback to {version} is under way"))?;
                 refuse_unless(*digest == state.digest, || {
                     format!("the quarantine is for another package than {version}'s")
                 })
@@ -425,6 +451,7 @@ impl ModelState {
                 refuse_unless(!matches!(state.stage, Stage::Quarantined | Stage::Removed), || {
                     format!("{version} is {} and cannot be deployed", state.stage)
                 })?;
+                self.not_quarantined(*version, state)?;
                 refuse_unless(*digest == state.digest, || {
                     format!("the deployment is of another package than {version}'s")
                 })
@@ -441,16 +468,18 @@ impl ModelState {
             }
             LedgerEvent::Overridden { version, reason, .. } => {
                 check_reason(reason, true)?;
-                in_stage(*version, self.get(*version)?, &[Stage::Quarantined], "taken out of quarantine")
+                refuse_unless(self.get(*version)?.quarantined, || format!("{version} is not quarantined"))
             }
-            LedgerEvent::AliasSet { version, alias, .. } => {
+            LedgerEvent::AliasSet { version, alias, reason, .. } => {
                 let state = self.get(*version)?;
+                check_reason(reason, false)?;
                 refuse_unless(state.stage != Stage::Removed, || {
                     format!("the artefacts of {version} are removed")
                 })?;
                 not_reserved(alias)
             }
-            LedgerEvent::AliasDeleted { alias, .. } => {
+            LedgerEvent::AliasDeleted { alias, reason, .. } => {
+                check_reason(reason, false)?;
                 not_reserved(alias)?;
                 refuse_unless(self.aliases.contains_key(alias), || format!("there is no alias {alias}"))
             }
@@ -462,6 +491,7 @@ impl ModelState {
     /// # Errors
     /// As [`Self::check`]; the state is then unchanged.
     pub fn apply(&mut self, event: &LedgerEvent, actor: &str, time: &str) -> Result<(), Refusal> {
+        check_actor(actor)?;
         self.check(event)?;
         match event {
             LedgerEvent::Registered { version, registration, .. } => {
@@ -472,6 +502,7 @@ impl ModelState {
                     approval: None,
                     verdict_digest: registration.verdict_digest,
                     signature: None,
+                    quarantined: false,
                 };
                 self.versions.insert(*version, state);
             }
@@ -509,13 +540,10 @@ impl ModelState {
             LedgerEvent::RollbackUndone { .. } => self.pending = None,
             LedgerEvent::RolledBack { version, quarantined, .. } => {
                 self.pending = None;
-                self.set_stage(*quarantined, Stage::Quarantined);
+                self.quarantine(*quarantined);
                 self.enter_production(*version);
             }
-            LedgerEvent::Quarantined { version, .. } => {
-                self.set_stage(*version, Stage::Quarantined);
-                self.leave_staging(*version);
-            }
+            LedgerEvent::Quarantined { version, .. } => self.quarantine(*version),
             LedgerEvent::Signed { version, signature, .. } => {
                 if let Some(state) = self.versions.get_mut(version) {
                     state.signature = Some(*signature);
@@ -525,10 +553,13 @@ impl ModelState {
             LedgerEvent::ArtefactsRemoved { version, .. } => self.set_stage(*version, Stage::Removed),
             LedgerEvent::Overridden { version, .. } => {
                 // What it was approved for has failed once: it must be approved again.
-                if let Some(state) = self.versions.get_mut(version) {
-                    state.approval = None;
+                let Some(state) = self.versions.get_mut(version) else { return Ok(()) };
+                state.approval = None;
+                state.quarantined = false;
+                self.quarantined.remove(&(state.digest, *version));
+                if state.stage == Stage::Quarantined {
+                    self.set_stage(*version, Stage::Candidate);
                 }
-                self.set_stage(*version, Stage::Candidate);
             }
             LedgerEvent::AliasSet { version, alias, .. } => {
                 self.aliases.insert(alias.clone(), *version);
@@ -543,17 +574,26 @@ impl ModelState {
     fn set_stage(&mut self, version: VersionNumber, stage: Stage) {
         let Some(state) = self.versions.get_mut(&version) else { return };
         let before = std::mem::replace(&mut state.stage, stage);
-        let key = (state.digest, version);
-        match before {
-            Stage::Production if self.production == Some(version) => self.production = None,
-            Stage::Quarantined => drop(self.quarantined.remove(&key)),
-            _ => {}
+        if before == Stage::Production && self.production == Some(version) {
+            self.production = None;
         }
-        match stage {
-            Stage::Production => self.production = Some(version),
-            Stage::Quarantined => drop(self.quarantined.insert(key)),
-            _ => {}
+        if stage == Stage::Production {
+            self.production = Some(version);
         }
+    }
+
+    /// Marks the package of `version`; whoever has the same package leaves the aliases of staging too.
+    fn quarantine(&mut self, version: VersionNumber) {
+        self.set_stage(version, Stage::Quarantined);
+        let Some(state) = self.versions.get_mut(&version) else { return };
+        state.quarantined = true;
+        let digest = state.digest;
+        self.quarantined.insert((digest, version));
+        let versions = &self.versions;
+        self.aliases.retain(|alias, target| {
+            let same = versions.get(target).is_some_and(|found| found.digest == digest);
+            !same || !matches!(alias.as_str(), "challenger" | "staging")
+        });
     }
 
     fn enter_production(&mut self, version: VersionNumber) {
@@ -618,9 +658,27 @@ fn check_reason(reason: &str, needed: bool) -> Result<(), Refusal> {
     refuse_unless(!control, || "the reason holds control characters".to_owned())
 }
 
-/// Holds for what a terminal acts on, or reorders text by, without showing it.
+/// Holds for what a terminal acts on, or reorders text or breaks lines by, without showing it.
 fn is_hidden(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Refuses the name of an actor that a line of the log cannot hold.
+///
+/// # Errors
+/// Says what a name may be.
+pub fn check_actor(actor: &str) -> Result<(), Refusal> {
+    check_words("the actor's name (`MODELGATE_ACTOR`)", actor)
+}
+
+fn overtaken(seen: Option<VersionNumber>, now: Option<VersionNumber>) -> String {
+    let words = |version: Option<VersionNumber>| version.map_or("nothing".to_owned(), |one| one.to_string());
+    format!(
+        "{} reached production meanwhile, where {} was when this was decided: look at it, and promote again if it is \
+         still meant",
+        words(now),
+        words(seen)
+    )
 }
 
 fn check_words(what: &str, text: &str) -> Result<(), Refusal> {
@@ -645,9 +703,10 @@ pub fn decide(
     let event = match event.clone() {
         Event::Approve { reason } => LedgerEvent::Approved { model, version, digest, reason },
         Event::Reject { reason } => LedgerEvent::Rejected { model, version, reason },
-        Event::Promote { reason } => {
+        Event::Promote { over, reason } => {
             let previous = state.production();
             refuse_unless(previous != Some(version), || format!("{version} is in production already"))?;
+            refuse_unless(previous == over, || overtaken(over, previous))?;
             LedgerEvent::Promoted { model, version, digest, previous, reason }
         }
         Event::Stage { reason } => LedgerEvent::Staged { model, version, reason },
@@ -666,7 +725,7 @@ pub fn decide(
         Event::Deploy { target, reason } => LedgerEvent::Deployed { model, version, digest, target, reason },
         Event::RemoveArtefacts { reason } => LedgerEvent::ArtefactsRemoved { model, version, reason },
         Event::Override { reason } => LedgerEvent::Overridden { model, version, reason },
-        Event::SetAlias { alias } => LedgerEvent::AliasSet { model, version, alias },
+        Event::SetAlias { alias, reason } => LedgerEvent::AliasSet { model, version, alias, reason },
     };
     state.check(&event)?;
     Ok(event)

@@ -17,7 +17,12 @@ fn name() -> ModelName {
 }
 
 fn registration(number: u32, verdict: Verdict) -> Registration {
-    let digest = Digest::of(&number.to_le_bytes());
+    registration_of(number, number, verdict)
+}
+
+/// A version whose package is number `package`.
+fn registration_of(number: u32, package: u32, verdict: Verdict) -> Registration {
+    let digest = Digest::of(&package.to_le_bytes());
     Registration {
         digest,
         verdict,
@@ -43,16 +48,17 @@ fn registration(number: u32, verdict: Verdict) -> Registration {
 enum Try {
     Register(Verdict),
     Do(u32, Event),
+    Promote(u32, String),
 }
 
 fn tries() -> impl Strategy<Value = Vec<Try>> {
     let reason = prop_oneof![Just(String::new()), Just("because".to_owned()), Just("a\u{7}b".to_owned())];
     let verdict = prop_oneof![Just(Verdict::Passed), Just(Verdict::Failed), Just(Verdict::Inconclusive)];
     let alias = prop_oneof![Just("champion"), Just("demo"), Just("staging")];
-    let event = (0..12_u8, reason, alias).prop_map(|(kind, reason, alias)| match kind {
+    let event = (0..12_u8, reason.clone(), alias).prop_map(|(kind, reason, alias)| match kind {
         0 => Event::Approve { reason },
         1 => Event::Reject { reason },
-        2 => Event::Promote { reason },
+        2 => Event::Promote { over: None, reason },
         3 => Event::Stage { reason },
         4 => Event::RollBack { reason },
         5 => Event::Override { reason },
@@ -63,9 +69,13 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         8 => Event::UndoRollBack { reason },
         9 => Event::RemoveArtefacts { reason },
         10 => Event::Deploy { target: "prod".to_owned(), reason },
-        _ => Event::SetAlias { alias: alias.parse().expect("alias") },
+        _ => Event::SetAlias { alias: alias.parse().expect("alias"), reason },
     });
-    let one = prop_oneof![1 => verdict.prop_map(Try::Register), 5 => (1..6_u32, event).prop_map(|(at, event)| Try::Do(at, event))];
+    let one = prop_oneof![
+        2 => verdict.prop_map(Try::Register),
+        10 => (1..6_u32, event).prop_map(|(at, event)| Try::Do(at, event)),
+        2 => (1..6_u32, reason).prop_map(|(at, reason)| Try::Promote(at, reason)),
+    ];
     prop::collection::vec(one, 1..60)
 }
 
@@ -77,13 +87,21 @@ fn play(tries: &[Try]) -> (ModelState, Vec<LedgerEntry>) {
         let events = match one {
             Try::Register(verdict) => {
                 let version = state.next_version();
-                let registration = Box::new(registration(version.0, *verdict));
+                // Some versions have the same package.
+                let registration = Box::new(registration_of(version.0, version.0 % 3, *verdict));
                 let event = LedgerEvent::Registered { model: name(), version, registration };
                 state.apply(&event, "tester", TIME).expect("registering is always allowed");
                 vec![event]
             }
-            Try::Do(version, event) => {
-                match step(&state, &name(), VersionNumber(*version), event, "tester", TIME) {
+            Try::Do(..) | Try::Promote(..) => {
+                let (version, event) = match one {
+                    Try::Do(version, event) => (*version, event.clone()),
+                    Try::Promote(version, reason) => {
+                        (*version, Event::Promote { over: state.production(), reason: reason.clone() })
+                    }
+                    Try::Register(_) => continue,
+                };
+                match step(&state, &name(), VersionNumber(version), &event, "tester", TIME) {
                     Ok((next, events)) => {
                         state = next;
                         events
@@ -129,6 +147,41 @@ proptest! {
         prop_assert_eq!(champion, production.first().map(|(version, _)| **version));
     }
 
+    /// A quarantine is left by an override alone: not by a collection, and not by another version of the package.
+    #[test]
+    fn a_quarantined_package_stays_quarantined_until_it_is_overridden(tries in tries()) {
+        let (_, ledger) = play(&tries);
+        let mut state = RegistryState::default();
+        let mut marked: BTreeMap<VersionNumber, Digest> = BTreeMap::new();
+        for entry in &ledger {
+            let before = state.models.get(&name()).cloned().unwrap_or_default();
+            state.apply(entry).expect("allowed");
+            let model = &state.models[&name()];
+            match &entry.event {
+                LedgerEvent::RolledBack { quarantined, .. } => {
+                    let _ = marked.insert(*quarantined, model.versions[quarantined].digest);
+                }
+                LedgerEvent::Quarantined { version, digest, .. } => {
+                    let _ = marked.insert(*version, *digest);
+                }
+                LedgerEvent::Overridden { version, .. } => {
+                    let _ = marked.remove(version);
+                }
+                LedgerEvent::Approved { digest, .. } | LedgerEvent::Promoted { digest, .. } => {
+                    prop_assert!(before.quarantined(digest).is_none());
+                }
+                _ => {}
+            }
+            for (version, digest) in &marked {
+                prop_assert!(model.versions[version].quarantined);
+                prop_assert!(model.quarantined(digest).is_some());
+                prop_assert!(model.production().is_none_or(|one| model.versions[&one].digest != *digest));
+                let staged = model.aliases.get(&"staging".parse().expect("alias"));
+                prop_assert!(staged.is_none_or(|one| model.versions[one].digest != *digest));
+            }
+        }
+    }
+
     #[test]
     fn the_ledger_replays_to_the_same_state(tries in tries()) {
         let (state, ledger) = play(&tries);
@@ -165,7 +218,7 @@ fn a_promotion_that_was_written_past_the_door_does_not_replay() {
     let promoted =
         LedgerEvent::Promoted { model: name(), version: VersionNumber(1), digest, previous: None, reason };
     let seal = |event, previous| {
-        LedgerEntry::seal(event, (None, None), String::new(), String::new(), previous).expect("sealed")
+        LedgerEntry::seal(event, (None, None), String::new(), "x".to_owned(), previous).expect("sealed")
     };
     let first = seal(registered, None);
     let second = seal(promoted, Some(first.head()));
@@ -180,7 +233,10 @@ fn approved(versions: u32) -> ModelState {
         let registration = Box::new(registration(number, Verdict::Passed));
         let event = LedgerEvent::Registered { model: name(), version, registration };
         state.apply(&event, "tester", TIME).expect("registered");
-        for event in [Event::Approve { reason: String::new() }, Event::Promote { reason: String::new() }] {
+        let over = state.production();
+        for event in
+            [Event::Approve { reason: String::new() }, Event::Promote { over, reason: String::new() }]
+        {
             state = step(&state, &name(), version, &event, "tester", TIME).expect("allowed").0;
         }
     }
@@ -230,6 +286,93 @@ fn a_quarantined_package_is_refused_under_every_version_that_has_it() {
     let free = Event::Override { reason: "the data were wrong".to_owned() };
     state = step(&state, &name(), VersionNumber(2), &free, "tester", TIME).expect("allowed").0;
     let _ = step(&state, &name(), VersionNumber(3), &approve, "tester", TIME).expect("allowed");
+}
+
+/// Three versions; the first and the third are one package, and the third is in production.
+fn the_first_again() -> ModelState {
+    let mut state = approved(2);
+    let again = Box::new(registration_of(3, 1, Verdict::Passed));
+    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: again };
+    state.apply(&event, "tester", TIME).expect("registered");
+    let over = state.production();
+    for event in [Event::Approve { reason: String::new() }, Event::Promote { over, reason: String::new() }] {
+        state = step(&state, &name(), VersionNumber(3), &event, "tester", TIME).expect("allowed").0;
+    }
+    state
+}
+
+#[test]
+fn a_package_in_production_or_gone_back_to_is_not_quarantined_under_another_number() {
+    let state = the_first_again();
+    let bad = Event::Quarantine { reason: "found bad".to_owned() };
+    let said = refusal(&state, 1, &bad);
+    assert!(said.contains("the package of v001 is in production as v003: roll back"), "{said}");
+    // v002 is under way to production: v001 is another package and may be quarantined after it.
+    let (state, _) = step(&state, &name(), VersionNumber(2), &intend("x"), "tester", TIME).expect("allowed");
+    assert!(refusal(&state, 2, &bad).contains("a rollback to v002 is under way"));
+    let back = Event::RollBack { reason: "x".to_owned() };
+    let (state, _) = step(&state, &name(), VersionNumber(2), &back, "tester", TIME).expect("allowed");
+    assert_eq!(state.quarantined(&state.versions[&VersionNumber(1)].digest), Some(VersionNumber(3)));
+    assert!(refusal(&state, 1, &intend("x")).contains("the package of v001 is quarantined as v003"));
+}
+
+#[test]
+fn a_quarantine_outlives_the_artefacts_and_is_overridden_all_the_same() {
+    let mut state = approved(2);
+    for (version, event) in [
+        (1, intend("bad")),
+        (1, Event::RollBack { reason: "bad".to_owned() }),
+        (2, Event::RemoveArtefacts { reason: "retention".to_owned() }),
+    ] {
+        state = step(&state, &name(), VersionNumber(version), &event, "tester", TIME).expect("allowed").0;
+    }
+    assert_eq!(state.versions[&VersionNumber(2)].stage, Stage::Removed);
+    let again = Box::new(registration_of(3, 2, Verdict::Passed));
+    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: again };
+    state.apply(&event, "tester", TIME).expect("registered");
+    let approve = Event::Approve { reason: String::new() };
+    for event in [approve.clone(), Event::Stage { reason: String::new() }] {
+        assert!(refusal(&state, 3, &event).contains("is quarantined as v002"));
+    }
+    let rebuilt =
+        ModelState::from_parts(state.versions.clone(), state.aliases.clone(), state.pending.clone());
+    assert_eq!(rebuilt, state);
+    let free = Event::Override { reason: "the data were wrong".to_owned() };
+    state = step(&state, &name(), VersionNumber(2), &free, "tester", TIME).expect("allowed").0;
+    assert_eq!(state.versions[&VersionNumber(2)].stage, Stage::Removed, "its artefacts do not come back");
+    let _ = step(&state, &name(), VersionNumber(3), &approve, "tester", TIME).expect("allowed");
+    assert!(refusal(&state, 2, &free).contains("v002 is not quarantined"));
+}
+
+#[test]
+fn a_promotion_over_another_production_than_was_seen_is_refused() {
+    let mut state = approved(2);
+    let third = Box::new(registration(3, Verdict::Passed));
+    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: third };
+    state.apply(&event, "tester", TIME).expect("registered");
+    let approve = Event::Approve { reason: String::new() };
+    state = step(&state, &name(), VersionNumber(3), &approve, "tester", TIME).expect("allowed").0;
+    let promote = |over| Event::Promote { over, reason: String::new() };
+    let said = refusal(&state, 3, &promote(Some(VersionNumber(1))));
+    assert!(
+        said.contains("v002 reached production meanwhile, where v001 was when this was decided"),
+        "{said}"
+    );
+    assert!(refusal(&state, 3, &promote(None)).contains("where nothing was when this was decided"));
+    let seen = promote(Some(VersionNumber(2)));
+    let _ = step(&state, &name(), VersionNumber(3), &seen, "tester", TIME).expect("allowed");
+}
+
+#[test]
+fn an_actor_whose_name_would_forge_a_line_is_refused() {
+    let state = approved(1);
+    let alias = Event::SetAlias { alias: "a".parse().expect("alias"), reason: "asked for".to_owned() };
+    for actor in ["", "eve\n   9 2026 boss", "eve\u{1b}[1A", "eve\u{2028}x", &"x".repeat(600)] {
+        let said = step(&state, &name(), VersionNumber(1), &alias, actor, TIME).expect_err("refused").0;
+        assert!(said.contains("MODELGATE_ACTOR"), "{said}");
+    }
+    let (_, events) = step(&state, &name(), VersionNumber(1), &alias, "Zoë B.", TIME).expect("allowed");
+    assert_eq!(events[0].sentence(), "alias a set to v001: asked for");
 }
 
 #[test]

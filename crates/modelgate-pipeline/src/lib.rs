@@ -5,8 +5,10 @@
 mod analysis;
 mod answers;
 mod changes;
+pub mod choice;
 mod contributions;
 pub mod datasets;
+mod deployment;
 mod error;
 mod evaluation;
 mod explain;
@@ -51,7 +53,7 @@ pub use options::{
 };
 pub use production::{Baseline, Production, baseline, find as find_production};
 pub use project::{PROJECT_FILE, Pipeline, Project};
-pub use promotion::{approval_request, materialise, promote};
+pub use promotion::{PromotionRequest, approval_request, materialise, promote};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
 pub use stages::contract::{micros, read_contract};
@@ -59,4 +61,4 @@ pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
 pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::{BaselineFigures, Comparison, pipeline_rules};
 pub use stages::trials::{Trial, Trials};
-pub use unfinished::recover;
+pub use unfinished::{Recovered, origin, recover};

@@ -90,7 +90,7 @@ pub struct EvaluationReport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Readiness {
-    /// The candidate is in production.
+    /// What is in production is what a run, a person or a rollback brought there last.
     Ready,
     /// Nothing is in production.
     NoProductionModel,
@@ -113,7 +113,7 @@ pub struct PromotionDecision {
     pub version: Option<VersionNumber>,
     /// The package.
     pub digest: Option<Digest>,
-    /// `promoted`, `already_in_production`, `waiting_for_approval`, `rejected`, `blocked` or `not_registered`.
+    /// `promoted`, `staged`, `already_in_production`, `waiting_for_approval`, `rejected`, `blocked` or `not_registered`.
     pub decision: String,
     /// Why, in words.
     pub reason: String,

@@ -2,9 +2,8 @@
 
 use modelgate_config as config;
 use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
-use modelgate_core::metric::{Direction, direction};
 use modelgate_core::rule::GateRule;
-use modelgate_core::{ModelName, Verdict, VersionNumber};
+use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
@@ -12,7 +11,7 @@ use crate::options::Surroundings;
 use crate::project::{Pipeline, Project};
 
 /// Who approves where the policy does it itself.
-pub(crate) const AUTOMATIC: &str = "policy:automatic";
+pub const AUTOMATIC: &str = "policy:automatic";
 
 fn refuse<T>(sentence: String) -> Result<T, PipelineError> {
     Err(PipelineError::Policy(sentence))
@@ -100,32 +99,34 @@ pub fn check_signature(
     })
 }
 
-/// Takes a version out of quarantine and approves it again, both with the same reason; one that is not quarantined is
-/// left alone.
+/// Returns what takes a version out of quarantine and approves it again, each with the same reason; nothing for one
+/// that is not quarantined. The caller writes it together with what it is done for.
 ///
 /// # Errors
-/// Fails when the actor may not approve, or without a reason.
-pub fn override_quarantine(
+/// Fails when the actor may not approve.
+pub(crate) fn override_quarantine(
     project: &Project,
-    registry: &mut Registry,
+    registry: &Registry,
     model: &ModelName,
     version: VersionNumber,
     reason: &str,
     surroundings: &Surroundings<'_>,
-) -> Result<(), PipelineError> {
+) -> Result<Vec<(VersionNumber, Event)>, PipelineError> {
     let state = registry.model(model)?;
-    let Some(found) = state.versions.get(&version) else { return Ok(()) };
-    let Some(holder) = state.quarantined(&found.digest) else { return Ok(()) };
-    check_approver(project, model, &surroundings.actor)?;
-    let now = (surroundings.now)();
-    let free = Event::Override { reason: reason.to_owned() };
-    registry.apply(model, holder, &free, &now, &surroundings.actor)?;
-    let stage = registry.model(model)?.versions.get(&version).map(|found| found.stage);
-    if matches!(stage, Some(Lifecycle::Candidate | Lifecycle::Staging)) {
-        let approve = Event::Approve { reason: reason.to_owned() };
-        registry.apply(model, version, &approve, &now, &surroundings.actor)?;
+    let Some(found) = state.versions.get(&version) else { return Ok(Vec::new()) };
+    let reason = || reason.to_owned();
+    // The package is quarantined as long as one of its versions is.
+    let holders = state.quarantined_as(&found.digest);
+    let mut events: Vec<(VersionNumber, Event)> =
+        holders.map(|holder| (holder, Event::Override { reason: reason() })).collect();
+    if events.is_empty() {
+        return Ok(events);
     }
-    Ok(())
+    check_approver(project, model, &surroundings.actor)?;
+    if matches!(found.stage, Lifecycle::Quarantined | Lifecycle::Candidate | Lifecycle::Staging) {
+        events.push((version, Event::Approve { reason: reason() }));
+    }
+    Ok(events)
 }
 
 /// Adds the required rules to those of a pipeline.
@@ -155,38 +156,4 @@ pub(crate) fn with_required_rules(
         }
     }
     Ok(rules)
-}
-
-/// Returns the version that `best_by` chooses among those that passed and could be in production, and its figure.
-///
-/// # Errors
-/// Fails when the registry cannot be read.
-pub(crate) fn best_by(
-    registry: &Registry,
-    model: &ModelName,
-    metric: &str,
-) -> Result<Option<(VersionNumber, f64)>, PipelineError> {
-    let state = registry.model(model)?;
-    let mut best: Option<(VersionNumber, f64)> = None;
-    for (version, found) in &state.versions {
-        let eligible = matches!(
-            found.stage,
-            Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging | Lifecycle::Production
-        );
-        if !eligible || found.verdict != Verdict::Passed || state.quarantined(&found.digest).is_some() {
-            continue;
-        }
-        let Some(value) = registry.registration(model, *version)?.metrics.get(metric).copied() else {
-            continue;
-        };
-        let better = |before: f64| match direction(metric) {
-            Some(Direction::LowerIsBetter) => value < before,
-            _ => value > before,
-        };
-        // Of equals, the older: production does not move without a gain.
-        if !value.is_nan() && best.is_none_or(|(_, before)| better(before)) {
-            best = Some((*version, value));
-        }
-    }
-    Ok(best)
 }

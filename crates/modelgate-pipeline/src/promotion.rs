@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::lifecycle::Event;
+use modelgate_core::lifecycle::{Event, ModelState};
 use modelgate_core::rule::Subset;
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
+use modelgate_model::Package;
 use modelgate_registry::Registry;
 use modelgate_store::atomic;
 use serde::{Deserialize, Serialize};
 
+use crate::deployment;
 use crate::error::PipelineError;
 use crate::evaluation::{Evaluation, SubsetEvaluation};
 use crate::options::{ApprovalRequest, MetricDifference, Surroundings};
@@ -41,25 +43,56 @@ impl From<&Evaluation> for AttachedMetrics {
     }
 }
 
+/// What is to go to production.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PromotionRequest {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: VersionNumber,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Take it out of quarantine; the ledger keeps it.
+    pub override_quarantine: bool,
+}
+
 /// Promotes an approved version, then brings its package to `models/packaged/<model>/`.
 ///
 /// # Errors
-/// Fails when the policy or the lifecycle does not allow it; production is then what it was.
+/// Fails when the policy or the lifecycle does not allow it, when its package is not whole, or when another version
+/// reached production since `registry` was read; production is then what it was.
 pub fn promote(
     project: &Project,
     registry: &mut Registry,
-    model: &ModelName,
-    version: VersionNumber,
-    reason: &str,
+    request: &PromotionRequest,
     surroundings: &Surroundings<'_>,
 ) -> Result<Production, PipelineError> {
-    let now = (surroundings.now)();
-    policy::check_promotion(project, registry, model, version, &now)?;
-    let event = Event::Promote { reason: reason.to_owned() };
-    unfinished::begin(project, Work::Promotion, model)?;
-    let applied = registry.apply(model, version, &event, &now, &surroundings.actor);
+    let (model, version, now) = (&request.model, request.version, (surroundings.now)());
+    let reason = request.reason.clone();
+    let mut events = if request.override_quarantine {
+        policy::override_quarantine(project, registry, model, version, &reason, surroundings)?
+    } else {
+        Vec::new()
+    };
+    let is_approved_now =
+        events.iter().any(|(one, event)| *one == version && matches!(event, Event::Approve { .. }));
+    if is_approved_now {
+        policy::check_signature(project, registry, model, version)?;
+    } else {
+        policy::check_promotion(project, registry, model, version, &now)?;
+    }
+    let over = registry.state().models.get(model).and_then(ModelState::production);
+    events.push((version, Event::Promote { over, reason }));
+    // Everything that can be known to stand against it is asked before anything is written.
+    registry.allows(model, &events, &now, &surroundings.actor)?;
+    package_of(registry, model, version)?;
+    unfinished::begin(project, Work::Promotion, model, version)?;
+    let applied = registry.apply_all(model, &events, &now, &surroundings.actor);
     if let Err(error) = applied {
-        unfinished::end(project)?;
+        // An answer that was lost leaves open what the ledger holds: the mark lets the next command look.
+        if error.appended_nothing() {
+            unfinished::end(project)?;
+        }
         return Err(error.into());
     }
     let found = materialise(project, registry, model)?;
@@ -67,8 +100,8 @@ pub fn promote(
     found.ok_or_else(|| PipelineError::Policy(format!("{version} left production while it was promoted")))
 }
 
-/// Makes `models/packaged/<model>/` and `baselines/<model>.json` those of the version in production, if they are not
-/// yet: after a promotion, and after a process was killed between the ledger and the files.
+/// Makes `models/packaged/<model>/`, `baselines/<model>.json` and the deployment manifest those of the version in
+/// production, if they are not yet: after a promotion, and after a process was killed between the ledger and the files.
 ///
 /// Returns the version in production, if there is one.
 ///
@@ -81,6 +114,7 @@ pub fn materialise(
 ) -> Result<Option<Production>, PipelineError> {
     let Some(found) = production::find(registry, model) else { return Ok(None) };
     place_package(project, registry, model, found.version)?;
+    deployment::follow(project, registry, model, found)?;
     let baseline = production::baseline(project, model).ok().flatten();
     if baseline.is_some_and(|baseline| baseline.digest == found.digest && baseline.version == found.version) {
         return Ok(Some(found));
@@ -120,15 +154,26 @@ pub(crate) fn place_package(
     if packaged {
         return Ok(());
     }
+    let (files, _) = package_of(registry, model, version)?;
+    Ok(atomic::replace_folder(&folder, &files)?)
+}
+
+/// Reads the files of `version` and the package that they are, which must be the registered one.
+pub(crate) fn package_of(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(BTreeMap<String, Vec<u8>>, Package), PipelineError> {
+    let registered = registry.registration(model, version)?.digest;
     let files = registry.version_files(model, version)?;
     let package = modelgate_model::from_files(files.clone())?;
-    if package.digest != state.digest {
+    if package.digest != registered {
         return Err(PipelineError::Policy(format!(
-            "the registry holds the package {} for {version}, whose digest is {}",
-            package.digest, state.digest
+            "the registry holds the package {} for {version}, whose digest is {registered}",
+            package.digest
         )));
     }
-    Ok(atomic::replace_folder(&folder, &files)?)
+    Ok((files, package))
 }
 
 /// Returns what a person needs to know to approve `version`.

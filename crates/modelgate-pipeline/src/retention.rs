@@ -1,25 +1,29 @@
 //! What may go: artefacts of versions that nothing needs any more, and objects that nothing names.
 //!
 //! Without `retention.keep` nothing goes. A version keeps its artefacts while it is in production or staging, an alias
-//! points at it, it is one of the versions to go back to, or its last event is younger than the time. An object stays
-//! while a version, a stage's record, a pointer file or another object that stays names it.
+//! points at it, it is one of the versions to go back to, or its last event is younger than the time. An object of the
+//! project stays while it is younger than the time, or a version that stays, the record of a stage, a pointer file or
+//! the list of such a data set names it. Reports name packages too, and keep nothing: they hold what they show.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use modelgate_config::duration_seconds;
 use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
 use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_data::snapshot::SnapshotFile;
 use modelgate_registry::Registry;
+use modelgate_store::ContentStore;
 use serde::Serialize;
 
+use crate::datasets::POINTER;
 use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::project::Project;
 
 /// How many former productions stay ready to be gone back to.
 const ROLLBACK_TARGETS: u32 = 2;
-/// Objects above this size are no lists of other objects.
+/// Files and objects above this size are no lists of other objects.
 const MAX_LIST: u64 = 64 << 20;
 
 /// A version whose artefacts would go.
@@ -42,12 +46,19 @@ pub struct Plan {
     pub versions: Vec<Leaving>,
     /// The objects with their sizes in bytes.
     pub objects: Vec<(Digest, u64)>,
+    /// Objects of the project's own store, where the registry has another home.
+    pub local: Vec<(Digest, u64)>,
 }
 
 impl Plan {
     /// Returns how many bytes it frees.
     pub fn bytes(&self) -> u64 {
-        self.objects.iter().map(|(_, bytes)| bytes).sum()
+        self.objects.iter().chain(&self.local).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Returns how many objects it removes.
+    pub fn count(&self) -> usize {
+        self.objects.len() + self.local.len()
     }
 }
 
@@ -70,6 +81,7 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
     })?;
     let mut plan = Plan::default();
     let mut kept: BTreeSet<Digest> = BTreeSet::new();
+    let mut datasets: BTreeSet<Digest> = BTreeSet::new();
     let mut leaving: BTreeSet<Digest> = BTreeSet::new();
     let targets = project.config.retention.rollback_targets.unwrap_or(ROLLBACK_TARGETS) as usize;
     for (model, state) in &registry.state().models {
@@ -88,7 +100,6 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
                 .values()
                 .chain(registration.checks.values())
                 .chain(&found.signature)
-                .chain([&registration.lineage.dataset])
                 .copied()
                 .collect();
             let last_event = last.get(&(model.clone(), *version)).cloned().unwrap_or_default();
@@ -104,20 +115,30 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
                 leaving.extend(own);
             } else {
                 kept.extend(own);
+                datasets.insert(registration.lineage.dataset);
             }
         }
     }
-    named_in_project(&project.root, &mut kept)?;
+    named_in_project(project, &mut datasets)?;
+    let store = ContentStore::new(&project.state_folder());
+    kept.extend(with_their_files(&store, datasets));
+    let is_old = |touched: Option<i64>| touched.is_some_and(|touched| touched < limit);
     let objects = registry.objects()?;
-    follow_lists(registry, &objects.iter().map(|one| (one.digest, one.bytes)).collect(), &mut kept);
     // In a home that others share, an object without a name may be one that is about to get it.
     let shared = project.config.registry.uri.is_some();
     plan.objects = objects
         .iter()
         .filter(|object| !kept.contains(&object.digest))
-        .filter(|object| !shared || leaving.contains(&object.digest))
+        .filter(|object| if shared { leaving.contains(&object.digest) } else { is_old(object.touched) })
         .map(|object| (object.digest, object.bytes))
         .collect();
+    if shared {
+        let own = store.list()?.into_iter();
+        plan.local = own
+            .filter(|object| !kept.contains(&object.digest) && is_old(object.touched))
+            .map(|object| (object.digest, object.bytes))
+            .collect();
+    }
     Ok(plan)
 }
 
@@ -126,6 +147,7 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
 /// # Errors
 /// Fails when the registry cannot be written; a later collection goes on.
 pub fn collect(
+    project: &Project,
     registry: &mut Registry,
     plan: &Plan,
     surroundings: &Surroundings<'_>,
@@ -136,54 +158,70 @@ pub fn collect(
         registry.apply(&one.model, one.version, &event, &(surroundings.now)(), &surroundings.actor)?;
     }
     let digests: Vec<Digest> = plan.objects.iter().map(|(digest, _)| *digest).collect();
-    Ok(registry.remove_objects(&digests)?)
+    registry.remove_objects(&digests)?;
+    let store = ContentStore::new(&project.state_folder());
+    Ok(plan.local.iter().try_for_each(|(digest, _)| store.remove(digest))?)
 }
 
-/// Adds every digest that stands in a record, a report or a pointer file of the project.
-fn named_in_project(root: &Path, kept: &mut BTreeSet<Digest>) -> Result<(), PipelineError> {
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(listing) = fs_err::read_dir(&folder) else { continue };
-        for entry in listing {
-            let entry = entry?;
-            let (path, kind) = (entry.path(), entry.file_type()?);
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if kind.is_dir() {
-                let objects = folder.ends_with(".modelgate") && name == "store";
-                if !objects && name != ".git" && name != "target" {
-                    folders.push(path);
-                }
-            } else if kind.is_file() && names_objects(&name) && entry.metadata()?.len() <= MAX_LIST {
-                digests_in(&fs_err::read(&path)?, kept);
-            }
+/// Adds every digest that stands in the record of a stage or a pointer file of the project.
+fn named_in_project(project: &Project, named: &mut BTreeSet<Digest>) -> Result<(), PipelineError> {
+    for folder in folders(&project.state_folder().join("cache"))? {
+        named_in(&folder, "json", named)?;
+    }
+    let mut waiting = vec![project.root.clone()];
+    while let Some(folder) = waiting.pop() {
+        named_in(&folder, POINTER, named)?;
+        let below = folders(&folder)?.into_iter().filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            !name.starts_with('.') && name != "target" && name != "node_modules"
+        });
+        waiting.extend(below);
+    }
+    Ok(())
+}
+
+fn folders(of: &Path) -> Result<Vec<PathBuf>, PipelineError> {
+    let mut found = Vec::new();
+    let Ok(listing) = fs_err::read_dir(of) else { return Ok(found) };
+    for entry in listing {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Adds every digest that stands in the files of `folder` with this ending.
+fn named_in(folder: &Path, ending: &str, named: &mut BTreeSet<Digest>) -> Result<(), PipelineError> {
+    let Ok(listing) = fs_err::read_dir(folder) else { return Ok(()) };
+    for entry in listing {
+        let entry = entry?;
+        let path = entry.path();
+        let is_one = path.extension().is_some_and(|found| found == ending);
+        if is_one && entry.file_type()?.is_file() && entry.metadata()?.len() <= MAX_LIST {
+            digests_in(&fs_err::read(&path)?, named);
         }
     }
     Ok(())
 }
 
-fn names_objects(file: &str) -> bool {
-    file != "ledger.jsonl"
-        && Path::new(file)
-            .extension()
-            .is_some_and(|end| ["json", "modelgate", "yaml", "yml"].iter().any(|one| end == *one))
-}
-
-/// Adds what kept objects name: the list of a data set names its files.
-fn follow_lists(registry: &Registry, objects: &BTreeMap<Digest, u64>, kept: &mut BTreeSet<Digest>) {
-    let mut waiting: Vec<Digest> = kept.iter().copied().collect();
-    while let Some(digest) = waiting.pop() {
-        if objects.get(&digest).is_none_or(|bytes| *bytes > MAX_LIST) {
+/// Returns `named` and, where one is the list of a data set, its files.
+fn with_their_files(store: &ContentStore, named: BTreeSet<Digest>) -> BTreeSet<Digest> {
+    let mut kept = named.clone();
+    for digest in named {
+        if store.size(&digest).is_none_or(|bytes| bytes > MAX_LIST) {
             continue;
         }
-        // A list is text that begins like JSON; a damaged object is another command's to tell of.
-        let Ok(content) = registry.object(&digest) else { continue };
-        if matches!(content.first(), Some(b'{' | b'[')) {
-            let mut named = BTreeSet::new();
-            digests_in(&content, &mut named);
-            waiting.extend(named.into_iter().filter(|one| objects.contains_key(one) && kept.insert(*one)));
+        // A damaged object is another command's to tell of.
+        let Ok(content) = store.get(&digest) else { continue };
+        if content.first() == Some(&b'[')
+            && let Ok(files) = serde_json::from_slice::<Vec<SnapshotFile>>(&content)
+        {
+            kept.extend(files.into_iter().map(|file| file.digest));
         }
     }
+    kept
 }
 
 /// Adds every run of exactly 64 hexadecimal digits, with or without `sha256:` before it.

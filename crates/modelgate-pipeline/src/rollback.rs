@@ -11,7 +11,8 @@ use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::probe::{self, PROBES, Probes};
 use crate::project::Project;
-use crate::promotion::{materialise, place_package};
+use crate::promotion::{materialise, package_of, place_package};
+use crate::run::check_manual_promotion;
 use crate::unfinished::{self, Work};
 use crate::{policy, production};
 
@@ -50,6 +51,8 @@ pub struct Target {
     pub trained_at: String,
     /// When it last reached production, microseconds since 1970.
     pub in_production_since: i64,
+    /// When another version took its place.
+    pub in_production_until: i64,
     /// Its figures, and how each differs from production's where both are known.
     pub metrics: BTreeMap<String, (f64, Option<f64>)>,
 }
@@ -64,7 +67,10 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
     let current = registry.registration(model, production)?.metrics;
     let mut found: Vec<Target> = Vec::new();
     // A version can have been there many times: more rows are looked at than are shown.
+    let mut until = i64::MAX;
     for (version, since) in registry.tenures(model, at_most.saturating_mul(8).max(64))? {
+        // The newest first: each was there until the one before it in this list came.
+        let ended = std::mem::replace(&mut until, since);
         if !can_be_gone_back_to(state, version)
             || found.len() == at_most
             || found.iter().any(|one| one.version == version)
@@ -80,6 +86,7 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
             version,
             trained_at: registration.lineage.trained_at,
             in_production_since: since,
+            in_production_until: ended,
             metrics: metrics.collect(),
         });
     }
@@ -134,14 +141,7 @@ pub fn verify_version(
     version: VersionNumber,
 ) -> Result<(), PipelineError> {
     let registration = registry.registration(model, version)?;
-    let files = registry.version_files(model, version)?;
-    let package = modelgate_model::from_files(files)?;
-    if package.digest != registration.digest {
-        return Err(PipelineError::Policy(format!(
-            "the registry holds the package {} for {version}, whose digest is {}",
-            package.digest, registration.digest
-        )));
-    }
+    let (_, package) = package_of(registry, model, version)?;
     policy::check_signature(project, registry, model, version)?;
     let Some(stored) = registration.checks.get(PROBES) else { return Ok(()) };
     let probes: Probes = serde_json::from_slice(&registry.object(stored)?)?;
@@ -163,25 +163,33 @@ pub fn rollback(
     let from = production::find(registry, model)
         .ok_or_else(|| PipelineError::Policy(format!("{model}: nothing is in production")))?
         .version;
-    if request.override_quarantine {
-        policy::override_quarantine(project, registry, model, to, &request.reason, surroundings)?;
-    }
-    let verification = if request.skip_verification {
-        Verification::Skipped
+    let mut events = if request.override_quarantine {
+        policy::override_quarantine(project, registry, model, to, &request.reason, surroundings)?
     } else {
-        verify_target(project, registry, model, to)?;
-        Verification::Verified
+        Vec::new()
     };
-    unfinished::begin(project, Work::Rollback, model)?;
+    let verification = if request.skip_verification { Verification::Skipped } else { Verification::Verified };
+    let (origin, reason) = (unfinished::origin(project), request.reason.clone());
+    events.push((to, Event::IntendRollBack { reason, verification, origin }));
+    let (now, actor) = ((surroundings.now)(), &surroundings.actor);
+    // A version that cannot be gone back to need not be read, and nothing is written of it.
+    registry.allows(model, &events, &now, actor)?;
+    let is_approved_now = events.iter().any(|(_, event)| matches!(event, Event::Approve { .. }));
+    check_policy(project, registry, request, is_approved_now, &now)?;
+    if verification == Verification::Verified {
+        verify_target(project, registry, model, to)?;
+    }
+    unfinished::begin(project, Work::Rollback, model, to)?;
+    if let Err(error) = registry.apply_all(model, &events, &now, actor) {
+        // An answer that was lost leaves open what the ledger holds: the mark lets the next command look.
+        if error.appended_nothing() {
+            unfinished::end(project)?;
+        }
+        return Err(error.into());
+    }
     let apply = |registry: &mut Registry, event: Event| {
         registry.apply(model, to, &event, &(surroundings.now)(), &surroundings.actor)
     };
-    let intent =
-        Event::IntendRollBack { reason: request.reason.clone(), verification, origin: origin(project) };
-    if let Err(error) = apply(registry, intent) {
-        unfinished::end(project)?;
-        return Err(error.into());
-    }
     if let Err(error) = place_package(project, registry, model, to) {
         let reason = shortened(&format!("the package could not be moved: {error}"));
         apply(registry, Event::UndoRollBack { reason })?;
@@ -197,34 +205,42 @@ pub fn rollback(
     Ok(RolledBack { from, to, digest })
 }
 
-/// Asks the lifecycle first: a version that cannot be gone back to need not be read.
+/// What the policy asks of a target, verified or not: its signature, and, of a version that was never in production,
+/// what a promotion needs, since it would be one.
+fn check_policy(
+    project: &Project,
+    registry: &Registry,
+    request: &RollbackRequest,
+    is_approved_now: bool,
+    now: &str,
+) -> Result<(), PipelineError> {
+    let (model, to) = (&request.model, request.to);
+    policy::check_signature(project, registry, model, to)?;
+    if registry.was_in_production(model, to)? {
+        return Ok(());
+    }
+    let promotion = || {
+        check_manual_promotion(project, model)?;
+        if is_approved_now { Ok(()) } else { policy::check_promotion(project, registry, model, to, now) }
+    };
+    promotion().map_err(|error| {
+        let what = format!("{model} {to} was never in production, so going to it is a promotion: {error}");
+        PipelineError::Policy(what)
+    })
+}
+
 fn verify_target(
     project: &Project,
     registry: &Registry,
     model: &ModelName,
     to: VersionNumber,
 ) -> Result<(), PipelineError> {
-    let state = registry.model(model)?;
-    let can = state.versions.get(&to).is_some_and(|found| {
-        matches!(found.stage, Lifecycle::Archived | Lifecycle::Approved)
-            && state.quarantined(&found.digest).is_none()
-    });
-    if !can {
-        // The intent is refused with the reason; nothing is written then.
-        return Ok(());
-    }
     verify_version(project, registry, model, to).map_err(|error| {
         PipelineError::Policy(format!(
             "{model} {to} did not pass its verification, production is unchanged: {error}; \
              `--skip-verification` moves without looking, and the ledger keeps it"
         ))
     })
-}
-
-/// A name of this checkout that tells nothing of its place.
-fn origin(project: &Project) -> String {
-    let folder = Digest::of(project.root.display().to_string().as_bytes()).short();
-    format!("{}/{folder}", modelgate_store::host())
 }
 
 fn shortened(reason: &str) -> String {

@@ -10,14 +10,13 @@ use modelgate_data::contract::ContractReport;
 use modelgate_registry::{Registry, RegistryUri, RunRow};
 use modelgate_store::ProjectLock;
 
+use crate::deployment;
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
 use crate::history;
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
-use crate::outputs::{
-    self, DeploymentManifest, EvaluationReport, PromotionDecision, Readiness, RunReport, write, write_json,
-};
-use crate::production;
+use crate::outputs::{self, EvaluationReport, PromotionDecision, RunReport, write, write_json};
+use crate::production::Production;
 use crate::project::{Pipeline, Project};
 use crate::reports::{self, RunEvidence};
 use crate::runner::Runner;
@@ -57,6 +56,8 @@ pub struct RunOutcome {
     pub worked: bool,
     /// What checking the data contract found, when there is one.
     pub contract: Option<ContractReport>,
+    /// The version that this run brought to production: by `best_by` it may be an older one.
+    pub promoted: Option<Production>,
 }
 
 /// Opens the registry of a project.
@@ -141,8 +142,7 @@ fn stages(
         Err(error) => {
             // Whoever deploys reads this file: it must not tell of an earlier day.
             if !runner.options.dry_run {
-                let manifest = deployment(runner.pipeline, None, None);
-                write_json(&runner.pipeline.outputs(), "deployment_manifest.json", &manifest)?;
+                deployment::write(runner.pipeline, None, None)?;
             }
             return Err(error);
         }
@@ -155,7 +155,7 @@ fn stages(
     }
     if runner.options.sample.is_some() {
         let reason = "a run on a sample is judged and never registered";
-        progress.decision = Some(Decision { word: "not_registered", reason: reason.to_owned(), actor: None });
+        progress.decision = Some(Decision::new("not_registered", reason));
         return Ok(true);
     }
     progress.version = registration::register(runner, registry, &progress.run_id, &progress.started_at)?;
@@ -204,7 +204,11 @@ fn finish(
     let last: Option<RunReport> = outputs::read(runner.pipeline, "run_report.json");
     // Waiting and refusing are worth telling each time; they are not work that is worth a new report.
     let did = runner.reports.iter().any(|report| report.status == StageStatus::Ran);
-    let run_id = match (&last, did) {
+    // A run that was killed before it told what it did, and decisions since: the files must not tell of an earlier day.
+    let is_behind = !runner.options.dry_run
+        && progress.version.is_some()
+        && last.as_ref().is_some_and(|last| last.version != progress.version || last.state != state);
+    let run_id = match (&last, did || is_behind) {
         (Some(last), false) => Some(last.run_id.clone()),
         (None, false) if runner.options.dry_run => None,
         _ => {
@@ -220,6 +224,7 @@ fn finish(
         state,
         worked,
         contract: contract_report,
+        promoted: progress.decision.as_ref().and_then(|decision| decision.promoted),
     })
 }
 
@@ -296,7 +301,7 @@ fn write_outputs(
             actor: decision.and_then(|decision| decision.actor),
         };
         write_json(&folder, "promotion_decision.json", &decision)?;
-        write_json(&folder, "deployment_manifest.json", &deployment(pipeline, registry, state))?;
+        deployment::write(pipeline, registry, state)?;
     }
     let finished_at = (runner.surroundings.now)();
     let report = RunReport {
@@ -394,45 +399,6 @@ fn child(parent: &RunRow, trials: &Trials, trial: &Trial) -> RunRow {
         params,
         metrics: score.into_iter().collect(),
     }
-}
-
-/// Returns what a deployment needs to know.
-fn deployment(
-    pipeline: &Pipeline<'_>,
-    registry: Option<&Registry>,
-    state: Option<Lifecycle>,
-) -> DeploymentManifest {
-    let production = registry.and_then(|registry| production::find(registry, &pipeline.model));
-    let readiness = match (registry, production, state) {
-        (None, _, _) => Readiness::RegistryUnavailable,
-        (_, None, _) => Readiness::NoProductionModel,
-        (_, Some(_), Some(Lifecycle::Production)) => Readiness::Ready,
-        _ => Readiness::PromotionNotApproved,
-    };
-    let name = &pipeline.model;
-    let environment = BTreeMap::from([
-        ("MODEL_SOURCE".to_owned(), "local".to_owned()),
-        ("MODEL_PATH".to_owned(), format!("models/packaged/{name}")),
-        ("ADMIN_API_TOKEN".to_owned(), "<a secret of yours>".to_owned()),
-    ]);
-    DeploymentManifest {
-        schema_version: 1,
-        readiness,
-        model: name.clone(),
-        version: production.map(|production| production.version),
-        digest: production.map(|production| production.digest),
-        registry: registry.map_or_else(String::new, |registry| relative(&registry.home(), pipeline)),
-        package: production.map(|_| format!("models/packaged/{name}")),
-        entrypoint: ["modelgate", "serve"].map(str::to_owned).to_vec(),
-        environment,
-    }
-}
-
-/// A report that is shared does not name folders of this machine.
-fn relative(home: &str, pipeline: &Pipeline<'_>) -> String {
-    let root = pipeline.project.root.display().to_string();
-    home.strip_prefix(&root)
-        .map_or_else(|| home.to_owned(), |rest| rest.trim_start_matches(['/', '\\']).to_owned())
 }
 
 /// Limits the threads of training and prediction; results do not depend on it. Called once, at the start.

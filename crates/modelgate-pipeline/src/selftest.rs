@@ -4,7 +4,9 @@
 use modelgate_core::verdict::{GateVerdict, Outcome};
 use modelgate_core::{Digest, Verdict, canonical};
 use modelgate_data::target::Target;
+use modelgate_data::{Table, Values};
 use modelgate_learn::{FeatureMatrix, Targets};
+use modelgate_model::LoadedModel;
 use serde::Serialize;
 
 use crate::error::PipelineError;
@@ -14,7 +16,7 @@ use crate::rejudge::{Court, production_package};
 use crate::run::{lock, registry};
 use crate::runner::Runner;
 use crate::stage::{Selection, Stage};
-use crate::stages::{data, dataset, model};
+use crate::stages::{command, data, dataset, model};
 
 /// What became of one model that must be refused.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -69,12 +71,22 @@ pub fn selftest(
     let own = modelgate_model::from_files(model::package_files(&runner)?)?;
     let mut trials = Vec::new();
 
-    let estimator = fit_permuted(&mut runner, &court)?;
-    let digest = canonical::digest(&estimator)?;
-    let permuted = own.model.with_estimator(estimator)?;
+    let (name, permuted, digest) = match pipeline.config.train.command.clone() {
+        Some(command) => {
+            let table = with_permuted_target(&court, &pipeline.config.data.target, pipeline.config.seed);
+            let bytes = command::fit(&mut runner, &command, &table, &court.split)?;
+            let name = "trained by train.command on permuted labels";
+            (name, LoadedModel::load(&bytes)?, Digest::of(&bytes))
+        }
+        None => {
+            let estimator = fit_permuted(&mut runner, &court)?;
+            let digest = canonical::digest(&estimator)?;
+            ("trained on permuted labels", own.model.with_estimator(estimator)?, digest)
+        }
+    };
     let schema = &own.manifest.schema;
     let (_, verdict) = court.judge(&permuted, digest, "a model trained on permuted labels", schema)?;
-    trials.push(trial("trained on permuted labels", verdict));
+    trials.push(trial(name, verdict));
 
     let (name, package) = match production_package(&runner, &registry)? {
         Some((name, package)) => (format!("{name} with damaged weights"), package),
@@ -123,6 +135,28 @@ fn fit_permuted(
         }
     };
     Ok(outcome.estimator)
+}
+
+/// Returns the rows with the labels of the training rows in another order among them, and those of the validation rows
+/// likewise: what stops early must not learn from them either.
+fn with_permuted_target(court: &Court, target: &str, seed: u64) -> Table {
+    fn reorder<T: Clone>(values: &mut [T], rows: &[u32], order: &[u32]) {
+        let moved: Vec<T> = order.iter().map(|row| values[*row as usize].clone()).collect();
+        for (row, value) in rows.iter().zip(moved) {
+            values[*row as usize] = value;
+        }
+    }
+    let mut table = Table::clone(&court.table);
+    let Some(column) = table.columns.iter_mut().find(|column| column.name == target) else { return table };
+    for rows in [&court.split.train, &court.split.validation] {
+        let order = permutation(rows, seed);
+        match &mut column.values {
+            Values::Int(values) => reorder(values, rows, &order),
+            Values::Float(values) => reorder(values, rows, &order),
+            Values::Text(values) => reorder(values, rows, &order),
+        }
+    }
+    table
 }
 
 /// Returns `rows` in an order of their own, the same for the same seed.

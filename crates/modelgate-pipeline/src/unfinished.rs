@@ -1,14 +1,16 @@
 //! A mark beside the ledger while production is being moved: a command that finds it, and nobody at work, brings to an
 //! end what a killed one began, and says what it did.
 
-use modelgate_core::lifecycle::Event;
-use modelgate_core::{ModelName, canonical};
+use modelgate_core::lifecycle::{Event, PendingRollback};
+use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
 use modelgate_registry::Registry;
 use modelgate_store::{StoreError, atomic};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PipelineError;
+use crate::notify::Notice;
 use crate::options::Surroundings;
+use crate::production;
 use crate::project::Project;
 use crate::promotion::materialise;
 use crate::run::{lock, registry};
@@ -25,6 +27,19 @@ pub(crate) enum Work {
 struct Mark {
     work: Work,
     model: ModelName,
+    /// The version that is to be production.
+    version: Option<VersionNumber>,
+    /// The name of this checkout when it began, as the ledger has it; the machine's name may be another later.
+    origin: Option<String>,
+}
+
+/// What was brought to an end.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Recovered {
+    /// What was done, in words.
+    pub sentence: String,
+    /// What the interrupted command did not come to tell.
+    pub notices: Vec<Notice>,
 }
 
 fn path(project: &Project) -> std::path::PathBuf {
@@ -32,9 +47,21 @@ fn path(project: &Project) -> std::path::PathBuf {
 }
 
 /// Leaves the mark; it is on the disk before anything moves.
-pub(crate) fn begin(project: &Project, work: Work, model: &ModelName) -> Result<(), PipelineError> {
-    let text = canonical::to_pretty(&Mark { work, model: model.clone() })?;
+pub(crate) fn begin(
+    project: &Project,
+    work: Work,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(), PipelineError> {
+    let (version, origin) = (Some(version), Some(origin(project)));
+    let text = canonical::to_pretty(&Mark { work, model: model.clone(), version, origin })?;
     Ok(atomic::write(&path(project), text.as_bytes())?)
+}
+
+/// Returns a name of this checkout that tells nothing of its place.
+pub fn origin(project: &Project) -> String {
+    let folder = Digest::of(project.root.display().to_string().as_bytes()).short();
+    format!("{}/{folder}", modelgate_store::host())
 }
 
 /// Takes the mark away.
@@ -45,12 +72,15 @@ pub(crate) fn end(project: &Project) -> Result<(), PipelineError> {
     }
 }
 
-/// Completes or undoes what an interrupted command left, and returns what it did in words; `None` when nothing was
-/// left, or when the one who left the mark is still at work.
+/// Completes or undoes what an interrupted command left, and returns what it did; `None` when nothing was left, or when
+/// the one who left the mark is still at work.
 ///
 /// # Errors
 /// Fails when the registry or the project's folder cannot be used.
-pub fn recover(project: &Project, surroundings: &Surroundings<'_>) -> Result<Option<String>, PipelineError> {
+pub fn recover(
+    project: &Project,
+    surroundings: &Surroundings<'_>,
+) -> Result<Option<Recovered>, PipelineError> {
     if !path(project).is_file() {
         return Ok(None);
     }
@@ -66,44 +96,73 @@ pub fn recover(project: &Project, surroundings: &Surroundings<'_>) -> Result<Opt
         end(project)?;
         return Ok(None);
     };
-    let sentence = match mark.work {
-        Work::Promotion => recover_promotion(project, &registry, &mark.model)?,
-        Work::Rollback => recover_rollback(project, &mut registry, &mark.model, surroundings)?,
+    let recovered = match mark.work {
+        Work::Promotion => Some(recover_promotion(project, &registry, &mark)?),
+        Work::Rollback => recover_rollback(project, &mut registry, &mark, surroundings)?,
     };
     end(project)?;
-    Ok(sentence)
+    Ok(recovered)
 }
 
 fn recover_promotion(
     project: &Project,
     registry: &Registry,
-    model: &ModelName,
-) -> Result<Option<String>, PipelineError> {
-    let found = materialise(project, registry, model)?;
-    Ok(Some(match found {
-        Some(found) => format!(
-            "a promotion of {model} was interrupted: in production is {}, and models/packaged/{model}/ is brought to it",
-            found.version
-        ),
-        None => format!("a promotion of {model} was interrupted before it began: nothing is in production"),
-    }))
+    mark: &Mark,
+) -> Result<Recovered, PipelineError> {
+    let model = &mark.model;
+    let Some(found) = materialise(project, registry, model)? else {
+        let sentence =
+            format!("a promotion of {model} was interrupted before it began: nothing is in production");
+        return Ok(Recovered { sentence, notices: Vec::new() });
+    };
+    let sentence = format!(
+        "a promotion of {model} was interrupted: in production is {}, and models/packaged/{model}/ is brought to it",
+        found.version
+    );
+    let took_place = mark.version == Some(found.version);
+    let notice = || Notice::promoted(model, found.version, found.digest, INTERRUPTED);
+    Ok(Recovered { sentence, notices: took_place.then(notice).into_iter().collect() })
+}
+
+/// What a notice says that is sent late.
+const INTERRUPTED: &str = "it was interrupted, and completed by the next command";
+
+/// Returns what a rollback from `from` has to tell.
+fn rolled_back(registry: &Registry, model: &ModelName, from: Option<VersionNumber>) -> Vec<Notice> {
+    let Some(found) = production::find(registry, model) else { return Vec::new() };
+    let mut notices = vec![Notice::rolled_back(model, found.version, found.digest, INTERRUPTED)];
+    let left = from.and_then(|from| Some((from, registry.model(model).ok()?.versions.get(&from)?.digest)));
+    notices.extend(left.map(|(from, digest)| Notice::quarantined(model, from, digest, INTERRUPTED)));
+    notices
 }
 
 /// A rollback whose package is in place is completed; one whose package is not is undone.
 fn recover_rollback(
     project: &Project,
     registry: &mut Registry,
-    model: &ModelName,
+    mark: &Mark,
     surroundings: &Surroundings<'_>,
-) -> Result<Option<String>, PipelineError> {
+) -> Result<Option<Recovered>, PipelineError> {
+    let model = &mark.model;
     let Some(state) = registry.state().models.get(model) else { return Ok(None) };
-    let Some(pending) = state.pending.clone() else {
+    let origin = mark.origin.clone().unwrap_or_else(|| origin(project));
+    let pending = state.pending.clone();
+    let Some(pending) = pending.as_ref().filter(|pending| pending.origin == origin).cloned() else {
+        // What another checkout has under way is its own to end.
+        let elsewhere = pending.map_or_else(String::new, |pending| {
+            let PendingRollback { from, version, origin, .. } = pending;
+            format!("; one from {from} to {version} is under way in the checkout {origin}")
+        });
         materialise(project, registry, model)?;
         let production = registry.model(model)?.production();
         let version = production.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
-        return Ok(Some(format!(
-            "a rollback of {model} was interrupted outside of its change: in production is {version}"
-        )));
+        let sentence = format!(
+            "a rollback of {model} was interrupted outside of its change: in production is {version}{elsewhere}"
+        );
+        let done = production.is_some() && production == mark.version;
+        let before = registry.tenures(model, 2)?.get(1).map(|(version, _)| *version);
+        let notices = if done { rolled_back(registry, model, before) } else { Vec::new() };
+        return Ok(Some(Recovered { sentence, notices }));
     };
     let target = state.versions.get(&pending.version).map(|found| found.digest);
     let folder = project.packaged(model);
@@ -119,10 +178,12 @@ fn recover_rollback(
     materialise(project, registry, model)?;
     let (from, to) = (pending.from, pending.version);
     Ok(Some(if done {
-        format!("a rollback of {model} from {from} to {to} was interrupted: it is completed")
+        let sentence = format!("a rollback of {model} from {from} to {to} was interrupted: it is completed");
+        Recovered { sentence, notices: rolled_back(registry, model, Some(from)) }
     } else {
-        format!(
+        let sentence = format!(
             "a rollback of {model} from {from} to {to} was interrupted: it is undone, in production is {from}"
-        )
+        );
+        Recovered { sentence, notices: Vec::new() }
     }))
 }

@@ -14,7 +14,10 @@ use modelgate_core::lifecycle::{Event, ModelState, decide};
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::{Registry, RegistryUri};
 
+/// At most so many models; fewer where there are not enough versions for each.
 const MODELS: u32 = 20;
+/// What a model needs of versions, so that there are some to promote and some to go back to.
+const VERSIONS_EACH: u32 = 70;
 
 struct Writer<W> {
     output: W,
@@ -70,10 +73,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let second = last.parse::<jiff::Timestamp>()?.as_second();
     let mut writer = Writer { output: std::io::BufWriter::new(file), state, head, second };
     let mut names = vec![model.clone()];
-    for number in 1..MODELS {
+    let models = (versions / VERSIONS_EACH).clamp(1, MODELS);
+    for number in 1..models {
         names.push(format!("bulk-{number:02}").parse()?);
     }
-    let each = versions / MODELS;
+    let each = versions / models;
     for name in &names {
         let kept = if *name == model { each.saturating_sub(50) } else { each };
         for number in 0..each {
@@ -89,17 +93,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             writer.append(registered)?;
             writer.act(name, version, &Event::Approve { reason: "bench".to_owned() })?;
             if number < kept {
-                writer.act(name, version, &Event::Promote { reason: "bench".to_owned() })?;
+                let over = writer.state.models.get(name).and_then(ModelState::production);
+                writer.act(name, version, &Event::Promote { over, reason: "bench".to_owned() })?;
             }
         }
     }
     let mut turn: u32 = 0;
     while writer.head.is_some_and(|head| head.seq < events) {
         turn = turn.wrapping_add(1);
-        let name = names[(turn % MODELS) as usize].clone();
+        let name = names[(turn % models) as usize].clone();
         let version = VersionNumber(turn.wrapping_mul(7919) % each.max(1) + 1);
         let alias = format!("team-{}", turn % 5).parse()?;
-        writer.act(&name, version, &Event::SetAlias { alias })?;
+        writer.act(&name, version, &Event::SetAlias { alias, reason: String::new() })?;
     }
     writer.output.flush()?;
     Ok(())

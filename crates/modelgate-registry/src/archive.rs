@@ -222,6 +222,7 @@ fn read_manifest(path: &Path, bytes: &[u8]) -> Result<ArchiveManifest, RegistryE
     #[derive(Deserialize)]
     struct Version {
         schema_version: u64,
+        tool_version: Option<String>,
     }
     let unreadable = |error: serde_json::Error| wrong(path, format!("`{MANIFEST}`: {error}"));
     let version: Version = serde_json::from_slice(bytes).map_err(unreadable)?;
@@ -230,9 +231,16 @@ fn read_manifest(path: &Path, bytes: &[u8]) -> Result<ArchiveManifest, RegistryE
             what: path.display().to_string(),
             found: version.schema_version,
             reads: ARCHIVE_VERSION,
+            needs: version.tool_version.filter(|text| is_version(text)),
         });
     }
     serde_json::from_slice(bytes).map_err(unreadable)
+}
+
+/// Holds for what can be printed as a version.
+fn is_version(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '+');
+    (1..=40).contains(&text.len()) && text.chars().all(plain)
 }
 
 /// Checks that every object of every version is there, but for those whose artefacts were removed.

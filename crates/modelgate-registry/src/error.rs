@@ -57,7 +57,10 @@ pub enum RegistryError {
         events: u64,
     },
     /// It was written by a newer version.
-    #[error("`{what}` has schema {found}; this modelgate reads {reads}: use a newer modelgate")]
+    #[error(
+        "`{what}` has schema {found}; this modelgate reads {reads}: use {}",
+        needs.as_ref().map_or("a newer modelgate".to_owned(), |version| format!("modelgate {version} or newer"))
+    )]
     Newer {
         /// The file.
         what: String,
@@ -65,6 +68,8 @@ pub enum RegistryError {
         found: u64,
         /// What this version reads.
         reads: u64,
+        /// The version of modelgate that wrote it, where that is known.
+        needs: Option<String>,
     },
     /// Somebody wrote past the door.
     #[error("{source}; `{home}` was not written by modelgate")]
@@ -155,6 +160,14 @@ pub enum RegistryError {
         /// The file.
         path: String,
     },
+    /// Another process holds the ledger.
+    #[error(
+        "another process holds the ledger `{path}` for more than five seconds; end it, or wait, and try again"
+    )]
+    LedgerBusy {
+        /// The file.
+        path: String,
+    },
     /// A file could not be written or read.
     #[error(transparent)]
     Store(#[from] modelgate_store::StoreError),
@@ -164,4 +177,23 @@ pub enum RegistryError {
     /// An event could not be written as JSON.
     #[error("cannot write the event: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl RegistryError {
+    /// Returns whether it is certain that nothing was appended; an answer that was lost leaves that open.
+    pub fn appended_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::UnknownModel { .. }
+                | Self::UnknownVersion { .. }
+                | Self::Busy { .. }
+                | Self::LedgerBusy { .. }
+                | Self::Append { .. }
+                | Self::Tampered { .. }
+                | Self::NotAllowed { .. }
+                | Self::Shortened { .. }
+                | Self::Json(_)
+        )
+    }
 }

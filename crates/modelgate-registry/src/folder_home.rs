@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use modelgate_core::Digest;
 use modelgate_store::{ContentStore, StoreError};
@@ -22,6 +23,24 @@ impl FolderHome {
     }
 }
 
+/// How long another process may hold the ledger.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes the lock of the ledger's file, which is held for the time of one append.
+fn lock(file: &std::fs::File, path: &Path) -> Result<(), RegistryError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+            Err(std::fs::TryLockError::WouldBlock) if began.elapsed() > PATIENCE => {
+                return Err(RegistryError::LedgerBusy { path: path.display().to_string() });
+            }
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
+
 /// Adds `lines` behind `end`, over what a killed writer left there; `None` when whole lines stand there.
 pub(crate) fn append_behind(path: &Path, end: u64, lines: &str) -> Result<Option<Stamp>, RegistryError> {
     if let Some(folder) = path.parent() {
@@ -31,7 +50,7 @@ pub(crate) fn append_behind(path: &Path, end: u64, lines: &str) -> Result<Option
     let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
     let mut file = file.into_file();
     // Held until the file is closed: compare and append are one step to every other process.
-    file.lock()?;
+    lock(&file, path)?;
     let size = file.metadata()?.len();
     if size < end {
         return Ok(None);
@@ -100,13 +119,18 @@ impl Home for FolderHome {
 
     fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
         let found = self.store.list()?;
-        Ok(found.into_iter().map(|(digest, bytes)| StoredObject { digest, bytes }).collect())
+        let object = |found: modelgate_store::Listed| StoredObject {
+            digest: found.digest,
+            bytes: found.bytes,
+            touched: found.touched,
+        };
+        Ok(found.into_iter().map(object).collect())
     }
 
-    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+    fn remove(&mut self, _expected: &Position, digests: &[Digest]) -> Result<bool, RegistryError> {
         for digest in digests {
             self.store.remove(digest)?;
         }
-        Ok(())
+        Ok(true)
     }
 }

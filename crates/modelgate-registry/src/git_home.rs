@@ -153,18 +153,17 @@ impl GitBranchHome {
         Ok(modelgate_store::atomic::write(&self.copied(), tip.as_bytes())?)
     }
 
-    /// Adds and removes objects; the ledger stays.
-    fn change(&mut self, added: &Objects, gone: &[Digest]) -> Result<(), RegistryError> {
-        for _ in 0..20 {
-            self.pull(false)?;
-            let ledger = self.file(LEDGER)?.unwrap_or_default();
-            let commit = self.commit(&ledger, added, gone)?;
-            if self.publish(&commit)? {
-                self.tip = Some(commit);
-                return self.keep_copy(&ledger);
-            }
+    /// Adds and removes objects on top of what the last read saw; the ledger stays. Returns `false`, having changed
+    /// nothing, when another writer was faster.
+    fn change(&mut self, added: &Objects, gone: &[Digest]) -> Result<bool, RegistryError> {
+        let ledger = self.file(LEDGER)?.unwrap_or_default();
+        let commit = self.commit(&ledger, added, gone)?;
+        if !self.publish(&commit)? {
+            return Ok(false);
         }
-        Err(RegistryError::Busy { home: self.name(), tries: 20 })
+        self.tip = Some(commit);
+        self.keep_copy(&ledger)?;
+        Ok(true)
     }
 
     fn commit(&self, ledger: &[u8], objects: &Objects, gone: &[Digest]) -> Result<String, RegistryError> {
@@ -277,7 +276,13 @@ impl Home for GitBranchHome {
     }
 
     fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
-        self.change(objects, &[])
+        for _ in 0..20 {
+            self.pull(false)?;
+            if self.change(objects, &[])? {
+                return Ok(());
+            }
+        }
+        Err(RegistryError::Busy { home: self.name(), tries: 20 })
     }
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
@@ -298,13 +303,18 @@ impl Home for GitBranchHome {
             let hex = path.strip_prefix("objects/sha256/")?.replace('/', "");
             let digest = format!("sha256:{hex}").parse().ok()?;
             let bytes = about.split_whitespace().nth(3)?.parse().ok()?;
-            Some(StoredObject { digest, bytes })
+            Some(StoredObject { digest, bytes, touched: None })
         };
         Ok(listing.lines().filter_map(object).collect())
     }
 
     /// The branch no longer holds them; its history still does, until the repository is told to forget it.
-    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+    fn remove(&mut self, expected: &Position, digests: &[Digest]) -> Result<bool, RegistryError> {
+        // The copy is of the tip, which the push's lease holds; who read less of it has to look again.
+        let ledger = self.file(LEDGER)?.unwrap_or_default();
+        if ledger.len() as u64 != expected.end {
+            return Ok(false);
+        }
         self.change(&Objects::new(), digests)
     }
 }

@@ -28,6 +28,8 @@ pub struct StoredObject {
     pub digest: Digest,
     /// Its size in bytes.
     pub bytes: u64,
+    /// When something last happened to it, in seconds since 1970, where the home knows that.
+    pub touched: Option<i64>,
 }
 
 /// A place that keeps a ledger and objects. The ledger is always read from a local file: in a folder the ledger
@@ -81,14 +83,16 @@ pub trait Home: Send {
     /// Fails when the place cannot be reached or read.
     fn objects(&self) -> Result<Vec<StoredObject>, RegistryError>;
 
-    /// Returns whether nobody can register an object while it is removed: under the project's lock, or a push's lease.
+    /// Returns whether nobody can register an object while it is removed: under the project's lock, or a push's lease
+    /// on what [`Home::pull`] read last.
     fn removes_alone(&self) -> bool {
         true
     }
 
-    /// Removes objects; one that is not there is no error.
+    /// Removes objects, if nothing was written since the last [`Home::pull`], which read the ledger up to `expected`;
+    /// one that is not there is no error. Returns `false`, having removed nothing, when another writer was faster.
     ///
     /// # Errors
     /// Fails when the place cannot be reached or written.
-    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError>;
+    fn remove(&mut self, expected: &Position, digests: &[Digest]) -> Result<bool, RegistryError>;
 }

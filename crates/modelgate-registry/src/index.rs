@@ -10,15 +10,19 @@ use rusqlite::{Connection, params};
 
 use crate::RegistryError;
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// What follows from ledgers; made anew when its form changes.
 const DERIVED: &str = "
-    DROP TABLE IF EXISTS head; DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS aliases;
+    DROP TABLE IF EXISTS head; DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS registrations;
+    DROP TABLE IF EXISTS aliases; DROP TABLE IF EXISTS pending; DROP TABLE IF EXISTS production;
+    DROP TABLE IF EXISTS made_by;
+    CREATE TABLE made_by (tool_version TEXT);
     CREATE TABLE head (home TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, line_start INTEGER NOT NULL,
         line_end INTEGER NOT NULL, time TEXT NOT NULL, stamp TEXT NOT NULL);
     CREATE TABLE versions (home TEXT, model TEXT, version INTEGER, stage TEXT, verdict TEXT, digest TEXT,
         verdict_digest TEXT, approval TEXT, signature TEXT, run TEXT, trained_at TEXT, metrics TEXT,
+        quarantined INTEGER NOT NULL,
         PRIMARY KEY (home, model, version)) WITHOUT ROWID;
     CREATE TABLE registrations (home TEXT, model TEXT, version INTEGER, registration TEXT, time TEXT,
         PRIMARY KEY (home, model, version));
@@ -78,10 +82,11 @@ impl Index {
         }
         match Self::connect(&path) {
             Ok(connection) => Ok(Self { path, connection }),
-            Err(Opening::Newer(found)) => Err(RegistryError::Newer {
+            Err(Opening::Newer { schema, tool_version }) => Err(RegistryError::Newer {
                 what: path.display().to_string(),
-                found: found as u64,
+                found: schema as u64,
                 reads: SCHEMA_VERSION as u64,
+                needs: tool_version,
             }),
             Err(Opening::Sqlite(error)) if is_unreadable(&error) => {
                 fs_err::rename(&path, path.with_extension("db.damaged"))?;
@@ -120,7 +125,10 @@ impl Index {
         connection.pragma_update(None, "cache_size", -64_000)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > SCHEMA_VERSION {
-            return Err(Opening::Newer(version));
+            // Every schema from 3 on has this table.
+            let tool_version =
+                connection.query_row("SELECT tool_version FROM made_by", [], |row| row.get(0)).ok();
+            return Err(Opening::Newer { schema: version, tool_version });
         }
         if version < SCHEMA_VERSION {
             let transaction =
@@ -130,6 +138,7 @@ impl Index {
             if version < SCHEMA_VERSION {
                 transaction.execute_batch(DERIVED)?;
                 transaction.execute_batch(TRACKING)?;
+                transaction.execute("INSERT INTO made_by VALUES (?1)", [env!("CARGO_PKG_VERSION")])?;
                 transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             }
             transaction.commit()?;
@@ -166,7 +175,7 @@ impl Index {
 
 /// Why the file could not be opened.
 enum Opening {
-    Newer(i64),
+    Newer { schema: i64, tool_version: Option<String> },
     Sqlite(rusqlite::Error),
 }
 

@@ -101,6 +101,15 @@ impl Changes {
     }
 }
 
+/// The tables that follow from a ledger, each with the order of its rows.
+const TABLES: [(&str, &str); 5] = [
+    ("versions", "model, version"),
+    ("registrations", "model, version"),
+    ("aliases", "model, alias"),
+    ("pending", "model"),
+    ("production", "model, seq"),
+];
+
 /// Returns microseconds since 1970; a time that cannot be read is before everything.
 pub(crate) fn microseconds(time: &str) -> i64 {
     time.parse::<jiff::Timestamp>().map_or(i64::MIN, jiff::Timestamp::as_microsecond)
@@ -146,8 +155,8 @@ fn versions(
     connection: &Connection,
     home: &str,
 ) -> rusqlite::Result<BTreeMap<ModelName, BTreeMap<VersionNumber, VersionState>>> {
-    let query = "SELECT model, version, stage, verdict, digest, verdict_digest, approval, signature FROM versions \
-        WHERE home = ?1 ORDER BY model, version";
+    let query = "SELECT model, version, stage, verdict, digest, verdict_digest, approval, signature, quarantined \
+        FROM versions WHERE home = ?1 ORDER BY model, version";
     let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([home])?;
     let mut found = BTreeMap::new();
@@ -174,6 +183,7 @@ fn versions(
                 Some(_) => Some(parsed(row, 7)?),
                 None => None,
             },
+            quarantined: row.get(8)?,
         };
         if let Some((_, states)) = &mut current {
             states.push((VersionNumber(row.get(1)?), state));
@@ -219,7 +229,7 @@ fn write(
     changes: &Changes,
 ) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare(
-        "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0)",
     )?;
     let mut register =
         transaction.prepare("INSERT OR REPLACE INTO registrations VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -242,7 +252,8 @@ fn write(
         register.execute(params![home, model.as_str(), version.0, to_json(registration)?, time])?;
     }
     let mut update = transaction.prepare(
-        "UPDATE versions SET stage = ?4, approval = ?5, signature = ?6 WHERE home = ?1 AND model = ?2 AND version = ?3",
+        "UPDATE versions SET stage = ?4, approval = ?5, signature = ?6, quarantined = ?7 \
+         WHERE home = ?1 AND model = ?2 AND version = ?3",
     )?;
     let mut alias = transaction.prepare("INSERT INTO aliases VALUES (?1, ?2, ?3, ?4)")?;
     for (model, touched) in &changes.touched {
@@ -257,7 +268,8 @@ fn write(
                 version.0,
                 one.stage.to_string(),
                 approval,
-                signature
+                signature,
+                one.quarantined
             ])?;
         }
         transaction
@@ -355,7 +367,7 @@ impl Index {
             return Ok(false);
         }
         if anew {
-            for table in ["versions", "registrations", "aliases", "pending", "production"] {
+            for (table, _) in TABLES {
                 transaction.execute(&format!("DELETE FROM {table} WHERE home = ?1"), [home])?;
             }
         }
@@ -363,6 +375,34 @@ impl Index {
         write_head(&transaction, home, end)?;
         transaction.commit()?;
         Ok(true)
+    }
+
+    /// Returns whether `other`, which follows the same ledger, has the same rows of `home`.
+    pub(crate) fn has_rows_of(&self, other: &Self, home: &str) -> Result<bool, RegistryError> {
+        let compare = || {
+            for (table, order) in TABLES {
+                let query = format!("SELECT * FROM {table} WHERE home = ?1 ORDER BY {order}");
+                let mut own = self.connection.prepare(&query)?;
+                let mut others = other.connection.prepare(&query)?;
+                let columns = own.column_count();
+                let (mut own, mut others) = (own.query([home])?, others.query([home])?);
+                loop {
+                    match (own.next()?, others.next()?) {
+                        (None, None) => break,
+                        (Some(one), Some(another)) => {
+                            for column in 0..columns {
+                                if one.get_ref(column)? != another.get_ref(column)? {
+                                    return Ok(false);
+                                }
+                            }
+                        }
+                        _ => return Ok(false),
+                    }
+                }
+            }
+            Ok(true)
+        };
+        self.wrap(compare())
     }
 
     /// Forgets what was seen of `home`.
@@ -440,6 +480,19 @@ impl Index {
             Ok(found)
         };
         self.wrap(read())
+    }
+
+    /// Returns whether a version was ever in production.
+    pub(crate) fn was_in_production(
+        &self,
+        home: &str,
+        model: &ModelName,
+        version: VersionNumber,
+    ) -> Result<bool, RegistryError> {
+        let query =
+            "SELECT EXISTS (SELECT 1 FROM production WHERE home = ?1 AND model = ?2 AND version = ?3)";
+        let row = params![home, model.as_str(), version.0];
+        self.wrap(self.connection.query_row(query, row, |row| row.get(0)))
     }
 
     /// Returns the versions of `model` in the order in which they were in production, the newest first.

@@ -16,12 +16,14 @@ mod registry;
 mod removal;
 mod stamp;
 mod uri;
+mod verification;
 
 pub use archive::{ArchiveManifest, export, import};
 pub use error::RegistryError;
 pub use home::{Home, Objects, Position, StoredObject};
 pub use index::{Index, RunRow};
 pub use index_state::{ListedVersion, WasInProduction};
-pub use registry::{Registry, VerifyReport, verify_file};
+pub use registry::Registry;
 pub use stamp::Stamp;
 pub use uri::RegistryUri;
+pub use verification::{VerifyReport, verify_file, verify_file_with};

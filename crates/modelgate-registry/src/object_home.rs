@@ -116,7 +116,12 @@ impl Home for ObjectStoreHome {
         while let Some(text) = self.segment(seq + 1)? {
             // Another process of this project may have copied the same lines.
             if append_behind(&self.copy, end, &text)?.is_none() {
-                (seq, end) = self.copied()?;
+                let copied = self.copied()?;
+                if copied == (seq, end) {
+                    // What stands behind the last event is no event: the copy is damaged, and is made anew.
+                    return self.pull(true);
+                }
+                (seq, end) = copied;
                 continue;
             }
             seq += text.lines().count() as u64;
@@ -149,8 +154,9 @@ impl Home for ObjectStoreHome {
         }
         match append_behind(&self.copy, expected.end, lines)? {
             Some(stamp) => Ok(Some(stamp)),
-            // The event is written; the copy was brought there by another process of this project.
-            None => Stamp::of(&self.copy).map(Some),
+            // The event is written; another process of this project has copied it, and perhaps what came after it:
+            // the file does not end where the caller believes.
+            None => Ok(Some(Stamp::unknown())),
         }
     }
 
@@ -177,7 +183,7 @@ impl Home for ObjectStoreHome {
         let found = self.objects.list("objects/sha256").map_err(|error| self.unavailable(error))?;
         let object = |(key, bytes): (String, u64)| {
             let hex = key.strip_prefix("objects/sha256/")?.replace('/', "");
-            Some(StoredObject { digest: format!("sha256:{hex}").parse().ok()?, bytes })
+            Some(StoredObject { digest: format!("sha256:{hex}").parse().ok()?, bytes, touched: None })
         };
         Ok(found.into_iter().filter_map(object).collect())
     }
@@ -186,10 +192,10 @@ impl Home for ObjectStoreHome {
         false
     }
 
-    fn remove(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+    fn remove(&mut self, _expected: &Position, digests: &[Digest]) -> Result<bool, RegistryError> {
         for digest in digests {
             self.objects.remove(&object_key(digest)).map_err(|error| self.unavailable(error))?;
         }
-        Ok(())
+        Ok(true)
     }
 }

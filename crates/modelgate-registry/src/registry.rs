@@ -6,7 +6,7 @@ use std::path::Path;
 
 use modelgate_core::chain::ChainError;
 use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration, RegistryState};
-use modelgate_core::lifecycle::{Event, ModelState, Refusal, decide};
+use modelgate_core::lifecycle::{Event, ModelState, Refusal, check_actor, decide};
 use modelgate_core::{Alias, Digest, ModelName, VersionNumber};
 
 use crate::chain_file::{Place, ReadError, for_each_entry};
@@ -26,24 +26,9 @@ const TRIES: u32 = 20;
 /// A registry.
 pub struct Registry {
     pub(crate) home: Box<dyn Home>,
-    index: Index,
-    followed: Option<Followed>,
-    state: RegistryState,
-}
-
-/// What [`Registry::verify`] found in order.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-pub struct VerifyReport {
-    /// Number of ledger entries.
-    pub entries: u64,
-    /// The hash of the last one.
-    pub head: Option<Digest>,
-    /// Number of models.
-    pub models: usize,
-    /// Number of objects whose bytes were checked.
-    pub objects: usize,
-    /// Whether the index said something else than the ledger, and was made anew.
-    pub index_rebuilt: bool,
+    pub(crate) index: Index,
+    pub(crate) followed: Option<Followed>,
+    pub(crate) state: RegistryState,
 }
 
 impl Registry {
@@ -52,12 +37,23 @@ impl Registry {
     /// # Errors
     /// Fails when it cannot be reached, or when its ledger was changed, shortened or written past the door.
     pub fn open(uri: &RegistryUri, project: &Path) -> Result<Self, RegistryError> {
+        Self::open_with(uri, project, &|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// Opens the registry as [`Self::open`] does, with the credentials of an object store from `variable`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        uri: &RegistryUri,
+        project: &Path,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, RegistryError> {
         let state_folder = project.join(".modelgate");
         let home: Box<dyn Home> = match uri {
             RegistryUri::Folder => Box::new(FolderHome::new(&state_folder)),
             RegistryUri::ObjectStore(uri) => {
-                let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-                let objects = modelgate_store::remote::open(uri, project, &variable).map_err(|error| {
+                let objects = modelgate_store::remote::open(uri, project, variable).map_err(|error| {
                     RegistryError::Uri { uri: without_credentials(uri), reason: error.to_string() }
                 })?;
                 Box::new(ObjectStoreHome::new(objects, &state_folder))
@@ -178,7 +174,7 @@ impl Registry {
     }
 
     /// Reads and checks the ledger up to byte `size`, and that it still holds what was seen of it.
-    fn read_all(
+    pub(crate) fn read_all(
         &self,
         seen: Option<&Followed>,
         size: u64,
@@ -321,6 +317,18 @@ impl Registry {
         self.index.tenures(&self.home.key(), model, at_most)
     }
 
+    /// Returns whether a version was ever in production.
+    ///
+    /// # Errors
+    /// Fails when the index cannot be read.
+    pub fn was_in_production(
+        &self,
+        model: &ModelName,
+        version: VersionNumber,
+    ) -> Result<bool, RegistryError> {
+        self.index.was_in_production(&self.home.key(), model, version)
+    }
+
     /// Returns the version that `reference` names: `3`, `v003` or an alias.
     ///
     /// # Errors
@@ -362,8 +370,20 @@ impl Registry {
             let (mut head, mut end) = (position.head, position.end);
             let mut last_time = before.as_ref().map(|before| before.time.clone()).unwrap_or_default();
             let mut lines = String::new();
+            // Of several events, each stands on what those before it led to.
+            let several = events.len() > 1;
+            let mut between: Option<ModelState> = None;
             for event in events {
-                let digests = self.state.models.get(event.model()).unwrap_or(&empty).digests(&event);
+                let state = between.as_ref().or_else(|| self.state.models.get(event.model()));
+                let state = state.unwrap_or(&empty);
+                let digests = state.digests(&event);
+                // The actor is checked where the event is acted on: here, before it is written.
+                check_actor(actor).map_err(|refusal| refused(event.model(), refusal))?;
+                if several {
+                    let mut next = state.clone();
+                    next.apply(&event, actor, time).map_err(|refusal| refused(event.model(), refusal))?;
+                    between = Some(next);
+                }
                 // The clock may go back; the ledger does not.
                 if microseconds(time) > microseconds(&last_time) {
                     time.clone_into(&mut last_time);
@@ -467,10 +487,39 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         self.transact(time, actor, objects, |registry| {
             let state = registry.model(model)?;
-            let event = decide(state, model, version, event)
-                .map_err(|refusal| RegistryError::Refused { model: model.clone(), refusal })?;
+            let event = decide(state, model, version, event).map_err(|refusal| refused(model, refusal))?;
             Ok((vec![event], ()))
         })
+    }
+
+    /// Does several events to versions of one model, all of them or none.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]; nothing has then happened.
+    pub fn apply_all(
+        &mut self,
+        model: &ModelName,
+        events: &[(VersionNumber, Event)],
+        time: &str,
+        actor: &str,
+    ) -> Result<(), RegistryError> {
+        self.transact(time, actor, &Objects::new(), |registry| {
+            Ok((decide_all(registry.model(model)?, model, events, time, actor)?, ()))
+        })
+    }
+
+    /// Returns whether the lifecycle allows these events, one after another, as the ledger was read last.
+    ///
+    /// # Errors
+    /// Says what stands against the first that it does not allow.
+    pub fn allows(
+        &self,
+        model: &ModelName,
+        events: &[(VersionNumber, Event)],
+        time: &str,
+        actor: &str,
+    ) -> Result<(), RegistryError> {
+        decide_all(self.model(model)?, model, events, time, actor).map(drop)
     }
 
     /// Removes an alias.
@@ -481,13 +530,15 @@ impl Registry {
         &mut self,
         model: &ModelName,
         alias: &Alias,
+        reason: &str,
         time: &str,
         actor: &str,
     ) -> Result<(), RegistryError> {
         self.transact(time, actor, &Objects::new(), |registry| {
-            let event = LedgerEvent::AliasDeleted { model: model.clone(), alias: alias.clone() };
-            let refused = |refusal: Refusal| RegistryError::Refused { model: model.clone(), refusal };
-            registry.model(model)?.check(&event).map_err(refused)?;
+            let (model, alias, reason) = (model.clone(), alias.clone(), reason.to_owned());
+            let event = LedgerEvent::AliasDeleted { model, alias, reason };
+            let model = event.model();
+            registry.model(model)?.check(&event).map_err(|refusal| refused(model, refusal))?;
             Ok((vec![event], ()))
         })
     }
@@ -533,57 +584,6 @@ impl Registry {
         self.index.record_run(run)
     }
 
-    /// Reads everything again: the chain, the door, the index, and the bytes of every object that a version names.
-    ///
-    /// # Errors
-    /// Names the first thing that is not as it was written.
-    pub fn verify(&mut self) -> Result<VerifyReport, RegistryError> {
-        self.home.pull(true)?;
-        let key = self.home.key();
-        let (seen, indexed) = self.index.load(&key)?;
-        let stamp = Stamp::of(self.home.ledger())?;
-        let (state, changes) = self.read_all(seen.as_ref(), stamp.size())?;
-        let end = changes.end(stamp.as_str());
-        let same_end = seen.as_ref().map(|seen| seen.position) == end.as_ref().map(|end| end.position);
-        let mut index_rebuilt = false;
-        if let Some(end) = end {
-            index_rebuilt = same_end && indexed != state;
-            if index_rebuilt || !same_end || seen.is_some_and(|seen| seen.stamp != end.stamp) {
-                self.index.forget(&key)?;
-                self.index.extend(&key, None, true, &state, &changes, &end)?;
-            }
-            (self.followed, self.state) = (Some(end), state);
-        }
-        let objects = self.verify_objects()?;
-        let position = self.position();
-        Ok(VerifyReport {
-            entries: position.head.map_or(0, |head| head.seq),
-            head: position.head.map(|head| head.hash),
-            models: self.state.models.len(),
-            objects,
-            index_rebuilt,
-        })
-    }
-
-    fn verify_objects(&self) -> Result<usize, RegistryError> {
-        let mut checked = std::collections::BTreeSet::new();
-        for (model, state) in &self.state.models {
-            for (version, found) in &state.versions {
-                if found.stage == modelgate_core::lifecycle::Stage::Removed {
-                    continue;
-                }
-                let registration = self.registration(model, *version)?;
-                let own = registration.files.values().chain(registration.checks.values());
-                for digest in own.chain(&found.signature) {
-                    if checked.insert(*digest) {
-                        self.home.get(digest)?;
-                    }
-                }
-            }
-        }
-        Ok(checked.len())
-    }
-
     /// Takes over a whole ledger into a registry that has none; its objects were kept before.
     ///
     /// # Errors
@@ -616,6 +616,29 @@ impl Registry {
     }
 }
 
+fn refused(model: &ModelName, refusal: Refusal) -> RegistryError {
+    RegistryError::Refused { model: model.clone(), refusal }
+}
+
+fn decide_all(
+    state: &ModelState,
+    model: &ModelName,
+    events: &[(VersionNumber, Event)],
+    time: &str,
+    actor: &str,
+) -> Result<Vec<LedgerEvent>, RegistryError> {
+    let mut decided = Vec::new();
+    let mut state = std::borrow::Cow::Borrowed(state);
+    for (place, (version, event)) in events.iter().enumerate() {
+        let event = decide(&state, model, *version, event).map_err(|refusal| refused(model, refusal))?;
+        if place + 1 < events.len() {
+            state.to_mut().apply(&event, actor, time).map_err(|refusal| refused(model, refusal))?;
+        }
+        decided.push(event);
+    }
+    Ok(decided)
+}
+
 fn read_range(path: &Path, start: u64, end: u64) -> std::io::Result<String> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = fs_err::File::open(path)?;
@@ -623,36 +646,4 @@ fn read_range(path: &Path, start: u64, end: u64) -> std::io::Result<String> {
     let mut text = String::new();
     file.take(end.saturating_sub(start)).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Checks a ledger that stands alone, such as an exported one: the chain and the door.
-///
-/// Returns the number of events and the hash of the last.
-///
-/// # Errors
-/// Names the first line that is not as it was written.
-pub fn verify_file(path: &Path) -> Result<(u64, Option<Digest>), RegistryError> {
-    let home = path.display().to_string();
-    let size = fs_err::metadata(path)?.len();
-    let mut state = RegistryState::default();
-    let mut last = None;
-    let mut end = 0;
-    let read = for_each_entry(path, 0, size, None, |entry, place| {
-        state.apply(&entry)?;
-        last = Some(entry.head());
-        end = place.end;
-        Ok(())
-    });
-    match read {
-        Ok(()) => {}
-        Err(ReadError::Chain(source)) => return Err(RegistryError::Tampered { home, source }),
-        Err(ReadError::Replay(source)) => return Err(RegistryError::NotAllowed { home, source }),
-        Err(ReadError::Io(error)) => return Err(error.into()),
-    }
-    let line = last.map_or(0, |head: modelgate_core::ledger::Head| head.seq) + 1;
-    if end != size {
-        let what = "it has no line feed: the file was cut off".to_owned();
-        return Err(RegistryError::Tampered { home, source: ChainError { line, what } });
-    }
-    Ok((line - 1, last.map(|head| head.hash)))
 }

@@ -38,7 +38,7 @@ impl Registry {
     /// Fails when the home cannot be read or written; what was removed until then was needed by nobody.
     pub fn remove_objects(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
         if self.home.removes_alone() {
-            return self.home.remove(digests);
+            return self.remove_alone(digests);
         }
         let mut at = self.position();
         let mut needed = self.needed()?;
@@ -52,13 +52,28 @@ impl Registry {
                 Ok(_) | Err(RegistryError::MissingObject { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            self.home.remove(&[*digest])?;
+            self.home.remove(&at, &[*digest])?;
             self.follow_needed(&mut at, &mut needed)?;
             if needed.contains(digest) {
                 self.home.keep(&Objects::from([(*digest, bytes)]))?;
             }
         }
         Ok(())
+    }
+
+    /// Asks again what is needed whenever another writer was faster.
+    fn remove_alone(&mut self, digests: &[Digest]) -> Result<(), RegistryError> {
+        const TRIES: u32 = 20;
+        for _ in 0..TRIES {
+            self.refresh()?;
+            let needed = self.needed()?;
+            let gone: Vec<Digest> =
+                digests.iter().filter(|digest| !needed.contains(digest)).copied().collect();
+            if gone.is_empty() || self.home.remove(&self.position(), &gone)? {
+                return Ok(());
+            }
+        }
+        Err(RegistryError::Busy { home: self.home(), tries: TRIES })
     }
 
     fn follow_needed(

@@ -27,6 +27,11 @@ impl Stamp {
         }
     }
 
+    /// Returns the stamp that no file has: whoever finds it looks at the file.
+    pub fn unknown() -> Self {
+        Self { size: 0, text: "unknown".to_owned() }
+    }
+
     /// Returns the stamp of an open file.
     pub fn of_metadata(metadata: &Metadata) -> Self {
         Self { size: metadata.len(), text: text(metadata) }

@@ -12,6 +12,8 @@ use modelgate_core::Digest;
 use crate::link::{Staged, bring, protect, sync};
 use crate::{DigestIndex, FileIdentity, Link, LinkPolicy, StoreError, atomic, hashing};
 
+pub use listing::Listed;
+
 /// A folder of objects, `store/sha256/ab/cdef…` below a root.
 #[derive(Clone, Debug)]
 pub struct ContentStore {

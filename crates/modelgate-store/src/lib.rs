@@ -13,7 +13,7 @@ mod link;
 mod lock;
 pub mod remote;
 
-pub use content::{ContentStore, Kept};
+pub use content::{ContentStore, Kept, Listed};
 pub use error::StoreError;
 pub use hashing::{CHUNK, Md5};
 pub use identity::FileIdentity;

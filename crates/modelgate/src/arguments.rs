@@ -1,12 +1,13 @@
 //! The arguments, as `modelgate --help` shows them.
 
 pub(crate) mod ci;
+pub(crate) mod deploy;
 pub(crate) mod serve;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use modelgate_core::{Alias, ModelName};
+use modelgate_core::{Alias, Digest, ModelName};
 use modelgate_pipeline::{Sample, Stage};
 
 /// CI/CD for machine-learning models: version data, train, evaluate, gate, register, approve, package.
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Make CI for a repository, and say a verdict there.
     #[command(subcommand)]
     Ci(ci::Ci),
+    /// Bring models to where they are served, and record it.
+    #[command(subcommand)]
+    Deploy(deploy::Deploy),
     /// Print a report of the last run.
     Report(Report),
     /// Show the stages and what each reads.
@@ -433,6 +437,9 @@ pub(crate) enum Model {
         /// Remove the alias.
         #[arg(long, conflicts_with = "version")]
         delete: bool,
+        /// Why; the ledger keeps it.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Bring a package from the registry into a folder.
     Pull {
@@ -594,6 +601,10 @@ pub(crate) enum Ledger {
         /// A file that `ledger export` wrote.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The hash of an event that is known to be there, as an earlier `ledger verify` printed it: events removed at
+        /// the end are found by it.
+        #[arg(long, value_name = "SHA256")]
+        head: Option<Digest>,
     },
     /// Write the events as JSON lines, which `ledger verify --file` checks.
     Export {

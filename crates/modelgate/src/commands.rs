@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod dag;
 mod data;
+mod deploy;
 mod doctor;
 mod explain;
 mod gate;
@@ -51,6 +52,7 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Completions { shell } => completions::execute(*shell, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
         Command::Ci(ci) => ci::execute(ci, &project(&folder)?, printer),
+        Command::Deploy(deploy) => deploy::execute(deploy, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),
     }
@@ -60,11 +62,26 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
 fn finish_interrupted(arguments: &Arguments, folder: &std::path::Path, printer: &Printer) {
     let acts = matches!(
         &arguments.command,
-        Command::Run(_) | Command::Status | Command::Model(_) | Command::Ledger(_)
+        Command::Run(_)
+            | Command::Status
+            | Command::Model(_)
+            | Command::Ledger(_)
+            | Command::Serve(_)
+            | Command::Gate(_)
+            | Command::Data(_)
+            | Command::Report(_)
+            | Command::Ci(_)
+            | Command::Deploy(_)
     );
     let Some(project) = acts.then(|| project(folder).ok()).flatten() else { return };
-    match modelgate_pipeline::recover(&project, &environment::surroundings()) {
-        Ok(Some(sentence)) => printer.warning(&sentence),
+    let around = environment::surroundings();
+    match modelgate_pipeline::recover(&project, &around) {
+        Ok(Some(recovered)) => {
+            printer.warning(&recovered.sentence);
+            for told in &recovered.notices {
+                notify::tell(&project, told, &around, printer);
+            }
+        }
         Ok(None) => {}
         // Reading goes on: the command itself says what is wrong with the registry.
         Err(error) => printer.warning(&format!("an interrupted command could not be completed: {error}")),

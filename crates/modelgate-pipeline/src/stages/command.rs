@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use modelgate_core::Digest;
 use modelgate_data::Table;
+use modelgate_data::split::SplitAssignment;
 use serde_json::{Value, json};
 
 use crate::error::PipelineError;
@@ -61,14 +62,33 @@ pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Value {
 pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     let table = data::table(runner)?;
     let split = data::assignment(runner)?;
+    let Some(text) = runner.pipeline.config.train.command.clone() else { return Ok(Work::default()) };
+    let started = Instant::now();
+    let bytes = fit(runner, &text, &table, &split)?;
+    let summary = format!(
+        "`{}` on {} rows: {} bytes in {:.1} s",
+        text.chars().take(60).collect::<String>(),
+        split.train.len(),
+        bytes.len(),
+        started.elapsed().as_secs_f64()
+    );
+    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
+}
+
+/// Gives the rows of `table` to the command `text` and returns the graph that it left, which can be used.
+pub(crate) fn fit(
+    runner: &mut Runner<'_>,
+    text: &str,
+    table: &Table,
+    split: &SplitAssignment,
+) -> Result<Vec<u8>, PipelineError> {
     let config = runner.pipeline.config;
-    let Some(text) = config.train.command.clone() else { return Ok(Work::default()) };
     let state = runner.pipeline.project.state_folder();
     fs_err::create_dir_all(&state)?;
     let folder = tempfile::Builder::new().prefix("train-").tempdir_in(&state)?;
     let path = |name: &str| folder.path().join(name);
-    fs_err::write(path("train.csv"), csv(&table, &split.train))?;
-    fs_err::write(path("validation.csv"), csv(&table, &split.validation))?;
+    fs_err::write(path("train.csv"), csv(table, &split.train))?;
+    fs_err::write(path("validation.csv"), csv(table, &split.validation))?;
     let seed = config.seed.to_string();
     let values = [
         ("train", path("train.csv").display().to_string()),
@@ -78,7 +98,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
         ("target", config.data.target.clone()),
         ("params", json!(config.train.params).to_string()),
     ];
-    let mut line = text.clone();
+    let mut line = text.to_owned();
     for (name, value) in &values {
         line = line.replace(&format!("{{{name}}}"), &quoted(value));
     }
@@ -88,7 +108,6 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     for (name, value) in &values {
         program.env(format!("MODELGATE_{}", name.to_uppercase()), value);
     }
-    let started = Instant::now();
     let limit = Duration::from_secs(config.train.timeout_seconds);
     let (ended, last) =
         follow(&mut program, limit, &mut |line| runner.reporter.note(line)).map_err(|error| {
@@ -122,14 +141,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     if let Err(error) = modelgate_model::LoadedModel::load(&bytes) {
         return Err(failed(format!("left a model that cannot be used: {error}")));
     }
-    let summary = format!(
-        "`{}` on {} rows: {} bytes in {:.1} s",
-        text.chars().take(60).collect::<String>(),
-        split.train.len(),
-        bytes.len(),
-        started.elapsed().as_secs_f64()
-    );
-    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
+    Ok(bytes)
 }
 
 fn shell(line: &str) -> Command {

@@ -9,11 +9,13 @@ use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, RunId, Verdict, VersionNumber, canonical};
 use modelgate_registry::{Objects, Registry};
 
+use crate::choice::{Choice, choose, stage_newest};
 use crate::error::PipelineError;
 use crate::options::{ApprovalAnswer, Approver, StageStatus};
 use crate::policy;
 use crate::probe;
-use crate::promotion::{self, AttachedMetrics};
+use crate::production::Production;
+use crate::promotion::{self, AttachedMetrics, PromotionRequest};
 use crate::runner::Runner;
 use crate::stage::{Stage, Wanted};
 use crate::stages::{data, judge, model};
@@ -139,11 +141,17 @@ pub(crate) struct Decision {
     pub(crate) word: &'static str,
     pub(crate) reason: String,
     pub(crate) actor: Option<String>,
+    /// What this run brought to production.
+    pub(crate) promoted: Option<Production>,
 }
 
 impl Decision {
-    fn new(word: &'static str, reason: impl Into<String>) -> Self {
-        Self { word, reason: reason.into(), actor: None }
+    pub(crate) fn new(word: &'static str, reason: impl Into<String>) -> Self {
+        Self { word, reason: reason.into(), actor: None, promoted: None }
+    }
+
+    fn by(word: &'static str, reason: impl Into<String>, actor: String) -> Self {
+        Self { actor: Some(actor), ..Self::new(word, reason) }
     }
 }
 
@@ -166,15 +174,17 @@ pub(crate) fn approve(
 ) -> Result<Option<Decision>, PipelineError> {
     let stage = lifecycle(registry, runner, version)?;
     let name = runner.pipeline.model.clone();
-    let verdict =
-        registry.model(&name)?.versions.get(&version).map_or(Verdict::Failed, |found| found.verdict);
+    let found = registry.model(&name)?.versions.get(&version);
+    let verdict = found.map_or(Verdict::Failed, |found| found.verdict);
+    let is_approved = found.is_some_and(|found| found.approval.is_some());
     if verdict != Verdict::Passed {
         let reason = format!("{version} did not pass its gate ({verdict}): it cannot be approved");
         runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
         return Ok(Some(Decision::new("blocked", reason)));
     }
     match stage {
-        Lifecycle::Approved | Lifecycle::Production => {
+        Lifecycle::Candidate | Lifecycle::Staging if !is_approved => {}
+        Lifecycle::Approved | Lifecycle::Production | Lifecycle::Staging | Lifecycle::Candidate => {
             let summary = format!("{version} is {stage}");
             runner.report(
                 Stage::Approve,
@@ -199,7 +209,6 @@ pub(crate) fn approve(
             let word = if stage == Lifecycle::Rejected { "rejected" } else { "blocked" };
             return Ok(Some(Decision::new(word, reason)));
         }
-        Lifecycle::Candidate | Lifecycle::Staging => {}
     }
     if !begins(runner, Stage::Approve, "the version is not approved") {
         return Ok(Some(Decision::new("waiting_for_approval", "it was not asked for")));
@@ -238,7 +247,7 @@ pub(crate) fn approve(
     if let Event::Reject { reason } = event {
         let summary = format!("{version} rejected by {actor}: {reason}");
         runner.report(Stage::Approve, StageStatus::Refused, summary, reason.clone(), seconds, Vec::new());
-        return Ok(Some(Decision { word: "rejected", reason, actor: Some(actor) }));
+        return Ok(Some(Decision::by("rejected", reason, actor)));
     }
     let summary = format!("{version} approved by {actor}");
     runner.report(
@@ -275,70 +284,41 @@ pub(crate) fn promote(
     let started = std::time::Instant::now();
     let actor = runner.surroundings.actor.clone();
     let project = runner.pipeline.project;
-    let chosen = chosen(runner, registry, version)?;
-    let (version, reason) = match chosen {
-        Choice::Promote(chosen, reason) => (chosen, reason),
-        Choice::Stage(reason) => return stage_instead(runner, registry, version, reason, started),
+    let now = (runner.surroundings.now)();
+    let (chosen, reason) = match choose(runner.pipeline, registry, version, "promoted by the run", &now)? {
+        Choice::Promote { version, reason } => (version, reason),
+        Choice::Stage { reason } => {
+            let moved = stage_newest(registry, &name, version, &reason, runner.surroundings)?;
+            let summary = format!("{name} {version} is in staging, {reason}");
+            let (status, why) = if moved {
+                (StageStatus::Ran, reason)
+            } else {
+                (StageStatus::Skipped, "it is in staging".to_owned())
+            };
+            let seconds = started.elapsed().as_secs_f64();
+            runner.report(Stage::Promote, status, summary.clone(), why, seconds, Vec::new());
+            return Ok(if moved {
+                Decision::by("staged", summary, actor)
+            } else {
+                Decision::new("staged", summary)
+            });
+        }
     };
-    promotion::promote(project, registry, &name, version, &reason, runner.surroundings)?;
-    let summary = format!("{name} {version} is in production, models/packaged/{name}/");
-    let seconds = started.elapsed().as_secs_f64();
-    runner.report(
-        Stage::Promote,
-        StageStatus::Ran,
-        summary.clone(),
-        "it is approved".to_owned(),
-        seconds,
-        Vec::new(),
-    );
-    Ok(Decision { word: "promoted", reason: summary, actor: Some(actor) })
-}
-
-/// Which version `promotion.choose` wants in production.
-enum Choice {
-    Promote(VersionNumber, String),
-    /// The newest is not the best.
-    Stage(String),
-}
-
-fn chosen(runner: &Runner<'_>, registry: &Registry, newest: VersionNumber) -> Result<Choice, PipelineError> {
-    let choose = &runner.pipeline.config.promotion.choose;
-    let Some(metric) = choose.strip_prefix("best_by ").map(str::trim) else {
-        return Ok(Choice::Promote(newest, "promoted by the run".to_owned()));
+    let mut summary = format!("{name} {chosen} is in production, models/packaged/{name}/");
+    let request = PromotionRequest {
+        model: name.clone(),
+        version: chosen,
+        reason: reason.clone(),
+        override_quarantine: false,
     };
-    let model = &runner.pipeline.model;
-    let Some((best, value)) = policy::best_by(registry, model, metric)? else {
-        return Ok(Choice::Stage(format!("no version has a figure of {metric}")));
-    };
-    let reason = format!("best_by {metric}: {best} has {}", modelgate_core::verdict::figure(value));
-    let approved = registry.model(model)?.versions.get(&best).is_some_and(|found| found.approval.is_some());
-    let waits = registry.model(model)?.production() != Some(best);
-    Ok(if best == newest || (waits && approved) {
-        Choice::Promote(best, reason)
-    } else {
-        Choice::Stage(reason)
-    })
-}
-
-/// Moves a newest version that is not the best to staging.
-fn stage_instead(
-    runner: &mut Runner<'_>,
-    registry: &mut Registry,
-    version: VersionNumber,
-    reason: String,
-    started: std::time::Instant,
-) -> Result<Decision, PipelineError> {
-    let name = runner.pipeline.model.clone();
-    let summary = format!("{name} {version} is in staging, {reason}");
-    let seconds = started.elapsed().as_secs_f64();
-    let actor = runner.surroundings.actor.clone();
-    if lifecycle(registry, runner, version)? == Lifecycle::Staging {
-        let why = "it is in staging".to_owned();
-        runner.report(Stage::Promote, StageStatus::Skipped, summary.clone(), why, seconds, Vec::new());
-        return Ok(Decision::new("staged", summary));
+    let promoted = promotion::promote(project, registry, &request, runner.surroundings)?;
+    if chosen != version {
+        stage_newest(registry, &name, version, &reason, runner.surroundings)?;
+        summary.push_str(&format!("; {version} is in staging, {reason}"));
     }
-    let event = Event::Stage { reason: reason.clone() };
-    registry.apply(&name, version, &event, &(runner.surroundings.now)(), &actor)?;
-    runner.report(Stage::Promote, StageStatus::Ran, summary.clone(), reason, seconds, Vec::new());
-    Ok(Decision { word: "staged", reason: summary, actor: Some(actor) })
+    let seconds = started.elapsed().as_secs_f64();
+    let why = if chosen == version { "it is approved".to_owned() } else { reason };
+    runner.report(Stage::Promote, StageStatus::Ran, summary.clone(), why, seconds, Vec::new());
+    let word = if chosen == version { "promoted" } else { "staged" };
+    Ok(Decision { promoted: Some(promoted), ..Decision::by(word, summary, actor) })
 }

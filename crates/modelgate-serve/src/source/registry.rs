@@ -59,9 +59,16 @@ fn at_stage(model: &ModelState, stage: Stage) -> Option<VersionNumber> {
 
 fn offer(registry: &Registry, name: &ModelName, version: VersionNumber) -> Result<Offer, SourceError> {
     let missing = || SourceError::Missing(format!("the registry has no {name} {version}"));
-    let state = registry.model(name)?.versions.get(&version).ok_or_else(missing)?;
+    let model = registry.model(name)?;
+    let state = model.versions.get(&version).ok_or_else(missing)?;
     if matches!(state.stage, Stage::Quarantined | Stage::Rejected | Stage::Removed) {
         return Err(SourceError::Missing(format!("{name} {version} is {} and is not served", state.stage)));
+    }
+    // Quarantine is of a package: an alias at another version of it is no way around.
+    if let Some(other) = model.quarantined(&state.digest) {
+        return Err(SourceError::Missing(format!(
+            "the package of {name} {version} is quarantined as {other} and is not served"
+        )));
     }
     Ok(Offer {
         name: name.clone(),

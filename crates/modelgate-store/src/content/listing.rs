@@ -5,12 +5,36 @@ use modelgate_core::Digest;
 use super::ContentStore;
 use crate::StoreError;
 
+/// An object of the store, as it lies there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When something last happened to the file, in seconds since 1970: written, linked, or made read-only.
+    pub touched: Option<i64>,
+}
+
+#[cfg(unix)]
+fn touched(metadata: &std::fs::Metadata) -> Option<i64> {
+    use std::os::unix::fs::MetadataExt;
+    // A linked file has the time at which its owner wrote it; the change time is that of the link.
+    Some(metadata.mtime().max(metadata.ctime()))
+}
+
+#[cfg(not(unix))]
+fn touched(metadata: &std::fs::Metadata) -> Option<i64> {
+    let written = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(written.as_secs()).ok()
+}
+
 impl ContentStore {
     /// Returns every object with its size in bytes, in the order of the names.
     ///
     /// # Errors
     /// Names the folder that cannot be read.
-    pub fn list(&self) -> Result<Vec<(Digest, u64)>, StoreError> {
+    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let mut found = Vec::new();
         if !self.root.is_dir() {
             return Ok(found);
@@ -25,11 +49,12 @@ impl ContentStore {
                 let object = object?;
                 let rest = object.file_name().to_string_lossy().into_owned();
                 if let Ok(digest) = format!("sha256:{first}{rest}").parse() {
-                    found.push((digest, object.metadata()?.len()));
+                    let metadata = object.metadata()?;
+                    found.push(Listed { digest, bytes: metadata.len(), touched: touched(&metadata) });
                 }
             }
         }
-        found.sort_unstable();
+        found.sort_unstable_by_key(|one| one.digest);
         Ok(found)
     }
 
@@ -57,9 +82,13 @@ mod tests {
         let (one, two) = (store.put(b"one").expect("put"), store.put(b"three").expect("put"));
         let mut expected = vec![(one, 3), (two, 5)];
         expected.sort_unstable();
-        assert_eq!(store.list().expect("listed"), expected);
+        let listed = || -> Vec<(Digest, u64)> {
+            store.list().expect("listed").iter().map(|found| (found.digest, found.bytes)).collect()
+        };
+        assert_eq!(listed(), expected);
+        assert!(store.list().expect("listed").iter().all(|found| found.touched > Some(1_700_000_000)));
         store.remove(&one).expect("removed");
         store.remove(&one).expect("no error");
-        assert_eq!(store.list().expect("listed"), [(two, 5)]);
+        assert_eq!(listed(), [(two, 5)]);
     }
 }

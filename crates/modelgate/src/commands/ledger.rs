@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::path::Path;
 
+use modelgate_core::Digest;
 use modelgate_core::ledger::LedgerEntry;
 use modelgate_pipeline::{Project, registry};
-use modelgate_registry::{Registry, verify_file};
+use modelgate_registry::{Registry, verify_file_with};
 use serde_json::json;
 
 use crate::arguments::Ledger;
@@ -20,16 +21,21 @@ pub(crate) fn execute(ledger: &Ledger, project: &Project, printer: &Printer) -> 
                 |entry: &LedgerEntry| model.as_ref().is_none_or(|model| model == entry.event.model());
             log(&registry(project)?, *last, wanted, printer)
         }
-        Ledger::Verify { file: Some(file) } => verify_exported(file, printer),
-        Ledger::Verify { file: None } => verify(&mut registry(project)?, printer),
+        Ledger::Verify { file: Some(file), head } => verify_exported(file, head.as_ref(), printer),
+        Ledger::Verify { file: None, head } => verify(&mut registry(project)?, head.as_ref(), printer),
         Ledger::Export { file } => export(&registry(project)?, file.as_deref(), printer),
         Ledger::At { time } => at(&registry(project)?, time, printer),
     }
 }
 
 /// Refuses the file first: with a damaged ledger the registry does not open.
-pub(crate) fn verify_exported(file: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let (entries, head) = verify_file(file)?;
+pub(crate) fn verify_exported(
+    file: &Path,
+    known: Option<&Digest>,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let (entries, head, found) = verify_file_with(file, known)?;
+    holds(known, found, entries)?;
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "entries": entries, "head": head }))?;
     } else {
@@ -37,6 +43,17 @@ pub(crate) fn verify_exported(file: &Path, printer: &Printer) -> anyhow::Result<
         printer.data(&format!("the ledger is whole: {entries} events, head {head}"))?;
     }
     Ok(Exit::Passed)
+}
+
+/// Refuses a ledger that lacks the event that is known to have been there.
+fn holds(known: Option<&Digest>, found: Option<u64>, entries: u64) -> anyhow::Result<()> {
+    match (known, found) {
+        (Some(known), None) => anyhow::bail!(
+            "the ledger ends at event {entries} and has no event with the hash {known}: events at its end were removed, \
+             or it is another history; restore it from a copy"
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn line(entry: &LedgerEntry, json: bool) -> std::io::Result<String> {
@@ -74,8 +91,13 @@ fn log(
     Ok(Exit::Passed)
 }
 
-fn verify(registry: &mut Registry, printer: &Printer) -> anyhow::Result<Exit> {
+fn verify(registry: &mut Registry, known: Option<&Digest>, printer: &Printer) -> anyhow::Result<Exit> {
     let report = registry.verify()?;
+    let found = match known {
+        Some(known) => registry.event_of(known)?,
+        None => None,
+    };
+    holds(known, found, report.entries)?;
     if printer.is_json() {
         printer.json(&report)?;
     } else {

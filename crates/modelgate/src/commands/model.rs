@@ -10,7 +10,9 @@ use modelgate_core::lifecycle::Event;
 use modelgate_core::verdict::figure;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_pipeline::notify::Notice;
-use modelgate_pipeline::{Project, approval_request, lock, materialise, policy, promote, registry};
+use modelgate_pipeline::{
+    Project, PromotionRequest, approval_request, lock, materialise, policy, promote, registry,
+};
 use modelgate_registry::Registry;
 use serde_json::{Value, json};
 
@@ -38,23 +40,18 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
         Model::Verify(arguments) => sign::verify(arguments, project, printer),
         Model::Gc { dry_run, yes } => archive::gc(*dry_run, *yes, project, printer),
         Model::Export { file } => archive::export(file, project, printer),
-        Model::Alias { model, alias, version, delete } => {
+        Model::Alias { model, alias, version, delete, reason } => {
             let around = surroundings();
             let _lock = lock(project, "modelgate model alias", &around)?;
             let mut registry = registry(project)?;
             let now = (around.now)();
             if let (Some(version), _) = (version, delete) {
                 let version = registry.resolve(model, version)?;
-                registry.apply(
-                    model,
-                    version,
-                    &Event::SetAlias { alias: alias.clone() },
-                    &now,
-                    &around.actor,
-                )?;
+                let event = Event::SetAlias { alias: alias.clone(), reason: reason.clone() };
+                registry.apply(model, version, &event, &now, &around.actor)?;
                 printer.talk(&format!("{model}: {alias} is {version}"));
             } else {
-                registry.delete_alias(model, alias, &now, &around.actor)?;
+                registry.delete_alias(model, alias, reason, &now, &around.actor)?;
                 printer.talk(&format!("{model}: {alias} is removed"));
             }
             Ok(Exit::Passed)
@@ -176,18 +173,23 @@ fn chosen(registry: &Registry, model: &ModelName, version: Option<&String>) -> a
 fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let around = surroundings();
     let Decision { model, version, reason } = &arguments.decision;
+    modelgate_pipeline::check_manual_promotion(project, model)?;
     if let Some(folder) = &arguments.from_run {
         return archive::from_run(folder, model, reason, project, printer);
     }
-    modelgate_pipeline::check_manual_promotion(project, model)?;
     let _lock = lock(project, "modelgate model promote", &around)?;
     let mut registry = registry(project)?;
     let version = chosen(&registry, model, version.as_ref())?;
     if arguments.override_quarantine {
         needs_reason(reason, "why may it leave quarantine?")?;
-        policy::override_quarantine(project, &mut registry, model, version, reason, &around)?;
     }
-    let found = promote(project, &mut registry, model, version, reason, &around)?;
+    let request = PromotionRequest {
+        model: model.clone(),
+        version,
+        reason: reason.clone(),
+        override_quarantine: arguments.override_quarantine,
+    };
+    let found = promote(project, &mut registry, &request, &around)?;
     printer.talk(&format!("{model} {} is in production, models/packaged/{model}/", found.version));
     let event = Notice::promoted(model, found.version, found.digest, reason);
     notify::tell(project, &event, &around, printer);

@@ -1,7 +1,7 @@
 //! `modelgate run`.
 
 use modelgate_config::NotifyEvent;
-use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_core::Verdict;
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{Ending, PipelineError, Project, RunOptions, RunOutcome, Selection};
 use serde_json::json;
@@ -63,16 +63,22 @@ fn tell(outcome: &RunOutcome, pipeline: &modelgate_pipeline::Pipeline<'_>, print
     if !outcome.worked {
         return;
     }
-    let kind = match (outcome.ending, outcome.state) {
-        (Ending::Blocked, _) => NotifyEvent::VerdictFailed,
-        (Ending::Waiting, _) => NotifyEvent::ApprovalWanted,
-        (Ending::Done, Some(Lifecycle::Production)) => NotifyEvent::Promoted,
-        _ => return,
-    };
     let verdict = outcome.verdict.as_ref();
-    let digest = verdict.and_then(|verdict| verdict.digest);
     let reason = verdict.map_or("", |verdict| verdict.sentence.as_str());
-    let notice = Notice::of(kind, &pipeline.model, outcome.version, digest, reason);
+    let model = &pipeline.model;
+    let notice = if let Some(found) = outcome.promoted {
+        Notice::promoted(model, found.version, found.digest, reason)
+    } else {
+        let failed = verdict.is_some_and(|verdict| verdict.verdict == Verdict::Failed);
+        // A person's no and a contract that does not hold are no verdict of a gate.
+        let kind = match outcome.ending {
+            Ending::Blocked if failed => NotifyEvent::VerdictFailed,
+            Ending::Waiting => NotifyEvent::ApprovalWanted,
+            _ => return,
+        };
+        let digest = verdict.and_then(|verdict| verdict.digest);
+        Notice::of(kind, model, outcome.version, digest, reason)
+    };
     super::notify::tell(pipeline.project, &notice, &surroundings(), printer);
 }
 

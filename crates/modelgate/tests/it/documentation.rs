@@ -62,6 +62,7 @@ fn the_commands_of_the_tutorial_do_what_it_says() {
     let project = TestProject::example(BINARY, "breast-cancer", None);
     runs("tutorial.md", &project);
     runs("bring-your-own.md", &TestProject::new(BINARY));
+    runs("governance.md", &TestProject::example(BINARY, "breast-cancer", None));
 }
 
 #[test]

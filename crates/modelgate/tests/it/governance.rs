@@ -3,6 +3,8 @@
 mod archive;
 mod damage;
 mod policies;
+mod quarantine;
+mod retention;
 mod rollback;
 mod signing;
 mod webhook;

@@ -83,10 +83,76 @@ fn writers_at_the_same_time_lose_nothing() {
 }
 
 #[test]
-fn a_changed_object_and_a_server_that_is_gone_are_told_of() {
+fn of_two_clones_that_promote_at_once_through_a_bucket_one_wins_and_the_other_says_why() {
     let Some(server) = S3Server::start() else { return };
-    let first = clone(&server);
+    let (one, other) = (clone(&server), clone(&server));
+    for seed in ["1", "2", "3"] {
+        let run = command(&one, &["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert_eq!(run.status.code(), Some(4), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    for version in ["1", "2", "3"] {
+        exits(&one, &["model", "approve", "p", version], 0);
+    }
+    exits(&one, &["model", "promote", "p", "1"], 0);
+    let variables = one.1.clone();
+    let variable =
+        move |name: &str| variables.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+    let folders = [(one.0.path("."), 2), (other.0.path("."), 3)];
+    let results = crate::registry::promote_at_once("p", &folders, &variable);
+    let winner = crate::registry::one_winner(&results, [2, 3], 1);
+    let list = exits(&other, &["model", "list"], 0);
+    assert!(list.contains(&format!("v{winner:03} production")), "{list}");
+    assert!(exits(&other, &["ledger", "verify"], 0).contains("the ledger is whole"));
+}
+
+#[test]
+fn a_copy_of_the_ledger_that_is_damaged_is_made_anew_and_does_not_hang() {
+    let Some(server) = S3Server::start() else { return };
+    let (one, other) = (clone(&server), clone(&server));
+    exits(&one, &["run"], 4);
+    exits(&other, &["status"], 0);
+    let copies = other.0.path(".modelgate/cache/ledgers");
+    let copy = fs_err::read_dir(copies).expect("copies").flatten().next().expect("a copy").path();
+    let mut text = fs_err::read_to_string(&copy).expect("text");
+    text.push_str("garbage, whole lines of it\n");
+    fs_err::write(&copy, text).expect("written");
+    exits(&one, &["model", "alias", "p", "x", "1"], 0);
+    // It hung: what is behind the last event is no event, and nothing could be added behind it.
+    let mut child = command(&other, &["model", "show", "p", "x"]).spawn().expect("started");
+    let began = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("waited") {
+            break status;
+        }
+        if began.elapsed() > std::time::Duration::from_secs(60) {
+            child.kill().expect("killed");
+            panic!("it hangs");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(status.success(), "{status}");
+    assert!(exits(&other, &["ledger", "verify"], 0).contains("2 events"));
+}
+
+#[test]
+fn a_changed_object_and_a_server_that_is_gone_are_told_of() {
+    let Some(mut server) = S3Server::start() else { return };
+    let (first, other) = (clone(&server), clone(&server));
     exits(&first, &["run"], 4);
+    exits(&first, &["model", "approve", "p"], 0);
+    exits(&first, &["model", "promote", "p"], 0);
+    let shown = exits(&first, &["--output-format", "json", "model", "show", "p", "1"], 0);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let digest = shown["registration"]["files"]["model.onnx"].as_str().expect("a digest");
+    let hex = digest.trim_start_matches("sha256:");
+    server.flip_first_byte("data", &format!("registry/objects/sha256/{}/{}", &hex[..2], &hex[2..]));
+    let said = exits(&other, &["model", "pull", "p"], 1);
+    assert!(said.contains("is damaged") && said.contains(hex), "{said}");
+    assert!(!other.0.path("models/packaged/p").exists(), "nothing of it is taken");
+    assert!(exits(&other, &["ledger", "verify"], 1).contains("is damaged"));
+    server.flip_first_byte("data", "registry/ledger/000000000002.jsonl");
+    let said = exits(&clone(&server), &["model", "list"], 1);
+    assert!(said.contains("the ledger was changed: line 2"), "{said}");
     drop(server);
     let said = exits(&first, &["model", "list"], 1);
     assert!(said.contains("could not be reached"), "{said}");

@@ -103,6 +103,150 @@ fn three_clones_train_approve_and_read_through_a_git_branch() {
     );
 }
 
+/// Lets each clone promote a version of its own, all of them having seen the same production; returns what became of
+/// each.
+pub(crate) fn promote_at_once(
+    model: &str,
+    clones: &[(std::path::PathBuf, u32)],
+    variable: &(dyn Fn(&str) -> Option<String> + Sync),
+) -> Vec<Result<(), String>> {
+    use modelgate_pipeline::{Project, PromotionRequest, Surroundings, promote};
+    use modelgate_registry::{Registry, RegistryUri};
+    let barrier = std::sync::Barrier::new(clones.len());
+    let one = |folder: &Path, version: u32| {
+        let root = fs_err::canonicalize(folder).expect("a folder");
+        let project = Project::find(&root, &|_| None).expect("a project");
+        let uri = RegistryUri::parse(project.config.registry.uri.as_deref()).expect("an address");
+        let mut registry = Registry::open_with(&uri, &root, variable).expect("a registry");
+        let now = || jiff::Timestamp::now().to_string();
+        let around = Surroundings { now: &now, actor: format!("clone-{version}") };
+        let request = PromotionRequest {
+            model: model.parse().expect("a name"),
+            version: modelgate_core::VersionNumber(version),
+            reason: "at once".to_owned(),
+            override_quarantine: false,
+        };
+        barrier.wait();
+        promote(&project, &mut registry, &request, &around).map(drop).map_err(|error| error.to_string())
+    };
+    let one = &one;
+    std::thread::scope(|scope| {
+        let started: Vec<_> =
+            clones.iter().map(|(folder, version)| scope.spawn(move || one(folder, *version))).collect();
+        started.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+/// Checks that one of two promotions won and that the other says who did; returns the winner.
+#[track_caller]
+pub(crate) fn one_winner(results: &[Result<(), String>], versions: [u32; 2], before: u32) -> u32 {
+    let (winner, loser) = match results {
+        [Ok(()), Err(said)] => (versions[0], said),
+        [Err(said), Ok(())] => (versions[1], said),
+        other => panic!("not one of them won: {other:?}"),
+    };
+    let expected =
+        format!("v{winner:03} reached production meanwhile, where v{before:03} was when this was decided");
+    assert!(loser.contains(&expected), "{loser}");
+    winner
+}
+
+#[test]
+fn of_two_clones_that_promote_at_once_through_a_git_branch_one_wins_and_the_other_says_why() {
+    let remote = shared_remote();
+    let clones: Vec<TestProject> = (0..2).map(|_| clone(&remote.path("."))).collect();
+    let run = |seed: &str| {
+        let mut command = clones[0].command(&["run"]);
+        let _ = command.env("MODELGATE_SEED", seed).output().expect("started");
+    };
+    // Only the first has to get through the gate of this example; the others need not be better.
+    let config = clones[0].read("modelgate.yaml");
+    let loose: String = config
+        .lines()
+        .filter(|line| !line.contains("no-regression"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for clone in &clones {
+        clone.write("modelgate.yaml", &loose);
+    }
+    for seed in ["42", "7", "8"] {
+        run(seed);
+    }
+    for version in ["1", "2", "3"] {
+        let _ = clones[0].run(&["model", "approve", "iris", version]).exits(0);
+    }
+    let _ = clones[0].run(&["model", "promote", "iris", "1"]).exits(0);
+    let folders = [(clones[0].path("."), 2), (clones[1].path("."), 3)];
+    let results = promote_at_once("iris", &folders, &|_| None);
+    let winner = one_winner(&results, [2, 3], 1);
+    let list = clones[1].run(&["model", "list", "iris"]).exits(0);
+    list.says(&format!("v{winner:03} production"));
+    assert_eq!(list.stdout.matches(" production ").count(), 1, "{}", list.stdout);
+    // Who lost may look and decide again.
+    let loser = if winner == 2 { "3" } else { "2" };
+    let _ = clones[1].run(&["model", "promote", "iris", loser]).exits(0);
+    clones[0].run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+}
+
+#[test]
+fn the_ledger_tells_of_each_model_what_was_in_production_between_promotions_and_rollbacks() {
+    use modelgate_core::VersionNumber;
+    use modelgate_core::ledger::Verification;
+    use modelgate_core::lifecycle::Event;
+    let config = crate::governance::CONFIG.to_owned()
+        + "  q:\n    task: classification\n    data: {source: data.csv, target: y}\n    \
+           train: {algorithm: random_forest, params: {n_estimators: 5}}\n    \
+           gate: {rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]}\n";
+    let project = TestProject::with(BINARY, &crate::governance::easy(), &config);
+    for (pipeline, seed) in [("p", "1"), ("q", "1"), ("p", "2"), ("q", "2")] {
+        // `q` waits for a person.
+        let output =
+            project.command(&["run", pipeline]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut registry = crate::governance::registry(&project);
+    let mut act = |model: &str, version: u32, event: Event, time: &str| {
+        let model = model.parse().expect("a name");
+        registry.apply(&model, VersionNumber(version), &event, time, "tester").expect("allowed");
+    };
+    let promote = |over: Option<u32>| Event::Promote { over: over.map(VersionNumber), reason: String::new() };
+    let approve = || Event::Approve { reason: String::new() };
+    for version in [1, 2] {
+        act("q", version, approve(), "2027-01-01T00:00:00Z");
+    }
+    act("q", 1, promote(None), "2027-01-02T00:00:00Z");
+    act("q", 2, promote(Some(1)), "2027-01-04T00:00:00Z");
+    let intend = || Event::IntendRollBack {
+        reason: "worse".to_owned(),
+        verification: Verification::Verified,
+        origin: "here".to_owned(),
+    };
+    let back = || Event::RollBack { reason: "worse".to_owned() };
+    act("p", 1, intend(), "2027-01-05T00:00:00Z");
+    act("p", 1, back(), "2027-01-06T00:00:00Z");
+    act("q", 1, intend(), "2027-01-07T00:00:00Z");
+    act("q", 1, back(), "2027-01-08T00:00:00Z");
+    drop(registry);
+    for (time, p, q) in [
+        ("2027-01-01T12:00:00Z", Some(2), None),
+        ("2027-01-03T00:00:00Z", Some(2), Some(1)),
+        ("2027-01-04T00:00:00Z", Some(2), Some(2)),
+        // Intended and not yet done: what was there is there.
+        ("2027-01-05T12:00:00Z", Some(2), Some(2)),
+        ("2027-01-06T00:00:00Z", Some(1), Some(2)),
+        ("2027-01-07T23:59:59.999Z", Some(1), Some(2)),
+        ("2027-01-08T01:00:00+01:00", Some(1), Some(1)),
+    ] {
+        let output = project.run(&["--output-format", "json", "ledger", "at", time]).exits(0);
+        let found: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+        let of = |model: &str| {
+            let rows = found["production"].as_array().expect("a list");
+            rows.iter().find(|row| row["model"] == model).and_then(|row| row["version"].as_u64())
+        };
+        assert_eq!((of("p"), of("q")), (p, q), "{time}");
+    }
+}
+
 #[test]
 fn clones_that_register_at_once_get_a_version_each() {
     let remote = shared_remote();

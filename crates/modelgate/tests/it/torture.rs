@@ -9,7 +9,9 @@ use modelgate_core::lifecycle::Stage;
 use modelgate_core::{Digest, VersionNumber};
 use modelgate_testing::TestProject;
 
-use crate::governance::{CONFIG, model, project, registry};
+use modelgate_registry::{Registry, RegistryUri};
+
+use crate::governance::{CONFIG, model, project};
 
 /// A generator of its own, so that a failing seed can be run again.
 struct Random(u64);
@@ -19,6 +21,13 @@ impl Random {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
+}
+
+/// Opens the registry where the project has it.
+fn registry(project: &TestProject) -> Registry {
+    let branch = RegistryUri::parse(Some("git+branch:models")).expect("an address");
+    let uri = if project.path(".git").exists() { branch } else { RegistryUri::Folder };
+    Registry::open(&uri, &project.path(".")).expect("a registry")
 }
 
 /// Starts a command and kills it after `after`; returns whether it had ended by itself.
@@ -57,23 +66,49 @@ fn check(project: &TestProject, what: &str) {
     assert_eq!(Digest::of(&manifest), package.digest, "{what}");
     let baseline = project.json("baselines/p.json");
     assert_eq!(baseline["digest"], package.digest.to_string(), "{what}");
+    // Whoever deploys reads this one.
+    let manifest = project.json("outputs/p/deployment_manifest.json");
+    assert_eq!(manifest["version"], serde_json::json!(version), "{what}");
+    assert_eq!(manifest["digest"], package.digest.to_string(), "{what}");
+    let readiness = manifest["readiness"].as_str().unwrap_or_default();
+    assert!(["ready", "promotion_not_approved"].contains(&readiness), "{what}: {readiness}");
+}
+
+fn rounds() -> u64 {
+    std::env::var("MODELGATE_TORTURE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 #[test]
 fn nothing_is_lost_however_a_run_an_approval_a_promotion_and_a_rollback_are_killed() {
-    let rounds: u64 =
-        std::env::var("MODELGATE_TORTURE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    torture(&project(CONFIG, 2), CONFIG, rounds());
+}
+
+/// Each command is a dozen processes of git here: a fourth of the rounds takes as long.
+#[test]
+fn nothing_is_lost_on_a_git_branch_either() {
+    let config = CONFIG.replace("pipelines:", "registry: {uri: \"git+branch:models\"}\npipelines:");
+    let project = TestProject::with(crate::BINARY, &crate::governance::easy(), &config);
+    let git = std::process::Command::new("git")
+        .args(["init", "--quiet", "."])
+        .current_dir(project.path("."))
+        .status();
+    assert!(git.expect("git").success());
+    for seed in 1..=2 {
+        crate::governance::run(&project, seed);
+    }
+    torture(&project, &config, (rounds() / 4).max(20));
+}
+
+fn torture(project: &TestProject, config: &str, rounds: u64) {
     let mut random = Random(20_261_121);
-    let project = project(CONFIG, 2);
-    let required = CONFIG.replace("approval: automatic", "approval: required");
-    project.write("modelgate.yaml", required);
+    project.write("modelgate.yaml", config.replace("approval: automatic", "approval: required"));
     let mut killed = [0_u32; 4];
     // How long each command takes here, so that the kills fall into it.
     let mut length = [Duration::from_millis(60); 4];
     for round in 0..rounds {
         let kind = (round % 4) as usize;
         let seed = 100 + round / 4;
-        let newest = registry(&project).model(&model()).expect("model").versions.len().to_string();
+        let newest = registry(project).model(&model()).expect("model").versions.len().to_string();
         let command: Vec<&str> = match kind {
             0 => vec!["run"],
             1 => vec!["model", "approve", "p", &newest],
@@ -93,17 +128,17 @@ fn nothing_is_lost_however_a_run_an_approval_a_promotion_and_a_rollback_are_kill
         let span = length[kind].as_micros() as u64;
         let after = Duration::from_micros(random.below(span + span / 4));
         let began = Instant::now();
-        let ended = kill(&project, &command, seed, after);
+        let ended = kill(project, &command, seed, after);
         if ended {
             length[kind] = (length[kind] * 3 + began.elapsed().min(after)) / 4;
         } else {
             length[kind] = length[kind] * 21 / 20;
             killed[kind] += 1;
         }
-        check(&project, &format!("round {round}: {command:?} killed after {after:?}"));
+        check(project, &format!("round {round}: {command:?} killed after {after:?}"));
     }
     let fewest = killed.iter().min().copied().unwrap_or(0);
-    assert!(u64::from(fewest) >= rounds / 40, "too few commands were killed at work: {killed:?}");
-    let entries = registry(&project).position().head.map_or(0, |head| head.seq);
+    assert!(u64::from(fewest) >= (rounds / 40).max(1), "too few commands were killed at work: {killed:?}");
+    let entries = registry(project).position().head.map_or(0, |head| head.seq);
     assert!(entries > rounds / 4, "the ledger hardly grew: {entries} events");
 }

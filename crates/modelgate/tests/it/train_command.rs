@@ -58,6 +58,41 @@ fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() 
 
 #[cfg(unix)]
 #[test]
+fn the_self_test_gives_permuted_labels_to_the_program() {
+    let project = with_graph();
+    // Where the labels follow from `x` the program has learned the graph that is there, else one that says the opposite.
+    let opposite = TestProject::with(
+        BINARY,
+        &data().replace(",1\n", ",2\n").replace(",0\n", ",1\n").replace(",2\n", ",0\n"),
+        &config("params: {n_estimators: 10}"),
+    );
+    let _ = opposite.run(&["run"]).exits(0);
+    fs_err::copy(opposite.path("models/packaged/p/model.onnx"), project.path("opposite.onnx"))
+        .expect("copied");
+    project.write(
+        "train.sh",
+        "wrong=$(awk -F, 'NR > 1 && ($2 > 6) != $4' \"$1\" | wc -l)\n\
+         echo \"$wrong rows are not as x says\"\n\
+         if [ \"$wrong\" -eq 0 ]; then cp saved.onnx \"$2\"; else cp opposite.onnx \"$2\"; fi\n",
+    );
+    project.write("modelgate.yaml", config("command: \"sh train.sh {train} {output}\""));
+    let _ = project.run(&["run"]).exits(0);
+    let output = project.run(&["gate", "selftest"]).exits(0);
+    output
+        .says("refused: trained by train.command on permuted labels")
+        .says("with damaged weights")
+        .says("rows are not as x says");
+    // One that does not look at the labels at all is let through, and that is worth knowing.
+    project.write("modelgate.yaml", config("command: \"cp saved.onnx {output}\""));
+    let _ = project.run(&["run"]);
+    project
+        .run(&["gate", "selftest"])
+        .exits(2)
+        .says("let through: trained by train.command on permuted labels");
+}
+
+#[cfg(unix)]
+#[test]
 fn what_goes_wrong_with_a_program_is_explained() {
     let project = with_graph();
     let before = project.read(".modelgate/ledger.jsonl");

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use modelgate_config::ApprovalPolicy;
+use modelgate_config::{ApprovalPolicy, NotifyEvent};
 use modelgate_core::lifecycle::Event;
 use modelgate_core::{ModelName, Verdict};
-use modelgate_pipeline::{Project, foreign, lock, promote, registry, retention};
+use modelgate_pipeline::choice::{Choice, choose, stage_newest};
+use modelgate_pipeline::notify::Notice;
+use modelgate_pipeline::{Project, PromotionRequest, foreign, lock, policy, promote, registry, retention};
 use serde_json::json;
 
+use crate::commands::notify;
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
@@ -23,11 +26,11 @@ pub(crate) fn gc(dry_run: bool, yes: bool, project: &Project, printer: &Printer)
     let mut registry = registry(project)?;
     let plan = retention::plan(project, &registry, &(around.now)())?;
     if yes {
-        retention::collect(&mut registry, &plan, &around)?;
+        retention::collect(project, &mut registry, &plan, &around)?;
     }
     if printer.is_json() {
         printer.json(&json!({
-            "schema_version": 1, "dry_run": dry_run, "versions": plan.versions, "objects": plan.objects.len(),
+            "schema_version": 1, "dry_run": dry_run, "versions": plan.versions, "objects": plan.count(),
             "bytes": plan.bytes(),
         }))?;
         return Ok(Exit::Passed);
@@ -44,7 +47,7 @@ pub(crate) fn gc(dry_run: bool, yes: bool, project: &Project, printer: &Printer)
     printer.data(&format!(
         "{} versions and {} objects, {} bytes, {verb}",
         plan.versions.len(),
-        plan.objects.len(),
+        plan.count(),
         plan.bytes()
     ))?;
     Ok(Exit::Passed)
@@ -92,18 +95,45 @@ pub(crate) fn from_run(
     let taken = foreign::take(pipeline, &mut registry, folder, &around, &mut StageLines::new(printer))?;
     let version = taken.version;
     printer.talk(&format!("{model} {version}: {} – {}", taken.verdict.verdict, taken.verdict.sentence));
+    let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
+    let tell = |event: NotifyEvent, why: &str| {
+        let notice = Notice::of(event, model, Some(version), digest, why);
+        notify::tell(project, &notice, &around, printer);
+    };
     if taken.verdict.verdict != Verdict::Passed {
+        if taken.verdict.verdict == Verdict::Failed {
+            tell(NotifyEvent::VerdictFailed, &taken.verdict.sentence);
+        }
         return Ok(taken.verdict.verdict.into());
     }
     if pipeline.config.promotion.approval == ApprovalPolicy::Required {
         printer.talk(&format!(
             "{model} {version} waits for approval: `modelgate model approve {model} {version}`"
         ));
+        tell(NotifyEvent::ApprovalWanted, &taken.verdict.sentence);
         return Ok(Exit::WaitingForApproval);
     }
-    let event = Event::Approve { reason: "promotion.approval is automatic and the gate passed".to_owned() };
-    registry.apply(model, version, &event, &(around.now)(), "policy:automatic")?;
-    promote(project, &mut registry, model, version, reason, &around)?;
-    printer.talk(&format!("{model} {version} is in production, models/packaged/{model}/"));
+    let why = "promotion.approval is automatic and the gate passed".to_owned();
+    let now = (around.now)();
+    registry.apply(model, version, &Event::Approve { reason: why }, &now, policy::AUTOMATIC)?;
+    let (chosen, why) = match choose(pipeline, &registry, version, reason, &now)? {
+        Choice::Promote { version, reason } => (Some(version), reason),
+        Choice::Stage { reason } => (None, reason),
+    };
+    if let Some(chosen) = chosen {
+        let request = PromotionRequest {
+            model: model.clone(),
+            version: chosen,
+            reason: why.clone(),
+            override_quarantine: false,
+        };
+        let found = promote(project, &mut registry, &request, &around)?;
+        printer.talk(&format!("{model} {chosen} is in production, models/packaged/{model}/"));
+        notify::tell(project, &Notice::promoted(model, chosen, found.digest, &why), &around, printer);
+    }
+    if chosen != Some(version) {
+        stage_newest(&mut registry, model, version, &why, &around)?;
+        printer.talk(&format!("{model} {version} is in staging, {why}"));
+    }
     Ok(Exit::Passed)
 }

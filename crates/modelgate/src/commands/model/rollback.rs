@@ -107,7 +107,11 @@ fn show(registry: &Registry, arguments: &Rollback, printer: &Printer) -> anyhow:
                         (metric, json!({ "value": value, "difference": difference }))
                     })
                     .collect();
-                json!({ "version": one.version, "trained_at": one.trained_at, "metrics": metrics })
+                json!({
+                    "version": one.version, "trained_at": one.trained_at, "metrics": metrics,
+                    "in_production_since": time(one.in_production_since),
+                    "in_production_until": time(one.in_production_until),
+                })
             })
             .collect();
         let production = registry.model(model)?.production();
@@ -132,13 +136,25 @@ fn listing(registry: &Registry, arguments: &Rollback, found: &[Target]) -> anyho
     }
     for (place, one) in found.iter().enumerate() {
         let mark = if place == 0 { "  (the production before)" } else { "" };
-        text.push_str(&format!("  {} trained {}{mark}\n", one.version, one.trained_at));
+        let (since, until) = (time(one.in_production_since), time(one.in_production_until));
+        text.push_str(&format!(
+            "  {} in production from {since} to {until}, trained {}{mark}\n",
+            one.version, one.trained_at
+        ));
         for (metric, (value, difference)) in &one.metrics {
             let change = difference.map_or_else(String::new, |change| format!("{change:+.4}"));
             text.push_str(&format!("      {metric:<18} {:>12} {change:>10}\n", figure(*value)));
         }
     }
     Ok(text)
+}
+
+/// Returns a moment as the ledger writes it.
+fn time(microseconds: i64) -> String {
+    jiff::Timestamp::from_microsecond(microseconds).map_or_else(
+        |_| "an unknown time".to_owned(),
+        |time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+    )
 }
 
 /// Shows the versions and asks which, why, and whether it is meant; `None` is no.

@@ -182,6 +182,10 @@ fn train_approve_and_deploy_run_in_three_clones() {
     ]);
     job(&production, "deploy.yml", "production", &given).expect("promoted");
     assert!(production.join("models/packaged/p/model.onnx").is_file());
+    let log = Command::new(BINARY).args(["ledger", "log", "--last", "1"]).current_dir(&production).output();
+    let log = String::from_utf8_lossy(&log.expect("started").stdout).into_owned();
+    let run = "https://github.test/o/r/actions/runs/42";
+    assert!(log.contains(&format!("v001 deployed to github/production: {run}")), "{log}");
 
     // The pull request's run compares with what is in production now, and writes nothing to the registry.
     let checked = clone("pull-request");
@@ -217,6 +221,18 @@ fn train_approve_and_deploy_run_in_three_clones() {
     let refused = job(&clone("rollback"), "rollback.yml", "rollback", &[("inputs.reason", "worse")])
         .expect_err("refused");
     assert!(refused.contains("Roll back"), "{refused}");
+}
+
+#[test]
+fn the_gate_is_tested_where_models_are_trained() {
+    let project = repository();
+    let train: Value = serde_saphyr::from_str(&project.read(".github/workflows/train.yml")).expect("YAML");
+    let steps = train["jobs"]["train"]["steps"].as_array().expect("steps").clone();
+    let place = |text: &str| {
+        let has = |step: &Value| step["run"].as_str().is_some_and(|script| script.contains(text));
+        steps.iter().position(has).unwrap_or_else(|| panic!("no step runs `{text}`"))
+    };
+    assert!(place("modelgate gate selftest p") < place("modelgate run p"), "{steps:?}");
 }
 
 #[test]

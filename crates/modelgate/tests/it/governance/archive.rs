@@ -119,9 +119,12 @@ fn an_archive_that_was_tampered_with_is_refused_and_nothing_is_written_elsewhere
         (
             with(&|entries| {
                 let text = String::from_utf8(entries[0].2.clone()).expect("text");
+                let own = format!("\"tool_version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+                assert!(text.contains(&own), "{text}");
+                let text = text.replace(&own, "\"tool_version\": \"7.0.0\"");
                 entries[0].2 = text.replace("\"schema_version\": 1", "\"schema_version\": 7").into_bytes();
             }),
-            "has schema 7; this modelgate reads 1: use a newer modelgate",
+            "has schema 7; this modelgate reads 1: use modelgate 7.0.0 or newer",
         ),
         (whole[..whole.len() / 2].to_vec(), "archive"),
         (b"no archive".to_vec(), "archive"),
@@ -141,6 +144,30 @@ fn a_deployment_is_an_event() {
     let deploy = Event::Deploy { target: "kubernetes/prod".to_owned(), reason: "release".to_owned() };
     super::apply(&project, 1, &deploy, "2027-01-01T00:00:00.000Z");
     project.run(&["ledger", "log"]).exits(0).says("v001 deployed to kubernetes/prod: release");
+    let record = ["deploy", "record", "p", "--target", "spaces/p", "--reason", "release 2"];
+    project.run(&record).exits(0).says("p v001 is recorded as deployed to spaces/p");
+    let entries = project.run(&["--output-format", "json", "ledger", "log", "--last", "1"]).exits(0);
+    let last: serde_json::Value = serde_json::from_str(&entries.stdout).expect("JSON");
+    assert_eq!((&last["event"]["type"], &last["event"]["target"]), (&"deployed".into(), &"spaces/p".into()));
+    assert_eq!((&last["after"], &last["actor"]), (&super::digest(&project, 1).into(), &"tester".into()));
+    let before = registry(&project).position();
+    project.run(&["deploy", "record", "p", "9", "--target", "x"]).exits(1).says("no version or alias `9`");
+    project
+        .run(&["deploy", "record", "p", "--target", "a\nb"])
+        .exits(1)
+        .says("the target has 1 to 512 bytes");
+    project.run(&["deploy", "record", "p"]).exits(64).says("--target");
+    let signed = CONFIG.replace("pipelines:", "signing: {require_signature: true}\npipelines:");
+    project.write("modelgate.yaml", signed);
+    project.run(&record).exits(1).says("signing.require_signature: p v001: it is not signed");
+    project.write("modelgate.yaml", CONFIG);
+    assert_eq!(registry(&project).position(), before);
+    super::run(&project, 2);
+    let _ = project.run(&["model", "rollback", "p", "--yes", "--reason", "bad"]).exits(0);
+    project
+        .run(&["deploy", "record", "p", "2", "--target", "x"])
+        .exits(1)
+        .says("v002 is quarantined and cannot");
 }
 
 #[test]

@@ -39,6 +39,19 @@ fn an_exported_ledger_is_verified_and_what_was_done_to_it_is_named() {
         project.write("out.jsonl", bytes);
         project.run(&verify).exits(1).says(message);
     }
+    // Cut off at the end of a line it is a whole ledger: who knows an event that was there finds out.
+    project.write("out.jsonl", lines[..4].join("\n") + "\n");
+    project.run(&verify).exits(0).says("4 events");
+    let json: serde_json::Value = serde_json::from_str(lines[5]).expect("JSON");
+    let head = json["hash"].as_str().expect("a hash");
+    let known = [&verify[..], &["--head", head]].concat();
+    project.run(&known).exits(1).says("the ledger ends at event 4 and has no event with the hash");
+    project.write("out.jsonl", &whole);
+    let _ = project.run(&known).exits(0);
+    let _ = project.run(&["ledger", "verify", "--head", head]).exits(0);
+    let other = modelgate_core::Digest::of(b"another").to_string();
+    project.run(&["ledger", "verify", "--head", &other]).exits(1).says("restore it from a copy");
+    project.run(&["ledger", "verify", "--head", "yesterday"]).exits(64).says("--head");
 }
 
 fn database(project: &TestProject) -> std::path::PathBuf {
@@ -65,11 +78,12 @@ fn an_index_that_is_cut_off_is_made_anew_and_one_of_a_newer_version_is_refused()
     }
     let connection = rusqlite::Connection::open(database(&project)).expect("index");
     connection.pragma_update(None, "user_version", 99).expect("newer");
+    connection.execute("UPDATE made_by SET tool_version = '9.9.9'", []).expect("by a newer one");
     drop(connection);
     project
         .run(&["model", "list"])
         .exits(1)
-        .says("has schema 99; this modelgate reads 2: use a newer modelgate");
+        .says("has schema 99; this modelgate reads 3: use modelgate 9.9.9 or newer");
 }
 
 #[test]
@@ -125,7 +139,10 @@ fn two_promotions_of_one_name_at_once_have_one_winner() {
 #[test]
 fn a_clock_that_was_set_back_does_not_take_the_ledger_back() {
     let project = project(CONFIG, 1);
-    let alias = modelgate_core::lifecycle::Event::SetAlias { alias: "a".parse().expect("alias") };
+    let alias = modelgate_core::lifecycle::Event::SetAlias {
+        alias: "a".parse().expect("alias"),
+        reason: String::new(),
+    };
     super::apply(&project, 1, &alias, "2099-01-01T00:00:00.000Z");
     let _ = project.run(&["model", "alias", "p", "b", "1"]).exits(0);
     let output = project.run(&["--output-format", "json", "ledger", "log", "--last", "1"]).exits(0);

@@ -56,6 +56,166 @@ fn the_best_of_history_becomes_production_and_a_newest_that_is_not_goes_to_stagi
     project.run(&["run"]).exits(64).says("`beauty` is not a metric of which it is known");
 }
 
+/// Rows of which a tree of depth one knows most and a deeper one knows all.
+fn layered() -> String {
+    let label = |row: u32| u8::from((row % 10 >= 5) != (row % 7 == 6));
+    // The third column makes every row one of its own, so that each part has some of all kinds.
+    let rows = (0..700).map(|row| format!("{}.5,{},{},{}\n", row % 10, row % 7, row % 97, label(row)));
+    "a,b,c,y\n".to_owned() + &rows.collect::<String>()
+}
+
+fn tree(depth: u32, promotion: &str) -> String {
+    with_promotion(promotion)
+        .replace(
+            "random_forest, params: {n_estimators: 5}",
+            &format!("decision_tree, params: {{max_depth: {depth}}}"),
+        )
+        .replace("at_least: 0.7", "at_least: 0.5")
+}
+
+/// Runs with another seed, which makes another package, and returns the exit code and what was said.
+fn trained(project: &TestProject, seed: u64, config: String) -> (Option<i32>, String) {
+    project.write("modelgate.yaml", config);
+    let output = project.command(&["run"]).env("MODELGATE_SEED", seed.to_string()).output().expect("started");
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+fn accuracy(project: &TestProject, version: u32) -> f64 {
+    super::registry(project)
+        .registration(&super::model(), modelgate_core::VersionNumber(version))
+        .expect("a version")
+        .metrics["accuracy"]
+}
+
+#[test]
+fn a_worse_newest_goes_to_staging_and_an_older_better_one_to_production() {
+    let best = "approval: required, choose: best_by accuracy";
+    let project = TestProject::with(BINARY, &layered(), &tree(1, best));
+    assert_eq!(trained(&project, 1, tree(1, best)).0, Some(4));
+    let _ = project.run(&["model", "approve", "p", "1"]).exits(0);
+    assert_eq!(trained(&project, 1, tree(1, best)).0, Some(0));
+    // A better one that nobody promotes yet, and then a worse one.
+    assert_eq!(trained(&project, 2, tree(8, best)).0, Some(4));
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    assert_eq!(trained(&project, 3, tree(1, best)).0, Some(4));
+    let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
+    assert!(accuracy(&project, 2) > accuracy(&project, 3) + 0.05, "the figures differ");
+    let (code, said) = trained(&project, 3, tree(1, best));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("p v002 is in production") && said.contains("v003 is in staging"), "{said}");
+    project
+        .run(&["model", "list"])
+        .exits(0)
+        .says("v001 archived")
+        .says("v002 production")
+        .says("v003 staging");
+    assert_eq!(super::packaged(&project), super::digest(&project, 2));
+    assert_eq!(project.json("outputs/p/deployment_manifest.json")["version"], 2);
+    project
+        .run(&["ledger", "log"])
+        .exits(0)
+        .says("v002 promoted to production, v001 archived: best_by accuracy");
+}
+
+#[test]
+fn a_worse_newest_alone_goes_to_staging_and_a_better_one_waits_for_its_approval() {
+    let best = "approval: required, choose: best_by accuracy";
+    let project = TestProject::with(BINARY, &layered(), &tree(8, best));
+    assert_eq!(trained(&project, 1, tree(8, best)).0, Some(4));
+    assert_eq!(trained(&project, 2, tree(1, best)).0, Some(4));
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    let (code, said) = trained(&project, 2, tree(1, best));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("v002 is in staging") && said.contains("it waits for approval"), "{said}");
+    let _ = project.run(&["model", "approve", "p", "1"]).exits(0);
+    // Approved by somebody whom the policy no longer names: it is not promoted by the way.
+    let strict = "approval: required, choose: best_by accuracy, approvers: [alice]";
+    let mut run = project.command(&["run"]);
+    project.write("modelgate.yaml", tree(1, strict));
+    let output = run.env("MODELGATE_SEED", "2").env("MODELGATE_ACTOR", "alice").output().expect("started");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!said.contains("v001 is in production"), "{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let list = project.run(&["model", "list"]).exits(0);
+    list.says("v001 approved").says("v002 staging");
+    let events = super::registry(&project).position();
+    let again = project.command(&["run"]).env("MODELGATE_SEED", "2").env("MODELGATE_ACTOR", "alice").output();
+    assert_eq!(again.expect("started").status.code(), Some(0));
+    assert_eq!(super::registry(&project).position(), events, "what is decided is not decided again");
+}
+
+#[test]
+fn a_better_one_that_was_replaced_is_named_and_comes_back_by_a_rollback_alone() {
+    let project = TestProject::with(BINARY, &layered(), &tree(8, "approval: automatic"));
+    assert_eq!(trained(&project, 1, tree(8, "approval: automatic")).0, Some(0));
+    assert_eq!(trained(&project, 2, tree(1, "approval: automatic")).0, Some(0));
+    let (code, said) = trained(&project, 3, tree(1, "approval: automatic, choose: best_by accuracy"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("v003 is in staging, best_by accuracy: v002 has"), "{said}");
+    assert!(said.contains("v001 had 1 and was replaced: only a rollback brings it back"), "{said}");
+    project
+        .run(&["model", "list"])
+        .exits(0)
+        .says("v001 archived")
+        .says("v002 production")
+        .says("v003 staging");
+}
+
+#[test]
+fn a_package_made_elsewhere_goes_through_the_same_policies() {
+    let best = with_promotion("approval: automatic, choose: best_by accuracy");
+    let maker = project(CONFIG, 2);
+    for version in ["1", "2"] {
+        let _ = maker.run(&["model", "pull", "p", version, "--to", version]).exits(0);
+    }
+    let folder = |version: &str| maker.path(version).to_str().expect("path").to_owned();
+    let taker = TestProject::with(BINARY, &easy(), &with_promotion("approval: automatic, manual: forbidden"));
+    let take = |version: &str| taker.run(&["model", "promote", "p", "--from-run", &folder(version)]);
+    take("1").exits(1).says("promotion.manual of pipeline `p` is `forbidden`");
+    assert!(!taker.path(".modelgate/ledger.jsonl").exists(), "nothing is registered");
+    taker.write("modelgate.yaml", &best);
+    take("1").exits(0).says("v001 is in production");
+    // Of equals, the older.
+    take("2").exits(0).says("v002 is in staging, best_by accuracy: v001 has");
+    taker.run(&["status"]).exits(0).says("production  v001").says("verified");
+}
+
+#[test]
+fn a_rollback_to_what_was_never_in_production_is_a_promotion() {
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", with_promotion("approval: required"));
+    let run = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(run.status.code(), Some(4));
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    let back = ["model", "rollback", "p", "--to-version", "2", "--yes", "--reason", "x"];
+    let skipping = [&back[..], &["--skip-verification"]].concat();
+    let before = super::registry(&project).position();
+    for (settings, message) in [
+        ("approval: required, manual: forbidden", "promotion.manual of pipeline `p` is `forbidden`"),
+        ("approval: required, approvers: [alice]", "`tester` may not approve p"),
+        ("approval: required, approval_expires: 0s", "has expired: promotion.approval_expires is 0s"),
+    ] {
+        if settings.contains("expires") {
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+        }
+        project.write("modelgate.yaml", with_promotion(settings));
+        for command in [&back[..], &skipping] {
+            project.run(command).exits(1).says("p v002 was never in production").says(message);
+        }
+    }
+    assert_eq!(super::registry(&project).position(), before);
+    project.write("modelgate.yaml", with_promotion("approval: required"));
+    project.run(&back).exits(0).says("v002 is in production again");
+    // The one that was there before is gone back to whatever its approval's age: that is what it is kept for.
+    project.write(
+        "modelgate.yaml",
+        with_promotion("approval: required, manual: forbidden, approval_expires: 0s"),
+    );
+    let first =
+        ["model", "rollback", "p", "--to-version", "1", "--yes", "--override-quarantine", "--reason", "y"];
+    project.run(&first).exits(0).says("v001 is in production again");
+}
+
 #[test]
 fn a_required_rule_can_be_neither_dropped_nor_changed() {
     let policy = "policy: {required_rules: [{id: floor, metric: f1, at_least: 0.99999}]}\npipelines:";
@@ -84,6 +244,31 @@ fn the_self_test_passes_a_good_gate_and_names_the_rules_of_a_weak_one() {
     let output = project.run(&["gate", "selftest"]).exits(2);
     output.says("let through: trained on permuted labels").says("too weak: min-accuracy:");
     assert_eq!(project.read(".modelgate/ledger.jsonl").lines().count(), 3, "nothing is registered");
+}
+
+#[test]
+fn the_self_test_knows_every_algorithm() {
+    let rows =
+        (0..240).map(|row| format!("{}.5,{},{}.25\n", row % 10, row % 7, 3 * (row % 10) + 2 * (row % 7)));
+    let numbers = "a,b,y\n".to_owned() + &rows.collect::<String>();
+    let regression = CONFIG
+        .replace("task: classification", "task: regression")
+        .replace("metric: accuracy, at_least: 0.7", "metric: r2, at_least: 0.7");
+    let classes = ["gradient_boosting", "random_forest", "decision_tree", "logistic_regression"];
+    let values = ["gradient_boosting", "random_forest", "decision_tree", "ridge", "linear_regression"];
+    let cases = classes.map(|name| (name, easy(), CONFIG.to_owned()));
+    let cases = cases.into_iter().chain(values.map(|name| (name, numbers.clone(), regression.clone())));
+    for (algorithm, data, config) in cases {
+        let chosen = format!("{{algorithm: {algorithm}}}");
+        let config = config.replace("{algorithm: random_forest, params: {n_estimators: 5}}", &chosen);
+        let project = TestProject::with(BINARY, &data, &config);
+        let _ = project.run(&["run"]).exits(0);
+        let output = project.run(&["gate", "selftest"]);
+        assert_eq!(output.code, 0, "{algorithm}: {}{}", output.stdout, output.stderr);
+        output
+            .says("refused: trained on permuted labels")
+            .says("refused: production v001 with damaged weights");
+    }
 }
 
 #[test]

@@ -10,11 +10,18 @@ const BACK: [&str; 6] = ["model", "rollback", "p", "--yes", "--reason", "it was 
 #[test]
 fn production_goes_back_to_the_one_before_and_what_is_left_is_quarantined() {
     let project = project(CONFIG, 3);
-    project
-        .run(&["model", "rollback", "p", "--dry-run"])
-        .exits(0)
-        .says("v002")
-        .says("(the production before)");
+    let shown = project.run(&["model", "rollback", "p", "--dry-run"]).exits(0);
+    shown.says("v002").says("(the production before)");
+    // When each was in production, as the ledger has it.
+    let entries = project.run(&["--output-format", "json", "ledger", "log"]).exits(0).stdout;
+    let promoted: Vec<String> = entries
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .filter(|entry| entry["event"]["type"] == "promoted")
+        .map(|entry| entry["time"].as_str().expect("a time").to_owned())
+        .collect();
+    shown.says(&format!("v002 in production from {} to {}, trained", promoted[1], promoted[2]));
+    shown.says(&format!("v001 in production from {} to {}, trained", promoted[0], promoted[1]));
     project.run(&BACK).exits(0).says("v002 is in production again").says("v003 is quarantined");
     assert_eq!(packaged(&project), digest(&project, 2));
     assert_eq!(project.json("baselines/p.json")["version"], 2);
@@ -105,7 +112,10 @@ fn skipping_the_verification_is_recorded() {
 }
 
 fn intend(project: &modelgate_testing::TestProject) {
-    project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"rollback\"}");
+    project.write(
+        ".modelgate/unfinished.json",
+        "{\"model\":\"p\",\"origin\":\"here\",\"version\":1,\"work\":\"rollback\"}",
+    );
     let event = Event::IntendRollBack {
         reason: "killed".to_owned(),
         verification: Verification::Verified,
@@ -152,11 +162,87 @@ fn a_promotion_killed_before_the_package_moved_is_brought_to_its_end() {
     assert_eq!(second.status.code(), Some(4));
     let _ = project.run(&["model", "approve", "p"]).exits(0);
     project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
-    let promote = Event::Promote { reason: String::new() };
+    let promote = Event::Promote { over: Some(modelgate_core::VersionNumber(1)), reason: String::new() };
     apply(&project, 2, &promote, "2027-01-01T00:00:00.000Z");
     assert_eq!(packaged(&project), digest(&project, 1));
     project.run(&["model", "list"]).exits(0).says("a promotion of p was interrupted: in production is v002");
     assert_eq!(packaged(&project), digest(&project, 2));
+}
+
+#[test]
+fn what_another_checkout_has_under_way_is_left_to_it() {
+    let project = project(CONFIG, 2);
+    intend(&project);
+    project.replace(".modelgate/unfinished.json", "here", "this-one/0123456789ab");
+    let output = project.run(&["status"]).exits(0);
+    output
+        .says("interrupted outside of its change: in production is v002")
+        .says("under way in the checkout here");
+    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert_eq!(packaged(&project), digest(&project, 2));
+    project.run(&BACK).exits(1).says("a rollback from v002 to v001 is under way");
+}
+
+#[test]
+fn every_command_completes_what_was_interrupted() {
+    let project = project(CONFIG, 2);
+    for command in [
+        &["report", "markdown"][..],
+        &["data", "split"],
+        &["gate", "check"],
+        &["ci", "init", "--check"],
+        &["serve", "smoke", "http://127.0.0.1:9"],
+    ] {
+        project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
+        let output = project.run(command);
+        assert!(output.stderr.contains("a promotion of p was interrupted"), "{command:?}: {}", output.stderr);
+        assert!(!project.path(".modelgate/unfinished.json").exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn what_is_to_be_deployed_follows_production() {
+    let project = project(CONFIG, 2);
+    let manifest = || {
+        let found = project.json("outputs/p/deployment_manifest.json");
+        (found["version"].clone(), found["digest"].clone(), found["readiness"].clone())
+    };
+    let ready = |version: u32| (version.into(), digest(&project, version).into(), "ready".into());
+    assert_eq!(manifest(), ready(2));
+    let _ = project.run(&BACK).exits(0);
+    assert_eq!(manifest(), ready(1));
+    let free = ["model", "promote", "p", "2", "--override-quarantine", "--reason", "it was the data"];
+    let _ = project.run(&free).exits(0);
+    assert_eq!(manifest(), ready(2));
+    // A candidate that waits changes what is said of it, not what is in production.
+    let required = CONFIG.replace("approval: automatic", "approval: required");
+    project.write("modelgate.yaml", required);
+    let waits = project.command(&["run"]).env("MODELGATE_SEED", "3").output().expect("started");
+    assert_eq!(waits.status.code(), Some(4));
+    assert_eq!(manifest(), (2.into(), digest(&project, 2).into(), "promotion_not_approved".into()));
+    let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
+    let _ = project.run(&["model", "promote", "p", "3"]).exits(0);
+    assert_eq!(manifest(), ready(3));
+}
+
+#[test]
+fn a_run_killed_before_its_reports_is_told_by_the_next() {
+    let project = project(CONFIG, 1);
+    let stale: Vec<(&str, String)> =
+        ["run_report.json", "promotion_decision.json", "report.md", "deployment_manifest.json"]
+            .map(|name| (name, project.read(&format!("outputs/p/{name}"))))
+            .into();
+    super::run(&project, 2);
+    for (name, text) in &stale {
+        project.write(&format!("outputs/p/{name}"), text);
+    }
+    super::run(&project, 2);
+    assert_eq!(project.json("outputs/p/run_report.json")["version"], 2);
+    assert_eq!(project.json("outputs/p/promotion_decision.json")["version"], 2);
+    assert_eq!(project.json("outputs/p/deployment_manifest.json")["version"], 2);
+    let report = project.read("outputs/p/run_report.json");
+    super::run(&project, 2);
+    assert_eq!(project.read("outputs/p/run_report.json"), report, "a run that did nothing tells nothing new");
 }
 
 #[test]

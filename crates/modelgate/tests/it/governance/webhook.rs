@@ -108,6 +108,14 @@ fn a_redirect_is_not_followed_and_a_private_address_is_refused() {
 }
 
 #[test]
+fn the_guide_checks_a_signature_as_we_make_it() {
+    let page = include_str!("../../../../../docs/governance.md");
+    let signed =
+        modelgate_pipeline::notify::signature("k3y", "2026-11-01T12:00:00.000Z", "{\"event\":\"promoted\"}");
+    assert!(page.contains(signed.trim_start_matches("sha256=")), "{signed}");
+}
+
+#[test]
 fn without_its_key_nothing_is_sent() {
     let (url, requests) = server(OK);
     let project = TestProject::with(BINARY, &easy(), &config(&url, ", allow_private: true"));
@@ -117,4 +125,84 @@ fn without_its_key_nothing_is_sent() {
     project.write("modelgate.yaml", chosen);
     run(&project, 2);
     assert!(requests.try_recv().is_err(), "a promotion was not asked for");
+}
+
+/// Takes the next message, which is of this kind.
+#[track_caller]
+fn told(requests: &Receiver<Request>, event: &str) -> serde_json::Value {
+    let request = requests.recv_timeout(std::time::Duration::from_secs(10)).expect("told");
+    assert_eq!(request.header("x-modelgate-event"), event, "{}", request.body);
+    serde_json::from_str(&request.body).expect("JSON")
+}
+
+#[track_caller]
+fn with_key(project: &TestProject, arguments: &[&str], seed: u64, code: i32) -> String {
+    let mut command = project.command(arguments);
+    let output =
+        command.env("HOOK_KEY", "k3y").env("MODELGATE_SEED", seed.to_string()).output().expect("started");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+#[test]
+fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_no_is_not() {
+    let (url, requests) = server(OK);
+    let project = project(CONFIG, 1);
+    let config = config(&url, ", allow_private: true");
+    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_least: 1.1"));
+    with_key(&project, &["run"], 2, 2);
+    let body = told(&requests, "verdict_failed");
+    assert_eq!((&body["model"], &body["version"]), (&"p".into(), &2.into()));
+    assert!(body["reason"].as_str().is_some_and(|reason| reason.contains("does not hold")), "{body}");
+    let required = config.replace("approval: automatic", "approval: required");
+    project.write("modelgate.yaml", &required);
+    with_key(&project, &["run"], 3, 4);
+    assert_eq!(told(&requests, "approval_wanted")["version"], 3);
+    with_key(&project, &["model", "reject", "p", "3", "--reason", "biased"], 3, 0);
+    with_key(&project, &["run"], 3, 2);
+    // What was made elsewhere is told of in the same words.
+    with_key(&project, &["model", "pull", "p", "1", "--to", "first"], 3, 0);
+    let take = ["model", "promote", "p", "--from-run", "first"];
+    with_key(&project, &take, 3, 4);
+    assert_eq!(told(&requests, "approval_wanted")["version"], 4, "the rejection was not told as a verdict");
+    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_least: 1.1"));
+    with_key(&project, &take, 3, 2);
+    assert_eq!(told(&requests, "verdict_failed")["version"], 5);
+    project.write("modelgate.yaml", &config);
+    with_key(&project, &["model", "promote", "p", "--from-run", "models/packaged/p"], 3, 0);
+    assert_eq!(told(&requests, "promoted")["version"], 6);
+    assert!(requests.try_recv().is_err());
+}
+
+#[test]
+fn what_a_killed_command_did_not_tell_is_told_by_the_one_that_completes_it() {
+    use modelgate_core::VersionNumber;
+    use modelgate_core::ledger::Verification;
+    use modelgate_core::lifecycle::Event;
+    const LATER: &str = "2027-01-01T00:00:00.000Z";
+    let (url, requests) = server(OK);
+    let project = project(CONFIG, 2);
+    project.write("modelgate.yaml", config(&url, ", allow_private: true"));
+    let mark = |work: &str, version: u32| {
+        let text =
+            format!("{{\"model\":\"p\",\"origin\":\"here\",\"version\":{version},\"work\":\"{work}\"}}");
+        project.write(".modelgate/unfinished.json", text);
+    };
+    mark("rollback", 1);
+    let (reason, origin) = ("killed".to_owned(), "here".to_owned());
+    let verification = Verification::Verified;
+    super::apply(&project, 1, &Event::IntendRollBack { reason, verification, origin }, LATER);
+    let files = super::registry(&project).version_files(&super::model(), VersionNumber(1)).expect("files");
+    modelgate_store::atomic::replace_folder(&project.path("models/packaged/p"), &files).expect("moved");
+    assert!(with_key(&project, &["status"], 1, 0).contains("it is completed"));
+    assert_eq!(told(&requests, "rolled_back")["version"], 1);
+    assert_eq!(told(&requests, "quarantined")["version"], 2);
+    // A promotion that never reached the ledger has nothing to tell.
+    mark("promotion", 2);
+    assert!(with_key(&project, &["status"], 1, 0).contains("in production is v001"));
+    mark("promotion", 1);
+    with_key(&project, &["status"], 1, 0);
+    assert_eq!(told(&requests, "promoted")["version"], 1);
+    assert!(requests.try_recv().is_err());
 }

@@ -1,0 +1,137 @@
+//! Which version `promotion.choose` wants in production: the candidate, or the best of history by a figure.
+//!
+//! A version that was replaced in production is measured against and not chosen: what replaced it was decided, and only
+//! a rollback, which verifies it and says why, brings it back.
+
+use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
+use modelgate_core::metric::{Direction, direction};
+use modelgate_core::verdict::figure;
+use modelgate_core::{ModelName, Verdict, VersionNumber};
+use modelgate_registry::Registry;
+
+use crate::error::PipelineError;
+use crate::options::Surroundings;
+use crate::policy;
+use crate::project::Pipeline;
+
+/// What becomes of the newest version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// This version goes to production; another than the newest sends the newest to staging.
+    Promote {
+        /// The version.
+        version: VersionNumber,
+        /// Why.
+        reason: String,
+    },
+    /// The newest goes to staging.
+    Stage {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Decides for `newest`, which is approved.
+///
+/// # Errors
+/// Fails when the registry cannot be read.
+pub fn choose(
+    pipeline: &Pipeline<'_>,
+    registry: &Registry,
+    newest: VersionNumber,
+    otherwise: &str,
+    now: &str,
+) -> Result<Choice, PipelineError> {
+    let choose = &pipeline.config.promotion.choose;
+    let Some(metric) = choose.strip_prefix("best_by ").map(str::trim) else {
+        return Ok(Choice::Promote { version: newest, reason: otherwise.to_owned() });
+    };
+    let model = &pipeline.model;
+    let history = History::by(registry, model, metric)?;
+    let Some((best, value)) = history.best else {
+        return Ok(Choice::Stage { reason: format!("no version has a figure of {metric}") });
+    };
+    let mut reason = format!("best_by {metric}: {best} has {}", figure(value));
+    if let Some((archived, value)) = history.archived {
+        reason.push_str(&format!(
+            "; {archived} had {} and was replaced: only a rollback brings it back",
+            figure(value)
+        ));
+    }
+    if best == newest {
+        return Ok(Choice::Promote { version: best, reason });
+    }
+    let state = registry.model(model)?;
+    if state.production() == Some(best) {
+        return Ok(Choice::Stage { reason });
+    }
+    if state.versions.get(&best).is_none_or(|found| found.approval.is_none()) {
+        return Ok(Choice::Stage { reason: format!("{reason}; it waits for approval") });
+    }
+    Ok(match policy::check_promotion(pipeline.project, registry, model, best, now) {
+        Ok(()) => Choice::Promote { version: best, reason },
+        Err(error) => Choice::Stage { reason: format!("{reason}; {error}") },
+    })
+}
+
+/// Moves a newest version that is not the best to staging, if it is not there; returns whether it was moved.
+///
+/// # Errors
+/// Fails when the registry cannot be written.
+pub fn stage_newest(
+    registry: &mut Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<bool, PipelineError> {
+    if registry.model(model)?.versions.get(&version).is_some_and(|found| found.stage == Lifecycle::Staging) {
+        return Ok(false);
+    }
+    // What others say of a version can be long; a reason cannot.
+    let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(1000).collect();
+    let event = Event::Stage { reason };
+    registry.apply(model, version, &event, &(surroundings.now)(), &surroundings.actor)?;
+    Ok(true)
+}
+
+/// The best versions by one figure.
+struct History {
+    /// Among those that could be in production.
+    best: Option<(VersionNumber, f64)>,
+    /// A former production that was better than that.
+    archived: Option<(VersionNumber, f64)>,
+}
+
+impl History {
+    fn by(registry: &Registry, model: &ModelName, metric: &str) -> Result<Self, PipelineError> {
+        let better = |value: f64, before: f64| match direction(metric) {
+            Some(Direction::LowerIsBetter) => value < before,
+            _ => value > before,
+        };
+        let state = registry.model(model)?;
+        let (mut best, mut archived): (Option<(VersionNumber, f64)>, Option<(VersionNumber, f64)>) =
+            (None, None);
+        for (version, found) in &state.versions {
+            let place = match found.stage {
+                Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging | Lifecycle::Production => {
+                    &mut best
+                }
+                Lifecycle::Archived => &mut archived,
+                Lifecycle::Rejected | Lifecycle::Quarantined | Lifecycle::Removed => continue,
+            };
+            if found.verdict != Verdict::Passed || state.quarantined(&found.digest).is_some() {
+                continue;
+            }
+            let Some(value) = registry.registration(model, *version)?.metrics.get(metric).copied() else {
+                continue;
+            };
+            // Of equals, the older: production does not move without a gain.
+            if !value.is_nan() && place.is_none_or(|(_, before)| better(value, before)) {
+                *place = Some((*version, value));
+            }
+        }
+        let archived = archived.filter(|(_, value)| best.is_none_or(|(_, best)| better(*value, best)));
+        Ok(Self { best, archived })
+    }
+}

@@ -1,0 +1,87 @@
+//! `deployment_manifest.json`: what a deployment needs to know, after a run and whenever production moves.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::ModelName;
+use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_registry::Registry;
+
+use crate::error::PipelineError;
+use crate::outputs::{self, DeploymentManifest, Readiness, write_json};
+use crate::production::{self, Production};
+use crate::project::{Pipeline, Project};
+
+const FILE: &str = "deployment_manifest.json";
+
+/// Writes what is to be deployed behind a run, whose candidate stands at `state`.
+pub(crate) fn write(
+    pipeline: &Pipeline<'_>,
+    registry: Option<&Registry>,
+    state: Option<Lifecycle>,
+) -> Result<(), PipelineError> {
+    write_json(&pipeline.outputs(), FILE, &manifest(pipeline, registry, state))
+}
+
+/// Makes the manifests of `model` name what is in production, where they name something else: behind a promotion, a
+/// rollback, and what was completed after a kill.
+pub(crate) fn follow(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    production: Production,
+) -> Result<(), PipelineError> {
+    for pipeline in project.pipelines()? {
+        if pipeline.model != *model || !pipeline.outputs().is_dir() {
+            continue;
+        }
+        let before: Option<DeploymentManifest> = outputs::read(&pipeline, FILE);
+        let names_it = before.is_some_and(|before| {
+            before.version == Some(production.version)
+                && before.digest == Some(production.digest)
+                && matches!(before.readiness, Readiness::Ready | Readiness::PromotionNotApproved)
+        });
+        if !names_it {
+            write(&pipeline, Some(registry), Some(Lifecycle::Production))?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a deployment needs to know.
+fn manifest(
+    pipeline: &Pipeline<'_>,
+    registry: Option<&Registry>,
+    state: Option<Lifecycle>,
+) -> DeploymentManifest {
+    let production = registry.and_then(|registry| production::find(registry, &pipeline.model));
+    let readiness = match (registry, production, state) {
+        (None, _, _) => Readiness::RegistryUnavailable,
+        (_, None, _) => Readiness::NoProductionModel,
+        (_, Some(_), Some(Lifecycle::Production)) => Readiness::Ready,
+        _ => Readiness::PromotionNotApproved,
+    };
+    let name = &pipeline.model;
+    let environment = BTreeMap::from([
+        ("MODEL_SOURCE".to_owned(), "local".to_owned()),
+        ("MODEL_PATH".to_owned(), format!("models/packaged/{name}")),
+        ("ADMIN_API_TOKEN".to_owned(), "<a secret of yours>".to_owned()),
+    ]);
+    DeploymentManifest {
+        schema_version: 1,
+        readiness,
+        model: name.clone(),
+        version: production.map(|production| production.version),
+        digest: production.map(|production| production.digest),
+        registry: registry.map_or_else(String::new, |registry| relative(&registry.home(), pipeline)),
+        package: production.map(|_| format!("models/packaged/{name}")),
+        entrypoint: ["modelgate", "serve"].map(str::to_owned).to_vec(),
+        environment,
+    }
+}
+
+/// A report that is shared does not name folders of this machine.
+fn relative(home: &str, pipeline: &Pipeline<'_>) -> String {
+    let root = pipeline.project.root.display().to_string();
+    home.strip_prefix(&root)
+        .map_or_else(|| home.to_owned(), |rest| rest.trim_start_matches(['/', '\\']).to_owned())
+}

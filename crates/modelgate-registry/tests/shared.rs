@@ -1,0 +1,71 @@
+//! A registry on a git branch, with another writer between a look and a change.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use modelgate_core::ledger::{Lineage, Registration};
+use modelgate_core::lifecycle::Event;
+use modelgate_core::schema::Task;
+use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
+use modelgate_registry::{Objects, Registry, RegistryUri};
+
+const TIME: &str = "2026-01-01T00:00:00.000Z";
+
+fn name() -> ModelName {
+    "churn".parse().expect("name")
+}
+
+fn registration(number: u32, bytes: &[u8]) -> (Registration, Objects) {
+    let digest = Digest::of(bytes);
+    let registration = Registration {
+        digest: Digest::of(&number.to_le_bytes()),
+        verdict: Verdict::Passed,
+        verdict_digest: digest,
+        bootstrap: false,
+        lineage: Lineage {
+            run_id: format!("run-{number}").parse().expect("run"),
+            config: digest,
+            dataset: digest,
+            task: Task::Classification,
+            algorithm: "random_forest".to_owned(),
+            seed: 42,
+            trained_at: TIME.to_owned(),
+            tool_version: "0.1.0".to_owned(),
+        },
+        metrics: BTreeMap::new(),
+        files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
+        checks: BTreeMap::new(),
+    };
+    (registration, Objects::from([(digest, bytes.to_vec())]))
+}
+
+fn open(folder: &Path) -> Registry {
+    Registry::open(&RegistryUri::GitBranch("models".to_owned()), folder).expect("open")
+}
+
+fn register(registry: &mut Registry, number: u32, bytes: &[u8]) {
+    let (registration, objects) = registration(number, bytes);
+    registry.register(&name(), &registration, &objects, TIME, "tester").expect("registered");
+}
+
+#[test]
+fn an_object_that_somebody_registers_meanwhile_is_not_removed_from_the_branch() {
+    let folder = tempfile::tempdir().expect("folder");
+    let git = Command::new("git").args(["init", "--quiet", "."]).current_dir(folder.path()).status();
+    assert!(git.expect("git").success());
+    let mut first = open(folder.path());
+    register(&mut first, 1, b"shared");
+    register(&mut first, 2, b"own");
+    for version in [1, 2] {
+        let gone = Event::RemoveArtefacts { reason: "retention".to_owned() };
+        first.apply(&name(), VersionNumber(version), &gone, TIME, "tester").expect("allowed");
+    }
+    // Both were seen to be needed by nobody; then another writer registers the one of them again.
+    let (shared, own) = (Digest::of(b"shared"), Digest::of(b"own"));
+    register(&mut open(folder.path()), 3, b"shared");
+    first.remove_objects(&[shared, own]).expect("removed");
+    let reader = open(folder.path());
+    assert_eq!(reader.object(&shared).expect("there"), b"shared");
+    assert!(reader.object(&own).is_err(), "what nobody needs is removed");
+}

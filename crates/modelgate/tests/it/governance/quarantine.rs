@@ -1,0 +1,109 @@
+//! Quarantine is of a package: it outlives the artefacts, and no other number, path or command leads around it.
+
+use modelgate_core::VersionNumber;
+
+use super::{CONFIG, digest, model, packaged, project, registry, run};
+
+/// Brings the package of a version into a folder beside the project's own and returns its name.
+fn kept(project: &modelgate_testing::TestProject, version: &str) -> String {
+    let folder = format!("elsewhere-{version}");
+    let _ = project.run(&["model", "pull", "p", version, "--to", &folder]).exits(0);
+    folder
+}
+
+const BACK: [&str; 6] = ["model", "rollback", "p", "--yes", "--reason", "it was wrong"];
+
+#[test]
+fn a_quarantine_outlives_the_collection_of_its_artefacts() {
+    let project = project(CONFIG, 2);
+    let folder = kept(&project, "2");
+    let _ = project.run(&BACK).exits(0);
+    let keeping = CONFIG.replace("pipelines:", "retention: {keep: 0s, rollback_targets: 1}\npipelines:");
+    project.write("modelgate.yaml", keeping);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.run(&["model", "gc", "--yes"]).exits(0).says("p v002 quarantined");
+    project.run(&["model", "list"]).exits(0).says("v002 removed");
+    let from_run = ["model", "promote", "p", "--from-run", &folder, "--reason", "again"];
+    project.run(&from_run).exits(1).says("the package of v003 is quarantined as v002");
+    // Neither a new index nor training it again forgets.
+    fs_err::remove_file(project.path(".modelgate/registry.db")).expect("removed");
+    project.run(&["model", "approve", "p", "3"]).exits(1).says("the package of v003 is quarantined as v002");
+    let again = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert!(!again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    assert_eq!(packaged(&project), digest(&project, 1));
+    // Somebody who says why may.
+    let free = ["model", "promote", "p", "3", "--override-quarantine", "--reason", "the data were wrong"];
+    project.run(&free).exits(0).says("v003 is in production");
+    assert_eq!(packaged(&project), digest(&project, 2));
+    project.run(&["ledger", "log"]).exits(0).says("v002 left quarantine: the data were wrong");
+    project.run(&["model", "list"]).exits(0).says("v002 removed");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+}
+
+#[test]
+fn a_package_in_production_is_not_quarantined_under_another_number() {
+    let project = project(CONFIG, 2);
+    let folder = kept(&project, "1");
+    // v003 is the package of v001 again.
+    let _ = project.run(&["model", "promote", "p", "--from-run", &folder]).exits(0);
+    assert_eq!((digest(&project, 3), packaged(&project)), (digest(&project, 1), digest(&project, 1)));
+    let _ = project.run(&["model", "alias", "p", "audit", "1", "--reason", "for the auditors"]).exits(0);
+    project.run(&["ledger", "log"]).exits(0).says("alias audit set to v001: for the auditors");
+    project
+        .run(&["model", "quarantine", "p", "1", "--reason", "found bad"])
+        .exits(1)
+        .says("the package of v001 is in production as v003: roll back to another version");
+    let _ = project.run(&BACK).exits(0);
+    assert_eq!(packaged(&project), digest(&project, 2));
+    // v001 is archived, was in production, and is the package that was left.
+    let to_first = ["model", "rollback", "p", "--to-version", "1", "--yes", "--reason", "x"];
+    project.run(&to_first).exits(1).says("the package of v001 is quarantined as v003");
+    for reference in ["v001", "audit"] {
+        let model = format!("p@{reference}");
+        let serve = ["serve", "--port", "0", "--model", &model, "--require-model", "--startup-timeout", "1"];
+        project.run(&serve).exits(1).says("the package of p v001 is quarantined as v003 and is not served");
+    }
+}
+
+#[test]
+fn an_override_that_comes_to_nothing_writes_nothing() {
+    let project = project(CONFIG, 2);
+    let _ = project.run(&BACK).exits(0);
+    let files = registry(&project).registration(&model(), VersionNumber(2)).expect("v002").files;
+    let hex = files["model.onnx"].hex();
+    let object = format!(".modelgate/store/sha256/{}/{}", &hex[..2], &hex[2..]);
+    let mut bytes = fs_err::read(project.path(&object)).expect("object");
+    bytes[20] ^= 1;
+    fs_err::remove_file(project.path(&object)).expect("removed");
+    project.write(&object, bytes);
+    let before = registry(&project).position();
+    let overriding = ["--override-quarantine", "--reason", "the data were wrong"];
+    let rollback = [&["model", "rollback", "p", "--to-version", "2", "--yes"][..], &overriding].concat();
+    project.run(&rollback).exits(1).says("did not pass its verification").says("is damaged");
+    let promote = [&["model", "promote", "p", "2"][..], &overriding].concat();
+    project.run(&promote).exits(1).says("is damaged");
+    let named = CONFIG.replace("approval: automatic", "approval: automatic, approvers: [alice]");
+    project.write("modelgate.yaml", named);
+    project.run(&promote).exits(1).says("`tester` may not approve p");
+    assert_eq!(registry(&project).position(), before, "no event was written");
+    assert!(!project.path(".modelgate/unfinished.json").exists());
+    project.run(&["model", "list"]).exits(0).says("v002 quarantined");
+    assert_eq!(packaged(&project), digest(&project, 1));
+}
+
+#[test]
+fn an_actor_that_would_forge_a_line_is_refused() {
+    let project = project(CONFIG, 1);
+    let before = registry(&project).position();
+    let eve = "eve\n   4 2026-01-01T00:00:00.000Z boss p: v001 approved";
+    let mut alias = project.command(&["model", "alias", "p", "x", "1"]);
+    let output = alias.env("MODELGATE_ACTOR", eve).output().expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("the actor's name (`MODELGATE_ACTOR`) has 1 to 512 bytes and no control"),
+        "{said}"
+    );
+    assert_eq!(registry(&project).position(), before);
+    run(&project, 2);
+}
