@@ -122,16 +122,19 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
     named_in_project(project, &mut datasets)?;
     let store = ContentStore::new(&project.state_folder());
     kept.extend(with_their_files(&store, datasets));
-    let is_old = |touched: Option<i64>| touched.is_some_and(|touched| touched < limit);
+    let is_old = |touched: i64| touched < limit;
     let objects = registry.objects()?;
     // In a home that others share, an object without a name may be one that is about to get it.
     let shared = project.config.registry.uri.is_some();
-    plan.objects = objects
-        .iter()
-        .filter(|object| !kept.contains(&object.digest))
-        .filter(|object| if shared { leaving.contains(&object.digest) } else { is_old(object.touched) })
-        .map(|object| (object.digest, object.bytes))
-        .collect();
+    plan.objects =
+        objects
+            .iter()
+            .filter(|object| !kept.contains(&object.digest))
+            .filter(|object| {
+                if shared { leaving.contains(&object.digest) } else { object.touched.is_some_and(is_old) }
+            })
+            .map(|object| (object.digest, object.bytes))
+            .collect();
     if shared {
         let own = store.list()?.into_iter();
         plan.local = own

@@ -71,18 +71,15 @@ pub fn selftest(
     let own = modelgate_model::from_files(model::package_files(&runner)?)?;
     let mut trials = Vec::new();
 
-    let (name, permuted, digest) = match pipeline.config.train.command.clone() {
-        Some(command) => {
-            let table = with_permuted_target(&court, &pipeline.config.data.target, pipeline.config.seed);
-            let bytes = command::fit(&mut runner, &command, &table, &court.split)?;
-            let name = "trained by train.command on permuted labels";
-            (name, LoadedModel::load(&bytes)?, Digest::of(&bytes))
-        }
-        None => {
-            let estimator = fit_permuted(&mut runner, &court)?;
-            let digest = canonical::digest(&estimator)?;
-            ("trained on permuted labels", own.model.with_estimator(estimator)?, digest)
-        }
+    let (name, permuted, digest) = if let Some(command) = &pipeline.config.train.command {
+        let table = with_permuted_target(&court, &pipeline.config.data.target, pipeline.config.seed);
+        let bytes = command::fit(&mut runner, command, &table, &court.split)?;
+        let name = "trained by train.command on permuted labels";
+        (name, LoadedModel::load(&bytes)?, Digest::of(&bytes))
+    } else {
+        let estimator = fit_permuted(&mut runner, &court)?;
+        let digest = canonical::digest(&estimator)?;
+        ("trained on permuted labels", own.model.with_estimator(estimator)?, digest)
     };
     let schema = &own.manifest.schema;
     let (_, verdict) = court.judge(&permuted, digest, "a model trained on permuted labels", schema)?;

@@ -122,7 +122,7 @@ impl Home for FolderHome {
         let object = |found: modelgate_store::Listed| StoredObject {
             digest: found.digest,
             bytes: found.bytes,
-            touched: found.touched,
+            touched: Some(found.touched),
         };
         Ok(found.into_iter().map(object).collect())
     }

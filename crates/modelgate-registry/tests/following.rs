@@ -323,7 +323,7 @@ proptest! {
                 // What the lifecycle refuses changes nothing.
                 Step::Act(version, event) => drop(act(&mut registry, version, &event)),
                 Step::Promote(version) => {
-                    let production = registry.state().models.get(&name()).and_then(|model| model.production());
+                    let production = registry.state().models.get(&name()).and_then(modelgate_core::lifecycle::ModelState::production);
                     drop(act(&mut registry, version, &promote(production.map(|version| version.0))));
                 }
                 Step::Reopen => registry = open(folder.path()).expect("open"),

@@ -13,20 +13,22 @@ pub struct Listed {
     /// Its size in bytes.
     pub bytes: u64,
     /// When something last happened to the file, in seconds since 1970: written, linked, or made read-only.
-    pub touched: Option<i64>,
+    pub touched: i64,
 }
 
 #[cfg(unix)]
-fn touched(metadata: &std::fs::Metadata) -> Option<i64> {
+fn touched(metadata: &std::fs::Metadata) -> i64 {
     use std::os::unix::fs::MetadataExt;
     // A linked file has the time at which its owner wrote it; the change time is that of the link.
-    Some(metadata.mtime().max(metadata.ctime()))
+    metadata.mtime().max(metadata.ctime())
 }
 
 #[cfg(not(unix))]
-fn touched(metadata: &std::fs::Metadata) -> Option<i64> {
-    let written = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(written.as_secs()).ok()
+fn touched(metadata: &std::fs::Metadata) -> i64 {
+    let written = metadata.modified().ok();
+    let since = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    // What cannot be told is taken for new: it stays.
+    since.and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(i64::MAX)
 }
 
 impl ContentStore {
@@ -86,7 +88,7 @@ mod tests {
             store.list().expect("listed").iter().map(|found| (found.digest, found.bytes)).collect()
         };
         assert_eq!(listed(), expected);
-        assert!(store.list().expect("listed").iter().all(|found| found.touched > Some(1_700_000_000)));
+        assert!(store.list().expect("listed").iter().all(|found| found.touched > 1_700_000_000));
         store.remove(&one).expect("removed");
         store.remove(&one).expect("no error");
         assert_eq!(listed(), [(two, 5)]);

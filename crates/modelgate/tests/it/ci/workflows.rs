@@ -182,7 +182,9 @@ fn train_approve_and_deploy_run_in_three_clones() {
     ]);
     job(&production, "deploy.yml", "production", &given).expect("promoted");
     assert!(production.join("models/packaged/p/model.onnx").is_file());
-    let log = Command::new(BINARY).args(["ledger", "log", "--last", "1"]).current_dir(&production).output();
+    let mut log = Command::new(BINARY);
+    log.args(["ledger", "log", "--last", "1"]).current_dir(&production);
+    let log = log.env("MODELGATE_REGISTRY_URI", "git+branch:modelgate").output();
     let log = String::from_utf8_lossy(&log.expect("started").stdout).into_owned();
     let run = "https://github.test/o/r/actions/runs/42";
     assert!(log.contains(&format!("v001 deployed to github/production: {run}")), "{log}");

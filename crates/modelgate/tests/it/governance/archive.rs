@@ -157,7 +157,8 @@ fn a_deployment_is_an_event() {
         .exits(1)
         .says("the target has 1 to 512 bytes");
     project.run(&["deploy", "record", "p"]).exits(64).says("--target");
-    let signed = CONFIG.replace("pipelines:", "signing: {require_signature: true}\npipelines:");
+    let signed =
+        CONFIG.replace("pipelines:", "signing: {require_signature: true, public_keys: [x.pub]}\npipelines:");
     project.write("modelgate.yaml", signed);
     project.run(&record).exits(1).says("signing.require_signature: p v001: it is not signed");
     project.write("modelgate.yaml", CONFIG);

@@ -248,15 +248,17 @@ fn the_self_test_passes_a_good_gate_and_names_the_rules_of_a_weak_one() {
 
 #[test]
 fn the_self_test_knows_every_algorithm() {
-    let rows =
-        (0..240).map(|row| format!("{}.5,{},{}.25\n", row % 10, row % 7, 3 * (row % 10) + 2 * (row % 7)));
-    let numbers = "a,b,y\n".to_owned() + &rows.collect::<String>();
+    let rows = (0..700_u32).map(|row| {
+        let (a, b, c) = (row % 10, row % 7, row % 97);
+        format!("{a}.5,{b},{c},{}.25\n", 9 * a + 2 * b)
+    });
+    let numbers = "a,b,c,y\n".to_owned() + &rows.collect::<String>();
     let regression = CONFIG
         .replace("task: classification", "task: regression")
         .replace("metric: accuracy, at_least: 0.7", "metric: r2, at_least: 0.7");
     let classes = ["gradient_boosting", "random_forest", "decision_tree", "logistic_regression"];
     let values = ["gradient_boosting", "random_forest", "decision_tree", "ridge", "linear_regression"];
-    let cases = classes.map(|name| (name, easy(), CONFIG.to_owned()));
+    let cases = classes.map(|name| (name, layered(), CONFIG.to_owned()));
     let cases = cases.into_iter().chain(values.map(|name| (name, numbers.clone(), regression.clone())));
     for (algorithm, data, config) in cases {
         let chosen = format!("{{algorithm: {algorithm}}}");
