@@ -216,6 +216,25 @@ fn a_promotion_tells_the_service() {
 }
 
 #[test]
+fn after_a_rollback_the_old_model_answers_within_five_seconds() {
+    let project = project();
+    another(&project);
+    let service = service(&project, &[]);
+    assert_eq!(version(&service), "v002");
+    let config = project.read("modelgate.yaml");
+    let url = format!("{}/admin/reload", service.url);
+    project.write("modelgate.yaml", format!("{config}serve: {{reload_url: \"{url}\"}}\n"));
+    let began = std::time::Instant::now();
+    let mut rollback = project.command(&["model", "rollback", "shop", "--reason", "worse", "--yes"]);
+    let told = rollback.env("ADMIN_API_TOKEN", "right").output().expect("rolled back");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let answer = service.post("/predict/shop", &row()).is(200).json();
+    let took = began.elapsed();
+    assert_eq!(answer["version"], "v001");
+    assert!(took <= Duration::from_secs(5), "the first answer of the old model took {took:?}");
+}
+
+#[test]
 fn without_the_registry_it_starts_from_the_cache_and_says_so() {
     let project = project();
     drop(service(&project, &[]));
