@@ -99,9 +99,10 @@ bench-data-snapshot *arguments:
 bench-serve *arguments:
     bench/serve/run.sh {{arguments}}
 
-# Hostile ONNX files for ten minutes, from a corpus; needs cargo-fuzz. Nothing of a nightly compiler but its flags is used.
+# Hostile ONNX files and hostile requests for ten minutes each, from a corpus; needs cargo-fuzz. Nothing of a nightly compiler but its flags is used.
 fuzz seconds="600":
     cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . onnx -- -max_total_time={{seconds}} -max_len=65536 -rss_limit_mb=2048
+    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . request -- -max_total_time={{seconds}} -max_len=16384 -rss_limit_mb=2048
 
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:

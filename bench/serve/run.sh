@@ -22,4 +22,8 @@ if [[ -z ${MODELGATE:-} ]]; then
     (cd "$root" && cargo build --quiet --release --locked -p modelgate)
     MODELGATE=${CARGO_TARGET_DIR:-$root/target}/release/modelgate
 fi
+export OPEN_LOOP=$root/target/open_loop
+if [[ $root/bench/serve/open_loop.rs -nt $OPEN_LOOP ]]; then
+    rustc -O --edition 2024 "$root/bench/serve/open_loop.rs" -o "$OPEN_LOOP"
+fi
 exec "$venv/bin/python" "$root/bench/serve/serve.py" --binary "$MODELGATE" "$@"

@@ -13,8 +13,12 @@ on: validation of each cell, metrics, and a log line for each prediction. Each s
 time loads, in turn, `--rounds` times. "Requests per CPU second" divides what wrk counted by the processor time of the server
 and its children, so it does not depend on what else the machine does. Medians over the rounds; a ratio is of medians.
 
-The soak loads at 70 % of the peak found just before, reloads every second another package, and fails when any request failed
-or memory grew.
+wrk asks in a closed loop: a connection waits for its answer. For latencies there is an open loop as well (`open_loop.rs`):
+modelgate and the peer with the highest peak get the same number of requests per second, 80 % of that peak, and a request's time
+counts from when it was due. `--no-equal-load` leaves it out.
+
+The soak loads in an open loop at 70 % of the peak found just before, reloads every second another package, and fails when any
+request failed, memory grew, or the load was not 68 to 72 % of the peak.
 """
 
 import argparse
@@ -127,11 +131,9 @@ class Server:
         self.process.wait()
 
 
-def wrk(server, seconds, connections, scratch, delay_ms=0):
+def wrk(server, seconds, connections, scratch):
     script = scratch / "request.lua"
     lines = ['wrk.method = "POST"', 'wrk.headers["content-type"] = "application/json"', f"wrk.body = [==[{server.body}]==]"]
-    if delay_ms:
-        lines.append(f"function delay() return {delay_ms} end")
     lines.append("""function done(summary, latency, requests)
   io.write(string.format('RESULT {"requests": %d, "us": %d, "p50": %d, "p99": %d, "failed": %d}\\n', summary.requests,
     summary.duration, latency:percentile(50), latency:percentile(99),
@@ -143,6 +145,20 @@ end""")
         ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script,
          f"http://127.0.0.1:{server.port}{server.path}"], capture_output=True, text=True, check=True).stdout
     found = json.loads(re.search(r"RESULT (.*)", output)[1])
+    found["cpu"] = cpu_seconds(server.process.pid) - before
+    found["rss"] = resident_mb(server.process.pid)
+    return found
+
+
+def paced(server, rate, seconds, connections, scratch):
+    """Loads at a rate that does not depend on the answers; latencies count from when a request was due."""
+    body = scratch / "paced.json"
+    body.write_text(server.body)
+    before = cpu_seconds(server.process.pid)
+    output = subprocess.run(
+        ["taskset", "-c", "1", os.environ["OPEN_LOOP"], f"127.0.0.1:{server.port}", server.path, body, f"{rate:.1f}",
+         str(seconds), str(connections)], capture_output=True, text=True, check=True).stdout
+    found = json.loads(output)
     found["cpu"] = cpu_seconds(server.process.pid) - before
     found["rss"] = resident_mb(server.process.pid)
     return found
@@ -251,12 +267,14 @@ def soak(case, seconds, connections, scratch, reloads):
         peak = wrk(server, 4, connections, scratch)
         rate = peak["requests"] / (peak["us"] / 1e6)
         print(f"peak {rate:,.0f} requests/s")
-        # Connections that each wait 10 ms between two requests, as many as make 70 % of the peak.
-        delay, wanted = (0, connections) if reloads else (10, max(int(0.7 * rate * 0.0105), 1))
         began, memory, done = time.time(), [], 0
         import threading
         result = {}
-        load = threading.Thread(target=lambda: result.update(wrk(server, seconds, wanted, scratch, delay)))
+        if reloads:
+            work = lambda: wrk(server, seconds, connections, scratch)
+        else:
+            work = lambda: paced(server, 0.7 * rate, seconds, 4 * connections, scratch)
+        load = threading.Thread(target=lambda: result.update(work()))
         load.start()
         while load.is_alive() and (not reloads or done < reloads):
             swap(case, kept[done % 2])
@@ -275,7 +293,40 @@ def soak(case, seconds, connections, scratch, reloads):
     print(f"{result['requests']:,} requests ({reached:,.0f}/s, {reached / rate:.0%} of the peak), {done} reloads, "
           f"{result['failed']} failed, p99 {result['p99'] / 1000:.2f} ms, "
           f"memory {memory[0]:.1f} MB after 10 reloads, median {first:.1f} MB in the first half, {second:.1f} MB in the second")
-    return result["failed"] == 0 and second <= first * 1.05
+    # Paced, the load has to be what it is said to be.
+    offered = reloads or 0.68 <= reached / rate <= 0.72
+    return result["failed"] == 0 and second <= first * 1.05 and bool(offered)
+
+
+def equal_load(case, rows, found, rounds, seconds, connections, scratch, everything):
+    """Compares latencies where both answer as many requests: 80 % of what the best peer can do."""
+    peers = [who for who in found if who != "modelgate"]
+    if not peers:
+        return
+    peak = lambda who: statistics.median(one["requests"] / one["us"] * 1e6 for one in found[who])
+    best = max(peers, key=peak)
+    rate = 0.8 * peak(best)
+    paces = {"modelgate": [], best: []}
+    for _ in range(rounds):
+        for who, each in paces.items():
+            server = case.start(who, rows)
+            try:
+                wrk(server, 1, connections, scratch)
+                each.append(paced(server, rate, seconds, 4 * connections, scratch))
+            finally:
+                server.stop()
+    middle = lambda who, key: statistics.median(one[key] for one in paces[who])
+    print(f"\nequal load: {rate:,.0f} requests/s, 80 % of the peak of {best}; open loop, {4 * connections} connections")
+    print("| who | p50 ms | p99 ms | p99.9 ms | its p99 ÷ ours | failed |")
+    print("|---|---|---|---|---|---|")
+    for who in paces:
+        line = dict(case=case.name, rows=rows, who=who, offered=rate, failed=sum(one["failed"] for one in paces[who]),
+                    paced_p99_ratio=middle(who, "p99") / middle("modelgate", "p99"),
+                    **{f"paced_{key}": middle(who, key) for key in ("p50", "p99", "p999")})
+        everything.append(line)
+        print(f"| {who} | {line['paced_p50'] / 1000:.2f} | {line['paced_p99'] / 1000:.2f} | {line['paced_p999'] / 1000:.2f} | "
+              f"{line['paced_p99_ratio']:.1f} | {line['failed']} |")
+    sys.stdout.flush()
 
 
 def rollbacks(case, rounds):
@@ -320,6 +371,7 @@ def main():
     parser.add_argument("--cases", default="iris,hgb")
     parser.add_argument("--rows", default="1,100")
     parser.add_argument("--peers", default="fastapi-sklearn,fastapi-onnx,mlflow")
+    parser.add_argument("--equal-load", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--reloads", type=int, default=0)
     parser.add_argument("--rollbacks", type=int, default=0)
@@ -352,6 +404,9 @@ def main():
                             raise SystemExit(f"{who}: {one['failed']} requests failed")
                         found[who].append({**one, "cold": server.cold, "calm": server.calm})
                 report(name, rows, found, everything)
+                if arguments.equal_load:
+                    equal_load(case, rows, found, arguments.rounds, arguments.seconds, arguments.connections, scratch,
+                               everything)
     if arguments.json:
         arguments.json.write_text(json.dumps(everything, indent=1))
 

@@ -11,10 +11,17 @@ pub struct ServeConfig {
     pub require: ServeRequire,
     /// What becomes of a number outside of the range of the training rows: answered with a warning by default.
     pub out_of_range: Option<Unusual>,
+    /// What becomes of a number that the data contract does not allow: refused by default.
+    pub out_of_contract: Option<Unusual>,
     /// What becomes of a category that training did not see: refused by default.
     pub unknown_category: Option<Unusual>,
     /// Features whose values the prediction log does not hold.
     pub redact: Vec<String>,
+    /// Whether the service ends with an error when no model is there after `startup_timeout_seconds`, instead of waiting for
+    /// one.
+    pub require_production_model: bool,
+    /// How long a start without a model may take, from 1 to 3600; 60 by default.
+    pub startup_timeout_seconds: Option<u64>,
     /// The service that a promotion or a rollback tells to look for the new version, with `ADMIN_API_TOKEN`; nothing for
     /// none. Its `/admin/reload`.
     pub reload_url: Option<String>,

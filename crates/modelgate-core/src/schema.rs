@@ -66,6 +66,42 @@ pub struct Feature {
     /// The values in the training rows, sorted; text columns only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
+    /// What the data contract allows, where it says so; numeric columns only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Allowed>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What a number of it is counted in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+impl Feature {
+    /// Returns a feature of which nothing else is known.
+    pub fn of(name: impl Into<String>, feature_type: FeatureType, nullable: bool) -> Self {
+        Self {
+            name: name.into(),
+            feature_type,
+            nullable,
+            range: None,
+            categories: Vec::new(),
+            allowed: None,
+            label: None,
+            unit: None,
+        }
+    }
+}
+
+/// The values that a data contract allows.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Allowed {
+    /// The smallest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
 }
 
 /// The classes of a classifier in output order: sorted, of one type.
@@ -159,13 +195,7 @@ mod tests {
     use super::*;
 
     fn schema() -> FeatureSchema {
-        let feature = |name: &str, feature_type| Feature {
-            name: name.to_owned(),
-            feature_type,
-            nullable: false,
-            range: None,
-            categories: Vec::new(),
-        };
+        let feature = |name: &str, feature_type| Feature::of(name, feature_type, false);
         FeatureSchema {
             schema_version: SCHEMA_VERSION,
             task: Task::Classification,

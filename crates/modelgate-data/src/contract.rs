@@ -8,6 +8,7 @@ mod bound;
 mod check;
 mod columns;
 mod expression;
+mod feature;
 mod infer;
 mod odcs;
 mod report;
@@ -23,6 +24,7 @@ use crate::types::{ColumnType, DeclaredType};
 
 pub use bound::{Bound, Tolerance};
 pub use check::check;
+pub use feature::describe;
 pub use infer::infer;
 pub use odcs::{from_odcs, to_odcs};
 pub use report::{ContractReport, Layer, Offender, Violation};
@@ -140,6 +142,12 @@ pub struct ColumnContract {
     /// What it is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// What people call it, on forms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What a number of it is counted in, such as `kg`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Whether the file may be without it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub optional: bool,
@@ -182,6 +190,8 @@ impl ColumnContract {
             column_type,
             format: None,
             description: None,
+            label: None,
+            unit: None,
             optional: false,
             nullable: true,
             min: None,

@@ -331,18 +331,11 @@ pub fn profile_features(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> V
             let range = numbers.fold(None, |range: Option<(f64, f64)>, value| {
                 Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
             });
-            let (name, feature_type) = (numeric.name.clone(), numeric.feature_type);
-            return Some(Feature { name, feature_type, nullable, range, categories: Vec::new() });
+            return Some(Feature { range, ..Feature::of(&numeric.name, numeric.feature_type, nullable) });
         }
         let text = text?;
         let categories = text.categories.iter().filter(|category| !category.is_empty()).cloned().collect();
-        Some(Feature {
-            name: text.name.clone(),
-            feature_type: FeatureType::Text,
-            nullable,
-            range: None,
-            categories,
-        })
+        Some(Feature { categories, ..Feature::of(&text.name, FeatureType::Text, nullable) })
     };
     table.columns.iter().filter_map(feature).collect()
 }

@@ -82,13 +82,7 @@ fn model_of(estimator: &Estimator, classes: Option<Classes>) -> Vec<u8> {
     let text =
         TextColumn { name: "s".to_owned(), fill: None, categories: vec!["a".to_owned(), "b".to_owned()] };
     let plan = PreprocessPlan { spec, numeric: vec![numeric], text: vec![text] };
-    let feature = |name: &str, feature_type| Feature {
-        name: name.to_owned(),
-        feature_type,
-        nullable: true,
-        range: None,
-        categories: Vec::new(),
-    };
+    let feature = |name: &str, feature_type| Feature::of(name, feature_type, true);
     let schema = FeatureSchema {
         schema_version: 1,
         task: if classes.is_some() { Task::Classification } else { Task::Regression },

@@ -4,9 +4,11 @@
 //! With a remote `origin` the branch is fetched before each read and pushed with a lease, so that of two
 //! writers one is told to look again; without one the local branch is moved by compare-and-swap.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use modelgate_core::Digest;
 
@@ -16,6 +18,26 @@ use crate::stamp::Stamp;
 use crate::uri::without_credentials;
 
 const LEDGER: &str = "ledger.jsonl";
+/// Commands that ask another machine.
+const REMOTE: [&str; 2] = ["fetch", "push"];
+/// How long one may take. A first fetch brings every package with it.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// A connection over HTTP that brings next to nothing for so many seconds is given up, unless the user set this.
+const LOW_SPEED: [(&str, &str); 2] = [("GIT_HTTP_LOW_SPEED_LIMIT", "100"), ("GIT_HTTP_LOW_SPEED_TIME", "20")];
+
+/// Reads a pipe to its end, beside whoever waits.
+fn heard(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // A pipe that breaks off has said what it had to.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
 
 /// A branch of a git repository.
 pub(crate) struct GitBranchHome {
@@ -26,6 +48,8 @@ pub(crate) struct GitBranchHome {
     tip: Option<String>,
     /// The local copy of the branch's ledger; beside it stands the commit that it is of.
     copy: PathBuf,
+    /// How long the remote may take.
+    patience: Duration,
 }
 
 impl GitBranchHome {
@@ -37,6 +61,7 @@ impl GitBranchHome {
             remote: false,
             tip: None,
             copy: state_folder.join("cache").join("ledgers").join(format!("{name}.jsonl")),
+            patience: PATIENCE,
         };
         home.git(&["rev-parse", "--git-dir"], None)?;
         let remotes = home.git(&["remote"], None)?;
@@ -73,6 +98,12 @@ impl GitBranchHome {
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
         }
+        let asks_remote = REMOTE.contains(&arguments[0]);
+        if asks_remote {
+            for (name, value) in LOW_SPEED.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
+                command.env(name, value);
+            }
+        }
         let mut child = command
             .spawn()
             .map_err(|error| self.unavailable(&format!("cannot start git: {error}; is it installed?")))?;
@@ -82,8 +113,42 @@ impl GitBranchHome {
             // git may close its input early; its exit status is what counts.
             let _ = stdin.write_all(input);
         }
+        if asks_remote {
+            return self.within(child, self.patience, arguments[0]);
+        }
         let output = child.wait_with_output()?;
         Ok((output.status.success(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// Waits for a command that waits for another machine, and ends it when that takes too long.
+    fn within(
+        &self,
+        mut child: Child,
+        patience: Duration,
+        what: &str,
+    ) -> Result<(bool, Vec<u8>, String), RegistryError> {
+        // Each pipe is read by a thread: whoever fills one and waits would never end.
+        let (output, errors) = (heard(child.stdout.take()), heard(child.stderr.take()));
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if began.elapsed() >= patience {
+                let _ = child.kill();
+                let _ = child.wait();
+                let seconds = patience.as_secs();
+                return Err(
+                    self.unavailable(&format!("git {what}: the remote did not answer within {seconds} s"))
+                );
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // A helper of git's that outlives it may hold the pipes open; what git itself said is there.
+        let wait = Duration::from_secs(5);
+        let (output, errors) = (output.recv_timeout(wait), errors.recv_timeout(wait));
+        let (output, errors) = (output.unwrap_or_default(), errors.unwrap_or_default());
+        Ok((status.success(), output, String::from_utf8_lossy(&errors).into_owned()))
     }
 
     fn git_bytes(
@@ -316,5 +381,34 @@ impl Home for GitBranchHome {
             return Ok(false);
         }
         self.change(&Objects::new(), digests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_that_takes_the_connection_and_says_nothing_is_given_up() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = socket.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            // Connections are held open until the test ends.
+            let held: Vec<_> = socket.incoming().collect();
+            drop(held);
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let git = |arguments: &[&str]| {
+            let status = Command::new("git").arg("-C").arg(folder.path()).args(arguments).status();
+            assert!(status.expect("git").success(), "{arguments:?}");
+        };
+        git(&["init", "--quiet"]);
+        git(&["remote", "add", "origin", &format!("git://{address}/nothing")]);
+        let mut home = GitBranchHome::new(folder.path(), "modelgate", folder.path()).expect("a home");
+        home.patience = Duration::from_secs(1);
+        let began = Instant::now();
+        let error = home.pull(false).expect_err("nobody answers").to_string();
+        assert!(error.contains("the remote did not answer within 1 s"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(20));
     }
 }

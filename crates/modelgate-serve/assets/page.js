@@ -11,12 +11,19 @@ function element(tag, properties = {}, ...children) {
 
 const short = (number) => Number.isInteger(number) ? String(number) : Number(number.toPrecision(5)).toString();
 
-async function call(path, options) {
-  const response = await fetch(path, options);
+// A key that the service asks for stays in this tab.
+const key = {
+  get: () => sessionStorage.getItem('modelgate-key') || '',
+  set: (value) => sessionStorage.setItem('modelgate-key', value),
+};
+
+async function call(path, options = {}) {
+  const headers = { ...(key.get() ? { 'X-API-Key': key.get() } : {}), ...options.headers };
+  const response = await fetch(path, { ...options, headers });
   const text = await response.text();
   let body = {};
   try { body = JSON.parse(text); } catch { body = { error: text }; }
-  if (!response.ok) throw Object.assign(new Error(body.error || response.statusText), { body });
+  if (!response.ok) throw Object.assign(new Error(body.error || response.statusText), { body, status: response.status });
   return body;
 }
 
@@ -24,10 +31,20 @@ const post = (path, body) => call(path, {
   method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
 });
 
-function hint(feature) {
-  if (feature.range) return `training: ${short(feature.range[0])} to ${short(feature.range[1])}`;
-  return feature.nullable ? 'may be empty' : '';
+function allowed({ min = null, max = null }) {
+  if (min === null) return `at most ${short(max)}`;
+  return max === null ? `at least ${short(min)}` : `${short(min)} to ${short(max)}`;
 }
+
+function hint(feature) {
+  const parts = [];
+  if (feature.allowed) parts.push(allowed(feature.allowed));
+  if (feature.range) parts.push(`training: ${short(feature.range[0])} to ${short(feature.range[1])}`);
+  if (feature.nullable) parts.push('may be empty');
+  return parts.join(' · ');
+}
+
+const called = (feature) => feature.label || feature.name;
 
 function field(feature, index) {
   const id = `field-${index}`;
@@ -47,7 +64,8 @@ function field(feature, index) {
   input.value = feature.typical;
   if (input.tagName === 'SELECT') [...input.options].forEach((one) => { one.defaultSelected = one.value === feature.typical; });
   return element('div', { className: 'field' },
-    element('label', { htmlFor: id, textContent: feature.name }),
+    element('label', { htmlFor: id, title: feature.name },
+      called(feature), feature.unit ? element('span', { className: 'unit', textContent: ` (${feature.unit})` }) : ''),
     input,
     element('span', { id: `${id}-hint`, className: 'hint', textContent: hint(feature) }),
     element('span', { id: `${id}-error`, className: 'error' }));
@@ -80,6 +98,8 @@ function show(details) {
   if (first) first.focus();
 }
 
+const calledBy = (name) => called(model.features.find((one) => one.name === name) || { name });
+
 function bar(name, share, number, against) {
   const fill = element('div', { className: against ? 'against' : '' });
   fill.style.width = `${Math.max(0, Math.min(100, share * 100))}%`;
@@ -110,7 +130,7 @@ function answered(answer) {
   $('bars').replaceChildren(...probabilities.map((share, at) =>
     bar(String(answer.classes[at]), share, `${(share * 100).toFixed(1)} %`, false)));
   $('warnings').replaceChildren(...(answer.warnings || []).map((one) =>
-    element('li', { textContent: `${one.feature} is unusual: training had ${one.expected}` })));
+    element('li', { textContent: `${calledBy(one.feature)} is unusual: ${one.reason === 'out_of_contract' ? 'expected' : 'training had'} ${one.expected}` })));
   $('version').replaceChildren(`version ${answer.version} · `, mark(model), ` · ${answer.digest}`);
   $('result').hidden = false;
 }
@@ -126,7 +146,7 @@ function explained(answer) {
     : `How the answer for ${of} would differ with a typical value (${unit}); blue for, orange against.`;
   if (!top.length) $('why').textContent = 'No single feature changes this answer when a typical value replaces it.';
   $('contributions').replaceChildren(...top.map((each) =>
-    bar(each.feature, Math.abs(each.contribution) / largest, `${each.contribution > 0 ? '+' : ''}${short(each.contribution)}`, each.contribution < 0)));
+    bar(calledBy(each.feature), Math.abs(each.contribution) / largest, `${each.contribution > 0 ? '+' : ''}${short(each.contribution)}`, each.contribution < 0)));
 }
 
 async function predict(event) {
@@ -144,7 +164,12 @@ async function predict(event) {
   } catch (error) {
     $('result').hidden = true;
     const details = (error.body && error.body.details) || [];
-    $('form-error').textContent = details.length ? 'Some values are not what the model takes.' : error.message;
+    if (error.status === 401) {
+      $('access').hidden = false;
+      $('key').focus();
+    }
+    const sentence = error.status === 401 ? 'The service asks for a key: enter it above.' : error.message;
+    $('form-error').textContent = details.length ? 'Some values are not what the model takes.' : sentence;
     $('form-error').hidden = false;
     show(details);
   } finally {
@@ -174,7 +199,16 @@ async function reload(event) {
   }
 }
 
+function keep(event) {
+  event.preventDefault();
+  key.set($('key').value);
+  $('access-result').textContent = 'kept in this tab';
+  $('form').requestSubmit();
+}
+
 async function start() {
+  $('access').addEventListener('submit', keep);
+  if (key.get()) $('access').hidden = false;
   $('form').addEventListener('submit', predict);
   $('form').addEventListener('reset', () => { show([]); $('result').hidden = true; });
   $('admin').addEventListener('submit', reload);

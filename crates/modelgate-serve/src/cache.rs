@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::source::{Files, Offer};
 
 /// A folder with the packages that were served last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
 }
@@ -41,8 +41,18 @@ impl Cache {
         atomic::replace_folder(&folder, files).map_err(|error| error.to_string())
     }
 
-    /// Remembers what is served, and forgets packages that are not.
-    pub(crate) fn remember(&self, source: &str, offers: Vec<Offer>) -> Result<(), String> {
+    /// Remembers what is served, and forgets packages that are not; but for the models that `keeps` names, of which what
+    /// was served last may be served again.
+    pub(crate) fn remember(
+        &self,
+        source: &str,
+        mut offers: Vec<Offer>,
+        keeps: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        let before = self.offers(source).unwrap_or_default();
+        let kept = before.into_iter().filter(|old| keeps(old.name.as_str()));
+        let kept: Vec<Offer> = kept.filter(|old| offers.iter().all(|one| one.name != old.name)).collect();
+        offers.extend(kept);
         let kept: Vec<PathBuf> = offers.iter().map(|offer| self.package(&offer.digest)).collect();
         let remembered = Remembered { source: Digest::of(source.as_bytes()), offers };
         let bytes = serde_json::to_vec_pretty(&remembered).map_err(|error| error.to_string())?;
@@ -63,6 +73,19 @@ impl Cache {
         let bytes = fs_err::read(self.folder.join(SERVED)).ok()?;
         let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
         (remembered.source == Digest::of(source.as_bytes())).then_some(remembered.offers)
+    }
+
+    /// Returns the bytes of all packages, and when the source last confirmed them in seconds since 1970.
+    pub(crate) fn extent(&self) -> Option<(u64, u64)> {
+        let written = fs_err::metadata(self.folder.join(SERVED)).ok()?.modified().ok()?;
+        let written = written.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+        let mut bytes = 0;
+        for folder in fs_err::read_dir(&self.folder).ok()?.flatten().filter(|entry| entry.path().is_dir()) {
+            for file in fs_err::read_dir(folder.path()).ok()?.flatten() {
+                bytes += file.metadata().map_or(0, |metadata| metadata.len());
+            }
+        }
+        Some((bytes, written))
     }
 
     /// Returns a package, if it is there.

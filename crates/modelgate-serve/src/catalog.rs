@@ -82,6 +82,15 @@ pub(crate) struct Status {
     pub(crate) breaker: Breaker,
     /// Models that were offered and are not served, with the reason.
     pub(crate) refused: BTreeMap<String, String>,
+    /// Models that must not be served any more, with the reason.
+    pub(crate) withdrawn: BTreeMap<String, String>,
+}
+
+impl Status {
+    /// Returns why a model that is asked for is not there, if it ought to be.
+    pub(crate) fn absent(&self, name: &str) -> Option<&str> {
+        self.withdrawn.get(name).or_else(|| self.refused.get(name)).map(String::as_str)
+    }
 }
 
 /// What is served, and how its source is.

@@ -11,6 +11,8 @@ mod cache;
 mod catalog;
 mod error;
 mod explanation;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod refusal;
 mod reload;
@@ -20,7 +22,9 @@ mod server;
 pub mod settings;
 pub mod smoke;
 pub mod source;
+mod start;
 mod telemetry;
+mod tls;
 
 pub use error::{ServeError, SourceError};
 pub use server::{Started, serve};

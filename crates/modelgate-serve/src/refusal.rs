@@ -2,6 +2,9 @@
 //!
 //! No value of a request is repeated: what was sent may be private.
 
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -19,7 +22,7 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) feature: Option<String>,
     /// What is wrong, in one word: `missing`, `unknown`, `duplicate`, `wrong_type`, `null`, `not_finite`,
-    /// `unknown_category`, `out_of_range`.
+    /// `unknown_category`, `out_of_range`, `out_of_contract`.
     pub(crate) reason: &'static str,
     /// What the model takes.
     pub(crate) expected: String,
@@ -137,7 +140,22 @@ impl Problem {
 }
 
 impl IntoResponse for Refusal {
+    /// Answers without a number; who sends the answer off knows it, see [`numbered`].
     fn into_response(self) -> Response {
-        self.response("")
+        let mut response = self.response("");
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Puts the number of the request into the body of a refusal that was made without knowing it.
+pub(crate) fn numbered(response: Response, correlation_id: &str) -> Response {
+    match response.extensions().get::<Arc<Refusal>>().cloned() {
+        None => response,
+        Some(refusal) => {
+            let (mut parts, _) = response.into_parts();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, Body::from(refusal.body(correlation_id)))
+        }
     }
 }

@@ -1,19 +1,21 @@
 //! The thread that owns the source: it asks at intervals and on demand, retries with pauses that grow, and leaves a
 //! source alone that fails too often.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use crate::cache::Cache;
 use crate::catalog::{Breaker, Catalog, Outcome, Served};
 use crate::error::SourceError;
 use crate::served::ServedModel;
 use crate::settings::Settings;
-use crate::source::{Offer, Source};
-use crate::telemetry::Metrics;
+use crate::source::{Offer, Offered, Source};
+use crate::start::Start;
+use crate::telemetry::talk::warn;
+use crate::telemetry::{Attribute, Context, Metrics, Tracer};
 
 /// The first pause between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -39,14 +41,22 @@ impl Reloads {
 /// Loads what the source has and keeps it up to date.
 pub(crate) struct Reloader {
     source: Box<dyn Source>,
-    cache: Option<Cache>,
+    start: Arc<Start>,
     catalog: Arc<Catalog>,
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
+    tracer: Arc<Tracer>,
+    /// The look at the source that is going on.
+    trace: Option<Context>,
     failures: u32,
     open_until: Option<Instant>,
-    /// What the source offered when it last answered; `None` while it does not.
-    offered: Option<Vec<Offer>>,
+}
+
+/// What came of the offers.
+struct Taken {
+    outcome: Outcome,
+    /// Why files could not be fetched, where the source broke off.
+    unreached: Option<String>,
 }
 
 impl Reloader {
@@ -55,29 +65,34 @@ impl Reloader {
         catalog: Arc<Catalog>,
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
+        tracer: Arc<Tracer>,
     ) -> Self {
-        let cache = settings.cache.clone().map(Cache::new);
         catalog.update(|status| {
             status.kind = source.kind();
             status.place = source.describe();
         });
-        Self { source, cache, catalog, settings, metrics, failures: 0, open_until: None, offered: None }
-    }
-
-    /// Loads for the first time, from the cache when the source does not answer.
-    pub(crate) fn start(&mut self) -> Outcome {
-        let outcome = self.reload();
-        if self.catalog.served().models.is_empty() && self.load_cached() {
-            return Outcome::Reloaded { changed: self.catalog.served().models.keys().cloned().collect() };
+        let start =
+            Start::new(source.identity(), Arc::clone(&catalog), Arc::clone(&settings), Arc::clone(&metrics));
+        Self {
+            source,
+            start: Arc::new(start),
+            catalog,
+            settings,
+            metrics,
+            tracer,
+            trace: None,
+            failures: 0,
+            open_until: None,
         }
-        outcome
     }
 
     /// Loads, then runs until every [`Reloads`] is gone.
     pub(crate) fn spawn(mut self) -> std::io::Result<Reloads> {
         let (sender, receiver) = channel();
+        self.start.watch()?;
         let work = move || {
-            let outcome = self.start();
+            let outcome = self.reload();
+            self.start.over();
             crate::server::first(&outcome, &self.catalog);
             self.run(&receiver);
         };
@@ -129,33 +144,36 @@ impl Reloader {
                 reason: "the source failed too often and is left alone for a while".to_owned(),
             };
         }
+        let began_at = SystemTime::now();
+        self.trace = self.tracer.root();
         let tries = if breaker == Breaker::HalfOpen { 1 } else { self.settings.retry_attempts.max(1) };
-        let offers = self.offers(tries);
+        let offered = self.retried(tries, |source| source.offers());
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let (place, server_version) = (self.source.describe(), self.source.server_version());
-        let outcome = match offers {
-            Ok(offers) => {
-                self.offered = Some(offers.clone());
-                self.failures = 0;
-                self.open_until = None;
+        let outcome = match offered {
+            Ok(offered) => {
+                let digests = offered.offers.iter().map(|offer| offer.digest).collect();
+                self.start.lock().offered = Some(digests);
+                // Whoever sees the new models sees where they come from.
                 self.catalog.update(|status| {
                     status.reachable = Some(true);
                     status.last_error = None;
+                    status.last_check = Some(now.clone());
+                    status.server_version.clone_from(&server_version);
                 });
-                self.take(&offers)
+                let taken = self.take(&offered, tries);
+                self.note(taken.unreached);
+                taken.outcome
             }
-            Err(error) => {
-                let reachable = matches!(error, SourceError::Missing(_));
-                self.offered = reachable.then(Vec::new);
-                self.failures = if reachable { 0 } else { self.failures + 1 };
-                if self.failures >= self.settings.breaker_threshold {
-                    self.open_until = Some(Instant::now() + self.settings.breaker_timeout);
-                }
-                let reason = error.to_string();
-                self.catalog.update(|status| {
-                    status.reachable = Some(reachable);
-                    status.last_error = Some(reason.clone());
-                });
+            Err(SourceError::Missing(reason)) => {
+                self.start.lock().offered = Some(Vec::new());
+                self.note(None);
+                self.catalog.update(|status| status.last_error = Some(reason.clone()));
+                Outcome::Failed { reason }
+            }
+            Err(SourceError::Unavailable(reason)) => {
+                self.start.lock().offered = None;
+                self.note(Some(reason.clone()));
                 Outcome::Failed { reason }
             }
         };
@@ -167,7 +185,21 @@ impl Reloader {
         let breaker = self.breaker();
         self.show(breaker);
         self.metrics.reloaded(&outcome, began.elapsed());
+        let failure = if let Outcome::Failed { reason } = &outcome { Some(reason.as_str()) } else { None };
+        let kind = || vec![("modelgate.source", Attribute::Text(self.source.kind().to_owned()))];
+        self.tracer.end(self.trace.take(), "reload", began_at, kind, failure);
         outcome
+    }
+
+    /// Counts a source that answered, or one that did not and why.
+    fn note(&mut self, unreached: Option<String>) {
+        self.failures = if unreached.is_none() { 0 } else { self.failures + 1 };
+        self.open_until = (self.failures >= self.settings.breaker_threshold)
+            .then(|| Instant::now() + self.settings.breaker_timeout);
+        self.catalog.update(|status| {
+            status.reachable = Some(unreached.is_none());
+            status.last_error = unreached;
+        });
     }
 
     fn show(&self, breaker: Breaker) {
@@ -175,12 +207,17 @@ impl Reloader {
         self.metrics.breaker(breaker);
     }
 
-    fn offers(&mut self, tries: u32) -> Result<Vec<Offer>, SourceError> {
+    /// Asks the source, again after a pause while it is not reached.
+    fn retried<T>(
+        &mut self,
+        tries: u32,
+        ask: impl Fn(&mut dyn Source) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
         let mut pause = FIRST_PAUSE;
         let mut left = tries;
         loop {
-            left -= 1;
-            match self.source.offers() {
+            left = left.saturating_sub(1);
+            match ask(self.source.as_mut()) {
                 Err(SourceError::Unavailable(_)) if left > 0 => {
                     std::thread::sleep(pause);
                     pause = pause.mul_f64(self.settings.retry_factor.max(1.0)).min(LONGEST_PAUSE);
@@ -190,113 +227,147 @@ impl Reloader {
         }
     }
 
-    /// Makes what the source offers what is served. A model that does not verify keeps its place as it is.
-    fn take(&mut self, offers: &[Offer]) -> Outcome {
-        let before = self.catalog.served();
+    /// Fetches, verifies and loads a model.
+    fn load(
+        &mut self,
+        offer: &Offer,
+        old: Option<&ServedModel>,
+        tries: u32,
+        unreached: &mut Option<String>,
+    ) -> Result<ServedModel, String> {
+        let began = Instant::now();
+        let fetched = self.retried(tries, |source| source.files(offer));
+        let cache = self.start.cache.clone();
+        let (files, fresh) = match fetched {
+            Ok(files) => (files, true),
+            Err(SourceError::Missing(reason)) => return Err(reason),
+            Err(SourceError::Unavailable(reason)) => {
+                *unreached = Some(reason.clone());
+                // What the source offers may lie here from the last time.
+                let kept = cache.as_ref().and_then(|cache| cache.files(&offer.digest));
+                let Some(kept) = kept else {
+                    self.metrics.cache_misses.inc();
+                    return Err(reason);
+                };
+                self.metrics.cache_hits.inc();
+                (kept, false)
+            }
+        };
+        let model = ServedModel::load(offer.clone(), files.clone(), old, &self.settings, &self.metrics)?;
+        if let Some(Err(error)) = cache.filter(|_| fresh).map(|cache| cache.keep(&offer.digest, &files)) {
+            self.cache_failed(&error);
+        }
+        self.metrics.loaded(began.elapsed());
+        Ok(model)
+    }
+
+    fn cache_failed(&self, error: &str) {
+        self.metrics.cache_failed();
+        warn(&format!("the cache cannot be written: {error}"));
+    }
+
+    /// Makes what the source offers what is served. A model that does not verify, or cannot be fetched, keeps its place as
+    /// it is; one that is withdrawn loses it.
+    fn take(&mut self, offered: &Offered, tries: u32) -> Taken {
+        let before = Arc::clone(&self.catalog.served());
         let mut served = Served::default();
-        let (mut changed, mut refused) = (Vec::new(), std::collections::BTreeMap::new());
-        for offer in offers {
+        let mut refused = offered.refused.clone();
+        let mut unreached = None;
+        for offer in &offered.offers {
             let name = offer.name.to_string();
             let old = before.models.get(&name);
-            let same = old.filter(|old| old.offer.digest == offer.digest);
-            if let Some(old) = same.filter(|old| old.offer == *offer) {
+            if let Some(old) = old.filter(|old| old.offer == *offer) {
                 served.models.insert(name, Arc::clone(old));
                 continue;
             }
-            let began = Instant::now();
-            let files = self.source.files(offer).map_err(|error| error.to_string());
-            let loaded = files.and_then(|files| {
-                let model = ServedModel::load(
-                    offer.clone(),
-                    files.clone(),
-                    old.map(AsRef::as_ref),
-                    &self.settings,
-                    &self.metrics,
-                )?;
-                if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.keep(&offer.digest, &files)) {
-                    self.metrics.cache_failed();
-                    tell(&format!("the cache cannot be written: {error}"));
-                }
-                Ok(model)
-            });
+            // Where one file could not be fetched, the next is not waited for as long.
+            let tries = if unreached.is_some() { 1 } else { tries };
+            let (trace, began_at) = (self.tracer.below(self.trace), SystemTime::now());
+            let loaded = self.load(offer, old.map(AsRef::as_ref), tries, &mut unreached);
+            let about = || {
+                vec![
+                    ("modelgate.model", Attribute::Text(name.clone())),
+                    ("modelgate.version", Attribute::Text(offer.version.clone())),
+                    ("modelgate.digest", Attribute::Text(offer.digest.to_string())),
+                ]
+            };
+            self.tracer.end(trace, "load", began_at, about, loaded.as_ref().err().map(String::as_str));
             match loaded {
                 Ok(model) => {
-                    self.metrics.loaded(began.elapsed());
-                    served.models.insert(name.clone(), Arc::new(model));
-                    changed.push(name);
+                    served.models.insert(name, Arc::new(model));
                 }
                 Err(reason) => {
-                    if let Some(old) = old {
-                        served.models.insert(name.clone(), Arc::clone(old));
-                    }
-                    let sentence = format!("{} {}: {reason}", offer.name, offer.version);
-                    if self.catalog.status().refused.get(&name) != Some(&sentence) {
-                        tell(&format!("not served: {sentence}"));
-                    }
-                    refused.insert(name, sentence);
+                    refused.insert(name, format!("{} {}: {reason}", offer.name, offer.version));
                 }
             }
         }
-        let gone = before.models.keys().filter(|name| !served.models.contains_key(*name)).cloned();
-        changed.extend(gone);
-        let now_served: Vec<Offer> = served.models.values().map(|model| model.offer.clone()).collect();
-        let failure = refused.values().cloned().collect::<Vec<_>>().join("; ");
-        let from_cache = self.catalog.status().from_cache && changed.is_empty() && !refused.is_empty();
-        if !changed.is_empty() {
-            self.metrics.serving(&served);
-            self.catalog.swap(served);
-        }
-        if let Some(cache) = self.cache.as_ref().filter(|_| !now_served.is_empty())
-            && let Err(error) = cache.remember(&self.source.identity(), now_served)
+        self.report(&refused, &offered.withdrawn);
+        let changed = self.swap(served, &refused, &offered.withdrawn);
+        let now_served: Vec<Offer> =
+            self.catalog.served().models.values().map(|model| model.offer.clone()).collect();
+        if let Some(cache) = &self.start.cache
+            && (!now_served.is_empty() || !offered.withdrawn.is_empty())
         {
-            self.metrics.cache_failed();
-            tell(&format!("the cache cannot be written: {error}"));
+            let keeps = |name: &str| refused.contains_key(name);
+            if let Err(error) = cache.remember(self.start.identity(), now_served, keeps) {
+                self.cache_failed(&error);
+            }
+            self.start.show_cache();
         }
-        self.catalog.update(|status| {
-            status.refused = refused;
-            status.from_cache = from_cache;
-        });
-        if !failure.is_empty() {
-            Outcome::Failed { reason: failure }
+        let outcome = if !refused.is_empty() {
+            Outcome::Failed { reason: refused.values().cloned().collect::<Vec<_>>().join("; ") }
         } else if changed.is_empty() {
             Outcome::Noop
         } else {
             Outcome::Reloaded { changed }
-        }
+        };
+        Taken { outcome, unreached }
     }
 
-    fn load_cached(&mut self) -> bool {
-        let Some(cache) = &self.cache else { return false };
-        let mut served = Served::default();
-        for offer in cache.offers(&self.source.identity()).unwrap_or_default() {
-            // What was served once may be quarantined by now: a source that answers has the last word.
-            let offered = self.offered.as_ref();
-            if !offered.is_none_or(|offers| offers.iter().any(|one| one.digest == offer.digest)) {
-                continue;
-            }
-            let Some(files) = cache.files(&offer.digest) else { continue };
-            match ServedModel::load(offer.clone(), files, None, &self.settings, &self.metrics) {
-                Ok(model) => {
-                    served.models.insert(offer.name.to_string(), Arc::new(model));
-                }
-                Err(reason) => {
-                    tell(&format!("not served from the cache: {} {}: {reason}", offer.name, offer.version));
-                }
+    /// Swaps what is served, unless it is the same; returns the models that changed, came or went.
+    fn swap(
+        &self,
+        mut served: Served,
+        refused: &BTreeMap<String, String>,
+        withdrawn: &BTreeMap<String, String>,
+    ) -> Vec<String> {
+        let _alone = self.start.lock();
+        let current = self.catalog.served();
+        for name in refused.keys() {
+            if let Some(old) = current.models.get(name) {
+                served.models.entry(name.clone()).or_insert_with(|| Arc::clone(old));
             }
         }
-        if served.models.is_empty() {
-            return false;
+        let same = |name: &String, model: &Arc<ServedModel>| {
+            current.models.get(name).is_some_and(|old| Arc::ptr_eq(old, model))
+        };
+        let new =
+            served.models.iter().filter(|(name, model)| !same(name, model)).map(|(name, _)| name.clone());
+        let gone = current.models.keys().filter(|name| !served.models.contains_key(*name)).cloned();
+        let changed: Vec<String> = new.chain(gone).collect();
+        self.catalog.update(|status| {
+            status.from_cache = status.from_cache && changed.is_empty() && !refused.is_empty();
+            status.refused.clone_from(refused);
+            status.withdrawn.clone_from(withdrawn);
+        });
+        if !changed.is_empty() {
+            self.metrics.serving(&served);
+            self.catalog.swap(served);
         }
-        self.metrics.serving(&served);
-        self.catalog.swap(served);
-        self.catalog.update(|status| status.from_cache = true);
-        true
+        changed
     }
-}
 
-/// A line for whoever looks after the service.
-pub(crate) fn tell(sentence: &str) {
-    use std::io::Write;
-    // Nobody may be listening.
-    let _ = writeln!(std::io::stderr(), "modelgate: {sentence}");
+    /// Tells what is not served, once for each reason.
+    fn report(&self, refused: &BTreeMap<String, String>, withdrawn: &BTreeMap<String, String>) {
+        let status = self.catalog.status();
+        let new = |known: &BTreeMap<String, String>, name: &String, reason: &String| {
+            known.get(name) != Some(reason)
+        };
+        for (_, reason) in refused.iter().filter(|(name, reason)| new(&status.refused, name, reason)) {
+            warn(&format!("not served: {reason}"));
+        }
+        for (name, reason) in withdrawn.iter().filter(|(name, reason)| new(&status.withdrawn, name, reason)) {
+            warn(&format!("nothing of {name} is served any more: {reason}"));
+        }
+    }
 }

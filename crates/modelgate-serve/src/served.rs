@@ -168,6 +168,12 @@ impl ServedModel {
         &self.package.manifest.schema.features
     }
 
+    /// Returns which part of the traffic this version gets.
+    #[expect(clippy::unused_self, reason = "every version that is served gets all of it")]
+    pub(crate) fn track(&self) -> &'static str {
+        "stable"
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.offer.name.as_str()
     }
@@ -242,7 +248,8 @@ fn typical(feature: &Feature, profile: &Value) -> Value {
 }
 
 fn stored(inputs: &Inputs, typical: &BTreeMap<String, Value>) -> Result<Batch, String> {
-    let leniency = Leniency { reject_unknown_category: false, ..Leniency::default() };
+    let leniency =
+        Leniency { reject_unknown_category: false, reject_out_of_contract: false, ..Leniency::default() };
     let mut rows = Rows::new(inputs, leniency, 1);
     rows.begin()?;
     for (at, input) in inputs.inputs.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Connections: accepted up to a number, each with a time for its headers, TLS where it is set up, and an end that lets
 //! requests under way finish.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,10 +12,9 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::{Layer, Service};
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
@@ -22,10 +22,12 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use crate::catalog::{Catalog, Outcome};
 use crate::error::ServeError;
 use crate::http::{App, router};
-use crate::reload::{Reloader, tell};
-use crate::settings::{Settings, Tls};
+use crate::reload::Reloader;
+use crate::settings::Settings;
 use crate::source::Source;
-use crate::telemetry::{Log, Metrics};
+use crate::telemetry::talk::{self, info, warn};
+use crate::telemetry::{Log, Metrics, Tracer};
+use crate::tls::acceptor;
 
 type Paths = NormalizePath<axum::Router>;
 
@@ -51,15 +53,18 @@ pub fn serve(
     started: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     let settings = Arc::new(settings);
+    talk::set(settings.talk);
     let tls = settings.tls.as_ref().map(acceptor).transpose()?;
     let listen = |source| ServeError::Listen { address: settings.address, source };
     let listener = TcpListener::bind(settings.address).map_err(listen)?;
     listener.set_nonblocking(true)?;
     let (metrics, catalog) = (Arc::new(Metrics::new()), Arc::new(Catalog::default()));
-    let (log, writer) = Log::start(&settings.log, Arc::clone(&metrics))?.unzip();
-    let reloader = Reloader::new(source, Arc::clone(&catalog), Arc::clone(&settings), Arc::clone(&metrics));
+    let (log, farewell) = Log::start(&settings.log, Arc::clone(&metrics))?.unzip();
+    let tracer = Arc::new(Tracer::start(settings.traces.as_ref(), &metrics)?);
+    let (settings_of, metrics_of) = (Arc::clone(&settings), Arc::clone(&metrics));
+    let reloader = Reloader::new(source, Arc::clone(&catalog), settings_of, metrics_of, Arc::clone(&tracer));
     let reloads = reloader.spawn()?;
-    let app = Arc::new(App::new(Arc::clone(&settings), catalog, metrics, reloads, log));
+    let app = Arc::new(App::new(Arc::clone(&settings), catalog, metrics, reloads, log, tracer));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = settings.threads {
         runtime.worker_threads(threads.max(1));
@@ -73,9 +78,9 @@ pub fn serve(
     });
     // What is left after the time for draining is cut off.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    if let (Ok(app), Some(writer)) = (Arc::try_unwrap(app).map_err(|_| ()), writer) {
+    if let (Ok(app), Some(farewell)) = (Arc::try_unwrap(app).map_err(|_| ()), farewell) {
         drop(app);
-        let _ = writer.join();
+        farewell.wait();
     }
     result
 }
@@ -123,7 +128,7 @@ async fn run(
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: wait for connections to end.
-                    tell(&format!("a connection cannot be accepted: {error}"));
+                    warn(&format!("a connection cannot be accepted: {error}"));
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -132,7 +137,7 @@ async fn run(
     // Or the system would go on taking connections that nobody answers.
     drop(listener);
     if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
-        tell("requests were still under way when the time for draining was over");
+        warn("requests were still under way when the time for draining was over");
     }
     result
 }
@@ -149,16 +154,26 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { app, paths, peer } = self;
+        let served = Arc::clone(&app);
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
-            paths.clone().call(request)
+            let (app, mut paths) = (Arc::clone(&served), paths.clone());
+            async move {
+                let mut request = request.map(Body::new);
+                let caller = Arc::new(app.caller(request.headers(), peer.ip()));
+                request.extensions_mut().insert(Arc::clone(&caller));
+                let response = paths.call(request).await?;
+                Ok::<_, Infallible>(app.sent(response, &caller))
+            }
         });
-        let connection = hyper::server::conn::http1::Builder::new()
+        let mut connection = hyper::server::conn::http1::Builder::new();
+        connection
             .timer(TokioTimer::new())
             .header_read_timeout(app.settings.limits.header_timeout)
-            .max_buf_size(64 << 10)
-            .serve_connection(TokioIo::new(stream), service);
+            .max_buf_size(64 << 10);
+        // Who takes nothing of its answer keeps the answer here.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(app.settings.limits.write_timeout));
+        let connection = connection.serve_connection(TokioIo::new(Box::pin(stream)), service);
         // A connection that breaks off is the caller's to notice.
         let _ = watcher.watch(connection).await;
     }
@@ -174,7 +189,8 @@ async fn ending(app: &Arc<App>) -> Result<(), ServeError> {
         tokio::time::sleep(settings.startup_timeout).await;
         if app.catalog.served().models.is_empty() {
             let status = app.catalog.status();
-            let refused = status.refused.into_values().collect::<Vec<_>>().join("; ");
+            let refused = status.refused.into_values().chain(status.withdrawn.into_values());
+            let refused = refused.collect::<Vec<_>>().join("; ");
             let reason = status.last_error.unwrap_or(refused);
             let reason = if reason.is_empty() { "the source has not answered".to_owned() } else { reason };
             return ServeError::NoModel { seconds: settings.startup_timeout.as_secs(), reason };
@@ -214,49 +230,29 @@ async fn signal() {
     }
 }
 
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
-    let wrong = |path: &std::path::Path, reason: String| {
-        ServeError::Setting(format!("`{}`: {reason}", path.display()))
-    };
-    let read = |path: &std::path::Path| fs_err::read(path);
-    let certificates = CertificateDer::pem_slice_iter(&read(&tls.certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(&tls.certificate, format!("it holds no certificate in PEM: {error}")))?;
-    if certificates.is_empty() {
-        return Err(wrong(&tls.certificate, "it holds no certificate in PEM".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)?)
-        .map_err(|error| wrong(&tls.key, format!("it holds no private key in PEM: {error}")))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ServeError::Setting(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| wrong(&tls.certificate, format!("it does not go with the key: {error}")))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 /// What the first look at the source gave, for whoever started the service.
 pub(crate) fn first(outcome: &Outcome, catalog: &Catalog) {
-    let served = catalog.served();
-    for model in served.models.values() {
+    tell_served(catalog);
+    if let Outcome::Failed { reason } = outcome {
+        warn(reason);
+    }
+    if catalog.status().from_cache {
+        warn("the source was not reached: what is served comes from the cache");
+    }
+}
+
+/// What is served, for whoever started the service.
+pub(crate) fn tell_served(catalog: &Catalog) {
+    for model in catalog.served().models.values() {
         let verified = match model.verified {
             crate::served::Verified::Verdict => "its verdict passed",
             crate::served::Verified::Digest => "not verified: nobody judged it",
         };
-        tell(&format!(
+        info(&format!(
             "serving {} {} ({}; {verified})",
             model.name(),
             model.offer.version,
             model.offer.digest
         ));
-    }
-    if let Outcome::Failed { reason } = outcome {
-        tell(reason);
-    }
-    if catalog.status().from_cache {
-        tell("the source was not reached: what is served comes from the cache");
     }
 }

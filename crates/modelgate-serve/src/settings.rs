@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Leniency {
     /// A number outside of the range of the training rows is refused instead of flagged.
     pub reject_out_of_range: bool,
+    /// A number that the data contract does not allow is refused.
+    pub reject_out_of_contract: bool,
     /// A category that training did not see is refused.
     pub reject_unknown_category: bool,
     /// Features that the model does not have are passed over.
@@ -23,6 +25,7 @@ impl Default for Leniency {
     fn default() -> Self {
         Self {
             reject_out_of_range: false,
+            reject_out_of_contract: true,
             reject_unknown_category: true,
             extra_features: false,
             missing_features: false,
@@ -41,7 +44,7 @@ pub enum Require {
 }
 
 /// A secret that is never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -83,6 +86,114 @@ pub enum LogTarget {
         /// Old files that stay.
         keep: usize,
     },
+    /// Into Parquet files.
+    Parquet(ParquetFolder),
+    /// To Grafana Loki.
+    Loki(Loki),
+}
+
+/// A folder with a folder of Parquet files for each model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ParquetFolder {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Rows after which a file is written.
+    pub rows: usize,
+    /// Time after which one is written that has fewer.
+    pub every: Duration,
+}
+
+/// A Loki server.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Loki {
+    /// Such as `http://loki:3100`.
+    pub address: String,
+    /// The tenant, for `X-Scope-OrgID`.
+    pub tenant: Option<String>,
+    /// User and password.
+    pub login: Option<(String, Secret)>,
+}
+
+/// How loud the service is on standard error.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum TalkLevel {
+    /// Everything.
+    #[default]
+    Info,
+    /// What somebody may want to look at.
+    Warning,
+    /// Only what ends the service.
+    Error,
+}
+
+impl TalkLevel {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What the service says on standard error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Talk {
+    /// From which level on.
+    pub level: TalkLevel,
+    /// Whether each line is JSON.
+    pub json: bool,
+}
+
+impl Talk {
+    /// Returns a line of level `info` as it is written, with its end; none when that is not loud enough.
+    pub fn line(self, sentence: &str) -> Option<String> {
+        (self.level == TalkLevel::Info).then(|| crate::telemetry::line(self, TalkLevel::Info, sentence))
+    }
+}
+
+/// Which traces are sent off.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub enum Sampler {
+    /// Every one.
+    #[default]
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+    /// This share.
+    Ratio(f64),
+    /// Those that the caller's are, else every one.
+    ParentAlwaysOn,
+    /// Those that the caller's are, else none.
+    ParentAlwaysOff,
+    /// Those that the caller's are, else this share.
+    ParentRatio(f64),
+}
+
+impl Sampler {
+    /// Decides by what the caller decided and by a number of the trace, of 63 bits.
+    pub(crate) fn takes(self, parent: Option<bool>, chance: u64) -> bool {
+        let share = |ratio: f64| (chance as f64) < ratio * (1_u64 << 63) as f64;
+        match (self, parent) {
+            (Self::AlwaysOn, _) | (Self::ParentAlwaysOn, None) => true,
+            (Self::AlwaysOff, _) | (Self::ParentAlwaysOff, None) => false,
+            (Self::Ratio(ratio), _) | (Self::ParentRatio(ratio), None) => share(ratio),
+            (_, Some(parent)) => parent,
+        }
+    }
+}
+
+/// Where traces go.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// The whole address, such as `http://collector:4318/v1/traces`.
+    pub endpoint: String,
+    /// Headers that go along, such as one with a key.
+    pub headers: Vec<(String, Secret)>,
+    /// What the service is called and where it runs: `service.name` and others.
+    pub resource: Vec<(String, String)>,
+    /// Which are sent.
+    pub sampler: Sampler,
 }
 
 /// How predictions are logged.
@@ -94,13 +205,11 @@ pub struct PredictionLog {
     pub sample: f64,
     /// Features whose values are not written.
     pub redact: Vec<String>,
-    /// Lines that may wait for the writer; more are dropped and counted.
-    pub queue: usize,
 }
 
 impl Default for PredictionLog {
     fn default() -> Self {
-        Self { target: LogTarget::Off, sample: 1.0, redact: Vec::new(), queue: 10_000 }
+        Self { target: LogTarget::Off, sample: 1.0, redact: Vec::new() }
     }
 }
 
@@ -128,6 +237,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// For the body of a request.
     pub read_timeout: Duration,
+    /// For a caller to take some of its answer.
+    pub write_timeout: Duration,
     /// Between SIGTERM, which turns readiness off, and the moment at which no connection is accepted any more.
     pub drain_delay: Duration,
     /// For requests under way after that.
@@ -145,6 +256,7 @@ impl Default for Limits {
             rate_per_second: 0,
             header_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             connections: 4096,
@@ -195,6 +307,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Where predictions are logged.
     pub log: PredictionLog,
+    /// What is said on standard error.
+    pub talk: Talk,
+    /// Where traces go; only in builds with the feature `otlp`.
+    pub traces: Option<Traces>,
     /// A certificate, for TLS.
     pub tls: Option<Tls>,
     /// Threads that answer; the number of cores by default.
@@ -224,6 +340,8 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             limits: Limits::default(),
             log: PredictionLog::default(),
+            talk: Talk::default(),
+            traces: None,
             tls: None,
             threads: None,
         }

@@ -7,6 +7,15 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Returns the names of the variables that begin with `prefix` and are set and not empty, sorted.
+pub(crate) fn names(prefix: &str) -> Vec<String> {
+    let names = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
+    let mut names: Vec<String> =
+        names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(prefix)).collect();
+    names.sort();
+    names
+}
+
 /// Returns the time now, RFC 3339 in UTC with milliseconds.
 pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();

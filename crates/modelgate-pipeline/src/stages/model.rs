@@ -22,7 +22,7 @@ use crate::stage::Stage;
 use crate::stages::heard::heard;
 use crate::stages::search;
 use crate::stages::trials::Trials;
-use crate::stages::{command, data, judge};
+use crate::stages::{command, contract, data, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -322,6 +322,9 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let trained = if command::is_foreign(runner) { command::MODEL } else { "estimator" };
             inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, trained)?));
             inputs.insert("configuration".to_owned(), json!(config_digest(runner)?));
+            if let Some((contract, _)) = contract::read_contract(runner.pipeline)? {
+                inputs.insert("columns".to_owned(), json!(contract.columns));
+            }
             Ok(inputs)
         },
         |runner| {
@@ -335,7 +338,10 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 Target::Values(_) => None,
             };
             let task = if classes.is_some() { Task::Classification } else { Task::Regression };
-            let features = modelgate_data::preprocess::profile_features(&table, &rows, &plan);
+            let mut features = modelgate_data::preprocess::profile_features(&table, &rows, &plan);
+            if let Some((contract, _)) = contract::read_contract(runner.pipeline)? {
+                modelgate_data::contract::describe(&contract, &mut features);
+            }
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
             let schema = FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes };
             let code = match command::command(runner) {

@@ -1,14 +1,16 @@
 //! `POST /admin/reload`: closed without a configured token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::App;
+use super::ids::Caller;
 use super::predict::json;
 use crate::catalog::Outcome;
 use crate::refusal::Refusal;
@@ -17,9 +19,15 @@ use crate::refusal::Refusal;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Refuses who is no administrator.
-pub(crate) fn check(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn check(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
     if app.is_admin(headers) {
         return Ok(());
+    }
+    if app.wrong_tokens.as_ref().is_some_and(|rate| !rate.allows(address)) {
+        app.metrics.admin("rate_limited");
+        let sentence = "too many tries with a wrong token";
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence);
+        return Err(Refusal { retry_after: Some(1), ..refusal });
     }
     app.metrics.admin("forbidden");
     let sentence = if app.settings.admin_token.is_some() {
@@ -31,8 +39,12 @@ pub(crate) fn check(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Makes the service look at its source now.
-pub(crate) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = check(&app, &headers) {
+pub(crate) async fn reload(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = check(&app, &headers, caller.address) {
         return refusal.into_response();
     }
     let unavailable = |sentence: String| {

@@ -1,12 +1,15 @@
 //! The body of a request: of a known form, not too large, not too slow.
 
+use std::sync::Arc;
 use std::task::Poll;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::guard::overloaded;
 use crate::refusal::Refusal;
 use crate::settings::Limits;
 
@@ -52,38 +55,108 @@ pub(crate) fn form(headers: &HeaderMap, csv: bool) -> Result<Form, Refusal> {
 /// Bodies up to here are read and thrown away when they are too large; the connection of a larger one is closed.
 const DRAINED: u64 = 256 << 20;
 
-async fn discard(mut body: Body) {
-    while let Some(Ok(_)) = body.frame().await {}
+/// Reads on and keeps nothing: many clients read no answer before they have sent everything.
+async fn discard(mut body: Body, mut length: u64) {
+    while let Some(Ok(frame)) = body.frame().await {
+        length += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if length > DRAINED {
+            return;
+        }
+    }
+}
+
+/// Bytes of each body that are not counted: as many as a connection holds anyway.
+const FREE: usize = 64 << 10;
+/// Bytes of bodies that are held at the same time, but for [`FREE`] of each.
+const ROOM: usize = 64 << 20;
+
+/// Returns the bytes of bodies that may be held: room for several of the largest.
+pub(crate) fn room(limits: &Limits) -> usize {
+    ROOM.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS)
+}
+
+/// A body, and the room that it takes up while this lives.
+pub(crate) struct Taken {
+    pub(crate) bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+async fn collect(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Taken, Refusal> {
+    let (mut first, mut rest) = (Bytes::new(), Vec::new());
+    let mut taken: Option<OwnedSemaphorePermit> = None;
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::malformed("the body broke off"))?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        let refusal = if length > limit {
+            Some(too_large(limit))
+        } else if length > FREE {
+            let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            match (Arc::clone(room).try_acquire_many_owned(bytes), &mut taken) {
+                (Err(_), _) => Some(overloaded("too many large bodies are being read")),
+                (Ok(more), Some(taken)) => {
+                    taken.merge(more);
+                    None
+                }
+                (Ok(more), none) => {
+                    *none = Some(more);
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            drop((first, rest, taken));
+            discard(body, length as u64).await;
+            return Err(refusal);
+        }
+        if first.is_empty() {
+            // Most bodies come in one piece, which is not copied.
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if !rest.is_empty() {
+        let mut whole = Vec::with_capacity(first.len() + rest.len());
+        whole.extend_from_slice(&first);
+        whole.append(&mut rest);
+        first = whole.into();
+    }
+    Ok(Taken { bytes: first, _room: taken })
+}
+
+fn too_large(limit: usize) -> Refusal {
+    let sentence = format!("a body may have at most {limit} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", sentence)
 }
 
 /// Reads a body to its end.
-pub(crate) async fn read(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let sentence = format!("a body may have at most {} bytes", limits.body_bytes);
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", sentence)
-    };
+pub(crate) async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limits: &Limits,
+    room: &Arc<Semaphore>,
+) -> Result<Taken, Refusal> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = length.filter(|length| *length > limits.body_bytes as u64) {
         if length <= DRAINED {
-            // Many clients read no answer before they have sent everything.
-            let _ = tokio::time::timeout(limits.read_timeout, discard(body)).await;
+            let _ = tokio::time::timeout(limits.read_timeout, discard(body, 0)).await;
         }
-        return Err(too_large());
+        return Err(too_large(limits.body_bytes));
     }
-    let mut collected = std::pin::pin!(Limited::new(body, limits.body_bytes).collect());
+    let mut collected = std::pin::pin!(collect(body, limits.body_bytes, room));
     // A small body has come with its headers: no clock is set for it.
     let at_once = std::future::poll_fn(|context| Poll::Ready(collected.as_mut().poll(context))).await;
     let collected = match at_once {
         Poll::Ready(result) => Ok(result),
         Poll::Pending => tokio::time::timeout(limits.read_timeout, collected).await,
     };
-    match collected {
-        Err(_) => {
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time"))
-        }
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::malformed("the body broke off")),
-    }
+    collected.unwrap_or_else(|_| {
+        Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time"))
+    })
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Request;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::App;
+use super::extract::Named;
 use super::predict::{Asked, Reading, answer};
 use crate::answer;
 use crate::explanation::{self, Explanation, Method};
@@ -23,7 +24,7 @@ const ROWS: usize = 100;
 /// `POST /explain/{name}`.
 pub(crate) async fn explain(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Named(name): Named<String>,
     request: Request<Body>,
 ) -> Response {
     let asked = Asked { route: Route::Explain, name: Some(name), version: None };

@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::SemaphorePermit;
 
 use super::App;
 use crate::refusal::Refusal;
@@ -23,19 +22,25 @@ pub(crate) struct Rate {
 const FORGET_EVERY: u32 = 10_000;
 
 impl Rate {
-    pub(crate) fn new(per_second: u32) -> Option<Self> {
-        let rate = NonZeroU32::new(per_second)?;
-        let burst = NonZeroU32::new(per_second.saturating_mul(2))?;
+    /// Lets so many in each second, and `burst` at once; `None` for any number.
+    pub(crate) fn new(per_second: u32, burst: u32) -> Option<Self> {
+        let (rate, burst) = (NonZeroU32::new(per_second)?, NonZeroU32::new(burst)?);
         let limiter = RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst));
         Some(Self { limiter, seen: AtomicU32::new(0) })
     }
 
-    fn allows(&self, address: IpAddr) -> bool {
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
         if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(&address).is_ok()
     }
+}
+
+/// There is no room now, and there will be soon.
+pub(crate) fn overloaded(sentence: &str) -> Refusal {
+    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence);
+    Refusal { retry_after: Some(1), ..refusal }
 }
 
 /// Returns the secret of `Authorization: Bearer …` or of the header `name`.
@@ -57,30 +62,27 @@ fn is_any(secrets: &[Secret], given: &[u8]) -> bool {
 }
 
 impl App {
-    /// Lets a prediction begin, or says why not. What is returned must live until the answer is there.
-    pub(crate) fn admit(
-        &self,
-        headers: &HeaderMap,
-        address: Option<IpAddr>,
-    ) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// Lets somebody ask for a prediction, or says why not.
+    pub(crate) fn admit(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
         let keys = &self.settings.api_keys;
         if !keys.is_empty() && !given(headers, "x-api-key").is_some_and(|given| is_any(keys, given)) {
             self.metrics.unauthorized.inc();
             let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
             return Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence));
         }
-        if let (Some(rate), Some(address)) = (&self.rate, address)
-            && !rate.allows(address)
-        {
+        if self.rate.as_ref().is_some_and(|rate| !rate.allows(address)) {
             self.metrics.rate_limited.inc();
             let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests");
             return Err(Refusal { retry_after: Some(1), ..refusal });
         }
-        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+        Ok(())
+    }
+
+    /// Lets a prediction begin. What is returned must live until the answer is there.
+    pub(crate) fn begin(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.permits.try_acquire().map_err(|_| {
             self.metrics.shed.inc();
-            let sentence = "too many predictions are under way";
-            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence);
-            Refusal { retry_after: Some(1), ..refusal }
+            overloaded("too many predictions are under way")
         })
     }
 

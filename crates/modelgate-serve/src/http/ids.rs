@@ -1,12 +1,27 @@
-//! Numbers of requests: a caller's own, or one that no other request has.
+//! Who asks, and the number of the request: a caller's own, or one that no other request has.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::telemetry::Context;
+
 /// Bytes of a caller's own number.
 const LONGEST: usize = 128;
+
+/// Who sent a request, and what it is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) address: IpAddr,
+    /// The number of the request, as it stands in the answer and in the log.
+    pub(crate) id: String,
+    /// A number that decides whether the request is logged.
+    pub(crate) random: u32,
+    /// The span of the request, where it is part of a trace.
+    pub(crate) trace: Option<Context>,
+}
 
 /// Gives out numbers.
 #[derive(Debug)]
@@ -27,6 +42,11 @@ impl Ids {
         }
     }
 
+    /// Returns the header that has a number.
+    pub(crate) fn header(&self) -> Option<&HeaderName> {
+        self.header.as_ref()
+    }
+
     /// Writes a number into the headers of an answer.
     pub(crate) fn insert(&self, headers: &mut HeaderMap, id: &str) {
         if let (Some(name), Ok(value)) = (&self.header, HeaderValue::from_str(id)) {
@@ -34,8 +54,8 @@ impl Ids {
         }
     }
 
-    /// Returns the caller's number, if there is one that can be a header and a line of a log, and a random number.
-    pub(crate) fn of(&self, headers: &HeaderMap) -> (String, u32) {
+    /// Returns who asks, with the number that came along if it can be a header and a line of a log.
+    pub(crate) fn caller(&self, headers: &HeaderMap, address: IpAddr, trace: Option<Context>) -> Caller {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let random = mixed(self.process ^ number);
         let given =
@@ -45,7 +65,7 @@ impl Ids {
         };
         let id =
             given.filter(visible).map_or_else(|| format!("{:016x}{number:08x}", self.process), str::to_owned);
-        (id, random as u32)
+        Caller { address, id, random: random as u32, trace }
     }
 }
 

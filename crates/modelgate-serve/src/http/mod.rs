@@ -2,7 +2,9 @@
 
 mod admin;
 mod body;
+mod docs;
 mod explain;
+mod extract;
 mod guard;
 mod health;
 mod ids;
@@ -11,19 +13,27 @@ mod openapi;
 mod page;
 mod predict;
 mod router;
+mod schemas;
 mod v2;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::Response;
 use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
+use crate::refusal::numbered;
 use crate::reload::Reloads;
 use crate::settings::Settings;
-use crate::telemetry::{Log, Metrics};
+use crate::telemetry::{Context, Log, Metrics, TRACE_HEADER, Tracer};
 
 pub(crate) use router::router;
+
+/// Wrong tokens of one address before it has to wait.
+const WRONG_TOKENS: u32 = 10;
 
 /// What every request can see.
 pub(crate) struct App {
@@ -32,25 +42,58 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) reloads: Reloads,
     pub(crate) log: Option<Log>,
+    pub(crate) tracer: Arc<Tracer>,
     /// Predictions that may begin.
-    permits: Arc<Semaphore>,
+    permits: Semaphore,
+    /// Bytes of bodies that may be held.
+    body_room: Arc<Semaphore>,
     rate: Option<guard::Rate>,
+    /// Tries with a wrong token, by address.
+    wrong_tokens: Option<guard::Rate>,
+    readiness: health::Readiness,
     ids: ids::Ids,
     /// Set by SIGTERM: nothing new should be sent here.
     pub(crate) draining: AtomicBool,
 }
 
 impl App {
+    /// Returns who sends a request with these headers.
+    pub(crate) fn caller(&self, headers: &HeaderMap, address: IpAddr) -> ids::Caller {
+        self.ids.caller(headers, address, self.tracer.of_request(headers))
+    }
+
+    /// Gives an answer what every answer has: the number of its request.
+    pub(crate) fn sent(&self, response: Response, caller: &ids::Caller) -> Response {
+        let mut response = numbered(response, &caller.id);
+        self.ids.insert(response.headers_mut(), &caller.id);
+        if let Some(header) = caller.trace.and_then(Context::header) {
+            response.headers_mut().insert(HeaderName::from_static(TRACE_HEADER), header);
+        }
+        response
+    }
+
+    /// Returns the header that has the number of a request.
+    pub(crate) fn correlation_header(&self) -> Option<&HeaderName> {
+        self.ids.header()
+    }
+
     pub(crate) fn new(
         settings: Arc<Settings>,
         catalog: Arc<Catalog>,
         metrics: Arc<Metrics>,
         reloads: Reloads,
         log: Option<Log>,
+        tracer: Arc<Tracer>,
     ) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(settings.limits.concurrency.min(Semaphore::MAX_PERMITS))),
-            rate: guard::Rate::new(settings.limits.rate_per_second),
+            permits: Semaphore::new(settings.limits.concurrency.min(Semaphore::MAX_PERMITS)),
+            body_room: Arc::new(Semaphore::new(body::room(&settings.limits))),
+            rate: guard::Rate::new(
+                settings.limits.rate_per_second,
+                settings.limits.rate_per_second.saturating_mul(2),
+            ),
+            wrong_tokens: guard::Rate::new(1, WRONG_TOKENS),
+            readiness: health::Readiness::default(),
             ids: ids::Ids::new(&settings.correlation_header),
             draining: AtomicBool::new(false),
             settings,
@@ -58,6 +101,7 @@ impl App {
             metrics,
             reloads,
             log,
+            tracer,
         }
     }
 }

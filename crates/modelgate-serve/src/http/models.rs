@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::App;
+use super::extract::Named;
 use super::health::summary;
-use super::predict::json;
+use super::predict::{json, name_version};
 use crate::refusal::Refusal;
 use crate::served::ServedModel;
 
@@ -38,6 +39,9 @@ pub(crate) fn described(model: &ServedModel) -> Value {
                 "type": feature.feature_type,
                 "nullable": feature.nullable,
                 "range": feature.range,
+                "allowed": feature.allowed,
+                "label": feature.label,
+                "unit": feature.unit,
                 "categories": feature.categories,
                 "typical": model.typical[&feature.name],
             })
@@ -56,9 +60,13 @@ pub(crate) fn described(model: &ServedModel) -> Value {
 }
 
 /// `GET /models/{name}`.
-pub(crate) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+pub(crate) async fn one(State(app): State<Arc<App>>, Named(name): Named<String>) -> Response {
     match app.catalog.served().find(Some(&name)) {
-        Ok(model) => json(described(model).to_string()),
+        Ok(model) => {
+            let mut response = json(described(model).to_string());
+            name_version(&mut response, model);
+            response
+        }
         Err(sentence) => Refusal::not_found(sentence).into_response(),
     }
 }

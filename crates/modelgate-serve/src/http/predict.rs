@@ -1,35 +1,32 @@
 //! The paths that predict: one way for all of them, with a reader and a writer for each form.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use modelgate_core::schema::FeatureType;
 use modelgate_model::Prediction;
-use serde::Deserialize;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::App;
 use super::body::{self, Form};
+use super::extract::{Named, Which};
+use super::ids::Caller;
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::request::rows::{Batch, Rows};
 use crate::request::{mlflow, native};
 use crate::served::ServedModel;
-use crate::telemetry::{Entry, Route};
+use crate::telemetry::{Answered, Attribute, REQUEST, Route};
 
 /// Rows times trees from which a prediction moves out of the way of other requests; about a millisecond.
 const HEAVY: usize = 50_000;
-
-/// What follows `?`.
-#[derive(Deserialize, Debug, Default)]
-pub(crate) struct Which {
-    pub(crate) model: Option<String>,
-}
+/// Bytes of a body from which reading it moves out of the way too.
+const LARGE: usize = 256 << 10;
 
 /// What a request asks for.
 pub(crate) struct Asked {
@@ -46,14 +43,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) model: &'a Arc<ServedModel>,
     pub(crate) form: Form,
     pub(crate) body: &'a Bytes,
-    pub(crate) log: Logged<'a>,
-}
-
-/// What the log needs to know of a request.
-#[derive(Clone, Copy)]
-pub(crate) struct Logged<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) random: u32,
+    pub(crate) log: &'a Caller,
 }
 
 impl Reading<'_> {
@@ -76,7 +66,7 @@ impl Reading<'_> {
         let log = app.log.as_ref().filter(|log| log.wants(self.log.random));
         let kept = log.map(|_| batch.columns.clone());
         let columns = std::mem::take(&mut batch.columns);
-        let began = Instant::now();
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         let work = || model.predict(columns, batch.rows);
         let prediction = if batch.rows.saturating_mul(model.cost) > HEAVY {
             tokio::task::block_in_place(work)
@@ -86,16 +76,37 @@ impl Reading<'_> {
         // The rows were checked: what fails now is not the caller's doing.
         let prediction = prediction.map_err(Refusal::internal)?;
         model.meters.predicted(&prediction, batch.rows, began.elapsed());
+        if let Some(trace) = self.log.trace {
+            let rows = || vec![("modelgate.rows", Attribute::Number(batch.rows as i64))];
+            app.tracer.end(app.tracer.below(Some(trace)), "predict", began_at, rows, None);
+        }
         if let (Some(log), Some(columns)) = (log, kept) {
-            log.write(Entry {
-                model: Arc::clone(model),
-                columns,
-                prediction: prediction.clone(),
-                correlation_id: self.log.id.to_owned(),
+            log.write(&Answered {
+                model,
+                columns: &columns,
+                prediction: &prediction,
+                correlation_id: &self.log.id,
+                trace: self.log.trace,
                 time: jiff::Timestamp::now(),
             });
         }
         Ok(prediction)
+    }
+}
+
+/// Counts a request as being answered while it lives, also when answering it panics.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -104,43 +115,78 @@ pub(crate) async fn answer<F>(app: &App, asked: Asked, request: Request<Body>, w
 where
     F: FnOnce(&Reading<'_>) -> Result<String, Refusal>,
 {
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), SystemTime::now());
+    let _in_flight = InFlight::new(&app.metrics.in_flight);
     let (parts, body) = request.into_parts();
-    let (id, random) = app.ids.of(&parts.headers);
-    app.metrics.in_flight.inc();
-    let address = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
-    let read = match app.admit(&parts.headers, address) {
-        Ok(permit) => body::read(body, &parts.headers, &app.settings.limits).await.map(|body| (permit, body)),
-        Err(refusal) => Err(refusal),
+    let Some(caller) = parts.extensions.get::<Arc<Caller>>() else {
+        return Refusal::internal("who asks is not known").into_response();
     };
     let mut model = None;
-    let result = read.and_then(|(_permit, body)| {
+    let result = match app.admit(&parts.headers, caller.address) {
+        Ok(()) => body::read(body, &parts.headers, &app.settings.limits, &app.body_room).await,
+        Err(refusal) => Err(refusal),
+    };
+    let result = result.and_then(|taken| {
+        // Only now: a body that comes slowly keeps nobody else out.
+        let _permit = app.begin()?;
         let found = find(app, &asked)?;
         let model = model.insert(found);
         let form = body::form(&parts.headers, asked.route == Route::Invocations)?;
-        work(&Reading { app, model, form, body: &body, log: Logged { id: &id, random } })
+        let body = &taken.bytes;
+        let reading = Reading { app, model, form, body, log: caller };
+        if body.len() > LARGE { tokio::task::block_in_place(|| work(&reading)) } else { work(&reading) }
     });
-    app.metrics.in_flight.dec();
     let model = model.as_ref();
     let mut response = match result {
         Ok(text) => {
             if let Some(model) = model {
-                app.metrics.answered(&model.meters, asked.route, began.elapsed());
+                app.metrics.answered(model, asked.route, began.elapsed());
             }
             json(text)
         }
         Err(refusal) => {
             count(app, model, asked.route, &refusal, began.elapsed());
-            refusal.response(&id)
+            refusal.response(&caller.id)
         }
     };
-    let headers = response.headers_mut();
     if let Some(model) = model {
-        headers.insert(HeaderName::from_static("modelgate-model-version"), model.version_header.clone());
-        headers.insert(HeaderName::from_static("modelgate-model-digest"), model.digest_header.clone());
+        name_version(&mut response, model);
     }
-    app.ids.insert(headers, &id);
+    if caller.trace.is_some() {
+        let status = response.status();
+        let about = || attributes(asked.route, status.as_u16(), model.map(AsRef::as_ref), &caller.id);
+        let failure = status.canonical_reason().filter(|_| status.is_server_error());
+        app.tracer.end(caller.trace, REQUEST, began_at, about, failure);
+    }
     response
+}
+
+fn attributes(
+    route: Route,
+    status: u16,
+    model: Option<&ServedModel>,
+    id: &str,
+) -> Vec<(&'static str, Attribute)> {
+    let text = |text: &str| Attribute::Text(text.to_owned());
+    let mut about = vec![
+        ("http.request.method", text("POST")),
+        ("http.route", text(route.name())),
+        ("http.response.status_code", Attribute::Number(status.into())),
+        ("modelgate.correlation_id", text(id)),
+    ];
+    if let Some(model) = model {
+        about.push(("modelgate.model", text(model.name())));
+        about.push(("modelgate.version", text(&model.offer.version)));
+        about.push(("modelgate.digest", text(&model.offer.digest.to_string())));
+    }
+    about
+}
+
+/// Puts the version that an answer comes from into its headers.
+pub(crate) fn name_version(response: &mut Response, model: &ServedModel) {
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("modelgate-model-version"), model.version_header.clone());
+    headers.insert(HeaderName::from_static("modelgate-model-digest"), model.digest_header.clone());
 }
 
 fn count(app: &App, model: Option<&Arc<ServedModel>>, route: Route, refusal: &Refusal, took: Duration) {
@@ -152,6 +198,17 @@ pub(crate) fn json(text: String) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
 }
 
+/// Refuses a model that is not served: one that ought to be may come back.
+fn absent(app: &App, name: Option<&str>, sentence: String) -> Refusal {
+    let status = app.catalog.status();
+    if name.is_none_or(|name| status.absent(name).is_none()) {
+        return Refusal::not_found(sentence);
+    }
+    let sentence = "this model cannot be served now; /health says why";
+    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", sentence);
+    Refusal { retry_after: Some(30), ..refusal }
+}
+
 /// Finds the model that is asked for.
 fn find(app: &App, asked: &Asked) -> Result<Arc<ServedModel>, Refusal> {
     let served = app.catalog.served();
@@ -159,7 +216,10 @@ fn find(app: &App, asked: &Asked) -> Result<Arc<ServedModel>, Refusal> {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", "no model is loaded yet");
         return Err(Refusal { retry_after: Some(2), ..refusal });
     }
-    let found = served.find(asked.name.as_deref()).map_err(Refusal::not_found)?;
+    let found = match served.find(asked.name.as_deref()) {
+        Ok(found) => found,
+        Err(sentence) => return Err(absent(app, asked.name.as_deref(), sentence)),
+    };
     if asked.version.as_ref().is_some_and(|version| *version != found.offer.version) {
         return Err(Refusal::not_found(format!(
             "this version is not served; served is {}",
@@ -178,7 +238,7 @@ fn native_answer(reading: &Reading<'_>, flat: bool) -> Result<String, Refusal> {
 /// `POST /predict/{name}`.
 pub(crate) async fn named(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Named(name): Named<String>,
     request: Request<Body>,
 ) -> Response {
     let asked = Asked { route: Route::Predict, name: Some(name), version: None };
@@ -186,21 +246,13 @@ pub(crate) async fn named(
 }
 
 /// `POST /predict`.
-pub(crate) async fn only(
-    State(app): State<Arc<App>>,
-    Query(which): Query<Which>,
-    request: Request<Body>,
-) -> Response {
+pub(crate) async fn only(State(app): State<Arc<App>>, which: Which, request: Request<Body>) -> Response {
     let asked = Asked { route: Route::Predict, name: which.model, version: None };
     answer(&app, asked, request, |reading| native_answer(reading, false)).await
 }
 
 /// `POST /api/predict`.
-pub(crate) async fn api(
-    State(app): State<Arc<App>>,
-    Query(which): Query<Which>,
-    request: Request<Body>,
-) -> Response {
+pub(crate) async fn api(State(app): State<Arc<App>>, which: Which, request: Request<Body>) -> Response {
     let asked = Asked { route: Route::ApiPredict, name: which.model, version: None };
     let work = |reading: &Reading<'_>| {
         let mut batch = native::read(reading.body, reading.rows(), false)?;
@@ -216,7 +268,7 @@ pub(crate) async fn api(
 /// `POST /invocations`.
 pub(crate) async fn invocations(
     State(app): State<Arc<App>>,
-    Query(which): Query<Which>,
+    which: Which,
     request: Request<Body>,
 ) -> Response {
     let asked = Asked { route: Route::Invocations, name: which.model, version: None };

@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{App, admin, explain, health, models, openapi, page, predict, v2};
+use super::{App, admin, docs, explain, health, models, openapi, page, predict, v2};
 use crate::refusal::Refusal;
 
 /// Returns the service's paths.
@@ -24,15 +24,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/", get(page::index))
         .route("/assets/page.js", get(page::script))
         .route("/assets/page.css", get(page::style))
-        .route("/assets/docs.js", get(openapi::docs_script))
-        .route("/docs", get(openapi::docs))
-        .route("/docs/{file}", get(openapi::docs_file))
+        .route("/assets/docs.js", get(docs::script))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .layer(SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, policy))
         .layer(SetResponseHeaderLayer::overriding(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ));
-    let cors = cors(&app.settings.cors_origins);
+    let cors = cors(&app.settings.cors_origins, app.correlation_header());
     let router = Router::new()
         .merge(pages)
         .route("/predict", post(predict::only))
@@ -93,11 +93,12 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Pages of these origins may ask; off without any.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
+fn cors(origins: &[String], correlation: Option<&HeaderName>) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
     let exposed = ["modelgate-model-version", "modelgate-model-digest"].map(HeaderName::from_static);
+    let exposed = exposed.into_iter().chain(correlation.cloned()).collect::<Vec<_>>();
     let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(exposed);
     if origins.iter().any(|origin| origin == "*") {
         return Some(layer.allow_origin(Any));

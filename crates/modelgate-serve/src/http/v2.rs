@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::App;
+use super::extract::Named;
 use super::health;
-use super::predict::{Asked, Reading, answer, json};
+use super::predict::{Asked, Reading, answer, json, name_version};
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::request::v2;
@@ -69,17 +70,28 @@ fn metadata(model: &ServedModel) -> String {
     .to_string()
 }
 
+fn described(app: &App, name: &str, version: Option<&str>) -> Response {
+    match find(app, name, version) {
+        Err(refusal) => refusal.into_response(),
+        Ok(model) => {
+            let mut response = json(metadata(&model));
+            name_version(&mut response, &model);
+            response
+        }
+    }
+}
+
 /// `GET /v2/models/{name}`.
-pub(crate) async fn model(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
-    find(&app, &name, None).map_or_else(IntoResponse::into_response, |model| json(metadata(&model)))
+pub(crate) async fn model(State(app): State<Arc<App>>, Named(name): Named<String>) -> Response {
+    described(&app, &name, None)
 }
 
 /// `GET /v2/models/{name}/versions/{version}`.
 pub(crate) async fn version(
     State(app): State<Arc<App>>,
-    Path((name, version)): Path<(String, String)>,
+    Named((name, version)): Named<(String, String)>,
 ) -> Response {
-    find(&app, &name, Some(&version)).map_or_else(IntoResponse::into_response, |model| json(metadata(&model)))
+    described(&app, &name, Some(&version))
 }
 
 fn readiness(app: &App, name: &str, version: Option<&str>) -> Response {
@@ -88,20 +100,23 @@ fn readiness(app: &App, name: &str, version: Option<&str>) -> Response {
         Ok(model) => {
             let ready = model.check().is_ok();
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            (status, json(json!({ "name": model.name(), "ready": ready }).to_string())).into_response()
+            let body = json(json!({ "name": model.name(), "ready": ready }).to_string());
+            let mut response = (status, body).into_response();
+            name_version(&mut response, &model);
+            response
         }
     }
 }
 
 /// `GET /v2/models/{name}/ready`.
-pub(crate) async fn model_ready(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+pub(crate) async fn model_ready(State(app): State<Arc<App>>, Named(name): Named<String>) -> Response {
     readiness(&app, &name, None)
 }
 
 /// `GET /v2/models/{name}/versions/{version}/ready`.
 pub(crate) async fn version_ready(
     State(app): State<Arc<App>>,
-    Path((name, version)): Path<(String, String)>,
+    Named((name, version)): Named<(String, String)>,
 ) -> Response {
     readiness(&app, &name, Some(&version))
 }
@@ -120,7 +135,7 @@ async fn infer_with(app: &App, name: String, version: Option<String>, request: R
 /// `POST /v2/models/{name}/infer`.
 pub(crate) async fn infer(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Named(name): Named<String>,
     request: Request<Body>,
 ) -> Response {
     infer_with(&app, name, None, request).await
@@ -129,7 +144,7 @@ pub(crate) async fn infer(
 /// `POST /v2/models/{name}/versions/{version}/infer`.
 pub(crate) async fn version_infer(
     State(app): State<Arc<App>>,
-    Path((name, version)): Path<(String, String)>,
+    Named((name, version)): Named<(String, String)>,
     request: Request<Body>,
 ) -> Response {
     infer_with(&app, name, Some(version), request).await

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use modelgate_core::schema::{Feature, FeatureSchema, FeatureType};
+use modelgate_core::schema::{Allowed, Feature, FeatureSchema, FeatureType};
 
 /// One feature and what is looked up for each of its cells.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Input {
     categories: HashSet<String>,
     /// What is expected, in words.
     pub(crate) expected: String,
+    /// What the data contract allows, in words.
+    pub(crate) contract: String,
     /// Whether `true` and `false` stand for 1 and 0: a column of booleans is one of whole numbers in the package.
     pub(crate) takes_bool: bool,
 }
@@ -35,6 +37,7 @@ impl Inputs {
         let inputs = schema.features.iter().map(|feature| Input {
             categories: feature.categories.iter().cloned().collect(),
             expected: expected(feature),
+            contract: feature.allowed.map(allowed).unwrap_or_default(),
             takes_bool: is_binary(feature),
             feature: feature.clone(),
         });
@@ -57,6 +60,15 @@ impl Inputs {
 fn is_binary(feature: &Feature) -> bool {
     let within = |(low, high): (f64, f64)| low >= 0.0 && high <= 1.0;
     feature.feature_type == FeatureType::Int && feature.range.is_some_and(within)
+}
+
+fn allowed(allowed: Allowed) -> String {
+    match (allowed.min, allowed.max) {
+        (Some(min), Some(max)) => format!("from {min} to {max}, by the data contract"),
+        (Some(min), None) => format!("at least {min}, by the data contract"),
+        (None, Some(max)) => format!("at most {max}, by the data contract"),
+        (None, None) => String::new(),
+    }
 }
 
 /// Categories that a sentence lists at most.

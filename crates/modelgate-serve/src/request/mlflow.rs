@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 
 /// Reads a JSON body.
 pub(crate) fn read_json(body: &[u8], mut rows: Rows<'_>) -> Result<Batch, Refusal> {
-    let tree = Tree::read(body)?;
+    let tree = Tree::read(body, &rows)?;
     let keys = ["dataframe_split", "dataframe_records", "instances", "inputs", "params"];
     let [split, records, instances, inputs, params] = tree.fields("the body", keys)?;
     if !matches!(params, None | Some(Tree::Null))

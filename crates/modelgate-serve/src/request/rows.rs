@@ -59,6 +59,9 @@ pub(crate) struct Rows<'m> {
     warnings: Vec<Problem>,
 }
 
+/// The reason of a number that the data contract does not allow.
+const OUT_OF_CONTRACT: &str = "out_of_contract";
+
 /// Whole numbers up to here are the same as `f64`.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -126,10 +129,18 @@ impl<'m> Rows<'m> {
         self.problem(Problem { row: None, feature, reason, expected, got: cell.kind() });
     }
 
+    /// Takes note of a number that the data contract does not allow.
+    fn forbidden(&mut self, at: usize, cell: Cell<'_>) {
+        let input = &self.inputs.inputs[at];
+        let (feature, expected) = (Some(input.feature.name.clone()), input.contract.clone());
+        self.problem(Problem { row: None, feature, reason: OUT_OF_CONTRACT, expected, got: cell.kind() });
+    }
+
     fn unusual(&mut self, at: usize, reason: &'static str, cell: Cell<'_>) {
         if self.warnings.len() < LISTED {
             let input = &self.inputs.inputs[at];
-            let (feature, expected) = (Some(input.feature.name.clone()), input.expected.clone());
+            let expected = if reason == OUT_OF_CONTRACT { &input.contract } else { &input.expected };
+            let (feature, expected) = (Some(input.feature.name.clone()), expected.clone());
             let row = Some(self.rows.saturating_sub(1));
             self.warnings.push(Problem { row, feature, reason, expected, got: cell.kind() });
         }
@@ -185,6 +196,17 @@ impl<'m> Rows<'m> {
             }
             _ => return self.wrong(at, "wrong_type", cell),
         }
+        if let (Some(number), Some(allowed)) = (number, input.feature.allowed) {
+            let below = allowed.min.is_some_and(|min| number < min);
+            if below || allowed.max.is_some_and(|max| number > max) {
+                if self.leniency.reject_out_of_contract {
+                    self.forbidden(at, cell);
+                } else {
+                    self.unusual(at, OUT_OF_CONTRACT, cell);
+                }
+                return;
+            }
+        }
         if let (Some(number), Some((low, high))) = (number, input.feature.range) {
             // Training saw the value rounded to `f32`: a value at the edge is inside.
             let inside = number >= low && number <= high || {
@@ -222,6 +244,16 @@ impl<'m> Rows<'m> {
                 self.wrong(at, "missing", Cell::Null);
             }
         }
+    }
+
+    pub(crate) fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+
+    /// Returns the values that a body has at most, with room for what is around the rows.
+    pub(crate) fn values(&self) -> usize {
+        let row = self.inputs.len().saturating_mul(2).saturating_add(8);
+        self.max_rows.saturating_add(1).saturating_mul(row).saturating_add(1024)
     }
 
     pub(crate) fn width(&self) -> usize {

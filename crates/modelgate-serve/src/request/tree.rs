@@ -1,11 +1,12 @@
 //! JSON as a tree that keeps what is given twice, for the forms whose keys come in any order.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::json::refusal;
-use super::rows::{Cell, Rows};
+use super::rows::{self, Rows, TOO_MANY};
 use crate::refusal::Refusal;
 
 /// A value of a request.
@@ -22,19 +23,24 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
-        serde_json::from_slice(body).map_err(|error| refusal(&error))
+    /// Reads a body that holds values for no more rows than are taken: a byte of text can become a value of many bytes.
+    pub(crate) fn read(body: &[u8], rows: &Rows<'_>) -> Result<Self, Refusal> {
+        let left = Cell::new(rows.values());
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let tree = Reader { left: &left, most: rows.max_rows() }.deserialize(&mut deserializer);
+        let tree = tree.and_then(|tree| deserializer.end().map(|()| tree));
+        tree.map_err(|error| refusal(&error))
     }
 
-    pub(crate) fn cell(&self) -> Cell<'_> {
+    pub(crate) fn cell(&self) -> rows::Cell<'_> {
         match self {
-            Self::Null => Cell::Null,
-            Self::Bool(value) => Cell::Bool(*value),
-            Self::Int(value) => Cell::Int(*value),
-            Self::Number(value) => Cell::Number(*value),
-            Self::Text(value) => Cell::Text(value),
-            Self::List(_) => Cell::List,
-            Self::Object(_) => Cell::Object,
+            Self::Null => rows::Cell::Null,
+            Self::Bool(value) => rows::Cell::Bool(*value),
+            Self::Int(value) => rows::Cell::Int(*value),
+            Self::Number(value) => rows::Cell::Number(*value),
+            Self::Text(value) => rows::Cell::Text(value),
+            Self::List(_) => rows::Cell::List,
+            Self::Object(_) => rows::Cell::Object,
         }
     }
 
@@ -105,15 +111,38 @@ pub(crate) fn begin(rows: &mut Rows<'_>) -> Result<(), Refusal> {
     rows.begin().map_err(|sentence| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", sentence))
 }
 
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+/// Reads a value, of as many as are left.
+#[derive(Clone, Copy)]
+struct Reader<'c> {
+    left: &'c Cell<usize>,
+    /// Rows of a request, for the sentence.
+    most: usize,
+}
+
+impl Reader<'_> {
+    fn count<E: Error>(self) -> Result<(), E> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(())
+            }
+            None => {
+                Err(E::custom(format!("{TOO_MANY} {}, and it holds more values than those have", self.most)))
+            }
+        }
     }
 }
 
-struct Reader;
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Tree;
 
-impl<'de> Visitor<'de> for Reader {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+        self.count()?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
     type Value = Tree;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,7 +179,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Tree, A::Error> {
         let mut list = Vec::new();
-        while let Some(value) = sequence.next_element()? {
+        while let Some(value) = sequence.next_element_seed(self)? {
             list.push(value);
         }
         Ok(Tree::List(list))
@@ -158,8 +187,8 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+        while let Some(name) = map.next_key()? {
+            entries.push((name, map.next_value_seed(self)?));
         }
         Ok(Tree::Object(entries))
     }

@@ -44,7 +44,7 @@ pub(crate) fn read(
     known: &[&str],
     mut rows: Rows<'_>,
 ) -> Result<Infer, Refusal> {
-    let tree = Tree::read(body)?;
+    let tree = Tree::read(body, &rows)?;
     let [id, inputs, outputs, _parameters] =
         tree.fields("the body", ["id", "inputs", "outputs", "parameters"])?;
     let id =

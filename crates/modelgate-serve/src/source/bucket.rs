@@ -4,13 +4,17 @@ use std::path::Path;
 
 use modelgate_store::remote::{self, ObjectHome, RemoteError};
 
-use super::{Files, MANIFEST, Offer, Source, figures, files_by_name, offer_of};
+use super::offered::Places;
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of};
 use crate::error::SourceError;
 
 /// Models from `s3://bucket/prefix`.
 #[derive(Debug)]
 pub struct BucketSource {
     home: Box<dyn ObjectHome>,
+    places: Places,
+    /// The prefixes of what was offered last.
+    found: Vec<(String, Offer)>,
 }
 
 impl From<RemoteError> for SourceError {
@@ -25,41 +29,39 @@ impl BucketSource {
     /// # Errors
     /// Fails for what is no address, and without credentials. Nothing is asked yet.
     pub fn new(uri: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, SourceError> {
-        Ok(Self { home: remote::open(uri, Path::new("."), environment)? })
+        let home = remote::open(uri, Path::new("."), environment)?;
+        Ok(Self { home, places: Places::default(), found: Vec::new() })
     }
 
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SourceError> {
         Ok(self.home.get(key)?.map(|(bytes, _)| bytes))
     }
 
-    /// Returns the prefixes of packages, with their offers.
-    fn packages(&self) -> Result<Vec<(String, Offer)>, SourceError> {
-        let mut prefixes = Vec::new();
-        if let Some(manifest) = self.get(MANIFEST)? {
-            prefixes.push((String::new(), manifest));
-        } else {
-            for (key, _) in self.home.list("")? {
-                let prefix = key.strip_suffix(MANIFEST).filter(|prefix| prefix.matches('/').count() == 1);
-                if let (Some(prefix), Some(manifest)) = (prefix, self.get(&key)?) {
-                    prefixes.push((prefix.to_owned(), manifest));
-                }
-            }
+    /// Returns the prefixes of packages.
+    fn prefixes(&self) -> Result<Vec<String>, SourceError> {
+        if self.get(MANIFEST)?.is_some() {
+            return Ok(vec![String::new()]);
         }
-        let mut found = Vec::new();
-        for (prefix, manifest) in prefixes {
-            let place = format!("{prefix}{MANIFEST} in {}", self.home.name());
-            let mut offer = offer_of(&manifest, &place)?;
-            offer.metrics =
-                self.get(&format!("{prefix}metrics.json"))?.map(|bytes| figures(&bytes)).unwrap_or_default();
-            found.push((prefix, offer));
-        }
-        if found.is_empty() {
+        let list = self.home.list("")?;
+        let prefixes = list.iter().filter_map(|(key, _)| {
+            key.strip_suffix(MANIFEST).filter(|prefix| prefix.matches('/').count() == 1).map(str::to_owned)
+        });
+        let prefixes: Vec<String> = prefixes.collect();
+        if prefixes.is_empty() {
             return Err(SourceError::Missing(format!(
                 "there is no package in {}: no {MANIFEST} there or one folder below",
                 self.home.name()
             )));
         }
-        Ok(found)
+        Ok(prefixes)
+    }
+
+    fn offer(&self, prefix: &str) -> Result<Offer, SourceError> {
+        let place = format!("{prefix}{MANIFEST} in {}", self.home.name());
+        let manifest = self.get(&format!("{prefix}{MANIFEST}"))?;
+        let manifest = manifest.ok_or_else(|| SourceError::Missing(format!("{place} is gone")))?;
+        let metrics = self.get(&format!("{prefix}metrics.json"))?.map(|bytes| figures(&bytes));
+        Ok(Offer { metrics: metrics.unwrap_or_default(), ..offer_of(&manifest, &place)? })
     }
 }
 
@@ -76,13 +78,26 @@ impl Source for BucketSource {
         self.home.name()
     }
 
-    fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {
-        Ok(self.packages()?.into_iter().map(|(_, offer)| offer).collect())
+    fn offers(&mut self) -> Result<Offered, SourceError> {
+        self.found.clear();
+        let mut found = Vec::new();
+        for prefix in self.prefixes()? {
+            match self.offer(&prefix) {
+                // A bucket that dies while it is read is not asked for the rest.
+                Err(error @ SourceError::Unavailable(_)) => return Err(error),
+                offer => {
+                    if let Ok(offer) = &offer {
+                        self.found.push((prefix.clone(), offer.clone()));
+                    }
+                    found.push((prefix, offer));
+                }
+            }
+        }
+        self.places.sort(found)
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {
-        let packages = self.packages()?;
-        let found = packages.into_iter().find(|(_, one)| one.digest == offer.digest);
+        let found = self.found.iter().find(|(_, one)| one.digest == offer.digest);
         let Some((prefix, _)) = found else {
             return Err(SourceError::Missing(format!(
                 "the package {} is gone from {}",

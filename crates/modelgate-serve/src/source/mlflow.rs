@@ -12,7 +12,8 @@ use modelgate_core::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Files, MANIFEST, Offer, Source, figures, files_by_name, offer_of};
+use super::offered::Places;
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of};
 use crate::error::SourceError;
 use crate::settings::Secret;
 
@@ -24,6 +25,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const DOWNLOAD: Duration = Duration::from_secs(600);
 /// Registered models that are looked at when none is named.
 const MODELS: usize = 1000;
+/// Models in a row whose artifacts cannot be fetched, after which the rest is not tried.
+const UNREACHED: usize = 3;
 
 /// Which version of a registered model.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,6 +71,7 @@ pub struct MlflowSource {
     options: MlflowOptions,
     /// What was offered last, with the places of the files.
     found: Vec<(Offer, ModelVersion)>,
+    places: Places,
     server_version: Option<String>,
 }
 
@@ -135,7 +139,13 @@ impl MlflowSource {
             .timeout_recv_response(Some(ANSWER))
             .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.into(), options, found: Vec::new(), server_version: None })
+        Ok(Self {
+            agent: config.into(),
+            options,
+            found: Vec::new(),
+            places: Places::default(),
+            server_version: None,
+        })
     }
 
     fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
@@ -309,7 +319,16 @@ impl MlflowSource {
 
     fn offer(&self, version: &ModelVersion) -> Result<Offer, SourceError> {
         let (name, number) = (&version.name, version.version.text());
-        let Some(manifest) = self.file(version, MANIFEST)? else {
+        let manifest = match self.file(version, MANIFEST) {
+            // The server is there, and its store has not this file, or is not there itself.
+            Err(SourceError::Unavailable(reason)) if reason.contains("answers 500") => {
+                return Err(SourceError::Missing(format!(
+                    "version {number} of `{name}` has no {MANIFEST} that the server can read: {reason}"
+                )));
+            }
+            manifest => manifest?,
+        };
+        let Some(manifest) = manifest else {
             return Err(SourceError::Missing(format!(
                 "version {number} of `{name}` in MLflow is no package of modelgate: it has no {MANIFEST}; log the folder \
                  models/packaged/NAME as its artifacts, or make a package of an ONNX model with `modelgate model import`"
@@ -323,6 +342,15 @@ impl MlflowSource {
             _ => version.current_stage.to_ascii_lowercase(),
         };
         Ok(Offer { version: number, stage, metrics: metrics.unwrap_or_default(), ..offer })
+    }
+
+    /// Asks where the artifacts of a version are.
+    fn place(&self, version: &mut ModelVersion) -> Result<(), SourceError> {
+        let number = version.version.text();
+        let query = [("name", version.name.as_str()), ("version", &number)];
+        let place = self.ask("model-versions/get-download-uri", &query, None)?.unwrap_or(Value::Null);
+        place["artifact_uri"].as_str().unwrap_or_default().clone_into(&mut version.artifacts);
+        Ok(())
     }
 
     fn found(&self, digest: &Digest) -> Option<&ModelVersion> {
@@ -387,22 +415,29 @@ impl Source for MlflowSource {
         self.server_version.clone()
     }
 
-    fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {
+    fn offers(&mut self) -> Result<Offered, SourceError> {
         let version = self.send("/version", &[], None, 1024, ANSWER)?;
         let version = version.and_then(|bytes| String::from_utf8(bytes).ok());
         self.server_version = version.map(|text| text.trim().to_owned()).filter(|text| {
             !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_graphic())
         });
         let mut found = Vec::new();
+        self.found.clear();
+        let mut unreached = 0;
         for mut version in self.versions()? {
-            let number = version.version.text();
-            let query = [("name", version.name.as_str()), ("version", &number)];
-            let place = self.ask("model-versions/get-download-uri", &query, None)?.unwrap_or(Value::Null);
-            place["artifact_uri"].as_str().unwrap_or_default().clone_into(&mut version.artifacts);
-            found.push((self.offer(&version)?, version));
+            let offer = self.place(&mut version).and_then(|()| self.offer(&version));
+            let failed = matches!(offer, Err(SourceError::Unavailable(_)));
+            unreached = if failed { unreached + 1 } else { 0 };
+            if let Ok(offer) = &offer {
+                self.found.push((offer.clone(), version.clone()));
+            }
+            match offer {
+                // A server that does not answer for several models answers for none.
+                Err(error) if unreached == UNREACHED => return Err(error),
+                offer => found.push((version.name, offer)),
+            }
         }
-        self.found = found;
-        Ok(self.found.iter().map(|(offer, _)| offer.clone()).collect())
+        self.places.sort(found)
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {

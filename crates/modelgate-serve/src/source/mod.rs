@@ -3,6 +3,7 @@
 
 mod bucket;
 mod mlflow;
+mod offered;
 mod package;
 mod registry;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bucket::BucketSource;
 pub use mlflow::{MlflowLogin, MlflowOptions, MlflowSource, MlflowVersion};
+pub use offered::Offered;
 pub use package::PackageSource;
 pub use registry::{RegistrySource, Selector};
 
@@ -55,11 +57,11 @@ pub trait Source: Send {
         None
     }
 
-    /// Returns what should be served now.
+    /// Returns what should be served now. One model that is none costs itself alone, not the others.
     ///
     /// # Errors
-    /// Fails when the place cannot be reached, or has not what was asked for.
-    fn offers(&mut self) -> Result<Vec<Offer>, SourceError>;
+    /// Fails when the place cannot be reached, or has nothing of what was asked for.
+    fn offers(&mut self) -> Result<Offered, SourceError>;
 
     /// Returns the files of an offer.
     ///

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Files, MANIFEST, Offer, Source, figures, offer_of};
+use super::offered::Places;
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, offer_of};
 use crate::error::SourceError;
 
 /// Models from a folder.
 #[derive(Debug)]
 pub struct PackageSource {
     folder: PathBuf,
+    places: Places,
 }
 
 fn unavailable(error: std::io::Error) -> SourceError {
@@ -18,7 +20,7 @@ fn unavailable(error: std::io::Error) -> SourceError {
 impl PackageSource {
     /// Serves the package in `folder`, or every package in the folders directly below it.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, places: Places::default() }
     }
 
     fn packages(&self) -> Result<Vec<PathBuf>, SourceError> {
@@ -66,13 +68,18 @@ impl Source for PackageSource {
         self.describe()
     }
 
-    fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {
-        self.packages()?.iter().map(|folder| Self::offer(folder)).collect()
+    fn offers(&mut self) -> Result<Offered, SourceError> {
+        let name =
+            |folder: &Path| folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
+        let packages = self.packages()?;
+        let found = packages.iter().map(|folder| (name(folder), Self::offer(folder))).collect();
+        self.places.sort(found)
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {
         for folder in self.packages()? {
-            if Self::offer(&folder)?.digest != offer.digest {
+            // Another package that cannot be read is not this one.
+            if !Self::offer(&folder).is_ok_and(|one| one.digest == offer.digest) {
                 continue;
             }
             let mut files = Files::new();

@@ -1,12 +1,13 @@
 //! A registry in any of its homes: what is at a stage, or one version by number or alias.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use modelgate_core::lifecycle::{ModelState, Stage};
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::{Registry, RegistryUri};
 
-use super::{Files, Offer, Source};
+use super::{Files, Offer, Offered, Source};
 use crate::error::SourceError;
 
 /// One model, and which of its versions.
@@ -27,12 +28,14 @@ pub struct RegistrySource {
     /// Empty for every model.
     wanted: Vec<Selector>,
     registry: Option<Registry>,
+    /// What was offered last, by model.
+    last: BTreeMap<ModelName, VersionNumber>,
 }
 
 impl RegistrySource {
     /// Serves what is at `stage` (production or staging); of the `wanted` models, or of all when there are none.
     pub fn new(uri: RegistryUri, project: PathBuf, stage: Stage, wanted: Vec<Selector>) -> Self {
-        Self { uri, project, stage, wanted, registry: None }
+        Self { uri, project, stage, wanted, registry: None, last: BTreeMap::new() }
     }
 
     fn registry(&mut self) -> Result<&mut Registry, SourceError> {
@@ -57,26 +60,60 @@ fn at_stage(model: &ModelState, stage: Stage) -> Option<VersionNumber> {
     versions.find(|(_, version)| version.stage == stage).map(|(number, _)| *number)
 }
 
-fn offer(registry: &Registry, name: &ModelName, version: VersionNumber) -> Result<Offer, SourceError> {
-    let missing = || SourceError::Missing(format!("the registry has no {name} {version}"));
-    let model = registry.model(name)?;
-    let state = model.versions.get(&version).ok_or_else(missing)?;
+/// What became of one model that is asked for.
+enum Found {
+    Offer(Offer),
+    /// Nothing of it may be served any more.
+    Withdrawn(String),
+    /// There is no version to serve, and none that was served is bad.
+    None(String),
+}
+
+/// Returns why a version must not be served, if so. Quarantine is of a package: an alias at another version of it is no way
+/// around.
+fn banned(model: &ModelState, name: &ModelName, version: VersionNumber) -> Option<String> {
+    let state = model.versions.get(&version)?;
     if matches!(state.stage, Stage::Quarantined | Stage::Rejected | Stage::Removed) {
-        return Err(SourceError::Missing(format!("{name} {version} is {} and is not served", state.stage)));
+        return Some(format!("{name} {version} is {} and is not served", state.stage));
     }
-    // Quarantine is of a package: an alias at another version of it is no way around.
-    if let Some(other) = model.quarantined(&state.digest) {
-        return Err(SourceError::Missing(format!(
-            "the package of {name} {version} is quarantined as {other} and is not served"
-        )));
+    let other = model.quarantined(&state.digest)?;
+    Some(format!("the package of {name} {version} is quarantined as {other} and is not served"))
+}
+
+fn find(
+    registry: &Registry,
+    selector: &Selector,
+    stage: Stage,
+    last: Option<VersionNumber>,
+) -> Result<Found, SourceError> {
+    let name = &selector.name;
+    let model = registry.model(name)?;
+    let version = match &selector.reference {
+        Some(reference) => Some(registry.resolve(name, reference)?),
+        None => at_stage(model, stage),
+    };
+    let Some(version) = version else {
+        // What was served moved on to another stage, or was taken out of service.
+        let reason = last.and_then(|last| banned(model, name, last));
+        return Ok(match reason {
+            Some(reason) => Found::Withdrawn(reason),
+            None => Found::None(format!(
+                "{name} has no version in {stage}: run a pipeline, or approve and promote one"
+            )),
+        });
+    };
+    if let Some(reason) = banned(model, name, version) {
+        return Ok(Found::Withdrawn(reason));
     }
-    Ok(Offer {
+    let missing = || SourceError::Missing(format!("the registry has no {name} {version}"));
+    let state = model.versions.get(&version).ok_or_else(missing)?;
+    Ok(Found::Offer(Offer {
         name: name.clone(),
         version: version.to_string(),
         digest: state.digest,
         stage: state.stage.to_string(),
         metrics: registry.registration(name, version)?.metrics,
-    })
+    }))
 }
 
 impl Source for RegistrySource {
@@ -94,32 +131,45 @@ impl Source for RegistrySource {
         format!("{:?}: {:?} in {}", self.uri, self.wanted, self.stage)
     }
 
-    fn offers(&mut self) -> Result<Vec<Offer>, SourceError> {
-        let (stage, wanted) = (self.stage, self.wanted.clone());
+    fn offers(&mut self) -> Result<Offered, SourceError> {
+        let (stage, wanted, mut last) = (self.stage, self.wanted.clone(), std::mem::take(&mut self.last));
         let registry = self.registry()?;
-        let chosen: Vec<(ModelName, Option<VersionNumber>)> = if wanted.is_empty() {
-            let models = &registry.state().models;
-            models.iter().map(|(name, model)| (name.clone(), at_stage(model, stage))).collect()
+        let selectors = if wanted.is_empty() {
+            let every = |name: &ModelName| Selector { name: name.clone(), reference: None };
+            registry.state().models.keys().map(every).collect()
         } else {
-            let one = |selector: &Selector| -> Result<_, SourceError> {
-                let version = match &selector.reference {
-                    Some(reference) => Some(registry.resolve(&selector.name, reference)?),
-                    None => at_stage(registry.model(&selector.name)?, stage),
-                };
-                Ok((selector.name.clone(), version))
-            };
-            wanted.iter().map(one).collect::<Result<_, _>>()?
+            wanted.clone()
         };
-        let there = chosen.into_iter().filter_map(|(name, version)| Some((name, version?)));
-        let offers = there.map(|(name, version)| offer(registry, &name, version));
-        let offers = offers.collect::<Result<Vec<_>, _>>()?;
-        if offers.is_empty() {
-            let whose = if wanted.is_empty() { "no model" } else { "none of these models" };
+        let mut offered = Offered::default();
+        for selector in &selectors {
+            let name = selector.name.to_string();
+            let before = last.get(&selector.name).copied();
+            match find(registry, selector, stage, before) {
+                Ok(Found::Offer(offer)) => offered.add(offer, &format!("{name} again")),
+                Ok(Found::Withdrawn(reason)) => {
+                    offered.withdrawn.insert(name, reason);
+                }
+                // Of every model, those that never got there are none of ours.
+                Ok(Found::None(_)) if before.is_none() && wanted.is_empty() => {}
+                // Staging is empty once its version is promoted: what is served is as good as before.
+                Ok(Found::None(reason)) => {
+                    offered.refused.insert(name, reason);
+                }
+                Err(error) => {
+                    offered.refused.insert(name, error.to_string());
+                }
+            }
+        }
+        let versions =
+            offered.offers.iter().filter_map(|offer| Some((offer.name.clone(), offer.version.parse().ok()?)));
+        last.extend(versions);
+        self.last = last;
+        if offered == Offered::default() {
             return Err(SourceError::Missing(format!(
-                "{whose} has a version in {stage}: run a pipeline, or approve and promote one"
+                "no model has a version in {stage}: run a pipeline, or approve and promote one"
             )));
         }
-        Ok(offers)
+        Ok(offered)
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {

@@ -1,5 +1,6 @@
 //! The metrics of one model, looked up once when it is loaded.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use modelgate_model::Prediction;
@@ -9,6 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 /// Counters and histograms of one version of a model.
 #[derive(Clone, Debug)]
 pub(crate) struct Meters {
+    /// Times of requests, by [`super::Route`]; there from the first one on.
+    pub(crate) seconds: Vec<OnceLock<Histogram>>,
     /// Requests answered with 200, by [`super::Route`].
     pub(crate) answered: Vec<Counter>,
     pub(crate) predict_seconds: Histogram,

@@ -1,6 +1,8 @@
 //! `GET /metrics`, in the text form of `OpenMetrics`. No label holds what a caller sent.
 
-use std::sync::atomic::AtomicU64;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -29,7 +31,7 @@ impl Route {
     pub(crate) const ALL: [Self; 5] =
         [Self::Predict, Self::ApiPredict, Self::Invocations, Self::V2Infer, Self::Explain];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Predict => "predict",
             Self::ApiPredict => "api_predict",
@@ -114,12 +116,30 @@ fn values() -> Histogram {
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
+/// Versions that are gone and whose series stay: what was counted last has to be read once more.
+const GONE: usize = 4;
+
+/// The series that versions have, to be forgotten with them.
+#[derive(Debug, Default)]
+struct Known {
+    /// Model and version, with the classes.
+    served: BTreeMap<(String, String), Vec<String>>,
+    /// The ones before, the latest last.
+    gone: VecDeque<((String, String), Vec<String>)>,
+    refused: HashSet<RequestLabels>,
+}
+
+fn named(model: &ServedModel) -> (String, String) {
+    (model.name().to_owned(), model.offer.version.clone())
+}
+
 /// Every metric.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    known: Mutex<Known>,
     requests: Family<RequestLabels, Counter>,
-    seconds: Vec<Histogram>,
+    seconds: Histograms<RouteLabels>,
     pub(crate) in_flight: Gauge,
     pub(crate) shed: Counter,
     pub(crate) rate_limited: Counter,
@@ -137,13 +157,22 @@ pub(crate) struct Metrics {
     reload_seconds: Histogram,
     breaker: Gauge,
     cache_failures: Counter,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    cache_bytes: Gauge,
+    cache_age: Gauge,
+    /// Seconds since 1970 at which the source last confirmed the cache; 0 without one.
+    cache_written: AtomicU64,
     admin: Family<OutcomeLabels, Counter>,
     pub(crate) log_dropped: Counter,
     pub(crate) log_written: Counter,
+    pub(crate) spans_sent: Counter,
+    pub(crate) spans_dropped: Counter,
     pub(crate) connections: Gauge,
     memory: Gauge,
     cpu: Gauge<f64, AtomicU64>,
-    ml_requests: Counter,
+    /// A gauge, since the name of a counter ends in `_total` and this one is looked for as it is.
+    ml_requests: Gauge,
     ml_seconds: Histogram,
     ml_errors: Counter,
     ml_accuracy: Family<ModelLabels, Gauge<f64, AtomicU64>>,
@@ -152,11 +181,9 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::default();
-        let by_route: Histograms<RouteLabels> = Family::new_with_constructor(seconds);
-        let seconds_of = |route: Route| by_route.get_or_create_owned(&RouteLabels { route: route.name() });
         let metrics = Self {
             requests: Family::default(),
-            seconds: Route::ALL.map(seconds_of).into(),
+            seconds: Family::new_with_constructor(seconds),
             in_flight: Gauge::default(),
             shed: Counter::default(),
             rate_limited: Counter::default(),
@@ -174,17 +201,25 @@ impl Metrics {
             reload_seconds: seconds(),
             breaker: Gauge::default(),
             cache_failures: Counter::default(),
+            cache_hits: Counter::default(),
+            cache_misses: Counter::default(),
+            cache_bytes: Gauge::default(),
+            cache_age: Gauge::default(),
+            cache_written: AtomicU64::new(0),
             admin: Family::default(),
             log_dropped: Counter::default(),
             log_written: Counter::default(),
+            spans_sent: Counter::default(),
+            spans_dropped: Counter::default(),
             connections: Gauge::default(),
             memory: Gauge::default(),
             cpu: Gauge::default(),
-            ml_requests: Counter::default(),
+            ml_requests: Gauge::default(),
             ml_seconds: seconds(),
             ml_errors: Counter::default(),
             ml_accuracy: Family::default(),
             registry: Registry::default(),
+            known: Mutex::default(),
         };
         {
             let own = registry.sub_registry_with_prefix("modelgate");
@@ -197,7 +232,7 @@ impl Metrics {
                 "request_duration",
                 "Time of a request, from its body to its answer",
                 Unit::Seconds,
-                by_route,
+                metrics.seconds.clone(),
             );
             own.register(
                 "requests_in_flight",
@@ -263,6 +298,19 @@ impl Metrics {
                 "Packages that could not be kept on disk",
                 metrics.cache_failures.clone(),
             );
+            own.register("cache_hits", "Packages loaded from disk", metrics.cache_hits.clone());
+            own.register(
+                "cache_misses",
+                "Packages wanted from disk that were not there or did not verify",
+                metrics.cache_misses.clone(),
+            );
+            own.register_with_unit("cache", "Packages on disk", Unit::Bytes, metrics.cache_bytes.clone());
+            own.register_with_unit(
+                "cache_age",
+                "Time since the source last confirmed what is kept on disk",
+                Unit::Seconds,
+                metrics.cache_age.clone(),
+            );
             own.register("admin_requests", "Requests to /admin, by outcome", metrics.admin.clone());
             own.register(
                 "prediction_log_dropped",
@@ -270,12 +318,18 @@ impl Metrics {
                 metrics.log_dropped.clone(),
             );
             own.register("prediction_log_written", "Predictions logged", metrics.log_written.clone());
+            own.register("trace_spans_sent", "Spans that a collector took", metrics.spans_sent.clone());
+            own.register(
+                "trace_spans_dropped",
+                "Spans not sent because the queue was full or the collector failed",
+                metrics.spans_dropped.clone(),
+            );
             own.register("connections", "Open connections", metrics.connections.clone());
         }
         registry.register("process_resident_memory_bytes", "Resident memory", metrics.memory.clone());
         registry.register("process_cpu_time_seconds", "Processor time", metrics.cpu.clone());
         let start: Gauge = Gauge::default();
-        start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64));
+        start.set(now() as i64);
         registry.register("process_start_time_seconds", "When the process started", start);
         registry.register("ml_request_count", "Prediction requests", metrics.ml_requests.clone());
         registry.register(
@@ -315,6 +369,7 @@ impl Metrics {
             self.classes.get_or_create_owned(&labels)
         };
         Meters {
+            seconds: Route::ALL.map(|_| OnceLock::new()).into(),
             answered: answered.into(),
             predict_seconds: self.predict_seconds.get_or_create_owned(&labels),
             rows: self.rows.get_or_create_owned(&labels),
@@ -325,9 +380,9 @@ impl Metrics {
     }
 
     /// Counts a prediction request that was answered with 200.
-    pub(crate) fn answered(&self, meters: &Meters, route: Route, took: Duration) {
-        meters.answered[route as usize].inc();
-        self.timed(route, took);
+    pub(crate) fn answered(&self, model: &ServedModel, route: Route, took: Duration) {
+        model.meters.answered[route as usize].inc();
+        self.timed(Some(model), route, took);
     }
 
     /// Counts a prediction request that was refused.
@@ -339,20 +394,31 @@ impl Metrics {
         reason: &'static str,
         took: Duration,
     ) {
-        let (name, version) = model.map_or((String::new(), String::new()), |model| {
-            (model.name().to_owned(), model.offer.version.clone())
-        });
+        let (name, version) = model.map_or_else(Default::default, named);
         if code == 422 {
             self.validation_errors.get_or_create(&ReasonLabels { model: name.clone(), reason }).inc();
         }
-        self.requests.get_or_create(&RequestLabels { model: name, version, route: route.name(), code }).inc();
+        let labels = RequestLabels { model: name, version, route: route.name(), code };
+        self.requests.get_or_create(&labels).inc();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.refused.contains(&labels) {
+            known.refused.insert(labels);
+        }
+        drop(known);
         self.ml_errors.inc();
-        self.timed(route, took);
+        self.timed(model, route, took);
     }
 
-    fn timed(&self, route: Route, took: Duration) {
+    fn timed(&self, model: Option<&ServedModel>, route: Route, took: Duration) {
         let seconds = took.as_secs_f64();
-        self.seconds[route as usize].observe(seconds);
+        let labels = |(model, version): (String, String)| RouteLabels { model, version, route: route.name() };
+        match model {
+            None => self.seconds.get_or_create(&labels(Default::default())).observe(seconds),
+            // A path that nobody asks has no histogram.
+            Some(model) => model.meters.seconds[route as usize]
+                .get_or_init(|| self.seconds.get_or_create_owned(&labels(named(model))))
+                .observe(seconds),
+        }
         self.ml_seconds.observe(seconds);
         self.ml_requests.inc();
     }
@@ -365,8 +431,51 @@ impl Metrics {
         self.load_seconds.observe(took.as_secs_f64());
     }
 
+    /// Forgets the series of versions that went some time ago: with each version that comes there would be more of them.
+    fn forget(&self, served: &Served) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now: BTreeMap<(String, String), Vec<String>> =
+            served.models.values().map(|model| (named(model), model.classes.clone())).collect();
+        let before = std::mem::replace(&mut known.served, now);
+        for (version, classes) in before {
+            if !known.served.contains_key(&version) {
+                known.gone.push_back((version, classes));
+            }
+        }
+        let known = &mut *known;
+        known.gone.retain(|(version, _)| !known.served.contains_key(version));
+        while known.gone.len() > GONE {
+            let Some(((model, version), classes)) = known.gone.pop_front() else { return };
+            let labels = VersionLabels { model: model.clone(), version: version.clone() };
+            self.predict_seconds.remove(&labels);
+            self.rows.remove(&labels);
+            self.batch_rows.remove(&labels);
+            self.values.remove(&labels);
+            for class in classes {
+                let class = class.trim_matches('"').to_owned();
+                self.classes.remove(&ClassLabels { model: model.clone(), version: version.clone(), class });
+            }
+            for route in Route::ALL {
+                let (model, version, route) = (model.clone(), version.clone(), route.name());
+                self.requests.remove(&RequestLabels {
+                    model: model.clone(),
+                    version: version.clone(),
+                    route,
+                    code: 200,
+                });
+                self.seconds.remove(&RouteLabels { model, version, route });
+            }
+            let refused = |labels: &RequestLabels| labels.model == model && labels.version == version;
+            known.refused.iter().filter(|labels| refused(labels)).for_each(|labels| {
+                self.requests.remove(labels);
+            });
+            known.refused.retain(|labels| !refused(labels));
+        }
+    }
+
     /// Shows which versions are served.
     pub(crate) fn serving(&self, served: &Served) {
+        self.forget(served);
         self.info.clear();
         self.ml_accuracy.clear();
         for model in served.models.values() {
@@ -402,6 +511,12 @@ impl Metrics {
         });
     }
 
+    /// Shows the bytes of the cache, and when the source last confirmed it.
+    pub(crate) fn cached(&self, bytes: u64, written: u64) {
+        self.cache_bytes.set(bytes as i64);
+        self.cache_written.store(written, Ordering::Relaxed);
+    }
+
     pub(crate) fn cache_failed(&self) {
         self.cache_failures.inc();
     }
@@ -415,6 +530,8 @@ impl Metrics {
         let (memory, cpu) = process().unwrap_or_default();
         self.memory.set(memory);
         self.cpu.set(cpu);
+        let written = self.cache_written.load(Ordering::Relaxed);
+        self.cache_age.set(if written == 0 { 0 } else { now().saturating_sub(written) as i64 });
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut text, &self.registry);
@@ -424,7 +541,14 @@ impl Metrics {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RouteLabels {
+    model: String,
+    version: String,
     route: &'static str,
+}
+
+/// Returns the seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Returns resident bytes and seconds of processor time, where `/proc` tells them.

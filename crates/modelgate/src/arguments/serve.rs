@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 
 /// The arguments of `serve`.
@@ -82,12 +83,14 @@ pub(crate) struct Service {
         value_parser = value_parser!(u64).range(0..=3600), help_heading = "Models")]
     pub(crate) refresh: u64,
     /// End with an error when no model is there after --startup-timeout, instead of waiting for one.
-    #[arg(long, env = "REQUIRE_PRODUCTION_MODEL", action = clap::ArgAction::SetTrue, help_heading = "Models")]
+    /// Also `serve.require_production_model`.
+    #[arg(long, env = "REQUIRE_PRODUCTION_MODEL", action = clap::ArgAction::SetTrue,
+        value_parser = BoolishValueParser::new(), help_heading = "Models")]
     pub(crate) require_model: bool,
-    /// See --require-model.
-    #[arg(long, env = "STARTUP_TIMEOUT_SECONDS", default_value_t = 60, value_name = "SECONDS",
+    /// See --require-model; also `serve.startup_timeout_seconds` [default: 60].
+    #[arg(long, env = "STARTUP_TIMEOUT_SECONDS", value_name = "SECONDS",
         value_parser = value_parser!(u64).range(1..=3600), help_heading = "Models")]
-    pub(crate) startup_timeout: u64,
+    pub(crate) startup_timeout: Option<u64>,
     /// Only packages that take so many features.
     #[arg(long, env = "EXPECTED_FEATURE_DIMENSION", value_name = "N",
         value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Models")]
@@ -142,7 +145,7 @@ pub(crate) struct Service {
     #[arg(long, default_value_t = 8 << 20, value_name = "BYTES",
         value_parser = value_parser!(u64).range(1024..=1 << 30), help_heading = "Limits")]
     pub(crate) max_body: u64,
-    /// Predictions at the same time, reading their bodies included; more get 503.
+    /// Predictions at the same time; more get 503.
     #[arg(long, default_value_t = 256, value_name = "N",
         value_parser = value_parser!(u64).range(1..=100_000), help_heading = "Limits")]
     pub(crate) max_concurrency: u64,
@@ -161,6 +164,10 @@ pub(crate) struct Service {
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
     pub(crate) read_timeout: u64,
+    /// For a caller to take some of its answer, in seconds.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
+    pub(crate) write_timeout: u64,
     /// Between SIGTERM, which turns readiness off, and the last connection that is accepted.
     #[arg(long, default_value_t = 0, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(0..=3600), help_heading = "Limits")]
@@ -170,9 +177,10 @@ pub(crate) struct Service {
         value_parser = value_parser!(u64).range(0..=3600), help_heading = "Limits")]
     pub(crate) drain_timeout: u64,
 
-    /// Log predictions: `-` for standard output, or a file.
-    #[arg(long, env = "MODELGATE_PREDICTION_LOG", value_name = "FILE", help_heading = "Prediction log")]
-    pub(crate) log: Option<PathBuf>,
+    /// Log predictions: `-` for standard output, a file, `parquet:FOLDER`, or `loki:http://host:3100`, which heeds
+    /// `MODELGATE_LOKI_TENANT`, `_USERNAME` and `_PASSWORD`.
+    #[arg(long, env = "MODELGATE_PREDICTION_LOG", value_name = "TARGET", help_heading = "Prediction log")]
+    pub(crate) log: Option<String>,
     /// The share of requests that is logged.
     #[arg(long, default_value_t = 1.0, value_name = "SHARE", help_heading = "Prediction log")]
     pub(crate) log_sample: f64,
@@ -180,6 +188,14 @@ pub(crate) struct Service {
     #[arg(long, default_value_t = 100 << 20, value_name = "BYTES",
         value_parser = value_parser!(u64).range(4096..), help_heading = "Prediction log")]
     pub(crate) log_max_bytes: u64,
+    /// Write a Parquet file after so many rows.
+    #[arg(long, default_value_t = 10_000, value_name = "N",
+        value_parser = value_parser!(u64).range(1..=10_000_000), help_heading = "Prediction log")]
+    pub(crate) log_rows: u64,
+    /// Write a Parquet file with fewer rows after so many seconds.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=86_400), help_heading = "Prediction log")]
+    pub(crate) log_seconds: u64,
     /// Old log files that stay.
     #[arg(long, default_value_t = 5, value_name = "N", help_heading = "Prediction log")]
     pub(crate) log_keep: usize,

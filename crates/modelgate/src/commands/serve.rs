@@ -1,6 +1,8 @@
 //! `modelgate serve`: the prediction service; and `serve smoke`, a look at one from outside.
 
+mod logging;
 mod server;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -88,12 +90,16 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         _ => cache,
     };
     let settings = Settings { public_keys, cache, ..settings(arguments, config, folder)? };
+    let talk = settings.talk;
     let result = modelgate_serve::serve(settings, source, |started| {
         let scheme = if started.tls { "https" } else { "http" };
-        printer.talk(&format!(
-            "listening on {scheme}://{} · a form for people at /, paths at /docs",
-            started.address
-        ));
+        let sentence =
+            format!("listening on {scheme}://{} · a form for people at /, paths at /docs", started.address);
+        match talk.line(&sentence) {
+            Some(line) if talk.json => printer.talk(line.trim_end()),
+            Some(_) => printer.talk(&sentence),
+            None => {}
+        }
     });
     match result {
         Ok(()) => Ok(Exit::Passed),
@@ -132,10 +138,6 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
         return Err(UsageError("--log-sample: expected a share from 0 to 1".to_owned()).into());
     }
     let seconds = Duration::from_secs;
-    // A version that is named stays; an alias may move.
-    let is_version = |text: &String| {
-        text.split_once('@').is_some_and(|(_, at)| at.trim_start_matches('v').parse::<u64>().is_ok())
-    };
     // How often and how long the source is tried: a flag, our variable, or the one that MLflow's own clients heed.
     let mlflow = arguments.source == Some(ModelSource::Mlflow);
     let tries = |given: Option<u32>, name: &str, range: std::ops::RangeInclusive<u32>, default: u32| match (
@@ -152,16 +154,18 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
             })
         }
     };
-    let pinned = !arguments.models.is_empty() && arguments.models.iter().all(is_version)
-        || mlflow && environment::variable("MLFLOW_MODEL_VERSION").is_some();
     let target = match &arguments.log {
         None => LogTarget::Off,
-        Some(path) if path == Path::new("-") => LogTarget::Stdout,
-        Some(path) => LogTarget::File {
-            path: folder.join(path),
-            max_bytes: arguments.log_max_bytes,
-            keep: arguments.log_keep,
-        },
+        Some(text) => logging::target(text, arguments, folder)?,
+    };
+    let startup_timeout = match (arguments.startup_timeout, config.startup_timeout_seconds) {
+        (Some(given), _) => given,
+        (None, None) => 60,
+        (None, Some(configured)) if (1..=3600).contains(&configured) => configured,
+        (None, Some(_)) => {
+            let sentence = "serve.startup_timeout_seconds: expected a whole number from 1 to 3600";
+            return Err(UsageError(sentence.to_owned()).into());
+        }
     };
     let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
@@ -189,13 +193,15 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
         },
         leniency: Leniency {
             reject_out_of_range: config.out_of_range == Some(Unusual::Reject),
+            reject_out_of_contract: config.out_of_contract != Some(Unusual::Flag),
             reject_unknown_category: config.unknown_category != Some(Unusual::Flag),
             ..Leniency::default()
         },
         feature_dimension: arguments.feature_dimension.map(|dimension| dimension as usize),
-        refresh: if pinned { Duration::ZERO } else { seconds(arguments.refresh) },
-        startup_timeout: seconds(arguments.startup_timeout),
-        require_model: arguments.require_model,
+        // A version that is named stays, and may be quarantined all the same.
+        refresh: seconds(arguments.refresh),
+        startup_timeout: seconds(startup_timeout),
+        require_model: arguments.require_model || config.require_production_model,
         breaker_threshold: tries(
             arguments.breaker_threshold,
             "MLFLOW_CIRCUIT_BREAKER_THRESHOLD",
@@ -220,15 +226,13 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
             rate_per_second: arguments.rate_limit,
             header_timeout: seconds(arguments.header_timeout),
             read_timeout: seconds(arguments.read_timeout),
+            write_timeout: seconds(arguments.write_timeout),
             drain_delay: seconds(arguments.drain_delay),
             drain_timeout: seconds(arguments.drain_timeout),
         },
-        log: PredictionLog {
-            target,
-            sample: arguments.log_sample,
-            redact: config.redact.clone(),
-            ..PredictionLog::default()
-        },
+        log: PredictionLog { target, sample: arguments.log_sample, redact: config.redact.clone() },
+        talk: telemetry::talk()?,
+        traces: telemetry::traces(&environment::names("OTEL_"), &environment::variable)?,
         tls,
         threads: arguments.threads.map(|threads| threads as usize),
         ..Settings::default()

@@ -2,12 +2,16 @@
 
 mod bucket;
 mod forms;
+mod hostile;
 mod limits;
+mod logs;
 mod mlflow;
 mod openapi;
 mod page;
 mod refusals;
 mod reloads;
+mod sources;
+mod traces;
 
 use std::process::Command;
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::reloads::{another, keep_package, version};
 use super::{project, reload, row, serve};
 
-fn upload(project: &TestProject, server: &S3Server, folder: &str, to: &str) {
+pub(super) fn upload(project: &TestProject, server: &S3Server, folder: &str, to: &str) {
     let variables = server.variables(None);
     let variable =
         |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
@@ -40,6 +40,17 @@ fn packages_come_from_a_bucket() {
     // The folder above has the package one folder below.
     let before = version(&Service::ready(start("s3://data/models")));
     assert_eq!(before, version(&service));
+    // A folder that holds something else is refused by its name.
+    project.write("foreign/manifest.json", "{}");
+    upload(&project, &server, "foreign", "s3://data/models/foreign");
+    let both = Service::ready(start("s3://data/models"));
+    let health = both.get("/health").is(200).json();
+    assert!(
+        health["source"]["refused"]["foreign/"].as_str().is_some_and(|why| why.contains("is no manifest")),
+        "{health}"
+    );
+    let _ = both.post("/predict/shop", &row()).is(200);
+    drop(both);
 
     another(&project);
     upload(&project, &server, "models/packaged/shop", "s3://data/models/shop");

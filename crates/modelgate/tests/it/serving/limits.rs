@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use modelgate_testing::{Service, send};
@@ -38,17 +39,86 @@ fn in_flight(service: &Service, count: usize) {
 #[test]
 fn too_many_at_once_are_told_to_come_back() {
     let project = project();
-    let service = service(&project, &["--max-concurrency", "1"]);
-    let (mut stream, last) = begun(&service);
-    in_flight(&service, 1);
-    let refused = service.post("/predict/shop", &row()).is(503);
-    assert_eq!((refused.header("retry-after"), &refused.json()["code"]), (Some("1"), &json!("overloaded")));
-    // Health is no prediction.
-    let _ = service.get("/health/ready").is(200);
-    stream.write_all(&[last]).expect("sent");
-    assert!(answer(stream).starts_with("HTTP/1.1 200"));
+    let service = service(&project, &["--max-concurrency", "1", "--max-batch", "10000", "--threads", "8"]);
+    let body = json!({ "features": vec![row(); 10_000] }).to_string();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    let headers = [("content-type", "application/json")];
+                    let status =
+                        service.request("POST", "/predict/shop", &headers, Some(body.as_bytes())).status;
+                    assert!(status == 200 || status == 503, "{status}");
+                }
+            });
+        }
+        service.until(|service| service.post("/predict/shop", &row()).status == 503);
+        service.until(|service| {
+            let refused = service.post("/predict/shop", &row());
+            // Health is no prediction.
+            let _ = service.get("/health/ready").is(200);
+            refused.status == 503
+                && refused.header("retry-after") == Some("1")
+                && refused.json()["code"] == "overloaded"
+        });
+        ended.store(true, Ordering::Relaxed);
+    });
     let _ = service.post("/predict/shop", &row()).is(200);
-    assert!(service.get("/metrics").text.contains("modelgate_requests_shed_total 1"));
+    let shed = "modelgate_requests_shed_total ";
+    let metrics = service.get("/metrics").text;
+    let shed = metrics.lines().find_map(|line| line.strip_prefix(shed)?.parse::<u64>().ok());
+    assert!(shed.is_some_and(|shed| shed > 0), "{metrics}");
+}
+
+#[test]
+fn bodies_that_come_slowly_keep_nobody_out() {
+    let project = project();
+    let service = service(&project, &["--max-concurrency", "1"]);
+    let mut slow: Vec<_> = (0..8).map(|_| begun(&service)).collect();
+    in_flight(&service, 8);
+    let _ = service.post("/predict/shop", &row()).is(200);
+    for (mut stream, last) in slow.drain(..) {
+        stream.write_all(&[last]).expect("sent");
+        let answer = answer(stream);
+        assert!(answer.starts_with("HTTP/1.1 200") || answer.contains("overloaded"), "{answer}");
+    }
+}
+
+#[test]
+fn large_bodies_have_a_room_of_their_own() {
+    let project = project();
+    let service = service(&project, &[]);
+    let address = service.url.trim_start_matches("http://").to_owned();
+    let length = 7 << 20;
+    let head = format!(
+        "POST /predict/shop HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    // Everything of each but the last byte: more than 64 MiB together.
+    let mut streams = Vec::new();
+    for _ in 0..12 {
+        let mut stream = TcpStream::connect(&address).expect("connected");
+        stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(&vec![b' '; length - 1]))
+            .expect("sent");
+        streams.push(stream);
+    }
+    // A small one is none of them.
+    let _ = service.post("/predict/shop", &row()).is(200);
+    let answers: Vec<String> = streams
+        .into_iter()
+        .map(|mut stream| {
+            let _ = stream.write_all(b" ");
+            answer(stream)
+        })
+        .collect();
+    let refused = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 503")).count();
+    assert!((1..=4).contains(&refused), "{refused} of {}", answers.len());
+    assert!(
+        answers.iter().all(|answer| answer.starts_with("HTTP/1.1 503") || answer.starts_with("HTTP/1.1 400"))
+    );
+    let _ = service.post("/predict/shop", &row()).is(200);
 }
 
 #[test]
@@ -257,6 +327,7 @@ fn tls_is_spoken_with_a_certificate_that_holds() {
         let url = format!("{}/health/live", service.url);
         let reply = send(&agent, "GET", &url, &[], None);
         assert_eq!(reply.is_ok_and(|reply| reply.status == 200), works, "{name}");
+        assert_eq!(service.talk().contains("has expired"), !works, "{}", service.talk());
     }
     project
         .run(&["serve", "--port", "0", "--tls-certificate", "good.pem", "--tls-key", "expired.key"])

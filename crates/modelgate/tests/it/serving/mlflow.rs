@@ -15,11 +15,17 @@ struct Server {
     child: Child,
     url: String,
     python: String,
+    login: Option<(String, String)>,
 }
 
 impl Server {
     /// Starts a server whose paths begin with `prefix`; `None`, having said so, where there is no Python for it.
     fn start(folder: &Path, prefix: &str) -> Option<Self> {
+        Self::start_with(folder, prefix, None)
+    }
+
+    /// As [`Self::start`]; with a user and a password nobody else is let in.
+    fn start_with(folder: &Path, prefix: &str, login: Option<(&str, &str)>) -> Option<Self> {
         let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
             skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
             return None;
@@ -36,12 +42,23 @@ impl Server {
         if !prefix.is_empty() {
             command.args(["--static-prefix", prefix]);
         }
+        if let Some((user, password)) = login {
+            let settings = format!(
+                "[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///users.db\nadmin_username = {user}\n\
+                 admin_password = {password}\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+            );
+            fs_err::write(folder.join("users.ini"), settings).expect("written");
+            command.args(["--app-name", "basic-auth"]);
+            command.env("MLFLOW_AUTH_CONFIG_PATH", folder.join("users.ini"));
+            command.env("MLFLOW_FLASK_SERVER_SECRET_KEY", "for a test");
+        }
         command.env("MLFLOW_DISABLE_TELEMETRY", "true").env_remove("MLFLOW_TRACKING_URI").current_dir(folder);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().expect("started");
-        let mut server = Self { child, url: format!("http://127.0.0.1:{port}{prefix}"), python };
+        let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
+        let mut server = Self { child, url: format!("http://127.0.0.1:{port}{prefix}"), python, login };
         let agent = ureq::Agent::new_with_defaults();
         let began = Instant::now();
         while !send(&agent, "GET", &format!("{}/health", server.url), &[], None)
@@ -56,9 +73,16 @@ impl Server {
     }
 
     fn register(&self, project: &TestProject, package: &str, arguments: &[&str]) -> String {
+        self.register_as("Shop model", project, package, arguments)
+    }
+
+    fn register_as(&self, name: &str, project: &TestProject, package: &str, arguments: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/register_in_mlflow.py");
         let mut command = Command::new(&self.python);
-        command.arg(script).args([&self.url, "Shop model"]).arg(project.path(package)).args(arguments);
+        command.arg(script).args([&self.url, name]).arg(project.path(package)).args(arguments);
+        if let Some((user, password)) = &self.login {
+            command.env("MLFLOW_TRACKING_USERNAME", user).env("MLFLOW_TRACKING_PASSWORD", password);
+        }
         let output = command.env("MLFLOW_DISABLE_TELEMETRY", "true").output().expect("a script");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -131,9 +155,22 @@ fn models_come_from_an_mlflow_server_by_stage_alias_and_version() {
     named.env("MLFLOW_MODEL_NAME", "Shop model").env("MLFLOW_MODEL_VERSION", "2");
     assert_eq!(version(&Service::ready(named)), "2");
 
+    // A model of somebody else's in the same stage costs the others nothing.
+    project.write("pickle/MLmodel", "flavors: {}\n");
+    project.write("pickle/model.pkl", "cos\nsystem\n");
+    let _ = server.register_as("Foreign", &project, "pickle", &["--stage", "Production"]);
+    let told = reload(&served).is(503);
+    assert!(told.text.contains("`Foreign` in MLflow is no package of modelgate"), "{}", told.text);
+    assert_eq!(version(&served), "1");
+    let _ = served.post("/predict/shop", &row()).is(200);
+    let both = Service::ready(from_server(&project, &server, &["--cache", "elsewhere"]));
+    assert_eq!(version(&both), "1");
+    drop(both);
+
     // What the server promotes is served.
     assert_eq!(server.register(&project, "two", &["--stage", "Production"]), "3");
-    assert_eq!(reload(&served).is(200).json()["models"]["shop"], "3");
+    let _ = reload(&served).is(503);
+    assert_eq!(version(&served), "3");
     drop(served);
 
     // The server is gone: the cache.
@@ -147,6 +184,36 @@ fn models_come_from_an_mlflow_server_by_stage_alias_and_version() {
     );
     assert_eq!((&health["mlflow"]["reachable"], version(&served)), (&json!(false), json!("3")));
     let _ = served.post("/predict/shop", &row()).is(200);
+}
+
+#[test]
+fn a_server_with_users_lets_in_who_knows_the_password() {
+    let project = project();
+    let (user, password) = ("keeper", "a-long-password-1");
+    let Some(server) = Server::start_with(&project.path("server"), "", Some((user, password))) else {
+        return;
+    };
+    keep_package(&project, "one");
+    assert_eq!(server.register(&project, "one", &["--stage", "Production"]), "1");
+    let start = |password: Option<&str>| {
+        let mut command = from_server(&project, &server, &["--require-model"]);
+        if let Some(password) = password {
+            command.env("MLFLOW_TRACKING_USERNAME", user).env("MLFLOW_TRACKING_PASSWORD", password);
+        }
+        command
+    };
+    for password in [None, Some("another-password")] {
+        let mut command = start(password);
+        command.args(["--startup-timeout", "5"]);
+        let output = command.output().expect("ended");
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && talk.contains("does not let us in (401)"), "{talk}");
+        assert!(!talk.contains("another-password"), "{talk}");
+    }
+    let served = Service::ready(start(Some(password)));
+    assert_eq!(version(&served), "1");
+    let _ = served.post("/predict/shop", &row()).is(200);
+    assert!(!served.talk().contains(password) && !served.get("/health").text.contains(password));
 }
 
 #[test]

@@ -83,6 +83,60 @@ fn settings_say_what_becomes_of_the_unusual() {
     assert_eq!(flagged["warnings"][0]["reason"], "unknown_category");
 }
 
+/// Checks that a refusal has the one shape, and the number of its request in its head and body.
+#[track_caller]
+fn text_of(reply: &modelgate_testing::Reply, status: u16, code: &str) {
+    let body = reply.json();
+    assert_eq!((reply.status, &body["code"]), (status, &json!(code)), "{}", reply.text);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert!(body["correlation_id"].is_string(), "{}", reply.text);
+    assert_eq!(body["correlation_id"].as_str(), reply.header("x-correlation-id"), "{}", reply.text);
+}
+
+#[test]
+fn every_answer_has_a_number_and_the_version_it_comes_from() {
+    let project = project();
+    let service = service(&project, &[]);
+    let digest = service.get("/models/shop").json()["digest"].clone();
+    let numbered = [("x-correlation-id", "mine-7")];
+    for path in [
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/healthz",
+        "/api/health",
+        "/ping",
+        "/version",
+        "/metrics",
+        "/models",
+        "/models/shop",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/shop",
+        "/v2/models/shop/ready",
+        "/v2/models/shop/versions/v001",
+        "/v2/models/shop/versions/v001/ready",
+    ] {
+        let reply = service.request("GET", path, &numbered, None).is(200);
+        assert_eq!(reply.header("x-correlation-id"), Some("mine-7"), "{path}");
+        if path.contains("shop") {
+            assert_eq!(reply.header("modelgate-model-version"), Some("v001"), "{path}");
+            assert_eq!(reply.header("modelgate-model-digest"), digest.as_str(), "{path}");
+        }
+    }
+    text_of(&service.get("/nothing"), 404, "not_found");
+    text_of(&service.get("/models/nothing"), 404, "not_found");
+    text_of(&service.get("/v2/models/nothing/ready"), 404, "not_found");
+    text_of(&service.get("/predict/shop"), 405, "method_not_allowed");
+    text_of(&service.request("POST", "/admin/reload", &[], None), 403, "forbidden");
+    let reloaded = reload(&service).is(200);
+    assert!(reloaded.header("x-correlation-id").is_some());
+}
+
 #[test]
 fn bodies_that_are_none_are_refused() {
     let project = project();
@@ -149,6 +203,12 @@ fn bodies_that_are_none_are_refused() {
     {
         let _ = service.post(path, &json!({ "features": row() })).is(404);
     }
+    for path in ["/predict/%ff", "/explain/%ff", "/v2/models/%ff/infer", "/predict?model=a&model=b"] {
+        text_of(&service.post(path, &json!({ "features": row() })), 400, "malformed_request");
+    }
+    for path in ["/models/%ff", "/v2/models/%ff", "/v2/models/shop/versions/%ff/ready", "/docs/%ff"] {
+        text_of(&service.get(path), 400, "malformed_request");
+    }
     assert_eq!(service.get("/predict/shop").is(405).header("allow"), Some("POST"));
     assert_eq!(service.get("/nothing").is(404).json()["code"], "not_found");
     // It still answers.
@@ -172,9 +232,13 @@ fn administration_needs_the_token() {
     assert_eq!(ask(&[("authorization", "Bearer wrong")]), 403);
     assert_eq!(ask(&[("authorization", "bearer right")]), 200);
     assert_eq!(reload(&service).is(200).json()["status"], "noop");
+    // Who goes on guessing has to wait, and the right token still opens.
+    let statuses: Vec<u16> = (0..20).map(|_| ask(&[("x-admin-token", "guess")])).collect();
+    assert!(statuses.contains(&429) && !statuses.contains(&200), "{statuses:?}");
+    assert_eq!(reload(&service).is(200).json()["status"], "noop");
     let _ = service.get("/admin/reload").is(405);
     let metrics = service.get("/metrics").text;
-    assert!(metrics.contains("modelgate_admin_requests_total{outcome=\"forbidden\"} 4"), "{metrics}");
+    assert!(metrics.contains("modelgate_admin_requests_total{outcome=\"rate_limited\"}"), "{metrics}");
 
     let mut closed = serve(&project, &[]);
     closed.env_remove("ADMIN_API_TOKEN");

@@ -1,0 +1,388 @@
+//! The schemas of requests and answers, with what each served model takes and gives.
+
+use modelgate_core::schema::{Feature, FeatureType};
+use serde_json::{Map, Value, json};
+
+use crate::answer;
+use crate::catalog::Served;
+use crate::request::v2;
+use crate::served::ServedModel;
+
+fn cell(feature: &Feature) -> Value {
+    let kind = match feature.feature_type {
+        FeatureType::Int => "integer",
+        FeatureType::Float => "number",
+        FeatureType::Text => "string",
+    };
+    let nullable = feature.nullable && feature.feature_type != FeatureType::Int;
+    let mut schema = json!({ "type": if nullable { json!([kind, "null"]) } else { json!(kind) } });
+    match feature.feature_type {
+        // What lies beyond is refused: the model takes 32-bit numbers, and whole ones of 64 bits.
+        FeatureType::Float => {
+            schema["minimum"] = json!(-3.4e38);
+            schema["maximum"] = json!(3.4e38);
+        }
+        FeatureType::Int => {
+            schema["minimum"] = json!(i64::MIN);
+            schema["maximum"] = json!(i64::MAX);
+        }
+        FeatureType::Text => {}
+    }
+    // A contract's bounds are refused or flagged, as the service is told; whoever keeps to them is never refused.
+    if let Some(allowed) = feature.allowed {
+        for (key, bound) in [("minimum", allowed.min), ("maximum", allowed.max)] {
+            if let Some(bound) = bound {
+                schema[key] = json!(bound);
+            }
+        }
+    }
+    let unit = feature.unit.as_ref().map_or_else(String::new, |unit| format!(" {unit}"));
+    if let Some((low, high)) = feature.range {
+        schema["description"] = json!(format!("in training from {low} to {high}{unit}"));
+    }
+    if let Some(label) = &feature.label {
+        schema["title"] = json!(label);
+    }
+    if !feature.categories.is_empty() {
+        let mut known: Vec<Value> = feature.categories.iter().map(|one| one.as_str().into()).collect();
+        if nullable {
+            known.push(Value::Null);
+        }
+        schema["enum"] = known.into();
+    }
+    schema
+}
+
+/// The schema of a row.
+fn row(model: &ServedModel) -> Value {
+    let properties: Map<String, Value> =
+        model.features().iter().map(|feature| (feature.name.clone(), cell(feature))).collect();
+    let names: Vec<&str> = model.features().iter().map(|feature| feature.name.as_str()).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": names,
+        "additionalProperties": false,
+        "example": model.typical,
+    })
+}
+
+fn prediction(model: &ServedModel) -> Value {
+    let classes: Vec<Value> =
+        model.classes.iter().filter_map(|class| serde_json::from_str(class).ok()).collect();
+    if classes.is_empty() { json!({ "type": "number" }) } else { json!({ "enum": classes }) }
+}
+
+/// Returns where the schema `kind` of a model is.
+pub(super) fn reference(kind: &str, model: &ServedModel) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{kind}.{}", model.name()) })
+}
+
+/// Returns where a schema is that every model shares.
+pub(super) fn shared(kind: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{kind}") })
+}
+
+/// Returns an object that has all of these.
+fn object(properties: Value) -> Value {
+    let required: Vec<&String> = properties.as_object().map(|all| all.keys().collect()).unwrap_or_default();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn list(items: &Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn texts() -> Value {
+    list(&json!({ "type": "string" }))
+}
+
+/// A row by position.
+fn positional(model: &ServedModel) -> Value {
+    let cells: Vec<Value> = model.features().iter().map(cell).collect();
+    let count = cells.len();
+    json!({
+        "type": "array",
+        "description": "The values of a row, in the order of the model's features",
+        "prefixItems": cells,
+        "minItems": count,
+        "maxItems": count,
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "required": ["reason", "expected", "got"],
+        "properties": {
+            "row": { "type": "integer", "description": "From 0" },
+            "feature": { "type": "string" },
+            "reason": { "enum": [
+                "missing", "unknown", "duplicate", "wrong_type", "null", "not_finite", "unknown_category",
+                "out_of_range", "out_of_contract",
+            ] },
+            "expected": { "type": "string" },
+            "got": { "type": "string", "description": "The kind of value, never the value" },
+        },
+    })
+}
+
+fn nullable(kind: &str) -> Value {
+    json!({ "type": [kind, "null"] })
+}
+
+/// What `/models` and `/health` say of a model.
+fn model() -> Value {
+    object(json!({
+        "version": { "type": "string" },
+        "digest": { "type": "string" },
+        "stage": nullable("string"),
+        "task": { "enum": ["classification", "regression"] },
+        "verified": { "type": "boolean", "description": "Whether a passed verdict is bound to its digest" },
+        "signed": nullable("boolean"),
+        "metrics": { "type": "object", "additionalProperties": { "type": "number" } },
+        "loaded_at": { "type": "string" },
+    }))
+}
+
+fn described() -> Value {
+    let feature = object(json!({
+        "name": { "type": "string" },
+        "type": { "enum": ["int", "float", "text"] },
+        "nullable": { "type": "boolean" },
+        "range": { "description": "Of the training rows", "anyOf": [{ "type": "null" }, list(&json!({ "type": "number" }))] },
+        "allowed": { "description": "By the data contract", "type": ["object", "null"] },
+        "label": nullable("string"),
+        "unit": nullable("string"),
+        "categories": texts(),
+        "typical": {},
+    }));
+    json!({ "allOf": [shared("Model"), object(json!({
+        "name": { "type": "string" },
+        "target": { "type": "string" },
+        "classes": { "type": ["array", "null"] },
+        "features": list(&feature),
+        "lineage": { "type": "object" },
+    }))] })
+}
+
+fn source() -> Value {
+    object(json!({
+        "kind": { "enum": ["package", "registry", "bucket", "mlflow"] },
+        "place": { "type": "string" },
+        "reachable": nullable("boolean"),
+        "last_check": nullable("string"),
+        "last_error": nullable("string"),
+        "server_version": nullable("string"),
+        "from_cache": { "type": "boolean" },
+        "breaker": { "enum": ["closed", "open", "half_open"] },
+        "refused": { "type": "object", "additionalProperties": { "type": "string" } },
+        "withdrawn": { "type": "object", "additionalProperties": { "type": "string" } },
+    }))
+}
+
+fn tensor(data: bool) -> Value {
+    let mut tensor = json!({
+        "name": { "type": "string" },
+        "shape": { "type": "array", "items": { "type": "integer" } },
+        "datatype": { "type": "string" },
+    });
+    if data {
+        tensor["data"] = json!({ "type": "array" });
+    }
+    object(tensor)
+}
+
+/// The schemas that every model shares.
+fn common() -> Map<String, Value> {
+    let boolean = || json!({ "type": "boolean" });
+    let all = [
+        (
+            "Error",
+            json!({
+                "type": "object",
+                "required": ["error", "code"],
+                "properties": {
+                    "error": { "type": "string", "description": "A sentence" },
+                    "code": { "type": "string", "description": "A word that does not change" },
+                    "details": list(&problem()),
+                    "more_details": { "type": "integer" },
+                    "correlation_id": { "type": "string" },
+                },
+            }),
+        ),
+        ("Model", model()),
+        ("Described", described()),
+        (
+            "Models",
+            object(
+                json!({ "models": list(&json!({ "allOf": [shared("Model"), object(json!({ "name": { "type": "string" } }))] })) }),
+            ),
+        ),
+        (
+            "Health",
+            object(json!({
+                "status": { "enum": ["ok", "degraded", "unavailable"] },
+                "ready": boolean(),
+                "draining": boolean(),
+                "service_version": { "type": "string" },
+                "models": { "type": "object", "additionalProperties": shared("Model") },
+                "source": source(),
+            })),
+        ),
+        ("Live", object(json!({ "live": boolean() }))),
+        ("Ready", object(json!({ "status": { "enum": ["ok", "unavailable"] }, "ready": boolean() }))),
+        (
+            "Reloaded",
+            object(json!({
+                "status": { "enum": ["reloaded", "noop"] },
+                "changed": texts(),
+                "models": { "type": "object", "additionalProperties": { "type": "string" } },
+            })),
+        ),
+        (
+            "V2Server",
+            object(
+                json!({ "name": { "type": "string" }, "version": { "type": "string" }, "extensions": texts() }),
+            ),
+        ),
+        ("V2Ready", object(json!({ "live": boolean(), "ready": boolean() }))),
+        ("V2ModelReady", object(json!({ "name": { "type": "string" }, "ready": boolean() }))),
+        (
+            "V2Model",
+            object(json!({
+                "name": { "type": "string" },
+                "versions": texts(),
+                "platform": { "type": "string" },
+                "inputs": list(&tensor(false)),
+                "outputs": list(&tensor(false)),
+            })),
+        ),
+    ];
+    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// Returns every schema; `batch` rows are taken at most.
+pub(super) fn all(served: &Served, batch: usize) -> Map<String, Value> {
+    let mut schemas = common();
+    for model in served.models.values() {
+        let mut add = |kind: &str, schema: Value| schemas.insert(format!("{kind}.{}", model.name()), schema);
+        add("Row", row(model));
+        add("Positional", positional(model));
+        let rows = |kind: &str| json!({ "type": "array", "minItems": 1, "maxItems": batch, "items": reference(kind, model) });
+        requests(model, &rows, &mut add);
+        answers(model, &mut add);
+    }
+    schemas
+}
+
+fn requests(
+    model: &ServedModel,
+    rows: &dyn Fn(&str) -> Value,
+    add: &mut dyn FnMut(&str, Value) -> Option<Value>,
+) {
+    let closed = |name: &str, schema: Value, example: Value| {
+        json!({
+            "type": "object",
+            "required": [name],
+            "additionalProperties": false,
+            "properties": { (name): schema },
+            "example": { (name): example },
+        })
+    };
+    let typical = || json!(model.typical);
+    let features = json!({ "anyOf": [reference("Row", model), rows("Row"), rows("Positional")] });
+    add("PredictRequest", closed("features", features, typical()));
+    add("FlatRequest", json!({ "anyOf": [reference("PredictRequest", model), reference("Row", model)] }));
+    let explained = json!({ "anyOf": [reference("Row", model), rows("Row"), rows("Positional")] });
+    let explained = closed("features", explained, typical());
+    add("ExplainRequest", json!({ "anyOf": [explained, reference("Row", model)] }));
+    add("OneRequest", closed("features", reference("Row", model), typical()));
+    let names: Vec<&str> = model.features().iter().map(|feature| feature.name.as_str()).collect();
+    let values: Vec<&Value> = names.iter().map(|name| &model.typical[*name]).collect();
+    let either = || json!({ "anyOf": [rows("Row"), rows("Positional")] });
+    let split = json!({
+        "type": "object",
+        "required": ["data"],
+        "additionalProperties": false,
+        "properties": { "columns": list(&json!({ "enum": names })), "data": rows("Positional"), "index": { "type": "array" } },
+    });
+    let columns: Map<String, Value> =
+        model.features().iter().map(|feature| (feature.name.clone(), list(&cell(feature)))).collect();
+    let columns =
+        json!({ "type": "object", "required": names, "additionalProperties": false, "properties": columns });
+    add(
+        "InvocationsRequest",
+        json!({ "anyOf": [
+            closed("dataframe_records", rows("Row"), json!([model.typical])),
+            closed("dataframe_split", split, json!({ "columns": names, "data": [values] })),
+            closed("instances", either(), json!([model.typical])),
+            closed("inputs", json!({ "anyOf": [columns, either()] }), json!([values])),
+        ] }),
+    );
+    let tensors: Vec<Value> = model
+        .features()
+        .iter()
+        .map(|feature| {
+            let datatype = v2::datatype(feature.feature_type);
+            json!({ "name": feature.name, "shape": [1], "datatype": datatype, "data": [model.typical[&feature.name]] })
+        })
+        .collect();
+    let outputs = json!({ "type": "object", "required": ["name"], "properties": { "name": { "enum": answer::v2_outputs(model) } } });
+    add(
+        "InferRequest",
+        json!({
+            "type": "object",
+            "required": ["inputs"],
+            "additionalProperties": false,
+            "properties": {
+                "id": { "type": "string" },
+                "inputs": list(&tensor(true)),
+                "outputs": list(&outputs),
+                "parameters": { "type": "object" },
+            },
+            "example": { "inputs": tensors },
+        }),
+    );
+}
+
+fn answers(model: &ServedModel, add: &mut dyn FnMut(&str, Value) -> Option<Value>) {
+    let (number, text) = (json!({ "type": "number" }), json!({ "type": "string" }));
+    let classifies = !model.classes.is_empty();
+    let mut answer = object(
+        json!({ "predictions": list(&prediction(model)), "model": text, "version": text, "digest": text }),
+    );
+    answer["properties"]["warnings"] = list(&problem());
+    if classifies {
+        answer["properties"]["probabilities"] = list(&list(&number));
+        answer["properties"]["classes"] = list(&prediction(model));
+    }
+    add("PredictResponse", answer);
+    add("OneResponse", object(json!({ "prediction": prediction(model), "model_version": text })));
+    add("InvocationsResponse", object(json!({ "predictions": list(&prediction(model)) })));
+    let contribution = object(json!({ "feature": text, "contribution": number }));
+    let mut explanation = json!({
+        "prediction": prediction(model),
+        "class": if classifies { prediction(model) } else { json!({ "type": "null" }) },
+        "base": number,
+        "contributions": list(&contribution),
+    });
+    if classifies {
+        explanation["probabilities"] = list(&number);
+    }
+    add(
+        "ExplainResponse",
+        object(json!({
+            "explanations": list(&object(explanation)),
+            "method": { "enum": ["shapley", "occlusion"] },
+            "unit": { "enum": ["target", "log_odds", "probability"] },
+            "model": text,
+            "version": text,
+            "digest": text,
+        })),
+    );
+    let mut infer =
+        object(json!({ "model_name": text, "model_version": text, "outputs": list(&tensor(true)) }));
+    infer["properties"]["id"] = text;
+    add("InferResponse", infer);
+}

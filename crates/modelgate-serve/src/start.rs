@@ -1,0 +1,130 @@
+//! A start whose source lets one wait: what was served last comes from the cache meanwhile, and the source's answer wins.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use modelgate_core::Digest;
+
+use crate::cache::Cache;
+use crate::catalog::{Catalog, Served};
+use crate::served::ServedModel;
+use crate::settings::Settings;
+use crate::telemetry::Metrics;
+use crate::telemetry::talk::warn;
+
+/// How long the source may take before the cache is asked; half of the time for a start where that is less.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is known of the source so far.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// The packages that the source offered when it last answered; `None` while it does not.
+    pub(crate) offered: Option<Vec<Digest>>,
+    /// Whether the first look at the source is over.
+    over: bool,
+}
+
+/// The cache, and who may change what is served: one at a time.
+#[derive(Debug)]
+pub(crate) struct Start {
+    known: Mutex<Known>,
+    ended: Condvar,
+    pub(crate) cache: Option<Cache>,
+    /// The source and what is asked of it.
+    identity: String,
+    catalog: Arc<Catalog>,
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+}
+
+impl Start {
+    pub(crate) fn new(
+        identity: String,
+        catalog: Arc<Catalog>,
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let cache = settings.cache.clone().map(Cache::new);
+        let (known, ended) = (Mutex::default(), Condvar::new());
+        Self { known, ended, cache, identity, catalog, settings, metrics }
+    }
+
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Who holds this may change what is served.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves from the cache when the first look at the source takes too long; returns at once.
+    pub(crate) fn watch(self: &Arc<Self>) -> std::io::Result<()> {
+        if self.cache.is_none() {
+            return Ok(());
+        }
+        let start = Arc::clone(self);
+        let patience = PATIENCE.min(self.settings.startup_timeout / 2);
+        let wait = move || {
+            let known = start.lock();
+            let waited = start.ended.wait_timeout_while(known, patience, |known| !known.over);
+            let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !known.over && start.load_cached(&known) {
+                crate::server::tell_served(&start.catalog);
+                warn("the source lets us wait: what is served comes from the cache until it answers");
+            }
+        };
+        std::thread::Builder::new().name("start".to_owned()).spawn(wait).map(drop)
+    }
+
+    /// Ends the first look at the source, whatever came of it; serves from the cache when that was nothing.
+    pub(crate) fn over(&self) {
+        let mut known = self.lock();
+        known.over = true;
+        self.load_cached(&known);
+        self.ended.notify_all();
+    }
+
+    /// Serves what was served last, unless something is served; returns whether it did.
+    fn load_cached(&self, known: &Known) -> bool {
+        let Some(cache) = self.cache.as_ref().filter(|_| self.catalog.served().models.is_empty()) else {
+            return false;
+        };
+        let mut served = Served::default();
+        for offer in cache.offers(&self.identity).unwrap_or_default() {
+            // What was served once may be quarantined by now: a source that answers has the last word.
+            if !known.offered.as_ref().is_none_or(|offered| offered.contains(&offer.digest)) {
+                continue;
+            }
+            let Some(files) = cache.files(&offer.digest) else {
+                self.metrics.cache_misses.inc();
+                continue;
+            };
+            match ServedModel::load(offer.clone(), files, None, &self.settings, &self.metrics) {
+                Ok(model) => {
+                    self.metrics.cache_hits.inc();
+                    served.models.insert(offer.name.to_string(), Arc::new(model));
+                }
+                Err(reason) => {
+                    self.metrics.cache_misses.inc();
+                    warn(&format!("not served from the cache: {} {}: {reason}", offer.name, offer.version));
+                }
+            }
+        }
+        if served.models.is_empty() {
+            return false;
+        }
+        self.metrics.serving(&served);
+        self.catalog.swap(served);
+        self.catalog.update(|status| status.from_cache = true);
+        self.show_cache();
+        true
+    }
+
+    /// Shows how large and how old the cache is.
+    pub(crate) fn show_cache(&self) {
+        if let Some((bytes, written)) = self.cache.as_ref().and_then(Cache::extent) {
+            self.metrics.cached(bytes, written);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One model that cannot be offered costs the others nothing, and a source that hangs costs a start some seconds.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use modelgate_testing::{Service, TestProject};
+use serde_json::{Value, json};
+
+use super::reloads::{another, keep_package, version};
+use super::{project, reload, row, serve, service};
+
+fn refused(service: &Service, name: &str) -> String {
+    service.get("/health").json()["source"]["refused"][name].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_folder_that_is_no_package_costs_the_others_nothing() {
+    let project = project();
+    keep_package(&project, "all/shop");
+    project.write("all/foreign/manifest.json", "{\"name\": 7}");
+    let service = service(&project, &["--package", "all"]);
+    assert_eq!(service.get("/health").is(200).json()["status"], "degraded");
+    assert!(refused(&service, "foreign").contains("is no manifest"), "{}", refused(&service, "foreign"));
+    let _ = service.post("/predict/shop", &row()).is(200);
+    // What ought to be there is another answer than what nobody knows.
+    let absent = service.post("/predict/foreign", &row()).is(503);
+    assert_eq!((&absent.json()["code"], absent.header("retry-after")), (&json!("no_model"), Some("30")));
+    let _ = service.post("/predict/nobody", &row()).is(404);
+
+    // Two packages of one name: neither can be meant, and what is served stays.
+    let before = version(&service);
+    another(&project);
+    keep_package(&project, "all/second");
+    let told = reload(&service).is(503);
+    assert!(told.text.contains("more than one package is called `shop`"), "{}", told.text);
+    assert_eq!(version(&service), before);
+    // One that breaks is refused under the name it had, and what is served stays too.
+    fs_err::remove_dir_all(project.path("all/second")).expect("removed");
+    fs_err::remove_dir_all(project.path("all/foreign")).expect("removed");
+    assert_eq!(reload(&service).is(200).json()["status"], "noop");
+    project.write("all/shop/manifest.json", "{");
+    let _ = reload(&service).is(503);
+    assert!(refused(&service, "shop").contains("is no manifest"));
+    assert_eq!(version(&service), before);
+    let _ = service.post("/predict/shop", &row()).is(200);
+}
+
+#[test]
+fn a_model_that_the_registry_does_not_have_costs_the_others_nothing() {
+    let project = project();
+    let service = service(&project, &["--model", "shop", "--model", "nobody", "--model", "shop2@champion"]);
+    assert_eq!(service.get("/health").is(200).json()["status"], "degraded");
+    assert!(refused(&service, "nobody").contains("nobody"), "{}", service.get("/health").text);
+    assert!(!refused(&service, "shop2").is_empty());
+    let _ = service.post("/predict/shop", &row()).is(200);
+    let _ = service.post("/predict/nobody", &row()).is(503);
+}
+
+#[test]
+fn a_version_that_is_quarantined_is_served_no_more_also_where_it_was_named() {
+    let project = project();
+    another(&project);
+    let named = |stage: &[&str]| {
+        let mut command = serve(&project, stage);
+        command.env("MODEL_AUTO_REFRESH_SECONDS", "1");
+        Service::ready(command)
+    };
+    let pinned = named(&["--model", "shop@v002"]);
+    let kept = named(&["--model", "shop@v001"]);
+    assert_eq!(version(&pinned), "v002");
+    let _ = project.run(&["model", "rollback", "shop", "--reason", "worse", "--yes"]).exits(0);
+    pinned.until(|service| service.post("/predict/shop", &row()).status == 503);
+    let _ = pinned.get("/health/ready").is(503);
+    let health = pinned.get("/health").is(503).json();
+    assert!(
+        health["source"]["withdrawn"]["shop"].as_str().is_some_and(|why| why.contains("is quarantined")),
+        "{health}"
+    );
+    assert!(pinned.talk().contains("is served any more"), "{}", pinned.talk());
+    assert_eq!(version(&kept), "v001");
+    drop(pinned);
+    // Nor from the cache, when the registry does not answer.
+    project.write(".modelgate/ledger.jsonl", "garbage\n");
+    let arguments = ["--model", "shop@v002", "--require-model", "--startup-timeout", "2"];
+    let mut command = serve(&project, &arguments);
+    command.env("MODELGATE_RETRY_MAX_ATTEMPTS", "1");
+    assert_eq!(Service::start(command).wait(), 1);
+}
+
+/// Accepts connections and says nothing on them; returns its address.
+fn hanging() -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in socket.incoming() {
+            held.push(stream);
+        }
+    });
+    address
+}
+
+#[test]
+fn a_source_that_hangs_costs_a_start_some_seconds() {
+    let project = project();
+    let address = hanging();
+    let source = ["--source", "mlflow", "--mlflow", &format!("http://{address}"), "--model", "Shop model"];
+    // What another start left: the package, and what was asked for.
+    let package = project.path("models/packaged/shop");
+    let manifest = fs_err::read(package.join("manifest.json")).expect("a manifest");
+    let digest = modelgate_core::Digest::of(&manifest);
+    let folder = digest.to_string().replace(':', "-");
+    keep_package(&project, &format!("kept/{folder}"));
+    let identity = format!("http://{address}: Shop model, a version in stage Production");
+    let served = json!({
+        "source": modelgate_core::Digest::of(identity.as_bytes()),
+        "offers": [{ "name": "shop", "version": "3", "digest": digest, "stage": "production" }],
+    });
+    project.write("kept/served.json", served.to_string());
+    let mut command = serve(&project, &source);
+    command.args(["--cache", "kept", "--require-model", "--startup-timeout", "60"]);
+    let began = Instant::now();
+    let service = Service::ready(command);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let health = service.get("/health").is(200).json();
+    assert_eq!(
+        (&health["status"], &health["source"]["from_cache"], &health["source"]["reachable"]),
+        (&json!("degraded"), &json!(true), &Value::Null),
+        "{health}"
+    );
+    assert_eq!(version(&service), "3");
+    let _ = service.post("/predict/shop", &row()).is(200);
+    let metrics = service.get("/metrics").text;
+    assert!(metrics.contains("modelgate_cache_hits_total 1"), "{metrics}");
+    let bytes = metrics.lines().find_map(|line| line.strip_prefix("modelgate_cache_bytes "));
+    assert!(bytes.is_some_and(|bytes| bytes.parse::<u64>().is_ok_and(|bytes| bytes > 1000)), "{metrics}");
+    assert!(metrics.contains("modelgate_cache_age_seconds "), "{metrics}");
+}
+
+/// The part of an MLflow server that is asked for a model in production, over a package in a folder. It can be told to hold
+/// its answers, and to fail downloads; what a real server says is tried in `mlflow.rs`.
+struct Fake {
+    url: String,
+    open: Arc<AtomicBool>,
+    failing: Arc<AtomicUsize>,
+    downloads: Arc<AtomicUsize>,
+}
+
+impl Fake {
+    fn start(folder: PathBuf) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", socket.local_addr().expect("an address"));
+        let fake = Self {
+            url,
+            open: Arc::new(AtomicBool::new(true)),
+            failing: Arc::default(),
+            downloads: Arc::default(),
+        };
+        let (open, failing, downloads) =
+            (Arc::clone(&fake.open), Arc::clone(&fake.failing), Arc::clone(&fake.downloads));
+        std::thread::spawn(move || {
+            for stream in socket.incoming().map_while(Result::ok) {
+                let (folder, open) = (folder.clone(), Arc::clone(&open));
+                let (failing, downloads) = (Arc::clone(&failing), Arc::clone(&downloads));
+                std::thread::spawn(move || answer(stream, &folder, &open, &failing, &downloads));
+            }
+        });
+        fake
+    }
+}
+
+fn answer(
+    mut stream: TcpStream,
+    folder: &Path,
+    open: &AtomicBool,
+    failing: &AtomicUsize,
+    downloads: &AtomicUsize,
+) {
+    let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
+    let (mut first, mut length) = (String::new(), 0);
+    let _ = reader.read_line(&mut first);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    let _ = reader.read_exact(&mut vec![0; length]);
+    while !open.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    let (mut status, mut body) = ("200 OK", b"3.17.2".to_vec());
+    if path.contains("get-latest-versions") {
+        body = br#"{"model_versions":[{"name":"Shop model","version":"7","current_stage":"Production"}]}"#
+            .to_vec();
+    } else if path.contains("get-download-uri") {
+        body = br#"{"artifact_uri":"mlflow-artifacts:/1/a"}"#.to_vec();
+    } else if let Some(name) = path.strip_prefix("/api/2.0/mlflow-artifacts/artifacts/1/a/") {
+        let fail = name == "model.onnx"
+            && failing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        downloads.fetch_add(usize::from(name == "model.onnx"), Ordering::Relaxed);
+        match fs_err::read(folder.join(name)) {
+            Ok(bytes) if !fail => body = bytes,
+            Ok(_) => status = "503 Service Unavailable",
+            Err(_) => status = "404 Not Found",
+        }
+    }
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+}
+
+fn from_fake(project: &TestProject, fake: &Fake, tries: &str) -> Command {
+    let mut command = serve(project, &["--source", "mlflow", "--mlflow", &fake.url, "--model", "Shop model"]);
+    command.env("MLFLOW_RETRY_MAX_ATTEMPTS", tries);
+    command
+}
+
+#[test]
+fn the_answer_of_a_slow_source_wins_over_the_cache() {
+    let project = project();
+    keep_package(&project, "live");
+    let fake = Fake::start(project.path("live"));
+    drop(Service::ready(from_fake(&project, &fake, "1")));
+    another(&project);
+    keep_package(&project, "live");
+    fake.open.store(false, Ordering::Relaxed);
+    let mut command = from_fake(&project, &fake, "1");
+    command.args(["--startup-timeout", "2"]);
+    let service = Service::ready(command);
+    let health = service.get("/health").json();
+    assert_eq!(health["source"]["from_cache"], true);
+    let old = health["models"]["shop"]["digest"].clone();
+    fake.open.store(true, Ordering::Relaxed);
+    service.until(|service| service.get("/health").json()["source"]["from_cache"] == false);
+    let health = service.get("/health").json();
+    assert_eq!(health["status"], "ok", "{health}");
+    assert_ne!(health["models"]["shop"]["digest"], old);
+}
+
+#[test]
+fn a_download_that_fails_is_tried_again_and_counts_against_the_source() {
+    let project = project();
+    keep_package(&project, "live");
+    let fake = Fake::start(project.path("live"));
+    fake.failing.store(2, Ordering::Relaxed);
+    let service = Service::ready(from_fake(&project, &fake, "3"));
+    assert_eq!(fake.downloads.load(Ordering::Relaxed), 3);
+    assert_eq!(service.get("/health").json()["status"], "ok");
+
+    another(&project);
+    keep_package(&project, "live");
+    fake.failing.store(usize::MAX, Ordering::Relaxed);
+    for _ in 0..5 {
+        let told = reload(&service).is(503);
+        assert!(told.text.contains("503"), "{}", told.text);
+    }
+    let health = service.get("/health").is(200).json();
+    assert_eq!(
+        (&health["source"]["reachable"], &health["source"]["breaker"], &health["status"]),
+        (&json!(false), &json!("open"), &json!("degraded")),
+        "{health}"
+    );
+    let _ = service.post("/predict/shop", &row()).is(200);
+    fake.failing.store(0, Ordering::Relaxed);
+    assert_eq!(reload(&service).is(200).json()["status"], "reloaded");
+    assert_eq!(service.get("/health").json()["source"]["breaker"], "closed");
+}
