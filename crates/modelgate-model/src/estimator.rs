@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::predict::Prepared;
+
 /// The value of [`TreeNode::feature`] that marks a leaf.
 pub const LEAF: u32 = u32::MAX;
 
@@ -83,6 +85,9 @@ pub struct Boosted {
     pub base: Vec<f32>,
     /// The trees, with one value per leaf.
     pub trees: Vec<Tree>,
+    /// What prediction keeps; not to be changed after it.
+    #[serde(skip)]
+    pub prepared: Prepared,
 }
 
 /// A linear model of the logits: `logit[c] = intercepts[c] + Σ coefficients[c][f] · x[f]`, then softmax, in doubles;

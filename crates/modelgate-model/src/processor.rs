@@ -34,14 +34,24 @@ pub fn levels() -> Vec<Level> {
     levels
 }
 
-/// Returns the level in use: the highest, or the lowest when `MODELGATE_SIMD` is `off`.
+/// Returns the level that `wanted` asks for of those that there are: the lowest for `off`, AVX2 at most for `avx2`, else
+/// the highest.
+fn chosen(wanted: Option<&str>, levels: &[Level]) -> Level {
+    let allowed = |level: &&Level| match wanted {
+        Some("off") => **level == Level::Baseline,
+        #[cfg(target_arch = "x86_64")]
+        Some("avx2") => **level <= Level::Avx2,
+        _ => true,
+    };
+    levels.iter().rfind(allowed).copied().unwrap_or(Level::Baseline)
+}
+
+/// Returns the level in use: the highest, or a lower one where `MODELGATE_SIMD` is `off` or `avx2`.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        if std::env::var_os("MODELGATE_SIMD").is_some_and(|value| value == "off") {
-            return Level::Baseline;
-        }
-        levels().pop().unwrap_or(Level::Baseline)
+        let wanted = std::env::var("MODELGATE_SIMD").ok();
+        chosen(wanted.as_deref(), &levels())
     })
 }
 
@@ -74,4 +84,20 @@ macro_rules! dispatched {
             $body($($argument),*);
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_switch_keeps_to_lower_levels_that_are_there() {
+        let all = [Level::Baseline, Level::Avx2, Level::Avx512];
+        assert_eq!(chosen(Some("off"), &all), Level::Baseline);
+        assert_eq!(chosen(Some("avx2"), &all), Level::Avx2);
+        assert_eq!(chosen(Some("avx2"), &all[..1]), Level::Baseline);
+        assert_eq!(chosen(None, &all), Level::Avx512);
+        assert_eq!(chosen(Some("on"), &all[..2]), Level::Avx2);
+    }
 }

@@ -115,10 +115,11 @@ impl Walk<'_> {
         let [hot, cold] = self.sides(at)?;
         let cover = |at: usize| self.tree.covers.get(at).map(|cover| f64::from(*cover));
         let covers = [cover(hot)?, cover(cold)?];
-        let whole = covers[0] + covers[1];
-        if whole <= 0.0 {
+        // A side that no row took has no share to divide by; our trees have none.
+        if covers.iter().any(|cover| *cover <= 0.0) {
             return None;
         }
+        let whole = covers[0] + covers[1];
         let column = node.column();
         let mut known = [1.0, 1.0];
         if let Some(place) = path.iter().position(|step| step.feature == Some(column)) {
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn shares_are_those_of_every_order_of_the_features() {
-        let boosted = Boosted { features: 2, scores: 1, base: vec![10.0], trees: vec![tree()] };
+        let boosted =
+            Boosted { features: 2, scores: 1, base: vec![10.0], trees: vec![tree()], ..Boosted::default() };
         let found = boosted.shares(&[1.0, 1.0]).expect("shares");
         // Known: nothing 2, x0 alone 3, x1 alone 0.5 · 1 + 0.5 · 6, both 6.
         let first = 0.5 * ((3.0 - 2.0) + (6.0 - 3.5));
@@ -217,8 +219,99 @@ mod tests {
     #[test]
     fn a_model_without_covers_gives_none() {
         let tree = Tree { covers: Vec::new(), ..tree() };
-        let boosted = Boosted { features: 2, scores: 1, base: vec![0.0], trees: vec![tree] };
+        let boosted =
+            Boosted { features: 2, scores: 1, base: vec![0.0], trees: vec![tree], ..Boosted::default() };
         assert_eq!(boosted.shares(&[1.0, 1.0]), None);
         assert_eq!(boosted.shares(&[1.0]), None);
+    }
+
+    #[test]
+    fn a_side_that_no_row_took_gives_none() {
+        for covers in
+            [[4.0, 4.0, 0.0, 0.0, 0.0], [8.0, 0.0, 8.0, 3.0, 5.0], [4.0, 0.0, 4.0, 4.0, 0.0], [0.0; 5]]
+        {
+            let tree = Tree { covers: covers.to_vec(), ..tree() };
+            let boosted =
+                Boosted { features: 2, scores: 1, base: vec![0.0], trees: vec![tree], ..Boosted::default() };
+            for row in [[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0]] {
+                assert_eq!(boosted.shares(&row), None, "{covers:?} {row:?}");
+            }
+        }
+    }
+
+    /// A whole tree of `depth` levels of random splits of `features` features; a leaf's cover is from 1 to 9.
+    fn random_tree(depth: u32, features: u32, next: &mut impl FnMut() -> u32) -> Tree {
+        let inner = (1 << depth) - 1;
+        let mut tree = Tree::default();
+        for at in 0..inner {
+            let threshold = (next() % 9) as f32 / 8.0 - 0.5;
+            let missing = if next().is_multiple_of(2) { crate::estimator::MISSING_LEFT } else { 0 };
+            tree.nodes.push(TreeNode {
+                feature: (next() % features) | missing,
+                threshold,
+                left: 2 * at + 1,
+                right: 2 * at + 2,
+            });
+        }
+        for number in 0..=inner {
+            tree.nodes.push(leaf(number));
+            tree.values.push((next() % 1000) as f32 / 100.0 - 5.0);
+        }
+        tree.covers = vec![0.0; tree.nodes.len()];
+        for at in (0..tree.nodes.len()).rev() {
+            tree.covers[at] = if at >= inner as usize {
+                (next() % 9 + 1) as f32
+            } else {
+                tree.covers[2 * at + 1] + tree.covers[2 * at + 2]
+            };
+        }
+        tree
+    }
+
+    /// What a tree gives when only the features of a set are known: the others go both ways, as the covers say.
+    fn known(tree: &Tree, at: usize, row: &[f32], set: u32) -> f64 {
+        let node = &tree.nodes[at];
+        if node.is_leaf() {
+            return f64::from(tree.values[node.left as usize]);
+        }
+        let column = node.column();
+        if set >> column & 1 == 1 {
+            return known(tree, node.next(row[column]), row, set);
+        }
+        let sides = [node.left as usize, node.right as usize];
+        let sum: f64 =
+            sides.iter().map(|side| f64::from(tree.covers[*side]) * known(tree, *side, row, set)).sum();
+        sum / f64::from(tree.covers[at])
+    }
+
+    #[test]
+    fn features_that_come_back_on_a_path_are_shared_as_over_all_subsets() {
+        let mut state = 11_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u32
+        };
+        for case in 0..40 {
+            let trees: Vec<Tree> = (0..2).map(|_| random_tree(5, 3, &mut next)).collect();
+            let boosted = Boosted { features: 3, scores: 1, base: vec![0.5], trees, ..Boosted::default() };
+            let mut row = [0.0_f32; 3].map(|_| (next() % 100) as f32 / 100.0 - 0.5);
+            if case % 4 == 0 {
+                row[1] = f32::NAN;
+            }
+            let value = |set: u32| boosted.trees.iter().map(|tree| known(tree, 0, &row, set)).sum::<f64>();
+            let found = boosted.shares(&row).expect("shares");
+            assert!((found.base[0] - 0.5 - value(0)).abs() < 1e-9);
+            for feature in 0..3 {
+                let mut share = 0.0;
+                for set in (0_u32..8).filter(|set| set >> feature & 1 == 0) {
+                    let weight = [1.0 / 3.0, 1.0 / 6.0, 1.0 / 3.0][set.count_ones() as usize];
+                    share += weight * (value(set | 1 << feature) - value(set));
+                }
+                assert!(
+                    (found.features[feature] - share).abs() < 1e-9,
+                    "{case} {feature}: {found:?} {share}"
+                );
+            }
+        }
     }
 }

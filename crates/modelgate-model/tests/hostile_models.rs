@@ -53,7 +53,7 @@ fn boosted(scores: usize) -> Boosted {
         covers: vec![9.0, 0.0, 6.0, 3.0],
     };
     let trees = [first, second].into_iter().cycle().take(2 * scores).collect();
-    Boosted { features: 3, scores, base: vec![0.125; scores], trees }
+    Boosted { features: 3, scores, base: vec![0.125; scores], trees, ..Boosted::default() }
 }
 
 fn boosted_models() -> [Vec<u8>; 3] {

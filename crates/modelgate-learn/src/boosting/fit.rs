@@ -2,32 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_model::estimator::{Boosted, Estimator, Tree};
+use modelgate_model::estimator::{Boosted, Estimator, Prepared, Tree};
 use modelgate_model::processor::{Level, level};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::bins::Binned;
-use super::emit;
-use super::grow::{Grower, Leaf, Node, Shape, side};
+use super::bins::{Binned, sample};
+use super::grow::{Grower, Node, Shape};
 use super::held_out::{HeldOut, scaled};
-use super::loss::{Objective, exact_sum, weighted_quantile};
+use super::loss::{Class, Objective, PIECE, exact_sum, weighted_quantile};
 use super::settings::{GradientBoosting, Loss};
-use super::simd::{GRADIENT, HESSIAN};
-use super::split::{Limits, Sums};
-use crate::check::check;
+use super::split::Limits;
+use super::spread::Spread;
+use super::{content, emit, leaves};
+use crate::check::{check, check_rows};
 use crate::error::LearnError;
+use crate::forest::varying;
 use crate::random::SplitMix64;
-use crate::trainer::{FeatureMatrix, FitOutcome, Targets};
-
-/// Up to this many rows leaf values are sums of gradients in full; above, units are fine enough.
-const REFINED_ROWS: usize = 1 << 17;
+use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Validation};
 
 /// Below this many rows the classes of a round are grown side by side.
 const FEW: usize = 1 << 14;
-
-/// Rows of a piece of work; the result does not depend on it.
-const PIECE: usize = 1 << 16;
 
 /// Where scores begin and what one unit of them is.
 struct Start {
@@ -46,26 +41,19 @@ struct Grown {
     importance: Vec<(f64, usize)>,
 }
 
-/// The column a tree is for: its score, and the probabilities of its class where there are several.
-#[derive(Clone, Copy)]
-struct Class<'a> {
-    number: usize,
-    of: usize,
-    probabilities: &'a [f32],
-}
-
 impl GradientBoosting {
     pub(super) fn fit_on(
         &self,
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        validation: Option<(&FeatureMatrix<'_>, &Targets<'_>)>,
+        validation: Option<Validation<'_>>,
         seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         check(matrix, targets, weights)?;
         let (categorical, monotonic) = self.columns(matrix, targets)?;
-        let weights = self.row_weights(targets, weights)?;
+        let given = weights;
+        let weights = self.row_weights(targets, given)?;
         let mut rows: Vec<u32> = (0..matrix.rows as u32)
             .filter(|row| weights.is_empty() || weights[*row as usize] > 0.0)
             .collect();
@@ -75,33 +63,40 @@ impl GradientBoosting {
             Vec::new()
         };
         let start = self.start(targets, &weights, &rows);
-        let binned =
-            Binned::new(matrix, &rows, self.max_bins, &categorical, &monotonic).map_err(LearnError::Data)?;
-        let learned = scaled(targets, start.base, start.scale);
+        let numbers = content::numbers(matrix, &varying(matrix, &rows), targets, &weights, &rows);
+        let noise: Vec<u8> = numbers.iter().map(|number| *number as u8).collect();
+        let sample = sample(&rows, &numbers);
+        drop(numbers);
+        let binned = Binned::new(matrix, &rows, &sample, self.max_bins, &categorical, &monotonic)
+            .map_err(LearnError::Data)?;
+        drop(sample);
+        let mut learned = scaled(targets, start.base, start.scale);
         let mut held = match validation {
-            Some((matrix, targets)) if self.early_stopping => {
-                check(matrix, targets, None).map_err(|error| {
-                    LearnError::Data(format!("early stopping looks at the validation rows: {error}"))
-                })?;
-                let rows = (0..matrix.rows as u32).collect();
-                let targets = scaled(targets, start.base, start.scale);
-                Some(HeldOut::new(*matrix, rows, targets, &start.scores, self.loss))
+            Some(validation) if self.early_stopping => {
+                let classes = self.class_weights(targets, given)?;
+                Some(self.looked_at(matrix, validation, classes, &start)?)
             }
             _ if held.is_empty() => None,
-            _ => Some(HeldOut::new(*matrix, held, learned.clone(), &start.scores, self.loss)),
+            _ => {
+                let (rows, targets) = (held, learned.clone());
+                // Their distances are not to be learned from, nor to make the unit of those that are.
+                rows.iter().for_each(|row| learned[*row as usize] = 0.0);
+                Some(HeldOut::new(*matrix, rows, targets, weights.clone(), &start.scores, self.loss))
+            }
         };
-        let heaviest = rows.iter().filter_map(|row| weights.get(*row as usize)).copied().fold(0.0, f32::max);
-        let count = rows.len() as f32;
+        let weighing = if weights.is_empty() {
+            Spread::ones(rows.len())
+        } else {
+            let sum = exact_sum(rows.iter().map(|row| f64::from(weights[*row as usize])));
+            Spread { sum, ..Spread::of(rows.len(), rows.len(), |at| weights[rows[at] as usize]) }
+        };
         let objective = Objective {
             loss: self.loss,
             targets: &learned,
             weights: &weights,
-            heaviest: if weights.is_empty() { 1.0 } else { heaviest },
-            // Sums over all rows stay within 31 and 32 bits.
-            room: [
-                (2_147_483_000.0 / count).floor().clamp(1.0, GRADIENT),
-                (4_294_966_000.0 / count).floor().clamp(1.0, HESSIAN),
-            ],
+            weighing,
+            noise: &noise,
+            rows: rows.len(),
         };
         let mut rounds = Rounds {
             settings: self,
@@ -113,16 +108,20 @@ impl GradientBoosting {
             seed,
             trees: Vec::new(),
             importance: vec![(0.0, 0); binned.features.len()],
+            best_importance: Vec::new(),
         };
         if !binned.features.is_empty() {
             rounds.run(matrix.rows, held.as_mut());
         }
-        let Rounds { mut trees, importance, .. } = rounds;
+        let Rounds { mut trees, mut importance, best_importance, .. } = rounds;
         let width = start.scores.len();
         let mut details = BTreeMap::new();
         details.insert("rounds".to_owned(), json!(trees.len() / width));
         if let Some(held) = &held {
             trees.truncate(held.best_round * width);
+            if !best_importance.is_empty() {
+                importance = best_importance;
+            }
             details.insert("best_round".to_owned(), json!(held.best_round));
             details.insert("validation_loss".to_owned(), json!(held.best()));
         }
@@ -140,7 +139,8 @@ impl GradientBoosting {
             Loss::LogLoss => start.scores.clone(),
             _ => vec![start.base as f32],
         };
-        let boosted = Boosted { features: matrix.columns, scores: width, base, trees };
+        let prepared = Prepared::default();
+        let boosted = Boosted { features: matrix.columns, scores: width, base, trees, prepared };
         let finite = |tree: &Tree| tree.values.iter().all(|value| value.is_finite());
         if !boosted.trees.iter().all(finite) {
             return Err(LearnError::Data(
@@ -153,6 +153,36 @@ impl GradientBoosting {
             Targets::Values(_) => Estimator::BoostedRegressor(boosted),
         };
         Ok(FitOutcome { estimator, warnings, details })
+    }
+
+    /// Returns the validation rows as early stopping looks at them.
+    fn looked_at<'a>(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        validation: Validation<'a>,
+        classes: Option<Vec<f64>>,
+        start: &Start,
+    ) -> Result<HeldOut<'a>, LearnError> {
+        let told = |error: LearnError| {
+            LearnError::Data(format!("early stopping looks at the validation rows: {error}"))
+        };
+        let Validation { matrix: held, targets, weights } = validation;
+        check_rows(held, targets, weights, "validation").map_err(told)?;
+        if held.columns != matrix.columns {
+            let message = format!("they have {} features, not {}", held.columns, matrix.columns);
+            return Err(told(LearnError::Data(message)));
+        }
+        // Classes weigh what they weigh in training.
+        let weights = match (classes, targets) {
+            (Some(classes), Targets::Classes { labels, .. }) => {
+                let of = |row: usize| classes[labels[row] as usize] * weights.map_or(1.0, |all| all[row]);
+                (0..held.rows).map(|row| of(row) as f32).collect()
+            }
+            _ => weights.map_or_else(Vec::new, |all| all.iter().map(|weight| *weight as f32).collect()),
+        };
+        let rows = (0..held.rows as u32).collect();
+        let targets = scaled(targets, start.base, start.scale);
+        Ok(HeldOut::new(*held, rows, targets, weights, &start.scores, self.loss))
     }
 
     /// Returns per column whether it is categorical and how the answer may move with it.
@@ -187,9 +217,8 @@ impl GradientBoosting {
     /// Returns the weight of each row, classes' included; empty where all weigh the same.
     fn row_weights(&self, targets: &Targets<'_>, weights: Option<&[f64]>) -> Result<Vec<f32>, LearnError> {
         let classes = match targets {
-            Targets::Classes { labels, names, .. } => {
-                let found = self.class_weight.weights(labels, names, weights).map_err(LearnError::Data)?;
-                found.iter().any(|weight| *weight != 1.0).then_some((*labels, found))
+            Targets::Classes { labels, .. } => {
+                self.class_weights(targets, weights)?.map(|weights| (*labels, weights))
             }
             Targets::Values(_) => None,
         };
@@ -209,6 +238,17 @@ impl GradientBoosting {
         let counted = all.iter().filter(|weight| **weight > 0.0).count().max(1);
         let mean = exact_sum(all.iter().copied()) / counted as f64;
         Ok(all.into_iter().map(|weight| (weight / mean) as f32).collect())
+    }
+
+    /// Returns the weight of each class; `None` where all weigh the same.
+    fn class_weights(
+        &self,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+    ) -> Result<Option<Vec<f64>>, LearnError> {
+        let Targets::Classes { labels, names, .. } = targets else { return Ok(None) };
+        let found = self.class_weight.weights(labels, names, weights).map_err(LearnError::Data)?;
+        Ok(found.iter().any(|weight| *weight != 1.0).then_some(found))
     }
 
     /// Takes the share of rows that early stopping looks at out of `rows`.
@@ -286,6 +326,8 @@ struct Rounds<'a> {
     seed: u64,
     trees: Vec<Tree>,
     importance: Vec<(f64, usize)>,
+    /// The importance when the held-out rows were predicted best.
+    best_importance: Vec<(f64, usize)>,
 }
 
 impl Rounds<'_> {
@@ -328,11 +370,15 @@ impl Rounds<'_> {
                 self.trees.push(grown.tree);
             }
             done.tick();
-            let settings = self.settings;
-            let stops =
-                |held: &mut HeldOut<'_>| held.is_done(round + 1, settings.patience, settings.tolerance);
+            let mut stops = false;
+            if let Some(held) = held.as_deref_mut() {
+                stops = held.is_done(round + 1, self.settings.patience, self.settings.tolerance);
+                if held.best_round == round + 1 {
+                    self.best_importance.clone_from(&self.importance);
+                }
+            }
             // Where no tree can be split any more, the next rounds change nothing but constants.
-            if held.as_deref_mut().is_some_and(stops) || (!split && drawn.is_none()) {
+            if stops || (!split && drawn.is_none()) {
                 break;
             }
         }
@@ -369,14 +415,25 @@ impl Rounds<'_> {
         stream: u64,
     ) -> Grown {
         let settings = self.settings;
-        let probabilities = class.map(|class| (class.probabilities, class.number, class.of));
-        let units = self.objective.pairs(self.level, scores, probabilities, pairs);
+        // How the round rounds: an odd factor, so that all 256 numbers come, and an offset.
+        let draw = SplitMix64::stream(self.seed.rotate_left(32), stream).next();
+        let draw = [draw as u8 | 1, (draw >> 8) as u8];
+        let mut units = self.objective.pairs(self.level, scores, class, draw, pairs);
+        let mut heavy = std::mem::take(&mut units.heavy);
+        if rows.len() < scores.len() {
+            heavy.retain(|heavy| rows.binary_search(&heavy.row).is_ok());
+        }
         let limits = Limits {
             min_samples_leaf: settings.min_samples_leaf,
             min_hessian: settings.min_hessian,
-            l1: settings.l1,
+            // Gradients of a squared error are in units of the target.
+            l1: if settings.loss == Loss::SquaredError {
+                settings.l1 / self.start.scale
+            } else {
+                settings.l1
+            },
             l2: settings.l2,
-            units,
+            units: units.one,
         };
         let shape = Shape {
             max_leaf_nodes: settings.max_leaf_nodes,
@@ -384,18 +441,15 @@ impl Rounds<'_> {
             max_features: settings.max_features,
         };
         let mut random = SplitMix64::stream(self.seed, stream);
-        let nodes = grower.grow(rows, pairs, &limits, shape, &mut random);
-        let value = |node: &Node| match node {
-            Node::Leaf(leaf) => {
-                self.refined(leaf, &grower.order, scores, class, &limits) * settings.learning_rate
-            }
-            Node::Inner { .. } => 0.0,
-        };
-        let values: Vec<f64> = nodes.par_iter().map(value).collect();
+        let nodes = grower.grow(rows, pairs, heavy, &limits, shape, &mut random);
+        let order = &grower.order;
+        let mut values =
+            leaves::values(&self.objective, self.level, (&nodes, order), scores, class, &units, &limits);
+        values.iter_mut().for_each(|value| *value *= settings.learning_rate);
         if is_sample {
-            self.add_by_walk(&nodes, &values, scores);
+            leaves::add_by_walk(&nodes, &values, self.binned, scores);
         } else {
-            add_by_leaf(&nodes, &values, &grower.order, scores);
+            leaves::add_by_leaf(&nodes, &values, order, scores);
         }
         let mut importance = vec![(0.0, 0); self.binned.features.len()];
         for node in &nodes {
@@ -408,79 +462,6 @@ impl Rounds<'_> {
         let tree = emit::tree(&nodes, self.binned, |at| (values[at] * scale) as f32);
         Grown { tree, importance }
     }
-
-    /// Returns a leaf's value from the rows themselves where that is wanted.
-    fn refined(
-        &self,
-        leaf: &Leaf,
-        order: &[u32],
-        scores: &[f32],
-        class: Option<Class<'_>>,
-        limits: &Limits,
-    ) -> f64 {
-        let rows = &order[leaf.start..leaf.end];
-        if let Some(value) = self.objective.leaf(rows, scores) {
-            return value.clamp(leaf.bounds.low, leaf.bounds.high);
-        }
-        if self.rows.len() > REFINED_ROWS {
-            return leaf.value;
-        }
-        let exact = |row: &u32| {
-            let row = *row as usize;
-            let of_class = class.map(|class| (class.probabilities[row], class.number, class.of));
-            self.objective.exact(row, scores[row], of_class)
-        };
-        let pairs: Vec<(f64, f64)> = rows.iter().map(exact).collect();
-        let gradient = exact_sum(pairs.iter().map(|pair| pair.0));
-        let hessian = exact_sum(pairs.iter().map(|pair| pair.1));
-        // In units of 2⁻³² of the sums themselves, for the one formula of a leaf's value.
-        let unit = |sum: f64| sum.abs().max(1e-300) / 4_294_967_296.0;
-        let units = [unit(gradient), unit(hessian)];
-        let sums = Sums {
-            gradient: (gradient / units[0]).round() as i64,
-            hessian: (hessian / units[1]).round() as i64,
-            rows: rows.len() as u32,
-        };
-        Limits { units, ..*limits }.value(sums, leaf.bounds)
-    }
-
-    /// Adds a tree to the scores of all rows, drawn or not.
-    fn add_by_walk(&self, nodes: &[Node], values: &[f64], scores: &mut [f32]) {
-        scores.par_chunks_mut(1024).enumerate().for_each(|(piece, scores)| {
-            for (row, score) in scores.iter_mut().enumerate() {
-                let row = (piece * 1024 + row) as u32;
-                let mut at = 0;
-                while let Node::Inner { split, children, .. } = &nodes[at] {
-                    at = children[side(split.goes_left, self.binned.bin(row, split.feature))];
-                }
-                *score += values[at] as f32;
-            }
-        });
-    }
-}
-
-/// Adds a tree to the scores of the rows it was grown on: piece by piece of the rows, which rise inside each leaf, so
-/// that pieces can be written side by side and each stays in the cache.
-fn add_by_leaf(nodes: &[Node], values: &[f64], order: &[u32], scores: &mut [f32]) {
-    let leaves: Vec<(&[u32], f32)> = nodes
-        .iter()
-        .zip(values)
-        .filter_map(|(node, value)| match node {
-            Node::Leaf(leaf) => Some((&order[leaf.start..leaf.end], *value as f32)),
-            Node::Inner { .. } => None,
-        })
-        .collect();
-    scores.par_chunks_mut(PIECE).enumerate().for_each(|(piece, scores)| {
-        let start = (piece * PIECE) as u32;
-        let end = start + scores.len() as u32;
-        for (rows, value) in &leaves {
-            let from = rows.partition_point(|row| *row < start);
-            let to = from + rows[from..].partition_point(|row| *row < end);
-            for row in &rows[from..to] {
-                scores[(row - start) as usize] += value;
-            }
-        }
-    });
 }
 
 /// Writes each class's probabilities of every row; nothing for one score.

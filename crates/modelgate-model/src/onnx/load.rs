@@ -13,7 +13,9 @@ use super::linear::{self, LinearChain};
 use super::proto::{Model, Node, data_type};
 use super::run::{Operation, Step};
 use crate::error::ModelError;
-use crate::estimator::{Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Tree, TreeNode};
+use crate::estimator::{
+    Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Prepared, Tree, TreeNode,
+};
 
 /// A matrix wider than this is refused: no package of ours has one.
 const MAX_WIDTH: usize = 1 << 20;
@@ -440,7 +442,7 @@ fn read_boosted(node: &Node, features: usize, scores: usize, base: Vec<f32>) -> 
         }
         tree.values = tree.values.iter().copied().skip(score).step_by(scores).collect();
     }
-    Ok(Boosted { features, scores, base, trees })
+    Ok(Boosted { features, scores, base, trees, prepared: Prepared::default() })
 }
 
 fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Result<Forest, ModelError> {

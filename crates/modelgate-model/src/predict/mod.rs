@@ -4,6 +4,9 @@
 mod masks;
 mod simd;
 
+use std::fmt;
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use crate::error::ModelError;
@@ -32,6 +35,7 @@ pub enum Prediction {
 impl Tree {
     /// Returns the leaf that a row reaches, as the position of its row in the values. The tree is valid, see
     /// [`Estimator::validate`].
+    #[inline]
     pub fn leaf(&self, row: &[f32]) -> usize {
         let mut at = 0;
         loop {
@@ -88,28 +92,125 @@ impl TreeNode {
     }
 }
 
+/// Walks at a time: each step of one waits for its memory.
+const WALKS: usize = 8;
+
+/// Returns the leaf that each walk reaches, as the position of its row in the values.
+#[inline]
+fn leaves<const N: usize>(walks: [(&Tree, &[f32]); N]) -> [usize; N] {
+    let mut at = [0_usize; N];
+    loop {
+        let mut open = false;
+        for (at, (tree, row)) in at.iter_mut().zip(walks) {
+            let node = &tree.nodes[*at];
+            if !node.is_leaf() {
+                *at = node.next(row[node.column()]);
+                open = true;
+            }
+        }
+        if !open {
+            break;
+        }
+    }
+    let mut walks = walks.iter();
+    at.map(|at| walks.next().map_or(0, |(tree, _)| tree.nodes[at].left as usize))
+}
+
+/// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
+#[inline]
+fn each_tree(trees: &[Tree], row: &[f32], mut visit: impl FnMut(usize, usize)) {
+    let (groups, rest) = trees.as_chunks::<WALKS>();
+    let mut number = 0;
+    for group in groups {
+        for leaf in leaves(group.each_ref().map(|tree| (tree, row))) {
+            visit(number, leaf);
+            number += 1;
+        }
+    }
+    for tree in rest {
+        visit(number, tree.leaf(row));
+        number += 1;
+    }
+}
+
+/// Calls `visit` with each row's number and the leaf that it reaches in a tree, in order.
+#[inline]
+fn each_row(tree: &Tree, matrix: &[f32], features: usize, mut visit: impl FnMut(usize, usize)) {
+    let mut number = 0;
+    let mut groups = matrix.chunks_exact(features * WALKS);
+    for group in &mut groups {
+        let mut walks = [(tree, group); WALKS];
+        for (walk, row) in walks.iter_mut().zip(group.chunks_exact(features)) {
+            walk.1 = row;
+        }
+        for leaf in leaves(walks) {
+            visit(number, leaf);
+            number += 1;
+        }
+    }
+    for row in groups.remainder().chunks_exact(features) {
+        visit(number, tree.leaf(row));
+        number += 1;
+    }
+}
+
 impl Forest {
     /// Sums the leaves of each row, row-major `[rows × outputs]`.
     fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
         let mut sums = vec![0.0_f32; rows * self.outputs];
+        let add = |sum: &mut [f32], tree: &Tree, leaf: usize| {
+            let values = &tree.values[leaf * self.outputs..(leaf + 1) * self.outputs];
+            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        };
+        if rows < WALKS {
+            for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features)) {
+                each_tree(&self.trees, row, |number, leaf| add(sum, &self.trees[number], leaf));
+            }
+            return sums;
+        }
         let blocks = sums.par_chunks_mut(BLOCK * self.outputs).zip(matrix.par_chunks(BLOCK * self.features));
         blocks.for_each(|(sums, matrix)| {
             // Tree by tree over a block, so that one tree stays in the cache; each row still sums in tree order.
             for tree in &self.trees {
-                for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features))
-                {
-                    let leaf = tree.leaf(row) * self.outputs;
-                    for (sum, value) in sum.iter_mut().zip(&tree.values[leaf..leaf + self.outputs]) {
-                        *sum += value;
-                    }
-                }
+                each_row(tree, matrix, self.features, |row, leaf| {
+                    add(&mut sums[row * self.outputs..(row + 1) * self.outputs], tree, leaf);
+                });
             }
         });
         sums
     }
 }
 
-/// Rows from which on it pays to prepare trees for a block of rows at a time.
+/// Trees in the form for many rows, made when it is first needed and then kept. It is no part of the model: a copy
+/// begins without, and all are equal.
+#[derive(Default)]
+pub struct Prepared(OnceLock<Vec<Option<MaskedTree>>>);
+
+impl Prepared {
+    fn of(&self, trees: &[Tree]) -> &[Option<MaskedTree>] {
+        self.0.get_or_init(|| trees.iter().map(MaskedTree::new).collect())
+    }
+}
+
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Prepared {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Prepared")
+    }
+}
+
+/// Rows from which on it pays to take a block of rows at a time through a tree.
 const MANY: usize = 64;
 
 impl Boosted {
@@ -118,13 +219,15 @@ impl Boosted {
         let mut sums = vec![0.0_f32; rows * self.scores];
         if rows < MANY {
             for (sums, row) in sums.chunks_exact_mut(self.scores).zip(matrix.chunks_exact(self.features)) {
-                self.add_trees(row, sums);
+                each_tree(&self.trees, row, |number, leaf| {
+                    sums[number % self.scores] += self.trees[number].values[leaf];
+                });
             }
         } else {
-            let masked: Vec<Option<MaskedTree>> = self.trees.iter().map(MaskedTree::new).collect();
+            let masked = self.prepared.of(&self.trees);
             let blocks =
                 sums.par_chunks_mut(BLOCK * self.scores).zip(matrix.par_chunks(BLOCK * self.features));
-            blocks.for_each(|(sums, matrix)| self.add_block(&masked, matrix, sums));
+            blocks.for_each(|(sums, matrix)| self.add_block(masked, matrix, sums));
         }
         for sums in sums.chunks_exact_mut(self.scores) {
             for (sum, base) in sums.iter_mut().zip(&self.base) {
@@ -134,52 +237,23 @@ impl Boosted {
         sums
     }
 
-    /// Adds every tree to the scores of one row: four walks at a time, since each step of one waits for its memory.
-    fn add_trees(&self, row: &[f32], sums: &mut [f32]) {
-        let mut number = 0;
-        let mut fours = self.trees.chunks_exact(4);
-        for trees in &mut fours {
-            let mut at = [0_usize; 4];
-            loop {
-                let mut open = false;
-                for (at, tree) in at.iter_mut().zip(trees) {
-                    let node = &tree.nodes[*at];
-                    if !node.is_leaf() {
-                        *at = node.next(row[node.column()]);
-                        open = true;
-                    }
-                }
-                if !open {
-                    break;
-                }
-            }
-            for (at, tree) in at.iter().zip(trees) {
-                sums[number % self.scores] += tree.values[tree.nodes[*at].left as usize];
-                number += 1;
-            }
-        }
-        for tree in fours.remainder() {
-            sums[number % self.scores] += tree.values[tree.leaf(row)];
-            number += 1;
-        }
-    }
-
     /// Adds every tree to the scores of a block of rows.
     fn add_block(&self, masked: &[Option<MaskedTree>], matrix: &[f32], sums: &mut [f32]) {
         let level = level();
         let block = masks::Block::new(matrix, self.features);
         let mut leaves = vec![0_u32; block.lanes()];
-        for (number, (tree, masked)) in self.trees.iter().zip(masked).enumerate() {
-            let sums = sums[number % self.scores..].iter_mut().step_by(self.scores);
-            if let Some(masked) = masked {
+        for (number, tree) in self.trees.iter().enumerate() {
+            let score = number % self.scores;
+            if let Some(Some(masked)) = masked.get(number) {
                 masked.leaves(level, &block, &mut leaves);
+                let sums = sums[score..].iter_mut().step_by(self.scores);
                 for (sum, leaf) in sums.zip(&leaves) {
                     *sum += masked.values[*leaf as usize & masks::LAST];
                 }
             } else {
-                for (sum, row) in sums.zip(matrix.chunks_exact(self.features)) {
-                    *sum += tree.values[tree.leaf(row)];
-                }
+                each_row(tree, matrix, self.features, |row, leaf| {
+                    sums[row * self.scores + score] += tree.values[leaf];
+                });
             }
         }
     }

@@ -65,3 +65,55 @@ fn first_bit_body(masks: &mut [u32]) {
         *mask = mask.trailing_zeros();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::processor::{Level, levels};
+
+    #[test]
+    fn every_level_gives_the_bits_of_the_lowest() {
+        let mut state = 7_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let (groups, width) = (5, 3);
+        let columns: Vec<f32> = (0..groups * width * LANES)
+            .map(|at| match at % 11 {
+                0 => f32::NAN,
+                1 => f32::INFINITY,
+                2 => -0.0,
+                _ => (next() % 7) as f32 - 3.0,
+            })
+            .collect();
+        let comparisons: Vec<Comparison> = (0..31)
+            .map(|_| Comparison {
+                column: next() % width as u32,
+                threshold: (next() % 7) as f32 - 3.0,
+                mask: next(),
+            })
+            .collect();
+        let computed = |level: Level, missing_left: bool| {
+            let mut masks = vec![u32::MAX; groups * LANES];
+            clear(level, &comparisons[..4], missing_left, &columns, &mut masks);
+            let kept = masks.clone();
+            first_bit(level, &mut masks);
+            (kept, masks)
+        };
+        for missing_left in [false, true] {
+            let lowest = computed(Level::Baseline, missing_left);
+            // One row by hand: NaN passes where it goes left, and nowhere else.
+            let row = |column: u32| columns[column as usize * LANES];
+            let expected = comparisons[..4].iter().fold(u32::MAX, |mask, one| {
+                let value = row(one.column);
+                let stays = value <= one.threshold || (missing_left && value.is_nan());
+                if stays { mask } else { mask & one.mask }
+            });
+            assert_eq!(lowest.0[0], expected);
+            for level in levels() {
+                assert_eq!(lowest, computed(level, missing_left), "{level:?}");
+            }
+        }
+    }
+}
