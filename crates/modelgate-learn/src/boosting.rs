@@ -2,18 +2,22 @@
 //! machine"; Ke and others, 2017, "`LightGBM`: a highly efficient gradient boosting decision tree"; Shi and others, 2022,
 //! "Quantized training of gradient boosting decision trees".
 //!
-//! Gradients are whole numbers of a unit that each round chooses: sums of them are exact, so that the model is the
-//! same on any number of threads and for rows in any order.
+//! Gradients are whole numbers of a unit that each round chooses, rounded up or down so that sums are right on average:
+//! sums of them are exact, so that the model is the same on any number of threads and for rows in any order. They find
+//! the splits; what a leaf is worth comes from sums of all digits.
 
 mod bins;
+mod content;
 mod emit;
 mod fit;
 mod grow;
 mod held_out;
+mod leaves;
 mod loss;
 mod settings;
 mod simd;
 mod split;
+mod spread;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +25,7 @@ use serde_json::Value;
 
 use crate::error::LearnError;
 use crate::progress::Progress;
-use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
+use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer, Validation};
 pub(crate) use settings::GradientBoosting;
 
 impl Trainer for GradientBoosting {
@@ -49,7 +53,7 @@ impl Trainer for GradientBoosting {
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        validation: (&FeatureMatrix<'_>, &Targets<'_>),
+        validation: Validation<'_>,
         seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         self.fit_on(matrix, targets, weights, Some(validation), seed)
@@ -64,7 +68,7 @@ impl Trainer for GradientBoosting {
     }
 
     fn revision(&self) -> &'static str {
-        "1"
+        "2"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

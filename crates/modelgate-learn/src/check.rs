@@ -3,11 +3,25 @@
 use crate::error::LearnError;
 use crate::trainer::{FeatureMatrix, Targets};
 
-/// Checks that there are rows and features, and that targets and weights fit them.
+/// Checks that there is something to learn from: rows and features, targets and weights that fit them, two classes.
 pub(crate) fn check(
     matrix: &FeatureMatrix<'_>,
     targets: &Targets<'_>,
     weights: Option<&[f64]>,
+) -> Result<(), LearnError> {
+    check_rows(matrix, targets, weights, "training")?;
+    match targets {
+        Targets::Classes { labels, classes, .. } => check_classes(labels, *classes, weights),
+        Targets::Values(_) => Ok(()),
+    }
+}
+
+/// Checks that there are rows and features, and that targets and weights fit them; `kind` is what the rows are for.
+pub(crate) fn check_rows(
+    matrix: &FeatureMatrix<'_>,
+    targets: &Targets<'_>,
+    weights: Option<&[f64]>,
+    kind: &str,
 ) -> Result<(), LearnError> {
     let wrong = |message: String| Err(LearnError::Data(message));
     if matrix.rows == 0 || matrix.columns == 0 {
@@ -26,17 +40,21 @@ pub(crate) fn check(
         ));
     }
     if let Some(weights) = weights {
-        check_weights(matrix.rows, weights)?;
+        check_weights(matrix.rows, weights, kind)?;
     }
     match targets {
-        Targets::Classes { labels, classes, .. } => check_labels(labels, *classes, weights)?,
+        Targets::Classes { labels, classes, .. } => {
+            if labels.iter().any(|label| *label as usize >= *classes) {
+                return wrong("a label is beyond the classes".to_owned());
+            }
+        }
         Targets::Values(values) => {
             if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-                return wrong(format!("the target of training row {} is not finite", row + 1));
+                return wrong(format!("the target of {kind} row {} is not finite", row + 1));
             }
             if let Some(row) = values.iter().position(|value| value.abs() > f64::from(f32::MAX)) {
                 let message = "is larger than a prediction can be (3.4e38); divide the target by its unit";
-                return wrong(format!("the target {} of training row {} {message}", values[row], row + 1));
+                return wrong(format!("the target {} of {kind} row {} {message}", values[row], row + 1));
             }
         }
     }
@@ -44,14 +62,14 @@ pub(crate) fn check(
 }
 
 /// Checks that weights are numbers from 0 on, of which one is above 0.
-fn check_weights(rows: usize, weights: &[f64]) -> Result<(), LearnError> {
+fn check_weights(rows: usize, weights: &[f64], kind: &str) -> Result<(), LearnError> {
     let wrong = |message: String| Err(LearnError::Data(message));
     if weights.len() != rows {
         return wrong(format!("there are {} weights for {} rows", weights.len(), rows));
     }
     if let Some(row) = weights.iter().position(|weight| !(0.0..=1e100).contains(weight)) {
         return wrong(format!(
-            "the weight {} of training row {} is not a number from 0 to 1e100",
+            "the weight {} of {kind} row {} is not a number from 0 to 1e100",
             weights[row],
             row + 1
         ));
@@ -62,11 +80,8 @@ fn check_weights(rows: usize, weights: &[f64]) -> Result<(), LearnError> {
     Ok(())
 }
 
-/// Checks that labels are positions of classes and that two of them have weight.
-fn check_labels(labels: &[u32], classes: usize, weights: Option<&[f64]>) -> Result<(), LearnError> {
-    if labels.iter().any(|label| *label as usize >= classes) {
-        return Err(LearnError::Data("a label is beyond the classes".to_owned()));
-    }
+/// Checks that two classes have weight.
+fn check_classes(labels: &[u32], classes: usize, weights: Option<&[f64]>) -> Result<(), LearnError> {
     let counted = |at: usize| weights.and_then(|weights| weights.get(at)).is_none_or(|weight| *weight > 0.0);
     let first = (0..labels.len()).find(|at| counted(*at)).map(|at| labels[at]);
     if classes < 2 || !(0..labels.len()).any(|at| counted(at) && Some(labels[at]) != first) {

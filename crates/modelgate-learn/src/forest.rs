@@ -28,7 +28,8 @@ use crate::progress::Progress;
 use crate::random::SplitMix64;
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
 use classes::{Criterion, ManyClasses, TwoClasses, WeightedClasses};
-use codes::{Code, CodedFeature, EXACT_ROWS, code_features, in_bytes, varying};
+pub(crate) use codes::varying;
+use codes::{Code, CodedFeature, EXACT_ROWS, code_features, in_bytes};
 use grow::{Grown, Limits, grow};
 use kernel::Kernel;
 pub(crate) use settings::RandomForest;
@@ -315,7 +316,7 @@ impl Trainer for RandomForest {
     }
 
     fn revision(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {
@@ -323,12 +324,15 @@ impl Trainer for RandomForest {
     }
 }
 
+/// The least weight beside a largest of about 1: squares of it are still numbers.
+const LEAST: f64 = 1e-120;
+
 /// Divides weights by a power of two so that the largest is about 1: their squares and products stay in range, and no
-/// bit of one changes.
+/// bit of one changes. What would be nothing beside the largest counts as much as can be told from nothing.
 fn near_one(mut weights: Vec<f64>) -> Vec<f64> {
     let largest = weights.iter().copied().fold(0.0, f64::max);
     let (_, exponent) = libm::frexp(largest);
-    weights.iter_mut().for_each(|weight| *weight = libm::ldexp(*weight, -exponent));
+    weights.iter_mut().for_each(|weight| *weight = libm::ldexp(*weight, -exponent).max(LEAST));
     weights
 }
 

@@ -53,6 +53,17 @@ pub enum Targets<'a> {
     Values(&'a [f64]),
 }
 
+/// Rows to look at that nothing is learned from.
+#[derive(Clone, Copy, Debug)]
+pub struct Validation<'a> {
+    /// Preprocessed as the training rows.
+    pub matrix: &'a FeatureMatrix<'a>,
+    /// One per row.
+    pub targets: &'a Targets<'a>,
+    /// One per row from 0 on; all 1 without.
+    pub weights: Option<&'a [f64]>,
+}
+
 /// A fitted model and what there is to say of it.
 #[derive(Clone, Debug)]
 pub struct FitOutcome {
@@ -104,7 +115,7 @@ pub trait Trainer: Send + Sync + Debug {
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        _validation: (&FeatureMatrix<'_>, &Targets<'_>),
+        _validation: Validation<'_>,
         seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         self.fit_weighted(matrix, targets, weights, seed)

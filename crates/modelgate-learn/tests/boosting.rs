@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use modelgate_core::schema::Task;
-use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Targets, trainer};
+use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Targets, Validation, trainer};
 use modelgate_model::Prediction;
 use modelgate_model::estimator::{Boosted, Estimator};
 use proptest::prelude::*;
@@ -232,12 +232,20 @@ fn early_stopping_keeps_the_best_round() {
     assert!(trainer.wants_validation());
     let columns = names(4);
     let (train, held) = (view(&values[..3200], 4, &columns), view(&values[3200..], 4, &columns));
-    let held_out = (&held, &Targets::Values(&numbers[800..]));
+    let held_out = Validation { matrix: &held, targets: &Targets::Values(&numbers[800..]), weights: None };
     let outcome =
         trainer.fit_validated(&train, &Targets::Values(&numbers[..800]), None, held_out, 1).expect("fitted");
     let (best, rounds) = (outcome.details["best_round"].as_u64(), outcome.details["rounds"].as_u64());
     assert_eq!(best.map(|best| best + 15), rounds);
     assert_eq!(Some(boosted(&outcome).trees.len() as u64), best);
+    // Importances are of the rounds that were kept.
+    let mut splits = [0_u64; 4];
+    for node in boosted(&outcome).trees.iter().flat_map(|tree| &tree.nodes).filter(|node| !node.is_leaf()) {
+        splits[node.column()] += 1;
+    }
+    for (column, count) in splits.iter().enumerate() {
+        assert_eq!(outcome.details["feature_splits"][format!("x{column}")], json!(count));
+    }
     let loss = |estimator: &Estimator| {
         let found = answers(estimator, held.values);
         found
@@ -327,6 +335,105 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     assert!(error.expect_err("three classes").to_string().contains("more than two classes"));
 }
 
+#[test]
+fn early_stopping_counts_rows_by_their_weight_and_takes_one_class() {
+    let (values, numbers) = bent(1500, 4, 21);
+    let labels: Vec<u32> = numbers.iter().map(|value| u32::from(*value > 0.5)).collect();
+    let given = json!({"n_estimators": 60, "early_stopping": true, "n_iter_no_change": 5});
+    let (columns, classes) = (names(4), names(2));
+    let stopped = |rows: std::ops::Range<usize>, wrong: usize, weights: Option<&[f64]>, one_class: bool| {
+        let trainer =
+            trainer("gradient_boosting", Task::Classification, &params(given.clone())).expect("settings");
+        let of = |labels| Targets::Classes { labels, classes: 2, names: &classes };
+        let mut held: Vec<u32> = labels[rows.clone()].to_vec();
+        // The first `wrong` rows have the other class.
+        held.iter_mut().take(wrong).for_each(|label| *label = 1 - *label);
+        if one_class {
+            held.fill(1);
+        }
+        let matrix = view(&values[rows.start * 4..rows.end * 4], 4, &columns);
+        let validation = Validation { matrix: &matrix, targets: &of(&held), weights };
+        let train = view(&values[..4000], 4, &columns);
+        trainer.fit_validated(&train, &of(&labels[..1000]), None, validation, 1).expect("fitted").details
+    };
+    let right = stopped(1200..1500, 0, None, false);
+    let weights: Vec<f64> = (0..500).map(|row| if row < 200 { 0.0 } else { 2.5 }).collect();
+    let weighted = stopped(1000..1500, 200, Some(&weights), false);
+    assert_eq!(right["best_round"], weighted["best_round"]);
+    let loss = |details: &BTreeMap<String, Value>| details["validation_loss"].as_f64().expect("a loss");
+    assert!((loss(&right) - loss(&weighted)).abs() < 1e-12);
+    assert!(loss(&stopped(1000..1500, 200, None, false)) > loss(&right) * 1.5);
+    assert!(loss(&stopped(1200..1500, 0, None, true)).is_finite());
+}
+
+#[test]
+fn validation_rows_that_are_wrong_are_named_as_such() {
+    let (values, mut numbers) = bent(100, 3, 22);
+    numbers[92] = f64::NAN;
+    let trainer = trainer("gradient_boosting", Task::Regression, &params(json!({"early_stopping": true})));
+    let trainer = trainer.expect("settings");
+    let columns = names(3);
+    let train = view(&values[..270], 3, &columns);
+    let refused = |held: FeatureMatrix<'_>, numbers: &[f64]| {
+        let validation = Validation { matrix: &held, targets: &Targets::Values(numbers), weights: None };
+        let found = trainer.fit_validated(&train, &Targets::Values(&[1.0; 90]), None, validation, 1);
+        found.expect_err("refused").to_string()
+    };
+    let error = refused(view(&values[270..], 3, &columns), &numbers[90..]);
+    assert!(error.contains("the target of validation row 3 is not finite"), "{error}");
+    let error = refused(view(&values[..20], 2, &columns), &[1.0; 10]);
+    assert!(error.contains("validation rows: they have 2 features, not 3"), "{error}");
+}
+
+#[test]
+fn a_leaf_has_the_value_that_the_penalties_give() {
+    // 30 rows of 2.0 beside 50 rows of −1.0: the mean is 0.125.
+    let values: Vec<f32> = (0..80).map(|row| f32::from(u8::from(row < 30))).collect();
+    let numbers: Vec<f64> = (0..80).map(|row| if row < 30 { 2.0 } else { -1.0 }).collect();
+    for (l1, l2) in [(0.0, 0.0), (0.0, 4.0), (9.0, 0.0), (5.0, 10.0), (200.0, 0.0)] {
+        let given = json!({
+            "n_estimators": 1, "learning_rate": 1.0, "max_leaf_nodes": 2, "l1_regularization": l1,
+            "l2_regularization": l2
+        });
+        let outcome = fit_values(given, &values, 1, &numbers).expect("fitted");
+        let found = answers(&outcome.estimator, &[1.0, 0.0]);
+        for (found, (rows, target)) in found.iter().zip([(30.0, 2.0), (50.0, -1.0)]) {
+            let sum: f64 = rows * (target - 0.125);
+            let expected = 0.125 + (sum.abs() - l1).max(0.0).copysign(sum) / (rows + l2);
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{l1} {l2}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn leaves_have_the_least_hessian_that_is_asked_for_in_regression_too() {
+    let (values, numbers) = bent(2000, 3, 23);
+    let given = json!({"n_estimators": 10, "min_samples_leaf": 1, "min_sum_hessian_in_leaf": 60.0});
+    let outcome = fit_values(given, &values, 3, &numbers).expect("fitted");
+    let leaves = boosted(&outcome).trees.iter().flat_map(|tree| tree.nodes.iter().zip(&tree.covers));
+    let smallest = leaves.filter(|(node, _)| node.is_leaf()).map(|(_, cover)| *cover).fold(1e9, f32::min);
+    assert!((60.0..100.0).contains(&smallest), "{smallest}");
+}
+
+#[test]
+fn rows_and_features_are_drawn_in_their_shares() {
+    let (values, numbers) = bent(1000, 4, 24);
+    let given = json!({"n_estimators": 60, "subsample": 0.3, "max_features": 0.5, "max_leaf_nodes": 2, "learning_rate": 0.01});
+    let outcome = fit_values(given, &values, 4, &numbers).expect("fitted");
+    let trees = &boosted(&outcome).trees;
+    assert!(trees.iter().all(|tree| tree.covers[0] == 300.0));
+    // Alone, the third feature would be first in every round.
+    let share = |column: usize| trees.iter().filter(|tree| tree.nodes[0].column() == column).count();
+    assert!((20..=40).contains(&share(2)), "{}", share(2));
+    let all = fit_values(
+        json!({"n_estimators": 20, "max_leaf_nodes": 2, "learning_rate": 0.01}),
+        &values,
+        4,
+        &numbers,
+    );
+    assert!(boosted(&all.expect("fitted")).trees.iter().all(|tree| tree.nodes[0].column() == 2));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -349,6 +456,57 @@ proptest! {
                 let found: Vec<f32> = found.chunks_exact(width).map(|row| row[width - 1]).collect();
                 let steps = found.windows(2).all(|pair| (pair[1] - pair[0]) * sign as f32 >= -1e-6);
                 prop_assert!(steps, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn monotone_features_stay_so_beside_missing_values_categories_and_penalties(
+        seed in 0_u64..1 << 40, sign in prop_oneof![Just(-1), Just(1)], l1 in 0_f64..3.0,
+    ) {
+        let (mut values, mut numbers) = bent(600, 3, seed);
+        uniform(600, seed + 1).iter().zip(&mut numbers).for_each(|(noise, value)| *value += f64::from(*noise) * 3.0);
+        values.iter_mut().skip(2).step_by(3).for_each(|value| *value = (*value * 9.0).floor());
+        values.iter_mut().step_by(5).for_each(|value| *value = f32::NAN);
+        let given = json!({
+            "n_estimators": 25, "monotonic_cst": {"x0": sign}, "min_samples_leaf": 3, "l1_regularization": l1,
+            "l2_regularization": 0.5, "categorical_features": ["x2"]
+        });
+        let model = fit_values(given, &values, 3, &numbers).expect("fitted").estimator;
+        for row in values.chunks_exact(3).take(40) {
+            let walk: Vec<f32> = (0..=50).flat_map(|step| [step as f32 / 50.0, row[1], row[2]]).collect();
+            let found = answers(&model, &walk);
+            let steps = found.windows(2).all(|pair| (pair[1] - pair[0]) * sign as f32 >= -1e-6);
+            prop_assert!(steps, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn shares_of_classes_sum_to_their_log_odds(seed in 0_u64..1 << 40, classes in 2_u32..4) {
+        let (mut values, numbers) = bent(400, 4, seed);
+        values.iter_mut().step_by(7).for_each(|value| *value = f32::NAN);
+        let labels: Vec<u32> = numbers
+            .iter()
+            .map(|value| u32::from(*value > 0.5) + u32::from(classes == 3 && *value > 1.5))
+            .collect();
+        let outcome = fit_classes(json!({"n_estimators": 12}), &values, 4, &labels, classes as usize, None);
+        let outcome = outcome.expect("fitted");
+        let found = answers(&outcome.estimator, &values);
+        for (row, probabilities) in values.chunks_exact(4).zip(found.chunks_exact(classes as usize)).take(60) {
+            let shares = boosted(&outcome).shares(row).expect("shares");
+            let sums: Vec<f64> = shares
+                .base
+                .iter()
+                .zip(shares.features.chunks_exact(4))
+                .map(|(base, features)| base + features.iter().sum::<f64>())
+                .collect();
+            // Of two classes the score is the log odds; of more, differences of scores are.
+            let odds = |one: usize, other: usize| f64::from(probabilities[one] / probabilities[other]).ln();
+            if classes == 2 {
+                prop_assert!((sums[0] - odds(1, 0)).abs() < 1e-3, "{sums:?} {probabilities:?}");
+            } else {
+                prop_assert!((sums[1] - sums[0] - odds(1, 0)).abs() < 1e-3, "{sums:?} {probabilities:?}");
+                prop_assert!((sums[2] - sums[0] - odds(2, 0)).abs() < 1e-3, "{sums:?} {probabilities:?}");
             }
         }
     }

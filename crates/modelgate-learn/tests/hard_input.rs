@@ -35,6 +35,11 @@ const REGRESSORS: [(&str, &str); 6] = [
     ("linear_regression", "{}"),
 ];
 
+/// Returns whether an algorithm gives the same bits for rows in any order and beside a constant column.
+fn is_of_trees(algorithm: &str) -> bool {
+    ["gradient_boosting", "random_forest", "decision_tree"].contains(&algorithm)
+}
+
 /// A table of one task.
 #[derive(Clone, Debug)]
 struct Data {
@@ -325,7 +330,7 @@ fn weights_of_any_size_are_weights() {
         let pattern = |unit: f64| (0..60).map(|row| unit * f64::from(1 + row % 3)).collect::<Vec<f64>>();
         let with = |unit: f64| Data { weights: Some(pattern(unit)), ..data.clone() };
         for (algorithm, params) in data.algorithms() {
-            let trees = algorithm.contains("tree") || algorithm.contains("forest");
+            let trees = is_of_trees(algorithm) && algorithm != "gradient_boosting";
             let expected = answers(&with(1.0).fit(algorithm, params).expect("fitted"), &data.values);
             for unit in [1e-90, 1e98] {
                 let found = answers(&with(unit).fit(algorithm, params).expect("fitted"), &data.values);
@@ -336,6 +341,40 @@ fn weights_of_any_size_are_weights() {
                 assert!(near || !same, "{algorithm} {params} {unit}");
             }
         }
+    }
+}
+
+#[test]
+fn weights_of_which_some_are_nothing_beside_others_give_numbers() {
+    for data in both(60, 3, 18) {
+        let weights = (0..60).map(|row| if row % 2 == 0 { 1e100 } else { 1e-300 }).collect();
+        let data = Data { weights: Some(weights), ..data };
+        for (algorithm, params) in data.algorithms() {
+            // `answers` asks for finite ones.
+            let _ = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
+        }
+    }
+}
+
+#[test]
+fn denormal_values_are_told_apart_by_trees() {
+    let values: Vec<f32> = (1..=200).map(f32::from_bits).collect();
+    let odd: Vec<u32> = (1..=200).map(|value| value % 2).collect();
+    let mut numbers: Vec<f64> = odd.iter().map(|odd| f64::from(*odd) * 3.0).collect();
+    for (algorithm, params) in [
+        ("decision_tree", "{}"),
+        ("random_forest", r#"{"n_estimators": 3, "bootstrap": false}"#),
+        (
+            "gradient_boosting",
+            r#"{"n_estimators": 1, "learning_rate": 1.0, "min_samples_leaf": 1, "max_leaf_nodes": null}"#,
+        ),
+    ] {
+        let data = Data::numbers(1, values.clone(), numbers);
+        let found = answers(&data.fit(algorithm, params).expect("fitted"), &values);
+        for (found, odd) in found.iter().zip(&odd) {
+            assert!((found - *odd as f32 * 3.0).abs() < 1e-5, "{algorithm}: {found} {odd}");
+        }
+        numbers = data.numbers;
     }
 }
 
@@ -463,7 +502,7 @@ proptest! {
             for (algorithm, params) in data.algorithms() {
                 let one = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
                 let two = answers(&other.fit(algorithm, params).expect("fitted"), &data.values);
-                if algorithm.contains("tree") || algorithm.contains("forest") {
+                if is_of_trees(algorithm) {
                     prop_assert_eq!(&one, &two, "{} {}", algorithm, params);
                 }
                 // Sums in another order; of L-BFGS, ended within its tolerance.
@@ -493,7 +532,7 @@ proptest! {
             for (algorithm, params) in data.algorithms() {
                 let one = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
                 let two = answers(&wider.fit(algorithm, params).expect("fitted"), &wider.values);
-                if algorithm.contains("tree") || algorithm.contains("forest") {
+                if is_of_trees(algorithm) {
                     prop_assert_eq!(&one, &two, "{} {}", algorithm, params);
                 }
                 for (one, two) in one.iter().zip(&two) {

@@ -12,7 +12,7 @@ pub(super) const MISSING: usize = 0;
 /// Bins of one feature at most, the missing one included.
 pub(super) const CELLS: usize = 256;
 
-/// Bins are found on this many rows at most.
+/// Of more rows than this, about this many say where bins end.
 const SAMPLE: usize = 200_000;
 
 /// Features of a row are padded to a multiple of this, so that a group can be read as one piece.
@@ -96,16 +96,36 @@ enum Column {
     Feature(Feature),
 }
 
-fn ordered(matrix: &FeatureMatrix<'_>, rows: &[u32], column: usize, max_bins: usize) -> Column {
-    let value = |row: u32| matrix.values[row as usize * matrix.columns + column];
-    // Every `step`-th row from the first on; at most SAMPLE of them.
-    let step = rows.len().div_ceil(SAMPLE).max(1);
-    let sample = rows.iter().step_by(step).map(|row| value(*row));
-    let mut keys: Vec<u32> = sample.filter(|value| !value.is_nan()).map(key).collect();
-    keys.sort_unstable();
-    let thresholds = thresholds(&keys, max_bins);
-    let missing = || rows.iter().any(|row| value(*row).is_nan());
-    let present = || rows.iter().any(|row| !value(*row).is_nan());
+/// Returns the rows that say where bins end: all, or those with the smallest of their `numbers`, see
+/// [`content`](super::content).
+pub(super) fn sample(rows: &[u32], numbers: &[u64]) -> Vec<u32> {
+    if rows.len() <= SAMPLE {
+        return rows.to_vec();
+    }
+    let below = ((SAMPLE as u128) << 64) / rows.len() as u128;
+    rows.iter().filter(|row| u128::from(numbers[**row as usize]) < below).copied().collect()
+}
+
+fn ordered(
+    matrix: &FeatureMatrix<'_>,
+    rows: &[u32],
+    sample: &[u32],
+    column: usize,
+    max_bins: usize,
+) -> Column {
+    let value = |row: &u32| matrix.values[*row as usize * matrix.columns + column];
+    let of = |rows: &[u32]| {
+        let mut keys: Vec<u32> = rows.iter().map(value).filter(|value| !value.is_nan()).map(key).collect();
+        keys.sort_unstable();
+        thresholds(&keys, max_bins)
+    };
+    let mut thresholds = of(sample);
+    // What is rare may be in none of the rows that were looked at.
+    if thresholds.is_empty() && sample.len() < rows.len() {
+        thresholds = of(rows);
+    }
+    let missing = || rows.iter().any(|row| value(row).is_nan());
+    let present = || rows.iter().any(|row| !value(row).is_nan());
     if thresholds.is_empty() && !(missing() && present()) {
         return Column::Constant;
     }
@@ -173,13 +193,14 @@ impl Feature {
 }
 
 impl Binned {
-    /// Bins `rows` of a matrix; the others are binned too and never asked for.
+    /// Bins `rows` of a matrix, of which `sample` says where bins end; the others are binned too and never asked for.
     ///
     /// # Errors
     /// Names a categorical feature that is none.
     pub(super) fn new(
         matrix: &FeatureMatrix<'_>,
         rows: &[u32],
+        sample: &[u32],
         max_bins: usize,
         categorical: &[bool],
         monotonic: &[i8],
@@ -188,7 +209,7 @@ impl Binned {
             if categorical[column] {
                 categories(matrix, rows, column, max_bins)
             } else {
-                Ok(ordered(matrix, rows, column, max_bins))
+                Ok(ordered(matrix, rows, sample, column, max_bins))
             }
         };
         let columns: Vec<Column> = (0..matrix.columns).into_par_iter().map(one).collect::<Result<_, _>>()?;
@@ -243,7 +264,7 @@ mod tests {
         let names = ["x".to_owned()];
         let matrix = FeatureMatrix { rows: values.len(), columns: 1, values, names: &names };
         let rows: Vec<u32> = (0..values.len() as u32).collect();
-        Binned::new(&matrix, &rows, 255, &[categorical], &[0]).expect("bins")
+        Binned::new(&matrix, &rows, &rows, 255, &[categorical], &[0]).expect("bins")
     }
 
     fn codes(binned: &Binned, rows: usize) -> Vec<usize> {
@@ -298,6 +319,16 @@ mod tests {
         let found = binned(&values, true);
         assert_eq!((found.features[0].bins, found.features[0].shared), (255, 146));
         assert_eq!((found.bin(7, 0), found.bin(399, 0), found.bin(0, 0)), (1, 255, 2));
+    }
+
+    #[test]
+    fn a_value_that_the_sample_lacks_is_found_among_all_rows() {
+        let mut values = vec![1.0_f32; 1000];
+        values[999] = 2.0;
+        let matrix = FeatureMatrix { rows: 1000, columns: 1, values: &values, names: &[] };
+        let rows: Vec<u32> = (0..1000).collect();
+        let found = Binned::new(&matrix, &rows, &rows[..100], 255, &[false], &[0]).expect("bins");
+        assert_eq!((found.bin(0, 0), found.bin(999, 0)), (1, 2));
     }
 
     #[test]

@@ -10,7 +10,13 @@ use super::split::Split;
 pub(super) fn tree(nodes: &[Node], binned: &Binned, value: impl Fn(usize) -> f32) -> Tree {
     let mut emitter = Emitter { nodes, binned, value, tree: Tree::default(), rows: rows_of(nodes) };
     emitter.reserve();
-    emitter.fill(0, 0);
+    // Trees may be as deep as they have leaves. The left side is written first.
+    let mut open = vec![(0, 0)];
+    while let Some((from, at)) = open.pop() {
+        if let Some([left, right]) = emitter.fill(from, at) {
+            open.extend([right, left]);
+        }
+    }
     emitter.tree
 }
 
@@ -48,13 +54,14 @@ impl<F: Fn(usize) -> f32> Emitter<'_, F> {
         self.tree.nodes.len() - 1
     }
 
-    /// Writes grown node `from` at place `at`.
-    fn fill(&mut self, from: usize, at: usize) {
+    /// Writes grown node `from` at place `at`; returns its children, grown and as places.
+    fn fill(&mut self, from: usize, at: usize) -> Option<[(usize, usize); 2]> {
         self.tree.covers[at] = self.rows[from];
         match &self.nodes[from] {
             Node::Leaf(_) => {
                 self.tree.nodes[at].left = self.tree.values.len() as u32;
                 self.tree.values.push((self.value)(from));
+                None
             }
             Node::Inner { split, children, .. } => {
                 let feature = &self.binned.features[split.feature];
@@ -81,8 +88,7 @@ impl<F: Fn(usize) -> f32> Emitter<'_, F> {
                         (left, right)
                     }
                 };
-                self.fill(children[0], left);
-                self.fill(children[1], right);
+                Some([(children[0], left), (children[1], right)])
             }
         }
     }

@@ -3,10 +3,14 @@
 //!
 //! Every sum is of whole numbers: it is the same in any order, on any number of threads.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use modelgate_model::processor::Level;
 use rayon::prelude::*;
 
 use super::bins::{Binned, CELLS};
+use super::loss::Heavy;
 use super::simd::{self, BLOCK};
 use super::split::{BinSet, Bounds, Limits, Split, Sums, best_of, better, total};
 use crate::random::SplitMix64;
@@ -26,11 +30,10 @@ pub(super) enum Node {
     Inner { split: Split, children: [usize; 2] },
 }
 
-/// The rows of a leaf, as a range of the grower's order, and its value before the learning rate.
+/// The rows of a leaf, as a range of the grower's order, and between what its value must lie.
 pub(super) struct Leaf {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) value: f64,
     pub(super) bounds: Bounds,
 }
 
@@ -39,12 +42,44 @@ struct Open {
     node: usize,
     start: usize,
     end: usize,
+    /// Its range of the rows held apart.
+    heavy: (usize, usize),
     depth: usize,
     bounds: Bounds,
     sums: Sums,
+    /// The sums of its bins; empty where they were given up, see [`HELD`].
     cells: Vec<i32>,
     split: Option<Split>,
 }
+
+/// Open leaves, the one with the largest gain first; of equal ones the first node's.
+struct ByGain(Open);
+
+impl ByGain {
+    fn gain(&self) -> f64 {
+        self.0.split.map_or(0.0, |split| split.gain)
+    }
+}
+
+impl Ord for ByGain {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.gain().total_cmp(&other.gain()).then(other.0.node.cmp(&self.0.node))
+    }
+}
+
+impl PartialOrd for ByGain {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByGain {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ByGain {}
 
 /// Which side of a split gets its sums from its rows.
 #[derive(Clone, Copy, PartialEq)]
@@ -89,23 +124,44 @@ pub(super) struct Grower<'a> {
     /// The rows, leaf by leaf once a tree is grown, rising inside each.
     pub(super) order: Vec<u32>,
     spare: Vec<u32>,
+    /// The rows held apart, leaf by leaf.
+    heavy: Vec<Heavy>,
     free: Vec<Vec<i32>>,
     packed: Vec<Vec<[i64; CELLS]>>,
+    /// Open leaves that keep the sums of their bins, and how many may.
+    held: usize,
+    most_held: usize,
 }
 
 /// From how many rows on the sums of a node are built by all threads.
 const MANY: usize = 4 * BLOCK;
 
+/// Bytes of the sums that open leaves keep. Those of a leaf that is one too many are built once more when it is split: wide
+/// data or trees without a limit of leaves cost time then, not memory.
+const HELD: usize = 256 << 20;
+
 impl<'a> Grower<'a> {
     pub(super) fn new(binned: &'a Binned, level: Level) -> Self {
-        Self { binned, level, order: Vec::new(), spare: Vec::new(), free: Vec::new(), packed: Vec::new() }
+        let size = binned.stride * 3 * CELLS * size_of::<i32>();
+        Self {
+            binned,
+            level,
+            order: Vec::new(),
+            spare: Vec::new(),
+            heavy: Vec::new(),
+            free: Vec::new(),
+            packed: Vec::new(),
+            held: 0,
+            most_held: HELD / size,
+        }
     }
 
-    /// Grows a tree over `rows`, rising; `pairs` holds gradient and Hessian of every row.
+    /// Grows a tree over `rows`, rising; `pairs` holds gradient and Hessian of every row, `heavy` what it lacks of some.
     pub(super) fn grow(
         &mut self,
         rows: &[u32],
         pairs: &[u32],
+        heavy: Vec<Heavy>,
         limits: &Limits,
         shape: Shape,
         random: &mut SplitMix64,
@@ -113,12 +169,16 @@ impl<'a> Grower<'a> {
         self.order.clear();
         self.order.extend_from_slice(rows);
         self.spare.resize(rows.len(), 0);
-        let cells = self.sums(pairs);
+        self.heavy = heavy;
+        self.held = 0;
+        let heavy = (0, self.heavy.len());
+        let cells = self.sums((0, rows.len()), heavy, pairs);
         let sums = total(&cells[..3 * CELLS]);
         let mut root = Open {
             node: 0,
             start: 0,
             end: rows.len(),
+            heavy,
             depth: 0,
             bounds: Bounds::NONE,
             sums,
@@ -127,13 +187,14 @@ impl<'a> Grower<'a> {
         };
         let looked = self.looked_at(shape, random);
         root.split = self.search(&root, limits, looked.as_deref());
-        let mut nodes = vec![leaf(&root, limits)];
-        let mut open = vec![root];
+        let mut nodes = vec![leaf(&root)];
+        let mut open = BinaryHeap::new();
+        self.keep(root, &mut open);
         let mut leaves = 1;
         while leaves < shape.max_leaf_nodes {
-            let Some(place) = most_gain(&open) else { break };
-            let parent = open.swap_remove(place);
+            let Some(ByGain(parent)) = open.pop() else { break };
             let Some(split) = parent.split else { break };
+            self.held -= usize::from(!parent.cells.is_empty());
             let at = parent.node;
             let children = [nodes.len(), nodes.len() + 1];
             let further = leaves + 1 < shape.max_leaf_nodes && parent.depth + 1 < shape.max_depth;
@@ -148,18 +209,27 @@ impl<'a> Grower<'a> {
                 (pair[0].split, pair[1].split) = found;
             }
             for child in pair {
-                nodes.push(leaf(&child, limits));
-                if child.split.is_some() {
-                    open.push(child);
-                } else {
-                    self.free.push(child.cells);
-                }
+                nodes.push(leaf(&child));
+                self.keep(child, &mut open);
             }
             nodes[at] = Node::Inner { split, children };
             leaves += 1;
         }
-        self.free.extend(open.into_iter().map(|open| open.cells));
+        self.free.extend(open.into_iter().map(|ByGain(open)| open.cells).filter(|cells| !cells.is_empty()));
         nodes
+    }
+
+    /// Puts a leaf that can be split among the open ones, with its sums while there is room.
+    fn keep(&mut self, mut leaf: Open, open: &mut BinaryHeap<ByGain>) {
+        let holds = leaf.split.is_some() && !leaf.cells.is_empty() && self.held < self.most_held;
+        if holds {
+            self.held += 1;
+        } else if !leaf.cells.is_empty() {
+            self.free.push(std::mem::take(&mut leaf.cells));
+        }
+        if leaf.split.is_some() {
+            open.push(ByGain(leaf));
+        }
     }
 }
 
@@ -199,16 +269,39 @@ impl Grower<'_> {
         features.map(one).fold(None, better)
     }
 
-    /// Returns the sums of each bin over all rows of the order.
-    fn sums(&mut self, pairs: &[u32]) -> Vec<i32> {
-        let rows = self.order.len();
-        let (size, mut workers) = self.workers(rows);
+    /// Returns the sums of each bin over a range of the order, and over one of the rows held apart.
+    fn sums(&mut self, (start, end): (usize, usize), heavy: (usize, usize), pairs: &[u32]) -> Vec<i32> {
+        let (size, mut workers) = self.workers(end - start);
         let (binned, level) = (self.binned, self.level);
-        self.order.par_chunks(size).zip(workers.par_iter_mut()).for_each(|(rows, worker)| {
+        self.order[start..end].par_chunks(size).zip(workers.par_iter_mut()).for_each(|(rows, worker)| {
             rows.chunks(BLOCK).for_each(|rows| worker.add(binned, level, rows, pairs));
             worker.flush(level);
         });
-        self.joined(workers)
+        let mut sums = self.joined(workers);
+        self.add_heavy(heavy, &mut sums);
+        sums
+    }
+
+    /// Adds rows that are held apart.
+    fn add_heavy(&self, (start, end): (usize, usize), sums: &mut [i32]) {
+        for heavy in &self.heavy[start..end] {
+            for (feature, cells) in
+                sums.chunks_exact_mut(3 * CELLS).enumerate().take(self.binned.features.len())
+            {
+                let bin = self.binned.bin(heavy.row, feature);
+                cells[bin] = cells[bin].wrapping_add(heavy.gradient);
+                cells[CELLS + bin] = cells[CELLS + bin].wrapping_add(heavy.hessian as i32);
+            }
+        }
+    }
+
+    /// Moves the rows of a range that are held apart and go left to its front; returns where the others begin.
+    fn divide_heavy(&mut self, (start, end): (usize, usize), split: &Split) -> usize {
+        let (binned, feature) = (self.binned, split.feature);
+        let goes_left = |heavy: &Heavy| split.goes_left.holds(binned.bin(heavy.row, feature));
+        let heavy = &mut self.heavy[start..end];
+        heavy.sort_by_key(|heavy| !goes_left(heavy));
+        start + heavy.partition_point(goes_left)
     }
 
     /// Returns how many rows a part of the work on `rows` has, and who sums each part.
@@ -311,7 +404,7 @@ impl Grower<'_> {
         limits: &Limits,
         further: bool,
     ) -> [Open; 2] {
-        let Open { start, end, depth, bounds, sums, mut cells, .. } = parent;
+        let Open { start, end, heavy, depth, bounds, sums, mut cells, .. } = parent;
         let right = sums.minus(split.left);
         let built = match further {
             false => Built::Neither,
@@ -320,19 +413,35 @@ impl Grower<'_> {
         };
         let (count, found) = self.divide((start, end), &split, built, pairs);
         let middle = start + count;
+        let heavy_middle = self.divide_heavy(heavy, &split);
+        let (left_heavy, right_heavy) = ((heavy.0, heavy_middle), (heavy_middle, heavy.1));
         let (left_cells, right_cells) = match found {
-            None => (cells, self.free.pop().unwrap_or_default()),
-            Some(found) => {
-                simd::subtract(self.level, &mut cells, &found);
-                if built == Built::Left { (found, cells) } else { (cells, found) }
+            None => {
+                if !cells.is_empty() {
+                    self.free.push(cells);
+                }
+                (Vec::new(), Vec::new())
+            }
+            Some(mut found) => {
+                let left_is_built = built == Built::Left;
+                self.add_heavy(if left_is_built { left_heavy } else { right_heavy }, &mut found);
+                if !cells.is_empty() {
+                    simd::subtract(self.level, &mut cells, &found);
+                } else if left_is_built {
+                    cells = self.sums((middle, end), right_heavy, pairs);
+                } else {
+                    cells = self.sums((start, middle), left_heavy, pairs);
+                }
+                if left_is_built { (found, cells) } else { (cells, found) }
             }
         };
         let [left_bounds, right_bounds] =
             self.bounds(&split, bounds, limits.value(split.left, bounds), limits.value(right, bounds));
-        let open = |node, start, end, bounds, sums, cells| Open {
+        let open = |node, start, end, heavy, bounds, sums, cells| Open {
             node,
             start,
             end,
+            heavy,
             depth: depth + 1,
             bounds,
             sums,
@@ -340,8 +449,8 @@ impl Grower<'_> {
             split: None,
         };
         [
-            open(nodes[0], start, middle, left_bounds, split.left, left_cells),
-            open(nodes[1], middle, end, right_bounds, right, right_cells),
+            open(nodes[0], start, middle, left_heavy, left_bounds, split.left, left_cells),
+            open(nodes[1], middle, end, right_heavy, right_bounds, right, right_cells),
         ]
     }
 
@@ -357,16 +466,8 @@ impl Grower<'_> {
     }
 }
 
-fn leaf(open: &Open, limits: &Limits) -> Node {
-    let Open { start, end, bounds, sums, .. } = open;
-    Node::Leaf(Leaf { start: *start, end: *end, value: limits.value(*sums, *bounds), bounds: *bounds })
-}
-
-/// Returns the place of the leaf with the largest gain; of equal ones the first node's.
-fn most_gain(open: &[Open]) -> Option<usize> {
-    let gains =
-        open.iter().enumerate().filter_map(|(place, open)| Some((place, open.split?.gain, open.node)));
-    gains.max_by(|one, other| one.1.total_cmp(&other.1).then(other.2.cmp(&one.2))).map(|(place, ..)| place)
+fn leaf(open: &Open) -> Node {
+    Node::Leaf(Leaf { start: open.start, end: open.end, bounds: open.bounds })
 }
 
 /// Returns which side a row takes.

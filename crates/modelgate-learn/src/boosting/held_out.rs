@@ -13,6 +13,8 @@ pub(super) struct HeldOut<'a> {
     rows: Vec<u32>,
     /// The class, or the target less the base over the scale; one per row of the matrix.
     targets: Vec<f32>,
+    /// One per row of the matrix, or empty where all weigh the same.
+    weights: Vec<f32>,
     /// Row-major `[rows × scores]`.
     scores: Vec<f32>,
     width: usize,
@@ -27,11 +29,17 @@ impl<'a> HeldOut<'a> {
         matrix: FeatureMatrix<'a>,
         rows: Vec<u32>,
         targets: Vec<f32>,
+        weights: Vec<f32>,
         base: &[f32],
         loss: Loss,
     ) -> Self {
-        let scores = base.repeat(rows.len());
-        Self { matrix, rows, targets, scores, width: base.len(), loss, best: f64::INFINITY, best_round: 0 }
+        let (scores, width) = (base.repeat(rows.len()), base.len());
+        let best = f64::INFINITY;
+        Self { matrix, rows, targets, weights, scores, width, loss, best, best_round: 0 }
+    }
+
+    fn weight(&self, row: u32) -> f64 {
+        self.weights.get(row as usize).map_or(1.0, |weight| f64::from(*weight))
     }
 
     /// Adds a tree to score `score` of every row; `scale` is what one unit of the scores is of the leaf values.
@@ -43,7 +51,7 @@ impl<'a> HeldOut<'a> {
         });
     }
 
-    /// Returns the mean loss.
+    /// Returns the mean loss; rows count by their weights.
     fn mean_loss(&self) -> f64 {
         let losses: Vec<f64> = self
             .scores
@@ -52,7 +60,7 @@ impl<'a> HeldOut<'a> {
             .map(|(scores, row)| {
                 let target = f64::from(self.targets[*row as usize]);
                 let first = f64::from(scores[0]);
-                match self.loss {
+                let loss = match self.loss {
                     Loss::SquaredError => (first - target) * (first - target),
                     Loss::AbsoluteError => (first - target).abs(),
                     Loss::Quantile(share) => {
@@ -71,10 +79,11 @@ impl<'a> HeldOut<'a> {
                             scores.iter().map(|score| libm::exp(f64::from(*score) - highest)).sum();
                         highest + libm::log(sum) - f64::from(scores[target as usize])
                     }
-                }
+                };
+                loss * self.weight(*row)
             })
             .collect();
-        exact_sum(losses.iter().copied()) / losses.len() as f64
+        exact_sum(losses.iter().copied()) / exact_sum(self.rows.iter().map(|row| self.weight(*row)))
     }
 
     /// Looks at the loss after `round` rounds; returns whether it has not become better by `tolerance` for `patience`

@@ -189,7 +189,7 @@ impl GradientBoosting {
             max_leaf_nodes,
             max_depth,
             min_samples_leaf: min_samples_leaf as u32,
-            min_hessian: if classification { min_hessian } else { 0.0 },
+            min_hessian,
             l1,
             l2,
             max_bins,

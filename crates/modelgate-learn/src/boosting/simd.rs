@@ -130,14 +130,40 @@ dispatched! {
 }
 
 dispatched! {
-    /// Writes gradient and Hessian of the log loss of each row in units of `scales`; `targets` are 0 or 1.
-    logistic, logistic_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32])
+    /// Writes gradient and Hessian of the log loss of each row in units of `scales`, rounded as
+    /// `rounding` says; `targets` are 0 or 1.
+    logistic, logistic_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], rounding: Rounding<'_>, pairs: &mut [u32])
 }
 
 dispatched! {
-    /// Writes gradient and Hessian of the squared error of each row in units of `scales`.
-    squared, squared_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32])
+    /// Writes gradient and Hessian of the squared error of each row in units of `scales`, rounded as in [`logistic`].
+    squared, squared_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], rounding: Rounding<'_>, pairs: &mut [u32])
 }
+
+dispatched! {
+    /// Adds up gradients and Hessians of the log loss, in units of `scales`.
+    logistic_sums, logistic_sums_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f64; 2], sums: &mut [i64; 2])
+}
+
+dispatched! {
+    /// Adds up gradients and Hessians of one class of several, as [`logistic_sums`]: `of_class` is its number and by what p (1 − p) becomes
+    /// the Hessian.
+    softmax_sums, softmax_sums_body, (probabilities: &[f32], targets: &[f32], of_class: [f32; 2], weights: &[f32], scales: [f64; 2], sums: &mut [i64; 2])
+}
+
+dispatched! {
+    /// Adds up gradients and Hessians of the squared error, as [`logistic_sums`].
+    squared_sums, squared_sums_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f64; 2], sums: &mut [i64; 2])
+}
+
+dispatched! {
+    /// Finds the largest distance of a score from its target times its weight, as bits, and adds the distances up in units
+    /// of 2⁻²⁰, those above 3 as 3. At most [`RUN`] rows.
+    distances, distances_body, (scores: &[f32], targets: &[f32], weights: &[f32], found: &mut [u32; 2])
+}
+
+/// Rows whose distances are added up in 32 bits.
+pub(super) const RUN: usize = 1024;
 
 dispatched! {
     /// Writes the bin of each value: 0 for NaN, else one more than the thresholds of the [`table`] below it.
@@ -213,12 +239,35 @@ fn rounded(value: f32) -> i32 {
     ((value + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32)
 }
 
+/// How rows are rounded: a number of each, and what a round makes of it.
+#[derive(Clone, Copy)]
+pub(super) struct Rounding<'a> {
+    pub(super) noise: &'a [u8],
+    pub(super) draw: [u8; 2],
+}
+
+/// Returns what is added to a number before it is rounded to the nearest: between −½ and ½, and over the 256 numbers that
+/// `noise` can be as often one as the other. A gradient of a tenth of a unit becomes one unit in a tenth of the rows.
+#[inline(always)]
+pub(super) fn dither(noise: u8, draw: [u8; 2]) -> f32 {
+    let drawn = noise.wrapping_mul(draw[0]).wrapping_add(draw[1]);
+    f32::from(drawn) * (1.0 / 256.0) - (0.5 - 1.0 / 512.0)
+}
+
 /// Returns gradient and Hessian, in units, as one number.
 #[inline(always)]
-pub(super) fn pair(gradient: f32, hessian: f32) -> u32 {
-    let gradient = rounded(gradient.clamp(-GRADIENT, GRADIENT));
-    let hessian = rounded(hessian.clamp(0.0, HESSIAN));
+pub(super) fn pair(gradient: f32, hessian: f32, dither: f32) -> u32 {
+    let gradient = rounded(gradient.clamp(-GRADIENT, GRADIENT) + dither);
+    let hessian = rounded(hessian.clamp(0.0, HESSIAN) + dither);
     ((gradient as u32) << 16) | (hessian as u32 & 0xffff)
+}
+
+/// 1.5 · 2⁵²: as [`ROUND`], for doubles below 2⁵¹.
+const ROUND_DOUBLE: f64 = 6_755_399_441_055_744.0;
+
+#[inline(always)]
+fn rounded_double(value: f64) -> i64 {
+    ((value + ROUND_DOUBLE).to_bits() as i64).wrapping_sub(ROUND_DOUBLE.to_bits() as i64)
 }
 
 /// e to the power of a number, to about five digits: a polynomial of degree 5 on half an octave about 0, the same on
@@ -233,33 +282,120 @@ pub(super) fn exp(value: f32) -> f32 {
     f32::from_bits(((whole + 127) as u32) << 23) * power
 }
 
+/// Returns gradient and Hessian of the log loss.
 #[inline(always)]
-fn logistic_body(scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32]) {
-    let one = |score: f32, target: f32, weight: f32| {
-        let probability = 1.0 / (1.0 + exp(-score));
-        let gradient = (probability - target) * weight;
-        let hessian = probability * (1.0 - probability) * weight;
-        pair(gradient * scales[0], hessian * scales[1])
-    };
-    let rows = pairs.iter_mut().zip(scores).zip(targets);
+fn of_logistic(score: f32, target: f32, weight: f32) -> [f32; 2] {
+    let probability = 1.0 / (1.0 + exp(-score));
+    [(probability - target) * weight, probability * (1.0 - probability) * weight]
+}
+
+/// Calls `visit` with the number of each row, its first two figures and its weight.
+#[inline(always)]
+fn each(first: &[f32], second: &[f32], weights: &[f32], mut visit: impl FnMut(usize, f32, f32, f32)) {
+    let rows = first.iter().zip(second).enumerate();
     if weights.is_empty() {
-        rows.for_each(|((pair, score), target)| *pair = one(*score, *target, 1.0));
+        rows.for_each(|(at, (first, second))| visit(at, *first, *second, 1.0));
     } else {
-        rows.zip(weights).for_each(|(((pair, score), target), weight)| *pair = one(*score, *target, *weight));
+        rows.zip(weights).for_each(|((at, (first, second)), weight)| visit(at, *first, *second, *weight));
     }
 }
 
 #[inline(always)]
-fn squared_body(scores: &[f32], targets: &[f32], weights: &[f32], scales: [f32; 2], pairs: &mut [u32]) {
-    let rows = pairs.iter_mut().zip(scores).zip(targets);
-    if weights.is_empty() {
-        let hessian = scales[1];
-        rows.for_each(|((cell, score), target)| *cell = pair((score - target) * scales[0], hessian));
-    } else {
-        rows.zip(weights).for_each(|(((cell, score), target), weight)| {
-            *cell = pair((score - target) * weight * scales[0], weight * scales[1]);
-        });
-    }
+fn logistic_body(
+    scores: &[f32],
+    targets: &[f32],
+    weights: &[f32],
+    scales: [f32; 2],
+    rounding: Rounding<'_>,
+    pairs: &mut [u32],
+) {
+    let (noise, pairs) = (&rounding.noise[..scores.len()], &mut pairs[..scores.len()]);
+    each(scores, targets, weights, |at, score, target, weight| {
+        let [gradient, hessian] = of_logistic(score, target, weight);
+        pairs[at] = pair(gradient * scales[0], hessian * scales[1], dither(noise[at], rounding.draw));
+    });
+}
+
+#[inline(always)]
+fn squared_body(
+    scores: &[f32],
+    targets: &[f32],
+    weights: &[f32],
+    scales: [f32; 2],
+    rounding: Rounding<'_>,
+    pairs: &mut [u32],
+) {
+    let (noise, pairs) = (&rounding.noise[..scores.len()], &mut pairs[..scores.len()]);
+    each(scores, targets, weights, |at, score, target, weight| {
+        let gradient = (score - target) * weight;
+        pairs[at] = pair(gradient * scales[0], weight * scales[1], dither(noise[at], rounding.draw));
+    });
+}
+
+#[inline(always)]
+fn logistic_sums_body(
+    scores: &[f32],
+    targets: &[f32],
+    weights: &[f32],
+    scales: [f64; 2],
+    sums: &mut [i64; 2],
+) {
+    let mut found = [0_i64; 2];
+    each(scores, targets, weights, |_, score, target, weight| {
+        let [gradient, hessian] = of_logistic(score, target, weight);
+        found[0] = found[0].wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
+        found[1] = found[1].wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
+    });
+    *sums = [sums[0].wrapping_add(found[0]), sums[1].wrapping_add(found[1])];
+}
+
+#[inline(always)]
+fn softmax_sums_body(
+    probabilities: &[f32],
+    targets: &[f32],
+    [class, factor]: [f32; 2],
+    weights: &[f32],
+    scales: [f64; 2],
+    sums: &mut [i64; 2],
+) {
+    let mut found = [0_i64; 2];
+    each(probabilities, targets, weights, |_, probability, target, weight| {
+        let gradient = (probability - if target == class { 1.0 } else { 0.0 }) * weight;
+        let hessian = factor * probability * (1.0 - probability) * weight;
+        found[0] = found[0].wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
+        found[1] = found[1].wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
+    });
+    *sums = [sums[0].wrapping_add(found[0]), sums[1].wrapping_add(found[1])];
+}
+
+#[inline(always)]
+fn squared_sums_body(
+    scores: &[f32],
+    targets: &[f32],
+    weights: &[f32],
+    scales: [f64; 2],
+    sums: &mut [i64; 2],
+) {
+    let mut found = [0_i64; 2];
+    each(scores, targets, weights, |_, score, target, weight| {
+        let weight = f64::from(weight);
+        found[0] = found[0]
+            .wrapping_add(rounded_double((f64::from(score) - f64::from(target)) * weight * scales[0]));
+        found[1] = found[1].wrapping_add(rounded_double(weight * scales[1]));
+    });
+    *sums = [sums[0].wrapping_add(found[0]), sums[1].wrapping_add(found[1])];
+}
+
+#[inline(always)]
+fn distances_body(scores: &[f32], targets: &[f32], weights: &[f32], found: &mut [u32; 2]) {
+    let (mut largest, mut sum) = (0_u32, 0_u32);
+    each(scores, targets, weights, |_, score, target, weight| {
+        let distance = (score - target).abs() * weight;
+        // Numbers from 0 on have the order of their bits.
+        largest = largest.max(distance.to_bits());
+        sum = sum.wrapping_add(rounded(distance.min(3.0) * 1_048_576.0) as u32);
+    });
+    *found = [largest, sum];
 }
 
 #[cfg(test)]
@@ -274,14 +410,28 @@ mod tests {
         let mut random = SplitMix64::stream(3, 0);
         let mut numbers =
             |count: usize| -> Vec<f32> { (0..count).map(|_| random.next() as f32 / 1e18 - 9.0).collect() };
-        let (scores, targets, weights) = (numbers(1000), numbers(1000), numbers(1000));
+        let (mut scores, targets, mut weights) = (numbers(1000), numbers(1000), numbers(1000));
+        weights.iter_mut().for_each(|weight| *weight = weight.abs());
+        scores[7] = f32::NAN;
+        scores[8] = f32::INFINITY;
+        let noise: Vec<u8> = (0..1000).map(|row| (row * 31) as u8).collect();
         let computed = |level: Level| {
             let mut pairs = vec![0_u32; 4000];
             let (first, rest) = pairs.split_at_mut(1000);
             let (second, third) = rest.split_at_mut(1000);
-            logistic(level, &scores, &targets, &weights, [100.0, 200.0], first);
-            logistic(level, &scores, &targets, &[], [100.0, 200.0], second);
-            squared(level, &scores, &targets, &[], [100.0, 200.0], third);
+            let rounding = Rounding { noise: &noise, draw: [77, 5] };
+            logistic(level, &scores, &targets, &weights, [100.0, 200.0], rounding, first);
+            logistic(level, &scores, &targets, &[], [100.0, 200.0], rounding, second);
+            squared(level, &scores, &targets, &weights, [100.0, 200.0], rounding, &mut third[..1000]);
+            squared(level, &scores, &targets, &[], [100.0, 200.0], rounding, &mut third[1000..]);
+            let (mut exact, scales) = ([1_i64; 2], [1e9, 1e8]);
+            logistic_sums(level, &scores, &targets, &weights, scales, &mut exact);
+            softmax_sums(level, &scores, &targets, [targets[0], 1.5], &weights, scales, &mut exact);
+            squared_sums(level, &scores, &targets, &weights, scales, &mut exact);
+            let mut farthest = [0_u32; 2];
+            distances(level, &scores, &targets, &weights, &mut farthest);
+            let mut bins = vec![0_u8; 1000];
+            positions(level, &table(&[-3.0, -0.0, 0.5, f32::MAX]), &scores, &mut bins);
             let mut cells = vec![[0_i64; CELLS]; 2];
             for (at, pair) in pairs.iter().enumerate() {
                 cells[at % 2][at % CELLS] += packed(*pair);
@@ -291,7 +441,7 @@ mod tests {
             let other: Vec<i32> = sums.iter().rev().copied().collect();
             subtract(level, &mut sums, &other);
             add(level, &mut sums, &other[..700]);
-            (pairs, sums)
+            (pairs, sums, exact, farthest, bins)
         };
         for level in levels() {
             assert_eq!(computed(Level::Baseline), computed(level), "{level:?}");
@@ -303,12 +453,39 @@ mod tests {
         for gradient in [-GRADIENT, 0.0, GRADIENT] {
             let mut cells = vec![[0_i64; CELLS]; 1];
             for _ in 0..BLOCK {
-                cells[0][9] += packed(pair(gradient, HESSIAN));
+                cells[0][9] += packed(pair(gradient, HESSIAN, 0.498));
             }
             let mut sums = vec![0_i32; 3 * CELLS];
             unpack(Level::Baseline, &mut cells, &mut sums);
             let expected = [gradient as i32 * BLOCK as i32, HESSIAN as i32 * BLOCK as i32, BLOCK as i32];
             assert_eq!([sums[9], sums[CELLS + 9], sums[2 * CELLS + 9]], expected);
+        }
+    }
+
+    #[test]
+    fn rounding_is_right_on_average_and_keeps_whole_numbers() {
+        for value in [-3.0_f32, -2.75, -0.125, 0.0, 0.25, 1.0, 7.5] {
+            let of = |noise: u8| f64::from(pair(value, value.abs(), dither(noise, [77, 5])) as i32 >> 16);
+            let mean = (0..=255).map(of).sum::<f64>() / 256.0;
+            assert!((mean - f64::from(value)).abs() < 1e-9, "{value}: {mean}");
+            assert!(value.fract() != 0.0 || (0..=255).all(|noise| of(noise) == f64::from(value)));
+        }
+    }
+
+    #[test]
+    fn sums_of_all_digits_are_those_of_doubles() {
+        let (scores, targets, weights) = ([0.5_f32, -2.0, 9.0], [1.0_f32, 0.0, 0.0], [1.0_f32, 2.0, 0.25]);
+        let scale = 1024.0 * 1024.0 * 1024.0;
+        let mut sums = [0; 2];
+        logistic_sums(Level::Baseline, &scores, &targets, &weights, [scale; 2], &mut sums);
+        let mut expected = [0.0; 2];
+        for ((score, target), weight) in scores.iter().zip(&targets).zip(&weights) {
+            let probability = 1.0 / (1.0 + libm::exp(-f64::from(*score)));
+            expected[0] += (probability - f64::from(*target)) * f64::from(*weight);
+            expected[1] += probability * (1.0 - probability) * f64::from(*weight);
+        }
+        for (sum, expected) in sums.iter().zip(expected) {
+            assert!((*sum as f64 / scale - expected).abs() < 1e-5, "{sum} {expected}");
         }
     }
 

@@ -57,9 +57,17 @@ pub(crate) struct CodedFeature<C> {
 impl<C: Code> CodedFeature<C> {
     fn new(matrix: &FeatureMatrix<'_>, column: usize, order: &[u32]) -> Self {
         let value = |row: &u32| matrix.values[*row as usize * matrix.columns + column];
-        let sample = if C::COUNT > MAX_BINS + 1 { order } else { &order[..order.len().min(SAMPLE)] };
-        let mut keys: Vec<u32> =
-            sample.iter().map(value).filter(|value| !value.is_nan()).map(ordered).collect();
+        // Equal rows follow each other in the order: every `step`-th holds each of them in its share.
+        let step = if C::COUNT > MAX_BINS + 1 { 1 } else { order.len().div_ceil(SAMPLE).max(1) };
+        let keys_of = |step: usize| -> Vec<u32> {
+            let sample = order.iter().step_by(step).map(value);
+            sample.filter(|value| !value.is_nan()).map(ordered).collect()
+        };
+        let mut keys = keys_of(step);
+        // What is rare may be in none of the rows that were looked at.
+        if step > 1 && keys.windows(2).all(|pair| pair[0] == pair[1]) {
+            keys = keys_of(1);
+        }
         keys.sort_unstable();
         let mut upper = bounds(&keys, if C::COUNT > MAX_BINS + 1 { C::COUNT - 1 } else { MAX_BINS });
         if let Some(last) = upper.last_mut() {

@@ -8,7 +8,7 @@ use modelgate_core::{Digest, canonical};
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
-use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Progress, Targets, Trainer};
+use modelgate_learn::{FeatureMatrix, FitOutcome, LearnError, Progress, Targets, Trainer, Validation};
 use modelgate_model::estimator::Estimator;
 use modelgate_model::manifest::Lineage;
 use serde_json::json;
@@ -172,12 +172,14 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 }
             };
             let weights = data::weights(runner, &table)?;
-            let weights: Option<Vec<f64>> =
-                weights.map(|weights| rows.iter().map(|row| weights[*row as usize]).collect());
+            let weights_of = |rows: &[u32]| -> Option<Vec<f64>> {
+                let weights = weights.as_ref()?;
+                Some(rows.iter().map(|row| weights[*row as usize]).collect())
+            };
             let target = data::target(runner, &table)?;
             // What stops early looks at the validation rows, if there are any.
             let validation = if trainer.wants_validation() && !held_out.is_empty() {
-                Some((plan.transform(&table, &held_out)?, held_out))
+                Some((plan.transform(&table, &held_out)?, weights_of(&held_out), held_out))
             } else {
                 None
             };
@@ -190,9 +192,11 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                     // Nobody may be listening any more.
                     let _ = sender.send(Some((done, of)));
                 }));
-                let validation = validation.as_ref().map(|(values, rows)| {
-                    (FeatureMatrix { rows: rows.len(), values: &values[..], ..matrix }, &rows[..])
+                let validation = validation.as_ref().map(|(values, weights, rows)| {
+                    let matrix = FeatureMatrix { rows: rows.len(), values: &values[..], ..matrix };
+                    (matrix, weights.as_deref(), &rows[..])
                 });
+                let weights = weights_of(&rows);
                 fit(trainer.as_ref(), (&matrix, &rows), validation, &target, weights.as_deref(), seed)
             };
             let outcome = heard(work, &mut hear)?;
@@ -225,16 +229,19 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
 fn fit(
     trainer: &dyn Trainer,
     (matrix, rows): (&FeatureMatrix<'_>, &[u32]),
-    validation: Option<(FeatureMatrix<'_>, &[u32])>,
+    validation: Option<(FeatureMatrix<'_>, Option<&[f64]>, &[u32])>,
     target: &Target,
     weights: Option<&[f64]>,
     seed: u64,
 ) -> Result<FitOutcome, LearnError> {
     let go = |targets: &Targets<'_>, held_out: &Targets<'_>| match &validation {
-        Some((values, _)) => trainer.fit_validated(matrix, targets, weights, (values, held_out), seed),
+        Some((values, held_weights, _)) => {
+            let validation = Validation { matrix: values, targets: held_out, weights: *held_weights };
+            trainer.fit_validated(matrix, targets, weights, validation, seed)
+        }
         None => trainer.fit_weighted(matrix, targets, weights, seed),
     };
-    let held_out = validation.as_ref().map_or(&[][..], |(_, rows)| rows);
+    let held_out = validation.as_ref().map_or(&[][..], |(_, _, rows)| rows);
     match target {
         Target::Classes { labels, classes } => {
             let of = |rows: &[u32]| rows.iter().map(|row| labels[*row as usize]).collect::<Vec<u32>>();

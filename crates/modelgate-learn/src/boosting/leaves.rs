@@ -1,0 +1,142 @@
+//! What leaves are worth, from sums of all digits, and what they add to the scores of rows.
+
+use modelgate_model::processor::Level;
+use rayon::prelude::*;
+
+use super::bins::Binned;
+use super::grow::{Leaf, Node, side};
+use super::loss::{Class, Objective, Units};
+use super::split::{Limits, Sums};
+
+/// Rows whose scores are looked at or changed at a time, so that they stay in the second cache.
+const PIECE: usize = 1 << 15;
+
+/// Rows that are gathered at a time.
+const RUN: usize = 512;
+
+fn leaves(nodes: &[Node]) -> impl Iterator<Item = (usize, &Leaf)> {
+    nodes.iter().enumerate().filter_map(|(at, node)| match node {
+        Node::Leaf(leaf) => Some((at, leaf)),
+        Node::Inner { .. } => None,
+    })
+}
+
+/// Returns the rows of a leaf, which rise, from `start` to before `end`.
+fn between(rows: &[u32], start: usize, end: usize) -> &[u32] {
+    let from = rows.partition_point(|row| (*row as usize) < start);
+    let to = from + rows[from..].partition_point(|row| (*row as usize) < end);
+    &rows[from..to]
+}
+
+/// Returns what each node adds to the score of its rows before the learning rate; 0 for what is no leaf. `order` has the
+/// rows leaf by leaf.
+pub(super) fn values(
+    objective: &Objective<'_>,
+    level: Level,
+    (nodes, order): (&[Node], &[u32]),
+    scores: &[f32],
+    class: Option<Class<'_>>,
+    units: &Units,
+    limits: &Limits,
+) -> Vec<f64> {
+    let mut values = vec![0.0; nodes.len()];
+    let all: Vec<(usize, &Leaf)> = leaves(nodes).collect();
+    let rows_of = |leaf: &Leaf| &order[leaf.start..leaf.end];
+    let medians: Vec<Option<f64>> =
+        all.par_iter().map(|(_, leaf)| objective.leaf(rows_of(leaf), scores)).collect();
+    if medians.iter().all(Option::is_some) {
+        for ((at, leaf), value) in all.iter().zip(medians.into_iter().flatten()) {
+            values[*at] = value.clamp(leaf.bounds.low, leaf.bounds.high);
+        }
+        return values;
+    }
+    let scales = units.largest.map(|largest| scale(largest, order.len()));
+    let sums = (0..scores.len().div_ceil(PIECE))
+        .into_par_iter()
+        .fold(
+            || vec![[0_i64; 2]; all.len()],
+            |mut sums, piece| {
+                let mut gathered = Gathered::default();
+                for ((_, leaf), sums) in all.iter().zip(&mut sums) {
+                    for rows in between(rows_of(leaf), piece * PIECE, (piece + 1) * PIECE).chunks(RUN) {
+                        gathered.of(objective, rows, class.map_or(scores, |class| class.probabilities));
+                        let Gathered { figures, targets, weights } = &gathered;
+                        objective.add_exact(level, (figures, targets, weights), class, scales, sums);
+                    }
+                }
+                sums
+            },
+        )
+        .reduce(
+            || vec![[0; 2]; all.len()],
+            |mut sums, others| {
+                for (sum, other) in sums.iter_mut().zip(others) {
+                    *sum = [sum[0].wrapping_add(other[0]), sum[1].wrapping_add(other[1])];
+                }
+                sums
+            },
+        );
+    let limits = Limits { units: scales.map(|scale| 1.0 / scale), ..*limits };
+    for ((at, leaf), [gradient, hessian]) in all.iter().zip(sums) {
+        let sums = Sums { gradient, hessian, rows: (leaf.end - leaf.start) as u32 };
+        values[*at] = limits.value(sums, leaf.bounds);
+    }
+    values
+}
+
+/// Returns a power of two by which numbers up to `largest` become whole numbers, so fine that sums over `rows` just fit.
+fn scale(largest: f64, rows: usize) -> f64 {
+    let (_, exponent) = libm::frexp(largest.max(1e-200));
+    let bits = 61 - (usize::BITS - rows.leading_zeros()) as i32;
+    libm::ldexp(1.0, bits.min(50) - exponent)
+}
+
+/// Figures of some rows side by side.
+#[derive(Default)]
+struct Gathered {
+    figures: Vec<f32>,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Gathered {
+    fn of(&mut self, objective: &Objective<'_>, rows: &[u32], figures: &[f32]) {
+        let gather = |to: &mut Vec<f32>, from: &[f32]| {
+            to.clear();
+            to.extend(rows.iter().map(|row| from[*row as usize]));
+        };
+        gather(&mut self.figures, figures);
+        gather(&mut self.targets, objective.targets);
+        if !objective.weights.is_empty() {
+            gather(&mut self.weights, objective.weights);
+        }
+    }
+}
+
+/// Adds a tree to the scores of the rows it was grown on: piece by piece of the rows, which rise inside each leaf, so
+/// that pieces can be written side by side and each stays in the cache.
+pub(super) fn add_by_leaf(nodes: &[Node], values: &[f64], order: &[u32], scores: &mut [f32]) {
+    scores.par_chunks_mut(PIECE).enumerate().for_each(|(piece, scores)| {
+        let start = piece * PIECE;
+        for (at, leaf) in leaves(nodes) {
+            let value = values[at] as f32;
+            for row in between(&order[leaf.start..leaf.end], start, start + scores.len()) {
+                scores[*row as usize - start] += value;
+            }
+        }
+    });
+}
+
+/// Adds a tree to the scores of all rows, drawn or not.
+pub(super) fn add_by_walk(nodes: &[Node], values: &[f64], binned: &Binned, scores: &mut [f32]) {
+    scores.par_chunks_mut(1024).enumerate().for_each(|(piece, scores)| {
+        for (row, score) in scores.iter_mut().enumerate() {
+            let row = (piece * 1024 + row) as u32;
+            let mut at = 0;
+            while let Node::Inner { split, children, .. } = &nodes[at] {
+                at = children[side(split.goes_left, binned.bin(row, split.feature))];
+            }
+            *score += values[at] as f32;
+        }
+    });
+}
