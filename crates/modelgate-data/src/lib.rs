@@ -10,6 +10,7 @@ pub mod describe;
 pub mod diff;
 pub mod dvc;
 mod error;
+mod glob;
 mod infer;
 mod parquet;
 pub mod preprocess;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::DataError;
+use crate::glob;
 
 /// What a file's bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,30 +125,21 @@ pub(crate) enum RandomAccess {
 /// Returns the files that `source` names below `root`: one file, or all that a glob finds, sorted by name.
 ///
 /// # Errors
-/// Fails when nothing is found, when the pattern is wrong, and for a folder.
+/// Fails when nothing is found, when the pattern is wrong, and for a folder; names a link that leads in a circle, nowhere
+/// or to a file that is there already, and a name that is not UTF-8.
 pub fn find_files(root: &Path, source: &str) -> Result<Vec<SourceFile>, DataError> {
     let error = |message: String| DataError::File { source_name: source.to_owned(), message };
-    if !source.contains(['*', '?', '[']) {
+    if !glob::is_pattern(root, source) {
         let path = root.join(source);
         if path.is_dir() {
             return Err(error("it is a folder; name a file, or a glob such as `folder/*.csv`".to_owned()));
         }
         return Ok(vec![SourceFile::path(source, path)]);
     }
-    // Only the pattern itself may hold wildcards: the project's own folder is taken as it is.
-    let pattern = format!("{}/{source}", glob::Pattern::escape(&root.to_string_lossy()));
-    let found = glob::glob(&pattern).map_err(|wrong| error(format!("it is not a glob: {wrong}")))?;
-    let mut files = Vec::new();
-    for path in found {
-        let path = path.map_err(|wrong| error(format!("it cannot be searched: {wrong}")))?;
-        if path.is_file() {
-            let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            files.push(SourceFile::path(shown, path));
-        }
-    }
-    if files.is_empty() {
+    let found = glob::matches(root, source)
+        .map_err(|refused| DataError::File { source_name: refused.name, message: refused.reason })?;
+    if found.is_empty() {
         return Err(error("no file has such a name".to_owned()));
     }
-    files.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+    Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SnapshotError;
+use crate::glob::{self, Kind, NOT_DATA, Refused};
 
 /// A file of a source.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -13,14 +14,18 @@ pub struct Found {
     pub path: PathBuf,
 }
 
-/// Folders that are another tool's own.
-const NOT_DATA: [&str; 3] = [".git", ".modelgate", ".dvc"];
+impl From<Refused> for SnapshotError {
+    fn from(refused: Refused) -> Self {
+        Self::Source { source_name: refused.name, reason: refused.reason }
+    }
+}
 
 /// Returns the files of `source` below `root`, sorted by name.
 ///
 /// # Errors
 /// Fails when there is none, and names what cannot be part of a data set: a link that leads nowhere or back to a
-/// folder above it, a pipe or device, a name that is not UTF-8, what cannot be read.
+/// folder above it or to a file that a glob has found already, a pipe or device, a name that is not UTF-8, what cannot be
+/// read.
 pub fn find(root: &Path, source: &str) -> Result<Vec<Found>, SnapshotError> {
     let error = |reason: String| SnapshotError::Source { source_name: source.to_owned(), reason };
     let plain = source.trim_end_matches('/');
@@ -30,8 +35,12 @@ pub fn find(root: &Path, source: &str) -> Result<Vec<Found>, SnapshotError> {
     }
     let mut found = Vec::new();
     let whole = root.join(plain);
-    // A file whose name looks like a pattern is that file.
-    if !plain.contains(['*', '?', '[']) || fs_err::symlink_metadata(&whole).is_ok() {
+    if glob::is_pattern(root, plain) {
+        found.extend(glob::matches(root, plain)?.into_iter().map(|(name, path)| Found { name, path }));
+        if found.is_empty() {
+            return Err(error("no file has such a name".to_owned()));
+        }
+    } else {
         if fs_err::symlink_metadata(&whole).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             return Err(error("there is no such file or folder".to_owned()));
         }
@@ -46,30 +55,9 @@ pub fn find(root: &Path, source: &str) -> Result<Vec<Found>, SnapshotError> {
         if found.is_empty() {
             return Err(error("the folder has no file".to_owned()));
         }
-    } else {
-        // Only the pattern itself may hold wildcards: the project's own folder is taken as it is.
-        let pattern = format!("{}/{plain}", glob::Pattern::escape(&root.to_string_lossy()));
-        let matches = glob::glob(&pattern).map_err(|wrong| error(format!("it is not a glob: {wrong}")))?;
-        for path in matches {
-            let path = path.map_err(|wrong| error(format!("it cannot be searched: {wrong}")))?;
-            let name = path.strip_prefix(root).unwrap_or(&path);
-            let name = name.to_str().ok_or_else(|| not_utf8(&path))?.replace('\\', "/");
-            // As a shell does, a glob names files; a folder is named as itself.
-            if !path.is_dir() {
-                walk(&name, &path, &mut Vec::new(), &mut found)?;
-            }
-        }
-        if found.is_empty() {
-            return Err(error("no file has such a name".to_owned()));
-        }
     }
     found.sort_unstable();
     Ok(found)
-}
-
-fn not_utf8(path: &Path) -> SnapshotError {
-    let reason = "its name is not UTF-8; rename it".to_owned();
-    SnapshotError::Source { source_name: path.display().to_string(), reason }
 }
 
 /// Adds the file at `path`, or the files below it; `above` are the folders that lead there, without links.
@@ -79,29 +67,10 @@ fn walk(
     above: &mut Vec<PathBuf>,
     found: &mut Vec<Found>,
 ) -> Result<(), SnapshotError> {
-    let error =
-        |reason: &str| SnapshotError::Source { source_name: name.to_owned(), reason: reason.to_owned() };
-    // `fs_err` would hide the system's number of the error.
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(wrong) if wrong.kind() == std::io::ErrorKind::NotFound => {
-            return Err(error("the symbolic link leads nowhere; remove it, or mend it"));
-        }
-        // `ELOOP` on Linux, and on macOS and BSD; its kind is not stable yet.
-        Err(wrong) if matches!(wrong.raw_os_error(), Some(40 | 62)) => {
-            return Err(error("the symbolic link leads to itself; remove it"));
-        }
-        Err(wrong) if wrong.kind() == std::io::ErrorKind::PermissionDenied => {
-            return Err(error("it may not be read; change its permissions"));
-        }
-        Err(wrong) => return Err(error(&format!("it cannot be looked at: {wrong}"))),
-    };
-    if metadata.is_file() {
+    let error = |reason: &str| SnapshotError::from(Refused::new(name, reason));
+    if glob::kind(path).map_err(|reason| error(&reason))? == Kind::File {
         found.push(Found { name: name.to_owned(), path: path.to_owned() });
         return Ok(());
-    }
-    if !metadata.is_dir() {
-        return Err(error("it is neither a file nor a folder; a data set has files"));
     }
     let real = fs_err::canonicalize(path)?;
     if above.contains(&real) {
@@ -115,7 +84,7 @@ fn walk(
     for entry in listing {
         let entry = entry?;
         let file_name = entry.file_name();
-        let file_name = file_name.to_str().ok_or_else(|| not_utf8(&entry.path()))?;
+        let file_name = file_name.to_str().ok_or_else(|| Refused::not_utf8(&entry.path()))?;
         let kind = entry.file_type()?;
         let below = format!("{name}/{file_name}");
         if kind.is_file() {
