@@ -15,5 +15,6 @@ pub use error::SnapshotError;
 pub use find::{Found, find};
 pub use pointer::{Pointer, SnapshotFile, manifest};
 pub use restore::{Restored, restore};
+pub(crate) use restore::{inside, is_tools_folder};
 pub use take::{Taken, take};
 pub use transfer::{Moved, Transfer, key};

@@ -7,7 +7,7 @@ use modelgate_store::Md5;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{SnapshotError, is_tools_folder};
 
 /// DVC's name of a content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -81,8 +81,8 @@ impl Entry {
         DvcHash::parse(self.md5.as_deref()?, self.hash.is_none())
     }
 
-    /// Returns the output that the entry of `file` is, relative to `folder`.
-    fn output(&self, file: &Path, folder: &Path) -> Result<DvcOutput, SnapshotError> {
+    /// Returns the output that the entry of `file` is, relative to `folder`, below `root`.
+    fn output(&self, file: &Path, folder: &Path, root: &Path) -> Result<DvcOutput, SnapshotError> {
         let error = |message: String| SnapshotError::Dvc { path: file.to_owned(), message };
         let hash = self.parsed_hash().ok_or_else(|| {
             error(format!(
@@ -92,6 +92,15 @@ impl Entry {
             ))
         })?;
         let path = lexical(&folder.join(&self.path));
+        // Who writes a `.dvc` file must not choose what is written over on the machine that pulls it.
+        let below = path.strip_prefix(lexical(root)).ok().filter(|below| !below.as_os_str().is_empty());
+        let is_data = |part: &std::ffi::OsStr| !is_tools_folder(&part.to_string_lossy());
+        if !below.is_some_and(|below| below.iter().all(is_data)) {
+            return Err(error(format!(
+                "the output `{}` is not a path of data below the repository; mend or remove the file",
+                self.path
+            )));
+        }
         Ok(DvcOutput { path, file: file.to_owned(), hash, size: self.size, remote: self.remote.clone() })
     }
 }
@@ -169,17 +178,22 @@ pub(crate) fn read_lock(path: &Path) -> Result<Lock, SnapshotError> {
     }
 }
 
-/// Returns what the `.dvc` file `path` tracks.
-pub(crate) fn of_dvc_file(path: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
+/// Returns what the `.dvc` file `path` of the repository `root` tracks.
+pub(crate) fn of_dvc_file(path: &Path, root: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
     let file: DvcFile = read_yaml(path)?;
     let folder = path.parent().unwrap_or(Path::new("")).join(file.wdir.as_deref().unwrap_or(""));
-    file.outs.iter().filter(|entry| entry.cache).map(|entry| entry.output(path, &folder)).collect()
+    let outputs = file.outs.iter().filter(|entry| entry.cache);
+    outputs.map(|entry| entry.output(path, &folder, root)).collect()
 }
 
-/// Returns what the stages of a `dvc.lock` left, but for what git keeps.
-pub(crate) fn of_lock(path: &Path, kept_by_git: &[String]) -> Result<Vec<DvcOutput>, SnapshotError> {
+/// Returns what the stages of a `dvc.lock` of the repository `root` left, but for what git keeps.
+pub(crate) fn of_lock(
+    path: &Path,
+    kept_by_git: &[String],
+    root: &Path,
+) -> Result<Vec<DvcOutput>, SnapshotError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let entries = read_lock(path)?.stages.into_values().flat_map(|stage| stage.outs);
     let entries = entries.filter(|entry| entry.cache && !kept_by_git.contains(&entry.path));
-    entries.map(|entry| entry.output(path, folder)).collect()
+    entries.map(|entry| entry.output(path, folder, root)).collect()
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::output::{DvcHash, DvcOutput};
 use super::repository::DvcRepository;
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{SnapshotError, inside};
 
 /// What a pull of DVC's files did.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -51,7 +51,7 @@ impl DvcRepository {
     /// checked.
     ///
     /// # Errors
-    /// Fails when a content is nowhere or has other bytes, and with [`SnapshotError::Changes`] for a file whose
+    /// Fails when a content is nowhere or has other bytes, when a link leads a file out of the repository, and with [`SnapshotError::Changes`] for a file whose
     /// content is not in the cache and would be lost, unless `force`.
     pub fn pull(
         &self,
@@ -86,6 +86,7 @@ impl DvcRepository {
         pulled.remotes = remotes.open.values().map(|home| home.name()).collect();
         // First look at all, then write: a refusal leaves the working copy as it was.
         let look = |(path, hash): &(PathBuf, DvcHash)| -> Result<bool, SnapshotError> {
+            inside(&self.root, path, &self.shown(path))?;
             if !path.exists() {
                 return Ok(true);
             }

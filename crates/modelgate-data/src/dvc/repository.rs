@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::config::DvcConfig;
 use super::output::{self, DvcHash, DvcOutput};
 use super::stages;
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{SnapshotError, is_tools_folder};
 
 /// Folders in which nothing of DVC is looked for.
 const SKIPPED: [&str; 7] = [".git", ".dvc", ".modelgate", ".venv", "node_modules", "target", "__pycache__"];
@@ -58,10 +58,10 @@ impl DvcRepository {
                 Some("dvc.yaml") => {
                     let lock = file.with_file_name("dvc.lock");
                     if lock.exists() {
-                        found.extend(output::of_lock(&lock, &stages::kept_by_git(&file)?)?);
+                        found.extend(output::of_lock(&lock, &stages::kept_by_git(&file)?, &self.root)?);
                     }
                 }
-                _ => found.extend(output::of_dvc_file(&file)?),
+                _ => found.extend(output::of_dvc_file(&file, &self.root)?),
             }
         }
         found.sort_unstable();
@@ -78,8 +78,11 @@ impl DvcRepository {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".dvc");
         let beside = PathBuf::from(beside);
-        let outputs =
-            if beside.is_file() { output::of_dvc_file(&beside)? } else { self.tracked(&self.root)? };
+        let outputs = if beside.is_file() {
+            output::of_dvc_file(&beside, &self.root)?
+        } else {
+            self.tracked(&self.root)?
+        };
         Ok(outputs.into_iter().find(|output| path.starts_with(&output.path)))
     }
 
@@ -135,7 +138,9 @@ impl DvcRepository {
         }
         let files: Vec<ListedFile> = serde_json::from_slice(&bytes)
             .map_err(|wrong| error(&format!("it is no list of files: {wrong}")))?;
-        let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
+        let plain = |part: &str| {
+            !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']) && !is_tools_folder(part)
+        };
         if files.iter().all(|file| file.relpath.split('/').all(plain)) {
             return Ok(files);
         }

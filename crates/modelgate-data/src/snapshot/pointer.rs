@@ -169,8 +169,7 @@ impl Pointer {
             let has_drive = cfg!(windows) && file.name.contains(':');
             if has_drive
                 || !file.name.split('/').all(plain)
-                || file.name.starts_with(".modelgate/")
-                || file.name.starts_with(".git/")
+                || file.name.split('/').any(super::is_tools_folder)
             {
                 return Err(format!("the name `{}` is not one of a file below the project", file.name));
             }
@@ -259,6 +258,8 @@ mod tests {
             ("version: 1", "version: 2", "reads version 1"),
             ("data/a", "../../etc/passwd", "below the project"),
             ("data/a", ".git/hooks/post-checkout", "below the project"),
+            ("data/a", "data/.GIT/hooks/post-checkout", "below the project"),
+            ("data/a", ".modelgate/ledger.jsonl", "below the project"),
             ("data/a", "data/c", "sorted"),
             ("files: 2", "files: 3", "does not have the digest"),
             ("files: 2", "filed: 2", "unknown field"),

@@ -70,17 +70,30 @@ pub fn restore(
     Ok(restored)
 }
 
-/// Refuses a name that leads out of the project through a symbolic link.
-fn inside(root: &Path, path: &Path, name: &str) -> Result<(), SnapshotError> {
+/// Folders that say what a tool does; no data is written into them, however a name is written.
+const TOOLS: [&str; 3] = [".git", ".modelgate", ".dvc"];
+
+/// Returns whether a part of a path is the name of a tool's own folder; case does not count on some systems.
+pub(crate) fn is_tools_folder(part: &str) -> bool {
+    TOOLS.iter().any(|tool| part.eq_ignore_ascii_case(tool))
+}
+
+/// Refuses a path that a symbolic link leads out of `root`, or into a tool's own folder.
+pub(crate) fn inside(root: &Path, path: &Path, name: &str) -> Result<(), SnapshotError> {
+    let error =
+        |reason: &str| SnapshotError::Source { source_name: name.to_owned(), reason: reason.to_owned() };
+    let root = fs_err::canonicalize(root)?;
     let mut folder = path.parent();
     while let Some(existing) = folder {
         if existing.exists() {
-            let (real, root) = (fs_err::canonicalize(existing)?, fs_err::canonicalize(root)?);
-            if real.starts_with(&root) {
-                return Ok(());
+            let real = fs_err::canonicalize(existing)?;
+            let Ok(below) = real.strip_prefix(&root) else {
+                return Err(error("a symbolic link leads it out of the project"));
+            };
+            if below.iter().any(|part| is_tools_folder(&part.to_string_lossy())) {
+                return Err(error("a symbolic link leads it into a folder of git, DVC or modelgate"));
             }
-            let reason = "a symbolic link leads it out of the project".to_owned();
-            return Err(SnapshotError::Source { source_name: name.to_owned(), reason });
+            return Ok(());
         }
         folder = existing.parent();
     }

@@ -240,3 +240,64 @@ fn the_cache_of_dvc_2_is_read() {
         .says("there is no default remote")
         .says("the cache does not have");
 }
+
+/// A repository that no DVC has made, whose cache has the content `a\r\nb\r\n` under the MD5 `dd8c…`.
+fn hostile(dvc_file: &str) -> TestProject {
+    let project = TestProject::new(env!("CARGO_BIN_EXE_modelgate"));
+    let config = CONFIG.replace("${params:train.seed}", "7").replace("${params:train.n}", "5");
+    project.write("repository/modelgate.yaml", config);
+    project.write("repository/.dvc/config", "");
+    project.write("repository/.dvc/cache/dd/8c6a395b5dd36c56d23275028f526c", "a\r\nb\r\n");
+    project.write("repository/.git/config", "");
+    project.write("repository/data/raw.csv.dvc", dvc_file);
+    project
+}
+
+#[test]
+fn what_dvc_tracks_is_written_nowhere_but_below_the_repository() {
+    let out = |path: &str| format!("outs:\n- md5: dd8c6a395b5dd36c56d23275028f526c\n  path: {path}\n");
+    let outside = |project: &TestProject| project.path("victim").display().to_string();
+    let pull = ["-C", "repository", "data", "pull"];
+    for path in
+        ["../../victim", "../.git/hooks/post-checkout", "../.GIT/x", "../.modelgate/x", "../.dvc/x", ".."]
+    {
+        let project = hostile(&out(path));
+        project
+            .run(&pull)
+            .exits(1)
+            .says("data/raw.csv.dvc: the output")
+            .says("is not a path of data below the repository");
+        assert!(!project.path("victim").exists() && !project.path("repository/.git/hooks").exists());
+    }
+    let project = hostile("");
+    let absolute = outside(&project);
+    project.write("repository/data/raw.csv.dvc", out(&absolute));
+    project.run(&pull).exits(1).says("is not a path of data below the repository");
+    project.write("repository/data/raw.csv.dvc", format!("wdir: ../..\n{}", out("victim")));
+    project.run(&pull).exits(1).says("is not a path of data below the repository");
+    fs_err::remove_file(project.path("repository/data/raw.csv.dvc")).expect("removed");
+    project.write("repository/dvc.yaml", "stages:\n  s: {cmd: x, outs: [../victim]}\n");
+    let lock = "schema: '2.0'\nstages:\n  s:\n    cmd: x\n    outs:\n    - {path: ../victim, md5: dd8c6a395b5dd36c56d23275028f526c}\n";
+    project.write("repository/dvc.lock", lock);
+    project.run(&pull).exits(1).says("dvc.lock: the output `../victim`");
+    assert!(!project.path("victim").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_does_not_lead_what_dvc_tracks_out_of_the_repository() {
+    let project = hostile("outs:\n- md5: dd8c6a395b5dd36c56d23275028f526c\n  path: away/x\n");
+    fs_err::create_dir_all(project.path("elsewhere")).expect("folder");
+    for (target, message) in [
+        ("../../elsewhere", "a symbolic link leads it out of the project"),
+        ("../.git", "into a folder of git, DVC or modelgate"),
+    ] {
+        let link = project.path("repository/data/away");
+        std::os::unix::fs::symlink(target, &link).expect("linked");
+        project.run(&["-C", "repository", "data", "pull"]).exits(1).says("data/away/x").says(message);
+        fs_err::remove_file(link).expect("removed");
+    }
+    assert!(!project.path("elsewhere/x").exists() && !project.path("repository/.git/x").exists());
+    let _ = project.run(&["-C", "repository", "data", "pull"]).exits(0);
+    assert_eq!(project.read("repository/data/away/x"), "a\r\nb\r\n");
+}
