@@ -33,56 +33,76 @@ pub fn undeclared(text: &str) -> Vec<Undeclared> {
     missing.collect()
 }
 
-/// Returns the text with a task, a target or both written into a pipeline; comments and order stay.
+/// Returns the text with a task, a target or both written into a pipeline; comments, order and line ends stay.
 ///
-/// `None` when the place cannot be found, as in a file in flow style throughout.
+/// `None` when the place cannot be found, as in a file in flow style throughout, or when the text would not say just that.
 pub fn declare(text: &str, pipeline: &str, task: Option<&str>, target: Option<&str>) -> Option<String> {
+    let written = write(text, pipeline, task, target)?;
+    let mut expected = serde_saphyr::from_str::<Value>(text).ok()?;
+    let found = expected.get_mut("pipelines")?.get_mut(pipeline)?;
+    if let Some(task) = task {
+        found.as_object_mut()?.insert("task".to_owned(), task.into());
+    }
+    if let Some(target) = target {
+        found.get_mut("data")?.as_object_mut()?.insert("target".to_owned(), target.into());
+    }
+    // A place that only looks like the right one is found out by what the file says afterwards.
+    (serde_saphyr::from_str::<Value>(&written).ok()? == expected).then_some(written)
+}
+
+fn write(text: &str, pipeline: &str, task: Option<&str>, target: Option<&str>) -> Option<String> {
+    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let indent = |line: &str| line.len() - line.trim_start().len();
     let content = |line: &str| line.trim().split(" #").next().unwrap_or_default().trim_end().to_owned();
-    let top = lines.iter().position(|line| content(line) == "pipelines:" && indent(line) == 0)?;
-    let names = [format!("{pipeline}:"), format!("\"{pipeline}\":"), format!("'{pipeline}':")];
-    let start = (top + 1..lines.len()).find(|at| names.contains(&content(&lines[*at])))?;
-    let depth = indent(&lines[start]);
     let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    let inside = |at: usize, lines: &[String]| is_blank(&lines[at]) || indent(&lines[at]) > depth;
-    let end = (start + 1..lines.len()).find(|at| !inside(*at, &lines)).unwrap_or(lines.len());
+    let top = lines.iter().position(|line| content(line) == "pipelines:" && indent(line) == 0)?;
+    // The keys of a mapping stand as deep as its first one.
+    let depth_below = |lines: &[String], at: usize| {
+        let first = lines[at + 1..].iter().find(|line| !is_blank(line))?;
+        (indent(first) > indent(&lines[at])).then(|| indent(first))
+    };
+    let depth = depth_below(&lines, top)?;
+    let names = [format!("{pipeline}:"), format!("\"{pipeline}\":"), format!("'{pipeline}':")];
+    let is_named = |line: &String| indent(line) == depth && names.contains(&content(line));
+    let start = top + 1 + lines[top + 1..].iter().position(is_named)?;
+    let inner = depth_below(&lines, start)?;
+    let end_of = |lines: &[String], at: usize| {
+        let ends = |line: &String| !is_blank(line) && indent(line) <= indent(&lines[at]);
+        lines[at + 1..].iter().position(ends).map_or(lines.len(), |end| at + 1 + end)
+    };
     // A key that is there without a value is filled in, not written twice.
-    let fill = |lines: &mut Vec<String>, key: &str, value: &str, from: usize, to: usize| {
+    let fill = |lines: &mut Vec<String>, key: &str, value: &str, at: usize, depth: usize| {
         let empty = [format!("{key}:"), format!("{key}: null"), format!("{key}: ~")];
-        let at = (from..to).find(|at| empty.contains(&content(&lines[*at])))?;
-        let before = indent(&lines[at]);
-        lines[at] = format!("{}{key}: {value}", " ".repeat(before));
-        Some(())
+        let end = end_of(lines, at);
+        let is_empty = |line: &String| indent(line) == depth && empty.contains(&content(line));
+        let place = lines[at + 1..end].iter().position(is_empty);
+        let line = format!("{}{key}: {value}", " ".repeat(depth));
+        match place {
+            Some(place) => lines[at + 1 + place] = line,
+            None => lines.insert(at + 1, line),
+        }
     };
     if let Some(target) = target {
         let target = serde_json::to_string(target).ok()?;
-        let data = (start + 1..end).find(|at| content(&lines[*at]).starts_with("data:"))?;
+        let end = end_of(&lines, start);
+        let is_data = |line: &String| indent(line) == inner && content(line).starts_with("data:");
+        let data = start + 1 + lines[start + 1..end].iter().position(is_data)?;
         let behind = content(&lines[data]);
         let behind = behind.strip_prefix("data:")?.trim().to_owned();
         if let Some(flow) = behind.strip_prefix('{') {
-            lines[data] = format!("{}data: {{target: {target}, {flow}", " ".repeat(indent(&lines[data])));
+            lines[data] = format!("{}data: {{target: {target}, {flow}", " ".repeat(inner));
         } else if behind.is_empty() {
-            let data_depth = indent(&lines[data]);
-            let data_end = (data + 1..end)
-                .find(|at| !is_blank(&lines[*at]) && indent(&lines[*at]) <= data_depth)
-                .unwrap_or(end);
-            let deeper =
-                lines[data + 1..data_end].iter().find(|line| !is_blank(line)).map(|line| indent(line))?;
-            if fill(&mut lines, "target", &target, data + 1, data_end).is_none() {
-                lines.insert(data + 1, format!("{}target: {target}", " ".repeat(deeper)));
-            }
+            let depth = depth_below(&lines, data)?;
+            fill(&mut lines, "target", &target, data, depth);
         } else {
             return None;
         }
     }
     if let Some(task) = task {
-        let deeper = lines[start + 1..].iter().find(|line| !is_blank(line)).map(|line| indent(line))?;
-        if fill(&mut lines, "task", task, start + 1, end).is_none() {
-            lines.insert(start + 1, format!("{}task: {task}", " ".repeat(deeper)));
-        }
+        fill(&mut lines, "task", task, start, inner);
     }
-    Some(lines.join("\n") + "\n")
+    Some(lines.join(line_end) + line_end)
 }
 
 #[cfg(test)]
@@ -107,6 +127,29 @@ mod tests {
         let config = crate::parse(&text, std::path::Path::new("modelgate.yaml")).expect("a configuration");
         assert_eq!(config.pipelines["a"].data.target, "y: 1");
         assert_eq!(config.pipelines["b"].data.target, "z");
+    }
+
+    #[test]
+    fn a_pipeline_whose_name_is_a_key_elsewhere_is_found_and_line_ends_stay() {
+        let text = "version: 1\nproject: p\npipelines:\n  first:\n    task: regression\n    data:\n      source: x.csv\n      target: y\n    \
+                    train:\n      params: {n_estimators: 5}\n  data:\n    train:\n      algorithm: random_forest\n    data:\n      source: z.csv\n  \
+                    train:\n    data:\n      source: z.csv\n";
+        for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+            let written = declare(&text, "data", Some("classification"), Some("k")).expect("written");
+            let written = declare(&written, "train", Some("regression"), Some("l")).expect("written");
+            assert_eq!(written.contains('\r'), text.contains('\r'));
+            assert_eq!(written.matches("\r\n").count(), written.matches('\r').count());
+            let config =
+                crate::parse(&written, std::path::Path::new("modelgate.yaml")).expect("a configuration");
+            let targets = ["first", "data", "train"].map(|name| config.pipelines[name].data.target.as_str());
+            assert_eq!(targets, ["y", "k", "l"]);
+        }
+    }
+
+    #[test]
+    fn a_pipeline_that_has_no_lines_of_its_own_is_left_alone() {
+        let copy = "pipelines:\n  a: &a\n    data:\n      source: x.csv\n  b: *a\n";
+        assert_eq!(declare(copy, "b", Some("regression"), None), None);
     }
 
     #[test]
