@@ -156,3 +156,41 @@ fn credentials_that_are_wrong_are_told_apart_from_a_server_that_is_away() {
         assert!(!error.to_string().contains("wrong"), "{error}");
     }
 }
+
+/// A server of one object that says it has ten bytes and sends none: it was replaced by an empty one meanwhile.
+fn replaced_meanwhile() -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    // The thread ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let Some(request) = lines.next() else { continue };
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let length = if request.starts_with("HEAD") { 10 } else { 0 };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"x\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+                 Connection: close\r\n\r\n"
+            );
+            let _ = (&stream).write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn an_object_that_became_empty_while_it_was_fetched_ends_the_download() {
+    let endpoint = replaced_meanwhile();
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+    ];
+    let environment =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let home = remote::open("s3://data", Path::new("."), &environment).expect("opened");
+    let folder = tempfile::tempdir().expect("folder");
+    let error = home.download("a", &folder.path().join("a"), &|_| {}).expect_err("nothing came").to_string();
+    assert!(error.contains("`a` ends at byte 0, and had 10 bytes: it was replaced meanwhile"), "{error}");
+}

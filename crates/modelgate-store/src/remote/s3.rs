@@ -405,6 +405,13 @@ impl ObjectHome for S3Objects {
         let mut broken = 0;
         while offset < size {
             match self.runtime.block_on(self.fetch(key, offset, &mut file, moved)) {
+                // All that is there has been read, and it is less than there was.
+                Ok(0) => {
+                    let reason = format!(
+                        "`{key}` ends at byte {offset}, and had {size} bytes: it was replaced meanwhile; try again"
+                    );
+                    return Err(RemoteError::Unreachable { home: self.address.clone(), reason });
+                }
                 Ok(arrived) => offset += arrived,
                 Err((arrived, error)) => {
                     offset += arrived;
