@@ -91,6 +91,10 @@ docs-generate:
     MODELGATE_UPDATE_DOCS=1 cargo test -q -p modelgate --test it documentation
 bench-forest-linear *arguments:
     bench/learn/forest_linear.sh {{arguments}}
+# A contract on a million rows beside pandera, and the memory of a run; fails when a figure is missed.
+bench-data-contract *arguments:
+    bench/data/contract.sh {{arguments}}
+
 # Snapshots of data beside openssl and DVC.
 bench-data-snapshot *arguments:
     bench/data/snapshot.sh {{arguments}}

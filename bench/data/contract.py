@@ -3,7 +3,8 @@
 
 Every round runs both, one after the other, on a file that is in the page cache. The peer's time is that of reading and
 checking alone, without the start of Python and its imports; ours is that of the whole process. The second part runs
-`modelgate run --until split` on a file of 28 columns with a contract and prints the peak of its resident memory.
+`modelgate run --until split` on a file of 28 columns with a contract and prints the peak of its resident memory. The exit
+status is 1 when one of the two is not what is wanted.
 """
 
 import argparse
@@ -16,6 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+# How many times as fast as the peer, and megabytes resident at most.
+FASTER, RESIDENT = 5, 200
 
 CONTRACT = """version: 1
 columns:
@@ -100,7 +104,8 @@ def main():
         print(f"{arguments.rows} rows x 10 columns, {size:.0f} MB, {arguments.rounds} rounds, medians")
         print(f"modelgate data validate      {middle:8.3f} s wall, {processor:.3f} s processor, {memory:.0f} MB")
         print(f"pandas + pandera             {total:8.3f} s wall ({read:.3f} reading, {check:.3f} checking)")
-        print(f"ratio                        {total / middle:8.1f} times as fast (at least 5 wanted)")
+        print(f"ratio                        {total / middle:8.1f} times as fast (at least {FASTER} wanted)")
+        missed = [] if total / middle >= FASTER else [f"a contract is checked {total / middle:.1f} times as fast, not {FASTER}"]
         os.remove(folder / "ten.csv")
 
         wide(folder / "wide.csv", arguments.rows)
@@ -111,8 +116,13 @@ def main():
         size = (folder / "wide.csv").stat().st_size / 1e6
         seconds, processor, peak = run([arguments.modelgate, "run", "--until", "split"], folder)
         print(f"\n{arguments.rows} rows x 28 columns, {size:.0f} MB: snapshot, contract and split")
-        print(f"modelgate run --until split  {seconds:8.3f} s wall, {processor:.3f} s processor, {peak:.0f} MB resident (at most 200 wanted)")
+        print(f"modelgate run --until split  {seconds:8.3f} s wall, {processor:.3f} s processor, {peak:.0f} MB resident (at most {RESIDENT} wanted)")
+        if peak > RESIDENT:
+            missed.append(f"{peak:.0f} MB are resident, not {RESIDENT}")
+    for sentence in missed:
+        print(f"MISSED: {sentence}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
