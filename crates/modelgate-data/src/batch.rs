@@ -163,16 +163,34 @@ impl Batch {
 }
 
 /// Reads one column of a block by its type.
-pub(crate) fn read_column(fields: &Fields<'_>, column: usize, declared: &DeclaredType) -> BatchColumn {
-    read_texts(fields.column(column), declared)
+pub(crate) fn read_column(
+    fields: &Fields<'_>,
+    column: usize,
+    declared: &DeclaredType,
+    range: NumberRange,
+) -> BatchColumn {
+    read_texts(fields.column(column), declared, range)
+}
+
+/// Which numbers are values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NumberRange {
+    /// Those that are finite as `f32`, which models compute in.
+    Models,
+    /// All, infinite ones too: to say what is in a file.
+    All,
 }
 
 /// Reads texts by a type.
-pub(crate) fn read_texts<'a>(values: impl Iterator<Item = &'a [u8]>, declared: &DeclaredType) -> BatchColumn {
+pub(crate) fn read_texts<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+    declared: &DeclaredType,
+    range: NumberRange,
+) -> BatchColumn {
     match declared.column_type {
         ColumnType::Int => ints(values, parse_int),
         ColumnType::Bool => ints(values, |value| parse_bool(value).map(i64::from)),
-        ColumnType::Float | ColumnType::Decimal => floats(values),
+        ColumnType::Float | ColumnType::Decimal => floats(values, range),
         ColumnType::Date => times(values, declared, time::as_day),
         ColumnType::Timestamp => times(values, declared, time::as_micros),
         ColumnType::String | ColumnType::Category => texts(values),
@@ -193,14 +211,16 @@ fn ints<'a>(values: impl Iterator<Item = &'a [u8]>, parse: impl Fn(&[u8]) -> Opt
     found
 }
 
-fn floats<'a>(values: impl Iterator<Item = &'a [u8]>) -> BatchColumn {
+fn floats<'a>(values: impl Iterator<Item = &'a [u8]>, range: NumberRange) -> BatchColumn {
     let mut cells = Vec::with_capacity(values.size_hint().0);
     let mut found = BatchColumn::new(Cells::Float(Vec::new()));
     for (row, value) in values.map(trim).enumerate() {
         let mut number = f64::NAN;
         match parse_float(value) {
             // Models compute in f32: what is infinite there is no value.
-            Some(parsed) if (parsed as f32).is_infinite() => found.note(row, value, BadValue::Infinite),
+            Some(parsed) if range == NumberRange::Models && (parsed as f32).is_infinite() => {
+                found.note(row, value, BadValue::Infinite);
+            }
             Some(parsed) => number = parsed,
             None if is_null(value) => {}
             None => found.note(row, value, BadValue::Type),

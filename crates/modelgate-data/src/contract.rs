@@ -14,6 +14,7 @@ mod odcs;
 mod report;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use feature::describe;
 pub use infer::infer;
 pub use odcs::{from_odcs, to_odcs};
 pub use report::{ContractReport, Layer, Offender, Violation};
+pub use unique::UniqueKey;
 
 /// How bad a violation is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -92,7 +94,7 @@ pub struct Contract {
     pub columns: BTreeMap<String, ColumnContract>,
     /// Columns that together have no value twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unique: Vec<Vec<String>>,
+    pub unique: Vec<UniqueKey>,
     /// The classes and their balance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<LabelContract>,
@@ -306,7 +308,7 @@ pub fn parse(text: &str, source: &str) -> Result<Contract, DataError> {
 }
 
 /// The keys of a column in the order in which they read well.
-const COLUMN_KEYS: [&str; 14] = [
+const COLUMN_KEYS: [&str; 16] = [
     "type",
     "format",
     "optional",
@@ -320,7 +322,24 @@ const COLUMN_KEYS: [&str; 14] = [
     "max_length",
     "allow",
     "severity",
+    "label",
+    "unit",
     "description",
+];
+
+/// The keys of `label`, `freshness` and a rule in that order.
+const OTHER_KEYS: [&str; 11] = [
+    "id",
+    "column",
+    "columns",
+    "check",
+    "classes",
+    "min",
+    "max",
+    "min_share",
+    "max_age",
+    "allow",
+    "severity",
 ];
 
 /// Returns a contract as YAML, a line per column; the columns stand in the order of `order`, then by name.
@@ -331,15 +350,10 @@ pub fn to_yaml(contract: &Contract, order: &[&str]) -> Result<String, DataError>
     let wrong = |message: String| DataError::File { source_name: "the contract".to_owned(), message };
     let value = serde_json::to_value(contract).map_err(|error| wrong(error.to_string()))?;
     let mut text = String::new();
-    let part = |key: &str, text: &mut String| {
-        if let Some(part) = value.get(key) {
-            let written = serde_saphyr::to_string(&serde_json::json!({ key: part }));
-            text.push_str(&written.map_err(|error| wrong(error.to_string()))?);
-        }
-        Ok(())
-    };
     for key in ["version", "name", "description", "rows", "freshness", "extra_columns"] {
-        part(key, &mut text)?;
+        if let Some(part) = value.get(key) {
+            text.push_str(&format!("{key}: {}\n", plain(part)));
+        }
     }
     text.push_str("columns:\n");
     let names = order.iter().copied().filter(|name| contract.columns.contains_key(*name));
@@ -353,8 +367,14 @@ pub fn to_yaml(contract: &Contract, order: &[&str]) -> Result<String, DataError>
         let name = plain(&serde_json::Value::from(name));
         text.push_str(&format!("  {name}: {{{}}}\n", keys.collect::<Vec<_>>().join(", ")));
     }
-    for key in ["unique", "label", "rules"] {
-        part(key, &mut text)?;
+    for key in ["unique", "label"] {
+        if let Some(part) = value.get(key) {
+            text.push_str(&format!("{key}: {}\n", plain(part)));
+        }
+    }
+    if let Some(rules) = value.get("rules").and_then(serde_json::Value::as_array) {
+        text.push_str("rules:\n");
+        rules.iter().for_each(|rule| text.push_str(&format!("- {}\n", plain(rule))));
     }
     Ok(text)
 }
@@ -371,9 +391,32 @@ fn plain(value: &serde_json::Value) -> String {
     };
     match value {
         serde_json::Value::String(text) if is_word(text) => text.clone(),
+        serde_json::Value::String(text) => quoted(text),
         serde_json::Value::Array(values) => {
             format!("[{}]", values.iter().map(plain).collect::<Vec<_>>().join(", "))
         }
+        serde_json::Value::Object(parts) => {
+            let place = |key: &str| OTHER_KEYS.iter().position(|other| *other == key).unwrap_or(usize::MAX);
+            let mut parts: Vec<_> = parts.iter().collect();
+            parts.sort_by_key(|(key, _)| place(key));
+            let parts = parts.into_iter().map(|(key, part)| format!("{key}: {}", plain(part)));
+            format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
+        }
         other => other.to_string(),
     }
+}
+
+/// Returns text in quotes, with the escapes of JSON, which YAML has as well; what YAML does not take as it is, is escaped.
+fn quoted(text: &str) -> String {
+    let mut found = String::with_capacity(text.len() + 2);
+    for letter in serde_json::Value::from(text).to_string().chars() {
+        // DEL, the C1 controls, both separators of lines, the byte-order mark and what is no letter at all.
+        match letter {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                found.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => found.push(letter),
+        }
+    }
+    found
 }

@@ -3,18 +3,23 @@
 //! The key type is [`Dataset`]. Reading is parallel and its memory bounded: some blocks of a megabyte at a time.
 //! What is found does not depend on the number of threads, since results are folded in the order of the rows.
 
+mod columns;
+mod notes;
+
 use std::collections::BTreeMap;
 
+use columns::{check_names, same_columns};
+use notes::notes_on;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{BadValue, Batch, Position, RowPlaces, read_column};
+use crate::batch::{BadValue, Batch, NumberRange, Position, RowPlaces, read_column};
 use crate::csv::Quoting;
 use crate::csv::blocks::{Block, Blocks, Declared};
 use crate::csv::dialect::Dialect;
 use crate::csv::fields::Fields;
-use crate::error::{DataError, listed, names_unknown, not_there};
-use crate::infer::{Evidence, Example, Finding};
+use crate::error::{DataError, listed, not_there};
+use crate::infer::{Evidence, Finding};
 use crate::parquet;
 use crate::source::{Format, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
@@ -32,12 +37,13 @@ pub struct ReadOptions {
     pub quoting: Quoting,
 }
 
-/// What becomes of a column of numbers with a little text among them.
+/// What becomes of a column that a model could not learn from: numbers with text among them, numbers beyond the range of
+/// `f32`, nested values, and files whose types differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mixed {
     /// It is an error that names the first such value.
     Refuse,
-    /// It is text, and a note says so.
+    /// It is told: mixed values are text, numbers are kept, nested columns are left out, and notes say so.
     AsText,
 }
 
@@ -96,6 +102,9 @@ struct Member {
 pub struct Dataset {
     members: Vec<Member>,
     declared: Declared,
+    range: NumberRange,
+    /// Columns that no value can be read of, and what they are.
+    nested: BTreeMap<String, String>,
     /// The columns and the number of rows.
     pub schema: DataSchema,
 }
@@ -115,11 +124,40 @@ impl Dataset {
     /// # Errors
     /// Names file, line and column for: no header, no row, a ragged row, a column name that is empty or stands
     /// twice, quotes that do not match, a declared column that is not there, files whose columns differ, and,
-    /// with [`Mixed::Refuse`], numbers mixed with a little text.
+    /// with [`Mixed::Refuse`], numbers mixed with text that is not more, and nested columns.
     pub fn open(files: Vec<SourceFile>, options: &ReadOptions, mixed: Mixed) -> Result<Self, DataError> {
-        let mut dataset = Self::without_types(files, options)?;
+        let mut dataset = Self::without_types(files, options, mixed)?;
+        if mixed == Mixed::AsText {
+            dataset.range = NumberRange::All;
+            dataset.leave_out_nested();
+        }
         dataset.infer(options, mixed)?;
         Ok(dataset)
+    }
+
+    /// Returns the names of the columns of the first file.
+    ///
+    /// # Errors
+    /// Fails when it has no header.
+    pub fn column_names(file: &SourceFile, options: &ReadOptions) -> Result<Vec<String>, DataError> {
+        let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), ..options.clone() };
+        let dataset = Self::without_types(vec![file.clone()], &options, Mixed::AsText)?;
+        Ok(dataset.schema.columns.into_iter().map(|column| column.name).collect())
+    }
+
+    fn leave_out_nested(&mut self) {
+        let nested = &self.nested;
+        let kept: Vec<bool> =
+            self.schema.columns.iter().map(|column| !nested.contains_key(&column.name)).collect();
+        for member in &mut self.members {
+            let mut kept = kept.iter();
+            member.positions.retain(|_| kept.next().copied().unwrap_or_default());
+        }
+        self.schema.columns.retain(|column| !nested.contains_key(&column.name));
+        let told = nested.iter().map(|(name, what)| {
+            format!("column `{name}` is of type {what}, which is not flat; it is left out")
+        });
+        self.schema.notes.extend(told);
     }
 
     /// Opens files whose columns and types are known already.
@@ -131,7 +169,7 @@ impl Dataset {
         options: &ReadOptions,
         schema: DataSchema,
     ) -> Result<Self, DataError> {
-        let mut dataset = Self::without_types(files, options)?;
+        let mut dataset = Self::without_types(files, options, Mixed::Refuse)?;
         let expected = schema.names();
         if dataset.schema.names() != expected {
             let file = &dataset.members[0].file;
@@ -142,10 +180,17 @@ impl Dataset {
     }
 
     /// Reads the headers; types are as declared, or `float` until they are found.
-    pub(crate) fn without_types(files: Vec<SourceFile>, options: &ReadOptions) -> Result<Self, DataError> {
+    ///
+    /// With [`Mixed::AsText`] nested columns are part of the schema, and files may differ in types.
+    pub(crate) fn without_types(
+        files: Vec<SourceFile>,
+        options: &ReadOptions,
+        mixed: Mixed,
+    ) -> Result<Self, DataError> {
         let declared = Declared { delimiter: options.delimiter, quoting: options.quoting };
         let mut members: Vec<Member> = Vec::with_capacity(files.len());
         let mut schema = DataSchema::default();
+        let mut nested = BTreeMap::new();
         for file in files {
             let format = file.format()?;
             let found: Vec<(String, DeclaredType)> = match format {
@@ -154,9 +199,19 @@ impl Dataset {
                     header.into_iter().map(|name| (name, ColumnType::Float.into())).collect()
                 }
                 Format::Parquet => {
-                    let info = parquet::info(&file, &options.drop)?;
-                    schema.notes.extend(info.columns.iter().filter_map(|column| column.note.clone()));
+                    let info = parquet::info(&file)?;
                     schema.rows += info.rows;
+                    for column in info.columns.iter().filter(|column| !options.drop.contains(&column.name)) {
+                        schema.notes.extend(column.note.clone());
+                        let Some(what) = &column.nested else { continue };
+                        if mixed == Mixed::Refuse {
+                            return Err(file.error(format!(
+                                "column `{}` is of type {what}, which is not flat; write it as columns of its own, or drop it",
+                                column.name
+                            )));
+                        }
+                        nested.insert(column.name.clone(), what.clone());
+                    }
                     info.columns.into_iter().map(|column| (column.name, column.column_type.into())).collect()
                 }
             };
@@ -180,7 +235,7 @@ impl Dataset {
                             first.file.name, first.format
                         )));
                     }
-                    same_columns(&file, &schema, &found, &kept, &first.file.name, options)?
+                    same_columns(&file, &mut schema, &found, &kept, &first.file.name, options, mixed)?
                 }
             };
             members.push(Member { file, format, width, positions });
@@ -189,7 +244,22 @@ impl Dataset {
             let message = "no file is named".to_owned();
             return Err(DataError::File { source_name: "the data".to_owned(), message });
         }
-        Ok(Self { members, declared, schema })
+        // That a decimal is read as float is said of what is declared too.
+        for column in &schema.columns {
+            let is_declared =
+                options.types.get(&column.name).is_some_and(|found| found.column_type == ColumnType::Decimal);
+            let told = schema
+                .notes
+                .iter()
+                .any(|note| note.contains(&format!("column `{}` is decimal", column.name)));
+            if is_declared && !told {
+                schema.notes.push(format!(
+                    "column `{}` is declared as decimal and read as float: digits beyond 15 are lost",
+                    column.name
+                ));
+            }
+        }
+        Ok(Self { members, declared, range: NumberRange::Models, nested, schema })
     }
 
     fn infer(&mut self, options: &ReadOptions, mixed: Mixed) -> Result<(), DataError> {
@@ -197,41 +267,42 @@ impl Dataset {
             .filter(|at| !options.types.contains_key(&self.schema.columns[*at].name))
             .collect();
         let mut all = vec![Evidence::default(); undeclared.len()];
-        let (mut text_rows, mut notes) = (0, Vec::new());
-        for member in self.members.iter().filter(|member| member.format == Format::Csv) {
-            let mut evidence = vec![Evidence::default(); undeclared.len()];
+        let mut text_rows = 0;
+        for (file, member) in
+            self.members.iter().enumerate().filter(|(_, member)| member.format == Format::Csv)
+        {
             let mut rows = 0;
             let look = |block: &Block, dialect: Dialect| {
                 let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
-                let look = |at: &usize| Evidence::of(&fields, member.positions[*at]);
+                let look = |at: &usize| Evidence::of(&fields, member.positions[*at], file);
                 Ok((fields.rows(), undeclared.iter().map(look).collect::<Vec<_>>()))
             };
             each_block(&member.file, self.declared, look, |(count, found)| {
                 rows += count as u64;
-                evidence.iter_mut().zip(found).for_each(|(all, found)| all.merge(found));
+                all.iter_mut().zip(found).for_each(|(all, found)| all.merge(found));
                 Ok(())
             })?;
             if rows == 0 {
                 return Err(member.file.error("the file has a header and no rows"));
             }
             text_rows += rows;
-            for ((at, found), all) in undeclared.iter().zip(evidence).zip(&mut all) {
-                notes.extend(notes_on(&self.schema.columns[*at].name, member, &found, mixed)?);
-                all.merge(found);
-            }
         }
-        self.schema.notes.extend(notes);
-        if text_rows > 0 {
-            self.schema.rows = text_rows;
-            for (at, found) in undeclared.into_iter().zip(all) {
-                let column_type = match found.finding() {
-                    Finding::Type(column_type) => column_type,
-                    Finding::Mixed { .. } => ColumnType::String,
-                };
-                self.schema.columns[at].declared = column_type.into();
-            }
-        } else if self.schema.rows == 0 {
-            return Err(self.members[0].file.error("the file has no rows"));
+        if text_rows == 0 {
+            return match self.schema.rows {
+                0 => Err(self.members[0].file.error("the file has no rows")),
+                _ => Ok(()),
+            };
+        }
+        self.schema.rows = text_rows;
+        // Of all files together: what is mixed may be so only between them.
+        for (at, found) in undeclared.into_iter().zip(all) {
+            let notes = notes_on(&self.schema.columns[at].name, &self.members, &found, mixed)?;
+            self.schema.notes.extend(notes);
+            let column_type = match found.finding() {
+                Finding::Type(column_type) => column_type,
+                Finding::Mixed { .. } | Finding::NotAllDates { .. } => ColumnType::String,
+            };
+            self.schema.columns[at].declared = column_type.into();
         }
         Ok(())
     }
@@ -239,6 +310,11 @@ impl Dataset {
     /// Returns the names of the files.
     pub fn files(&self) -> Vec<&str> {
         self.members.iter().map(|member| member.file.name.as_str()).collect()
+    }
+
+    /// Returns the columns that no value can be read of.
+    pub(crate) fn nested(&self) -> impl Iterator<Item = &str> {
+        self.nested.keys().map(String::as_str)
     }
 
     /// Returns all columns, with their types.
@@ -288,7 +364,12 @@ impl Dataset {
                     let read = |block: &Block, dialect: Dialect| {
                         let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
                         let column = |column: &ReadColumn| {
-                            read_column(&fields, member.positions[column.position], &column.declared)
+                            read_column(
+                                &fields,
+                                member.positions[column.position],
+                                &column.declared,
+                                self.range,
+                            )
                         };
                         let columns = columns.iter().map(column).collect();
                         let rows = fields.rows();
@@ -297,7 +378,7 @@ impl Dataset {
                     };
                     each_block(&member.file, self.declared, read, take)?;
                 }
-                Format::Parquet => scan_parquet(member, columns, &map, take)?,
+                Format::Parquet => scan_parquet(member, columns, self.range, &map, take)?,
             }
         }
         Ok(())
@@ -370,40 +451,6 @@ impl Dataset {
     }
 }
 
-/// Returns what a person should know of a column's values.
-fn notes_on(name: &str, member: &Member, found: &Evidence, mixed: Mixed) -> Result<Vec<String>, DataError> {
-    let mut notes = Vec::new();
-    let source_name = member.file.name.clone();
-    if let Some(Example { line, value }) = &found.first_not_utf8 {
-        let message = format!("the bytes are not UTF-8: {value}; save the file as UTF-8");
-        return Err(DataError::Line { source_name, line: *line, column: Some(name.to_owned()), message });
-    }
-    if let Finding::Mixed { numbers, others, first } = found.finding() {
-        let total = numbers + others;
-        let what =
-            format!("{} is not a number, and {numbers} of {total} values of this column are", first.value);
-        if mixed == Mixed::Refuse {
-            let message = format!(
-                "{what}; mend the value, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
-            );
-            return Err(DataError::Line {
-                source_name,
-                line: first.line,
-                column: Some(name.to_owned()),
-                message,
-            });
-        }
-        notes.push(format!("{source_name}: line {}, column `{name}`: {what}; taken as text", first.line));
-    }
-    if let Some(beyond) = &found.first_beyond {
-        notes.push(format!(
-            "{source_name}: line {}, column `{name}`: {} is beyond 64 bits, so the column is read as float",
-            beyond.line, beyond.value
-        ));
-    }
-    Ok(notes)
-}
-
 /// Returns what a value of a type is, for a message.
 pub(crate) fn expected(column_type: ColumnType, format: Option<&str>) -> String {
     if let Some(format) = format {
@@ -467,6 +514,7 @@ fn each_block<T: Send, E: From<DataError> + Send>(
 fn scan_parquet<T: Send, E: From<DataError> + Send>(
     member: &Member,
     columns: &[ReadColumn],
+    range: NumberRange,
     map: &(impl Fn(Batch) -> Result<T, E> + Sync),
     mut fold: impl FnMut((usize, T)) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -489,7 +537,7 @@ fn scan_parquet<T: Send, E: From<DataError> + Send>(
         let read = |batch: &arrow_array::RecordBatch| {
             let column = |column: &ReadColumn| {
                 let place = positions.partition_point(|place| *place < member.positions[column.position]);
-                parquet::read_column(batch.column(place), &column.declared)
+                parquet::read_column(batch.column(place), &column.declared, range)
             };
             let columns = columns.iter().map(column).collect();
             let rows = batch.num_rows();
@@ -500,68 +548,4 @@ fn scan_parquet<T: Send, E: From<DataError> + Send>(
             fold(result?)?;
         }
     }
-}
-
-fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptions) -> Result<(), DataError> {
-    for (index, name) in names.iter().enumerate() {
-        if name.trim().is_empty() {
-            return Err(file.error(format!("column {} has no name in the header line", index + 1)));
-        }
-        if let Some(first) = names[..index].iter().position(|other| other == name) {
-            let (first, second) = (first + 1, index + 1);
-            return Err(file.error(format!(
-                "the column name `{name}` stands twice, at {first} and {second}; rename one"
-            )));
-        }
-    }
-    let dropped = options.drop.iter().map(|name| ("preprocess.drop", name));
-    let typed = options.types.keys().map(|name| ("data.types", name));
-    for (what, name) in dropped.chain(typed) {
-        if !names.contains(&name.as_str()) {
-            return Err(file.error(names_unknown(what, name, names)));
-        }
-    }
-    Ok(())
-}
-
-/// Returns where the schema's columns stand in a further file.
-fn same_columns(
-    file: &SourceFile,
-    schema: &DataSchema,
-    found: &[(String, DeclaredType)],
-    kept: &[usize],
-    first: &str,
-    options: &ReadOptions,
-) -> Result<Vec<usize>, DataError> {
-    let new: Vec<&str> =
-        kept.iter().map(|at| found[*at].0.as_str()).filter(|name| schema.column(name).is_none()).collect();
-    let missing: Vec<&str> =
-        schema.names().into_iter().filter(|name| !kept.iter().any(|at| found[*at].0 == *name)).collect();
-    if !new.is_empty() || !missing.is_empty() {
-        let mut parts = Vec::new();
-        if !missing.is_empty() {
-            parts.push(format!("lacks {}", listed(&missing)));
-        }
-        if !new.is_empty() {
-            parts.push(format!("has {} besides", listed(&new)));
-        }
-        return Err(file.error(format!("its columns are not those of `{first}`: it {}", parts.join(" and "))));
-    }
-    let mut positions = Vec::with_capacity(schema.columns.len());
-    for column in &schema.columns {
-        for at in kept {
-            let (name, declared) = &found[*at];
-            if *name != column.name {
-                continue;
-            }
-            if !options.types.contains_key(name) && *declared != column.declared {
-                return Err(file.error(format!(
-                    "column `{name}` is {} and in `{first}` it is {}; write both alike, or declare `data.types`",
-                    declared.column_type, column.declared.column_type
-                )));
-            }
-            positions.push(*at);
-        }
-    }
-    Ok(positions)
 }

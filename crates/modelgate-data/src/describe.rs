@@ -35,6 +35,9 @@ pub struct Description {
     pub columns: Vec<ColumnDescription>,
     /// Pairs of number columns that move together, strongest first.
     pub correlations: Vec<Correlation>,
+    /// Columns that no value can be read of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// What a person should know of the types.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -75,6 +78,20 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
     let columns: Vec<_> = numbers.iter().map(|at| read[*at].clone()).collect();
     dataset.scan_strictly(&columns, |batch| empty.look(batch), |part, _| spread.add(part))?;
     let (histograms, correlations) = spread.finish(&schema.names(), &types);
+    let mut notes = schema.notes.clone();
+    for (total, column) in totals.iter().zip(&schema.columns).filter(|(total, _)| total.infinite > 0) {
+        notes.push(format!(
+            "column `{}`: {} values are infinite, and the figures are those of the others",
+            column.name, total.infinite
+        ));
+    }
+    let compared = numbers.len().min(pairs::COMPARED);
+    if compared < numbers.len() {
+        notes.push(format!(
+            "correlations are those of the first {compared} of {} columns of numbers",
+            numbers.len()
+        ));
+    }
     let mut described: Vec<ColumnDescription> = totals
         .into_iter()
         .zip(&schema.columns)
@@ -91,7 +108,8 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
         rows,
         columns: described,
         correlations,
-        notes: schema.notes.clone(),
+        left_out: dataset.nested().map(str::to_owned).collect(),
+        notes,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::dataset::{Dataset, ReadColumn};
 use crate::error::{DataError, not_there};
 use crate::rows::{hash_columns, push_cell};
 use crate::split::RowHasher;
-use crate::types::ColumnType;
+use crate::types::{ColumnType, DeclaredType};
 
 /// Changed values shown of a column.
 const SHOWN: usize = 5;
@@ -126,9 +126,19 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(dataset: &'a Dataset, names: &[String]) -> Result<Self, DataError> {
+    /// Reads the columns `names` by the types that both sides can be read as.
+    fn new(dataset: &'a Dataset, names: &[String], retyped: &[Retyped]) -> Result<Self, DataError> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Ok(Self { dataset, columns: dataset.columns(&names)? })
+        let mut columns = dataset.columns(&names)?;
+        for (column, name) in columns.iter_mut().zip(&names) {
+            if let Some(retyped) = retyped.iter().find(|retyped| retyped.column == *name) {
+                let format = column.declared.format.take();
+                let column_type = retyped.before.widened(retyped.after);
+                let format = format.filter(|_| column_type.is_time());
+                column.declared = DeclaredType { column_type, format };
+            }
+        }
+        Ok(Self { dataset, columns })
     }
 
     /// Returns the hashes of key and content of each row.
@@ -211,7 +221,8 @@ pub fn diff(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDif
         rows_changed: 0,
         changes: Vec::new(),
     };
-    let (old, new) = (Side::new(before, &names)?, Side::new(after, &names)?);
+    let retyped = &found.columns_retyped;
+    let (old, new) = (Side::new(before, &names, retyped)?, Side::new(after, &names, retyped)?);
     let sorted = |side: &Side<'_>| {
         let mut hashes = side.hashes(key.len())?;
         hashes.sort_unstable();
@@ -360,6 +371,28 @@ mod tests {
         let same = compared("a,b\n1,x\n2,y\n", "b,a\ny,2\nx,1\n", &[]).expect("compared");
         assert!(same.is_empty());
         assert_eq!(same.to_text(), "no difference in 2 rows\n");
+    }
+
+    #[test]
+    fn a_column_that_got_another_type_is_compared_by_its_values() {
+        // Whole numbers became text because of one value: that value alone has changed.
+        let found =
+            compared("id,x\n1,7\n2,8\n3,9\n", "id,x\n1,7\n2,eight\n3,nine\n", &["id"]).expect("compared");
+        assert_eq!((found.columns_retyped[0].after, found.rows_changed), (ColumnType::String, 2));
+        assert_eq!(found.changes[0].examples[0].before, "8");
+        // So it is with a key.
+        let found = compared("id,x\n1,7\n2,8\n", "id,x\n1,7\n2,8\nthree,9\nfour,9\nfive,9\n", &["id"]);
+        let found = found.expect("compared");
+        assert_eq!((found.rows_added, found.rows_removed, found.rows_changed), (3, 0, 0));
+        // A date and the moment of its midnight are the same.
+        let found = compared("d\n2014-10-13\n", "d\n2014-10-13T00:00:00\n", &[]).expect("compared");
+        assert_eq!((found.rows_added, found.rows_removed), (0, 0));
+    }
+
+    #[test]
+    fn numbers_that_no_model_could_use_are_compared_all_the_same() {
+        let found = compared("id,x\n1,1e39\n2,1e999\n", "id,x\n1,1e39\n2,5.5\n", &["id"]).expect("compared");
+        assert_eq!((found.rows_changed, found.changes[0].examples[0].before.as_str()), (1, "inf"));
     }
 
     #[test]

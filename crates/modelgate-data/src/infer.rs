@@ -1,15 +1,15 @@
 //! What the values of a text file's columns are, found by looking at all of them.
 
-use serde::{Deserialize, Serialize};
-
 use crate::csv::fields::Fields;
 use crate::error::clipped;
 use crate::time::{self, Moment};
 use crate::types::{ColumnType, is_null, parse_bool, parse_float, parse_int, trim};
 
-/// A value and its line.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A value and its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Example {
+    /// The file's position in its source.
+    pub(crate) file: usize,
     pub(crate) line: u64,
     pub(crate) value: String,
 }
@@ -26,6 +26,10 @@ pub(crate) struct Evidence {
     texts: u64,
     /// The first value that is no number.
     pub(crate) first_other: Option<Example>,
+    /// The first number.
+    first_number: Option<Example>,
+    /// The first value that is neither a number nor a date or moment.
+    first_text: Option<Example>,
     /// The first whole number beyond 64 bits.
     pub(crate) first_beyond: Option<Example>,
     /// The first value whose bytes are not UTF-8.
@@ -37,24 +41,29 @@ pub(crate) struct Evidence {
 pub(crate) enum Finding {
     /// All values are of this type.
     Type(ColumnType),
-    /// Most are numbers, and some are not.
+    /// Numbers and others stand together; the first of the fewer ones.
     Mixed { numbers: u64, others: u64, first: Example },
+    /// Dates and text stand together; the first text.
+    NotAllDates { dates: u64, others: u64, first: Example },
 }
 
 impl Evidence {
     /// Looks at a column of a block.
-    pub(crate) fn of(fields: &Fields<'_>, column: usize) -> Self {
+    pub(crate) fn of(fields: &Fields<'_>, column: usize, file: usize) -> Self {
         let mut found = Self::default();
         for (row, value) in fields.column(column).enumerate() {
             let value = trim(value);
             let first = value.first().copied().unwrap_or_default();
             let example =
-                || Example { line: fields.line(row), value: clipped(&String::from_utf8_lossy(value)) };
+                || Example { file, line: fields.line(row), value: clipped(&String::from_utf8_lossy(value)) };
             if is_null(value) {
                 found.nulls += 1;
             } else if matches!(first, b'0'..=b'9' | b'-' | b'+' | b'.' | b'i' | b'I')
                 && let Some(number) = parse_float(value)
             {
+                if found.first_number.is_none() {
+                    found.first_number = Some(example());
+                }
                 if parse_int(value).is_some() {
                     found.ints += 1;
                 } else {
@@ -71,7 +80,12 @@ impl Evidence {
                     match time::parse(value) {
                         Some(Moment::Day(_)) => found.dates += 1,
                         Some(Moment::Instant(_)) => found.timestamps += 1,
-                        None => found.texts += 1,
+                        None => {
+                            found.texts += 1;
+                            if found.first_text.is_none() {
+                                found.first_text = Some(example());
+                            }
+                        }
                     }
                     if found.first_not_utf8.is_none() && std::str::from_utf8(value).is_err() {
                         found.first_not_utf8 = Some(example());
@@ -95,6 +109,8 @@ impl Evidence {
         self.timestamps += later.timestamps;
         self.texts += later.texts;
         self.first_other = self.first_other.take().or(later.first_other);
+        self.first_number = self.first_number.take().or(later.first_number);
+        self.first_text = self.first_text.take().or(later.first_text);
         self.first_beyond = self.first_beyond.take().or(later.first_beyond);
         self.first_not_utf8 = self.first_not_utf8.take().or(later.first_not_utf8);
     }
@@ -103,8 +119,13 @@ impl Evidence {
     pub(crate) fn finding(&self) -> Finding {
         let numbers = self.ints + self.floats;
         let others = self.bools + self.dates + self.timestamps + self.texts;
-        if let (Some(first), true) = (&self.first_other, numbers > others) {
+        let fewer = if numbers >= others { &self.first_other } else { &self.first_number };
+        if let (Some(first), true) = (fewer, numbers > 0 && others > 0) {
             return Finding::Mixed { numbers, others, first: first.clone() };
+        }
+        let dates = self.dates + self.timestamps;
+        if let (Some(first), true) = (&self.first_text, dates > 0) {
+            return Finding::NotAllDates { dates, others: others - dates, first: first.clone() };
         }
         Finding::Type(if others == 0 {
             if self.floats == 0 && self.ints > 0 { ColumnType::Int } else { ColumnType::Float }

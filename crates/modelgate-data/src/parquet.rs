@@ -2,9 +2,10 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type,
-    Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::ProjectionMask;
@@ -12,7 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use crate::batch::{BadCell, BadValue, BatchColumn, Cells, Texts};
+use crate::batch::{BadCell, BadValue, BatchColumn, Cells, NumberRange, Texts};
 use crate::error::DataError;
 use crate::source::{RandomAccess, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
@@ -26,6 +27,8 @@ pub(crate) struct ParquetColumn {
     pub(crate) column_type: ColumnType,
     /// What is lost on the way to that type.
     pub(crate) note: Option<String>,
+    /// What the file calls its type when it is not flat, which no value can be read of.
+    pub(crate) nested: Option<String>,
 }
 
 /// What a file says of itself.
@@ -39,32 +42,23 @@ fn damaged(file: &SourceFile, error: impl std::fmt::Display) -> DataError {
     file.error(format!("it is not a whole Parquet file: {error}"))
 }
 
-/// Reads schema and number of rows; what is dropped may be of any type.
-pub(crate) fn info(file: &SourceFile, dropped: &[String]) -> Result<ParquetInfo, DataError> {
+/// Reads schema and number of rows.
+pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
     let metadata = match file.open_at_random()? {
         RandomAccess::Bytes(bytes) => ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()),
         RandomAccess::File(open) => ArrowReaderMetadata::load(&open, ArrowReaderOptions::default()),
     };
     let metadata = metadata.map_err(|error| damaged(file, error))?;
     let column = |field: &arrow_schema::FieldRef| {
-        if dropped.contains(field.name()) {
-            return Ok(ParquetColumn {
-                name: field.name().clone(),
-                column_type: ColumnType::String,
-                note: None,
-            });
-        }
-        let (column_type, note) = column_type(field.data_type()).ok_or_else(|| {
-            file.error(format!(
-                "column `{}` is of type {}, which is not flat; write it as columns of its own, or drop it",
-                field.name(),
-                field.data_type()
-            ))
-        })?;
-        let note = note.map(|note| format!("{}: column `{}` is {note}", file.name, field.name()));
-        Ok(ParquetColumn { name: field.name().clone(), column_type, note })
+        let name = field.name().clone();
+        let Some((column_type, note)) = column_type(field.data_type()) else {
+            let nested = Some(field.data_type().to_string());
+            return ParquetColumn { name, column_type: ColumnType::String, note: None, nested };
+        };
+        let note = note.map(|note| format!("{}: column `{name}` is {note}", file.name));
+        ParquetColumn { name, column_type, note, nested: None }
     };
-    let columns = metadata.schema().fields().iter().map(column).collect::<Result<_, DataError>>()?;
+    let columns = metadata.schema().fields().iter().map(column).collect();
     let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
     Ok(ParquetInfo { columns, rows })
 }
@@ -86,7 +80,10 @@ fn column_type(data_type: &arrow_schema::DataType) -> Option<(ColumnType, Option
             (ColumnType::Int, Some("uint64, read as int: a value from 2^63 on is refused".to_owned()))
         }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => (ColumnType::Float, None),
-        DataType::Decimal128(precision, scale) => {
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => {
             (ColumnType::Decimal, Some(format!("decimal({precision}, {scale}), read as float")))
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => (ColumnType::String, None),
@@ -124,8 +121,9 @@ pub(crate) fn next(
 }
 
 /// Reads an array by a type, which need not be its own: a contract or the project may declare another.
-pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType) -> BatchColumn {
+pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType, range: NumberRange) -> BatchColumn {
     use arrow_schema::{DataType, TimeUnit};
+
     let found = match array.data_type() {
         DataType::Boolean => {
             let values = array.as_boolean();
@@ -139,12 +137,28 @@ pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType) -> BatchCo
         DataType::UInt16 => ints::<UInt16Type>(array, |value| Some(i64::from(value))),
         DataType::UInt32 => ints::<UInt32Type>(array, |value| Some(i64::from(value))),
         DataType::UInt64 => ints::<UInt64Type>(array, |value| i64::try_from(value).ok()),
-        DataType::Float16 => floats::<Float16Type>(array, f64::from),
-        DataType::Float32 => floats::<Float32Type>(array, f64::from),
-        DataType::Float64 => floats::<Float64Type>(array, |value| value),
+        DataType::Float16 => floats::<Float16Type>(array, f64::from, range),
+        DataType::Float32 => floats::<Float32Type>(array, f64::from, range),
+        DataType::Float64 => floats::<Float64Type>(array, |value| value, range),
+        DataType::Decimal32(_, scale) => {
+            let power = power(*scale);
+            floats::<Decimal32Type>(array, move |value| f64::from(value) / power, range)
+        }
+        DataType::Decimal64(_, scale) => {
+            let power = power(*scale);
+            floats::<Decimal64Type>(array, move |value| value as f64 / power, range)
+        }
         DataType::Decimal128(_, scale) => {
-            let power = 10_f64.powi(i32::from(*scale));
-            floats::<Decimal128Type>(array, move |value| value as f64 / power)
+            let power = power(*scale);
+            floats::<Decimal128Type>(array, move |value| value as f64 / power, range)
+        }
+        DataType::Decimal256(_, scale) => {
+            let power = power(*scale);
+            // Its text is what the standard library rounds once.
+            let convert = move |value: <Decimal256Type as ArrowPrimitiveType>::Native| {
+                value.to_string().parse::<f64>().unwrap_or(f64::NAN) / power
+            };
+            floats::<Decimal256Type>(array, convert, range)
         }
         DataType::Utf8 => texts(array.as_string::<i32>().iter()),
         DataType::LargeUtf8 => texts(array.as_string::<i64>().iter()),
@@ -164,9 +178,16 @@ pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType) -> BatchCo
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             times::<TimestampNanosecondType>(array, |nanos| nanos.div_euclid(1000))
         }
+        // What `pandas` writes for a column without any value.
+        DataType::Null => texts((0..array.len()).map(|_| None)),
         _ => Read::Nothing(array.len()),
     };
-    found.convert(array, declared)
+    found.convert(array, declared, range)
+}
+
+/// Returns what the digits of a decimal are divided by; the scale may be below zero.
+fn power(scale: i8) -> f64 {
+    10_f64.powi(i32::from(scale))
 }
 
 fn days_to_micros(days: i64) -> i64 {
@@ -196,11 +217,15 @@ fn ints<T: ArrowPrimitiveType>(array: &dyn Array, convert: impl Fn(T::Native) ->
     Read::Ints(values.collect(), bad)
 }
 
-fn floats<T: ArrowPrimitiveType>(array: &dyn Array, convert: impl Fn(T::Native) -> f64) -> Read {
+fn floats<T: ArrowPrimitiveType>(
+    array: &dyn Array,
+    convert: impl Fn(T::Native) -> f64,
+    range: NumberRange,
+) -> Read {
     let mut bad = Vec::new();
     let values = array.as_primitive::<T>().iter().enumerate().map(|(row, value)| {
         let value = value.map_or(f64::NAN, &convert);
-        if (value as f32).is_infinite() {
+        if range == NumberRange::Models && (value as f32).is_infinite() {
             bad.push(row);
             return f64::NAN;
         }
@@ -243,7 +268,7 @@ fn dictionary(array: &dyn Array) -> Read {
 
 impl Read {
     /// Gives the values the declared type; what does not fit is bad.
-    fn convert(self, array: &dyn Array, declared: &DeclaredType) -> BatchColumn {
+    fn convert(self, array: &dyn Array, declared: &DeclaredType, range: NumberRange) -> BatchColumn {
         let column_type = declared.column_type;
         let bad_rows = |rows: Vec<usize>, problem: BadValue| {
             let show = |row: usize| {
@@ -302,7 +327,12 @@ impl Read {
             (Self::Texts(values), ColumnType::String | ColumnType::Category) => {
                 column(Cells::Text(values), Vec::new(), BadValue::Type)
             }
-            (Self::Texts(values), _) => reparse(&values, declared),
+            (Self::Texts(values), _) => reparse(&values, declared, range),
+            (Self::Nothing(rows), ColumnType::String | ColumnType::Category) => {
+                let mut found = Texts::default();
+                (0..rows).for_each(|_| found.push(None));
+                column(Cells::Text(found), present(), BadValue::Type)
+            }
             (_, ColumnType::String | ColumnType::Category) => {
                 let mut found = Texts::default();
                 for row in 0..array.len() {
@@ -320,8 +350,9 @@ impl Read {
 }
 
 /// Reads text of a Parquet file by another declared type, as text of a CSV file is.
-fn reparse(values: &Texts, declared: &DeclaredType) -> BatchColumn {
-    crate::batch::read_texts(values.iter().map(|value| value.unwrap_or_default().as_bytes()), declared)
+fn reparse(values: &Texts, declared: &DeclaredType, range: NumberRange) -> BatchColumn {
+    let texts = values.iter().map(|value| value.unwrap_or_default().as_bytes());
+    crate::batch::read_texts(texts, declared, range)
 }
 
 #[cfg(test)]
@@ -353,8 +384,10 @@ pub(crate) mod tests {
             ("m", Arc::new(TimestampNanosecondArray::from(vec![Some(1_000_500), None, Some(-1)]))),
             ("n", Arc::new(decimal)),
             ("u", Arc::new(UInt64Array::from(vec![1, 2, 3]))),
+            ("z", Arc::new(arrow_array::NullArray::new(3))),
         ];
-        RecordBatch::try_from_iter(columns).expect("a batch")
+        let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+        RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
     }
 
     pub(crate) fn write(path: &std::path::Path) {
@@ -382,7 +415,7 @@ pub(crate) mod tests {
             dataset.schema.columns.iter().map(|column| column.declared.column_type.to_string()).collect();
         assert_eq!(
             types,
-            ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal", "int"]
+            ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal", "int", "float"]
         );
         assert_eq!(dataset.schema.rows, 3);
         assert!(dataset.schema.notes[0].contains("column `n` is decimal(10, 2), read as float"));
@@ -396,6 +429,7 @@ pub(crate) mod tests {
         assert_eq!(*values("d"), Values::Int(vec![Some(16_356), None, Some(0)]));
         assert_eq!(*values("m"), Values::Int(vec![Some(1_000), None, Some(-1)]));
         assert_eq!(*values("n"), Values::Float(vec![Some(1.5), None, Some(-0.25)]));
+        assert_eq!(*values("z"), Values::Float(vec![None; 3]));
     }
 
     #[test]
@@ -415,6 +449,84 @@ pub(crate) mod tests {
         assert!(error.contains("column `s` is of type Struct") && error.contains("not flat"), "{error}");
         let options = ReadOptions { drop: vec!["s".to_owned()], ..ReadOptions::default() };
         assert_eq!(open(&path, &options).expect("dropped").schema.names(), ["x"]);
+    }
+
+    #[test]
+    fn decimals_of_every_width_are_read_as_float_and_that_is_said() {
+        use arrow_array::{Decimal32Array, Decimal64Array, Decimal256Array};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.parquet");
+        let wide: Vec<Option<<Decimal256Type as ArrowPrimitiveType>::Native>> =
+            vec![Some(<Decimal256Type as ArrowPrimitiveType>::Native::from_i128(-12_345)), None];
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            (
+                "a",
+                Arc::new(
+                    Decimal32Array::from(vec![Some(150), None]).with_precision_and_scale(9, 2).expect("one"),
+                ),
+            ),
+            (
+                "b",
+                Arc::new(
+                    Decimal64Array::from(vec![Some(-25), None]).with_precision_and_scale(18, 1).expect("one"),
+                ),
+            ),
+            ("c", Arc::new(Decimal256Array::from(wide).with_precision_and_scale(60, 3).expect("one"))),
+        ];
+        write_batch(&path, &RecordBatch::try_from_iter(columns).expect("a batch"));
+        let dataset = open(&path, &ReadOptions::default()).expect("a data set");
+        let notes = dataset.schema.notes.join("\n");
+        for text in ["`a` is decimal(9, 2), read as float", "`b` is decimal(18, 1)", "`c` is decimal(60, 3)"]
+        {
+            assert!(notes.contains(text), "{notes}");
+        }
+        let table = crate::read_table(&dataset).expect("table");
+        let first: Vec<Option<f64>> = table.columns.iter().map(|column| column.number(0)).collect();
+        assert_eq!(first, [Some(1.5), Some(-2.5), Some(-12.345)]);
+    }
+
+    #[test]
+    fn a_description_leaves_out_what_is_nested_and_widens_what_differs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let field = Arc::new(arrow_schema::Field::new("x", arrow_schema::DataType::Int64, true));
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, inner.clone())]));
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![2.5]));
+        for (name, column) in [("a.parquet", &inner), ("b.parquet", &floats)] {
+            let columns = [("s", nested.clone()), ("n", (*column).clone())];
+            write_batch(&folder.path().join(name), &RecordBatch::try_from_iter(columns).expect("a batch"));
+        }
+        let files = || crate::find_files(folder.path(), "*.parquet").expect("found");
+        let dataset = Dataset::open(files(), &ReadOptions::default(), Mixed::AsText).expect("a data set");
+        assert_eq!(dataset.schema.names(), ["n"]);
+        assert_eq!(dataset.schema.columns[0].declared.column_type, ColumnType::Float);
+        assert!(
+            dataset.schema.notes[0]
+                .contains("column `n` is float and in `a.parquet` it is int; taken as float")
+        );
+        assert!(
+            dataset.schema.notes[1].contains("column `s` is of type Struct"),
+            "{:?}",
+            dataset.schema.notes
+        );
+        let table = crate::read_table(&dataset).expect("table");
+        assert_eq!(table.columns[0].values, Values::Float(vec![Some(1.0), Some(2.5)]));
+        // A contract that is made of the description is kept by the data.
+        let found = crate::describe::describe(&dataset).expect("described");
+        let found = crate::contract::infer(&found, &std::collections::BTreeMap::new(), "mine", None);
+        let report =
+            crate::contract::check(files(), &ReadOptions::default(), &found, "c.yaml", 0).expect("checked");
+        assert!(report.passed() && report.violations[0].id == "s.extra", "{:?}", report.violations);
+        // A contract reads both by its own types and need not know of what is nested.
+        let contract = "version: 1\nextra_columns: allow\ncolumns: {n: {type: float, max: 2}}";
+        let contract = crate::contract::parse(contract, "c.yaml").expect("a contract");
+        let report = crate::contract::check(files(), &ReadOptions::default(), &contract, "c.yaml", 0);
+        let report = report.expect("checked");
+        assert_eq!((report.rows, report.violations.len(), report.violations[0].id.as_str()), (2, 1, "n.max"));
+        let contract = "version: 1\ncolumns: {n: {type: float}, s: {type: string}}";
+        let contract = crate::contract::parse(contract, "c.yaml").expect("a contract");
+        let report = crate::contract::check(files(), &ReadOptions::default(), &contract, "c.yaml", 0);
+        assert_eq!(report.expect("checked").violations[0].id, "s.type");
     }
 
     #[test]

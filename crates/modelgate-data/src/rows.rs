@@ -121,6 +121,14 @@ impl Leakage {
 /// Names the place of a value that is not of its column's type, and of a row without a key.
 pub fn scan_rows(dataset: &Dataset, query: &RowQuery<'_>) -> Result<RowScan, DataError> {
     let names = dataset.schema.names();
+    // Rows are numbered by 32 bits from here on.
+    if dataset.schema.rows > u64::from(u32::MAX) {
+        return Err(DataError::Split(format!(
+            "it has {} rows, and at most {} can be learned from; take a part of it as `data.source`",
+            dataset.schema.rows,
+            u32::MAX
+        )));
+    }
     let place = |what: &str, name: &str| {
         let found = names.iter().position(|other| *other == name);
         found.ok_or_else(|| {
@@ -476,6 +484,16 @@ mod tests {
         let leakage = leakage(&found, &split);
         assert_eq!((leakage.equal_rows, leakage.equal_keys), (2, 1));
         assert_eq!(leakage.warnings().len(), 3, "a follows y as well");
+    }
+
+    #[test]
+    fn more_rows_than_can_be_numbered_are_refused() {
+        let files = vec![SourceFile::bytes("a.csv", &b"a,y\n1,0\n2,1\n"[..])];
+        let mut dataset = Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+        dataset.schema.rows = 1 << 32;
+        let features = ["a".to_owned()];
+        let error = scan_rows(&dataset, &query(SplitKind::Exact, true, &features)).expect_err("too many");
+        assert!(error.to_string().contains("it has 4294967296 rows, and at most 4294967295"), "{error}");
     }
 
     #[test]

@@ -54,6 +54,20 @@ impl ColumnType {
         matches!(self, Self::Int | Self::Float | Self::Decimal)
     }
 
+    /// Returns the type that values of both types can be read as: that of all numbers, of all moments, or text.
+    #[must_use]
+    pub fn widened(self, other: Self) -> Self {
+        if self == other {
+            self
+        } else if self.is_number() && other.is_number() {
+            Self::Float
+        } else if self.is_time() && other.is_time() {
+            Self::Timestamp
+        } else {
+            Self::String
+        }
+    }
+
     /// Returns whether values are kept as text.
     pub fn is_text(self) -> bool {
         matches!(self, Self::String | Self::Category)

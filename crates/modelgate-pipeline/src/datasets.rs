@@ -18,10 +18,10 @@ use crate::error::PipelineError;
 use crate::project::Project;
 
 pub use dvc::{dvc_stages, pull_dvc};
-pub use locate::{locate, remote_source};
+pub use locate::{locate, remote_files, remote_source};
 pub use share::{Pulled, Pushed, Sharing};
 pub use snapshot::{Snapshot, SnapshotRequest, snapshot};
-pub use version::version_files;
+pub use version::{FileDiff, Version, version};
 
 /// The ending of a pointer file's name.
 pub const POINTER: &str = "modelgate";

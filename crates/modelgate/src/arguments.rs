@@ -238,13 +238,17 @@ pub(crate) enum DataContract {
 /// The arguments of `data diff`.
 #[derive(Args, Debug)]
 pub(crate) struct DataDiff {
-    /// The version before: a file, a glob, a pointer file, either of them in git as `REV:PATH`, or a digest in the store.
+    /// The version before: a file, a glob, a folder, a pointer file, one of them in git as `REV:PATH`, `s3://…`, or a digest
+    /// in the store.
     pub(crate) before: String,
     /// The version now.
     pub(crate) after: String,
     /// The column that identifies a row; may be given again. By content without one.
     #[arg(long = "key", value_name = "COLUMN")]
     pub(crate) key: Vec<String>,
+    /// Read both as `data` of this pipeline says; by default of the one whose source one of them is.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) pipeline: Option<String>,
     /// Exit with code 2 when there is a difference.
     #[arg(long)]
     pub(crate) exit_code: bool,

@@ -31,13 +31,17 @@ impl Bound {
             (Self::Float(value), ColumnType::Int | ColumnType::Float | ColumnType::Decimal) => {
                 Some(*value).filter(|value| value.is_finite())
             }
-            (Self::Bool(value), ColumnType::Bool) => Some(f64::from(u8::from(*value))),
-            (Self::Text(text), ColumnType::Date) => {
-                time::parse(text.as_bytes()).map(|moment| time::as_day(moment) as f64)
-            }
-            (Self::Text(text), ColumnType::Timestamp) => {
-                time::parse(text.as_bytes()).map(|moment| time::as_micros(moment) as f64)
-            }
+            _ => self.whole(column_type).map(|value| value as f64),
+        }
+    }
+
+    /// Returns the value as the whole number, day or microsecond that a cell of such a column holds, if it is one.
+    pub(crate) fn whole(&self, column_type: ColumnType) -> Option<i64> {
+        match (self, column_type) {
+            (Self::Int(value), ColumnType::Int) => Some(*value),
+            (Self::Bool(value), ColumnType::Bool) => Some(i64::from(*value)),
+            (Self::Text(text), ColumnType::Date) => time::parse(text.as_bytes()).map(time::as_day),
+            (Self::Text(text), ColumnType::Timestamp) => time::parse(text.as_bytes()).map(time::as_micros),
             _ => None,
         }
     }

@@ -3,23 +3,24 @@
 mod found;
 mod whole;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 
 use found::{Broken, Found};
 use whole::whole;
 
-use crate::batch::{Batch, Cells};
+use crate::batch::{Batch, BatchColumn, Cells};
 use crate::contract::columns::{NamedCheck, compile as compile_column};
 use crate::contract::expression::{self, Expression};
 use crate::contract::{
     Contract, ContractReport, ExtraColumns, Layer, Offender, Severity, Tolerance, Violation,
 };
-use crate::dataset::{Dataset, ReadColumn, ReadOptions, expected};
+use crate::dataset::{Dataset, Mixed, ReadColumn, ReadOptions, expected};
 use crate::error::{DataError, listed};
 use crate::rows::hash_columns;
 use crate::source::SourceFile;
 use crate::time;
-use crate::types::ColumnType;
+use crate::types::{ColumnType, show_int};
 
 /// Offending rows shown of a rule.
 const SHOWN: usize = 10;
@@ -69,11 +70,11 @@ pub(crate) fn compile(contract: &Contract) -> Result<Plan, String> {
             .map_err(|message| format!("rules: `{}`: {message}", rule.check))?;
         rules.push(PlannedRule { id, expression });
     }
-    for (number, names) in contract.unique.iter().enumerate() {
-        if names.is_empty() {
+    for (number, key) in contract.unique.iter().enumerate() {
+        if key.columns.is_empty() {
             return Err(format!("unique[{number}]: it names no column"));
         }
-        names.iter().try_for_each(|name| known(&format!("unique[{number}]"), name))?;
+        key.columns.iter().try_for_each(|name| known(&format!("unique[{number}]"), name))?;
     }
     let mut max_age = None;
     if let Some(freshness) = &contract.freshness {
@@ -126,10 +127,11 @@ pub fn check(
 ) -> Result<ContractReport, DataError> {
     let plan =
         compile(contract).map_err(|message| DataError::File { source_name: name.to_owned(), message })?;
+    // Each file is read by the contract's types, whatever it or the project says of them.
     let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), ..options.clone() };
-    let dataset = Dataset::without_types(files, &options)?;
+    let dataset = Dataset::without_types(files, &options, Mixed::AsText)?;
     let mut violations = missing_and_extra(&dataset, contract);
-    let check = Check::new(&dataset, contract, &plan);
+    let check = Check::new(&dataset, contract, &plan, now);
     let mut found = Found::default();
     let files = dataset.files();
     dataset.scan(
@@ -149,11 +151,13 @@ pub fn check(
     violations.extend(check.wrong_types(&found));
     let content_checked =
         violations.is_empty() || violations.iter().all(|found| found.severity == Severity::Warning);
+    let mut holds_until = None;
     if content_checked {
         violations.extend(check.values(&found));
         violations.extend(check.relations(&found));
         violations.extend(check.duplicates(&found)?);
         violations.extend(whole(contract, &plan, &found, now));
+        holds_until = whole::holds_until(&plan, &found, now).map(time::show_timestamp);
     }
     violations.sort_by_key(|violation| (violation.layer, violation.severity));
     Ok(ContractReport {
@@ -163,6 +167,7 @@ pub fn check(
         rows: found.rows,
         checks: check.number_of_checks(),
         content_checked,
+        holds_until,
         violations,
     })
 }
@@ -209,10 +214,12 @@ struct Check<'a> {
     unique: Vec<(Vec<String>, Vec<usize>, Severity)>,
     label: Option<usize>,
     fresh: Option<usize>,
+    /// The last moment that a row may be of.
+    latest: i64,
 }
 
 impl<'a> Check<'a> {
-    fn new(dataset: &'a Dataset, contract: &'a Contract, plan: &'a Plan) -> Self {
+    fn new(dataset: &'a Dataset, contract: &'a Contract, plan: &'a Plan, now: i64) -> Self {
         let mut read = Vec::new();
         let mut place = |name: &str| {
             let position = dataset.schema.position(name)?;
@@ -229,7 +236,7 @@ impl<'a> Check<'a> {
         let rules = rules.collect();
         let single = contract.columns.iter().filter(|(_, column)| column.unique);
         let single = single.map(|(name, column)| (vec![name.clone()], column.severity));
-        let several = contract.unique.iter().map(|names| (names.clone(), Severity::Error));
+        let several = contract.unique.iter().map(|key| (key.columns.clone(), key.severity));
         let unique = single.chain(several).filter_map(|(names, severity)| {
             let places = names.iter().map(|name| find(name)).collect::<Option<Vec<usize>>>()?;
             Some((names, places, severity))
@@ -237,7 +244,8 @@ impl<'a> Check<'a> {
         let unique = unique.collect();
         let label = contract.label.as_ref().and_then(|label| find(&label.column));
         let fresh = contract.freshness.as_ref().and_then(|freshness| find(&freshness.column));
-        Self { dataset, contract, plan, read, columns, rules, unique, label, fresh }
+        let latest = now.saturating_add(whole::AHEAD);
+        Self { dataset, contract, plan, read, columns, rules, unique, label, fresh, latest }
     }
 
     fn number_of_checks(&self) -> u64 {
@@ -309,19 +317,24 @@ impl<'a> Check<'a> {
             found.unique.push(hashes);
         }
         if let Some(place) = self.label {
-            let column = &batch.columns[place];
-            for row in 0..batch.rows {
-                if !column.is_null(row) {
-                    *found.labels.entry(column.show(row, self.column_type(place))).or_default() += 1;
-                }
-            }
+            found.labels = labels(&batch.columns[place], self.column_type(place));
         }
         if let Some(place) = self.fresh
             && let Cells::Int(values) = &batch.columns[place].cells
         {
-            found.newest = values.iter().flatten().max().copied();
-            if self.column_type(place) == ColumnType::Date {
-                found.newest = found.newest.map(|day| time::as_micros(time::Moment::Day(day)));
+            let is_day = self.column_type(place) == ColumnType::Date;
+            let micros = |value: i64| if is_day { time::as_micros(time::Moment::Day(value)) } else { value };
+            for (row, value) in values.iter().enumerate() {
+                let Some(moment) = value.map(micros) else { continue };
+                if moment <= self.latest {
+                    found.newest = found.newest.max(Some(moment));
+                    continue;
+                }
+                found.first_ahead = Some(found.first_ahead.map_or(moment, |first| first.min(moment)));
+                found.ahead.count += 1;
+                if found.ahead.rows.len() < SHOWN {
+                    found.ahead.rows.push(self.offender(batch, row, &[place]));
+                }
             }
         }
         found
@@ -473,5 +486,25 @@ impl<'a> Check<'a> {
             Ok(())
         })?;
         Ok(found)
+    }
+}
+
+/// Counts the classes of a column to the letter.
+fn labels(column: &BatchColumn, column_type: ColumnType) -> BTreeMap<String, u64> {
+    fn counted<T: Eq + Hash>(
+        values: impl Iterator<Item = T>,
+        show: impl Fn(T) -> String,
+    ) -> BTreeMap<String, u64> {
+        let mut counts: HashMap<T, u64> = HashMap::new();
+        values.for_each(|value| *counts.entry(value).or_default() += 1);
+        counts.into_iter().map(|(value, count)| (show(value), count)).collect()
+    }
+    match &column.cells {
+        Cells::Int(values) => counted(values.iter().flatten(), |value| show_int(column_type, *value)),
+        Cells::Float(values) => {
+            let known = values.iter().filter(|value| !value.is_nan());
+            counted(known.map(|value| (value + 0.0).to_bits()), |bits| f64::from_bits(bits).to_string())
+        }
+        Cells::Text(values) => counted(values.iter().flatten(), str::to_owned),
     }
 }

@@ -1,5 +1,6 @@
 //! What a contract asks of the values of one column, made ready for checking.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use regex::Regex;
@@ -7,13 +8,38 @@ use regex::Regex;
 use crate::batch::{BatchColumn, Cells};
 use crate::contract::{Bound, ColumnContract};
 
+/// What a number is compared with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// A whole number, day or microsecond: compared as such with whole numbers, which doubles hold only up to 2^53.
+    Whole(i64),
+    /// A number.
+    Number(f64),
+}
+
+impl Limit {
+    fn compared_with(self, value: i64) -> Option<Ordering> {
+        match self {
+            Self::Whole(limit) => Some(value.cmp(&limit)),
+            Self::Number(limit) => (value as f64).partial_cmp(&limit),
+        }
+    }
+
+    fn compared_with_number(self, value: f64) -> Option<Ordering> {
+        match self {
+            Self::Whole(limit) => value.partial_cmp(&(limit as f64)),
+            Self::Number(limit) => value.partial_cmp(&limit),
+        }
+    }
+}
+
 /// One thing that is asked of the values.
 #[derive(Clone, Debug)]
 pub(crate) enum ValueCheck {
     NotNull,
-    Min(f64),
-    Max(f64),
-    Numbers(Vec<f64>),
+    Min(Limit),
+    Max(Limit),
+    Numbers(Vec<Limit>),
     Texts(BTreeSet<String>),
     Pattern(Regex),
     MinLength(u64),
@@ -36,7 +62,8 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
     let key = |key: &str| format!("columns.{name}.{key}");
     let number = |what: &str, bound: &Bound| {
         let wrong = || format!("{}: `{bound}` is not a value of a {column_type} column", key(what));
-        bound.number(column_type).ok_or_else(wrong)
+        let whole = bound.whole(column_type).map(Limit::Whole);
+        whole.or_else(|| bound.number(column_type).map(Limit::Number)).ok_or_else(wrong)
     };
     let mut found = Vec::new();
     let mut add = |name: &'static str, sentence: String, check: ValueCheck| {
@@ -93,27 +120,25 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
 impl ValueCheck {
     /// Calls `broken` for each row that breaks the check; a null breaks only [`ValueCheck::NotNull`].
     pub(crate) fn each_broken(&self, column: &BatchColumn, rows: usize, mut broken: impl FnMut(usize)) {
-        let mut numbers = |keeps: &dyn Fn(f64) -> bool| match &column.cells {
-            Cells::Int(values) => {
-                for (row, value) in values.iter().enumerate() {
-                    if value.is_some_and(|value| !keeps(value as f64)) {
-                        broken(row);
-                    }
-                }
-            }
-            Cells::Float(values) => {
-                for (row, value) in values.iter().enumerate() {
-                    if !value.is_nan() && !keeps(*value) {
-                        broken(row);
-                    }
-                }
-            }
-            Cells::Text(_) => {}
-        };
         match self {
-            Self::Min(min) => numbers(&|value| value >= *min),
-            Self::Max(max) => numbers(&|value| value <= *max),
-            Self::Numbers(allowed) => numbers(&|value| allowed.contains(&value)),
+            Self::Min(min) => each_number(
+                column,
+                |value| min.compared_with(value).is_some_and(Ordering::is_ge),
+                |value| min.compared_with_number(value).is_some_and(Ordering::is_ge),
+                broken,
+            ),
+            Self::Max(max) => each_number(
+                column,
+                |value| max.compared_with(value).is_some_and(Ordering::is_le),
+                |value| max.compared_with_number(value).is_some_and(Ordering::is_le),
+                broken,
+            ),
+            Self::Numbers(allowed) => each_number(
+                column,
+                |value| allowed.iter().any(|one| one.compared_with(value) == Some(Ordering::Equal)),
+                |value| allowed.iter().any(|one| one.compared_with_number(value) == Some(Ordering::Equal)),
+                broken,
+            ),
             Self::NotNull => (0..rows).filter(|row| column.is_null(*row)).for_each(broken),
             _ => {
                 let Cells::Text(values) = &column.cells else { return };
@@ -132,5 +157,31 @@ impl ValueCheck {
                 }
             }
         }
+    }
+}
+
+/// Calls `broken` for each row whose number is not kept.
+fn each_number(
+    column: &BatchColumn,
+    keeps: impl Fn(i64) -> bool,
+    keeps_number: impl Fn(f64) -> bool,
+    mut broken: impl FnMut(usize),
+) {
+    match &column.cells {
+        Cells::Int(values) => {
+            for (row, value) in values.iter().enumerate() {
+                if value.is_some_and(|value| !keeps(value)) {
+                    broken(row);
+                }
+            }
+        }
+        Cells::Float(values) => {
+            for (row, value) in values.iter().enumerate() {
+                if !value.is_nan() && !keeps_number(*value) {
+                    broken(row);
+                }
+            }
+        }
+        Cells::Text(_) => {}
     }
 }

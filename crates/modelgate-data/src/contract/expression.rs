@@ -3,7 +3,8 @@
 //! Precedence from loose to tight: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, unary minus. A column whose name is
 //! not a plain word stands in backticks. A null makes what it is part of null, as in SQL, and a row whose check is
 //! null keeps the rule. The value of a date column is its day and that of a timestamp its microsecond, both since
-//! 1970; beside one of them text is read as a date.
+//! 1970; beside one of them text is read as a date. Whole numbers are compared and added as such; what leaves 64 bits goes
+//! on as a double.
 
 mod evaluate;
 mod parse;
@@ -21,6 +22,7 @@ const LONGEST: usize = 500;
 #[derive(Clone, PartialEq, Debug)]
 enum Node {
     Number(f64),
+    Whole(i64),
     Text(String),
     Column(usize),
     Negate(Box<Self>),
@@ -116,7 +118,7 @@ pub(crate) fn parse(
 /// Checks that kinds go together; text beside a date becomes a number.
 fn check(node: Node, types: &[ColumnType]) -> Result<(Node, Kind), String> {
     Ok(match node {
-        Node::Number(_) => (node, Kind::Number),
+        Node::Number(_) | Node::Whole(_) => (node, Kind::Number),
         Node::Text(_) => (node, Kind::Text),
         Node::Column(place) => {
             let kind = match types[place] {
@@ -195,7 +197,7 @@ fn as_time(node: Node, kind: Kind, other: Kind) -> Result<(Node, Kind), String> 
     let moment = time::parse(text.as_bytes())
         .ok_or_else(|| format!("'{text}' is compared with a {column_type} and is none"))?;
     let value = if column_type == ColumnType::Date { time::as_day(moment) } else { time::as_micros(moment) };
-    Ok((Node::Number(value as f64), other))
+    Ok((Node::Whole(value), other))
 }
 
 #[cfg(test)]

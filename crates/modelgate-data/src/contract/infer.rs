@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::contract::{Bound, ColumnContract, Contract, ExtraColumns, LabelContract, RowCount, Severity};
-use crate::describe::{ColumnDescription, Description};
+use crate::describe::{ColumnDescription, Description, NumberDescription};
 use crate::types::{ColumnType, DeclaredType, show_int};
 
 /// Text with so many different values or fewer is taken for categories.
-const MOST_CATEGORIES: u64 = 30;
+const MOST_CATEGORIES: usize = 30;
 
 /// Returns a contract that the described data keeps.
 ///
@@ -25,19 +25,20 @@ pub fn infer(
     });
     let label = label.and_then(|label| {
         let column = description.columns.iter().find(|column| column.name == label)?;
-        // More classes than are shown cannot be listed here.
-        let is_whole = column.distinct == Some(column.frequent.len() as u64);
+        // Without all of them, neither the classes nor the smallest are known.
+        let counts = column.whole.as_ref().filter(|counts| !counts.is_empty())?;
         let value = |text: &str| {
             if column.column_type.is_text() { Bound::Text(text.to_owned()) } else { number(column, text) }
         };
-        let mut classes: Vec<Bound> = column.frequent.iter().map(|class| value(&class.value)).collect();
+        let mut classes: Vec<Bound> = counts.iter().map(|class| value(&class.value)).collect();
         classes.sort_by_key(ToString::to_string);
-        let smallest = column.frequent.iter().map(|class| class.count).min()?;
+        let smallest = counts.iter().map(|class| class.count).min()?;
         let share = smallest as f64 / description.rows.max(1) as f64 / 2.0;
+        let share = (share * 1000.0).floor() / 1000.0;
         Some(LabelContract {
             column: label.to_owned(),
-            classes: is_whole.then_some(classes),
-            min_share: Some((share * 1000.0).floor() / 1000.0),
+            classes: Some(classes),
+            min_share: (share > 0.0).then_some(share),
             severity: Severity::Error,
         })
     });
@@ -51,7 +52,12 @@ pub fn infer(
             severity: Severity::Error,
         }),
         freshness: None,
-        extra_columns: ExtraColumns::Error,
+        // What cannot be read cannot be named here, and is there all the same.
+        extra_columns: if description.left_out.is_empty() {
+            ExtraColumns::Error
+        } else {
+            ExtraColumns::Warning
+        },
         columns: columns.collect(),
         unique: Vec::new(),
         label,
@@ -72,38 +78,45 @@ fn infer_column(column: &ColumnDescription, rows: u64) -> ColumnContract {
     let mut found = ColumnContract { nullable: column.nulls > 0, ..ColumnContract::of(column_type) };
     let all_differ = column.distinct == Some(column.count) && column.nulls == 0 && rows > 100;
     found.unique = all_differ && !matches!(column_type, ColumnType::Float | ColumnType::Decimal);
-    if let Some(number) = &column.number {
-        (found.min, found.max) = match column_type {
-            ColumnType::Int => (Some(Bound::Int(number.min as i64)), Some(Bound::Int(number.max as i64))),
-            ColumnType::Date | ColumnType::Timestamp => {
-                let show = |value: f64| Some(Bound::Text(show_int(column_type, value as i64)));
-                (show(number.min), show(number.max))
-            }
-            ColumnType::Bool => (None, None),
-            _ => (Some(rounded(number.min, f64::floor)), Some(rounded(number.max, f64::ceil))),
-        };
-    }
-    let few = column.distinct.is_some_and(|distinct| (1..=MOST_CATEGORIES).contains(&distinct));
-    // Only the most frequent values are known; where these are all of them, the set is.
-    if column_type.is_text() && few && column.distinct == Some(column.frequent.len() as u64) {
-        let mut values: Vec<String> = column.frequent.iter().map(|value| value.value.clone()).collect();
-        values.sort();
+    (found.min, found.max) = match (column_type, column.int_range, &column.number) {
+        (ColumnType::Bool, ..) => (None, None),
+        (ColumnType::Int, Some((low, high)), _) => (Some(Bound::Int(low)), Some(Bound::Int(high))),
+        (ColumnType::Date | ColumnType::Timestamp, Some((low, high)), _) => {
+            // A moment beyond the calendar has no text that could be read back.
+            let show = |value: i64| Some(Bound::Text(show_int(column_type, value)));
+            let reads_back = |bound: &Bound| bound.whole(column_type).is_some();
+            (show(low).filter(reads_back), show(high).filter(reads_back))
+        }
+        (ColumnType::Float | ColumnType::Decimal, _, Some(number)) => range(number),
+        _ => (None, None),
+    };
+    let few = |values: &&Vec<_>| (1..=MOST_CATEGORIES).contains(&values.len());
+    if let Some(values) = column.whole.as_ref().filter(few).filter(|_| column_type.is_text()) {
         found.column_type = ColumnType::Category;
-        found.values = Some(values.into_iter().map(Bound::Text).collect());
+        found.values = Some(values.iter().map(|value| Bound::Text(value.value.clone())).collect());
     }
     found
 }
 
-/// Rounds outwards to three digits, so that the contract reads well.
-fn rounded(value: f64, round: fn(f64) -> f64) -> Bound {
+/// Returns the range of numbers, rounded outwards.
+fn range(number: &NumberDescription) -> (Option<Bound>, Option<Bound>) {
+    let (low, high) = (rounded(number.min, f64::floor), rounded(number.max, f64::ceil));
+    // Rounding in doubles may end on the wrong side by the last bit.
+    let low = if low <= number.min { low } else { number.min };
+    let high = if high >= number.max { high } else { number.max };
+    (Some(Bound::Float(low)), Some(Bound::Float(high)))
+}
+
+/// Rounds to three digits, so that the contract reads well.
+fn rounded(value: f64, round: fn(f64) -> f64) -> f64 {
     if value == 0.0 {
-        return Bound::Float(0.0);
+        return 0.0;
     }
     let digits = 2 - value.abs().log10().floor() as i32;
     // Beyond the powers that a double holds exactly, the value itself is clearer than a rounded one.
     if !(-15..=15).contains(&digits) {
-        return Bound::Float(value);
+        return value;
     }
     let power = 10_f64.powi(digits.abs());
-    Bound::Float(if digits >= 0 { round(value * power) / power } else { round(value / power) * power })
+    if digits >= 0 { round(value * power) / power } else { round(value / power) * power }
 }

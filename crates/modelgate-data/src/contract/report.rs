@@ -65,6 +65,9 @@ pub struct ContractReport {
     pub checks: u64,
     /// Whether the content was judged: it is not when the structure is broken.
     pub content_checked: bool,
+    /// Until when this judgement holds, where the age of the data is asked for and time alone changes it; RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_until: Option<String>,
     /// What is broken, structure first, errors first.
     pub violations: Vec<Violation>,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use modelgate_core::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{BatchColumn, Cells};
@@ -15,6 +16,12 @@ const MOST_DISTINCT: usize = 10_000;
 
 /// Frequent values that are shown.
 const SHOWN: usize = 10;
+
+/// A column with more different values has no list of all of them.
+const MOST_LISTED: usize = 1000;
+
+/// Bytes of a text that is kept to be counted; of a longer one, its digest and its beginning are.
+const LONGEST_KEPT: usize = 256;
 
 /// The quantiles that are shown, in percent.
 const PERCENTS: [u32; 7] = [1, 5, 25, 50, 75, 95, 99];
@@ -39,9 +46,31 @@ pub struct ColumnDescription {
     /// What there is to say of numbers, dates and moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<NumberDescription>,
+    /// Infinite values, which no figure is of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub infinite: u64,
     /// The lengths of the shortest and of the longest text, in letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<(u64, u64)>,
+    /// All values to the letter with their counts, sorted by value, when they are few and none is long.
+    #[serde(skip)]
+    pub(crate) whole: Option<Vec<Frequent>>,
+    /// The smallest and the largest whole number, day or microsecond, which doubles may not hold.
+    #[serde(skip)]
+    pub(crate) int_range: Option<(i64, i64)>,
+}
+
+impl ColumnDescription {
+    /// Returns whether it has a number beyond the range of `f32`, which no model could take.
+    pub fn is_beyond_models(&self) -> bool {
+        let beyond = |value: f64| (value as f32).is_infinite();
+        self.infinite > 0
+            || self.number.as_ref().is_some_and(|number| beyond(number.min) || beyond(number.max))
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A frequent value.
@@ -101,6 +130,17 @@ enum Key {
     Int(i64),
     Bits(u64),
     Text(String),
+    /// A long text.
+    Long(Digest, String),
+}
+
+impl Key {
+    fn text(text: &str) -> Self {
+        if text.len() <= LONGEST_KEPT {
+            return Self::Text(text.to_owned());
+        }
+        Self::Long(Digest::of(text.as_bytes()), clipped(text))
+    }
 }
 
 /// Count, mean and sums of powers of the difference to it.
@@ -169,6 +209,8 @@ pub(crate) struct Part {
     moments: Moments,
     counts: Option<HashMap<Key, u64>>,
     lengths: Option<(u64, u64)>,
+    int_range: Option<(i64, i64)>,
+    infinite: u64,
 }
 
 impl Part {
@@ -181,10 +223,14 @@ impl Part {
             moments: Moments::default(),
             counts: (!full.load(Ordering::Relaxed)).then(HashMap::new),
             lengths: None,
+            int_range: None,
+            infinite: 0,
         };
         match &column.cells {
             Cells::Int(values) => {
                 found.rows = values.len() as u64;
+                let known = values.iter().flatten();
+                found.int_range = known.clone().min().copied().zip(known.max().copied());
                 for value in values.iter().flatten() {
                     found.numbers.push(*value as f64);
                     found.tally(Key::Int(*value));
@@ -193,6 +239,10 @@ impl Part {
             Cells::Float(values) => {
                 found.rows = values.len() as u64;
                 for value in values.iter().filter(|value| !value.is_nan()) {
+                    if value.is_infinite() {
+                        found.infinite += 1;
+                        continue;
+                    }
                     found.numbers.push(*value);
                     found.tally(Key::Bits((value + 0.0).to_bits()));
                 }
@@ -207,14 +257,14 @@ impl Part {
                     let (low, high) = found.lengths.unwrap_or((length, length));
                     found.lengths = Some((low.min(length), high.max(length)));
                     if found.counts.is_some() {
-                        found.tally(Key::Text(value.to_owned()));
+                        found.tally(Key::text(value));
                     }
                 }
                 found.nulls = found.rows - texts;
             }
         }
         if !column_type.is_text() {
-            found.nulls = found.rows - found.numbers.len() as u64;
+            found.nulls = found.rows - found.numbers.len() as u64 - found.infinite;
             found.moments = Moments::of(&found.numbers);
         }
         found
@@ -239,6 +289,9 @@ pub(crate) struct Summary {
     counts: HashMap<Key, u64>,
     too_many: bool,
     lengths: Option<(u64, u64)>,
+    int_range: Option<(i64, i64)>,
+    /// Values without an end, which no figure is of.
+    pub(crate) infinite: u64,
 }
 
 impl Summary {
@@ -253,6 +306,11 @@ impl Summary {
     pub(crate) fn add(&mut self, part: Part, full: &AtomicBool) {
         self.rows += part.rows;
         self.nulls += part.nulls;
+        self.infinite += part.infinite;
+        if let Some((low, high)) = part.int_range {
+            let (all_low, all_high) = self.int_range.unwrap_or((low, high));
+            self.int_range = Some((all_low.min(low), all_high.max(high)));
+        }
         self.zeros += part.numbers.iter().filter(|value| **value == 0.0).count() as u64;
         for value in &part.numbers {
             let (low, high) = self.range.unwrap_or((*value, *value));
@@ -282,7 +340,22 @@ impl Summary {
             Key::Int(value) => show_int(column_type, *value),
             Key::Bits(bits) => f64::from_bits(*bits).to_string(),
             Key::Text(text) => clipped(text).trim_matches('`').to_owned(),
+            Key::Long(_, beginning) => beginning.trim_matches('`').to_owned(),
         };
+        let to_the_letter = |(key, count): (&Key, &u64)| {
+            let value = match key {
+                Key::Text(text) => text.clone(),
+                Key::Long(..) => return None,
+                other => show(other),
+            };
+            Some(Frequent { value, count: *count })
+        };
+        let few = !self.too_many && self.infinite == 0 && self.counts.len() <= MOST_LISTED;
+        let whole = few.then(|| self.counts.iter().map(to_the_letter).collect::<Option<Vec<_>>>()).flatten();
+        let whole = whole.map(|mut values| {
+            values.sort_by(|one, other| one.value.cmp(&other.value));
+            values
+        });
         let distinct = (!self.too_many).then_some(self.counts.len() as u64);
         let mut frequent: Vec<Frequent> =
             self.counts.iter().map(|(key, count)| Frequent { value: show(key), count: *count }).collect();
@@ -321,7 +394,10 @@ impl Summary {
             distinct,
             frequent,
             number,
+            infinite: self.infinite,
             lengths: self.lengths,
+            whole,
+            int_range: self.int_range,
         }
     }
 }

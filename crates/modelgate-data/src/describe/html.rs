@@ -12,7 +12,7 @@ h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.1rem;margin:2rem 0 .75rem}p
 section{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.9rem 1rem;min-width:0}\
 h3{font-size:1rem;margin:0;overflow-wrap:anywhere}h3 small{color:var(--soft);font-weight:400}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.86rem}\
-td,th{padding:.12rem .3rem;text-align:right;border-bottom:1px solid var(--line)}td:first-child,th:first-child{text-align:left;overflow-wrap:anywhere}td:last-child{white-space:nowrap}\
+td,th{padding:.12rem .3rem;text-align:right;border-bottom:1px solid var(--line)}td:first-child,th:first-child{text-align:left;overflow-wrap:anywhere}td:last-child{white-space:nowrap}.top{margin-top:.6rem}th{font-weight:400;color:var(--soft)}\
 svg{display:block;width:100%;height:64px;margin:.5rem 0 0}rect{fill:var(--bar)}.ends{display:flex;justify-content:space-between;font-size:.78rem;color:var(--soft);margin-bottom:.4rem}\
 .warn{color:#b35900}@media(prefers-color-scheme:dark){.warn{color:#e3a84f}}";
 
@@ -106,8 +106,9 @@ fn card(column: &ColumnDescription, rows: u64) -> String {
             row("rank error of quantiles", format!("≤ {:.3} %", number.quantile_rank_error * 100.0));
         }
         card.push_str("</table>");
-    } else if !column.frequent.is_empty() {
-        card.push_str("<table>");
+    }
+    if !column.frequent.is_empty() {
+        card.push_str("<table class=\"top\"><tr><th>most frequent</th><th>rows</th></tr>");
         for value in &column.frequent {
             card.push_str(&format!(
                 "<tr><td dir=\"auto\">{}</td><td>{}</td></tr>",

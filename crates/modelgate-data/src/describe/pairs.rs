@@ -9,7 +9,7 @@ use crate::types::ColumnType;
 const BINS: usize = 20;
 
 /// Columns that are compared with each other; their pairs are the square of this.
-const COMPARED: usize = 60;
+pub(crate) const COMPARED: usize = 60;
 
 /// Pairs that are kept.
 const KEPT: usize = 50;
@@ -60,7 +60,9 @@ impl Spread {
                 Cells::Int(values) => {
                     values.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect()
                 }
-                Cells::Float(values) => values.clone(),
+                Cells::Float(values) => {
+                    values.iter().map(|value| if value.is_finite() { *value } else { f64::NAN }).collect()
+                }
                 Cells::Text(_) => Vec::new(),
             }
         };

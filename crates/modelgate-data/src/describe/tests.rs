@@ -59,3 +59,29 @@ fn a_column_of_numbers_with_a_little_text_is_described_as_text_with_a_note() {
     assert_eq!(found.columns[0].column_type, ColumnType::String);
     assert!(found.notes[0].contains("line 4, column `x`: `three` is not a number"), "{:?}", found.notes);
 }
+
+#[test]
+fn long_texts_are_told_apart_and_not_kept_whole() {
+    let long = "x".repeat(100_000);
+    let text: String = (0..30).map(|row| format!("{long}{}\n", row % 3)).collect();
+    let found = described(&format!("t\n{text}"));
+    let column = &found.columns[0];
+    assert_eq!(
+        (column.distinct, column.frequent.len(), column.lengths),
+        (Some(3), 3, Some((100_001, 100_001)))
+    );
+    assert!(column.frequent.iter().all(|value| value.count == 10 && value.value.chars().count() == 41));
+    assert_eq!(column.whole, None, "a list of all values would keep them");
+}
+
+#[test]
+fn correlations_that_leave_columns_out_say_so() {
+    let names: Vec<String> = (0..62).map(|column| format!("c{column}")).collect();
+    let row =
+        |factor: u32| (1..=62).map(|column| (column * factor % 7).to_string()).collect::<Vec<_>>().join(",");
+    let text = format!("{}\n{}\n{}\n{}\n", names.join(","), row(1), row(2), row(4));
+    let notes = described(&text).notes;
+    assert_eq!(notes, ["correlations are those of the first 60 of 62 columns of numbers"]);
+    assert!(to_html(&described(&text)).contains("the first 60 of 62"));
+    assert!(described("a,b\n1,2\n2,3\n").notes.is_empty());
+}

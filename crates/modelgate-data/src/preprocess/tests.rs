@@ -74,3 +74,25 @@ fn columns_that_cannot_be_learned_from_are_refused_with_a_way_out() {
         fitted(&format!("id\n{names}"), spec).expect_err("identifier").contains("looks like an identifier")
     );
 }
+
+#[test]
+fn a_column_that_changed_its_kind_since_training_is_refused() {
+    let settings = spec(Missing::Median, Scale::None, Encode::Onehot);
+    let (_, plan, rows) = fitted("n,t\n1,a\n2,b\n", settings).expect("plan");
+    let refused = |text: &str| plan.transform(&table(text), &rows).expect_err("another kind").to_string();
+    assert_eq!(refused("n,t\nx,a\ny,b\n"), "column `n`: it holds text, and the training data numbers");
+    assert_eq!(refused("n,t\n1,7\n2,8\n"), "column `t`: it holds numbers, and the training data text");
+    assert_eq!(refused("n\n1\n2\n"), "column `t`: it is not in the data");
+    // A column without any value is of either kind.
+    assert_eq!(plan.transform(&table("n,t\nNA,a\nNA,b\n"), &rows).expect("matrix").len(), 6);
+    assert_eq!(plan.transform(&table("n,t\n1,\n2,\n"), &rows).expect("matrix").len(), 6);
+}
+
+#[test]
+fn a_row_beyond_the_table_is_refused() {
+    let settings = spec(Missing::Median, Scale::None, Encode::Onehot);
+    let (table, plan, _) = fitted("n\n1\n2\n", settings).expect("plan");
+    assert_eq!(plan.transform(&table, &[1, 0]).expect("matrix"), [2.0, 1.0]);
+    let refused = plan.transform(&table, &[0, 2]).expect_err("no such row").to_string();
+    assert_eq!(refused, "the data: row 2 is asked for and there are 2");
+}

@@ -124,6 +124,121 @@ fn a_little_text_among_numbers_is_an_error_and_can_be_declared() {
     assert_eq!(table.columns[0].feature_type(), FeatureType::Text);
 }
 
+fn notes(files: &[(&str, &str)], mixed: Mixed) -> Result<Vec<String>, String> {
+    let files = files.iter().map(|(name, text)| SourceFile::bytes(*name, text.as_bytes())).collect();
+    let opened = Dataset::open(files, &ReadOptions::default(), mixed).map_err(|error| error.to_string());
+    Ok(opened?.schema.notes)
+}
+
+#[test]
+fn numbers_that_become_text_half_way_are_refused_and_a_few_among_text_are_told() {
+    let halfway = "a\n1\n2\nx\ny\n";
+    assert!(message(halfway).starts_with("a.csv: line 4, column `a`: `x` is not a number, and 2 of 4"));
+    let told = notes(&[("a.csv", "a\nx\n7\ny\nz\n")], Mixed::Refuse).expect("text");
+    assert_eq!(
+        told,
+        [
+            "a.csv: line 3, column `a`: `7` is a number, and 3 of 4 values of this column are none; taken as text"
+        ]
+    );
+    let told = notes(&[("a.csv", "a\n2014-10-13\n2014-10-14\nsoon\n")], Mixed::Refuse).expect("text");
+    assert_eq!(
+        told,
+        [
+            "a.csv: line 4, column `a`: `soon` is not a date, and 2 of 3 values of this column are; taken as text"
+        ]
+    );
+    assert_eq!(notes(&[("a.csv", "a\nx\ny\n")], Mixed::Refuse).expect("text"), Vec::<String>::new());
+}
+
+#[test]
+fn files_of_a_glob_that_differ_in_type_are_judged_together_and_named() {
+    let files = [("1.csv", "a\n1\n2\n"), ("2.csv", "a\nx\ny\n")];
+    let refused = notes(&files, Mixed::Refuse).expect_err("half numbers");
+    assert!(
+        refused.starts_with("2.csv: line 2, column `a`: `x` is not a number, and 2 of 4 values"),
+        "{refused}"
+    );
+    let told = notes(&files, Mixed::AsText).expect("text");
+    assert!(
+        told[0].starts_with("2.csv: line 2, column `a`") && told[0].ends_with("taken as text"),
+        "{told:?}"
+    );
+    let told = notes(&[("1.csv", "a\n1\n"), ("2.csv", "a\nx\ny\n")], Mixed::Refuse).expect("mostly text");
+    assert!(told[0].starts_with("1.csv: line 2, column `a`: `1` is a number, and 2 of 3"), "{told:?}");
+    // What is in one file only is no mixture: numbers here and there are numbers.
+    assert_eq!(
+        notes(&[("1.csv", "a\n1\n"), ("2.csv", "a\n2.5\n")], Mixed::Refuse).expect("numbers").len(),
+        0
+    );
+}
+
+#[test]
+fn a_declared_decimal_is_read_as_float_and_that_is_said() {
+    let options = declared("a", ColumnType::Decimal);
+    let files = vec![SourceFile::bytes("a.csv", &b"a\n1.50\n2\n"[..])];
+    let dataset = Dataset::open(files, &options, Mixed::Refuse).expect("a data set");
+    assert_eq!(
+        dataset.schema.notes,
+        ["column `a` is declared as decimal and read as float: digits beyond 15 are lost"]
+    );
+    assert_eq!(
+        read_table(&dataset).expect("table").columns[0].values,
+        Values::Float(vec![Some(1.5), Some(2.0)])
+    );
+}
+
+#[test]
+fn an_empty_line_is_no_row_and_a_quoted_nothing_is_one() {
+    let table = read("a\n1\n\n2\n\n").expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), Some(2)]));
+    // As pandas writes a missing value of a single column.
+    let table = read("a\n1\n\"\"\n2\n").expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), None, Some(2)]));
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_named_by_its_line_however_much_stands_behind_it() {
+    // Some blocks of a megabyte before it and behind it.
+    let row = format!("1,{}\n", "x".repeat(100));
+    let (before, behind) = (row.repeat(20_000), row.repeat(40_000));
+    let found = message(&format!("a,b\n{before}2,\"y\n{behind}"));
+    assert!(found.starts_with("a.csv: line 20002: a value begins with \" and no \" ends it"), "{found}");
+}
+
+#[test]
+fn values_beyond_f32_are_kept_where_nothing_is_learned() {
+    let text = "a\n1.5\n1e39\ninf\n";
+    let files = || vec![SourceFile::bytes("a.csv", text.as_bytes())];
+    let dataset = Dataset::open(files(), &ReadOptions::default(), Mixed::AsText).expect("a data set");
+    let described = crate::describe::describe(&dataset).expect("described");
+    let column = &described.columns[0];
+    assert_eq!(
+        (column.count, column.nulls, column.number.as_ref().map(|number| number.max)),
+        (3, 0, Some(1e39))
+    );
+    assert_eq!(
+        described.notes,
+        ["column `a`: 1 values are infinite, and the figures are those of the others"]
+    );
+    let dataset = Dataset::open(files(), &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+    assert!(read_table(&dataset).expect_err("too large").to_string().contains("line 3, column `a`: `1e39`"));
+}
+
+#[test]
+fn a_file_whose_name_looks_like_a_pattern_is_that_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["x[1].csv", "x1.csv", "[a].csv"] {
+        fs_err::write(folder.path().join(name), "a\n1\n").expect("written");
+    }
+    let names = |pattern: &str| -> Vec<String> {
+        find(folder.path(), pattern).into_iter().map(|file| file.name).collect()
+    };
+    assert_eq!(names("x[1].csv"), ["x[1].csv"]);
+    assert_eq!(names("x[0-9].csv"), ["x1.csv"]);
+    assert_eq!(names("*.csv"), ["[a].csv", "x1.csv", "x[1].csv"]);
+}
+
 #[test]
 fn bytes_that_are_not_utf8_are_named_and_do_not_matter_in_a_dropped_column() {
     let bytes = b"a,b\n1,x\n2,caf\xe9\n";

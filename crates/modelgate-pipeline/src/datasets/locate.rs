@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
+use modelgate_data::SourceFile;
 use modelgate_data::dvc::DvcRepository;
 use modelgate_store::remote::{self, RemoteError};
 use modelgate_store::{ContentStore, DigestIndex, StoreError, atomic};
@@ -46,6 +47,18 @@ pub fn locate(project: &Project, name: &str, index: &DigestIndex) -> Result<Path
         }
     }
     Ok(path)
+}
+
+/// Returns the files of `uri`, fetched as [`remote_source`] does; credentials come from the environment.
+///
+/// # Errors
+/// As [`remote_source`].
+pub fn remote_files(project: &Project, uri: &str) -> Result<Vec<SourceFile>, PipelineError> {
+    let index = DigestIndex::open(&project.state_folder());
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let found = remote_source(project, uri, &environment, &index)?;
+    index.save()?;
+    Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect())
 }
 
 /// What is known of a fetched object.

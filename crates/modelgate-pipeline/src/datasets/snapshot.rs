@@ -22,7 +22,8 @@ pub struct SnapshotRequest {
 }
 
 impl SnapshotRequest {
-    /// Returns the requests for `words`, each a pipeline or a path; for all pipelines when there is none.
+    /// Returns the requests for `words`, each a pipeline or a path; for all pipelines that read from the project when there is
+    /// none.
     ///
     /// # Errors
     /// Fails for a name that cannot be one, for two data sets of one name, and for `name` with several of them.
@@ -54,7 +55,10 @@ impl SnapshotRequest {
         };
         let pipelines = &project.config.pipelines;
         if words.is_empty() {
-            for (name, pipeline) in pipelines {
+            // What a pipeline reads from elsewhere is kept by its run.
+            for (name, pipeline) in
+                pipelines.iter().filter(|(_, pipeline)| !pipeline.data.source.contains("://"))
+            {
                 add(Self { name: name.clone(), source: pipeline.data.source.clone() })?;
             }
         }
@@ -63,6 +67,12 @@ impl SnapshotRequest {
                 Some(pipeline) => add(Self { name: word.clone(), source: pipeline.data.source.clone() })?,
                 None => add(Self { name: name_of(word), source: word.trim_end_matches('/').to_owned() })?,
             }
+        }
+        if requests.is_empty() {
+            return Err(PipelineError::Sharing(
+                "there is nothing to take a snapshot of: no pipeline reads from the project; name a path"
+                    .to_owned(),
+            ));
         }
         if let Some(name) = name {
             let [only] = requests.as_mut_slice() else {

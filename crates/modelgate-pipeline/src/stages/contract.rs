@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::PipelineError;
 use crate::options::StageStatus;
 use crate::project::Pipeline;
-use crate::record::Inputs;
+use crate::record::{Inputs, StageRecord};
 use crate::runner::{Runner, Work};
 use crate::stage::{Stage, Wanted};
 use crate::stages::dataset;
@@ -62,8 +62,8 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 ("read".to_owned(), dataset::read_settings(runner.pipeline)),
             ]);
             if contract.freshness.is_some() {
-                // How old the newest row is changes by itself.
-                inputs.insert("day".to_owned(), json!(now.get(..10)));
+                // How old the newest row is changes by itself: a judgement is taken up only as long as it holds.
+                inputs.insert("judged".to_owned(), json!(judged(runner, &now)));
             }
             Ok(inputs)
         },
@@ -90,6 +90,19 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     Ok(goes_on)
 }
 
+/// Returns when the freshness was judged: at the last run, when that judgement holds still, and else now.
+fn judged(runner: &Runner<'_>, now: &str) -> String {
+    let before = || {
+        let record = StageRecord::load(&runner.pipeline.records(), Stage::Contract)?;
+        let report = runner.store.get(record.outputs.get("contract")?).ok()?;
+        let report: ContractReport = serde_json::from_slice(&report).ok()?;
+        let holds = report.holds_until.is_none_or(|until| micros(now) <= micros(&until));
+        let judged = record.inputs.get("judged")?.as_str()?.to_owned();
+        holds.then_some(judged)
+    };
+    before().unwrap_or_else(|| now.to_owned())
+}
+
 /// Returns whether the contract stops the run.
 pub(crate) fn blocks(runner: &Runner<'_>) -> Result<bool, PipelineError> {
     let stops = runner.pipeline.config.data.on_violation == config::OnViolation::Stop;
@@ -113,4 +126,61 @@ pub(crate) fn figures(runner: &Runner<'_>) -> Result<Vec<(&'static str, f64)>, P
         ("contract.errors", errors as f64),
         ("contract.warnings", warnings as f64),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use crate::options::{
+        ApprovalAnswer, ApprovalRequest, Approver, Reporter, RunOptions, StageReport, Surroundings,
+    };
+    use crate::stage::{Selection, Stage};
+    use crate::{Ending, Project};
+
+    struct Nobody;
+
+    impl Reporter for Nobody {
+        fn started(&mut self, _: Stage) {}
+        fn note(&mut self, _: &str) {}
+        fn finished(&mut self, _: &StageReport) {}
+    }
+
+    impl Approver for Nobody {
+        fn ask(&mut self, _: &ApprovalRequest) -> ApprovalAnswer {
+            ApprovalAnswer::Nobody
+        }
+    }
+
+    #[test]
+    fn data_grow_old_to_the_hour_between_runs_that_change_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs_err::write(folder.path().join(name), text).expect("written");
+        write(
+            "modelgate.yaml",
+            "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {source: d.csv, target: y, contract: c.yaml}\n",
+        );
+        write("d.csv", "at,y\n2026-01-01T00:00:00Z,a\n2026-01-01T06:00:00Z,b\n");
+        write(
+            "c.yaml",
+            "version: 1\ncolumns: {at: {type: timestamp}, y: {type: string}}\nfreshness: {column: at, max_age: 36h}\n",
+        );
+        let project = Project::find(folder.path(), &|_| None).expect("a project");
+        let pipeline = project.pipeline(None).expect("a pipeline");
+        let now = RefCell::new(String::new());
+        let clock = || now.borrow().clone();
+        let surroundings = Surroundings { now: &clock, actor: "tester".to_owned() };
+        let options = RunOptions { selection: Selection::Until(Stage::Contract), ..RunOptions::default() };
+        let run = |at: &str| {
+            at.clone_into(&mut now.borrow_mut());
+            let outcome =
+                crate::run(&pipeline, &options, &surroundings, &mut Nobody, &mut Nobody).expect("run");
+            (outcome.ending, outcome.contract.map(|report| report.violations.len()))
+        };
+        // Thirty-six hours from the newest row end at 18:00 of the next day.
+        assert_eq!(run("2026-01-02T17:00:00.000Z"), (Ending::Done, Some(0)));
+        assert_eq!(run("2026-01-02T17:59:59.000Z"), (Ending::Done, Some(0)));
+        assert_eq!(run("2026-01-02T18:00:01.000Z"), (Ending::Blocked, Some(1)));
+        assert_eq!(run("2026-01-02T19:00:00.000Z"), (Ending::Blocked, Some(1)));
+    }
 }

@@ -1,5 +1,6 @@
 //! Snapshot: the files of a source, kept by digest, and the types of their columns.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use modelgate_data::snapshot::SnapshotFile;
 use modelgate_data::{
     ColumnType, DataSchema, Dataset, DeclaredType, Mixed, Quoting, ReadOptions, SourceFile, find_files,
 };
-use modelgate_store::{CHUNK, ContentStore, DigestIndex, LinkPolicy, StoreError};
+use modelgate_store::{CHUNK, ContentStore, DigestIndex, Link, LinkPolicy, StoreError};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -62,12 +63,8 @@ pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
 pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, PipelineError> {
     let source = &pipeline.config.data.source;
     let project = pipeline.project;
-    let index = DigestIndex::open(&project.state_folder());
     if source.starts_with("s3://") {
-        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let found = datasets::remote_source(project, source, &environment, &index)?;
-        index.save()?;
-        return Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect());
+        return datasets::remote_files(project, source);
     }
     if source.contains("://") {
         return Err(PipelineError::Setting {
@@ -76,6 +73,7 @@ pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, Pipeline
             reason: format!("`{source}`: expected a file or a glob below the project, or `s3://bucket/key`"),
         });
     }
+    let index = DigestIndex::open(&project.state_folder());
     let files = find_files(&project.root, source)?;
     // A file that is not in the working copy may be kept all the same.
     match files.as_slice() {
@@ -116,14 +114,14 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         Stage::Snapshot,
         |_| Ok(Inputs::from([("files".to_owned(), json!(inputs)), ("settings".to_owned(), settings)])),
         |runner| {
-            let lost = keep(runner, &files, &found)?;
+            let (lost, made) = keep(runner, &files, &found)?;
             let digest = dataset_digest(&found)?;
             let kept = stored_files(&runner.store, &found);
             let dataset = Dataset::open(kept, &read_options(runner.pipeline), Mixed::Refuse)?;
             let schema = &dataset.schema;
             let many = if found.len() == 1 { String::new() } else { format!(" in {} files", found.len()) };
             let summary = format!(
-                "{}: {} rows × {} columns{many}, sha256:{}",
+                "{}: {} rows × {} columns{many}, sha256:{}{made}",
                 runner.pipeline.config.data.source,
                 schema.rows,
                 schema.columns.len(),
@@ -147,12 +145,12 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     )
 }
 
-/// Puts the files into the store; returns what a person should know.
+/// Puts the files into the store; returns what a person should know, and how new contents got there.
 fn keep(
     runner: &Runner<'_>,
     files: &[SourceFile],
     found: &[SnapshotFile],
-) -> Result<Vec<String>, PipelineError> {
+) -> Result<(Vec<String>, String), PipelineError> {
     let (store, index) = (&runner.store, &runner.index);
     let policy = datasets::link_policy(&runner.pipeline.project.config);
     let put = |(file, expected): (&SourceFile, &SnapshotFile)| {
@@ -166,12 +164,16 @@ fn keep(
         if kept.digest != expected.digest {
             return Err(StoreError::Changed { path: path.to_owned() });
         }
-        Ok(kept.lost.map(|lost| datasets::lost_object(&file.name, &lost)))
+        Ok((kept.lost.map(|lost| datasets::lost_object(&file.name, &lost)), kept.made))
     };
-    let notes: Result<Vec<Option<String>>, StoreError> = files.par_iter().zip(found).map(put).collect();
-    let notes = notes?.into_iter().flatten().collect();
+    let kept: Result<Vec<(Option<String>, Option<Link>)>, StoreError> =
+        files.par_iter().zip(found).map(put).collect();
+    let (notes, made): (Vec<_>, Vec<_>) = kept?.into_iter().unzip();
     runner.index.save()?;
-    Ok(notes)
+    let made: BTreeSet<String> = made.into_iter().flatten().map(|link| link.to_string()).collect();
+    let made = made.into_iter().collect::<Vec<_>>().join(" and ");
+    let made = if made.is_empty() { made } else { format!(", kept by {made}") };
+    Ok((notes.into_iter().flatten().collect(), made))
 }
 
 /// Returns the files as the store keeps them, under their own names.

@@ -47,6 +47,12 @@ pub(crate) fn chosen<'a>(
     folder: &Path,
 ) -> anyhow::Result<Chosen<'a>> {
     match (data, project) {
+        // What is fetched is kept in a project.
+        (Some(data), None) if data.starts_with("s3://") => {
+            let project = super::project(folder)?;
+            let files = modelgate_pipeline::datasets::remote_files(&project, data)?;
+            Ok(Chosen { files, options: ReadOptions::default(), pipeline: None })
+        }
         (Some(data), _) => {
             Ok(Chosen { files: find_files(folder, data)?, options: ReadOptions::default(), pipeline: None })
         }

@@ -157,15 +157,32 @@ fn links_that_loop_and_files_that_cannot_be_read_are_named() {
     fs_err::remove_file(project.path("data/images/back")).expect("removed");
     let closed = project.path("data/images/0/0.txt");
     fs_err::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
+    let mut command = project.command(&["data", "snapshot", "data/images"]);
     if fs_err::File::open(&closed).is_ok() {
-        modelgate_testing::skip_case("root reads every file: a file without permissions cannot be tried");
-    } else {
-        project
-            .run(&["data", "snapshot", "data/images"])
-            .exits(1)
-            .says("data/images/0/0.txt")
-            .says("may not be read");
+        // Root reads every file: somebody else runs the command in a project that is theirs.
+        as_nobody(&project, &mut command);
     }
+    let output = command.output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("data/images/0/0.txt") && said.contains("may not be read"), "{said}");
+    assert!(!project.path("data/images.modelgate").exists());
+}
+
+/// Makes a project nobody's, and a command theirs.
+#[cfg(unix)]
+fn as_nobody(project: &TestProject, command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    fn own(path: &Path) {
+        if path.is_dir() && !path.is_symlink() {
+            for entry in fs_err::read_dir(path).expect("listing") {
+                own(&entry.expect("entry").path());
+            }
+        }
+        std::os::unix::fs::lchown(path, Some(65534), Some(65534)).expect("owned");
+    }
+    own(&project.path(""));
+    command.uid(65534).gid(65534).env("HOME", project.path(""));
 }
 
 /// Runs the binary with the folder `.modelgate` on a file system of a few megabytes.
@@ -197,6 +214,119 @@ fn a_full_disk_is_told_of_and_leaves_nothing_half_done() {
     assert!(!project.path("data/big.modelgate").exists());
     let _ = after.exits(0);
     assert_eq!(left, 1, "one object, and nothing of the other");
+}
+
+/// Mounts a small file system, or says that this cannot be tried.
+#[cfg(target_os = "linux")]
+fn mount(size: &str, place: &Path) -> bool {
+    fs_err::create_dir_all(place).expect("folder");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(place).output();
+    let is_mounted = mounted.is_ok_and(|output| output.status.success());
+    if !is_mounted {
+        modelgate_testing::skip_case("a small file system cannot be mounted without being root");
+    }
+    is_mounted
+}
+
+#[cfg(target_os = "linux")]
+fn unmount(place: &Path) {
+    assert!(Command::new("umount").arg(place).status().expect("umount").success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pull_onto_a_full_disk_writes_nothing_and_goes_on_when_there_is_room() {
+    let project = project();
+    project.write("data/big.csv", vec![b'x'; 4 << 20]);
+    let _ = project.run(&["data", "snapshot", "data/big.csv"]).exits(0);
+    let _ = project.run(&["data", "push"]).exits(0);
+    fresh_clone(&project);
+    let state = project.path(".modelgate");
+    if !mount("size=2m", &state) {
+        return;
+    }
+    let full = project.run(&["data", "pull"]);
+    unmount(&state);
+    full.exits(1).says("No space left on device");
+    assert!(!project.path("data/big.csv").exists());
+    project.run(&["data", "pull"]).exits(0).says("1 file written");
+    assert_eq!(fs_err::metadata(project.path("data/big.csv")).expect("big").len(), 4 << 20);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_written_about_data_is_there_whole_or_not_at_all_on_a_full_disk() {
+    let project = project();
+    let names: Vec<String> = (0..400).map(|column| format!("column {column}")).collect();
+    let row = vec!["1"; 400].join(",");
+    project.write("wide.csv", format!("{}\n{row}\n{row}\n", names.join(",")));
+    let out = project.path("out");
+    if !mount("size=16k", &out) {
+        return;
+    }
+    fs_err::write(out.join("c.json"), "before").expect("written");
+    let outputs = [
+        &["data", "profile", "--data", "wide.csv", "--html", "out/p.html"][..],
+        &["data", "profile", "--data", "wide.csv", "--output", "out/p.json"],
+        &["data", "validate", "--data", "wide.csv", "--infer", "--contract", "out/c.yaml"],
+        &["data", "validate", "--data", "wide.csv", "--infer", "--overwrite", "--contract", "out/c.json"],
+    ];
+    let outputs: Vec<Output> = outputs.into_iter().map(|arguments| project.run(arguments)).collect();
+    let listing = fs_err::read_dir(&out).expect("listing").map(|entry| entry.expect("entry").file_name());
+    let left: Vec<_> = listing.collect();
+    let before = fs_err::read_to_string(out.join("c.json"));
+    unmount(&out);
+    for output in outputs {
+        output.exits(1).says("No space left on device");
+    }
+    assert_eq!((left, before.expect("read").as_str()), (vec!["c.json".into()], "before"));
+}
+
+#[test]
+fn data_in_s3_is_validated_described_and_compared() {
+    let Some(server) = S3Server::start() else { return };
+    let project = project();
+    let variables = server.variables(None);
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let bucket = modelgate_store::remote::open("s3://data", Path::new("."), &variable).expect("a bucket");
+    bucket.put("a.csv", b"id,x\n1,2\n2,3\n").expect("put");
+    bucket.put("b.csv", b"id,x\n1,2\n2,4\n3,5\n").expect("put");
+    project.write("c.yaml", "version: 1\ncolumns: {id: {type: int}, x: {type: int, max: 3}}\n");
+    let run = |arguments: &[&str]| with_s3(&project, &variables, arguments);
+    run(&["data", "profile", "--data", "s3://data/a.csv"]).exits(0).says("2 rows × 2 columns");
+    let validate = |key: &str| run(&["data", "validate", "--contract", "c.yaml", "--data", key]);
+    validate("s3://data/a.csv").exits(0).says("all hold");
+    validate("s3://data/*.csv").exits(2).says("x.max").says("s3://data/b.csv");
+    run(&["data", "diff", "s3://data/a.csv", "s3://data/b.csv", "--key", "id"])
+        .exits(0)
+        .says("1 added, 0 removed, 1 changed")
+        .says("2: 3 → 4");
+    run(&["data", "profile", "--data", "s3://data/none.csv"]).exits(64).says("there is no such object");
+    // A snapshot is of what is in the project; what a pipeline reads from elsewhere does not stop it.
+    let config = project.read("modelgate.yaml");
+    let other = "  far:\n    task: classification\n    data: {source: \"s3://data/a.csv\", target: x}\n";
+    project.write("modelgate.yaml", format!("{config}{other}"));
+    project.run(&["data", "snapshot"]).exits(0).says("p: new");
+    assert!(!project.path("data/far.modelgate").exists());
+    project.run(&["data", "snapshot", "far"]).exits(64).says("is not in the project");
+    project.replace("modelgate.yaml", "source: data/raw.csv", "source: \"s3://data/b.csv\"");
+    project.run(&["data", "snapshot"]).exits(64).says("no pipeline reads from the project");
+}
+
+#[test]
+fn what_moves_data_waits_for_who_holds_the_project() {
+    let project = project();
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    let lock = fs_err::OpenOptions::new().write(true).open(project.path(".modelgate/lock")).expect("lock");
+    let lock = lock.into_file();
+    lock.lock().expect("locked");
+    for command in [&["data", "push"][..], &["data", "pull"], &["data", "snapshot"]] {
+        project.run(command).exits(1).says("wait for it to end");
+    }
+    let _ = project.run(&["data", "push", "--dry-run"]).exits(0);
+    drop(lock);
+    let _ = project.run(&["data", "push"]).exits(0);
 }
 
 fn with_s3(project: &TestProject, variables: &[(&str, String)], arguments: &[&str]) -> Output {

@@ -1,8 +1,10 @@
 //! Tests through the binary, as a user runs it.
 
 mod bad_input;
+mod browser;
 mod ci;
 mod data;
+mod data_page;
 mod data_sets;
 mod documentation;
 mod dvc;
@@ -16,8 +18,10 @@ mod registry;
 mod runbooks;
 mod search;
 mod serving;
+mod terminal;
 mod torture;
 mod train_command;
 mod training;
+mod undeclared;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_modelgate");

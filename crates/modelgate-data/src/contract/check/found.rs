@@ -6,6 +6,9 @@ use super::SHOWN;
 use crate::batch::Position;
 use crate::contract::Offender;
 
+/// Different labels that are counted; a column with more of them has no classes.
+pub(super) const MOST_LABELS: usize = 10_000;
+
 /// Rows that break one rule.
 #[derive(Clone, Default)]
 pub(super) struct Broken {
@@ -25,7 +28,14 @@ pub(super) struct Found {
     /// By unique key: the hash of each row.
     pub(super) unique: Vec<Vec<u64>>,
     pub(super) labels: BTreeMap<String, u64>,
+    /// More different labels than are counted.
+    pub(super) too_many_labels: bool,
+    /// The newest moment that is not ahead of now.
     pub(super) newest: Option<i64>,
+    /// Rows of a moment that is.
+    pub(super) ahead: Broken,
+    /// The first such moment.
+    pub(super) first_ahead: Option<i64>,
     pub(super) rows: u64,
 }
 
@@ -53,10 +63,18 @@ impl Found {
         self.values.iter_mut().zip(later.values).for_each(|(all, some)| merge(all, some));
         self.unique.resize(later.unique.len(), Vec::new());
         self.unique.iter_mut().zip(later.unique).for_each(|(all, some)| all.extend(some));
-        for (label, count) in later.labels {
-            *self.labels.entry(label).or_default() += count;
+        if !self.too_many_labels {
+            for (label, count) in later.labels {
+                *self.labels.entry(label).or_default() += count;
+            }
+            if self.labels.len() > MOST_LABELS {
+                self.too_many_labels = true;
+                self.labels = BTreeMap::new();
+            }
         }
         self.newest = self.newest.max(later.newest);
+        self.ahead.merge(later.ahead, file, position);
+        self.first_ahead = self.first_ahead.into_iter().chain(later.first_ahead).min();
         self.rows += later.rows;
     }
 }

@@ -6,6 +6,7 @@ use crate::types::ColumnType;
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Token {
     Number(f64),
+    Whole(i64),
     Text(String),
     Word(String),
     Quoted(String),
@@ -16,6 +17,7 @@ impl Token {
     pub(super) fn show(&self) -> String {
         match self {
             Self::Number(value) => value.to_string(),
+            Self::Whole(value) => value.to_string(),
             Self::Text(text) => format!("'{text}'"),
             Self::Word(word) | Self::Quoted(word) => word.clone(),
             Self::Sign(sign) => (*sign).to_owned(),
@@ -49,8 +51,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 end += 1;
             }
             let number =
-                rest[..end].parse::<f64>().map_err(|_| format!("`{}` is not a number", &rest[..end]))?;
-            found.push(Token::Number(number));
+                || rest[..end].parse::<f64>().map_err(|_| format!("`{}` is not a number", &rest[..end]));
+            found.push(match rest[..end].parse::<i64>() {
+                Ok(whole) => Token::Whole(whole),
+                Err(_) => Token::Number(number()?),
+            });
             length = end;
         } else if first.is_alphabetic() || first == '_' {
             let end = rest
@@ -191,6 +196,7 @@ impl<'a> Parser<'a> {
         self.at += 1;
         match token {
             Token::Number(value) => Ok(Node::Number(value)),
+            Token::Whole(value) => Ok(Node::Whole(value)),
             Token::Text(text) => Ok(Node::Text(text)),
             Token::Quoted(name) => self.column(&name),
             Token::Word(word) if self.sign("(") => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelgate_data::contract;
+use modelgate_data::contract::{self, Contract};
 use modelgate_pipeline::read_contract;
 
 use crate::arguments::DataContract;
@@ -22,7 +22,7 @@ pub(crate) fn execute(command: &DataContract, folder: &Path, printer: &Printer) 
         DataContract::Export { file: Some(file), output } => {
             let name = file.display().to_string();
             let found = contract::parse(&fs_err::read_to_string(file)?, &name).map_err(unusable)?;
-            (contract::to_odcs(&found, &[])?, output)
+            (exported(&found, printer)?, output)
         }
         DataContract::Export { file: None, output } => {
             let project = crate::commands::project(folder)?;
@@ -30,7 +30,7 @@ pub(crate) fn execute(command: &DataContract, folder: &Path, printer: &Printer) 
             let (found, _) = read_contract(&pipeline)?.ok_or_else(|| {
                 UsageError(format!("pipeline `{}` has no `data.contract`; name a file", pipeline.name))
             })?;
-            (contract::to_odcs(&found, &[])?, output)
+            (exported(&found, printer)?, output)
         }
     };
     match output {
@@ -41,4 +41,20 @@ pub(crate) fn execute(command: &DataContract, folder: &Path, printer: &Printer) 
         }
     }
     Ok(Exit::Passed)
+}
+
+fn exported(contract: &Contract, printer: &Printer) -> anyhow::Result<String> {
+    let (text, own) = contract::to_odcs(contract, &[])?;
+    tell_own(&own, printer);
+    Ok(text)
+}
+
+/// Tells what of a contract the open standard has no words for.
+pub(crate) fn tell_own(own: &[String], printer: &Printer) {
+    if !own.is_empty() {
+        let own = own.join(", ");
+        printer.talk(&format!(
+            "the standard has no words for {own}: kept as `customProperties`, for modelgate alone"
+        ));
+    }
 }

@@ -3,25 +3,80 @@
 use std::path::Path;
 
 use modelgate_data::diff::diff;
-use modelgate_data::{Dataset, Mixed, ReadOptions};
-use modelgate_pipeline::datasets::version_files;
+use modelgate_data::{Dataset, Mixed, ReadOptions, SourceFile};
+use modelgate_pipeline::datasets::{FileDiff, Version, version};
+use modelgate_pipeline::{Project, read_options};
 
 use crate::arguments::DataDiff;
-use crate::exit::Exit;
+use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
 pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     // Files are compared anywhere; what a store or a pointer file keeps needs its project.
-    let project = crate::commands::project(folder).ok();
-    let open = |side: &str| -> anyhow::Result<Dataset> {
-        let files = version_files(project.as_ref(), folder, side)?;
-        Ok(Dataset::open(files, &ReadOptions::default(), Mixed::AsText)?)
+    let project = match crate::commands::project(folder) {
+        Ok(project) => Some(project),
+        Err(error) if compare.pipeline.is_some() => return Err(error),
+        Err(_) => None,
     };
-    let found = diff(&open(&compare.before)?, &open(&compare.after)?, &compare.key)?;
-    if printer.is_json() {
-        printer.json(&found)?;
-    } else {
-        printer.data(found.to_text().trim_end())?;
+    let find = |side: &str| version(project.as_ref(), folder, side);
+    let (is_empty, text) = match (find(&compare.before)?, find(&compare.after)?) {
+        (Version::Rows { files: before, source }, Version::Rows { files: after, source: other }) => {
+            let options = options(compare, project.as_ref(), &[&source, &other])?;
+            let (before, after) = (open(before, &options)?, open(after, &options)?);
+            let found = diff(&before, &after, &compare.key)?;
+            if printer.is_json() {
+                printer.json(&found)?;
+            }
+            (found.is_empty(), found.to_text())
+        }
+        (Version::Folder(before), Version::Folder(after)) => {
+            if !compare.key.is_empty() {
+                let message = "--key is for rows, and these are the files of a folder";
+                return Err(UsageError(message.to_owned()).into());
+            }
+            let found = FileDiff::of(&before, &after);
+            if printer.is_json() {
+                printer.json(&found)?;
+            }
+            (found.is_empty(), found.to_text())
+        }
+        _ => {
+            let message = "one of them is a folder and the other is not; there is nothing to compare";
+            return Err(UsageError(message.to_owned()).into());
+        }
+    };
+    if !printer.is_json() {
+        printer.data(text.trim_end())?;
     }
-    Ok(if compare.exit_code && !found.is_empty() { Exit::Blocked } else { Exit::Passed })
+    Ok(if compare.exit_code && !is_empty { Exit::Blocked } else { Exit::Passed })
+}
+
+/// Returns how files are read: as the pipeline says that is named, or that has one of these sources.
+fn options(
+    compare: &DataDiff,
+    project: Option<&Project>,
+    sources: &[&String],
+) -> anyhow::Result<ReadOptions> {
+    let Some(project) = project else { return Ok(ReadOptions::default()) };
+    let pipeline = match &compare.pipeline {
+        Some(name) => Some(project.pipeline(Some(name))?),
+        None => {
+            project.pipelines()?.into_iter().find(|pipeline| sources.contains(&&pipeline.config.data.source))
+        }
+    };
+    // What is dropped before training is still part of the data.
+    Ok(pipeline.map_or_else(ReadOptions::default, |pipeline| ReadOptions {
+        drop: Vec::new(),
+        ..read_options(&pipeline)
+    }))
+}
+
+/// Opens one side; a declared column may be on the other side alone.
+fn open(files: Vec<SourceFile>, options: &ReadOptions) -> anyhow::Result<Dataset> {
+    let mut options = options.clone();
+    if let (Some(first), false) = (files.first(), options.types.is_empty()) {
+        let names = Dataset::column_names(first, &options)?;
+        options.types.retain(|name, _| names.contains(name));
+    }
+    Ok(Dataset::open(files, &options, Mixed::AsText)?)
 }

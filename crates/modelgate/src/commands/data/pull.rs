@@ -1,7 +1,7 @@
 //! `modelgate data pull`.
 
-use modelgate_pipeline::Project;
 use modelgate_pipeline::datasets::{self, Sharing};
+use modelgate_pipeline::{Project, lock};
 use serde_json::json;
 
 use super::plural;
@@ -17,6 +17,8 @@ pub(crate) fn execute(arguments: &DataPull, project: &Project, printer: &Printer
         let text = "there is no data set to pull: no `data/*.modelgate` file is here, and DVC tracks nothing";
         return Err(UsageError(text.to_owned()).into());
     }
+    // Nobody removes what is on its way into the store.
+    let _lock = lock(project, "modelgate data pull", &environment::surroundings())?;
     let sizes = selection.sets.iter().map(|set| set.pointer.size);
     let total = sizes.chain(selection.dvc.iter().filter_map(|output| output.size)).sum();
     let progress = Bytes::of(printer, "pull", total);

@@ -1,7 +1,7 @@
 //! `modelgate data push`.
 
-use modelgate_pipeline::Project;
 use modelgate_pipeline::datasets::{self, Sharing};
+use modelgate_pipeline::{Project, lock};
 use serde_json::json;
 
 use super::plural;
@@ -17,6 +17,12 @@ pub(crate) fn execute(arguments: &DataPush, project: &Project, printer: &Printer
         let text = "there is no data set to push; `modelgate data snapshot` makes one";
         return Err(UsageError(text.to_owned()).into());
     }
+    // Nobody removes what is being sent.
+    let _lock = if arguments.dry_run {
+        None
+    } else {
+        Some(lock(project, "modelgate data push", &environment::surroundings())?)
+    };
     let progress = Bytes::of(printer, "push", sets.iter().map(|set| set.pointer.size).sum());
     let add = |more| progress.add(more);
     let sharing = Sharing::open(project, arguments.remote.as_deref(), &environment::variable, &add)?;

@@ -132,6 +132,14 @@ fn infer(
     }
     let dataset = Dataset::open(found.files.clone(), &found.options, Mixed::AsText)?;
     let description = describe(&dataset)?;
+    // The contract would refuse the data that it is made of.
+    if let Some(column) = description.columns.iter().find(|column| column.is_beyond_models()) {
+        return Err(anyhow::anyhow!(
+            "column `{}` has numbers that are infinite or beyond ±3.4e38, which models cannot compute with; mend or remove them \
+             first (`modelgate data profile` shows the range)",
+            column.name
+        ));
+    }
     let target = found
         .pipeline
         .as_ref()
@@ -140,7 +148,9 @@ fn infer(
     let contract = contract::infer(&description, &found.options.types, &name, target);
     let order = dataset.schema.names();
     let text = if validate.odcs {
-        contract::to_odcs(&contract, &order)?
+        let (text, own) = contract::to_odcs(&contract, &order)?;
+        super::contract::tell_own(&own, printer);
+        text
     } else {
         let about = "# A first contract, from what the data is like now: loosen ranges, tighten what must hold, add `rules`.\n";
         format!("{about}{}", contract::to_yaml(&contract, &order)?)

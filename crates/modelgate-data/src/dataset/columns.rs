@@ -1,0 +1,75 @@
+//! Whether the columns of a file are those that are asked for, and those of the files before it.
+
+use super::{DataSchema, Mixed, ReadOptions};
+use crate::error::{DataError, listed, names_unknown};
+use crate::source::SourceFile;
+use crate::types::DeclaredType;
+
+/// Refuses names that are empty or stand twice, and settings that name a column that is not there.
+pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptions) -> Result<(), DataError> {
+    for (index, name) in names.iter().enumerate() {
+        if name.trim().is_empty() {
+            return Err(file.error(format!("column {} has no name in the header line", index + 1)));
+        }
+        if let Some(first) = names[..index].iter().position(|other| other == name) {
+            let (first, second) = (first + 1, index + 1);
+            return Err(file.error(format!(
+                "the column name `{name}` stands twice, at {first} and {second}; rename one"
+            )));
+        }
+    }
+    let dropped = options.drop.iter().map(|name| ("preprocess.drop", name));
+    let typed = options.types.keys().map(|name| ("data.types", name));
+    for (what, name) in dropped.chain(typed) {
+        if !names.contains(&name.as_str()) {
+            return Err(file.error(names_unknown(what, name, names)));
+        }
+    }
+    Ok(())
+}
+
+/// Returns where the schema's columns stand in a further file; with [`Mixed::AsText`] a type that differs is widened.
+pub(super) fn same_columns(
+    file: &SourceFile,
+    schema: &mut DataSchema,
+    found: &[(String, DeclaredType)],
+    kept: &[usize],
+    first: &str,
+    options: &ReadOptions,
+    mixed: Mixed,
+) -> Result<Vec<usize>, DataError> {
+    let new: Vec<&str> =
+        kept.iter().map(|at| found[*at].0.as_str()).filter(|name| schema.column(name).is_none()).collect();
+    let missing: Vec<&str> =
+        schema.names().into_iter().filter(|name| !kept.iter().any(|at| found[*at].0 == *name)).collect();
+    if !new.is_empty() || !missing.is_empty() {
+        let mut parts = Vec::new();
+        if !missing.is_empty() {
+            parts.push(format!("lacks {}", listed(&missing)));
+        }
+        if !new.is_empty() {
+            parts.push(format!("has {} besides", listed(&new)));
+        }
+        return Err(file.error(format!("its columns are not those of `{first}`: it {}", parts.join(" and "))));
+    }
+    let mut positions = Vec::with_capacity(schema.columns.len());
+    for column in &mut schema.columns {
+        for at in kept {
+            let (name, declared) = &found[*at];
+            if *name != column.name {
+                continue;
+            }
+            let (here, there) = (declared.column_type, column.declared.column_type);
+            if !options.types.contains_key(name) && *declared != column.declared {
+                let what = format!("column `{name}` is {here} and in `{first}` it is {there}");
+                if mixed == Mixed::Refuse {
+                    return Err(file.error(format!("{what}; write both alike, or declare `data.types`")));
+                }
+                column.declared = here.widened(there).into();
+                schema.notes.push(format!("{}: {what}; taken as {}", file.name, column.declared.column_type));
+            }
+            positions.push(*at);
+        }
+    }
+    Ok(positions)
+}
