@@ -51,7 +51,9 @@ pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
     StageStatus, Surroundings,
 };
-pub use production::{Baseline, Production, baseline, find as find_production};
+pub use production::{
+    Baseline, Production, baseline, find as find_production, version as production_version,
+};
 pub use project::{PROJECT_FILE, Pipeline, Project};
 pub use promotion::{PromotionRequest, approval_request, materialise, promote};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};

@@ -1,5 +1,6 @@
 //! The model in production, as the ledger and `baselines/` know it.
 
+use modelgate_core::lifecycle::ModelState;
 use modelgate_core::rule::Subset;
 use modelgate_core::{Digest, ModelName, VersionNumber};
 use modelgate_registry::Registry;
@@ -26,6 +27,11 @@ pub fn find(registry: &Registry, model: &ModelName) -> Option<Production> {
     let version = state.production()?;
     let digest = state.versions.get(&version)?.digest;
     Some(Production { version, digest })
+}
+
+/// Returns the version of `model` in production, if there is one: what a promotion is decided over.
+pub fn version(registry: &Registry, model: &ModelName) -> Option<VersionNumber> {
+    registry.state().models.get(model).and_then(ModelState::production)
 }
 
 /// The figures of the model in production at the moment of its promotion; what `baselines/<model>.json` holds.

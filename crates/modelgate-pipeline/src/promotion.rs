@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::lifecycle::{Event, ModelState};
+use modelgate_core::lifecycle::Event;
 use modelgate_core::rule::Subset;
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
 use modelgate_model::Package;
@@ -50,6 +50,8 @@ pub struct PromotionRequest {
     pub model: ModelName,
     /// The version.
     pub version: VersionNumber,
+    /// The version that was in production when this was decided; when it is another by then, nothing happens.
+    pub over: Option<VersionNumber>,
     /// Why; may be empty.
     pub reason: String,
     /// Take it out of quarantine; the ledger keeps it.
@@ -60,7 +62,7 @@ pub struct PromotionRequest {
 ///
 /// # Errors
 /// Fails when the policy or the lifecycle does not allow it, when its package is not whole, or when another version
-/// reached production since `registry` was read; production is then what it was.
+/// reached production since it was decided; production is then what it was.
 pub fn promote(
     project: &Project,
     registry: &mut Registry,
@@ -81,8 +83,7 @@ pub fn promote(
     } else {
         policy::check_promotion(project, registry, model, version, &now)?;
     }
-    let over = registry.state().models.get(model).and_then(ModelState::production);
-    events.push((version, Event::Promote { over, reason }));
+    events.push((version, Event::Promote { over: request.over, reason }));
     // Everything that can be known to stand against it is asked before anything is written.
     registry.allows(model, &events, &now, &surroundings.actor)?;
     package_of(registry, model, version)?;

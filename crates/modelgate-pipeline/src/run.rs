@@ -16,7 +16,7 @@ use crate::evaluation::Evaluation;
 use crate::history;
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
 use crate::outputs::{self, EvaluationReport, PromotionDecision, RunReport, write, write_json};
-use crate::production::Production;
+use crate::production::{self, Production};
 use crate::project::{Pipeline, Project};
 use crate::reports::{self, RunEvidence};
 use crate::runner::Runner;
@@ -147,6 +147,8 @@ fn stages(
             return Err(error);
         }
     };
+    // What the gate compares with, and a person is shown, is what a promotion is decided over.
+    let over = production::version(registry, &runner.pipeline.model);
     if !judge::gate(runner, registry)? || runner.record(Stage::Gate).is_none() {
         for stage in [Stage::Register, Stage::Approve, Stage::Promote] {
             runner.hidden(stage);
@@ -171,7 +173,7 @@ fn stages(
     progress.decision = registration::approve(runner, registry, version, approver)?;
     let promotes = runner.options.selection.wants(Stage::Promote) != crate::stage::Wanted::No;
     if progress.decision.is_none() && promotes {
-        progress.decision = Some(registration::promote(runner, registry, version)?);
+        progress.decision = Some(registration::promote(runner, registry, version, over)?);
     }
     Ok(true)
 }

@@ -199,3 +199,46 @@ impl Home for ObjectStoreHome {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line that is enough for a home, which reads its number alone.
+    fn line(seq: u64) -> String {
+        format!("{{\"seq\":{seq}}}\n")
+    }
+
+    fn home(folder: &Path) -> ObjectStoreHome {
+        let remote = folder.join("bucket").display().to_string();
+        let objects = modelgate_store::remote::open(&remote, folder, &|_| None).expect("a folder");
+        ObjectStoreHome::new(objects, &folder.join("state"))
+    }
+
+    fn at(seq: u64, end: usize) -> Position {
+        let head = modelgate_core::ledger::Head { seq, hash: Digest::of(&seq.to_le_bytes()) };
+        Position { head: Some(head), end: end as u64 }
+    }
+
+    #[test]
+    fn who_finds_its_event_copied_by_another_does_not_take_the_copy_for_its_own_end() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (mut one, mut other) = (home(folder.path()), home(folder.path()));
+        let none = Objects::new();
+        let first = line(1);
+        one.append(&Position::default(), &first, &none).expect("written").expect("won");
+        // The answer to this write was lost; before it was tried again another process of the project copied it, and
+        // wrote the next event.
+        one.objects.put_if_absent(&segment_key(2), line(2).as_bytes()).expect("written");
+        other.pull(false).expect("copied");
+        let end = first.len() + line(2).len();
+        other.append(&at(2, end), &line(3), &none).expect("written").expect("won");
+        let stamp = one.append(&at(1, first.len()), &line(2), &none).expect("known").expect("its own");
+        assert_eq!(stamp, Stamp::unknown(), "with the file's stamp, event 3 would never be read");
+        assert_ne!(stamp.as_str(), Stamp::of(&one.copy).expect("a file").as_str());
+        assert_eq!(fs_err::read_to_string(&one.copy).expect("a copy"), line(1) + &line(2) + &line(3));
+        // Another event in its place is another writer's.
+        let lost = one.append(&at(1, first.len()), &line(9).replace('9', "2 "), &none).expect("looked");
+        assert!(lost.is_none());
+    }
+}

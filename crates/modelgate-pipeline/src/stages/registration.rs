@@ -261,11 +261,12 @@ pub(crate) fn approve(
     Ok(None)
 }
 
-/// Moves an approved version to production, and makes the packaged folder follow.
+/// Moves an approved version to production, where `over` was when it was judged, and makes the packaged folder follow.
 pub(crate) fn promote(
     runner: &mut Runner<'_>,
     registry: &mut Registry,
     version: VersionNumber,
+    over: Option<VersionNumber>,
 ) -> Result<Decision, PipelineError> {
     let name = runner.pipeline.model.clone();
     if lifecycle(registry, runner, version)? == Lifecycle::Production {
@@ -308,6 +309,7 @@ pub(crate) fn promote(
     let request = PromotionRequest {
         model: name.clone(),
         version: chosen,
+        over,
         reason: reason.clone(),
         override_quarantine: false,
     };

@@ -11,7 +11,8 @@ use modelgate_core::verdict::figure;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{
-    Project, PromotionRequest, approval_request, lock, materialise, policy, promote, registry,
+    Project, PromotionRequest, approval_request, lock, materialise, policy, production_version, promote,
+    registry,
 };
 use modelgate_registry::Registry;
 use serde_json::{Value, json};
@@ -186,6 +187,7 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     let request = PromotionRequest {
         model: model.clone(),
         version,
+        over: production_version(&registry, model),
         reason: reason.clone(),
         override_quarantine: arguments.override_quarantine,
     };

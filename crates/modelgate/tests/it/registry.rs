@@ -123,6 +123,7 @@ pub(crate) fn promote_at_once(
         let request = PromotionRequest {
             model: model.parse().expect("a name"),
             version: modelgate_core::VersionNumber(version),
+            over: modelgate_pipeline::production_version(&registry, &model.parse().expect("a name")),
             reason: "at once".to_owned(),
             override_quarantine: false,
         };

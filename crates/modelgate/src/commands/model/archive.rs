@@ -7,7 +7,9 @@ use modelgate_core::lifecycle::Event;
 use modelgate_core::{ModelName, Verdict};
 use modelgate_pipeline::choice::{Choice, choose, stage_newest};
 use modelgate_pipeline::notify::Notice;
-use modelgate_pipeline::{Project, PromotionRequest, foreign, lock, policy, promote, registry, retention};
+use modelgate_pipeline::{
+    Project, PromotionRequest, foreign, lock, policy, production_version, promote, registry, retention,
+};
 use serde_json::json;
 
 use crate::commands::notify;
@@ -92,6 +94,7 @@ pub(crate) fn from_run(
     let around = surroundings();
     let _lock = lock(project, "modelgate model promote", &around)?;
     let mut registry = registry(project)?;
+    let over = production_version(&registry, model);
     let taken = foreign::take(pipeline, &mut registry, folder, &around, &mut StageLines::new(printer))?;
     let version = taken.version;
     printer.talk(&format!("{model} {version}: {} – {}", taken.verdict.verdict, taken.verdict.sentence));
@@ -124,6 +127,7 @@ pub(crate) fn from_run(
         let request = PromotionRequest {
             model: model.clone(),
             version: chosen,
+            over,
             reason: why.clone(),
             override_quarantine: false,
         };

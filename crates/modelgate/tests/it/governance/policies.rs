@@ -216,6 +216,54 @@ fn a_rollback_to_what_was_never_in_production_is_a_promotion() {
     project.run(&first).exits(0).says("v001 is in production again");
 }
 
+/// Approves, and while it thinks somebody else promotes another version.
+struct Slow<'a>(&'a TestProject);
+
+impl modelgate_pipeline::Approver for Slow<'_> {
+    fn ask(&mut self, request: &modelgate_pipeline::ApprovalRequest) -> modelgate_pipeline::ApprovalAnswer {
+        use modelgate_core::VersionNumber;
+        use modelgate_core::lifecycle::Event;
+        assert_eq!(request.production, Some(VersionNumber(1)));
+        let promote = Event::Promote { over: Some(VersionNumber(1)), reason: "faster".to_owned() };
+        super::apply(self.0, 2, &promote, &jiff::Timestamp::now().to_string());
+        modelgate_pipeline::ApprovalAnswer::Approve("better than v001".to_owned())
+    }
+}
+
+struct Silent;
+
+impl modelgate_pipeline::Reporter for Silent {
+    fn started(&mut self, _: modelgate_pipeline::Stage) {}
+    fn note(&mut self, _: &str) {}
+    fn finished(&mut self, _: &modelgate_pipeline::StageReport) {}
+}
+
+#[test]
+fn a_run_does_not_promote_over_another_production_than_it_was_judged_against() {
+    let project = project(CONFIG, 1);
+    let required = with_promotion("approval: required");
+    project.write("modelgate.yaml", required);
+    let second = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(second.status.code(), Some(4));
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    let root = fs_err::canonicalize(project.path(".")).expect("a folder");
+    let seed = |name: &str| (name == "MODELGATE_SEED").then(|| "3".to_owned());
+    let found = modelgate_pipeline::Project::find(&root, &seed).expect("a project");
+    let pipeline = found.pipeline(None).expect("a pipeline");
+    let now = || jiff::Timestamp::now().to_string();
+    let around = modelgate_pipeline::Surroundings { now: &now, actor: "tester".to_owned() };
+    let options = modelgate_pipeline::RunOptions::default();
+    let error = modelgate_pipeline::run(&pipeline, &options, &around, &mut Silent, &mut Slow(&project))
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        error.contains("v002 reached production meanwhile, where v001 was when this was decided"),
+        "{error}"
+    );
+    let list = project.run(&["model", "list"]).exits(0);
+    list.says("v002 production").says("v003 approved");
+}
+
 #[test]
 fn a_required_rule_can_be_neither_dropped_nor_changed() {
     let policy = "policy: {required_rules: [{id: floor, metric: f1, at_least: 0.99999}]}\npipelines:";
