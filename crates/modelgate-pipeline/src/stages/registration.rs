@@ -174,11 +174,18 @@ pub(crate) fn approve(
 ) -> Result<Option<Decision>, PipelineError> {
     let stage = lifecycle(registry, runner, version)?;
     let name = runner.pipeline.model.clone();
-    let found = registry.model(&name)?.versions.get(&version);
+    let state = registry.model(&name)?;
+    let found = state.versions.get(&version);
+    let quarantined = found.and_then(|found| state.quarantined(&found.digest));
     let verdict = found.map_or(Verdict::Failed, |found| found.verdict);
     let is_approved = found.is_some_and(|found| found.approval.is_some());
     if verdict != Verdict::Passed {
         let reason = format!("{version} did not pass its gate ({verdict}): it cannot be approved");
+        runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
+        return Ok(Some(Decision::new("blocked", reason)));
+    }
+    if let Some(other) = quarantined.filter(|other| *other != version) {
+        let reason = format!("the package of {version} is quarantined as {other}");
         runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
         return Ok(Some(Decision::new("blocked", reason)));
     }

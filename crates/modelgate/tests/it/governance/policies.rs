@@ -304,9 +304,12 @@ fn the_self_test_knows_every_algorithm() {
     let regression = CONFIG
         .replace("task: classification", "task: regression")
         .replace("metric: accuracy, at_least: 0.7", "metric: r2, at_least: 0.7");
+    // A linear model of permuted labels has a direction all the same, and on rows that one direction tells apart it is
+    // right more often than not.
+    let strict = CONFIG.replace("at_least: 0.7", "at_least: 0.8");
     let classes = ["gradient_boosting", "random_forest", "decision_tree", "logistic_regression"];
     let values = ["gradient_boosting", "random_forest", "decision_tree", "ridge", "linear_regression"];
-    let cases = classes.map(|name| (name, layered(), CONFIG.to_owned()));
+    let cases = classes.map(|name| (name, layered(), strict.clone()));
     let cases = cases.into_iter().chain(values.map(|name| (name, numbers.clone(), regression.clone())));
     for (algorithm, data, config) in cases {
         let chosen = format!("{{algorithm: {algorithm}}}");

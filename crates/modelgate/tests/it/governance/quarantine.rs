@@ -29,7 +29,9 @@ fn a_quarantine_outlives_the_collection_of_its_artefacts() {
     fs_err::remove_file(project.path(".modelgate/registry.db")).expect("removed");
     project.run(&["model", "approve", "p", "3"]).exits(1).says("the package of v003 is quarantined as v002");
     let again = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
-    assert!(!again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(2), "{said}");
+    assert!(said.contains("v002 is removed"), "{said}");
     assert_eq!(packaged(&project), digest(&project, 1));
     // Somebody who says why may.
     let free = ["model", "promote", "p", "3", "--override-quarantine", "--reason", "the data were wrong"];
