@@ -10,6 +10,9 @@ pub enum ModelError {
     /// The bytes are not an ONNX model that this version runs.
     #[error("the ONNX model cannot be used: {0}")]
     Onnx(String),
+    /// A model of another program cannot be used.
+    #[error("{0}")]
+    Foreign(String),
     /// The trees or coefficients make no sense.
     #[error("the model is not valid: {0}")]
     Invalid(String),

@@ -17,7 +17,7 @@ pub mod shap;
 pub mod signing;
 
 pub use error::{ModelError, PackageError};
-pub use foreign::assemble_onnx;
+pub use foreign::{ForeignModel, assemble_foreign};
 pub use manifest::Manifest;
 pub use onnx::{InputColumn, LoadedModel, export};
 pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};

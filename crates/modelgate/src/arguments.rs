@@ -398,8 +398,8 @@ pub(crate) enum Model {
     },
     /// Put versions side by side.
     Compare(Compare),
-    /// Take an ONNX graph that was made elsewhere: package it, evaluate and judge it here, register it; or read an archive
-    /// that `model export` wrote into this project, whose registry is empty yet.
+    /// Take a model that was made elsewhere (ONNX, LightGBM's text, XGBoost's JSON): package it, evaluate and judge it
+    /// here, register it; or read an archive that `model export` wrote into this project, whose registry is empty yet.
     Import(Import),
     /// Approve a candidate that passed its gate.
     Approve(Decision),
@@ -486,7 +486,7 @@ pub(crate) enum CompareForm {
 /// The arguments of `model import`.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// The ONNX file, or the archive (`.tar`).
+    /// The model's file, or the archive (`.tar`).
     pub(crate) file: PathBuf,
     /// What the graph must take and give: a JSON file, such as the `schema` of a manifest.
     #[arg(long, value_name = "FILE")]

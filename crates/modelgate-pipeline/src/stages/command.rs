@@ -1,4 +1,4 @@
-//! `train.command`: any program trains, and leaves `model.onnx`.
+//! `train.command`: any program trains, and leaves `model.onnx` or a model of LightGBM or XGBoost.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::error::PipelineError;
 use crate::runner::{Runner, Work};
 use crate::stages::data;
 
-/// The name of the output that holds the graph.
+/// The name of the output that holds the model as it came, whatever its form.
 pub(crate) const MODEL: &str = "model.onnx";
 
 /// Lines of a program's output that an error repeats.
@@ -34,7 +34,7 @@ pub(crate) fn is_foreign(runner: &Runner<'_>) -> bool {
 /// Takes the graph of a file.
 pub(crate) fn import(path: &Path) -> Result<Work, PipelineError> {
     let bytes = fs_err::read(path)?;
-    modelgate_model::LoadedModel::load(&bytes).map_err(|error| {
+    modelgate_model::ForeignModel::read(&bytes).map_err(|error| {
         let hint = if bytes.starts_with(&[0x80]) || path.extension().is_some_and(|end| end == "skops") {
             "; pickled models are never loaded, since loading one runs its code: docs/migrate.md converts it to ONNX"
         } else {
@@ -133,12 +133,12 @@ pub(crate) fn fit(
         Ok(bytes) if !bytes.is_empty() => bytes,
         _ => {
             return Err(failed(
-                "ended well and left no model: write the ONNX graph to the path in {output} or $MODELGATE_OUTPUT".to_owned(),
+                "ended well and left no model: write the ONNX graph, LightGBM's text or XGBoost's JSON to the path in {output} or $MODELGATE_OUTPUT".to_owned(),
             ));
         }
     };
     // A wrong graph is told here, where the program's output is at hand.
-    if let Err(error) = modelgate_model::LoadedModel::load(&bytes) {
+    if let Err(error) = modelgate_model::ForeignModel::read(&bytes) {
         return Err(failed(format!("left a model that cannot be used: {error}")));
     }
     Ok(bytes)

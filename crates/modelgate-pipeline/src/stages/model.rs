@@ -367,8 +367,9 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             };
             let name = &runner.pipeline.model;
             let (digest, files) = if command::is_foreign(runner) {
-                let graph = runner.bytes(Stage::Train, command::MODEL)?;
-                modelgate_model::assemble_onnx(name, &schema, graph, &lineage, &reference)?
+                let model =
+                    modelgate_model::ForeignModel::read(&runner.bytes(Stage::Train, command::MODEL)?)?;
+                modelgate_model::assemble_foreign(name, &schema, &model, &lineage, &reference)?
             } else {
                 let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
                 modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?

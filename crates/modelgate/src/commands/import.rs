@@ -28,10 +28,16 @@ fn check(path: &std::path::Path, schema: &std::path::Path) -> anyhow::Result<()>
     let wanted: FeatureSchema = serde_json::from_value(inner).with_context(|| {
         format!("{} is not a schema of features, task, target and classes", schema.display())
     })?;
-    let Ok(model) = modelgate_model::LoadedModel::load(&fs_err::read(path)?) else {
+    let Ok(foreign) = modelgate_model::ForeignModel::read(&fs_err::read(path)?) else {
         // The import itself says why.
         return Ok(());
     };
+    let modelgate_model::ForeignModel::Onnx(graph) = &foreign else {
+        // The columns' names and types are what the schema says.
+        foreign.graph(&wanted).map_err(|error| UsageError(format!("--schema: {error}")))?;
+        return Ok(());
+    };
+    let model = modelgate_model::LoadedModel::load(graph)?;
     let expected: Vec<String> = wanted
         .features
         .iter()

@@ -143,6 +143,125 @@ fn a_graph_from_elsewhere_is_judged_here() {
     project.run(&["model", "import", "nowhere.onnx"]).exits(1).says("nowhere.onnx");
 }
 
+/// A model of LightGBM: `x` up to 6 is class 0, and more of `level` is hidden in it.
+const LIGHTGBM: &str = "tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+label_index=0
+max_feature_idx=1
+objective=binary sigmoid:1
+feature_names=x level
+feature_infos=[0.5:10.5] 0:1
+tree_sizes=300
+
+Tree=0
+num_leaves=3
+num_cat=1
+split_feature=0 1
+split_gain=1 1
+threshold=6.0000000000000009 0
+decision_type=2 1
+left_child=-1 -2
+right_child=1 -3
+leaf_value=-3 2 3
+leaf_count=160 70 70
+internal_count=300 140
+cat_boundaries=0 1
+cat_threshold=2
+is_linear=0
+shrinkage=1
+
+
+end of trees
+
+pandas_categorical:[[\"high\", \"low\"]]
+";
+
+/// The same of XGBoost.
+fn xgboost() -> serde_json::Value {
+    serde_json::json!({ "learner": {
+        "attributes": {}, "feature_names": ["x", "level"], "feature_types": ["float", "c"],
+        "gradient_booster": { "name": "gbtree", "model": {
+            "tree_info": [0], "iteration_indptr": [0, 1],
+            "cats": { "enc": [
+                { "offsets": [], "values": [] },
+                { "offsets": [0, 4, 7], "values": b"highlow".map(i64::from) },
+            ] },
+            "trees": [{
+                "left_children": [1, -1, 3, -1, -1], "right_children": [2, -1, 4, -1, -1],
+                "split_indices": [0, 0, 1, 0, 0], "split_conditions": [6.0, -3.0, 0.0, 3.0, 2.0],
+                "default_left": [0, 0, 0, 0, 0], "split_type": [0, 0, 1, 0, 0],
+                "categories": [1], "categories_nodes": [2], "categories_segments": [0], "categories_sizes": [1],
+                "sum_hessian": [300.0, 160.0, 140.0, 70.0, 70.0], "tree_param": { "size_leaf_vector": "1" },
+            }],
+        } },
+        "learner_model_param": { "base_score": "[5E-1]", "num_class": "0", "num_feature": "2", "num_target": "1" },
+        "objective": { "name": "binary:logistic" },
+    }, "version": [3, 2, 0] })
+}
+
+#[test]
+fn models_of_lightgbm_and_xgboost_are_judged_here_and_answer_alike() {
+    let project = TestProject::with(BINARY, &data(), &config("params: {n_estimators: 3}"));
+    project.write("model.txt", LIGHTGBM);
+    project.write("model.json", xgboost().to_string());
+    project.run(&["model", "import", "model.txt"]).exits(0).says("v001 is production");
+    let columns = || {
+        let x = modelgate_model::InputColumn::Floats(vec![6.0, 6.5, 6.5, f32::NAN]);
+        let text = |texts: [&str; 4]| texts.map(str::to_owned).to_vec();
+        vec![x, modelgate_model::InputColumn::Texts(text(["low", "low", "high", "high"]))]
+    };
+    let answers = |project: &TestProject| {
+        let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
+        match package.model.predict_columns(columns(), 4).expect("answers") {
+            modelgate_model::Prediction::Classes { probabilities, .. } => probabilities,
+            modelgate_model::Prediction::Values(_) => panic!("classes"),
+        }
+    };
+    let sigmoid = |score: f32| 1.0 / (1.0 + (-score).exp());
+    let lightgbm = answers(&project);
+    // LightGBM takes NaN for zero where training had none, and XGBoost sends 6 itself to the right.
+    for (row, score) in [-3.0, 2.0, 3.0, -3.0].into_iter().enumerate() {
+        assert!((lightgbm[2 * row + 1] - sigmoid(score)).abs() < 1e-6, "{row}: {lightgbm:?}");
+    }
+    project.run(&["model", "import", "model.json", "--schema", "models/packaged/p/manifest.json"]).exits(0);
+    let xgboost = answers(&project);
+    for (row, score) in [2.0, 2.0, 3.0, 3.0].into_iter().enumerate() {
+        assert!((xgboost[2 * row + 1] - sigmoid(score)).abs() < 1e-6, "{row}: {xgboost:?}");
+    }
+}
+
+#[test]
+fn models_that_do_not_fit_the_data_say_how() {
+    let project = TestProject::with(BINARY, &data(), &config("params: {n_estimators: 3}"));
+    let before = project.read("modelgate.yaml");
+    for (file, bytes, message) in [
+        (
+            "a.txt",
+            LIGHTGBM.replace("x level", "x grade"),
+            "takes the column `grade`, which is not in the data",
+        ),
+        ("b.txt", LIGHTGBM.replace("binary sigmoid:1", "lambdarank"), "objective `lambdarank`"),
+        ("c.txt", LIGHTGBM.replace("binary sigmoid:1", "regression"), "gives a number and `y` has 2 classes"),
+        ("d.txt", LIGHTGBM.replace("[[\"high\", \"low\"]]", "null"), "the column `level` holds text"),
+        ("e.txt", LIGHTGBM.replace("right_child=1 -3", "right_child=0 -3"), "node 0 is reached twice"),
+        ("f.ubj", "{L\u{0}\u{0}learner".to_owned(), "save the model as JSON"),
+        ("g.json", "{\"a\": 1}".to_owned(), "cannot be read as its JSON form"),
+    ] {
+        project.write(file, bytes);
+        project.run(&["model", "import", file]).exits(1).says(message);
+    }
+    assert_eq!(before, project.read("modelgate.yaml"));
+    project.write("model.txt", LIGHTGBM);
+    project.write(
+        "schema.json",
+        r#"{"schema_version": 1, "task": "regression", "features": [], "target": "z", "classes": null}"#,
+    );
+    let refused = project.run(&["model", "import", "model.txt", "--schema", "schema.json"]).exits(64);
+    refused.says("--schema: the LightGBM model gives 2 classes and `z` has a number");
+}
+
 /// Fits a model, keeps it as `keep` says, and converts it with the script at this place of the guide.
 fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: &[(&str, &str)]) -> TestProject {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");

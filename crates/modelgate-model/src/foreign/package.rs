@@ -1,30 +1,49 @@
-//! A package around a graph that another program made.
+//! A package around a model that another program made.
 
 use std::collections::BTreeMap;
 
 use modelgate_core::schema::{Classes, FeatureSchema};
 use modelgate_core::{Digest, ModelName, canonical};
 
+use super::recognise::ForeignModel;
 use crate::error::ModelError;
 use crate::manifest::{Lineage, Manifest};
 use crate::mlmodel::mlmodel;
-use crate::onnx::LoadedModel;
+use crate::onnx::{LoadedModel, export};
 
-/// Makes the files of a package around `onnx`, as [`crate::assemble`] does around an estimator.
+impl ForeignModel {
+    /// Returns the graph of a package for data of `schema`.
+    ///
+    /// # Errors
+    /// Says how what the model takes and gives differs from the schema.
+    pub fn graph(&self, schema: &FeatureSchema) -> Result<Vec<u8>, ModelError> {
+        match self {
+            Self::Onnx(bytes) => {
+                check(&LoadedModel::load(bytes)?, schema)?;
+                Ok(bytes.clone())
+            }
+            Self::Boosted(model) => {
+                let (plan, estimator) = model.estimator(schema)?;
+                export(&plan, schema, &estimator)
+            }
+        }
+    }
+}
+
+/// Makes the files of a package around `model`, as [`crate::assemble`] does around an estimator.
 ///
 /// # Errors
-/// Fails when the graph cannot be loaded, or its inputs or classes are not those of `schema`.
-pub fn assemble_onnx(
+/// Fails when what the model takes and gives is not that of `schema`.
+pub fn assemble_foreign(
     name: &ModelName,
     schema: &FeatureSchema,
-    onnx: Vec<u8>,
+    model: &ForeignModel,
     lineage: &Lineage,
     reference: &serde_json::Value,
 ) -> Result<(Digest, BTreeMap<String, Vec<u8>>), ModelError> {
-    check(&LoadedModel::load(&onnx)?, schema)?;
     let json = |error: serde_json::Error| ModelError::Json(error.to_string());
     let mut files = BTreeMap::from([
-        ("model.onnx".to_owned(), onnx),
+        ("model.onnx".to_owned(), model.graph(schema)?),
         ("MLmodel".to_owned(), mlmodel(schema).into_bytes()),
         ("reference.json".to_owned(), canonical::to_pretty(reference).map_err(json)?.into_bytes()),
     ]);

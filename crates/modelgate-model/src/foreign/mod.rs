@@ -1,0 +1,11 @@
+//! Models that other programs made: ONNX graphs, LightGBM's text, XGBoost's JSON.
+
+mod boosted;
+mod lightgbm;
+mod package;
+mod recognise;
+pub(crate) mod splits;
+mod xgboost;
+
+pub use package::assemble_foreign;
+pub use recognise::ForeignModel;

@@ -1,0 +1,143 @@
+//! Models of LightGBM and XGBoost: what those programs predict, modelgate predicts, and ONNX Runtime on the package.
+
+use std::path::Path;
+use std::process::Command;
+
+use modelgate_core::schema::{Classes, Feature, FeatureSchema, FeatureType, SCHEMA_VERSION, Task};
+use modelgate_model::{ForeignModel, InputColumn, LoadedModel, Prediction};
+use modelgate_testing::skip;
+use serde_json::Value;
+
+/// A model, the data, and what the program that made it predicts.
+struct Case {
+    name: String,
+    schema: FeatureSchema,
+    columns: Vec<InputColumn>,
+    rows: usize,
+    expected: Vec<f64>,
+    exact: bool,
+    tolerance: f64,
+    model: Vec<u8>,
+}
+
+fn input(column: &Value) -> (Feature, InputColumn) {
+    let values = column["values"].as_array().expect("values");
+    let (feature_type, input) = match column["type"].as_str().expect("a type") {
+        "int" => {
+            let whole = values.iter().map(|value| value.as_i64().expect("a whole number")).collect();
+            (FeatureType::Int, InputColumn::Ints(whole))
+        }
+        "float" => {
+            let number = |value: &Value| value.as_f64().map_or(f32::NAN, |number| number as f32);
+            (FeatureType::Float, InputColumn::Floats(values.iter().map(number).collect()))
+        }
+        _ => {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            (FeatureType::Text, InputColumn::Texts(values.iter().map(text).collect()))
+        }
+    };
+    let name = column["name"].as_str().expect("a name").to_owned();
+    (Feature { name, feature_type, nullable: true, range: None, categories: Vec::new() }, input)
+}
+
+fn case(folder: &Path, case: &Value) -> Case {
+    let columns = case["columns"].as_array().expect("columns");
+    let (features, columns): (Vec<_>, Vec<_>) = columns.iter().map(input).unzip();
+    let classes = match &case["classes"] {
+        Value::Array(list) if list.iter().all(Value::is_i64) => {
+            Some(Classes::Int(list.iter().filter_map(Value::as_i64).collect()))
+        }
+        Value::Array(list) => {
+            Some(Classes::Text(list.iter().filter_map(Value::as_str).map(str::to_owned).collect()))
+        }
+        _ => None,
+    };
+    Case {
+        name: case["name"].as_str().expect("a name").to_owned(),
+        rows: columns.first().map_or(0, InputColumn::len),
+        columns,
+        schema: FeatureSchema {
+            schema_version: SCHEMA_VERSION,
+            task: if classes.is_some() { Task::Classification } else { Task::Regression },
+            features,
+            target: "target".to_owned(),
+            classes,
+        },
+        expected: case["expected"].as_array().expect("numbers").iter().filter_map(Value::as_f64).collect(),
+        exact: case["exact"].as_bool().expect("a truth value"),
+        tolerance: case["tolerance"].as_f64().expect("a number"),
+        model: fs_err::read(folder.join(case["file"].as_str().expect("a file"))).expect("a model"),
+    }
+}
+
+fn run(python: &std::ffi::OsStr, arguments: &[&str]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../interop/foreign_models.py");
+    let output = Command::new(python).arg(script).args(arguments).output().expect("python");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// Makes models of a kind, holds our answers to theirs, and ONNX Runtime's answers on our graph to ours.
+fn agrees(kind: &str) {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    if std::env::var_os("MODELGATE_TEST_DATA").is_none() {
+        skip("MODELGATE_TEST_DATA is not set");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let _ = run(&python, &["make", path, kind]);
+    let text = fs_err::read_to_string(folder.path().join("cases.json")).expect("cases");
+    let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    assert!(!cases.is_empty(), "no case");
+    let mut different = Vec::new();
+    for value in &cases {
+        let case = case(folder.path(), value);
+        let name = &case.name;
+        let foreign = ForeignModel::read(&case.model).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let graph = foreign.graph(&case.schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let loaded = LoadedModel::load(&graph).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(loaded.classes(), case.schema.classes.as_ref(), "{name}");
+        let whole = loaded.predict_columns(case.columns.clone(), case.rows).expect("answers");
+        let (answers, width) = match whole {
+            Prediction::Classes { probabilities, .. } => {
+                (probabilities, case.schema.classes.as_ref().map_or(1, Classes::len))
+            }
+            Prediction::Values(values) => (values, 1),
+        };
+        assert_eq!(answers.len(), case.expected.len(), "{name}");
+        let worst = answers.iter().zip(&case.expected).enumerate().find(|(_, (answer, expected))| {
+            let (answer, expected) = (**answer, **expected);
+            let same = if case.exact {
+                answer.to_bits() == (expected as f32).to_bits()
+            } else {
+                (f64::from(answer) - expected).abs() <= case.tolerance
+            };
+            !same
+        });
+        if let Some((at, (answer, expected))) = worst {
+            different.push(format!(
+                "{name}: row {} of {}: {answer} and not {expected}",
+                at / width,
+                case.rows
+            ));
+        }
+        let bits: Vec<u32> = answers.iter().map(|answer| answer.to_bits()).collect();
+        let bits = serde_json::to_string(&bits).expect("JSON");
+        fs_err::write(folder.path().join(format!("{name}.answers.json")), bits).expect("written");
+        fs_err::write(folder.path().join(format!("{name}.package.onnx")), graph).expect("written");
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    let said = run(&python, &["check", path]);
+    assert_eq!(said.matches("same: ").count(), cases.len(), "{said}");
+}
+
+#[test]
+fn models_of_lightgbm_and_xgboost_answer_as_they_do_there() {
+    agrees("boosted");
+}
