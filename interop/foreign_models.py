@@ -1,6 +1,6 @@
 """Models of LightGBM, XGBoost and scikit-learn (through skl2onnx) on real data, and what those programs predict.
 
-    python foreign_models.py make FOLDER [boosted|sklearn]    writes models and FOLDER/cases.json
+    python foreign_models.py make FOLDER boosted|sklearn|operators    writes models and FOLDER/cases.json
     python foreign_models.py check FOLDER                     runs FOLDER/<case>.package.onnx in ONNX Runtime
 
 A case has the columns of the data, the file of the model and the predictions of the program that made it. `check` holds
@@ -40,6 +40,18 @@ def numbers(data):
     return frame, data.target
 
 
+def session(path_or_bytes):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path_or_bytes, options, ["CPUExecutionProvider"])
+
+
+def plain(value):
+    """JSON has no word for a missing or an infinite number."""
+    return None if value != value else str(value) if abs(value) == np.inf else value
+
+
 class Cases:
     def __init__(self, folder):
         self.folder, self.cases = folder, []
@@ -56,14 +68,15 @@ class Cases:
             elif kind == "int":
                 values = [int(value) for value in values]
             else:
-                values = [None if value != value else float(np.float32(value)) for value in values]
+                values = [plain(float(np.float32(value))) for value in values]
             columns.append({"name": str(column), "type": kind, "values": values})
         expected = np.asarray(expected, dtype=np.float64)
         self.cases.append({
             "name": name, "file": file, "columns": columns, "classes": classes,
-            "expected": expected.reshape(len(frame), -1).ravel().tolist(), "exact": exact,
+            "expected": [plain(value) for value in expected.reshape(len(frame), -1).ravel().tolist()],
+            "exact": exact,
             # A sum in f32 is held against the size of the answers.
-            "tolerance": 1e-6 * max(1, np.abs(expected).max()),
+            "tolerance": 1e-6 * max(1, np.abs(expected[np.isfinite(expected)]).max(initial=0)),
         })
 
     def write(self):
@@ -173,11 +186,213 @@ def xgboost_models(cases):
     save("xgboost_three_classes_and_codes", model, frame, model.predict_proba(named), [0, 1, 2])
 
 
-def session(path_or_bytes):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path_or_bytes, options, ["CPUExecutionProvider"])
+def as_list(value):
+    """skl2onnx 1.20 gives truth values and numpy's numbers where onnx 1.23 takes whole numbers."""
+    if isinstance(value, (list, tuple)):
+        return [int(one) if isinstance(one, (bool, np.bool_, np.integer)) else one for one in value]
+    return value
+
+
+def sklearn_models(cases):
+    from onnx import helper
+
+    make_attribute = helper.make_attribute
+    helper.make_attribute = lambda key, value, *rest, **named: make_attribute(key, as_list(value), *rest, **named)
+
+    from skl2onnx import convert_sklearn, to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+    from sklearn import compose, decomposition, ensemble, impute, linear_model, neural_network, pipeline, tree
+    from sklearn import preprocessing as pre
+
+    def save(name, model, frame, target, exact=True, separate=False, **options):
+        classes = sorted(set(target.tolist())) if hasattr(model, "predict_proba") else None
+        if separate:
+            kinds = {"f": FloatTensorType, "i": Int64TensorType, "O": StringTensorType}
+            model.fit(frame, target)
+            inputs = [(column, kinds[frame[column].dtype.kind]([None, 1])) for column in frame.columns]
+            graph = convert_sklearn(model, initial_types=inputs, **options)
+            feed = {column: frame[column].to_numpy().reshape(-1, 1) for column in frame.columns}
+        else:
+            values = frame.to_numpy().astype(np.float32)
+            model.fit(values, target)
+            graph = to_onnx(model, values[:1], **options)
+            feed = {"X": values}
+        data = graph.SerializeToString()
+        with open(os.path.join(cases.folder, f"{name}.onnx"), "wb") as file:
+            file.write(data)
+        found = session(data).run(None, feed)
+        expected = found[-1]
+        if classes is not None and isinstance(expected, list):
+            expected = [[row[label] for label in classes] for row in expected]
+        cases.add(name, f"{name}.onnx", frame, expected, classes, exact)
+
+    seed = {"random_state": 3}
+    iris, three = numbers(load_iris())
+    cancer, two = numbers(load_breast_cancer())
+    wine, wines = numbers(load_wine())
+    named = np.array(["barolo", "grignolino", "barbera"])[wines]
+    diabetes, value = numbers(load_diabetes())
+    holes = cancer.mask(np.random.default_rng(0).random(cancer.shape) < 0.05).astype(np.float32)
+    plain = {"options": {"zipmap": False}}
+
+    save("forest_of_three", ensemble.RandomForestClassifier(20, **seed), iris, three)
+    save("forest_of_two", ensemble.RandomForestClassifier(20, **seed), cancer, two)
+    save("forest_of_texts", ensemble.RandomForestClassifier(20, **seed), wine, named, **plain)
+    save("extra_trees", ensemble.ExtraTreesClassifier(20, **seed), wine, named)
+    save("tree_of_two", tree.DecisionTreeClassifier(max_depth=4, **seed), cancer, two)
+    save("forest_of_numbers", ensemble.RandomForestRegressor(20, **seed), diabetes, value)
+    save("extra_trees_of_numbers", ensemble.ExtraTreesRegressor(20, **seed), diabetes, value)
+    save("tree_of_numbers", tree.DecisionTreeRegressor(max_depth=5, **seed), diabetes, value)
+    save("boosted_numbers", ensemble.GradientBoostingRegressor(n_estimators=30, **seed), diabetes, value)
+    save("boosted_two", ensemble.GradientBoostingClassifier(n_estimators=20, **seed), cancer, two, False)
+    save("boosted_three", ensemble.GradientBoostingClassifier(n_estimators=20, **seed), wine, named, False)
+    save("histogram_two", ensemble.HistGradientBoostingClassifier(max_iter=20, **seed), holes, two, False)
+    save("histogram_three", ensemble.HistGradientBoostingClassifier(max_iter=20, **seed), iris, three, False)
+    save("histogram_numbers", ensemble.HistGradientBoostingRegressor(max_iter=30, **seed),
+         diabetes.mask(diabetes > 0.1), value)
+    save("logistic_two", linear_model.LogisticRegression(max_iter=300), iris, (three > 0).astype(int), False)
+    save("logistic_three", linear_model.LogisticRegression(max_iter=300), iris, three, False)
+    save("logistic_texts", pipeline.make_pipeline(pre.StandardScaler(), linear_model.LogisticRegression()), wine, named, False)
+    save("least_squares", linear_model.LinearRegression(), diabetes, value, False)
+    save("ridge", linear_model.Ridge(0.5), diabetes, value, False)
+    save("lasso", linear_model.Lasso(0.1), diabetes, value, False)
+    save("dense_three", neural_network.MLPClassifier((8,), max_iter=60, **seed), iris, three, False)
+    save("dense_numbers", neural_network.MLPRegressor(hidden_layer_sizes=(8,), max_iter=60, **seed), iris, three * 1.5, False)
+    for name, steps in {
+        "imputed_and_scaled": [impute.SimpleImputer(), pre.StandardScaler()],
+        "median_and_range": [impute.SimpleImputer(strategy="median"), pre.MinMaxScaler()],
+        "clipped_and_normed": [impute.SimpleImputer(), pre.MinMaxScaler(clip=True), pre.Normalizer()],
+        "normed_l1": [impute.SimpleImputer(), pre.Normalizer("l1")],
+        "normed_max": [impute.SimpleImputer(), pre.Normalizer("max")],
+        "robust_and_absolute": [impute.SimpleImputer(), pre.RobustScaler(), pre.MaxAbsScaler()],
+        "binarized": [impute.SimpleImputer(), pre.StandardScaler(), pre.Binarizer(threshold=0.1)],
+    }.items():
+        save(name, pipeline.make_pipeline(*steps, ensemble.RandomForestClassifier(10, **seed)), holes, two)
+    save("scaled_logistic", pipeline.make_pipeline(impute.SimpleImputer(), pre.StandardScaler(),
+                                                   linear_model.LogisticRegression()), holes, two, False)
+    save("components", pipeline.make_pipeline(pre.StandardScaler(), decomposition.PCA(4), linear_model.Ridge()),
+         diabetes, value, False)
+
+    houses, price = housing(2000)
+    houses["ocean_proximity"] = houses["ocean_proximity"].fillna("").astype(object)
+    houses["old"] = (houses["housing_median_age"] > 40).astype(np.int64)
+    floats = [name for name in houses.columns if houses[name].dtype.kind == "f"]
+    numeric = pipeline.make_pipeline(impute.SimpleImputer(), pre.StandardScaler())
+    one_hot = compose.ColumnTransformer([
+        ("numbers", numeric, [*floats, "old"]),
+        ("texts", pre.OneHotEncoder(handle_unknown="ignore"), ["ocean_proximity"]),
+    ])
+    ranks = compose.ColumnTransformer([
+        ("texts", pre.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["ocean_proximity"]),
+        ("numbers", impute.SimpleImputer(strategy="median"), floats),
+    ], remainder="passthrough")
+    save("columns_one_hot", pipeline.make_pipeline(one_hot, ensemble.RandomForestRegressor(10, **seed)), houses, price, separate=True)
+    save("columns_ranks", pipeline.make_pipeline(ranks, ensemble.GradientBoostingRegressor(**seed)), houses, price, separate=True)
+    dear = np.where(price > 200_000, "dear", "cheap")
+    save("columns_logistic", pipeline.make_pipeline(one_hot, linear_model.LogisticRegression(max_iter=300)), houses, dear, False, separate=True)
+
+
+def operators(cases):
+    """Each operator by itself: what ONNX Runtime says of it, on values that meet its edges."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(400, 3)).astype(np.float32).round(1)
+    values[::7, 1] = np.nan
+    values[::11, 1] = 0
+    values[::13, 0] = np.inf
+    values[::17, 2] = -np.inf
+    values[::19] = 0
+    holes = pd.DataFrame(values, columns=["a", "b", "c"])
+    finite = pd.DataFrame(rng.normal(size=(400, 3)).astype(np.float32), columns=["a", "b", "c"])
+    finite.iloc[::19] = 0
+
+    def save(name, nodes, frame, exact=True, ml=3, opset=18, **constants):
+        """`nodes` lead from X to Y, of which the second column is the answer, where it has several."""
+        nodes = [helper.make_node(operator, inputs, outputs, domain=domain, **attributes)
+                 for operator, domain, inputs, outputs, attributes in nodes]
+        constants = [numpy_helper.from_array(value, key) for key, value in constants.items()]
+        graph = helper.make_graph(
+            nodes, "operator", [helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 3])],
+            [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [None, None])], constants)
+        model = helper.make_model(graph, ir_version=10, opset_imports=[
+            helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", ml)])
+        data = model.SerializeToString()
+        with open(os.path.join(cases.folder, f"{name}.onnx"), "wb") as file:
+            file.write(data)
+        found = session(data).run(None, {"X": frame.to_numpy()})[0]
+        cases.add(name, f"{name}.onnx", frame, found, exact=exact)
+
+    ml = "ai.onnx.ml"
+
+    def second(name, operator, domain, frame, exact=True, constants={}, inputs=("X",), **attributes):
+        save(name, [(operator, domain, list(inputs), ["Z"], attributes),
+                    ("ArrayFeatureExtractor", ml, ["Z", "one"], ["Y"], {})], frame, exact, one=np.array([1]), **constants)
+
+    row = np.array([0.5, 3.0, -2.0], dtype=np.float32)
+    second("scaler", "Scaler", ml, holes, offset=[0.1, 0.2, 0.3], scale=[2.0, 0.7, 0.3])
+    second("scaler_of_one", "Scaler", ml, holes, offset=[0.1], scale=[0.3])
+    second("imputer_of_nan", "Imputer", ml, holes, imputed_value_floats=[1.0, 0.7, 3.0], replaced_value_float=float("nan"))
+    second("imputer_of_zero", "Imputer", ml, holes, imputed_value_floats=[0.7], replaced_value_float=0.0)
+    for norm in ("MAX", "L1", "L2"):
+        second(f"normalizer_{norm}", "Normalizer", ml, finite, norm=norm)
+    second("binarizer", "Binarizer", ml, finite, threshold=0.1)
+    for operator in ("Add", "Sub", "Mul", "Div"):
+        second(f"row_{operator}", operator, "", holes, constants={"row": row}, inputs=("X", "row"))
+        second(f"row_first_{operator}", operator, "", holes, constants={"row": row.reshape(1, 3)}, inputs=("row", "X"))
+        second(f"scalar_{operator}", operator, "", holes, constants={"row": np.float32(0.3)}, inputs=("X", "row"))
+    for operator in ("Relu", "Abs", "Neg", "Floor", "Identity"):
+        second(f"function_{operator}", operator, "", finite)
+    for operator in ("Exp", "Tanh", "Sigmoid"):
+        second(f"function_{operator}", operator, "", finite, False)
+    second("clip", "Clip", "", finite, constants={"low": np.float32(-0.5), "high": np.float32(0.25)}, inputs=("X", "low", "high"))
+    weights = rng.normal(size=(3, 2)).astype(np.float32)
+    second("product", "MatMul", "", finite, False, {"weights": weights}, ("X", "weights"))
+    bias = np.array([0.25, 0.5], dtype=np.float32)
+    second("gemm", "Gemm", "", finite, False, {"weights": weights, "bias": bias}, ("X", "weights", "bias"))
+    second("gemm_turned", "Gemm", "", finite, False, {"weights": np.ascontiguousarray(weights.T), "bias": bias},
+           ("X", "weights", "bias"), transB=1)
+    second("gathered", "Gather", "", holes, constants={"places": np.array([2, 0])}, inputs=("X", "places"), axis=1)
+    save("stacked", [("ArrayFeatureExtractor", ml, ["X", "one"], ["A"], {}), ("Concat", "", ["X", "A"], ["B"], {"axis": 1}),
+                     ("ArrayFeatureExtractor", ml, ["B", "last"], ["Y"], {})], holes, one=np.array([1]), last=np.array([3]))
+    save("one_hot_of_numbers", [("ArrayFeatureExtractor", ml, ["X", "first"], ["A"], {}),
+                                ("OneHotEncoder", ml, ["A"], ["B"], {"cats_int64s": [-1, 0, 1], "zeros": 1}),
+                                ("Reshape", "", ["B", "shape"], ["C"], {}),
+                                ("ArrayFeatureExtractor", ml, ["C", "first"], ["Y"], {})],
+         finite, first=np.array([0]), shape=np.array([-1, 3]))
+
+    def ensemble(mode, threshold, track, aggregate="SUM", base=None):
+        # Two trees whose nodes are out of order, but for their roots.
+        found = {
+            "n_targets": 1, "aggregate_function": aggregate, "post_transform": "NONE",
+            "nodes_treeids": [0, 0, 0, 0, 0, 4, 4, 4], "nodes_nodeids": [7, 3, 4, 1, 2, 0, 2, 1],
+            "nodes_modes": [mode, "LEAF", "BRANCH_LEQ", "LEAF", "LEAF", mode, "LEAF", "LEAF"],
+            "nodes_featureids": [1, 0, 0, 0, 0, 2, 0, 0],
+            "nodes_values": [threshold, 0.0, 0.3, 0.0, 0.0, -threshold, 0.0, 0.0],
+            "nodes_truenodeids": [4, 0, 3, 0, 0, 1, 0, 0], "nodes_falsenodeids": [2, 0, 1, 0, 0, 2, 0, 0],
+            "nodes_missing_value_tracks_true": [track, 0, 1 - track, 0, 0, track, 0, 0],
+            "target_treeids": [4, 0, 0, 0, 4], "target_nodeids": [1, 1, 2, 3, 2], "target_ids": [0] * 5,
+            "target_weights": [0.1, 0.2, 0.4, 0.8, 1.6],
+        }
+        return found | ({"base_values": [base]} if base is not None else {})
+
+    for mode in ("LEQ", "LT", "GTE", "GT", "EQ", "NEQ"):
+        for track in (0, 1):
+            for threshold in (0.0, 0.5):
+                name = f"branch_{mode}_{track}_{threshold}"
+                save(name, [("TreeEnsembleRegressor", ml, ["X"], ["Y"], ensemble(f"BRANCH_{mode}", threshold, track))], holes)
+    save("base_comes_last", [("TreeEnsembleRegressor", ml, ["X"], ["Y"], ensemble("BRANCH_LEQ", 0.1, 1, base=1e-7))], holes)
+    tensor = lambda name, values, kind: helper.make_tensor(name, kind, [len(values)], values)
+    fifth = {
+        "n_targets": 1, "aggregate_function": 1, "post_transform": 0, "tree_roots": [0, 2],
+        "nodes_featureids": [0, 1, 2], "nodes_modes": tensor("modes", [1, 6, 3], TensorProto.UINT8),
+        "nodes_splits": tensor("splits", [0.5, 0.0, 0.0], TensorProto.FLOAT),
+        "membership_values": tensor("members", [0.0, 1.0, -1.0, float("nan")], TensorProto.FLOAT),
+        "nodes_truenodeids": [1, 0, 2], "nodes_trueleafs": [0, 1, 1], "nodes_falsenodeids": [4, 1, 3], "nodes_falseleafs": [1, 1, 1],
+        "nodes_missing_value_tracks_true": [0, 0, 1], "leaf_targetids": [0] * 5,
+        "leaf_weights": tensor("weights", [0.1, 0.2, 0.4, 0.8, 1.6], TensorProto.FLOAT),
+    }
+    save("tree_ensemble_of_version_5", [("TreeEnsemble", ml, ["X"], ["Y"], fifth)], holes, ml=5)
 
 
 def check(folder):
@@ -198,7 +413,8 @@ def check(folder):
         scores = [output for output in names if output != "label"]
         found_scores = np.stack([found[output] for output in scores], 1).astype(np.float32).ravel()
         if case["exact"]:
-            bad = np.flatnonzero(found_scores.view(np.uint32) != answers.view(np.uint32))
+            alike = (found_scores == answers) | (np.isnan(found_scores) & np.isnan(answers))
+            bad = np.flatnonzero(~alike)
         else:
             bad = np.flatnonzero(np.abs(found_scores - answers) > case["tolerance"])
         if bad.size:
@@ -223,6 +439,10 @@ def main():
     if sys.argv[3] == "boosted":
         lightgbm_models(cases)
         xgboost_models(cases)
+    elif sys.argv[3] == "sklearn":
+        sklearn_models(cases)
+    else:
+        operators(cases)
     cases.write()
 
 

@@ -67,7 +67,7 @@ pub struct Tree {
 pub struct Forest {
     /// Number of features of a row.
     pub features: usize,
-    /// Values per leaf: the number of classes, or 1 for regression.
+    /// Values per leaf: the number of classes; or 1 for regression, and for the probability of the second of two classes.
     pub outputs: usize,
     /// The trees, in order.
     pub trees: Vec<Tree>,

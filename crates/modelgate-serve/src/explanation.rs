@@ -86,6 +86,10 @@ fn shapley(
     else {
         return Ok(None);
     };
+    if model.origins.len() != boosted.features {
+        // A feature is made of several columns: no share is one column's.
+        return Ok(None);
+    }
     let matrix = model.package.model.matrix(columns.to_vec(), 1).map_err(|error| error.to_string())?;
     let Some(shares) = boosted.shares(&matrix) else { return Ok(None) };
     let score = if boosted.scores == 1 { 0 } else { class.unwrap_or(0) };

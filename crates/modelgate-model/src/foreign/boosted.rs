@@ -350,7 +350,7 @@ impl BoostedModel {
 
 /// Returns the trees so that tree `t` adds to score `t % scores`, each score's in their order. Where a score has fewer,
 /// trees that add nothing take their place.
-fn interleaved(mut by_score: Vec<VecDeque<Tree>>) -> Vec<Tree> {
+pub(crate) fn interleaved(mut by_score: Vec<VecDeque<Tree>>) -> Vec<Tree> {
     let longest = by_score.iter().map(VecDeque::len).max().unwrap_or(0);
     let nothing = || Tree {
         nodes: vec![TreeNode { feature: LEAF, threshold: 0.0, left: 0, right: 0 }],

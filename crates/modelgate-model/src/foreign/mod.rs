@@ -1,6 +1,6 @@
 //! Models that other programs made: ONNX graphs, LightGBM's text, XGBoost's JSON.
 
-mod boosted;
+pub(crate) mod boosted;
 mod lightgbm;
 mod package;
 mod recognise;

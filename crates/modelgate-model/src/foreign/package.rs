@@ -9,7 +9,7 @@ use super::recognise::ForeignModel;
 use crate::error::ModelError;
 use crate::manifest::{Lineage, Manifest};
 use crate::mlmodel::mlmodel;
-use crate::onnx::{LoadedModel, export};
+use crate::onnx::{LoadedModel, export, wrap};
 
 impl ForeignModel {
     /// Returns the graph of a package for data of `schema`.
@@ -19,8 +19,9 @@ impl ForeignModel {
     pub fn graph(&self, schema: &FeatureSchema) -> Result<Vec<u8>, ModelError> {
         match self {
             Self::Onnx(bytes) => {
-                check(&LoadedModel::load(bytes)?, schema)?;
-                Ok(bytes.clone())
+                let graph = wrap(bytes, schema)?;
+                check(&LoadedModel::load(&graph)?, schema)?;
+                Ok(graph)
             }
             Self::Boosted(model) => {
                 let (plan, estimator) = model.estimator(schema)?;

@@ -1,14 +1,16 @@
 //! What a file from elsewhere is, told by its first bytes.
 
+use prost::Message;
+
 use super::boosted::BoostedModel;
 use super::{lightgbm, xgboost};
 use crate::error::ModelError;
-use crate::onnx::LoadedModel;
+use crate::onnx::{LoadedModel, Model, is_package};
 
 /// A model of another program, read as far as that goes without knowing the data's columns.
 #[derive(Clone, Debug)]
 pub enum ForeignModel {
-    /// An ONNX graph over the columns of the data.
+    /// An ONNX graph: a package's, or one that is brought into that form.
     Onnx(Vec<u8>),
     /// Boosted trees of LightGBM or XGBoost.
     Boosted(Box<BoostedModel>),
@@ -40,7 +42,14 @@ impl ForeignModel {
         if start.starts_with(b"{") {
             return xgboost::read(bytes).map(boosted);
         }
-        LoadedModel::load(bytes)?;
+        let model = Model::decode(bytes)
+            .map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
+        if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
+            return Err(ModelError::Onnx("it has no graph".to_owned()));
+        }
+        if is_package(&model) {
+            LoadedModel::load(bytes)?;
+        }
         Ok(Self::Onnx(bytes.to_vec()))
     }
 }

@@ -1,5 +1,7 @@
 //! Building a graph node by node.
 
+use modelgate_core::schema::Classes;
+
 use super::proto::{
     Attribute, Dimension, Graph, Node, Shape, Tensor, TensorType, Type, ValueInfo, attribute_kind, data_type,
 };
@@ -41,6 +43,37 @@ impl GraphBuilder {
             ..Tensor::default()
         };
         self.graph.initializer.push(tensor);
+    }
+
+    /// A constant of one whole number without a shape.
+    pub(crate) fn int_scalar(&mut self, name: &str, value: i64) {
+        let (data_type, int64_data) = (data_type::INT64, vec![value]);
+        let tensor = Tensor { data_type, int64_data, name: name.to_owned(), ..Tensor::default() };
+        self.graph.initializer.push(tensor);
+    }
+
+    /// A constant of the classes; returns its type.
+    pub(crate) fn classes(&mut self, name: &str, classes: &Classes) -> i32 {
+        let dims = vec![classes.len() as i64];
+        let tensor = match classes {
+            Classes::Int(values) => Tensor {
+                dims,
+                data_type: data_type::INT64,
+                int64_data: values.clone(),
+                name: name.to_owned(),
+                ..Tensor::default()
+            },
+            Classes::Text(values) => Tensor {
+                dims,
+                data_type: data_type::STRING,
+                string_data: values.iter().map(|value| value.as_bytes().to_vec()).collect(),
+                name: name.to_owned(),
+                ..Tensor::default()
+            },
+        };
+        let element = tensor.data_type;
+        self.graph.initializer.push(tensor);
+        element
     }
 
     /// A constant of doubles of any shape.

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use modelgate_core::schema::{Classes, FeatureType};
 use prost::Message;
 
+use super::imported;
 use super::linear::{self, LinearChain};
-use super::proto::{Model, Node, data_type};
+use super::proto::{Graph, Model, Node, data_type};
 use super::run::{Operation, Step};
 use crate::error::ModelError;
 use crate::estimator::{
@@ -18,7 +19,7 @@ use crate::estimator::{
 };
 
 /// A matrix wider than this is refused: no package of ours has one.
-const MAX_WIDTH: usize = 1 << 20;
+pub(super) const MAX_WIDTH: usize = 1 << 20;
 
 /// More scores than this are refused, so that a few bytes cannot ask for much memory.
 const MAX_TARGETS: usize = 1 << 14;
@@ -75,6 +76,12 @@ impl LoadedModel {
         let model = Model::decode(bytes)
             .map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
         let Some(graph) = &model.graph else { return refuse("it has no graph") };
+        // What is not as modelgate writes it may still be what exporters write.
+        Self::own(graph).or_else(|_| imported::load(graph))
+    }
+
+    /// Reads a graph as [`crate::export`] writes it.
+    fn own(graph: &Graph) -> Result<Self, ModelError> {
         let mut loader = Loader {
             constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
             known: HashMap::new(),
@@ -110,15 +117,26 @@ impl LoadedModel {
         if classifies && classes.is_none() {
             return refuse("the model has no classes");
         }
+        Self::of(inputs, loader.slots, loader.steps, estimator, features, classes)
+    }
+
+    /// Makes a model of checked steps.
+    pub(super) fn of(
+        inputs: Vec<(String, FeatureType)>,
+        slots: usize,
+        mut steps: Vec<Step>,
+        estimator: Estimator,
+        features: usize,
+        classes: Option<Classes>,
+    ) -> Result<Self, ModelError> {
         estimator.validate()?;
-        let mut steps = loader.steps;
-        let mut needed = vec![false; loader.slots];
+        let mut needed = vec![false; slots];
         needed[features] = true;
         for step in steps.iter_mut().rev() {
             step.is_last_use = step.inputs.first().is_some_and(|slot| !needed[*slot]);
             step.inputs.iter().for_each(|slot| needed[*slot] = true);
         }
-        Ok(Self { inputs, slots: loader.slots, steps, estimator, features, classes })
+        Ok(Self { inputs, slots, steps, estimator, features, classes })
     }
 
     /// Returns the raw columns it takes, in order.

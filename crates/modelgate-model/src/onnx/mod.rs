@@ -1,13 +1,21 @@
 //! ONNX out and in.
 
+mod constants;
+mod ensembles;
 mod export;
 mod graph;
+mod imported;
+mod kernels;
 mod linear;
 mod load;
 mod proto;
 mod run;
 mod trees;
+mod wire;
+mod wrap;
 
 pub use export::export;
 pub use load::LoadedModel;
+pub(crate) use proto::Model;
 pub use run::InputColumn;
+pub(crate) use wrap::{is_package, wrap};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use modelgate_core::schema::FeatureType;
 use modelgate_data::{Table, Values};
 
+use super::kernels::Kernel;
 use super::load::{LoadedModel, refuse};
 use crate::error::ModelError;
 use crate::predict::Prediction;
@@ -85,8 +86,19 @@ pub(super) enum Operation {
         width: usize,
         strict: bool,
     },
+    /// Text to a number.
+    Number {
+        numbers: HashMap<String, f32>,
+        default: f32,
+    },
+    /// A whole number, or what is left of a number without its fraction, to its place; -1 for another.
+    Place {
+        places: HashMap<i64, i64>,
+    },
     /// The first highest column of a row.
     ArgMax,
+    /// Arithmetic on a matrix of so many columns.
+    Matrix(Kernel, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -158,8 +170,13 @@ impl LoadedModel {
         }
     }
 
-    /// Returns the raw column, as its position in [`Self::inputs`], that each preprocessed feature is made of.
+    /// Returns the raw column, as its position in [`Self::inputs`], that each preprocessed feature is made of; empty where
+    /// one is made of several.
     pub fn origins(&self) -> Vec<usize> {
+        let mixed = |step: &Step| matches!(&step.operation, Operation::Matrix(kernel, _) if kernel.mixes());
+        if self.steps.iter().any(mixed) {
+            return Vec::new();
+        }
         let mut known: Vec<Vec<usize>> = vec![Vec::new(); self.slots];
         for slot in 0..self.inputs.len() {
             known[slot] = vec![slot];
@@ -171,6 +188,10 @@ impl LoadedModel {
                 Operation::OneHot { width, .. } => first(0).iter().cycle().take(*width).copied().collect(),
                 Operation::ArgMax => first(0).iter().take(1).copied().collect(),
                 Operation::WhereRow(_) => first(1).to_vec(),
+                Operation::Matrix(kernel, _) => match kernel.origins() {
+                    Some(columns) => columns.iter().filter_map(|at| first(0).get(*at)).copied().collect(),
+                    None => first(0).to_vec(),
+                },
                 _ => first(0).to_vec(),
             };
         }
@@ -227,19 +248,16 @@ impl Step {
             Operation::ToFloat => Ok(Value::Floats(ints()?.iter().map(|value| *value as f32).collect())),
             Operation::Column => Ok(Value::Floats(floats(0)?.clone())),
             Operation::Concat(widths) => {
-                let total: usize = widths.iter().sum();
-                let mut matrix = vec![0.0; rows * total];
-                let mut offset = 0;
-                for (index, width) in widths.iter().enumerate() {
-                    let part = floats(index)?;
-                    for (cells, source) in
-                        matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1)))
-                    {
-                        cells[offset..offset + width].copy_from_slice(&source[..*width]);
-                    }
-                    offset += width;
+                if let Some(Value::Ints(_)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+                    let part = |slot: &usize| match values[*slot].as_ref() {
+                        Some(Value::Ints(values)) => Ok(&values[..]),
+                        _ => refuse("a value is not of its kind"),
+                    };
+                    let parts = self.inputs.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+                    return Ok(Value::Ints(side_by_side(&parts, widths, rows)));
                 }
-                Ok(Value::Floats(matrix))
+                let parts = (0..widths.len()).map(|at| floats(at).map(|part| &part[..]));
+                Ok(Value::Floats(side_by_side(&parts.collect::<Result<Vec<_>, _>>()?, widths, rows)))
             }
             Operation::IsNan => Ok(Value::Bools(floats(0)?.iter().map(|value| value.is_nan()).collect())),
             Operation::WhereRow(row) => {
@@ -263,6 +281,27 @@ impl Step {
                     texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect(),
                 ))
             }
+            Operation::Number { numbers, default } => {
+                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
+                else {
+                    return refuse("a value is not of its kind");
+                };
+                let number = |text: &String| numbers.get(text).copied().unwrap_or(*default);
+                Ok(Value::Floats(texts.iter().map(number).collect()))
+            }
+            Operation::Place { places } => {
+                let place = |value: i64| places.get(&value).copied().unwrap_or(-1);
+                match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+                    Some(Value::Ints(values)) => {
+                        Ok(Value::Ints(values.iter().map(|value| place(*value)).collect()))
+                    }
+                    Some(Value::Floats(values)) => {
+                        Ok(Value::Ints(values.iter().map(|value| place(*value as i64)).collect()))
+                    }
+                    _ => refuse("a value is not of its kind"),
+                }
+            }
+            Operation::Matrix(kernel, width) => Ok(Value::Floats(kernel.run(floats(0)?, *width))),
             Operation::OneHot { width, strict } => {
                 let positions = ints()?;
                 let mut matrix = vec![0.0; positions.len() * width];
@@ -296,4 +335,18 @@ impl Step {
             }
         }
     }
+}
+
+/// Returns parts of `widths` columns each as one row-major matrix.
+fn side_by_side<T: Copy + Default>(parts: &[&[T]], widths: &[usize], rows: usize) -> Vec<T> {
+    let total: usize = widths.iter().sum();
+    let mut matrix = vec![T::default(); rows * total];
+    let mut offset = 0;
+    for (part, width) in parts.iter().zip(widths) {
+        for (cells, source) in matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1))) {
+            cells[offset..offset + width].copy_from_slice(&source[..*width]);
+        }
+        offset += width;
+    }
+    matrix
 }

@@ -313,6 +313,16 @@ impl Estimator {
         }
     }
 
+    /// Returns the number of classes; `None` for a number.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::ForestClassifier(forest) => Some(forest.outputs.max(2)),
+            Self::BoostedClassifier(boosted) => Some(boosted.scores.max(2)),
+            Self::LinearClassifier(linear) => Some(linear.intercepts.len()),
+            Self::ForestRegressor(_) | Self::BoostedRegressor(_) | Self::LinearRegressor(_) => None,
+        }
+    }
+
     /// Checks that prediction can neither panic nor run for ever, whatever the bytes the model came from.
     ///
     /// # Errors
@@ -358,6 +368,10 @@ impl Estimator {
             Prediction::Classes { labels, probabilities }
         };
         Ok(match self {
+            Self::ForestClassifier(forest) if forest.outputs == 1 => {
+                let both = forest.sums(matrix, rows).into_iter().flat_map(|second| [1.0 - second, second]);
+                classes(both.collect(), 2)
+            }
             Self::ForestClassifier(forest) => classes(forest.sums(matrix, rows), forest.outputs),
             Self::ForestRegressor(forest) => Prediction::Values(forest.sums(matrix, rows)),
             Self::BoostedClassifier(boosted) => {
