@@ -103,10 +103,13 @@ bench-data-snapshot *arguments:
 bench-serve *arguments:
     bench/serve/run.sh {{arguments}}
 
-# Hostile ONNX files and hostile requests for ten minutes each, from a corpus; needs cargo-fuzz. Nothing of a nightly compiler but its flags is used.
+# Hostile graphs, models of LightGBM and XGBoost, and requests for ten minutes together, from corpora; needs cargo-fuzz.
+# Nothing of a nightly compiler but its flags is used.
 fuzz seconds="600":
-    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . onnx -- -max_total_time={{seconds}} -max_len=65536 -rss_limit_mb=2048
-    cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . request -- -max_total_time={{seconds}} -max_len=16384 -rss_limit_mb=2048
+    cd fuzz && for target in onnx lightgbm xgboost request; do \
+        RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . $target -- \
+            -max_total_time=$(( {{seconds}} / 4 )) -max_len=65536 -rss_limit_mb=2048; \
+    done
 
 # Compares the shipped data with what scikit-learn's wheel gives.
 check-data:

@@ -1,6 +1,7 @@
 """Models of LightGBM, XGBoost and scikit-learn (through skl2onnx) on real data, and what those programs predict.
 
-    python foreign_models.py make FOLDER boosted|sklearn|operators    writes models and FOLDER/cases.json
+    python foreign_models.py make FOLDER boosted|sklearn|operators|others    writes models and FOLDER/cases.json
+    python foreign_models.py library                          prints the path of ONNX Runtime's library
     python foreign_models.py check FOLDER                     runs FOLDER/<case>.package.onnx in ONNX Runtime
 
 A case has the columns of the data, the file of the model and the predictions of the program that made it. `check` holds
@@ -292,6 +293,35 @@ def sklearn_models(cases):
     save("columns_logistic", pipeline.make_pipeline(one_hot, linear_model.LogisticRegression(max_iter=300)), houses, dear, False, separate=True)
 
 
+def other_models(cases):
+    """Graphs of operators that only ONNX Runtime has."""
+    from skl2onnx import to_onnx
+    from sklearn import ensemble, linear_model, naive_bayes, neighbors, neural_network, pipeline, svm, tree
+    from sklearn import preprocessing as pre
+
+    iris, three = numbers(load_iris())
+    cancer, two = numbers(load_breast_cancer())
+    diabetes, value = numbers(load_diabetes())
+    for name, model, frame, target in [
+        ("neighbours", neighbors.KNeighborsClassifier(5), iris, three),
+        ("naive_bayes", naive_bayes.GaussianNB(), iris, three),
+        ("support_vectors", svm.SVR(), diabetes, value),
+        ("bagging", ensemble.BaggingClassifier(tree.DecisionTreeClassifier(max_depth=3), 4, random_state=1), cancer, two),
+        ("gradient_descent", linear_model.SGDClassifier(loss="log_loss", random_state=1), iris, three),
+        ("dense_two", neural_network.MLPClassifier((5,), max_iter=30, random_state=1), cancer, two),
+        ("polynomial", pipeline.make_pipeline(pre.PolynomialFeatures(2), linear_model.Ridge()), diabetes, value),
+    ]:
+        values = frame.to_numpy().astype(np.float32)
+        data = to_onnx(model.fit(values, target), values[:1]).SerializeToString()
+        with open(os.path.join(cases.folder, f"{name}.onnx"), "wb") as file:
+            file.write(data)
+        classes = sorted(set(target.tolist())) if hasattr(model, "predict_proba") else None
+        found = session(data).run(None, {"X": values})[-1]
+        if isinstance(found, list):
+            found = [[row[label] for label in classes] for row in found]
+        cases.add(name, f"{name}.onnx", frame, found, classes, exact=True)
+
+
 def operators(cases):
     """Each operator by itself: what ONNX Runtime says of it, on values that meet its edges."""
     from onnx import TensorProto, helper, numpy_helper
@@ -430,6 +460,10 @@ def check(folder):
 
 
 def main():
+    if sys.argv[1] == "library":
+        folder = os.path.join(os.path.dirname(onnxruntime.__file__), "capi")
+        print(next(os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.startswith("libonnxruntime.so")))
+        return
     action, folder = sys.argv[1:3]
     if action == "check":
         check(folder)
@@ -441,6 +475,8 @@ def main():
         xgboost_models(cases)
     elif sys.argv[3] == "sklearn":
         sklearn_models(cases)
+    elif sys.argv[3] == "others":
+        other_models(cases)
     else:
         operators(cases)
     cases.write()

@@ -44,7 +44,7 @@ fn input(column: &Value) -> (Feature, InputColumn) {
         }
     };
     let name = column["name"].as_str().expect("a name").to_owned();
-    (Feature { name, feature_type, nullable: true, range: None, categories: Vec::new() }, input)
+    (Feature::of(name, feature_type, true), input)
 }
 
 fn case(folder: &Path, case: &Value) -> Case {

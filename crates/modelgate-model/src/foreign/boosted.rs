@@ -164,6 +164,7 @@ impl BoostedModel {
             scores,
             base: self.base.clone(),
             trees: interleaved(by_score),
+            ..Boosted::default()
         };
         let estimator = if found.is_some() {
             Estimator::BoostedClassifier(boosted)

@@ -255,7 +255,7 @@ impl Ensemble {
                 trees.push_back(tree);
             }
         }
-        Ok(Boosted { features, scores, base, trees: interleaved(by_score) })
+        Ok(Boosted { features, scores, base, trees: interleaved(by_score), ..Boosted::default() })
     }
 }
 

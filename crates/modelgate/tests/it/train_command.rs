@@ -225,7 +225,8 @@ fn models_of_lightgbm_and_xgboost_are_judged_here_and_answer_alike() {
     for (row, score) in [-3.0, 2.0, 3.0, -3.0].into_iter().enumerate() {
         assert!((lightgbm[2 * row + 1] - sigmoid(score)).abs() < 1e-6, "{row}: {lightgbm:?}");
     }
-    project.run(&["model", "import", "model.json", "--schema", "models/packaged/p/manifest.json"]).exits(0);
+    let schema = "models/packaged/p/manifest.json";
+    let _ = project.run(&["model", "import", "model.json", "--schema", schema]).exits(0);
     let xgboost = answers(&project);
     for (row, score) in [2.0, 2.0, 3.0, 3.0].into_iter().enumerate() {
         assert!((xgboost[2 * row + 1] - sigmoid(score)).abs() < 1e-6, "{row}: {xgboost:?}");
