@@ -30,6 +30,7 @@ pub fn origins(
     for entry in &mut found {
         let variable = match entry.key.as_str() {
             "registry.uri" => env::MODELGATE_REGISTRY_URI,
+            "data.remote" => env::MODELGATE_DATA_REMOTE,
             key if key.starts_with("pipelines.")
                 && key.split('.').count() == 3
                 && key.rsplit('.').next() == Some("seed") =>
@@ -68,12 +69,17 @@ mod tests {
     fn a_value_says_where_it_comes_from() {
         let text = "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    data: {source: a.csv, target: y}\n";
         let config = crate::parse(text, std::path::Path::new("modelgate.yaml")).expect("valid");
-        let found = origins(&config, text, &|name| (name == env::MODELGATE_SEED).then(|| "7".to_owned()));
+        let set = [(env::MODELGATE_SEED, "7"), (env::MODELGATE_DATA_REMOTE, "s3://b/p")];
+        let found = origins(&config, text, &|name| {
+            set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        });
         let of = |key: &str| {
             found.iter().find(|entry| entry.key == key).map(|entry| entry.origin.clone()).expect("a key")
         };
         assert_eq!(of("pipelines.p.task"), "modelgate.yaml");
         assert_eq!(of("pipelines.p.evaluate.rounds"), "default");
         assert_eq!(of("pipelines.p.seed"), "MODELGATE_SEED");
+        assert_eq!(of("data.remote"), "MODELGATE_DATA_REMOTE");
+        assert_eq!(of("registry.uri"), "default");
     }
 }
