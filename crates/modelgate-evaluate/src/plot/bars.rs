@@ -38,8 +38,8 @@ impl Picture for Bars<'_> {
         let thick = (step * 6 / 10).clamp(4, 24);
         for (at, bar) in self.bars.iter().enumerate() {
             let middle = top + step * at as i32 + step / 2;
-            let name = style(14, theme.ink, HPos::Right, VPos::Center);
-            area.draw_text(&shortened(&bar.name, 24), &name, (left - 12, middle)).map_err(wrong)?;
+            let name = style(16, theme.ink, HPos::Right, VPos::Center);
+            area.draw_text(&shortened(&bar.name, 21), &name, (left - 12, middle)).map_err(wrong)?;
             let (from, to) = (place(0.0).min(place(bar.value)), place(0.0).max(place(bar.value)));
             let box_ = [(from, middle - thick / 2), (to.max(from + 1), middle + thick / 2)];
             area.draw(&Rectangle::new(box_, theme.accent.filled())).map_err(wrong)?;
@@ -48,7 +48,7 @@ impl Picture for Bars<'_> {
                 let line = PathElement::new([(start, middle), (end, middle)], theme.ink.stroke_width(2));
                 area.draw(&line).map_err(wrong)?;
             }
-            let value = style(13, theme.pale, HPos::Left, VPos::Center);
+            let value = style(16, theme.pale, HPos::Left, VPos::Center);
             area.draw_text(&tick(bar.value), &value, (end.max(to) + 8, middle)).map_err(wrong)?;
         }
         let zero = [(place(0.0), top - 4), (place(0.0), top + step * self.bars.len() as i32 + 4)];

@@ -25,9 +25,9 @@ impl Picture for ConfusionMatrix<'_> {
         for (row, counts) in self.counts.iter().enumerate() {
             let total: u64 = counts.iter().sum();
             let y = top + cell_height * row as i32;
-            let name = style(14, theme.ink, HPos::Right, VPos::Center);
+            let name = style(16, theme.ink, HPos::Right, VPos::Center);
             if cell_height >= 12 {
-                area.draw_text(&shortened(&self.names[row], 12), &name, (left - 10, y + cell_height / 2))
+                area.draw_text(&shortened(&self.names[row], 11), &name, (left - 10, y + cell_height / 2))
                     .map_err(wrong)?;
             }
             for (column, count) in counts.iter().enumerate() {
@@ -51,23 +51,23 @@ impl Picture for ConfusionMatrix<'_> {
                 let number = style(size, ink, HPos::Center, VPos::Center);
                 area.draw_text(&count.to_string(), &number, (middle.0, middle.1 - offset)).map_err(wrong)?;
                 if two_lines {
-                    let percent = style(13, ink, HPos::Center, VPos::Center);
+                    let percent = style(16, ink, HPos::Center, VPos::Center);
                     let text = format!("{:.1}%", share * 100.0);
                     area.draw_text(&text, &percent, (middle.0, middle.1 + 14)).map_err(wrong)?;
                 }
             }
         }
         if cell_width >= 20 {
-            let name = style(14, theme.ink, HPos::Center, VPos::Top);
+            let name = style(16, theme.ink, HPos::Center, VPos::Top);
             for (column, text) in self.names.iter().enumerate() {
                 let x = left + cell_width * column as i32 + cell_width / 2;
                 area.draw_text(&shortened(text, letters), &name, (x, top + cell_height * classes + 8))
                     .map_err(wrong)?;
             }
         }
-        let label = style(15, theme.pale, HPos::Center, VPos::Top);
+        let label = style(17, theme.pale, HPos::Center, VPos::Top);
         area.draw_text("predicted", &label, (i32::midpoint(left, right), bottom + 38)).map_err(wrong)?;
-        let label = style(15, theme.pale, HPos::Left, VPos::Top).transform(FontTransform::Rotate270);
+        let label = style(17, theme.pale, HPos::Left, VPos::Top).transform(FontTransform::Rotate270);
         area.draw_text("actual", &label, (20, i32::midpoint(top, bottom) + 22)).map_err(wrong)
     }
 }

@@ -41,7 +41,7 @@ impl Picture for Curve<'_> {
                 let y = top + 24 * at as i32;
                 let line = PathElement::new([(left, y), (left + 24, y)], colours[at % 3].stroke_width(3));
                 area.draw(&line).map_err(wrong)?;
-                let text = style(14, theme.ink, HPos::Left, VPos::Center);
+                let text = style(16, theme.ink, HPos::Left, VPos::Center);
                 area.draw_text(&shortened(name, 24), &text, (left + 32, y)).map_err(wrong)?;
             }
         }

@@ -176,8 +176,8 @@ fn heading<B: DrawingBackend>(
 ) -> Result<(), String> {
     let large = style(20, theme.ink, HPos::Left, VPos::Top);
     area.draw_text(&shortened(title, 62), &large, (24, 16)).map_err(wrong)?;
-    let below = style(14, theme.pale, HPos::Left, VPos::Top);
-    area.draw_text(&shortened(note, 95), &below, (24, 44)).map_err(wrong)
+    let below = style(16, theme.pale, HPos::Left, VPos::Top);
+    area.draw_text(&shortened(note, 84), &below, (24, 44)).map_err(wrong)
 }
 
 /// Prints an axis value with at most four digits and a unit of thousands or millions.
@@ -233,8 +233,8 @@ fn chart<'a, B: DrawingBackend>(
         .light_line_style(TRANSPARENT)
         .bold_line_style(theme.grid)
         .axis_style(theme.pale)
-        .label_style((FAMILY, 14).into_font().color(&theme.ink))
-        .axis_desc_style((FAMILY, 15).into_font().color(&theme.pale))
+        .label_style((FAMILY, 16).into_font().color(&theme.ink))
+        .axis_desc_style((FAMILY, 17).into_font().color(&theme.pale))
         .x_desc(axes.x)
         .y_desc(axes.y)
         .x_labels(7)

@@ -42,12 +42,12 @@ impl Picture for Lines<'_> {
         for value in round_steps(&up) {
             let line = PathElement::new([(left, y(value)), (right, y(value))], theme.grid.stroke_width(1));
             area.draw(&line).map_err(wrong)?;
-            let label = style(14, theme.ink, HPos::Right, VPos::Center);
+            let label = style(16, theme.ink, HPos::Right, VPos::Center);
             area.draw_text(&tick(value), &label, (left - 10, y(value))).map_err(wrong)?;
         }
         let every = self.steps.len().div_ceil(8).max(1);
         for (step, name) in self.steps.iter().enumerate().step_by(every) {
-            let label = style(14, theme.ink, HPos::Center, VPos::Top);
+            let label = style(16, theme.ink, HPos::Center, VPos::Top);
             let letters =
                 ((right - left) / 9 / (self.steps.len().div_ceil(every) as i32)).clamp(3, 24) as usize;
             area.draw_text(&shortened(name, letters), &label, (x(step), bottom + 12)).map_err(wrong)?;
@@ -71,8 +71,8 @@ impl Picture for Lines<'_> {
                 let place = left + 200 * at as i32;
                 let mark = PathElement::new([(place, 80), (place + 24, 80)], colour.stroke_width(3));
                 area.draw(&mark).map_err(wrong)?;
-                let text = style(14, theme.ink, HPos::Left, VPos::Center);
-                area.draw_text(&shortened(&line.name, 18), &text, (place + 32, 80)).map_err(wrong)?;
+                let text = style(16, theme.ink, HPos::Left, VPos::Center);
+                area.draw_text(&shortened(&line.name, 16), &text, (place + 32, 80)).map_err(wrong)?;
             }
         }
         Ok(())

@@ -41,7 +41,7 @@ impl Picture for Table<'_> {
         let width = if high > low { high - low } else { 1.0 };
         let place = |value: f64| left + ((value - low) / width * f64::from(right - left)).round() as i32;
         let step = ((bottom - top) / self.slices.len() as i32).min(40);
-        let head = |horizontal| style(13, theme.pale, horizontal, VPos::Bottom);
+        let head = |horizontal| style(16, theme.pale, horizontal, VPos::Bottom);
         area.draw_text("slice", &head(HPos::Left), (24, top - 10)).map_err(wrong)?;
         area.draw_text("rows", &head(HPos::Right), (left - 24, top - 10)).map_err(wrong)?;
         if let Some(overall) = self.overall {
@@ -50,14 +50,14 @@ impl Picture for Table<'_> {
             area.draw(&PathElement::new([(x, top - 6), (x, end)], theme.pale.stroke_width(1)))
                 .map_err(wrong)?;
             let text = format!("all {}", tick(overall));
-            let below = style(13, theme.pale, HPos::Center, VPos::Top);
+            let below = style(16, theme.pale, HPos::Center, VPos::Top);
             area.draw_text(&text, &below, (x, end + 6)).map_err(wrong)?;
         }
         for (at, slice) in self.slices.iter().enumerate() {
             let middle = top + step * at as i32 + step / 2;
-            let text = style(14, theme.ink, HPos::Left, VPos::Center);
-            area.draw_text(&shortened(&slice.name, 48), &text, (24, middle)).map_err(wrong)?;
-            let number = style(14, theme.ink, HPos::Right, VPos::Center);
+            let text = style(16, theme.ink, HPos::Left, VPos::Center);
+            area.draw_text(&shortened(&slice.name, 42), &text, (24, middle)).map_err(wrong)?;
+            let number = style(16, theme.ink, HPos::Right, VPos::Center);
             area.draw_text(&slice.rows.to_string(), &number, (left - 24, middle)).map_err(wrong)?;
             let (start, end) = ends(slice);
             if end > start {
@@ -65,7 +65,7 @@ impl Picture for Table<'_> {
                 area.draw(&PathElement::new(line, theme.accent.mix(0.5).stroke_width(3))).map_err(wrong)?;
             }
             area.draw(&Circle::new((place(slice.value), middle), 5, theme.accent.filled())).map_err(wrong)?;
-            let value = style(13, theme.pale, HPos::Left, VPos::Center);
+            let value = style(16, theme.pale, HPos::Left, VPos::Center);
             area.draw_text(&tick(slice.value), &value, (right + 14, middle)).map_err(wrong)?;
         }
         Ok(())
