@@ -1,5 +1,6 @@
 //! The one place that prints: stdout is data, stderr is talk.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use owo_colors::{OwoColorize, Style};
@@ -24,12 +25,12 @@ impl Printer {
 
     /// Prints one line of data.
     pub(crate) fn data(&self, line: &str) -> std::io::Result<()> {
-        writeln!(anstream::stdout().lock(), "{line}")
+        writeln!(anstream::stdout().lock(), "{}", clean(line))
     }
 
     /// Prints a value as JSON.
     pub(crate) fn json<T: serde::Serialize>(&self, value: &T) -> anyhow::Result<()> {
-        let text = modelgate_core::canonical::to_pretty(value)?;
+        let text = escape_controls(modelgate_core::canonical::to_pretty(value)?);
         write!(anstream::stdout().lock(), "{text}")?;
         Ok(())
     }
@@ -42,7 +43,7 @@ impl Printer {
                 let _ = write!(anstream::stderr().lock(), "\r\x1b[2K");
             }
             // Talk that cannot be printed must not end the work.
-            let _ = writeln!(anstream::stderr().lock(), "{line}");
+            let _ = writeln!(anstream::stderr().lock(), "{}", clean(line));
         }
     }
 
@@ -51,7 +52,7 @@ impl Printer {
         let stderr = std::io::stderr();
         if !self.quiet && stderr.is_terminal() {
             let mut stderr = stderr.lock();
-            let _ = write!(stderr, "\r\x1b[2K{line}");
+            let _ = write!(stderr, "\r\x1b[2K{}", clean(line));
             let _ = stderr.flush();
         }
     }
@@ -72,7 +73,7 @@ impl Printer {
                 continue;
             }
             let label = if before.is_empty() { "error:" } else { "cause:" };
-            let _ = writeln!(stderr, "{} {text}", label.style(Style::new().red().bold()));
+            let _ = writeln!(stderr, "{} {}", label.style(Style::new().red().bold()), clean(&text));
             before = text;
         }
     }
@@ -81,6 +82,59 @@ impl Printer {
     pub(crate) fn has_terminal(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
+}
+
+/// The codes of our own colours, with their end.
+const COLOURS: [&str; 6] = ["0", "2", "32", "33", "33;1", "31;1"];
+
+/// Drops what a name from data could do to a terminal: move the cursor, erase, set its title, turn the direction of a line.
+/// Our own colours stay, which say nothing that a word does not, and so does what keeps a name's direction to itself.
+fn clean(line: &str) -> Cow<'_, str> {
+    let harmful = |letter: char| {
+        (letter.is_control() && !matches!(letter, '\n' | '\t'))
+            || matches!(
+                letter,
+                '\u{202a}'..='\u{202e}' | '\u{2066}' | '\u{2067}' | '\u{200e}' | '\u{200f}' | '\u{061c}'
+            )
+    };
+    if !line.contains(harmful) {
+        return Cow::Borrowed(line);
+    }
+    let mut kept = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(letter) = rest.chars().next() {
+        let own = COLOURS.iter().find_map(|code| {
+            let after = rest.strip_prefix("\x1b[")?.strip_prefix(code)?.strip_prefix('m')?;
+            Some((&rest[..rest.len() - after.len()], after))
+        });
+        if let Some((colour, after)) = own {
+            kept.push_str(colour);
+            rest = after;
+            continue;
+        }
+        if !harmful(letter) {
+            kept.push(letter);
+        }
+        rest = &rest[letter.len_utf8()..];
+    }
+    Cow::Owned(kept)
+}
+
+/// Writes the controls that JSON leaves as they are, which a terminal would obey, as JSON's escapes.
+fn escape_controls(json: String) -> String {
+    let control = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}');
+    if !json.contains(control) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if control(letter) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
 }
 
 /// Colours a word by what it says.
@@ -93,4 +147,37 @@ pub(crate) fn coloured(word: &str) -> String {
         _ => Style::new(),
     };
     word.style(style).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_data_does_nothing_to_a_terminal_and_our_colours_stay() {
+        for (line, shown) in [
+            ("plain\ttext\nand more", "plain\ttext\nand more"),
+            ("a\x1b[2Jb", "a[2Jb"),
+            ("\x1b]0;title\x07x", "]0;titlex"),
+            ("c\u{9b}31md\r\x08", "c31md"),
+            ("safe\u{202e}exe.gpj", "safeexe.gpj"),
+            ("\u{2068}عربي\u{2069}", "\u{2068}عربي\u{2069}"),
+            ("\x1b[8mhidden", "[8mhidden"),
+        ] {
+            assert_eq!(clean(line), shown);
+        }
+        for word in ["passed", "failed", "inconclusive", "skipped", "other"] {
+            let coloured = coloured(word);
+            // The second makes the line one that is looked at letter by letter.
+            assert_eq!(clean(&format!("{coloured}\u{7}")), coloured);
+        }
+        let warning = "warning:".style(Style::new().yellow().bold()).to_string();
+        assert_eq!(clean(&warning), warning);
+    }
+
+    #[test]
+    fn json_holds_no_control_that_a_terminal_obeys() {
+        let text = escape_controls("{\"a\": \"\u{9b}2J\u{7f}é\"}".to_owned());
+        assert_eq!(text, "{\"a\": \"\\u009b2J\\u007fé\"}");
+    }
 }
