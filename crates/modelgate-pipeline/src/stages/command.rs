@@ -46,14 +46,39 @@ pub(crate) fn import(path: &Path) -> Result<Work, PipelineError> {
     Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
 }
 
-/// Returns what the result depends on beside the data: the command, its parameters, and the files of the project that the
-/// command names, so that a changed script trains again.
+/// Ends of the names of programs' texts, which may hold parts of each other.
+const SOURCES: [&str; 8] = ["py", "r", "R", "jl", "sh", "js", "lua", "pl"];
+
+/// Returns the files that a named file stands for: itself and, of a program's text, those of its kind beside it.
+fn with_its_parts(root: &Path, word: &str) -> Vec<String> {
+    let mut found = vec![word.to_owned()];
+    let path = Path::new(word);
+    let Some(end) = path.extension().filter(|end| SOURCES.iter().any(|known| *end == *known)) else {
+        return found;
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let Ok(entries) = fs_err::read_dir(root.join(folder)) else { return found };
+    for entry in entries.flatten() {
+        let beside = folder.join(entry.file_name());
+        if beside.extension() == Some(end) && beside != path {
+            found.push(beside.to_string_lossy().into_owned());
+        }
+    }
+    found
+}
+
+/// Returns what the result depends on beside the data: the command, its parameters, the files of the project that the
+/// command names, and the texts of programs beside those, so that a changed script trains again.
 pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Value {
     let root = &runner.pipeline.project.root;
     let named = command.split(|letter: char| letter.is_whitespace() || "\"'=".contains(letter));
-    let files: std::collections::BTreeMap<&str, Digest> = named
-        .filter(|word| !word.is_empty())
-        .filter_map(|word| Some((word, Digest::of(&fs_err::read(root.join(word)).ok()?))))
+    let files: std::collections::BTreeMap<String, Digest> = named
+        .filter(|word| !word.is_empty() && root.join(word).is_file())
+        .flat_map(|word| with_its_parts(root, word))
+        .filter_map(|name| {
+            let digest = Digest::of(&fs_err::read(root.join(&name)).ok()?);
+            Some((name, digest))
+        })
         .collect();
     json!({ "command": command, "params": runner.pipeline.config.train.params, "files": files })
 }

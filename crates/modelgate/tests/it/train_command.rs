@@ -54,6 +54,13 @@ fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() 
     assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
     project.replace("train.sh", "set -e", "set -eu");
     project.run(&["run", "--dry-run"]).exits(0).says("train.files.train.sh");
+    let _ = project.run(&["run"]).exits(0);
+    // A text beside the script may be a part of it.
+    project.write("part.sh", "true");
+    project.run(&["run", "--dry-run"]).exits(0).says("train.files.part.sh");
+    project.write("notes.txt", "not a part");
+    let _ = project.run(&["run"]).exits(0);
+    assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
 }
 
 #[cfg(unix)]
