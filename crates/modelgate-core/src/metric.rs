@@ -54,7 +54,8 @@ pub const REGRESSION: [&str; 11] = [
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {
     match metric {
-        "log_loss" | "brier" | "calibration_error" | "contract.violations" => Some(Direction::LowerIsBetter),
+        "log_loss" | "brier" | "calibration_error" => Some(Direction::LowerIsBetter),
+        _ if metric.starts_with("contract.") => Some(Direction::LowerIsBetter),
         "r2" | "explained_variance" => Some(Direction::HigherIsBetter),
         _ if metric.starts_with("drift.") || metric.starts_with("latency.") => Some(Direction::LowerIsBetter),
         _ if CLASSIFICATION.contains(&metric) => Some(Direction::HigherIsBetter),
@@ -62,6 +63,61 @@ pub fn direction(metric: &str) -> Option<Direction> {
         _ => None,
     }
 }
+
+/// Returns what a metric of ours is: the function of scikit-learn that it equals, and what is chosen where that leaves a
+/// choice. Empty for a name that is not ours.
+pub fn meaning(metric: &str) -> &'static str {
+    match metric {
+        "accuracy" => "`accuracy_score`",
+        "balanced_accuracy" => "`balanced_accuracy_score`",
+        "precision" => "`precision_score`, averaged by `evaluate.average`, `zero_division=0`",
+        "recall" => "`recall_score`, likewise",
+        "f1" => "`f1_score`, likewise",
+        "precision_macro" | "recall_macro" | "f1_macro" => "the same with `average=\"macro\"`",
+        "precision_weighted" | "recall_weighted" | "f1_weighted" => "the same with `average=\"weighted\"`",
+        "mcc" => "`matthews_corrcoef`",
+        "cohen_kappa" => "`cohen_kappa_score`",
+        "roc_auc" => {
+            "`roc_auc_score`; of more classes one against the rest, averaged by `evaluate.average`; undefined for rows of \
+             one class"
+        }
+        "pr_auc" => {
+            "`average_precision_score`, likewise; undefined when no row is of the class, where scikit-learn warns and gives 0"
+        }
+        "log_loss" => "`log_loss`",
+        "brier" => "`brier_score_loss`; of more classes the sum over them",
+        "calibration_error" => {
+            "the expected calibration error over the ten bins of `calibration_curve`: of class 1's probability for two \
+             classes, of the predicted class's for more"
+        }
+        "top_2_accuracy" | "top_3_accuracy" | "top_5_accuracy" => {
+            "`top_k_accuracy_score`, for more classes than k"
+        }
+        "mae" => "`mean_absolute_error`",
+        "rmse" => "`root_mean_squared_error`",
+        "r2" => "`r2_score`",
+        "mse" => "`mean_squared_error`",
+        "mape" => "`mean_absolute_percentage_error`",
+        "median_ae" => "`median_absolute_error`",
+        "max_error" => "`max_error`",
+        "explained_variance" => "`explained_variance_score`",
+        "pinball_10" => "`mean_pinball_loss` with `alpha=0.1`",
+        "pinball_50" => "`mean_pinball_loss` with `alpha=0.5`",
+        "pinball_90" => "`mean_pinball_loss` with `alpha=0.9`",
+        _ => "",
+    }
+}
+
+/// What rules can be on besides the figures of an evaluation, with what it is.
+pub const OTHERS: [(&str, &str); 7] = [
+    ("schema", "what the package takes and gives; with `versus` and `equals: compatible`"),
+    ("slices", "the parts of the rows; with `versus: production` and `equals: not_worse`"),
+    ("contract.violations", "violations of the data contract, of both severities"),
+    ("contract.errors", "those of severity `error`"),
+    ("contract.warnings", "those of severity `warning`"),
+    ("latency.p50_ms", "half of the single predictions took at most this, on the machine that ran"),
+    ("latency.p99_ms", "99 of 100 took at most this"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -71,9 +127,10 @@ mod tests {
     fn every_metric_of_ours_has_a_direction() {
         for metric in CLASSIFICATION.iter().chain(&REGRESSION) {
             assert!(direction(metric).is_some(), "{metric}");
+            assert!(!meaning(metric).is_empty(), "{metric}");
         }
         assert_eq!(direction("log_loss"), Some(Direction::LowerIsBetter));
         assert_eq!(direction("f1"), Some(Direction::HigherIsBetter));
-        assert_eq!(direction("val_auc"), None);
+        assert_eq!((direction("val_auc"), meaning("val_auc")), (None, ""));
     }
 }

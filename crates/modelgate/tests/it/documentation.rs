@@ -65,6 +65,243 @@ fn the_commands_of_the_tutorial_do_what_it_says() {
     runs("governance.md", &TestProject::example(BINARY, "breast-cancer", None));
 }
 
+/// Commands that the documentation shows and no test runs, each with the reason; what begins a command is enough.
+const NOT_RUN: [(&str, &str); 6] = [
+    (
+        "cargo run --release -- -C examples/breast-cancer run",
+        "the last step of .ci/run types it in a fresh clone",
+    ),
+    ("cargo test --workspace", "it is what runs this test"),
+    ("cargo install --path crates/modelgate", "the tests run the binary that was built"),
+    ("cargo run --release -p modelgate-pipeline --example gate_statistics", "it simulates for minutes"),
+    ("export MLFLOW_TRACKING_URI", "no server is at that address; the serving tests run a fake one"),
+    ("modelgate serve --source mlflow", "no server is at that address; the serving tests run a fake one"),
+];
+
+/// Returns the blocks of `sh` of a page, a command that goes on after a backslash as one line.
+fn blocks(page: &str) -> Vec<Vec<String>> {
+    let mut found: Vec<Vec<String>> = Vec::new();
+    let (mut inside, mut open) = (false, false);
+    for line in page.lines() {
+        match line.trim() {
+            "```sh" => {
+                inside = true;
+                found.push(Vec::new());
+            }
+            "```" => inside = false,
+            line if inside && !line.is_empty() => {
+                let block = found.last_mut().expect("a block has begun");
+                let command = line.strip_suffix('\\').unwrap_or(line).to_owned();
+                match block.last_mut().filter(|_| open) {
+                    Some(before) => before.push_str(&command),
+                    None => block.push(command),
+                }
+                open = line.ends_with('\\');
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A shell in a project, that services started by `modelgate serve` go on behind.
+#[cfg(unix)]
+struct Shell<'a> {
+    project: &'a TestProject,
+    folder: String,
+    services: Vec<modelgate_testing::Service>,
+    exports: Vec<(String, String)>,
+}
+
+#[cfg(unix)]
+impl<'a> Shell<'a> {
+    fn new(project: &'a TestProject) -> Self {
+        Self { project, folder: ".".to_owned(), services: Vec::new(), exports: Vec::new() }
+    }
+
+    /// Runs a page's blocks but for those in [`NOT_RUN`]; a service gets a free port in place of 8080.
+    #[track_caller]
+    fn runs(&mut self, page: &str, text: &str) {
+        let blocks = blocks(text);
+        assert!(!blocks.is_empty(), "{page} has no command");
+        for command in blocks.iter().flatten() {
+            if let Some((_, why)) = NOT_RUN.iter().find(|(start, _)| command.starts_with(start)) {
+                println!("NOT RUN: {page}: `{command}`: {why}");
+                continue;
+            }
+            self.run(page, command);
+        }
+    }
+
+    #[track_caller]
+    fn run(&mut self, page: &str, line: &str) {
+        let (command, comment) = line.split_once(" # ").unwrap_or((line, ""));
+        let command = command.trim();
+        let code = comment.trim().strip_prefix("exits ").and_then(|code| code.parse().ok()).unwrap_or(0);
+        if let Some(folder) = command.strip_prefix("cd ") {
+            self.folder = folder.to_owned();
+            return;
+        }
+        if let Some((name, value)) = command.strip_prefix("export ").and_then(|rest| rest.split_once('=')) {
+            self.exports.push((name.to_owned(), value.to_owned()));
+            return;
+        }
+        let binary = Path::new(BINARY).parent().expect("a folder").display();
+        let path = format!("{binary}:{}", std::env::var("PATH").unwrap_or_default());
+        let url = self.services.last().map(|service| service.url.clone()).unwrap_or_default();
+        let at = url.trim_start_matches("http://");
+        let command = command.replace("localhost:8080", at).replace("127.0.0.1:8080", at);
+        let command =
+            if command.starts_with("curl ") { format!("{command} -sS --fail-with-body") } else { command };
+        let serves =
+            command.contains("serve") && !command.contains("smoke") && command.starts_with("modelgate");
+        let command = if serves { format!("exec {command} --port 0") } else { command };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).current_dir(self.project.path(&self.folder));
+        shell.env("PATH", &path).env("MODELGATE_ACTOR", "tester");
+        shell.envs(self.exports.iter().map(|(name, value)| (name, value)));
+        if serves {
+            self.services.push(modelgate_testing::Service::ready(shell));
+            return;
+        }
+        let output = shell.output().expect("sh");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{page}: `{command}`: {said}");
+    }
+}
+
+/// A clone as far as the commands of a page need it: the example in its place.
+fn example_in_place() -> TestProject {
+    let inner = TestProject::example(BINARY, "breast-cancer", None);
+    let project = TestProject::new(BINARY);
+    for file in ["modelgate.yaml", "data/raw/breast_cancer.csv"] {
+        project.write(&format!("examples/breast-cancer/{file}"), inner.read(file));
+    }
+    project
+}
+
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    let text = fs_err::read_to_string(docs("../README.md")).expect("the page");
+    let project = example_in_place();
+    // The README has it typed with cargo.
+    let _ = project.run(&["-C", "examples/breast-cancer", "run"]).exits(0);
+    project.write("examples/breast-cancer/metrics.json", "{\"val_auc\": 0.93}");
+    Shell::new(&project).runs("README.md", &text);
+    assert!(project.path("examples/breast-cancer/.github/workflows").is_dir());
+    assert!(project.path("examples/breast-cancer/gate.json").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_page_on_serving_do_what_it_says() {
+    let text = fs_err::read_to_string(docs("serving.md")).expect("the page");
+    let project = example_in_place();
+    let [inner, shop] = ["examples/breast-cancer", "shop"].map(|name| project.path(name));
+    // The page asks a model called `shop`; its rows are these.
+    let lines: String = (0..300)
+        .map(|row| {
+            let (age, region) = (20 + row % 50, ["south", "north"][row % 2]);
+            format!("{age},{}.5,{region},{},{}\n", 1000 + row * 7 % 3000, row % 3 == 0, u8::from(age > 45))
+        })
+        .collect();
+    let data = format!("age,income,region,member,bought\n{lines}");
+    project.write("shop/data/holdout.csv", &data);
+    project.write(
+        "shop/modelgate.yaml",
+        "version: 1\nproject: shop\npipelines:\n  shop:\n    task: classification\n    data: {source: data/holdout.csv, target: bought, types: {member: bool}}\n    train: {params: {n_estimators: 10}}\n    promotion: {approval: automatic}\n",
+    );
+    let _ = project.run(&["-C", "shop", "run"]).exits(0);
+    let mut shell = Shell::new(&project);
+    let mut seen = 0;
+    for block in blocks(&text) {
+        // Where a page says to be.
+        let whole = block.join("\n");
+        shell.folder = match () {
+            () if whole.contains("/predict/shop") || whole.contains("holdout") => "shop".to_owned(),
+            () => ".".to_owned(),
+        };
+        if shell.folder == "shop" && seen == 0 {
+            shell.run("serving.md", "modelgate serve");
+            seen += 1;
+        }
+        if whole.contains("/admin/reload") {
+            // A service that knows the key, as the block sets it first.
+            shell.run("serving.md", &block[0]);
+            shell.run("serving.md", "modelgate -C examples/breast-cancer serve");
+        }
+        for command in &block {
+            if let Some((_, why)) = NOT_RUN.iter().find(|(start, _)| command.starts_with(start)) {
+                println!("NOT RUN: serving.md: `{command}`: {why}");
+                continue;
+            }
+            let package = command.contains("--package");
+            if package {
+                shell.folder = "examples/breast-cancer".to_owned();
+            }
+            shell.run("serving.md", command);
+            if package {
+                shell.folder = ".".to_owned();
+            }
+        }
+    }
+    assert!(inner.is_dir() && shop.is_dir() && seen == 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_pages_on_data_ci_and_statistics_do_what_they_say() {
+    let page = |name: &str| fs_err::read_to_string(docs(name)).expect("the page");
+    let project = TestProject::new(BINARY);
+    let rows = |from: u32| -> String {
+        let lines = (from..from + 200).map(|row| format!("{row},{},{}\n", row % 17, row % 2));
+        format!("id,a,churned\n{}", lines.collect::<String>())
+    };
+    for (name, from) in [("old.csv", 0), ("new.csv", 20), ("data/churn.csv", 0)] {
+        project.write(name, rows(from));
+    }
+    let init = ["init", "--source", "data/churn.csv", "--target", "churned", "--name", "churn"];
+    let _ = project.run(&init).exits(0);
+    // A branch to compare with.
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"])
+            .args(arguments)
+            .current_dir(project.path("."))
+            .output()
+            .expect("git");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let _ = project.run(&["data", "snapshot"]).exits(0);
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "first"]);
+    Shell::new(&project).runs("data.md", &page("data.md"));
+    assert!(project.path("profile.html").is_file());
+    Shell::new(&project).runs("ci.md", &page("ci.md"));
+    Shell::new(&project).runs("gate-statistics.md", &page("gate-statistics.md"));
+}
+
+#[test]
+fn every_page_with_commands_is_run() {
+    let own = include_str!("documentation.rs");
+    for page in ["", "reference/", "performance/", "decisions/"] {
+        for entry in fs_err::read_dir(docs(page)).expect("docs") {
+            let name = format!("{page}{}", entry.expect("entry").file_name().to_string_lossy());
+            if !Path::new(&name).extension().is_some_and(|end| end == "md") {
+                continue;
+            }
+            let text = fs_err::read_to_string(docs(&name)).expect("a page");
+            let benched = name.starts_with("performance/");
+            assert!(
+                blocks(&text).is_empty() || benched || own.contains(&format!("\"{name}\"")),
+                "no test runs the commands of {name}"
+            );
+        }
+    }
+}
+
 #[test]
 fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     let summary = fs_err::read_to_string(docs("SUMMARY.md")).expect("the summary");
@@ -74,13 +311,117 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
         assert!(docs(name).is_file(), "{name}");
         linked.push(name.to_owned());
     }
-    for folder in ["", "reference/"] {
+    let mut pages = Vec::new();
+    for folder in ["", "reference/", "runbooks/", "decisions/", "performance/"] {
         for entry in fs_err::read_dir(docs(folder)).expect("docs") {
             let name = format!("{folder}{}", entry.expect("entry").file_name().to_string_lossy());
             let page = Path::new(&name).extension().is_some_and(|end| end == "md") && name != "SUMMARY.md";
             assert!(!page || linked.contains(&name), "{name} is not in SUMMARY.md");
+            if page {
+                pages.push(name);
+            }
         }
     }
+    for name in pages {
+        let text = fs_err::read_to_string(docs(&name)).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http://") || link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() {
+                docs(&name)
+            } else {
+                docs(&name).parent().expect("a folder").join(file)
+            };
+            assert!(target.is_file(), "{name}: `{link}` leads nowhere");
+            let below = target.canonicalize().expect("a file");
+            assert!(
+                below.starts_with(docs("").canonicalize().expect("docs")),
+                "{name}: `{link}` leads out of the book"
+            );
+            let page = fs_err::read_to_string(&target).expect("a page");
+            let heads = page.lines().filter(|line| line.starts_with('#')).map(slug);
+            assert!(
+                anchor.is_empty() || heads.into_iter().any(|head| head == anchor),
+                "{name}: no `#{anchor}`"
+            );
+        }
+    }
+}
+
+/// The anchor that mdBook gives a heading.
+fn slug(heading: &str) -> String {
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | ' ');
+    let text: String = heading.trim_start_matches('#').trim().chars().filter(kept).collect();
+    text.to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn the_reference_of_exit_codes_is_fresh() {
+    let source = include_str!("../../src/exit.rs");
+    let body =
+        source.split("enum Exit {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the codes");
+    let (mut page, mut said) = (
+        String::from(
+            "# Exit codes\n\nGenerated from `crates/modelgate/src/exit.rs`.\n\n| code | meaning |\n|---:|---|\n",
+        ),
+        String::new(),
+    );
+    for line in body.lines().map(str::trim) {
+        if let Some(words) = line.strip_prefix("/// ") {
+            said = format!("{said} {words}").trim().to_owned();
+        } else if let Some((_, code)) = line.trim_end_matches(',').split_once(" = ") {
+            page.push_str(&format!("| {code} | {} |\n", said.trim_end_matches('.')));
+            said.clear();
+        }
+    }
+    page.push_str("| 130 | It was interrupted, by the signal of Ctrl-C |\n");
+    assert_eq!(page.matches("\n| ").count(), 8, "{page}");
+    fresh("reference/exit-codes.md", &page);
+}
+
+#[test]
+fn the_reference_of_metrics_is_fresh() {
+    use modelgate_core::metric::{CLASSIFICATION, Direction, OTHERS, REGRESSION, direction, meaning};
+    let mut page = String::from(
+        "# Metrics\n\nGenerated from `crates/modelgate-core/src/metric.rs`. Each equals scikit-learn 1.9.1 to 1e-12 on the stored cases of\n`crates/modelgate-evaluate/tests/reference/`, those of each class too.\n",
+    );
+    for (title, names) in [("classification", &CLASSIFICATION[..]), ("regression", &REGRESSION[..])] {
+        page.push_str(&format!("\n## Of a {title}\n\n| name | scikit-learn | better |\n|---|---|---|\n"));
+        for name in names {
+            let better = match direction(name) {
+                Some(Direction::LowerIsBetter) => "lower",
+                _ => "higher",
+            };
+            page.push_str(&format!("| `{name}` | {} | {better} |\n", meaning(name)));
+        }
+    }
+    page.push_str(
+        "\nA figure that is undefined is null, with the reason beside it; a rule on it is inconclusive. So is one on fewer than ten rows,\nunless `min_samples` says that they are enough.\n\n## What else a rule can be on\n\n| name | what |\n|---|---|\n",
+    );
+    for (name, what) in OTHERS {
+        page.push_str(&format!("| `{name}` | {what} |\n"));
+    }
+    fresh("reference/metrics.md", &page);
+}
+
+#[test]
+fn the_reference_of_files_names_what_a_run_leaves() {
+    let project = TestProject::example(BINARY, "breast-cancer", None);
+    let _ = project.run(&["run"]).exits(0);
+    let page = fs_err::read_to_string(docs("reference/files.md")).expect("the page");
+    let mut missing = Vec::new();
+    for entry in fs_err::read_dir(project.path("outputs/breast-cancer")).expect("outputs") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let folder = entry.path().is_dir();
+        let named = if folder { format!("{name}/") } else { format!("`{name}`") };
+        if !page.contains(&named) {
+            missing.push(named);
+        }
+    }
+    assert!(missing.is_empty(), "docs/reference/files.md does not name {missing:?}");
 }
 
 /// Holds a generated page against what is stored, or writes it.
