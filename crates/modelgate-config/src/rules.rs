@@ -335,28 +335,52 @@ fn default_id(metric: &str, check: &Check, on: Option<Subset>, slice: &Slice) ->
     }
 }
 
-/// Returns the rules of a gate that names none: no regression against production, and a compatible schema.
+/// The rules against production of a gate that names none, as a project file writes them, each with what it is for: what
+/// `init` writes and what holds without a file's saying so are one list.
+const CLASSIFICATION_RULES: [(&str, &str); 4] = [
+    ("{metric: f1, versus: production, max_drop: 0.01}", ""),
+    ("{metric: calibration_error, versus: production, max_rise: 0.05}", ""),
+    ("{metric: slices, versus: production, equals: not_worse}", "no group of rows may pay for the rest"),
+    ("{metric: schema, versus: production, equals: compatible}", ""),
+];
+const REGRESSION_RULES: [(&str, &str); 3] = [
+    ("{metric: rmse, versus: production, max_rise: 2%}", ""),
+    ("{metric: slices, versus: production, equals: not_worse}", "no group of rows may pay for the rest"),
+    ("{metric: schema, versus: production, equals: compatible}", ""),
+];
+
+/// Returns the default rules as a project file writes them, each with a comment that may be empty.
+pub(crate) fn default_rule_lines(task: TaskKind) -> &'static [(&'static str, &'static str)] {
+    match task {
+        TaskKind::Regression => &REGRESSION_RULES,
+        _ => &CLASSIFICATION_RULES,
+    }
+}
+
+/// Returns the rules of a gate that names none: no regression against production, of the whole, of its calibration or of
+/// a part, and a compatible schema.
 pub fn default_rules(task: TaskKind) -> Vec<RuleConfig> {
-    let production = || Some("production".to_owned());
-    let figure = match task {
-        TaskKind::Regression => RuleConfig {
-            metric: "rmse".to_owned(),
-            versus: production(),
-            max_rise: Some(AmountValue(Amount::Relative(0.02))),
-            ..RuleConfig::default()
-        },
-        _ => RuleConfig {
-            metric: "f1".to_owned(),
-            versus: production(),
-            max_drop: Some(AmountValue(Amount::Absolute(0.01))),
-            ..RuleConfig::default()
-        },
-    };
-    let schema = RuleConfig {
-        metric: "schema".to_owned(),
-        versus: production(),
-        equals: Some(EqualsValue::Compatible),
-        ..RuleConfig::default()
-    };
-    vec![figure, schema]
+    let read = |line: &str| serde_saphyr::from_str(line).expect("a constant that a test reads");
+    default_rule_lines(task).iter().map(|(line, _)| read(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_init_writes_and_what_holds_without_rules_are_one_list() {
+        for (task, count) in [(TaskKind::Classification, 4), (TaskKind::Regression, 3)] {
+            let defaults = default_rules(task);
+            assert_eq!(defaults.len(), count);
+            let text = crate::template("p", "data.csv", "y", task);
+            let config = crate::parse(&text, std::path::Path::new("modelgate.yaml")).expect("valid");
+            let written = config.pipelines["p"].gate.rules.clone().expect("rules");
+            // The first is a bound that only the user knows.
+            assert_eq!(written[1..], defaults);
+            for rule in &defaults {
+                let _ = rule.to_rule().expect("a rule");
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The commented project file that `modelgate init` writes.
 
 use crate::project::TaskKind;
+use crate::rules::default_rule_lines;
 
 /// Returns a first project file; every key that can be left out is shown with its default.
 pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
@@ -21,21 +22,15 @@ pub fn command_template(project: &str, source: &str, target: &str, task: TaskKin
 
 fn written(project: &str, source: &str, target: &str, task: TaskKind, train: &str) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let (task, rules) = match task {
-        TaskKind::Regression => (
-            "regression",
-            "        - {metric: r2, at_least: 0.5}                                # yours to set
-        - {metric: rmse, versus: production, max_rise: 2%}
-        - {metric: slices, versus: production, equals: not_worse}      # no group of rows may pay for the rest",
-        ),
-        _ => (
-            "classification",
-            "        - {metric: accuracy, at_least: 0.80}                          # yours to set
-        - {metric: f1, versus: production, max_drop: 0.01}
-        - {metric: calibration_error, versus: production, max_rise: 0.05}
-        - {metric: slices, versus: production, equals: not_worse}      # no group of rows may pay for the rest",
-        ),
+    let (name, bound) = match task {
+        TaskKind::Regression => ("regression", "{metric: r2, at_least: 0.5}"),
+        _ => ("classification", "{metric: accuracy, at_least: 0.80}"),
     };
+    let mut rules = String::new();
+    for (rule, comment) in std::iter::once(&(bound, "yours to set")).chain(default_rule_lines(task)) {
+        let line = if comment.is_empty() { (*rule).to_owned() } else { format!("{rule:<60} # {comment}") };
+        rules.push_str(&format!("        - {line}\n"));
+    }
     format!(
         "# The project file of modelgate. `modelgate config show` prints it with every default,
 # `modelgate config schema` a JSON schema for your editor.
@@ -44,7 +39,7 @@ project: {project}
 registry: {{uri: null}}                  # null = .modelgate/; git+branch:modelgate shares versions between clones
 pipelines:
   {project}:
-    task: {task}
+    task: {name}
     seed: 42
     data:
       source: {source}
@@ -64,9 +59,7 @@ pipelines:
     gate:
       on: validation
       rules:
-{rules}
-        - {{metric: schema, versus: production, equals: compatible}}
-    promotion: {{approval: required, manual: allowed}}
+{rules}    promotion: {{approval: required, manual: allowed}}
 ",
         source = quote(source),
         target = quote(target),

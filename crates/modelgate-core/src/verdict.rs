@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::metric::{CLASSIFICATION, REGRESSION};
 use crate::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
 use crate::schema::{FeatureSchema, incompatibilities};
 
@@ -151,9 +152,15 @@ pub struct RuleResult {
     /// The part of the rows; `None` for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<String>,
-    /// Lower and upper end: of the value, or of its difference to the reference for a rule that asks for no inferiority.
+    /// Lower and upper end of the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<(f64, f64)>,
+    /// Lower and upper end of the value less the reference, where both models answered the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference_interval: Option<(f64, f64)>,
+    /// What so many rows can show of a difference, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<String>,
     /// The outcome in words.
     pub sentence: String,
 }
@@ -225,6 +232,8 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         samples: rows_of(evidence.candidate.subsets.get(&on), &slice),
         slice: (!slice.is_empty()).then_some(slice),
         interval: None,
+        difference_interval: None,
+        power: None,
         sentence: String::new(),
     };
     let (outcome, sentence) = match &rule.check {
@@ -289,16 +298,34 @@ fn candidate_value(rule: &GateRule, evidence: &Evidence, result: &mut RuleResult
     let value = value.ok_or_else(|| format!("{metric} on {on} is undefined or not a finite number"))?;
     let intervals = scores.slices.get(&slice).map_or(&scores.intervals, |found| &found.intervals);
     result.interval = intervals.get(metric).copied();
-    if let Some(needed) = rule.min_samples {
-        match rows_of(Some(scores), &slice) {
-            Some(rows) if rows >= needed => {}
-            Some(rows) => {
-                return Err(format!("{metric} on {on} rests on {rows} rows and the rule wants {needed}"));
-            }
-            None => return Err(format!("the number of rows is not known and the rule wants {needed}")),
-        }
+    let rows = rows_of(Some(scores), &slice);
+    enough_rows(rule, rows, &format!("{metric} on {on}"))?;
+    match rows {
+        Some(rows) if rows < FEW_ROWS && rule.min_samples.is_none() && is_own(metric) => Err(format!(
+            "{metric} on {on} is {} on {rows} rows, too few to judge by; `min_samples: {rows}` judges by them",
+            figure(value)
+        )),
+        _ => Ok(value),
     }
-    Ok(value)
+}
+
+/// Below so many rows a figure of ours is not judged, unless the rule says with `min_samples` how many are enough.
+pub const FEW_ROWS: u64 = 10;
+
+/// Returns whether a metric is a mean over rows that modelgate makes: a count of violations or a time is none.
+fn is_own(metric: &str) -> bool {
+    CLASSIFICATION.contains(&metric) || REGRESSION.contains(&metric)
+}
+
+/// Says that there are fewer rows than the rule wants.
+fn enough_rows(rule: &GateRule, rows: Option<u64>, what: &str) -> Result<(), String> {
+    match (rule.min_samples, rows) {
+        (Some(needed), Some(rows)) if rows < needed => {
+            Err(format!("{what} rests on {rows} rows and the rule wants {needed}"))
+        }
+        (Some(needed), None) => Err(format!("the number of rows is not known and the rule wants {needed}")),
+        _ => Ok(()),
+    }
 }
 
 fn bound(
@@ -348,6 +375,9 @@ fn reference<'a>(evidence: &'a Evidence, versus: &Versus) -> Result<&'a Scores, 
     Ok(scores)
 }
 
+/// How sure a rule that names no confidence would have to be for what its rows can show.
+pub const POWER_CONFIDENCE: f64 = 0.95;
+
 #[derive(Clone, Copy)]
 enum Side {
     Drop,
@@ -383,6 +413,9 @@ fn movement(
         Side::Rise => (value - old, old + limit.of(old), "rose"),
     };
     result.limit = Some(allowed);
+    if let Some(found) = comparisons::paired_figure(rule, evidence, result.on, versus, POWER_CONFIDENCE) {
+        comparisons::tell_difference(found, result);
+    }
     let change =
         format!("{metric} on {on} is {} and {name} has {} ({:+.4})", figure(value), figure(old), value - old);
     if moved > limit.of(old) {

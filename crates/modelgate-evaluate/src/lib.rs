@@ -30,7 +30,8 @@ pub use plot::{
 };
 pub use probability::CALIBRATION_BINS;
 pub use regression::{RegressionMetrics, regression};
-pub use resampled::{ResampledClassifier, ResampledRegressor};
+pub use resampled::{ResampledClassifier, ResampledRegressor, rests_on_labels};
 pub use slices::{
-    Condition, NamedColumn, Part, SearchOptions, SliceColumn, SliceSearch, WorstSlice, parts, worst_slices,
+    Condition, MAX_TEXTS, NamedColumn, Part, SearchOptions, SliceColumn, SliceSearch, WorstSlice, parts,
+    texts, worst_slices,
 };

@@ -11,6 +11,11 @@ use crate::regression::{self, RegressionParts};
 /// Above so many ranked rows (rows × classes) the areas of several classes are left out of the rounds.
 const MAX_RANKED: usize = 4_000_000;
 
+/// Returns whether a classifier's figure follows from what it predicts alone, whatever its probabilities are.
+pub fn rests_on_labels(metric: &str) -> bool {
+    agreement::NAMES.contains(&metric)
+}
+
 /// A classifier's answers, ready to be weighed.
 #[derive(Clone, Debug)]
 pub struct ResampledClassifier {
@@ -40,6 +45,29 @@ impl ResampledClassifier {
             ));
         }
         let finite = input.probabilities.iter().all(|probability| probability.is_finite());
+        Ok(Self::of(input, average, finite))
+    }
+
+    /// Prepares the figures of [`rests_on_labels`] alone.
+    ///
+    /// # Errors
+    /// Fails when the lengths differ, there is no row, or a label is beyond the classes.
+    pub fn of_labels(
+        labels: &[u32],
+        predicted: &[u32],
+        class_names: &[String],
+        average: Average,
+    ) -> Result<Self, EvaluateError> {
+        let beyond = labels.iter().chain(predicted).any(|label| *label as usize >= class_names.len());
+        if labels.is_empty() || labels.len() != predicted.len() || beyond {
+            return Err(EvaluateError::Input("labels and predictions do not fit together".to_owned()));
+        }
+        let input = ClassificationInput { labels, predicted, probabilities: &[], class_names };
+        Ok(Self::of(&input, average, false))
+    }
+
+    fn of(input: &ClassificationInput<'_>, average: Average, finite: bool) -> Self {
+        let (rows, classes) = (input.labels.len(), input.class_names.len());
         let mut names: Vec<String> = agreement::NAMES.map(str::to_owned).into();
         let ranked = match (finite, classes) {
             (false, _) => Vec::new(),
@@ -56,7 +84,7 @@ impl ResampledClassifier {
         }
         let (labels, predicted) = (input.labels.to_vec(), input.predicted.to_vec());
         let losses = finite.then(|| RowLosses::new(input));
-        Ok(Self { rows, classes, average, names, labels, predicted, losses, ranked })
+        Self { rows, classes, average, names, labels, predicted, losses, ranked }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parts of the rows: declared ones, quantile bins of numbers, and a search for those where the model does worst.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,8 @@ pub enum Condition {
     Is(String),
     /// The number is at least the first and below the second; an open end is null.
     Between(Option<f64>, Option<f64>),
+    /// The text is none of these, which are sorted.
+    NoneOf(Vec<String>),
     /// There is no value.
     Missing,
 }
@@ -51,6 +55,9 @@ impl std::fmt::Display for Part {
         let column = &self.column;
         match &self.condition {
             Condition::Is(text) => write!(formatter, "{column} = {text}"),
+            Condition::NoneOf(texts) => {
+                write!(formatter, "{column} is none of the {} most frequent", texts.len())
+            }
             Condition::Missing => write!(formatter, "{column} is missing"),
             Condition::Between(Some(low), Some(high)) if low == high => write!(formatter, "{column} = {low}"),
             Condition::Between(Some(low), Some(high)) => write!(formatter, "{low} ≤ {column} < {high}"),
@@ -66,6 +73,9 @@ impl Condition {
     pub fn holds(&self, column: &SliceColumn, row: usize) -> bool {
         match (self, column) {
             (Self::Is(text), SliceColumn::Text(values)) => values[row].as_ref() == Some(text),
+            (Self::NoneOf(texts), SliceColumn::Text(values)) => {
+                values[row].as_ref().is_some_and(|text| texts.binary_search(text).is_err())
+            }
             (Self::Between(low, high), SliceColumn::Numbers(values)) => values[row].is_some_and(|value| {
                 if low.is_some() && low == high {
                     return Some(value) == *low;
@@ -84,23 +94,35 @@ impl Condition {
     }
 }
 
-/// Columns with more texts than this are not cut into parts: they name rows rather than describe them.
-const MAX_TEXTS: usize = 50;
+/// A column of more texts than this has a part for each of the most frequent, and one for all others together.
+pub const MAX_TEXTS: usize = 50;
 
-/// Cuts a column into parts: one per text, and `bins` quantile bins of numbers (one per number when there are no more
-/// than `bins`). Empty for a column of more than 50 texts.
+/// Returns the texts of a column with their rows, the most frequent first.
+pub fn texts(values: &[Option<String>]) -> Vec<(&String, usize)> {
+    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+    for text in values.iter().flatten() {
+        *counts.entry(text).or_insert(0) += 1;
+    }
+    let mut found: Vec<(&String, usize)> = counts.into_iter().collect();
+    found.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+    found
+}
+
+/// Cuts a column into parts: one per text of the [`MAX_TEXTS`] most frequent and one of the others, and `bins` quantile
+/// bins of numbers (one per number when there are no more than `bins`).
 pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
     let part = |condition| Part { column: column.name.clone(), condition };
     let mut found = Vec::new();
     let missing = match &column.values {
         SliceColumn::Text(values) => {
-            let mut texts: Vec<&String> = values.iter().flatten().collect();
-            texts.sort_unstable();
-            texts.dedup();
-            if texts.len() > MAX_TEXTS {
-                return Vec::new();
+            let all = texts(values);
+            let mut frequent: Vec<String> =
+                all.iter().take(MAX_TEXTS).map(|(text, _)| (*text).clone()).collect();
+            frequent.sort_unstable();
+            found.extend(frequent.iter().map(|text| part(Condition::Is(text.clone()))));
+            if all.len() > MAX_TEXTS {
+                found.push(part(Condition::NoneOf(frequent)));
             }
-            found.extend(texts.into_iter().map(|text| part(Condition::Is(text.clone()))));
             values.iter().any(Option::is_none)
         }
         SliceColumn::Numbers(values) => {
@@ -168,6 +190,9 @@ pub struct SliceSearch {
     pub tested: u64,
     /// The worst, by the gap, whose corrected p-value is below 0.05.
     pub worst: Vec<WorstSlice>,
+    /// What was not looked at, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// How a search goes.
@@ -199,7 +224,19 @@ pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOpt
     let min_rows = options.min_rows.max(2);
     let enough = |members: &[u32]| members.len() >= min_rows && rows - members.len() >= min_rows;
     let mut singles: Vec<(Part, Vec<u32>)> = Vec::new();
+    let mut left_out = Vec::new();
     for column in columns {
+        if let SliceColumn::Text(values) = &column.values {
+            // Texts of few rows are not looked at anyhow; only those that would have been are worth a word.
+            let cut = texts(values).iter().skip(MAX_TEXTS).filter(|(_, rows)| *rows >= min_rows).count();
+            if cut > 0 {
+                left_out.push(format!(
+                    "{cut} of the texts of `{}` are looked at together: only the {MAX_TEXTS} most frequent have \
+                     a part each",
+                    column.name
+                ));
+            }
+        }
         for part in parts(column, options.bins) {
             let members = part.condition.rows(&column.values, rows);
             if enough(&members) {
@@ -224,6 +261,13 @@ pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOpt
     let mut found: Vec<WorstSlice> =
         singles.par_iter().map(|(part, members)| measured(vec![part.clone()], members)).collect();
     let paired = if singles.len() <= MAX_PAIRED { singles.len() } else { 0 };
+    if paired < singles.len() {
+        left_out.push(format!(
+            "pairs of parts: there are {} parts, and only up to {MAX_PAIRED} are paired; declare fewer columns in \
+             `evaluate.slices`",
+            singles.len()
+        ));
+    }
     let pairs: Vec<(usize, usize)> = (0..paired)
         .flat_map(|one| (one + 1..paired).map(move |other| (one, other)))
         .filter(|(one, other)| singles[*one].0.column != singles[*other].0.column)
@@ -248,7 +292,7 @@ pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOpt
         gap(other).total_cmp(&gap(one)).then(one.parts.len().cmp(&other.parts.len()))
     });
     found.truncate(options.keep);
-    SliceSearch { loss: String::new(), tested, worst: found }
+    SliceSearch { loss: String::new(), tested, worst: found, left_out }
 }
 
 fn intersection(one: &[u32], other: &[u32]) -> Vec<u32> {

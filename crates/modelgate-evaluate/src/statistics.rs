@@ -132,6 +132,44 @@ pub fn mcnemar(only_candidate: u64, only_reference: u64) -> McNemar {
     McNemar { only_candidate, only_reference, p_value }
 }
 
+/// Returns between which ends the candidate's share of right rows less the reference's lies, each end at a one-sided
+/// `confidence`, of `rows` rows of which `only_candidate` and `only_reference` are right in one model alone. With few or no
+/// rows that differ the ends are as far apart as so few rows allow, where drawing the rows again would see no difference
+/// in any round.
+///
+/// Source: Tango, 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
+/// design", the score interval of equation 8.
+pub fn paired_score_interval(
+    only_candidate: u64,
+    only_reference: u64,
+    rows: u64,
+    confidence: f64,
+) -> (f64, f64) {
+    if rows == 0 {
+        return (-1.0, 1.0);
+    }
+    let (b, c, n) = (only_candidate as f64, only_reference as f64, rows as f64);
+    let difference = (b - c) / n;
+    let z = normal_quantile(confidence);
+    // The score of a true difference: falls from one end to the other, and is 0 at what was seen.
+    let score = |delta: f64| {
+        let (square, line, last) = (2.0 * n, (2.0 * n - b + c) * delta - b - c, -c * delta * (1.0 - delta));
+        let root = libm::sqrt((line * line - 4.0 * square * last).max(0.0));
+        let share = (root - line) / (2.0 * square);
+        let variance = n * (2.0 * share + delta * (1.0 - delta));
+        (b - c - n * delta) / libm::sqrt(variance.max(f64::MIN_POSITIVE))
+    };
+    let end = |mut outside: f64, beyond: &dyn Fn(f64) -> bool| {
+        let mut inside = difference;
+        for _ in 0..60 {
+            let middle = f64::midpoint(outside, inside);
+            if beyond(score(middle)) { outside = middle } else { inside = middle }
+        }
+        f64::midpoint(outside, inside)
+    };
+    (end(-1.0, &|score| score > z), end(1.0, &|score| score < -z))
+}
+
 /// A paired t-test of per-row losses.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PairedTest {
@@ -214,6 +252,7 @@ mod tests {
             normal_quantile: Vec<(f64, f64)>,
             student: Vec<(f64, f64, f64)>,
             mcnemar: Vec<(u64, u64, f64)>,
+            score: Vec<(u64, u64, u64, f64, f64, f64)>,
             welch: Vec<((f64, f64, f64), (f64, f64, f64), f64)>,
             paired: Vec<(Vec<f64>, Vec<f64>, f64, f64)>,
             holm: Vec<(Vec<f64>, Vec<f64>)>,
@@ -229,6 +268,10 @@ mod tests {
         }
         for (one, other, expected) in stored.mcnemar {
             near(mcnemar(one, other).p_value, expected, 1e-9);
+        }
+        for (one, other, rows, confidence, low, high) in stored.score {
+            let found = paired_score_interval(one, other, rows, confidence);
+            assert!((found.0 - low).abs() < 1e-6 && (found.1 - high).abs() < 1e-6, "{found:?} {low} {high}");
         }
         for (one, other, expected) in stored.welch {
             near(welch(one, other), expected, 1e-9);
@@ -253,5 +296,13 @@ mod tests {
         assert_eq!(paired_t(&[1.0, 2.0], &[1.0, 2.0]).expect("a test").p_value, 1.0);
         assert!(normal_quantile(f64::NAN).is_nan());
         assert!(holm(&[]).is_empty());
+        assert_eq!(paired_score_interval(0, 0, 0, 0.95), (-1.0, 1.0));
+        // Rows that do not differ show no more than their number allows.
+        let square = normal_quantile(0.95).powi(2);
+        for rows in [2, 10, 133, 10_000] {
+            let (low, high) = paired_score_interval(0, 0, rows, 0.95);
+            let widest = square / (rows as f64 + square);
+            assert!((low + widest).abs() < 1e-9 && (high - widest).abs() < 1e-9, "{rows}: {low} {high}");
+        }
     }
 }

@@ -193,12 +193,25 @@ fn a_planted_bad_slice_is_found_and_a_good_model_has_none() {
 }
 
 #[test]
-fn small_slices_and_columns_that_name_rows_are_left_alone() {
+fn small_slices_are_left_alone_and_rare_texts_are_one_part() {
     let named = NamedColumn {
         name: "id".to_owned(),
         values: SliceColumn::Text((0..100).map(|row| Some(row.to_string())).collect()),
     };
-    assert!(parts(&named, 4).is_empty());
+    let cut = parts(&named, 4);
+    assert_eq!((cut.len(), cut[50].to_string().as_str()), (51, "id is none of the 50 most frequent"));
+    assert_eq!(cut[50].condition.rows(&named.values, 100).len(), 50);
+    // A part that texts were put together in is searched, and it is told that they were.
+    let city = |row: usize| format!("c{:02}", row / 40);
+    let many = NamedColumn {
+        name: "city".to_owned(),
+        values: SliceColumn::Text((0..2400).map(|row| Some(city(row))).collect()),
+    };
+    let wrong: Vec<f64> = (0..2400).map(|row| f64::from(u8::from(row >= 2000 || row % 10 == 0))).collect();
+    let found = worst_slices(&[many], &wrong, &SearchOptions::default());
+    assert_eq!(found.worst[0].name(), "city is none of the 50 most frequent");
+    assert_eq!(found.worst[0].rows, 400);
+    assert!(found.left_out[0].starts_with("10 of the texts of `city` are looked at together"), "{found:?}");
     let two = NamedColumn {
         name: "two".to_owned(),
         values: SliceColumn::Text((0..100).map(|row| (row > 1).then(|| "x".to_owned())).collect()),

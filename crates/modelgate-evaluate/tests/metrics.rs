@@ -25,6 +25,8 @@ struct Case {
     #[serde(default)]
     actual: Vec<f64>,
     expected: BTreeMap<String, Option<f64>>,
+    #[serde(default)]
+    per_class: Vec<BTreeMap<String, Option<f64>>>,
 }
 
 fn cases(kind: &str) -> Vec<Case> {
@@ -63,6 +65,20 @@ fn classification_equals_scikit_learn() {
                 _ => found.metrics[metric],
             };
             same(&case.name, metric, value, *expected);
+        }
+        assert_eq!((found.per_class.len(), case.per_class.len()), (case.classes, case.classes));
+        for (class, expected) in found.per_class.iter().zip(&case.per_class) {
+            let values = [
+                ("precision", Some(class.precision)),
+                ("recall", Some(class.recall)),
+                ("f1", Some(class.f1)),
+                ("roc_auc", class.roc_auc),
+                ("pr_auc", class.pr_auc),
+                ("support", Some(class.support as f64)),
+            ];
+            for (metric, value) in values {
+                same(&format!("{}, class {}", case.name, class.name), metric, value, expected[metric]);
+            }
         }
         assert_eq!(found.metrics["f1"], found.metrics["f1_weighted"]);
         assert_eq!(plain.metrics["f1"], plain.metrics["f1_macro"]);

@@ -1,28 +1,30 @@
 //! How often each kind of rule errs, by simulation: `cargo run --release -p modelgate-pipeline --example gate_statistics`.
 //!
-//! Two classifiers answer the same rows. Production is right in 85% of them; the candidate in 85% less a true drop. Three
-//! quarters of the rows that production has wrong the candidate has wrong too, as two models of one problem do. Every rule is
-//! judged by the code that judges a run. Prints the tables of `docs/gate-statistics.md`.
+//! Two models answer the same rows, one in production and one that is truly worse by so much. What they answer goes
+//! through the code that measures a run, and every rule is judged by the code that judges one. Prints the tables of
+//! `docs/gate-statistics.md`.
 
 use std::collections::BTreeMap;
 
-use modelgate_core::rule::{Amount, Check, GateRule, Slice, Subset, Versus};
+use modelgate_core::rule::{Amount, Check, GateRule, Slice, Subset, Versus, slice_name};
 use modelgate_core::verdict::{
-    Comparisons, Evidence, PairedFigure, Reference, Scores, SliceFigure, SliceFigures, SubsetScores, Verdict,
-    judge,
+    Comparisons, Evidence, PairedFigure, Reference, Scores, SliceScores, SubsetScores, Verdict, judge,
 };
-use modelgate_evaluate::statistics::{holm, paired_t, smallest_visible_drop};
-use modelgate_evaluate::{
-    Average, BootstrapOptions, ClassificationInput, ResampledClassifier, paired_bootstrap,
-};
+use modelgate_evaluate::statistics::smallest_visible_drop;
+use modelgate_evaluate::{Average, BootstrapOptions};
+use modelgate_pipeline::Answers;
+use modelgate_pipeline::paired::{difference, parts};
 use rayon::prelude::*;
 
+/// Share of the rows that production has right.
 const SKILL: f64 = 0.85;
+/// Share of production's wrong rows that the candidate has wrong too, as two models of one problem do.
 const SHARED: f64 = 0.75;
-const SIZES: [usize; 3] = [85, 400, 2000];
-const DROPS: [f64; 4] = [0.0, 0.01, 0.03, 0.06];
+const FEW: [usize; 7] = [10, 20, 30, 50, 85, 400, 2000];
+const SIZES: [usize; 4] = [20, 85, 400, 2000];
 const PARTS: usize = 10;
 const TRIALS: u64 = 500;
+const CONFIDENCE: f64 = 0.95;
 
 struct Random(u64);
 
@@ -34,124 +36,154 @@ impl Random {
         value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((value ^ (value >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
-}
 
-/// Whether production and candidate are wrong in each row.
-fn trial(rows: usize, drop: impl Fn(usize) -> f64, random: &mut Random) -> (Vec<bool>, Vec<bool>) {
-    let mut wrong = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-    for row in 0..rows {
-        let production = random.next() < 1.0 - SKILL;
-        let target = 1.0 - SKILL + drop(row);
-        // Of production's wrong rows a share is shared; the rest keeps the candidate's rate as it should be.
-        let alone = (target - (1.0 - SKILL) * SHARED) / SKILL;
-        let candidate = random.next() < if production { SHARED } else { alone };
-        wrong.0.push(production);
-        wrong.1.push(candidate);
-    }
-    wrong
-}
-
-fn accuracy(wrong: &[bool]) -> f64 {
-    wrong.iter().filter(|wrong| !**wrong).count() as f64 / wrong.len() as f64
-}
-
-fn scores(name: &str, value: f64, rows: usize) -> Scores {
-    let metrics = BTreeMap::from([("accuracy".to_owned(), Some(value))]);
-    let subset = SubsetScores { rows: Some(rows as u64), metrics, ..SubsetScores::default() };
-    Scores {
-        name: name.to_owned(),
-        subsets: BTreeMap::from([(Subset::Validation, subset)]),
-        ..Scores::default()
+    /// A draw of the standard normal distribution (Box and Muller).
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.next()).ln()).sqrt();
+        radius * (2.0 * std::f64::consts::PI * self.next()).cos()
     }
 }
 
-fn paired(production: &[bool], candidate: &[bool], seed: u64) -> Option<PairedFigure> {
-    let labels = vec![0_u32; production.len()];
-    let names = ["0".to_owned(), "1".to_owned()];
-    // Without probabilities only the figures of the confusion matrix are made again in each round.
-    let probabilities = vec![f32::NAN; production.len() * 2];
-    let resampled = |wrong: &[bool]| {
-        let predicted: Vec<u32> = wrong.iter().map(|wrong| u32::from(*wrong)).collect();
-        let input = ClassificationInput {
-            labels: &labels,
-            predicted: &predicted,
-            probabilities: &probabilities,
-            class_names: &names,
-        };
-        ResampledClassifier::new(&input, Average::Weighted).ok()
-    };
-    let options = BootstrapOptions { rounds: 1000, confidence: 0.95, seed };
-    let found = paired_bootstrap(&resampled(candidate)?, &resampled(production)?, "accuracy", &options)?;
-    let rows = production.len() as u64;
-    Some(PairedFigure {
-        versus: Versus::Production,
-        on: Subset::Validation,
-        slice: String::new(),
-        metric: "accuracy".to_owned(),
-        confidence: 0.95,
-        difference: found.difference,
-        low: found.low,
-        high: found.high,
-        visible: smallest_visible_drop(found.standard_error * (rows as f64).sqrt(), rows, 0.95),
-        beside: String::new(),
-    })
+/// What is simulated.
+#[derive(Clone, Copy)]
+enum World {
+    /// Classifiers; the candidate is right in so much less of the rows.
+    Right,
+    /// As `Right`, in the first of ten parts alone.
+    RightInOnePart,
+    /// Classifiers of equal order; the candidate's probabilities are all too high by so much.
+    Calibration,
+    /// Regressors; the candidate's errors are larger by this share.
+    Errors,
 }
 
-fn parts(production: &[bool], candidate: &[bool]) -> SliceFigures {
-    let number = |wrong: &[bool]| wrong.iter().map(|wrong| f64::from(u8::from(*wrong))).collect::<Vec<f64>>();
-    let size = production.len() / PARTS;
-    let mut slices = Vec::new();
-    for part in 0..PARTS {
-        let rows = part * size..(part + 1) * size;
-        if rows.len() < 30 {
-            continue;
+fn classes(labels: Vec<u32>, predicted: Vec<u32>, probabilities: Vec<f32>) -> Answers {
+    Answers::Classes { labels, predicted, probabilities, names: vec!["no".to_owned(), "yes".to_owned()] }
+}
+
+/// Production's answers, then the candidate's.
+fn trial(world: World, rows: usize, worse: f64, random: &mut Random) -> (Answers, Answers) {
+    match world {
+        World::Right | World::RightInOnePart => {
+            let labels: Vec<u32> = (0..rows).map(|_| u32::from(random.next() < 0.4)).collect();
+            let mut said = [Vec::with_capacity(rows), Vec::with_capacity(rows)];
+            for (row, label) in labels.iter().enumerate() {
+                let here = matches!(world, World::Right) || row < rows / PARTS;
+                let target = 1.0 - SKILL + if here { worse } else { 0.0 };
+                let production = random.next() < 1.0 - SKILL;
+                // Of production's wrong rows a share is shared; the rest keeps the candidate's rate as it should be.
+                let alone = (target - (1.0 - SKILL) * SHARED) / SKILL;
+                let candidate = random.next() < if production { SHARED } else { alone };
+                said[0].push(label ^ u32::from(production));
+                said[1].push(label ^ u32::from(candidate));
+            }
+            let [production, candidate] = said.map(|predicted| {
+                let shares =
+                    predicted.iter().flat_map(|class| if *class == 0 { [0.8, 0.2] } else { [0.2, 0.8] });
+                let shares = shares.collect();
+                classes(labels.clone(), predicted, shares)
+            });
+            (production, candidate)
         }
-        let (one, other) = (number(&candidate[rows.clone()]), number(&production[rows.clone()]));
-        let Some(test) = paired_t(&one, &other) else { continue };
-        let p_value = if test.mean_difference > 0.0 { test.p_value / 2.0 } else { 1.0 - test.p_value / 2.0 };
-        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        let rows = rows.len() as u64;
-        slices.push(SliceFigure {
-            name: part.to_string(),
-            rows,
-            candidate: mean(&one),
-            reference: mean(&other),
-            p_value,
-        });
+        World::Calibration => {
+            let scores: Vec<f64> = (0..rows).map(|_| 0.05 + 0.75 * random.next()).collect();
+            let labels: Vec<u32> = scores.iter().map(|score| u32::from(random.next() < *score)).collect();
+            let with = |shift: f64| {
+                let said = scores.iter().map(|score| (score + shift) as f32);
+                let predicted = said.clone().map(|score| u32::from(score > 0.5)).collect();
+                let shares = said.flat_map(|score| [1.0 - score, score]).collect();
+                classes(labels.clone(), predicted, shares)
+            };
+            (with(0.0), with(worse))
+        }
+        World::Errors => {
+            let actual: Vec<f64> = (0..rows).map(|_| 10.0 * random.next()).collect();
+            let mut said = [Vec::with_capacity(rows), Vec::with_capacity(rows)];
+            for value in &actual {
+                let (shared, own) = (random.normal(), random.normal());
+                said[0].push(value + shared);
+                said[1].push(value + (1.0 + worse) * (0.85 * shared + (1.0 - 0.85_f64 * 0.85).sqrt() * own));
+            }
+            let [production, candidate] =
+                said.map(|predicted| Answers::Values { actual: actual.clone(), predicted });
+            (production, candidate)
+        }
     }
-    let corrected = holm(&slices.iter().map(|slice| slice.p_value).collect::<Vec<_>>());
-    for (slice, p_value) in slices.iter_mut().zip(corrected) {
-        slice.p_value = p_value;
-    }
-    SliceFigures { loss: "share of wrong rows".to_owned(), min_rows: 30, min_rise: 0.01, slices }
 }
 
-fn rule(metric: &str, check: Check, min_samples: Option<u64>) -> GateRule {
-    let (id, metric) = ("rule".to_owned(), metric.to_owned());
-    GateRule { id, metric, on: None, check, slice: Slice::new(), min_samples }
+fn first_part(rows: usize) -> Vec<u32> {
+    (0..(rows / PARTS) as u32).collect()
+}
+
+fn scores(name: &str, answers: &Answers, slice: &Slice) -> Scores {
+    let figures =
+        |answers: &Answers| answers.figures(Average::Weighted).map(|found| found.metrics).unwrap_or_default();
+    let mut slices = BTreeMap::new();
+    if !slice.is_empty() {
+        let part = answers.take(&first_part(answers.rows()));
+        let (rows, metrics) = (part.rows() as u64, figures(&part));
+        slices.insert(slice_name(slice), SliceScores { rows, metrics, intervals: BTreeMap::new() });
+    }
+    let rows = Some(answers.rows() as u64);
+    let subset = SubsetScores { rows, metrics: figures(answers), slices, ..SubsetScores::default() };
+    let subsets = BTreeMap::from([(Subset::Validation, subset)]);
+    Scores { name: name.to_owned(), subsets, ..Scores::default() }
+}
+
+fn comparisons(rule: &GateRule, production: &Answers, candidate: &Answers, seed: u64) -> Comparisons {
+    let mut found = Comparisons::default();
+    match rule.check {
+        Check::NonInferior { .. } => {
+            let options = BootstrapOptions { rounds: 1000, confidence: CONFIDENCE, seed };
+            let rows = production.rows() as u64;
+            let measured = difference(candidate, production, &rule.metric, Average::Weighted, &options);
+            found.paired.extend(measured.map(|measured| PairedFigure {
+                versus: Versus::Production,
+                on: Subset::Validation,
+                slice: String::new(),
+                metric: rule.metric.clone(),
+                confidence: CONFIDENCE,
+                difference: measured.difference,
+                low: measured.low,
+                high: measured.high,
+                visible: smallest_visible_drop(
+                    measured.standard_error * (rows as f64).sqrt(),
+                    rows,
+                    CONFIDENCE,
+                ),
+                rows,
+                least_rows: measured.least_rows,
+                beside: String::new(),
+            }));
+        }
+        Check::SlicesNotWorse { .. } => {
+            let size = production.rows() / PARTS;
+            let named: Vec<(String, Vec<u32>)> = (0..PARTS)
+                .map(|part| {
+                    (part.to_string(), (part * size..(part + 1) * size).map(|row| row as u32).collect())
+                })
+                .filter(|(_, rows): &(String, Vec<u32>)| rows.len() >= 30)
+                .collect();
+            found
+                .slices
+                .insert((Versus::Production, Subset::Validation), parts(candidate, production, &named, 30));
+        }
+        _ => {}
+    }
+    found
 }
 
 /// The share of trials with each verdict, in percent: passed, failed, inconclusive.
-fn rates(rule: &GateRule, rows: usize, drop: impl Fn(usize) -> f64 + Sync) -> [f64; 3] {
+fn rates(rule: &GateRule, world: World, rows: usize, worse: f64) -> [f64; 3] {
     let outcomes: Vec<Verdict> = (0..TRIALS)
         .into_par_iter()
-        .map(|trial_number| {
-            let mut random = Random(trial_number.wrapping_mul(0x1234_5678_9abc_def1) ^ rows as u64);
-            let (production, candidate) = trial(rows, &drop, &mut random);
-            let mut comparisons = Comparisons::default();
-            match rule.check {
-                Check::NonInferior { .. } => {
-                    comparisons.paired.extend(paired(&production, &candidate, trial_number));
-                }
-                Check::SlicesNotWorse { .. } => {
-                    let key = (Versus::Production, Subset::Validation);
-                    comparisons.slices.insert(key, parts(&production, &candidate));
-                }
-                _ => {}
-            }
-            let reference = Reference::Scores(Box::new(scores("production", accuracy(&production), rows)));
+        .map(|number| {
+            let mut random = Random(number.wrapping_mul(0x1234_5678_9abc_def1) ^ rows as u64);
+            let (production, candidate) = trial(world, rows, worse, &mut random);
+            let comparisons = comparisons(rule, &production, &candidate, number);
+            let reference = Reference::Scores(Box::new(scores("production", &production, &rule.slice)));
             let evidence = Evidence {
-                candidate: scores("candidate", accuracy(&candidate), rows),
+                candidate: scores("candidate", &candidate, &rule.slice),
                 references: BTreeMap::from([(Versus::Production, reference)]),
                 on: Subset::Validation,
                 comparisons,
@@ -164,40 +196,126 @@ fn rates(rule: &GateRule, rows: usize, drop: impl Fn(usize) -> f64 + Sync) -> [f
     [share(Verdict::Passed), share(Verdict::Failed), share(Verdict::Inconclusive)]
 }
 
+fn rule(metric: &str, check: Check) -> GateRule {
+    let (id, metric) = ("rule".to_owned(), metric.to_owned());
+    GateRule { id, metric, on: None, check, slice: Slice::new(), min_samples: None }
+}
+
 #[expect(clippy::print_stdout, reason = "the program's output")]
+fn table(title: &str, what: &str, rule: &GateRule, world: World, sizes: &[usize], steps: &[f64]) {
+    println!("### {title}\n\n| rows | {what} | passed | failed | inconclusive |\n|---:|---:|---:|---:|---:|");
+    for rows in sizes {
+        for worse in steps {
+            let [passed, failed, unsure] = rates(rule, world, *rows, *worse);
+            println!("| {rows} | {worse} | {passed:.1}% | {failed:.1}% | {unsure:.1}% |");
+        }
+    }
+    println!();
+}
+
 fn main() {
     let versus = || Versus::Production;
-    let drop = |amount| Check::MaxDrop { versus: versus(), limit: Amount::Absolute(amount) };
-    let shown =
-        |margin| Check::NonInferior { versus: versus(), margin: Amount::Absolute(margin), confidence: 0.95 };
-    let kinds = [
-        ("`at_least: 0.83`", rule("accuracy", Check::AtLeast(0.83), None)),
-        ("`max_drop: 0.01`", rule("accuracy", drop(0.01), None)),
-        ("`max_drop: 0.01, min_samples: 300`", rule("accuracy", drop(0.01), Some(300))),
-        ("`non_inferior: {margin: 0.02, confidence: 0.95}`", rule("accuracy", shown(0.02), None)),
-    ];
-    for (name, rule) in &kinds {
-        println!(
-            "### {name}\n\n| rows | true drop | passed | failed | inconclusive |\n|---:|---:|---:|---:|---:|"
-        );
-        for rows in SIZES {
-            for true_drop in DROPS {
-                let [passed, failed, unsure] = rates(rule, rows, |_| true_drop);
-                println!("| {rows} | {true_drop} | {passed:.1}% | {failed:.1}% | {unsure:.1}% |");
-            }
-        }
-        println!();
-    }
-    println!(
-        "### `metric: slices, equals: not_worse`, {PARTS} parts of equal size, the drop in one of them alone\n\n\
-         | rows | true drop of one part | passed or not applicable | failed |\n|---:|---:|---:|---:|"
+    let drop = |limit| Check::MaxDrop { versus: versus(), limit };
+    let rise = |limit| Check::MaxRise { versus: versus(), limit };
+    let shown = |margin| Check::NonInferior { versus: versus(), margin, confidence: CONFIDENCE };
+    let (absolute, relative) = (Amount::Absolute, Amount::Relative);
+    let drops = [0.0, 0.01, 0.03, 0.06];
+    let true_drop = "true drop";
+    let (right, errors) = (World::Right, World::Errors);
+    table(
+        "`metric: accuracy, at_least: 0.83`",
+        true_drop,
+        &rule("accuracy", Check::AtLeast(0.83)),
+        right,
+        &SIZES,
+        &drops,
     );
-    let rule = rule("slices", Check::SlicesNotWorse { versus: versus() }, None);
-    for rows in SIZES {
-        for true_drop in [0.0, 0.1, 0.3] {
-            let [passed, failed, _] =
-                rates(&rule, rows, |row| if row < rows / PARTS { true_drop } else { 0.0 });
-            println!("| {rows} | {true_drop} | {passed:.1}% | {failed:.1}% |");
-        }
-    }
+    let part = GateRule {
+        slice: Slice::from([("part".to_owned(), "a".to_owned())]),
+        ..rule("accuracy", Check::AtLeast(0.83))
+    };
+    table(
+        "`metric: accuracy, at_least: 0.83, slice: {part: a}`, a part of a tenth of the rows",
+        "true drop in the part",
+        &part,
+        World::RightInOnePart,
+        &SIZES,
+        &[0.0, 0.03, 0.1],
+    );
+    table(
+        "`metric: accuracy, max_drop: 0.01`",
+        true_drop,
+        &rule("accuracy", drop(absolute(0.01))),
+        right,
+        &SIZES,
+        &drops,
+    );
+    table(
+        "`metric: accuracy, max_drop: 2%`",
+        true_drop,
+        &rule("accuracy", drop(relative(0.02))),
+        right,
+        &SIZES,
+        &drops,
+    );
+    let many = GateRule { min_samples: Some(300), ..rule("accuracy", drop(absolute(0.01))) };
+    table("`metric: accuracy, max_drop: 0.01, min_samples: 300`", true_drop, &many, right, &SIZES, &drops);
+    table(
+        "`metric: calibration_error, max_rise: 0.05`",
+        "true rise",
+        &rule("calibration_error", rise(absolute(0.05))),
+        World::Calibration,
+        &SIZES,
+        &[0.0, 0.03, 0.1, 0.15],
+    );
+    let share = "true rise, as a share";
+    let shares = [0.0, 0.02, 0.05, 0.1];
+    table(
+        "`metric: rmse, at_most: 1.05`, where production's is 1",
+        share,
+        &rule("rmse", Check::AtMost(1.05)),
+        errors,
+        &SIZES,
+        &shares,
+    );
+    table(
+        "`metric: rmse, max_rise: 2%`",
+        share,
+        &rule("rmse", rise(relative(0.02))),
+        errors,
+        &SIZES,
+        &shares,
+    );
+    table(
+        "`metric: accuracy, non_inferior: {margin: 0.02, confidence: 0.95}`",
+        true_drop,
+        &rule("accuracy", shown(absolute(0.02))),
+        right,
+        &FEW,
+        &[0.0, 0.02, 0.03, 0.06],
+    );
+    table(
+        "`metric: f1, non_inferior: {margin: 0.02, confidence: 0.95}`",
+        true_drop,
+        &rule("f1", shown(absolute(0.02))),
+        right,
+        &FEW,
+        &[0.0, 0.02, 0.03, 0.06],
+    );
+    table(
+        "`metric: rmse, non_inferior: {margin: 5%, confidence: 0.95}`",
+        share,
+        &rule("rmse", shown(relative(0.05))),
+        errors,
+        &FEW[..6],
+        &[0.0, 0.05, 0.1, 0.2],
+    );
+    table(
+        "`metric: slices, equals: not_worse`, ten parts of equal size, the drop in one of them alone",
+        "true drop of one part",
+        &rule("slices", Check::SlicesNotWorse { versus: versus() }),
+        World::RightInOnePart,
+        &[85, 400, 2000],
+        &[0.0, 0.1, 0.3],
+    );
 }

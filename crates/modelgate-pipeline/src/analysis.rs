@@ -30,6 +30,23 @@ pub struct Analysis {
     /// What each preprocessed feature adds to the score, the largest first; empty for a model that does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contributions: Vec<crate::contributions::Contribution>,
+    /// What contributions are measured in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+}
+
+impl Analysis {
+    /// Returns what contributions are measured in.
+    pub fn contribution_unit(&self) -> &str {
+        // Files of earlier versions name none and are of scores.
+        if !self.unit.is_empty() {
+            &self.unit
+        } else if self.loss == "mae" {
+            "units of the target"
+        } else {
+            "log-odds"
+        }
+    }
 }
 
 /// At most so many rows are asked about for importance, and for dependence.
@@ -92,6 +109,7 @@ pub fn analyse(
         importance,
         dependence,
         contributions: Vec::new(),
+        unit: String::new(),
     })
 }
 

@@ -106,7 +106,16 @@ impl Answers {
         Ok(match self {
             Self::Classes { labels, predicted, probabilities, names } => {
                 let input = ClassificationInput { labels, predicted, probabilities, class_names: names };
-                let found = classification(&input, average)?;
+                let mut found = classification(&input, average)?;
+                let without = self.unanswered();
+                if without > 0 {
+                    // A label that a model gives beside no probability is no answer: no figure rests on it.
+                    let why = format!("{without} rows have a probability that is not finite");
+                    for (metric, value) in &mut found.metrics {
+                        *value = None;
+                        found.undefined.insert(metric.clone(), why.clone());
+                    }
+                }
                 SubsetEvaluation {
                     rows,
                     metrics: found.metrics,
@@ -132,6 +141,7 @@ impl Answers {
     /// not finite numbers.
     pub fn resampled(&self, average: Average) -> Option<Box<dyn Resampled>> {
         match self {
+            Self::Classes { .. } if self.unanswered() > 0 => None,
             Self::Classes { .. } => {
                 let found = ResampledClassifier::new(&self.input()?, average).ok()?;
                 Some(Box::new(found))
@@ -143,12 +153,28 @@ impl Answers {
         }
     }
 
-    /// Returns what the loss of a row is in words, and the loss of each row.
+    /// Returns the number of rows whose answer holds something that is not a finite number.
+    pub fn unanswered(&self) -> u64 {
+        match self {
+            Self::Classes { probabilities, names, .. } => {
+                let rows = probabilities.chunks_exact(names.len().max(1));
+                rows.filter(|row| row.iter().any(|value| !value.is_finite())).count() as u64
+            }
+            Self::Values { predicted, .. } => {
+                predicted.iter().filter(|value| !value.is_finite()).count() as u64
+            }
+        }
+    }
+
+    /// Returns what the loss of a row is in words, and the loss of each row; NaN for a row without an answer.
     pub fn losses(&self) -> (&'static str, Vec<f64>) {
         match self {
-            Self::Classes { labels, predicted, .. } => {
-                let wrong =
-                    labels.iter().zip(predicted).map(|(one, other)| f64::from(u8::from(one != other)));
+            Self::Classes { labels, predicted, probabilities, names } => {
+                let answers = probabilities.chunks_exact(names.len().max(1));
+                let wrong = labels.iter().zip(predicted).zip(answers).map(|((one, other), row)| {
+                    let answered = row.iter().all(|value| value.is_finite());
+                    if answered { f64::from(u8::from(one != other)) } else { f64::NAN }
+                });
                 ("share of wrong rows", wrong.collect())
             }
             Self::Values { actual, predicted } => {
@@ -156,6 +182,56 @@ impl Answers {
                 ("mean absolute error", errors.collect())
             }
         }
+    }
+}
+
+impl Answers {
+    /// Returns the loss of each row that looks at more than right and wrong: the Brier score of a class, the absolute
+    /// error of a number.
+    pub fn fine_losses(&self) -> Vec<f64> {
+        match self {
+            Self::Classes { labels, probabilities, names, .. } => {
+                let rows = labels.iter().zip(probabilities.chunks_exact(names.len().max(1)));
+                let squares = rows.map(|(label, row)| {
+                    let whole: f64 = row
+                        .iter()
+                        .enumerate()
+                        .map(|(class, probability)| {
+                            let miss =
+                                f64::from(*probability) - f64::from(u8::from(class == *label as usize));
+                            miss * miss
+                        })
+                        .sum();
+                    // Of two classes both miss by the same; the score counts it once.
+                    if names.len() == 2 { whole / 2.0 } else { whole }
+                });
+                squares.collect()
+            }
+            Self::Values { .. } => self.losses().1,
+        }
+    }
+
+    /// Returns these answers with the rows at `rows` of `other`, which has the same rows, behind them.
+    #[must_use]
+    pub(crate) fn followed_by(&self, other: &Self, rows: &[u32]) -> Self {
+        let mut whole = self.clone();
+        match (&mut whole, other.take(rows)) {
+            (
+                Self::Classes { labels, predicted, probabilities, .. },
+                Self::Classes { labels: more, predicted: said, probabilities: shares, .. },
+            ) => {
+                labels.extend(more);
+                predicted.extend(said);
+                probabilities.extend(shares);
+            }
+            (Self::Values { actual, predicted }, Self::Values { actual: more, predicted: said }) => {
+                actual.extend(more);
+                predicted.extend(said);
+            }
+            // Two models of one question answer in one form.
+            _ => {}
+        }
+        whole
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each preprocessed feature adds to a model's score, where the model itself says so.
 
-use modelgate_model::estimator::{Boosted, Estimator, LinearClassifier};
+use modelgate_model::estimator::{Boosted, Estimator, Forest, Tree};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -9,37 +9,68 @@ use serde::{Deserialize, Serialize};
 pub struct Contribution {
     /// The feature behind preprocessing, such as `region=north`.
     pub feature: String,
-    /// Mean of the absolute contribution: of a classifier in log-odds, of a regression in units of the target.
+    /// Mean of the absolute contribution, in the unit that the analysis names.
     pub mean_absolute: f64,
 }
 
-/// Returns the contributions over a row-major `[rows × features]` matrix, the largest first; `None` for a model that does
-/// not give them.
+/// What contributions are of.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Contributions {
+    /// The features, the largest first.
+    pub(crate) features: Vec<Contribution>,
+    /// What they are measured in.
+    pub(crate) unit: &'static str,
+}
+
+/// Returns the contributions over a row-major `[rows × features]` matrix; `None` for a model that does not give them.
+/// `training` is such a matrix of training rows, by which a forest's ways are weighed.
 pub(crate) fn contributions(
     estimator: &Estimator,
     names: &[String],
     matrix: &[f32],
-) -> Option<Vec<Contribution>> {
-    match estimator {
-        Estimator::LinearClassifier(linear) => linear_contributions(linear, names, matrix),
-        Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => {
-            shared_out(boosted, names, matrix)
+    training: impl FnOnce() -> Option<Vec<f32>>,
+) -> Option<Contributions> {
+    const TARGET: &str = "units of the target";
+    const LOG_ODDS: &str = "log-odds";
+    let (features, unit) = match estimator {
+        Estimator::LinearClassifier(linear) => {
+            let classes: Vec<Vec<f64>> =
+                linear.coefficients.chunks_exact(linear.features.max(1)).map(<[f64]>::to_vec).collect();
+            if classes.len() != linear.intercepts.len() {
+                return None;
+            }
+            // Of two classes the score is the difference of theirs.
+            let weights = match classes.as_slice() {
+                [first, second] => vec![second.iter().zip(first).map(|(one, other)| one - other).collect()],
+                _ => classes,
+            };
+            (linear_contributions(&weights, names, matrix)?, LOG_ODDS)
         }
-        // Another kind of model gives its own here.
-        _ => None,
-    }
+        Estimator::LinearRegressor(linear) => {
+            (linear_contributions(std::slice::from_ref(&linear.coefficients), names, matrix)?, TARGET)
+        }
+        Estimator::BoostedClassifier(boosted) => (shared_out(boosted, names, matrix, ROWS)?, LOG_ODDS),
+        Estimator::BoostedRegressor(boosted) => (shared_out(boosted, names, matrix, ROWS)?, TARGET),
+        Estimator::ForestClassifier(forest) => {
+            (forest_contributions(forest, names, matrix, &training()?)?, "units of probability")
+        }
+        Estimator::ForestRegressor(forest) => {
+            (forest_contributions(forest, names, matrix, &training()?)?, TARGET)
+        }
+    };
+    Some(Contributions { features, unit })
 }
 
 /// Rows whose scores are shared out at most, evenly over all.
 const ROWS: usize = 256;
 
 /// Returns the mean absolute share of each feature in the scores; of several classes the mean over them.
-fn shared_out(boosted: &Boosted, names: &[String], matrix: &[f32]) -> Option<Vec<Contribution>> {
+fn shared_out(boosted: &Boosted, names: &[String], matrix: &[f32], most: usize) -> Option<Vec<Contribution>> {
     let rows = matrix.len().checked_div(boosted.features)?;
     if rows == 0 || names.len() != boosted.features {
         return None;
     }
-    let step = rows.div_ceil(ROWS);
+    let step = rows.div_ceil(most);
     let sample: Vec<&[f32]> = matrix.chunks_exact(boosted.features).step_by(step).collect();
     let shares: Vec<_> = sample.par_iter().map(|row| boosted.shares(row)).collect::<Option<_>>()?;
     let count = (shares.len() * boosted.scores) as f64;
@@ -66,27 +97,92 @@ fn shared_out(boosted: &Boosted, names: &[String], matrix: &[f32]) -> Option<Vec
     Some(found)
 }
 
-/// A linear score is a sum: what a feature adds is its weight times its distance to the mean. Of two classes the score is
-/// the difference of theirs; of more, the figure is the mean over the classes.
-fn linear_contributions(
-    linear: &LinearClassifier,
+/// Steps that sharing out the rows of a forest may take; more of them would be slower than training.
+const MOST_STEPS: usize = 300_000_000;
+/// With fewer rows than this the mean says little, and a forest so large has none.
+const FEWEST_ROWS: usize = 16;
+/// Training rows that are led through a forest, at most.
+pub(crate) const TRAINING_ROWS: usize = 10_000;
+
+/// A forest is a sum of trees too, of as many scores as a leaf has values; of two classes the second says all.
+fn forest_contributions(
+    forest: &Forest,
     names: &[String],
     matrix: &[f32],
+    training: &[f32],
 ) -> Option<Vec<Contribution>> {
-    let features = linear.features;
-    let rows = matrix.len().checked_div(features)?;
-    if rows == 0 || names.len() != features || linear.coefficients.len() != features * linear.intercepts.len()
-    {
+    let leaves: usize = forest.trees.iter().map(|tree| tree.nodes.len().div_ceil(2)).sum();
+    let depth = forest.trees.iter().map(depth).max()?;
+    let outputs: Vec<usize> = if forest.outputs == 2 { vec![1] } else { (0..forest.outputs).collect() };
+    let a_row = leaves.saturating_mul(depth * depth + 1).saturating_mul(outputs.len());
+    let affordable = (MOST_STEPS / a_row.max(1)).min(ROWS);
+    if affordable < FEWEST_ROWS || outputs.is_empty() {
         return None;
     }
-    let weights: Vec<Vec<f64>> = {
-        let classes: Vec<Vec<f64>> =
-            linear.coefficients.chunks_exact(features).map(<[f64]>::to_vec).collect();
-        match classes.as_slice() {
-            [first, second] => vec![second.iter().zip(first).map(|(one, other)| one - other).collect()],
-            _ => classes,
-        }
+    let covers: Vec<Vec<f32>> =
+        forest.trees.par_iter().map(|tree| covers(tree, forest.features, training)).collect::<Option<_>>()?;
+    // Tree by tree, all its outputs: tree `t` of the sum adds to score `t % scores`.
+    let trees = forest.trees.iter().zip(covers).flat_map(|(tree, covers)| {
+        let of = |output: &usize| Tree {
+            nodes: tree.nodes.clone(),
+            values: tree.values.iter().skip(*output).step_by(forest.outputs).copied().collect(),
+            covers: covers.clone(),
+        };
+        outputs.iter().map(of).collect::<Vec<Tree>>()
+    });
+    let boosted = Boosted {
+        features: forest.features,
+        scores: outputs.len(),
+        base: vec![0.0; outputs.len()],
+        trees: trees.collect(),
     };
+    shared_out(&boosted, names, matrix, affordable)
+}
+
+/// Returns how many splits the longest way has; children stand behind their parents.
+fn depth(tree: &Tree) -> usize {
+    let mut depths = vec![0_usize; tree.nodes.len()];
+    for (at, node) in tree.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
+        for child in [node.left as usize, node.right as usize] {
+            if let Some(depth) = depths.get(at).copied()
+                && let Some(below) = depths.get_mut(child)
+            {
+                *below = (*below).max(depth + 1);
+            }
+        }
+    }
+    depths.into_iter().max().unwrap_or(0)
+}
+
+/// Returns how many training rows reach each node. A leaf that none of those reaches has half a row, so that every way has
+/// a weight.
+fn covers(tree: &Tree, features: usize, training: &[f32]) -> Option<Vec<f32>> {
+    let mut covers = vec![0.0_f32; tree.nodes.len()];
+    for row in training.chunks_exact(features.max(1)) {
+        let mut at = 0;
+        while let Some(node) = tree.nodes.get(at).filter(|node| !node.is_leaf()) {
+            at = node.next(*row.get(node.column())?);
+        }
+        *covers.get_mut(at)? += 1.0;
+    }
+    for (at, node) in tree.nodes.iter().enumerate().rev() {
+        covers[at] = if node.is_leaf() {
+            covers[at].max(0.5)
+        } else {
+            covers.get(node.left as usize)? + covers.get(node.right as usize)?
+        };
+    }
+    Some(covers)
+}
+
+/// A linear score is a sum: what a feature adds is its weight times its distance to the mean; of several scores the figure
+/// is the mean over them.
+fn linear_contributions(weights: &[Vec<f64>], names: &[String], matrix: &[f32]) -> Option<Vec<Contribution>> {
+    let features = names.len();
+    let rows = matrix.len().checked_div(features)?;
+    if rows == 0 || weights.is_empty() || weights.iter().any(|weights| weights.len() != features) {
+        return None;
+    }
     let mut found: Vec<Contribution> = (0..features)
         .map(|feature| {
             let values = || matrix.chunks_exact(features).map(|row| f64::from(row[feature]));
@@ -107,6 +203,17 @@ fn linear_contributions(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use modelgate_model::estimator::{LEAF, LinearClassifier, LinearRegressor, TreeNode};
+
+    const NAMES: [&str; 2] = ["a", "b"];
+
+    fn names() -> Vec<String> {
+        NAMES.map(str::to_owned).into()
+    }
+
+    fn of(estimator: &Estimator, matrix: &[f32]) -> Option<Contributions> {
+        contributions(estimator, &names(), matrix, || Some(matrix.to_vec()))
+    }
 
     #[test]
     fn a_linear_model_gives_weight_times_distance() {
@@ -115,19 +222,47 @@ mod tests {
             coefficients: vec![-0.5, 1.0, 0.5, 1.0],
             intercepts: vec![0.0, 0.0],
         };
-        let names = ["a".to_owned(), "b".to_owned()];
         let matrix = [0.0, 5.0, 4.0, 7.0];
-        let found =
-            contributions(&Estimator::LinearClassifier(linear), &names, &matrix).expect("contributions");
-        assert_eq!((found[0].feature.as_str(), found[0].mean_absolute), ("a", 2.0));
-        assert_eq!((found[1].feature.as_str(), found[1].mean_absolute), ("b", 0.0));
+        let found = of(&Estimator::LinearClassifier(linear), &matrix).expect("contributions");
+        assert_eq!(found.unit, "log-odds");
+        let found: Vec<(&str, f64)> =
+            found.features.iter().map(|one| (one.feature.as_str(), one.mean_absolute)).collect();
+        assert_eq!(found, [("a", 2.0), ("b", 0.0)]);
+        let linear = LinearRegressor { features: 2, coefficients: vec![1.0, -10.0], intercept: 3.0 };
+        let found = of(&Estimator::LinearRegressor(linear), &matrix).expect("contributions");
+        assert_eq!((found.unit, found.features[0].mean_absolute), ("units of the target", 10.0));
+        assert_eq!((found.features[0].feature.as_str(), found.features[1].mean_absolute), ("b", 2.0));
     }
 
     #[test]
     fn what_does_not_fit_gives_none() {
         let linear = LinearClassifier { features: 2, coefficients: vec![1.0; 4], intercepts: vec![0.0; 2] };
-        assert_eq!(contributions(&Estimator::LinearClassifier(linear.clone()), &[], &[1.0, 2.0]), None);
-        let names = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(contributions(&Estimator::LinearClassifier(linear), &names, &[]), None);
+        let linear = Estimator::LinearClassifier(linear);
+        assert_eq!(contributions(&linear, &[], &[1.0, 2.0], || None), None);
+        assert_eq!(contributions(&linear, &names(), &[], || None), None);
+    }
+
+    /// b ≤ 0 ? (0.9, 0.1) : (0.1, 0.9); `a` decides nothing.
+    fn forest(outputs: usize, values: Vec<f32>) -> Forest {
+        let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
+        let root = TreeNode { feature: 1, threshold: 0.0, left: 1, right: 2 };
+        let tree = Tree { nodes: vec![root, leaf(0), leaf(1)], values, covers: Vec::new() };
+        Forest { features: 2, outputs, trees: vec![tree] }
+    }
+
+    #[test]
+    fn a_forest_shares_out_what_it_says_by_the_ways_of_the_training_rows() {
+        let matrix: Vec<f32> = (0..40).flat_map(|row| [1.0, if row % 2 == 0 { -1.0 } else { 1.0 }]).collect();
+        let classifier = forest(2, vec![0.9, 0.1, 0.1, 0.9]);
+        let found = of(&Estimator::ForestClassifier(classifier), &matrix).expect("contributions");
+        assert_eq!(found.unit, "units of probability");
+        // Every row is 0.4 from the mean of one half, and `b` alone takes it there.
+        assert_eq!(found.features[0].feature, "b");
+        assert!((found.features[0].mean_absolute - 0.4).abs() < 1e-6, "{found:?}");
+        assert_eq!(found.features[1].mean_absolute, 0.0);
+        let regressor = forest(1, vec![10.0, 30.0]);
+        let found = of(&Estimator::ForestRegressor(regressor.clone()), &matrix).expect("contributions");
+        assert!((found.features[0].mean_absolute - 10.0).abs() < 1e-6, "{found:?}");
+        assert_eq!(contributions(&Estimator::ForestRegressor(regressor), &names(), &matrix, || None), None);
     }
 }

@@ -252,7 +252,8 @@ fn search(found: &Answers, table: &Table, rows: &[u32], options: &EvaluateOption
     Some(SliceSearch { loss: words.to_owned(), ..found })
 }
 
-/// Returns the parts of one column each that both models are compared on, with the rows of each.
+/// Returns the parts of one column each that both models are compared on, with the rows of each. Few rows are cut into
+/// fewer bins, so that a bin has as many rows as a part must have.
 pub(crate) fn compared_parts(
     table: &Table,
     rows: &[u32],
@@ -260,10 +261,13 @@ pub(crate) fn compared_parts(
     search: &SearchOptions,
 ) -> Vec<(Part, Vec<u32>)> {
     let mut found = Vec::new();
+    let bins = search.bins.min(rows.len() / search.min_rows.max(1)).max(1);
     for column in columns.iter().filter_map(|name| slice_column(table, name, rows)) {
-        for part in parts(&column, search.bins) {
+        for part in parts(&column, bins) {
             let members = part.condition.rows(&column.values, rows.len());
-            if members.len() >= search.min_rows {
+            // Too few rows for two bins: all of them are no part.
+            let whole = part.condition == Condition::Between(None, None);
+            if !whole && members.len() >= search.min_rows.max(2) {
                 found.push((part, members));
             }
         }

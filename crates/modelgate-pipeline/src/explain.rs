@@ -2,7 +2,7 @@
 
 use modelgate_core::metric::{Direction, direction};
 use modelgate_core::rule::{Check, GateRule, Subset, slice_name};
-use modelgate_core::verdict::{GateVerdict, Outcome, figure};
+use modelgate_core::verdict::{GateVerdict, Outcome, POWER_CONFIDENCE, figure};
 use modelgate_evaluate::Interval;
 use modelgate_evaluate::statistics::smallest_visible_drop;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,10 @@ pub fn explain(pipeline: &Pipeline<'_>) -> Result<Vec<RuleExplanation>, Pipeline
             outcome: result.map(|result| result.outcome),
             found: result.map(|result| result.sentence.clone()),
             room: room.filter(|_| !matches!(rule.check, Check::Equals(_))),
-            power: figures.and_then(|figures| power(rule, on, figures)),
+            // What was found on the same rows says more than what either model's rows say.
+            power: result
+                .and_then(|result| result.power.clone())
+                .or_else(|| figures.and_then(|figures| power(rule, on, figures))),
         }
     });
     Ok(explained.collect())
@@ -113,7 +116,11 @@ fn power(rule: &GateRule, on: Subset, figures: &SubsetEvaluation) -> Option<Stri
         (slice.rows, slice.intervals.get(&rule.metric)?)
     };
     let spread = interval.standard_error * (rows as f64).sqrt();
-    let visible = smallest_visible_drop(spread, rows, 0.95);
+    let confidence = match rule.check {
+        Check::NonInferior { confidence, .. } => confidence,
+        _ => POWER_CONFIDENCE,
+    };
+    let visible = smallest_visible_drop(spread, rows, confidence);
     let worse = if direction(&rule.metric) == Some(Direction::LowerIsBetter) { "rise" } else { "drop" };
     Some(format!(
         "{rows} rows of {on} place {} between {} and {}; with {rows} rows a {worse} below {} cannot be seen, unless both \

@@ -26,6 +26,13 @@ pub struct Latency {
     pub batch_rows_per_second: f64,
 }
 
+impl Latency {
+    /// Returns the times that rules can be on.
+    pub(crate) fn figures(&self) -> [(&'static str, f64); 2] {
+        [("latency.p50_ms", self.p50_ms), ("latency.p99_ms", self.p99_ms)]
+    }
+}
+
 /// At most so many single predictions are timed, after some that warm up.
 const PREDICTIONS: usize = 200;
 const WARM_UP: usize = 20;

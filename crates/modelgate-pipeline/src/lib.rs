@@ -19,7 +19,7 @@ mod latency;
 pub mod notify;
 mod options;
 pub mod outputs;
-mod paired;
+pub mod paired;
 pub mod policy;
 mod probe;
 mod production;

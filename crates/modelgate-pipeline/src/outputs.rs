@@ -194,7 +194,9 @@ pub fn rules_table(verdict: &GateVerdict) -> String {
     );
     let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), modelgate_core::verdict::figure);
     for rule in &verdict.rules {
-        let reference = rule.reference.map_or_else(String::new, modelgate_core::verdict::figure);
+        let name =
+            rule.reference_name.as_deref().map_or_else(String::new, |name| format!(" ({})", cell(name)));
+        let reference = rule.reference.map_or_else(String::new, modelgate_core::verdict::figure) + &name;
         text.push_str(&format!(
             "| {} | {} | {} | {} | {reference} | {} |\n",
             cell(&rule.id),

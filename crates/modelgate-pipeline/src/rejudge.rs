@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::latency;
 use crate::paired;
 use crate::production;
 use crate::runner::Runner;
@@ -106,10 +107,18 @@ impl Court {
     ) -> Result<(Evaluation, GateVerdict), PipelineError> {
         let evaluation = evaluate(model, digest, &self.table, &self.target, &self.split, &self.options)?;
         let mut candidate = evaluation.scores(name.to_owned(), Some(schema.clone()));
+        let rows = match self.on {
+            Subset::Test => &self.split.test,
+            _ => &self.split.validation,
+        };
+        let times = if gate::asks_times(&self.rules) {
+            latency::measure(model, &self.table, rows)?.map(|found| found.figures())
+        } else {
+            None
+        };
         for subset in candidate.subsets.values_mut() {
-            subset
-                .metrics
-                .extend(self.figures.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
+            let figures = self.figures.iter().chain(times.iter().flatten());
+            subset.metrics.extend(figures.map(|(name, value)| ((*name).to_owned(), Some(*value))));
         }
         let comparisons = match &self.production {
             Some(production) if production.digest != digest => {

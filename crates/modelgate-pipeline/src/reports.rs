@@ -8,6 +8,7 @@ pub(crate) mod escape;
 mod html;
 mod junit;
 mod markdown;
+mod rules;
 mod sarif;
 mod style;
 mod training;

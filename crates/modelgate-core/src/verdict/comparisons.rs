@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Evidence, Judged, Outcome, RuleResult, candidate_value, figure, place, reference, reference_value,
+    Evidence, Judged, Outcome, RuleResult, candidate_value, enough_rows, figure, place, reference,
+    reference_value,
 };
 use crate::metric::{Direction, direction};
 use crate::rule::{Amount, GateRule, Subset, Versus, slice_name};
@@ -29,6 +30,10 @@ pub struct PairedFigure {
     pub high: f64,
     /// The smallest worsening that so many rows would show with a chance of 80%.
     pub visible: f64,
+    /// Rows that both answered.
+    pub rows: u64,
+    /// With fewer rows the ends say nothing, and nothing is judged by them.
+    pub least_rows: u64,
     /// What other paired tests say, in words.
     pub beside: String,
 }
@@ -57,6 +62,8 @@ pub struct SliceFigures {
     pub min_rows: u64,
     /// A smaller rise of the loss is not worth a word, however sure it is.
     pub min_rise: f64,
+    /// Rows without a loss that is a number, of either model; with one of them nothing is judged.
+    pub undefined: u64,
     /// The parts.
     pub slices: Vec<SliceFigure>,
 }
@@ -82,7 +89,6 @@ pub(super) fn non_inferior(
 ) -> Judged {
     let candidate = candidate_value(rule, evidence, result);
     result.value = candidate.as_ref().ok().copied();
-    result.interval = None;
     let scores = match reference(evidence, versus) {
         Ok(scores) => scores,
         Err(judged) => return judged,
@@ -92,26 +98,26 @@ pub(super) fn non_inferior(
         return (Outcome::Inconclusive, reason);
     }
     let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
-    let slice = slice_name(&rule.slice);
-    let found = evidence.comparisons.paired.iter().find(|found| {
-        found.versus == *versus
-            && found.on == result.on
-            && found.slice == slice
-            && found.metric == *metric
-            && found.confidence == confidence
-    });
+    let found = paired_figure(rule, evidence, result.on, versus, confidence);
     let (Some(found), Some(old)) = (found, reference_value(rule, scores, result.on)) else {
         let sentence = format!("{metric} on {on} could not be compared with {name} row by row");
         return (Outcome::Inconclusive, sentence);
     };
     result.reference = Some(old);
-    result.interval = Some((found.low, found.high));
+    tell_difference(found, result);
     let allowed = margin.of(old);
     let higher = direction(metric) != Some(Direction::LowerIsBetter);
     result.limit = Some(if higher { old - allowed } else { old + allowed });
     // How much worse the candidate is, at best and at worst.
     let (least, most) = if higher { (-found.high, -found.low) } else { (found.low, found.high) };
     let verb = if higher { "drop" } else { "rise" };
+    if found.rows < found.least_rows {
+        let sentence = format!(
+            "{metric} on {on} differs from {name} by {:+.4} on {} rows: too few for an interval, which wants {}",
+            found.difference, found.rows, found.least_rows
+        );
+        return (Outcome::Inconclusive, sentence);
+    }
     let change = format!(
         "{metric} on {on} differs from {name} by {:+.4}, with {}% confidence between {:+.4} and {:+.4}",
         found.difference,
@@ -126,13 +132,48 @@ pub(super) fn non_inferior(
     if least > allowed {
         return (Outcome::Failed, format!("{change}: worse by more than {margin}{beside}"));
     }
-    let rows = result.samples.map_or_else(|| "so few".to_owned(), |rows| rows.to_string());
+    let rows = found.rows;
     let sentence = format!(
         "{change}: a {verb} of more than {margin} can neither be shown nor ruled out; with {rows} rows a {verb} below {} \
          cannot be seen{beside}",
         figure(found.visible)
     );
     (Outcome::Inconclusive, sentence)
+}
+
+/// Returns what was measured of both models for `rule`.
+pub(super) fn paired_figure<'a>(
+    rule: &GateRule,
+    evidence: &'a Evidence,
+    on: Subset,
+    versus: &Versus,
+    confidence: f64,
+) -> Option<&'a PairedFigure> {
+    let slice = slice_name(&rule.slice);
+    evidence.comparisons.paired.iter().find(|found| {
+        found.versus == *versus
+            && found.on == on
+            && found.slice == slice
+            && found.metric == rule.metric
+            && found.confidence == confidence
+    })
+}
+
+/// Writes into `result` where the difference lies and what so many rows can show of it.
+pub(super) fn tell_difference(found: &PairedFigure, result: &mut RuleResult) {
+    if found.rows < found.least_rows {
+        result.power = Some(format!("{} rows are too few to say what they can show", found.rows));
+        return;
+    }
+    result.difference_interval = Some((found.low, found.high));
+    let lower = direction(&found.metric) == Some(Direction::LowerIsBetter);
+    let verb = if lower { "rise" } else { "drop" };
+    result.power = Some(format!(
+        "with {} rows a {verb} below {} cannot be seen, at {}% confidence",
+        found.rows,
+        figure(found.visible),
+        figure(found.confidence * 100.0)
+    ));
 }
 
 /// Above this corrected probability a worse part is taken for chance.
@@ -156,9 +197,23 @@ pub(super) fn slices_not_worse(
             format!("the parts of {on} could not be compared with {}", scores.name),
         );
     };
+    if let Err(reason) = enough_rows(rule, result.samples, &format!("the parts of {on}")) {
+        return (Outcome::Inconclusive, reason);
+    }
+    if found.undefined > 0 {
+        let sentence = format!(
+            "{} rows of {on} have no {} that is a number, of the candidate or of {}: its parts cannot be compared",
+            found.undefined, found.loss, scores.name
+        );
+        return (Outcome::Inconclusive, sentence);
+    }
     if found.slices.is_empty() {
-        let sentence = format!("no part of {on} has {} rows, so there is none to compare", found.min_rows);
-        return (Outcome::NotApplicable, sentence);
+        let sentence = format!(
+            "no part of {on} has {} rows, so there is none to compare: hold more rows back, or lower \
+             `evaluate.min_slice_rows`",
+            found.min_rows
+        );
+        return (Outcome::Inconclusive, sentence);
     }
     let mut worse: Vec<&SliceFigure> = found
         .slices

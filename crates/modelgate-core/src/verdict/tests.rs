@@ -132,6 +132,8 @@ fn paired(difference: f64, low: f64, high: f64) -> Evidence {
         low,
         high,
         visible: 0.06,
+        rows: 85,
+        least_rows: 30,
         beside: "McNemar's test: p = 0.4".to_owned(),
     });
     evidence
@@ -147,7 +149,17 @@ fn non_inferior_passes_only_when_it_is_shown() {
     let sentence = &unsure.rules[0].sentence;
     assert!(sentence.contains("with 85 rows a drop below 0.06 cannot be seen"), "{sentence}");
     assert!(sentence.contains("McNemar"), "{sentence}");
-    assert_eq!(unsure.rules[0].interval, Some((-0.05, 0.05)));
+    assert_eq!(unsure.rules[0].difference_interval, Some((-0.05, 0.05)));
+    assert_eq!(
+        unsure.rules[0].power.as_deref(),
+        Some("with 85 rows a drop below 0.06 cannot be seen, at 95% confidence")
+    );
+    // An interval of a few rows is none, however narrow it came out.
+    let mut few = paired(0.0, 0.0, 0.0);
+    few.comparisons.paired[0].rows = 10;
+    let few = judge(&[not_worse(0.02)], &few);
+    assert_eq!((few.verdict, few.rules[0].difference_interval), (Verdict::Inconclusive, None));
+    assert!(few.rules[0].sentence.contains("on 10 rows: too few"), "{}", few.rules[0].sentence);
     let without = evidence(Some(0.9), production(0.9));
     assert_eq!(judge(&[not_worse(0.02)], &without).verdict, Verdict::Inconclusive);
     let bootstrap = evidence(Some(0.9), Reference::None);
@@ -191,15 +203,68 @@ fn slices_that_are_worse_beyond_chance_fail() {
     let mut with = |slices: Vec<SliceFigure>| {
         evidence.comparisons.slices = BTreeMap::from([(
             (Versus::Production, Subset::Validation),
-            SliceFigures { loss: "share of wrong rows".to_owned(), min_rows: 30, min_rise: 0.01, slices },
+            SliceFigures {
+                loss: "share of wrong rows".to_owned(),
+                min_rows: 30,
+                min_rise: 0.01,
+                undefined: 0,
+                slices,
+            },
         )]);
         judged(&evidence)
     };
-    assert_eq!(with(Vec::new()).outcome, Outcome::NotApplicable);
+    let none = with(Vec::new());
+    assert_eq!(none.outcome, Outcome::Inconclusive);
+    assert!(none.sentence.contains("lower `evaluate.min_slice_rows`"), "{}", none.sentence);
     assert_eq!(with(vec![part(0.2)]).outcome, Outcome::Passed);
     let failed = with(vec![part(0.2), part(0.001)]);
     assert_eq!((failed.outcome, failed.value), (Outcome::Failed, Some(1.0)));
     assert!(failed.sentence.contains("region = north (0.4 against 0.1 on 60 rows"), "{}", failed.sentence);
+}
+
+#[test]
+fn parts_of_too_few_rows_or_without_a_loss_are_inconclusive() {
+    let check = Check::SlicesNotWorse { versus: Versus::Production };
+    let rule = GateRule { metric: "slices".to_owned(), check, min_samples: Some(100), ..at_least(0.0) };
+    let mut evidence = evidence(Some(0.9), production(0.9));
+    let part = SliceFigure {
+        name: "region = north".to_owned(),
+        rows: 60,
+        candidate: 0.1,
+        reference: 0.1,
+        p_value: 1.0,
+    };
+    let mut judged = |rule: &GateRule, undefined| {
+        let figures = SliceFigures { undefined, slices: vec![part.clone()], ..SliceFigures::default() };
+        evidence.comparisons.slices = BTreeMap::from([((Versus::Production, Subset::Validation), figures)]);
+        judge(std::slice::from_ref(rule), &evidence)
+    };
+    let few = judged(&rule, 0);
+    assert_eq!(few.verdict, Verdict::Inconclusive);
+    assert!(few.rules[0].sentence.contains("rests on 85 rows and the rule wants 100"));
+    let rule = GateRule { min_samples: None, ..rule };
+    assert_eq!(judged(&rule, 0).verdict, Verdict::Passed);
+    let undefined = judged(&rule, 3);
+    assert_eq!(undefined.verdict, Verdict::Inconclusive);
+    assert!(undefined.rules[0].sentence.starts_with("3 rows of validation have no "));
+}
+
+#[test]
+fn a_handful_of_rows_is_judged_only_when_the_rule_says_so() {
+    let mut two = evidence(Some(1.0), Reference::None);
+    two.candidate.subsets.get_mut(&Subset::Validation).expect("subset").rows = Some(2);
+    let judged = judge(&[at_least(0.8)], &two);
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+    let sentence = &judged.rules[0].sentence;
+    assert!(sentence.contains("is 1 on 2 rows, too few to judge by; `min_samples: 2`"), "{sentence}");
+    assert_eq!(judged.rules[0].value, None);
+    let rule = GateRule { min_samples: Some(2), ..at_least(0.8) };
+    assert_eq!(judge(&[rule], &two).verdict, Verdict::Passed);
+    // What is no mean over rows is judged on any number of them.
+    let metrics = BTreeMap::from([("contract.violations".to_owned(), Some(0.0))]);
+    two.candidate.subsets.get_mut(&Subset::Validation).expect("subset").metrics = metrics;
+    let violations = parse_expression("contract.violations <= 0").expect("rule");
+    assert_eq!(judge(&[violations], &two).verdict, Verdict::Passed);
 }
 
 proptest! {

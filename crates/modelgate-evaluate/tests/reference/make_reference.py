@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 from sklearn import calibration, metrics
 
 rng = np.random.default_rng(20260101)
@@ -69,7 +69,14 @@ def classification(name, labels, probabilities, classes):
     rows_sum_to_one = np.allclose(wide.sum(axis=1), 1, rtol=1e-15, atol=0)
     if present and rows_sum_to_one:
         expected["log_loss"] = metrics.log_loss(labels, wide, labels=everything)
-    cases.append({
+    parts = metrics.precision_recall_fscore_support(labels, predicted, labels=everything, average=None, zero_division=0)
+    area_of = lambda c: metrics.roc_auc_score(labels == c, wide[:, c]) if np.unique(labels == c).size == 2 else None
+    per_class = [
+        {"precision": parts[0][c], "recall": parts[1][c], "f1": parts[2][c], "support": int(parts[3][c]),
+         "roc_auc": area_of(c), "pr_auc": precision(c)}
+        for c in everything
+    ]
+    cases.append({"per_class": per_class, 
         "name": name, "kind": "classification", "classes": classes, "labels": [int(x) for x in labels],
         "predicted": [int(x) for x in predicted], "probabilities": [float(x) for x in wide.ravel()],
         "confusion": metrics.confusion_matrix(labels, predicted, labels=everything).tolist(), "expected": expected,
@@ -144,11 +151,35 @@ def edwards(one, other):
     return stats.chi2.sf((abs(one - other) - 1) ** 2 / (one + other), 1)
 
 
+def tango(one, other, rows, confidence):
+    """Tango's score interval by its definition: the likelihood is maximised numerically under each difference."""
+    both = rows - one - other
+
+    def score(delta):
+        low, high = max(0.0, -delta), (1.0 - delta) / 2
+        if high - low < 1e-15:
+            share = low
+        else:
+            part = lambda count, p: count * np.log(max(p, 1e-300)) if count else 0.0
+            loss = lambda q: -(part(one, q + delta) + part(other, q) + part(both, 1 - 2 * q - delta))
+            grid = np.linspace(low, high, 400)
+            at = int(np.argmin([loss(q) for q in grid]))
+            around = (grid[max(at - 1, 0)], grid[min(at + 1, 399)])
+            share = optimize.minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-13}).x
+        return (one - other - rows * delta) / np.sqrt(max(rows * (2 * share + delta - delta**2), 1e-300))
+
+    z, seen = stats.norm.ppf(confidence), (one - other) / rows
+    end = lambda outside, target: optimize.brentq(lambda delta: score(delta) - target, outside, seen, xtol=1e-12)
+    return end(-1 + 1e-9, z), end(1 - 1e-9, -z)
+
+
 Path(__file__).with_name("statistics.json").write_text(json.dumps({
     "normal_quantile": [(p, stats.norm.ppf(p)) for p in quantiles],
     "student": [(t, f, 2 * stats.t.sf(abs(t), f)) for t, f in students],
     "mcnemar": [(a, b, stats.binomtest(a, a + b).pvalue) for a, b in [(3, 10), (1, 0), (40, 25), (400, 450)]]
     + [(a, b, edwards(a, b)) for a, b in [(600, 500), (3000, 3200)]],
+    "score": [(*case, *tango(*case)) for case in
+              [(1, 2, 30, 0.95), (0, 3, 40, 0.975), (5, 5, 60, 0.95), (12, 30, 400, 0.9), (0, 0, 50, 0.95), (3, 0, 10, 0.95)]],
     "welch": [(a, b, stats.ttest_ind_from_stats(a[1], a[2] ** 0.5, a[0], b[1], b[2] ** 0.5, b[0], equal_var=False).pvalue)
               for a, b in groups],
     "paired": [(list(a), list(b), *map(float, stats.ttest_rel(a, b))) for a, b in pairs],

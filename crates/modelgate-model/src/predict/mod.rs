@@ -86,7 +86,7 @@ impl Tree {
 impl TreeNode {
     /// Returns the child to which a node other than a leaf sends `value`.
     #[inline]
-    pub(crate) fn next(&self, value: f32) -> usize {
+    pub fn next(&self, value: f32) -> usize {
         let left = value <= self.threshold || (value.is_nan() && self.missing_left());
         (if left { self.left } else { self.right }) as usize
     }

@@ -7,7 +7,7 @@ use modelgate_core::verdict::{GateVerdict, figure};
 use modelgate_model::manifest::Manifest;
 use serde_json::json;
 
-use super::escape::markdown as text;
+use super::escape::{markdown as text, plain, short};
 use crate::evaluation::Evaluation;
 
 /// Returns `MODEL_CARD.md` of a package; it names the digest and no run, so that it can be compared.
@@ -19,10 +19,10 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
         page,
         "A {} model ({}) that predicts `{}` from {} columns, made by modelgate {}.\n",
         manifest.task,
-        lineage.algorithm,
+        text(&lineage.algorithm),
         text(&manifest.schema.target),
         manifest.schema.features.len(),
-        lineage.tool_version
+        text(&lineage.tool_version)
     );
     let _ = writeln!(page, "Verdict of its gate: **{}** – {}.\n", verdict.verdict, text(&verdict.sentence));
     let _ = writeln!(page, "## Lineage\n\n| what | value |\n|---|---|");
@@ -31,7 +31,7 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
         ("dataset", lineage.dataset.to_string()),
         ("split", lineage.split.to_string()),
         ("configuration", lineage.config.to_string()),
-        ("trainer", lineage.code.clone()),
+        ("trainer", code(&lineage.code)),
         ("seed", lineage.seed.to_string()),
     ] {
         let _ = writeln!(page, "| {what} | `{value}` |");
@@ -93,6 +93,50 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
     page
 }
 
+/// Returns text that stays inside a code span in a cell of a table, where nothing but a backtick and a bar means anything.
+fn code(from_manifest: &str) -> String {
+    let kept = |letter: &char| !matches!(letter, '`' | '|');
+    let text: String = plain(from_manifest).chars().filter(kept).collect();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() { "–".to_owned() } else { short(&text, 200) }
+}
+
+/// Returns JSON whose numbers are numbers in YAML 1.1 too: there `1e-5` is a text, and `1.0e-5` a number.
+fn yaml(value: &serde_json::Value) -> String {
+    let json = value.to_string();
+    let (mut text, mut quoted, mut escaped) = (String::with_capacity(json.len()), false, false);
+    let mut digits = String::new();
+    for letter in json.chars() {
+        if quoted {
+            quoted = escaped || letter != '"';
+            escaped = letter == '\\' && !escaped;
+            text.push(letter);
+            continue;
+        }
+        if letter.is_ascii_digit() || matches!(letter, '.' | 'e' | 'E' | '+' | '-') {
+            digits.push(letter);
+            continue;
+        }
+        text.push_str(&yaml_number(&digits));
+        digits.clear();
+        quoted = letter == '"';
+        text.push(letter);
+    }
+    text.push_str(&yaml_number(&digits));
+    text
+}
+
+fn yaml_number(digits: &str) -> String {
+    let Some((mantissa, exponent)) =
+        digits.split_once(['e', 'E']).filter(|(mantissa, _)| !mantissa.is_empty())
+    else {
+        return digits.to_owned();
+    };
+    let dot = if mantissa.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with(['+', '-']) { "" } else { "+" };
+    format!("{mantissa}{dot}e{sign}{exponent}")
+}
+
 /// The metrics that Hugging Face knows, with its names.
 const KNOWN: [(&str, &str); 10] = [
     ("accuracy", "accuracy"),
@@ -139,8 +183,28 @@ fn front_matter(manifest: &Manifest, evaluation: &Evaluation) -> String {
         ("tags", json!(["modelgate", "tabular", manifest.lineage.algorithm])),
         ("model-index", json!([{ "name": manifest.name, "results": results }])),
     ] {
-        let _ = writeln!(page, "{key}: {value}");
+        let _ = writeln!(page, "{key}: {}", yaml(&value));
     }
     page.push_str("---\n\n");
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_numbers_are_numbers_to_a_reader_of_yaml_1_1() {
+        let value = json!({ "a \\\" 1e5 \\": 1e-5, "b": [1e300, -2.5e-10, 3, 0.25], "e": "true", "f": true });
+        let expected = r#"{"a \\\" 1e5 \\":1.0e-5,"b":[1.0e+300,-2.5e-10,3,0.25],"e":"true","f":true}"#;
+        assert_eq!(yaml(&value), expected);
+        let read: serde_json::Value = serde_json::from_str(&yaml(&value)).expect("JSON still");
+        assert_eq!(read, value);
+    }
+
+    #[test]
+    fn what_a_foreign_manifest_says_stays_in_its_code_span() {
+        assert_eq!(code("a`|b\n<script>\u{202e}"), "ab <script>");
+        assert_eq!(code("``"), "–");
+    }
 }

@@ -10,11 +10,19 @@ fn is_right_to_left(letter: char) -> bool {
 }
 
 /// Drops control characters and direction marks.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .filter(|letter| !is_direction_mark(*letter) && !matches!(letter, '\u{fffe}' | '\u{ffff}'))
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
+}
+
+/// Cuts a text after so many letters, and shows that it was.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 /// Returns text for HTML, in an element or a quoted attribute; right-to-left text is kept to itself.
@@ -75,6 +83,7 @@ mod tests {
         assert_eq!(markdown("a|b\n<script>x</script> `c`"), "a\\|b &lt;script&gt;x&lt;/script&gt; \\`c\\`");
         assert_eq!(html("<b a=\"1\" c='2'>&"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;");
         assert_eq!(xml("a\u{0}b<"), "a b&lt;");
+        assert_eq!((short("عربي", 4), short("عربي", 2)), ("عربي".to_owned(), "عر…".to_owned()));
     }
 
     #[test]

@@ -5,12 +5,28 @@ use std::fmt::Write as _;
 use modelgate_core::verdict::{Outcome, figure};
 
 use super::RunEvidence;
-use super::escape::html as text;
+use super::escape::{html as text, short};
 use super::markdown::probability;
+use super::rules::{RuleLine, heads, lines};
 use super::style::{follow_page, style};
+use crate::evaluation::SubsetEvaluation;
 
 /// Plots are left out beyond this size.
 const MOST: usize = 950_000;
+/// Rows of a table are left out beyond this size, and those of the table of classes; together they leave room for the rest.
+const MOST_OF_A_TABLE: usize = 80_000;
+const MOST_OF_CLASSES: usize = 300_000;
+/// A name from data is cut after so many letters, a sentence after so many.
+const NAME: usize = 120;
+const SENTENCE: usize = 2000;
+
+fn name(from_data: &str) -> String {
+    text(&short(from_data, NAME))
+}
+
+fn sentence(said: &str) -> String {
+    text(&short(said, SENTENCE))
+}
 
 fn number(value: Option<f64>) -> String {
     format!("<td class=n>{}</td>", value.map_or_else(|| "–".to_owned(), figure))
@@ -22,17 +38,35 @@ fn range(ends: Option<(f64, f64)>) -> String {
     format!("<td class=n>{shown}</td>")
 }
 
-fn difference(value: Option<f64>, reference: Option<f64>) -> String {
-    let shown = match (value, reference) {
-        (Some(value), Some(reference)) => format!("{:+.4}", value - reference),
-        _ => "–".to_owned(),
-    };
+fn signed(difference: Option<f64>) -> String {
+    let shown = difference.map_or_else(|| "–".to_owned(), |difference| format!("{difference:+.4}"));
     format!("<td class=n>{shown}</td>")
 }
 
-fn table(head: &[&str], rows: &str) -> String {
-    let head: String = head.iter().map(|name| format!("<th>{}</th>", text(name))).collect();
-    format!("<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+fn difference(value: Option<f64>, reference: Option<f64>) -> String {
+    signed(value.zip(reference).map(|(value, reference)| value - reference))
+}
+
+/// Returns a table of as many rows as fit, and says how many do not.
+fn table(head: &[&str], rows: impl IntoIterator<Item = String>) -> String {
+    table_of(MOST_OF_A_TABLE, head, rows)
+}
+
+fn table_of(most: usize, head: &[&str], rows: impl IntoIterator<Item = String>) -> String {
+    let head: String = head.iter().map(|title| format!("<th>{}</th>", name(title))).collect();
+    let (mut body, mut left_out) = (String::new(), 0_usize);
+    for row in rows {
+        if left_out > 0 || body.len() + row.len() > most {
+            left_out += 1;
+        } else {
+            body.push_str(&row);
+        }
+    }
+    let note = match left_out {
+        0 => String::new(),
+        more => format!("<p>{more} more rows are in the JSON files beside this report.</p>"),
+    };
+    format!("<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}")
 }
 
 /// Returns the page.
@@ -49,7 +83,7 @@ pub fn html(evidence: &RunEvidence) -> String {
     );
     page.push_str(&rules(evidence));
     if let Some(why) = &evidence.comparison.unavailable {
-        let _ = write!(page, "<p>Production could not be scored: {}.</p>", text(why));
+        let _ = write!(page, "<p>Production could not be scored: {}.</p>", sentence(why));
     }
     page.push_str(&worst(evidence));
     page.push_str(&changes(evidence));
@@ -79,30 +113,54 @@ pub fn html(evidence: &RunEvidence) -> String {
 }
 
 fn rules(evidence: &RunEvidence) -> String {
-    let mut rows = String::new();
-    for rule in &evidence.verdict.rules {
+    let row = |line: RuleLine<'_>| {
+        let rule = line.rule;
         let class = match rule.outcome {
             Outcome::Passed => "passed",
             Outcome::Failed => "failed",
             _ => "",
         };
-        let _ = write!(
-            rows,
-            "<tr><td class=\"{class}\">{}</td><td><b>{}</b><br>{}</td>{}{}{}{}{}<td class=n>{}</td></tr>",
+        let power =
+            rule.power.as_deref().map_or_else(String::new, |power| format!("<br>{}.", sentence(power)));
+        let compared = line.compared.map_or_else(
+            || "–".to_owned(),
+            |(reference, value)| {
+                value.map_or_else(
+                    || name(reference),
+                    |value| format!("{}: {}", name(reference), figure(value)),
+                )
+            },
+        );
+        format!(
+            "<tr><td class=\"{class}\">{}</td><td><b>{}</b><br>{}{power}</td>{}{}{}<td>{compared}</td>{}{}{}{}<td class=n>{}</td></tr>",
             rule.outcome,
-            text(&rule.id),
-            text(&rule.sentence),
+            name(&rule.id),
+            sentence(&rule.sentence),
             number(rule.value),
             range(rule.interval),
             number(rule.limit),
-            number(rule.reference),
-            difference(rule.value, rule.reference),
+            signed(line.difference),
+            range(rule.difference_interval),
+            signed(line.to_production),
+            signed(line.to_baseline),
             rule.samples.map_or_else(|| "–".to_owned(), |rows| rows.to_string())
-        );
-    }
-    let reference = evidence.comparison.production.as_deref().unwrap_or("reference");
-    let head = ["outcome", "rule", "value", "interval", "limit", reference, "difference", "rows"];
-    format!("<h2>Rules</h2>{}", table(&head, &rows))
+        )
+    };
+    let [production, baseline] = heads(evidence);
+    let head = [
+        "outcome",
+        "rule",
+        "value",
+        "interval",
+        "limit",
+        "compared with",
+        "difference",
+        "its interval",
+        &production,
+        &baseline,
+        "rows",
+    ];
+    format!("<h2>Rules</h2>{}", table(&head, lines(evidence).into_iter().map(row)))
 }
 
 fn worst(evidence: &RunEvidence) -> String {
@@ -112,32 +170,41 @@ fn worst(evidence: &RunEvidence) -> String {
     if search.worst.is_empty() {
         return String::new();
     }
-    let mut rows = String::new();
-    for slice in &search.worst {
-        let _ = write!(
-            rows,
+    let row = |slice: &modelgate_evaluate::WorstSlice| {
+        format!(
             "<tr><td>{}</td><td class=n>{}</td>{}{}<td class=n>{}</td></tr>",
-            text(&slice.name()),
+            name(&slice.name()),
             slice.rows,
             number(Some(slice.loss)),
             number(Some(slice.elsewhere)),
             text(&probability(slice.p_value))
-        );
-    }
+        )
+    };
     let head = ["slice", "rows", search.loss.as_str(), "elsewhere", "p, corrected"];
-    format!("<h2>Worst slices on {}, of {} parts</h2>{}", evidence.on, search.tested, table(&head, &rows))
+    let rows = search.worst.iter().map(row);
+    format!("<h2>Worst slices on {}, of {} parts</h2>{}", evidence.on, search.tested, table(&head, rows))
 }
 
 fn changes(evidence: &RunEvidence) -> String {
-    let since = text(evidence.comparison.production.as_deref().unwrap_or("production"));
+    let since = name(evidence.comparison.production.as_deref().unwrap_or("production"));
     let mut page = String::new();
     for (title, lines) in [
         ("Data", &evidence.comparison.data_changes),
         ("Configuration", &evidence.comparison.configuration_changes),
     ] {
         let Some(lines) = lines else { continue };
-        let items: String = lines.iter().take(100).map(|line| format!("<li>{}</li>", text(line))).collect();
-        let items = if items.is_empty() { "<li>Nothing changed.</li>".to_owned() } else { items };
+        let mut items = String::new();
+        for line in lines {
+            let item = format!("<li>{}</li>", text(&short(line, 4 * NAME)));
+            if items.len() + item.len() > MOST_OF_A_TABLE / 2 {
+                items.push_str("<li>and more</li>");
+                break;
+            }
+            items.push_str(&item);
+        }
+        if items.is_empty() {
+            items.push_str("<li>Nothing changed.</li>");
+        }
         let _ = write!(page, "<h2>{title} since {since}</h2><ul>{items}</ul>");
     }
     page
@@ -145,81 +212,11 @@ fn changes(evidence: &RunEvidence) -> String {
 
 /// Figures, slices, classes and importance.
 fn tail(evidence: &RunEvidence) -> String {
-    let mut page = String::new();
-    let reference = evidence.comparison.production.as_deref().unwrap_or("production");
-    for (subset, metrics) in &evidence.comparison.subsets {
-        let found = evidence.evaluation.subsets.get(subset);
-        let mut rows = String::new();
-        for row in metrics {
-            let interval = found.and_then(|found| found.intervals.get(&row.metric));
-            let _ = write!(
-                rows,
-                "<tr><td>{}</td>{}{}{}{}</tr>",
-                text(&row.metric),
-                number(row.candidate),
-                range(interval.map(|found| (found.low, found.high))),
-                number(row.production),
-                difference(row.candidate, row.production)
-            );
-        }
-        let count = found.map_or(0, |found| found.rows);
-        let head = ["metric", "candidate", "interval", reference, "difference"];
-        let _ = write!(page, "<h2>Figures on {subset}, {count} rows</h2>{}", table(&head, &rows));
-    }
+    let mut page = figures(evidence);
     if let Some(found) = evidence.figures() {
-        let metric = if found.per_class.is_empty() { "mae" } else { "accuracy" };
-        let rows: String = found
-            .slices
-            .iter()
-            .take(200)
-            .map(|slice| {
-                let interval = slice.intervals.get(metric).map(|found| (found.low, found.high));
-                format!(
-                    "<tr><td>{}</td><td class=n>{}</td>{}{}</tr>",
-                    text(&slice.name),
-                    slice.rows,
-                    number(slice.metrics.get(metric).copied().flatten()),
-                    range(interval)
-                )
-            })
-            .collect();
-        if !rows.is_empty() {
-            let _ = write!(page, "<h2>Slices</h2>{}", table(&["slice", "rows", metric, "interval"], &rows));
-        }
-        let rows: String = found
-            .per_class
-            .iter()
-            .take(1000)
-            .map(|class| {
-                format!(
-                    "<tr><td>{}</td>{}{}{}{}<td class=n>{}</td></tr>",
-                    text(&class.name),
-                    number(Some(class.precision)),
-                    number(Some(class.recall)),
-                    number(Some(class.f1)),
-                    number(class.roc_auc),
-                    class.support
-                )
-            })
-            .collect();
-        if !rows.is_empty() {
-            let head = ["class", "precision", "recall", "F1", "ROC AUC", "rows"];
-            let _ = write!(page, "<h2>Classes</h2>{}", table(&head, &rows));
-        }
+        page.push_str(&parts_and_classes(found));
     }
-    if let Some(analysis) = evidence.analysis.as_ref().filter(|analysis| !analysis.importance.is_empty()) {
-        let row = |found: &modelgate_evaluate::Importance| {
-            format!(
-                "<tr><td>{}</td>{}{}</tr>",
-                text(&found.feature),
-                number(Some(found.mean)),
-                number(Some(found.std))
-            )
-        };
-        let rows: String = analysis.importance.iter().take(100).map(row).collect();
-        let head = ["column", "rise of the loss when shuffled", "standard deviation"];
-        let _ = write!(page, "<h2>Importance ({})</h2>{}", text(&analysis.loss), table(&head, &rows));
-    }
+    page.push_str(&looked_at(evidence));
     if let Some(latency) = &evidence.latency {
         let _ = write!(
             page,
@@ -239,5 +236,109 @@ fn tail(evidence: &RunEvidence) -> String {
         text(&evidence.evaluation.digest.to_string()),
         text(&evidence.run.tool_version)
     );
+    page
+}
+
+/// The figures of each subset beside production's and the baseline's.
+fn figures(evidence: &RunEvidence) -> String {
+    let mut page = String::new();
+    let comparison = &evidence.comparison;
+    let reference = comparison.production.as_deref().unwrap_or("production");
+    let before = comparison.baseline.as_ref().map_or("baseline", |baseline| baseline.name.as_str());
+    for (subset, metrics) in &comparison.subsets {
+        let found = evidence.evaluation.subsets.get(subset);
+        let baseline = comparison.baseline.as_ref().and_then(|baseline| baseline.subsets.get(subset));
+        let row = |row: &crate::options::MetricDifference| {
+            let interval = found.and_then(|found| found.intervals.get(&row.metric));
+            let stored = baseline.and_then(|figures| figures.get(&row.metric)).copied();
+            format!(
+                "<tr><td>{}</td>{}{}{}{}{}{}</tr>",
+                name(&row.metric),
+                number(row.candidate),
+                range(interval.map(|found| (found.low, found.high))),
+                number(row.production),
+                difference(row.candidate, row.production),
+                number(stored),
+                difference(row.candidate, stored)
+            )
+        };
+        let count = found.map_or(0, |found| found.rows);
+        let head = ["metric", "candidate", "interval", reference, "difference", before, "difference"];
+        let rows = table(&head, metrics.iter().map(row));
+        let _ = write!(page, "<h2>Figures on {subset}, {count} rows</h2>{rows}");
+        let undefined = found.map(|found| &found.undefined).into_iter().flatten();
+        let items: String = undefined
+            .map(|(metric, why)| format!("<li>{} is undefined: {}</li>", name(metric), sentence(why)))
+            .collect();
+        if !items.is_empty() {
+            let _ = write!(page, "<ul>{items}</ul>");
+        }
+    }
+    page
+}
+
+fn parts_and_classes(found: &SubsetEvaluation) -> String {
+    let mut page = String::new();
+    let metric = if found.per_class.is_empty() { "mae" } else { "accuracy" };
+    if !found.slices.is_empty() {
+        let row = |slice: &crate::evaluation::SliceEvaluation| {
+            let interval = slice.intervals.get(metric).map(|found| (found.low, found.high));
+            format!(
+                "<tr><td>{}</td><td class=n>{}</td>{}{}</tr>",
+                name(&slice.name),
+                slice.rows,
+                number(slice.metrics.get(metric).copied().flatten()),
+                range(interval)
+            )
+        };
+        let rows = table(&["slice", "rows", metric, "interval"], found.slices.iter().map(row));
+        let _ = write!(page, "<h2>Slices</h2>{rows}");
+    }
+    if !found.per_class.is_empty() {
+        let row = |class: &modelgate_evaluate::ClassMetrics| {
+            format!(
+                "<tr><td>{}</td>{}{}{}{}{}<td class=n>{}</td></tr>",
+                name(&class.name),
+                number(Some(class.precision)),
+                number(Some(class.recall)),
+                number(Some(class.f1)),
+                number(class.roc_auc),
+                number(class.pr_auc),
+                class.support
+            )
+        };
+        let head = ["class", "precision", "recall", "F1", "ROC AUC", "PR AUC", "rows"];
+        let _ = write!(
+            page,
+            "<h2>Classes</h2>{}",
+            table_of(MOST_OF_CLASSES, &head, found.per_class.iter().map(row))
+        );
+    }
+    page
+}
+
+/// Importance and contributions, each where it was measured.
+fn looked_at(evidence: &RunEvidence) -> String {
+    let mut page = String::new();
+    let Some(analysis) = &evidence.analysis else { return page };
+    if !analysis.importance.is_empty() {
+        let row = |found: &modelgate_evaluate::Importance| {
+            let (mean, std) = (number(Some(found.mean)), number(Some(found.std)));
+            format!("<tr><td>{}</td>{mean}{std}</tr>", name(&found.feature))
+        };
+        let head = ["column", "rise of the loss when shuffled", "standard deviation"];
+        let rows = table(&head, analysis.importance.iter().take(100).map(row));
+        let _ = write!(page, "<h2>Importance ({})</h2>{rows}", text(&analysis.loss));
+    }
+    if !analysis.contributions.is_empty() {
+        let row = |found: &crate::contributions::Contribution| {
+            format!("<tr><td>{}</td>{}</tr>", name(&found.feature), number(Some(found.mean_absolute)))
+        };
+        let rows = table(
+            &["preprocessed feature", "mean absolute contribution"],
+            analysis.contributions.iter().take(100).map(row),
+        );
+        let _ = write!(page, "<h2>Contributions, in {}</h2>{rows}", text(analysis.contribution_unit()));
+    }
     page
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use modelgate_core::verdict::{Outcome, RuleResult, figure};
 
 use super::RunEvidence;
-use super::escape::markdown as text;
+use super::escape::{markdown as text, short};
+use super::rules::{heads, lines};
 use super::training::{training_tables, trials_table};
 use crate::evaluation::SubsetEvaluation;
 
@@ -27,38 +28,84 @@ fn sign(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Returns the report; with `plot`, a link to the main plot beside it.
+/// A name from data is cut after so many letters, a sentence after so many.
+const NAME: usize = 100;
+const SENTENCE: usize = 1500;
+
+fn name(from_data: &str) -> String {
+    text(&short(from_data, NAME))
+}
+
+fn sentence(said: &str) -> String {
+    text(&short(said, SENTENCE))
+}
+
+/// Returns the report; with `plot`, a link to the main plot beside it. It fits a comment whatever the names in the data.
 pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     let verdict = &evidence.verdict;
     let mut page = format!("# {}\n\n", text(&evidence.title()));
     let _ = writeln!(page, "**Verdict: {}** – {}.\n", verdict.verdict, text(&verdict.sentence));
-    for rule in verdict.rules.iter().filter(|rule| rule.outcome == Outcome::Failed) {
-        let _ = writeln!(page, "- ❌ **{}**: {}{}", text(&rule.id), text(&rule.sentence), rows_of(rule));
-    }
-    for rule in verdict.rules.iter().filter(|rule| rule.outcome == Outcome::Inconclusive) {
-        let _ = writeln!(page, "- ❔ **{}**: {}{}", text(&rule.id), text(&rule.sentence), rows_of(rule));
+    for outcome in [Outcome::Failed, Outcome::Inconclusive] {
+        for rule in verdict.rules.iter().filter(|rule| rule.outcome == outcome) {
+            let (sign, id, rows) = (sign(outcome), name(&rule.id), rows_of(rule));
+            let _ = writeln!(page, "- {sign} **{id}**: {}{rows}", sentence(&rule.sentence));
+        }
     }
     page.push_str(&rules(evidence));
+    page.push_str(&power(evidence));
     if let Some(why) = &evidence.comparison.unavailable {
-        let _ = writeln!(page, "\nProduction could not be scored: {}.", text(why));
+        let _ = writeln!(page, "\nProduction could not be scored: {}.", sentence(why));
     }
     page.push_str(&worst(evidence));
     page.push_str(&changes(evidence));
     if let (true, Some((name, _))) = (plot, evidence.plots.first()) {
         let _ = writeln!(page, "\n![{}]({name}.svg)", name.replace('_', " "));
     }
-    let mut more = String::new();
-    more.push_str(&folded("Figures", &figures(evidence)));
-    if let Some(found) = evidence.figures() {
-        more.push_str(&folded("Slices", &slices(found)));
-        more.push_str(&folded("Classes", &classes(found)));
+    let last = format!(
+        "\nPipeline `{}`, run `{}`, package `{}`.\n",
+        evidence.run.pipeline, evidence.run.run_id, evidence.evaluation.digest
+    );
+    let note = "\nWhat does not fit a comment is left out here: see `report.html`.\n";
+    let room = MOST - last.len() - note.len();
+    let mut left_out = cut_at_a_line(&mut page, room);
+    for section in folded_sections(evidence) {
+        if page.len() + section.len() <= room {
+            page.push_str(&section);
+        } else {
+            left_out = true;
+        }
     }
-    more.push_str(&folded("Importance", &importance(evidence)));
+    if left_out {
+        page.push_str(note);
+    }
+    page.push_str(&last);
+    page
+}
+
+/// Cuts a page that is too long behind the last line that fits; returns whether it was.
+fn cut_at_a_line(page: &mut String, most: usize) -> bool {
+    if page.len() <= most {
+        return false;
+    }
+    let end = page.as_bytes()[..most].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    page.truncate(end);
+    true
+}
+
+/// The details, each folded, the most useful first.
+fn folded_sections(evidence: &RunEvidence) -> Vec<String> {
+    let mut sections = vec![folded("Figures", &figures(evidence))];
+    if let Some(found) = evidence.figures() {
+        sections.push(folded("Slices", &slices(found)));
+        sections.push(folded("Classes", &classes(found)));
+    }
+    sections.push(folded("Importance", &importance(evidence)));
+    sections.push(folded("Contributions", &contributions(evidence)));
     if let Some(training) = &evidence.training {
-        more.push_str(&folded("Training", &training_tables(training)));
+        sections.push(folded("Training", &training_tables(training)));
     }
     if let Some(trials) = &evidence.trials {
-        more.push_str(&folded("Search", &trials_table(trials)));
+        sections.push(folded("Search", &trials_table(trials)));
     }
     if let Some(latency) = &evidence.latency {
         let text = format!(
@@ -69,20 +116,10 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
             latency.batch_rows_per_second,
             latency.batch_rows
         );
-        more.push_str(&folded("Latency", &text));
+        sections.push(folded("Latency", &text));
     }
-    more.push_str(&folded("Stages", &stages(evidence)));
-    if page.len() + more.len() < MOST {
-        page.push_str(&more);
-    } else {
-        page.push_str("\nThe figures in detail are left out here: see `report.html`.\n");
-    }
-    let _ = writeln!(
-        page,
-        "\nPipeline `{}`, run `{}`, package `{}`.",
-        evidence.run.pipeline, evidence.run.run_id, evidence.evaluation.digest
-    );
-    page
+    sections.push(folded("Stages", &stages(evidence)));
+    sections
 }
 
 fn rows_of(rule: &RuleResult) -> String {
@@ -96,32 +133,58 @@ fn folded(title: &str, content: &str) -> String {
     format!("\n<details><summary>{title}</summary>\n\n{content}\n</details>\n")
 }
 
+/// Writes a figure with the ends of its interval.
+fn with_ends(value: String, ends: Option<(f64, f64)>) -> String {
+    match ends {
+        Some((low, high)) => format!("{value} ({} to {})", figure(low), figure(high)),
+        None => value,
+    }
+}
+
+fn signed(difference: Option<f64>) -> String {
+    difference.map_or_else(|| "–".to_owned(), |difference| format!("{difference:+.4}"))
+}
+
 fn rules(evidence: &RunEvidence) -> String {
-    let name = evidence.comparison.production.as_deref().map_or_else(|| "reference".to_owned(), text);
+    let [production, baseline] = heads(evidence).map(|head| text(&head));
     let mut table = format!(
-        "\n## Rules\n\n| | rule | value | interval | limit | {name} | difference | rows |\n|---|---|---|---|---|---|---|---|\n"
+        "\n## Rules\n\n| | rule | value (interval) | limit | compared with | difference (interval) | {production} | {baseline} | rows |\n|---|---|---|---|---|---|---|---|---|\n"
     );
-    for rule in &evidence.verdict.rules {
-        let difference = match (rule.value, rule.reference) {
-            (Some(value), Some(reference)) => format!("{:+.4}", value - reference),
-            _ => "–".to_owned(),
-        };
-        let interval = rule
-            .interval
-            .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} to {}", figure(low), figure(high)));
+    for line in lines(evidence) {
+        let rule = line.rule;
+        let compared = line.compared.map_or_else(
+            || "–".to_owned(),
+            |(reference, value)| {
+                value.map_or_else(
+                    || text(reference),
+                    |value| format!("{}: {}", text(reference), figure(value)),
+                )
+            },
+        );
         let _ = writeln!(
             table,
-            "| {} {} | {} | {} | {interval} | {} | {} | {difference} | {} |",
+            "| {} {} | {} | {} | {} | {compared} | {} | {} | {} | {} |",
             sign(rule.outcome),
             rule.outcome,
-            text(&rule.id),
-            shown(rule.value),
+            name(&rule.id),
+            with_ends(shown(rule.value), rule.interval),
             shown(rule.limit),
-            shown(rule.reference),
+            with_ends(signed(line.difference), rule.difference_interval),
+            signed(line.to_production),
+            signed(line.to_baseline),
             rule.samples.map_or_else(|| "–".to_owned(), |rows| rows.to_string()),
         );
     }
     table
+}
+
+/// Says what the rows can show, of each rule that compares with production.
+fn power(evidence: &RunEvidence) -> String {
+    let rules = evidence.verdict.rules.iter();
+    let said: Vec<String> = rules
+        .filter_map(|rule| Some(format!("- {}: {}.\n", name(&rule.id), rule.power.as_deref()?)))
+        .collect();
+    if said.is_empty() { String::new() } else { format!("\nWhat the rows can show:\n\n{}", said.concat()) }
 }
 
 fn worst(evidence: &RunEvidence) -> String {
@@ -143,7 +206,7 @@ fn worst(evidence: &RunEvidence) -> String {
         let _ = writeln!(
             table,
             "| {} | {} | {} | {} | {} |",
-            text(&slice.name()),
+            name(&slice.name()),
             slice.rows,
             figure(slice.loss),
             figure(slice.elsewhere),
@@ -170,7 +233,7 @@ fn changes(evidence: &RunEvidence) -> String {
             page.push_str("Nothing changed.\n");
         }
         for line in lines.iter().take(MOST_ROWS) {
-            let _ = writeln!(page, "- {}", text(line));
+            let _ = writeln!(page, "- {}", sentence(line));
         }
         if lines.len() > MOST_ROWS {
             let _ = writeln!(page, "- and {} more", lines.len() - MOST_ROWS);
@@ -217,7 +280,7 @@ fn figures(evidence: &RunEvidence) -> String {
         }
         page.push('\n');
         for (metric, why) in found.map(|found| &found.undefined).into_iter().flatten() {
-            let _ = writeln!(page, "- {} is undefined: {}", text(metric), text(why));
+            let _ = writeln!(page, "- {} is undefined: {}", text(metric), sentence(why));
         }
     }
     page
@@ -236,7 +299,7 @@ fn slices(found: &SubsetEvaluation) -> String {
             |found| format!("{} to {}", figure(found.low), figure(found.high)),
         );
         let value = shown(slice.metrics.get(metric).copied().flatten());
-        let _ = writeln!(table, "| {} | {} | {value} | {interval} |", text(&slice.name), slice.rows);
+        let _ = writeln!(table, "| {} | {} | {value} | {interval} |", name(&slice.name), slice.rows);
     }
     table
 }
@@ -245,8 +308,9 @@ fn classes(found: &SubsetEvaluation) -> String {
     if found.per_class.is_empty() {
         return String::new();
     }
-    let mut table =
-        String::from("| class | precision | recall | F1 | ROC AUC | rows |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| class | precision | recall | F1 | ROC AUC | PR AUC | rows |\n|---|---|---|---|---|---|---|\n",
+    );
     let mut classes: Vec<_> = found.per_class.iter().collect();
     if classes.len() > MOST_ROWS {
         classes.sort_by(|one, other| one.f1.total_cmp(&other.f1));
@@ -254,12 +318,13 @@ fn classes(found: &SubsetEvaluation) -> String {
     for class in classes.iter().take(MOST_ROWS) {
         let _ = writeln!(
             table,
-            "| {} | {} | {} | {} | {} | {} |",
-            text(&class.name),
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            name(&class.name),
             figure(class.precision),
             figure(class.recall),
             figure(class.f1),
             shown(class.roc_auc),
+            shown(class.pr_auc),
             class.support
         );
     }
@@ -273,27 +338,29 @@ fn importance(evidence: &RunEvidence) -> String {
     let Some(analysis) = evidence.analysis.as_ref().filter(|analysis| !analysis.importance.is_empty()) else {
         return String::new();
     };
-    let mut more = String::new();
-    if !analysis.contributions.is_empty() {
-        more.push_str("\nMean absolute contribution of preprocessed features to the score, in log-odds.\n\n| feature | contribution |\n|---|---|\n");
-    }
-    for found in analysis.contributions.iter().take(MOST_ROWS) {
-        let _ = writeln!(more, "| {} | {} |", text(&found.feature), figure(found.mean_absolute));
-    }
     let mut table = format!(
         "Rise of the {} on {} rows of {} when a column is shuffled, over {} repeats.\n\n| column | mean | std |\n|---|---|---|\n",
         analysis.loss, analysis.rows, analysis.on, analysis.repeats
     );
     for feature in analysis.importance.iter().take(MOST_ROWS) {
-        let _ = writeln!(
-            table,
-            "| {} | {} | {} |",
-            text(&feature.feature),
-            figure(feature.mean),
-            figure(feature.std)
-        );
+        let (mean, std) = (figure(feature.mean), figure(feature.std));
+        let _ = writeln!(table, "| {} | {mean} | {std} |", name(&feature.feature));
     }
-    table.push_str(&more);
+    table
+}
+
+fn contributions(evidence: &RunEvidence) -> String {
+    let Some(analysis) = evidence.analysis.as_ref().filter(|analysis| !analysis.contributions.is_empty())
+    else {
+        return String::new();
+    };
+    let mut table = format!(
+        "Mean absolute contribution of preprocessed features, in {}.\n\n| feature | contribution |\n|---|---|\n",
+        analysis.contribution_unit()
+    );
+    for found in analysis.contributions.iter().take(MOST_ROWS) {
+        let _ = writeln!(table, "| {} | {} |", name(&found.feature), figure(found.mean_absolute));
+    }
     table
 }
 
@@ -305,13 +372,13 @@ fn stages(evidence: &RunEvidence) -> String {
             table,
             "| {} | {status} | {} | {:.3} |",
             stage.stage,
-            text(&stage.summary),
+            sentence(&stage.summary),
             stage.seconds
         );
     }
     let warnings: Vec<&String> = evidence.run.stages.iter().flat_map(|stage| &stage.warnings).collect();
     for warning in warnings.iter().take(MOST_ROWS) {
-        let _ = writeln!(table, "\n- {}", text(warning));
+        let _ = writeln!(table, "\n- {}", sentence(warning));
     }
     table
 }

@@ -3,14 +3,30 @@
 use modelgate_core::verdict::{GateVerdict, Outcome};
 use serde_json::{Value, json};
 
+use super::escape::plain;
+
+/// Returns text of which nothing is a link: SARIF reads `[words](target)` and `{0}` in a message, with a backslash before a
+/// bracket that is none and a brace twice. Marks that would turn the direction of a line are dropped.
+fn text(said: &str) -> String {
+    let mut escaped = String::with_capacity(said.len());
+    for letter in plain(said).chars() {
+        match letter {
+            '[' | ']' | '\\' => escaped.extend(['\\', letter]),
+            '{' | '}' => escaped.extend([letter, letter]),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
 /// Returns the log; results stand at the project file, where the rules are.
 pub fn sarif(verdict: &GateVerdict, pipeline: &str) -> Value {
     let rules: Vec<Value> = verdict
         .rules
         .iter()
         .map(|rule| {
-            let text = format!("{} on {}", rule.metric, rule.on);
-            json!({ "id": rule.id, "name": rule.metric, "shortDescription": { "text": text } })
+            let what = plain(&format!("{} on {}", rule.metric, rule.on));
+            json!({ "id": plain(&rule.id), "name": plain(&rule.metric), "shortDescription": { "text": what } })
         })
         .collect();
     let results: Vec<Value> = verdict
@@ -26,13 +42,13 @@ pub fn sarif(verdict: &GateVerdict, pipeline: &str) -> Value {
                 Outcome::NotApplicable => ("notApplicable", "none"),
             };
             json!({
-                "ruleId": rule.id,
+                "ruleId": plain(&rule.id),
                 "ruleIndex": index,
                 "kind": kind,
                 "level": level,
-                "message": { "text": rule.sentence },
+                "message": { "text": text(&rule.sentence) },
                 "locations": [{ "physicalLocation": { "artifactLocation": { "uri": "modelgate.yaml" } } }],
-                "partialFingerprints": { "modelgate/v1": format!("{pipeline}/{}", rule.id) },
+                "partialFingerprints": { "modelgate/v1": format!("{pipeline}/{}", plain(&rule.id)) },
             })
         })
         .collect();

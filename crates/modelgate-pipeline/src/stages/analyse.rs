@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::analysis::{Analysis, analyse as analyse_model};
 use crate::answers::{Answers, answers};
+use crate::contributions::Contributions;
 use crate::error::PipelineError;
 use crate::evaluation::{Evaluation, SubsetEvaluation};
 use crate::record::Inputs;
@@ -21,7 +22,7 @@ use crate::stage::Stage;
 use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// More classes than this are not drawn as a matrix.
 const MAX_CLASSES: usize = 60;
@@ -56,7 +57,10 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let repeats = config.evaluate.importance_repeats;
             let mut analysis =
                 analyse_model(&package.model, &table, &target, rows, on, repeats, config.seed)?;
-            analysis.contributions = contributions(runner, &table, rows)?;
+            if let Some(found) = contributions(runner, &table, rows, &split.train)? {
+                found.unit.clone_into(&mut analysis.unit);
+                analysis.contributions = found.features;
+            }
             let plots = plots(runner.pipeline.name, on, &evaluation, found, &answers, &analysis)?;
             // Not an output of the stage: what is stored by digest does not tell the time.
             if let Some(latency) = crate::latency::measure(&package.model, &table, rows)? {
@@ -90,14 +94,20 @@ fn contributions(
     runner: &Runner<'_>,
     table: &modelgate_data::Table,
     rows: &[u32],
-) -> Result<Vec<crate::contributions::Contribution>, PipelineError> {
+    train: &[u32],
+) -> Result<Option<Contributions>, PipelineError> {
     if command::is_foreign(runner) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let estimator: modelgate_model::estimator::Estimator = runner.json(Stage::Train, "estimator")?;
     let plan = data::plan(runner)?;
     let matrix = plan.transform(table, rows)?;
-    Ok(crate::contributions::contributions(&estimator, &plan.output_names(), &matrix).unwrap_or_default())
+    let training = || {
+        let step = train.len().div_ceil(crate::contributions::TRAINING_ROWS).max(1);
+        let some: Vec<u32> = train.iter().step_by(step).copied().collect();
+        plan.transform(table, &some).ok()
+    };
+    Ok(crate::contributions::contributions(&estimator, &plan.output_names(), &matrix, training))
 }
 
 type Drawing<'a> =

@@ -8,7 +8,7 @@ use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, Sco
 use modelgate_core::{Digest, RunId, canonical};
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
-use modelgate_evaluate::{Average, BootstrapOptions, SearchOptions};
+use modelgate_evaluate::{Average, BootstrapOptions, MAX_TEXTS, SearchOptions, texts};
 use modelgate_model::Package;
 use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::changes;
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
+use crate::latency::{self, Latency};
 use crate::options::MetricDifference;
 use crate::paired::{self, PairedInput};
 use crate::production::{self, Production};
@@ -33,7 +34,7 @@ pub(crate) fn average(runner: &Runner<'_>) -> Average {
 }
 
 /// Raised when the figures or their form change.
-const EVALUATE_REVISION: u32 = 2;
+const EVALUATE_REVISION: u32 = 3;
 
 /// More columns than this are not searched for weak parts.
 const MAX_SEARCHED: usize = 64;
@@ -47,6 +48,32 @@ fn searched(runner: &Runner<'_>) -> Result<Vec<String>, PipelineError> {
     let mut features = data::run_features(runner)?;
     features.truncate(MAX_SEARCHED);
     Ok(features)
+}
+
+/// Says which columns have parts that are put together, or are not searched.
+fn cut(runner: &Runner<'_>, table: &Table) -> Result<Vec<String>, PipelineError> {
+    let mut said = Vec::new();
+    for name in &runner.pipeline.config.evaluate.slices {
+        let Some(modelgate_data::Values::Text(values)) = table.column(name).map(|column| &column.values)
+        else {
+            continue;
+        };
+        let count = texts(values).len();
+        if count > MAX_TEXTS {
+            said.push(format!(
+                "evaluate.slices: `{name}` has {count} texts; the {MAX_TEXTS} most frequent of the rows that are \
+                 measured have figures of their own, the others one together"
+            ));
+        }
+    }
+    let features = data::run_features(runner)?.len();
+    if features > MAX_SEARCHED {
+        said.push(format!(
+            "search for weak parts: {MAX_SEARCHED} of {features} columns are looked at; `evaluate.slices` says which \
+             matter"
+        ));
+    }
+    Ok(said)
 }
 
 fn search_options(runner: &Runner<'_>) -> SearchOptions {
@@ -119,7 +146,10 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let evaluation =
                 evaluate_package(&package.model, package.digest, &table, &target, &split, &options)?;
             let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
+            work.warnings.extend(cut(runner, &table)?);
             for (subset, found) in &evaluation.subsets {
+                let search = found.search.iter().flat_map(|search| &search.left_out);
+                work.warnings.extend(search.map(|what| format!("search for weak parts of {subset}: {what}")));
                 let undefined =
                     found.undefined.iter().map(|(metric, why)| format!("{metric} on {subset}: {why}"));
                 work.warnings.extend(undefined);
@@ -239,10 +269,46 @@ fn runs_named(rules: &[GateRule]) -> Vec<RunId> {
     named.collect()
 }
 
+/// Returns the times of predictions that rules ask for, measured now if no run has measured them; none when no rule does.
+///
+/// They are read before the gate looks at its inputs, so that it judges again when they were measured again.
+fn times(runner: &mut Runner<'_>, rules: &[GateRule]) -> Result<Vec<(&'static str, f64)>, PipelineError> {
+    let packaged = runner.output(Stage::Assemble, model::MANIFEST).is_ok();
+    if !asks_times(rules) || runner.options.dry_run || !packaged {
+        return Ok(Vec::new());
+    }
+    let found = match crate::outputs::read::<Latency>(runner.pipeline, "latency.json") {
+        Some(found) => Some(found),
+        None => measure_times(runner)?,
+    };
+    Ok(found.map_or_else(Vec::new, |found| found.figures().into()))
+}
+
+/// Returns whether a rule is on the time of a prediction.
+pub(crate) fn asks_times(rules: &[GateRule]) -> bool {
+    rules.iter().any(|rule| rule.metric.starts_with("latency."))
+}
+
+fn measure_times(runner: &mut Runner<'_>) -> Result<Option<Latency>, PipelineError> {
+    let package = modelgate_model::from_files(model::package_files(runner)?)?;
+    let table = data::table(runner)?;
+    let split: SplitAssignment = data::assignment(runner)?;
+    let rows = match gate_subset(runner) {
+        Subset::Test => &split.test,
+        _ => &split.validation,
+    };
+    let found = latency::measure(&package.model, &table, rows)?;
+    if let Some(found) = &found {
+        crate::outputs::write_json(&runner.pipeline.outputs(), "latency.json", found)?;
+    }
+    Ok(found)
+}
+
 /// Judges the rules.
 pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool, PipelineError> {
     let rules = rules(runner)?;
     let on = gate_subset(runner);
+    let times = times(runner, &rules)?;
     let production = production::find(registry, &runner.pipeline.model);
     let baseline = production::baseline(runner.pipeline.project, &runner.pipeline.model)?;
     runner.step(
@@ -260,6 +326,9 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
                 ("baseline".to_owned(), json!(baseline.as_ref().map(|baseline| baseline.digest))),
             ]);
+            if !times.is_empty() {
+                inputs.insert("latency".to_owned(), json!(times));
+            }
             // A model that reached production was judged against the one before it. That judgement stands:
             // against itself there is nothing to judge.
             if production.as_ref().is_some_and(|production| production.digest == candidate)
@@ -302,7 +371,8 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
             let figures = contract::figures(runner)?;
             for subset in candidate.subsets.values_mut() {
-                subset.metrics.extend(figures.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
+                let figures = figures.iter().chain(&times);
+                subset.metrics.extend(figures.map(|(name, value)| ((*name).to_owned(), Some(*value))));
             }
             let verdict = judge(&rules, &Evidence { candidate, references, on, comparisons });
             let mut work =
@@ -324,6 +394,7 @@ pub(crate) fn plain_options(runner: &Runner<'_>, rules: &[GateRule]) -> Evaluate
 pub(crate) struct Comparing {
     average: Average,
     bootstrap: BootstrapOptions,
+    intervals: bool,
     search: SearchOptions,
     columns: Vec<String>,
     on: Subset,
@@ -335,6 +406,7 @@ impl Comparing {
         Ok(Self {
             average: average(runner),
             bootstrap: bootstrap_options(runner),
+            intervals: runner.pipeline.config.evaluate.intervals == config::IntervalsName::Bootstrap,
             search: search_options(runner),
             columns: searched(runner)?,
             on: gate_subset(runner),
@@ -358,6 +430,7 @@ impl Comparing {
             split,
             average: self.average,
             bootstrap: self.bootstrap,
+            intervals: self.intervals,
             search: self.search,
             columns: &self.columns,
             on: self.on,

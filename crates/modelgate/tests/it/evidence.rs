@@ -5,120 +5,10 @@ use std::process::Command;
 use modelgate_testing::{TestProject, skip};
 
 use crate::BINARY;
+use planted::{csv, in_production, rows};
 
-/// Rows of two classes that `x` and `y` tell apart well in every region; `id` keeps each row in its part.
-fn rows(count: u64) -> Vec<[String; 5]> {
-    let mut state = 11_u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / f64::from(1_u32 << 24)
-    };
-    (0..count)
-        .map(|row| {
-            let (x, y) = (next() * 2.0 - 1.0, next() * 2.0 - 1.0);
-            let region = ["north", "south", "east", "west"][(next() * 4.0) as usize];
-            let noise = next() * 0.8 - 0.4;
-            let label = if x + y + noise > 0.0 { "yes" } else { "no" };
-            [row.to_string(), format!("{x:.4}"), format!("{y:.4}"), region.to_owned(), label.to_owned()]
-        })
-        .collect()
-}
-
-fn csv(rows: &[[String; 5]]) -> String {
-    let lines: String = rows.iter().map(|row| row.join(",") + "\n").collect();
-    format!("id,x,y,region,target\n{lines}")
-}
-
-/// A project with the rules that `init` writes, in production with a good model.
-fn in_production() -> (TestProject, Vec<[String; 5]>) {
-    let rows = rows(4000);
-    let project = TestProject::new(BINARY);
-    project.write("data.csv", csv(&rows));
-    let _ =
-        project.run(&["init", "--source", "data.csv", "--target", "target", "--name", "planted"]).exits(0);
-    project.replace("modelgate.yaml", "# key: id  ", "key: id  ");
-    project.replace("modelgate.yaml", "split: {train: 0.7,", "split: {kind: stable, train: 0.7,");
-    project.replace("modelgate.yaml", "stratify: true}", "stratify: false}");
-    project.replace("modelgate.yaml", "scale: none", "scale: standard");
-    project.replace("modelgate.yaml", "algorithm: random_forest ", "algorithm: logistic_regression ");
-    project.replace("modelgate.yaml", "params: {n_estimators: 100}", "params: {C: 1.0}");
-    project.replace("modelgate.yaml", "approval: required", "approval: automatic");
-    project.run(&["run"]).exits(0).says("v001 is production");
-    (project, rows)
-}
-
-fn rule<'a>(verdict: &'a serde_json::Value, id: &str) -> &'a serde_json::Value {
-    let rules = verdict["rules"].as_array().expect("rules");
-    rules.iter().find(|rule| rule["id"] == id).expect("the rule")
-}
-
-#[test]
-fn a_global_regression_is_caught_and_told() {
-    let (project, _) = in_production();
-    project.replace("modelgate.yaml", "algorithm: logistic_regression", "algorithm: random_forest");
-    project.replace("modelgate.yaml", "{C: 1.0}", "{n_estimators: 1, max_depth: 1}");
-    let _ = project.run(&["run"]).exits(2);
-    let verdict = project.json("outputs/planted/verdict.json");
-    assert_eq!(rule(&verdict, "f1-versus-production")["outcome"], "failed");
-    // Times are told, and no package or evaluation has them.
-    assert!(project.json("outputs/planted/latency.json")["p99_ms"].as_f64().is_some_and(|time| time > 0.0));
-    assert!(!project.read("outputs/planted/evaluation_report.json").contains("latency"));
-    let report = project.read("outputs/planted/report.md");
-    let first: String = report.lines().take(8).collect();
-    assert!(first.contains("**Verdict: failed**") && first.contains("f1 on validation is"), "{first}");
-    assert!(report.contains("production v001 has") && report.contains("(on "), "{report}");
-    assert!(
-        report.contains("train.algorithm") && report.contains("random\\_forest")
-            || report.contains("random_forest"),
-        "{report}"
-    );
-    let _ = project.run(&["gate", "explain"]).exits(0).says("beyond the limit by").says("cannot be seen");
-}
-
-#[test]
-fn a_regression_of_one_slice_is_caught_and_named() {
-    let (project, mut rows) = in_production();
-    // The training rows of one region are mislabelled; the rows that judge are as they were.
-    let split = project.json("outputs/planted/split.json");
-    let train: Vec<usize> = split["train"]
-        .as_array()
-        .expect("train")
-        .iter()
-        .map(|row| row.as_u64().expect("a row") as usize)
-        .collect();
-    for row in train {
-        if rows[row][3] == "north" {
-            rows[row][4] = if rows[row][4] == "yes" { "no" } else { "yes" }.to_owned();
-        }
-    }
-    project.write("data.csv", csv(&rows));
-    project.replace("modelgate.yaml", "algorithm: logistic_regression", "algorithm: random_forest");
-    project.replace("modelgate.yaml", "{C: 1.0}", "{n_estimators: 60, max_depth: 8}");
-    let _ = project.run(&["run"]).exits(2);
-    let verdict = project.json("outputs/planted/verdict.json");
-    let found = rule(&verdict, "slices-versus-production");
-    assert_eq!(found["outcome"], "failed", "{verdict}");
-    let sentence = found["sentence"].as_str().expect("a sentence");
-    assert!(sentence.contains("region = north (") && sentence.contains(" rows, p = "), "{sentence}");
-    let report = project.read("outputs/planted/report.md");
-    assert!(
-        report.contains("## Worst slices on validation") && report.contains("| region = north |"),
-        "{report}"
-    );
-}
-
-#[test]
-fn a_regression_of_calibration_alone_is_caught_and_told() {
-    let (project, _) = in_production();
-    // So much regularisation that every probability is near one half; the order of rows stays.
-    project.replace("modelgate.yaml", "{C: 1.0}", "{C: 0.0001}");
-    let _ = project.run(&["run"]).exits(2);
-    let verdict = project.json("outputs/planted/verdict.json");
-    assert_eq!(rule(&verdict, "calibration_error-versus-production")["outcome"], "failed", "{verdict}");
-    assert_eq!(rule(&verdict, "f1-versus-production")["outcome"], "passed", "{verdict}");
-    let report = project.read("outputs/planted/report.md");
-    assert!(report.contains("calibration_error on validation is"), "{report}");
-}
+mod odd_rows;
+mod planted;
 
 const HOSTILE: [&str; 4] = ["a|b", "<script>alert(1)</script>", "\"q\" 'r' & co", "عربي \u{202e}txt"];
 
@@ -172,8 +62,100 @@ fn names_from_data_are_escaped_in_every_report() {
     assert_eq!(sarif["runs"][0]["results"][1]["kind"], "open");
     for row in markdown.lines().filter(|line| line.starts_with("| ✅") || line.starts_with("| ❔")) {
         let cells = row.replace("\\|", "").matches('|').count();
-        assert_eq!(cells, 9, "{row}");
+        assert_eq!(cells, 10, "{row}");
     }
+}
+
+/// What a category of the data may hold: what Markdown, HTML, SARIF or a terminal would obey.
+const CATEGORIES: [&str; 4] = [
+    "a|b [link](http://example.com) {0}",
+    "<img src=x onerror=alert(1)>",
+    "\u{1b}[2J\u{9b}31m`c`",
+    "عربي\u{202e}txt",
+];
+
+#[test]
+fn categories_from_data_are_harmless_in_every_report_and_on_a_terminal() {
+    let data = |categories: &[&str]| {
+        let line = |row: usize| {
+            let class = row * 37 % 11 / 6;
+            format!("{row},\"{}\",{class}\n", categories[row * 7 % categories.len()])
+        };
+        format!("id,kind,y\n{}", (0..600).map(line).collect::<String>())
+    };
+    let config = |rules: &str, params: &str| {
+        format!(
+            "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: y, key: id}}\n    preprocess: {{encode: onehot}}\n    train: {{algorithm: logistic_regression, params: {{C: {params}}}}}\n    evaluate: {{slices: [kind], min_slice_rows: 10}}\n    gate: {{rules: [{{metric: accuracy, at_least: 0}}{rules}]}}\n    promotion: {{approval: automatic}}\n"
+        )
+    };
+    let project = TestProject::with(BINARY, &data(&CATEGORIES[..2]), &config("", "1.0"));
+    let mut talk = project.run(&["run"]).exits(0).stderr;
+    project.write("data.csv", data(&CATEGORIES));
+    let slice = serde_json::Value::from(CATEGORIES[0]).to_string();
+    let rules = format!(
+        ", {{metric: accuracy, slice: {{kind: {slice}}}, at_least: 1.1}}, {{metric: slices, versus: production, equals: not_worse}}"
+    );
+    project.write("modelgate.yaml", config(&rules, "0.5"));
+    let run = project.run(&["run"]).exits(2);
+    talk.push_str(&run.stderr);
+    talk.push_str(&project.run(&["gate", "explain"]).exits(0).stdout);
+    let card = project.read("outputs/p/MODEL_CARD.md");
+    let mut pages = vec![("card", card)];
+    for form in ["markdown", "html", "junit", "sarif"] {
+        pages.push((form, project.run(&["report", form]).exits(0).stdout));
+    }
+    for form in ["text", "markdown", "html"] {
+        let versions = project.run(&["model", "compare", "p", "1", "2", "--form", form]).exits(0).stdout;
+        pages.push(("compare", versions));
+    }
+    pages.push(("terminal", talk));
+    for (form, page) in &pages {
+        for harmful in ['\u{1b}', '\u{9b}', '\u{202e}'] {
+            assert!(!page.contains(harmful), "{form} holds {harmful:?}");
+        }
+        let markup = matches!(*form, "card" | "markdown" | "html" | "junit");
+        assert!(!markup || !page.contains("<img"), "{form} holds an element");
+        let links = matches!(*form, "card" | "markdown");
+        assert!(!links || !page.contains("[link](http"), "{form} holds a link");
+    }
+    // The names are there all the same: in slices, what changed in the data, contributions.
+    let of = |name: &str| &pages.iter().find(|(form, _)| *form == name).expect("a page").1;
+    let (markdown, html) = (of("markdown"), of("html"));
+    assert!(markdown.contains("kind = a\\|b \\[link\\](http://example.com) {0} |"), "{markdown}");
+    assert!(
+        markdown.contains("is new") && markdown.contains("<summary>Contributions</summary>"),
+        "{markdown}"
+    );
+    assert!(html.contains("kind = &lt;img src=x onerror=alert(1)&gt;"), "{html}");
+    let sarif: serde_json::Value = serde_json::from_str(of("sarif")).expect("JSON");
+    let said = sarif["runs"][0]["results"][1]["message"]["text"].as_str().expect("a text");
+    assert!(said.contains("\\[link\\](http://example.com) {{0}}"), "{said}");
+}
+
+#[test]
+fn names_a_thousand_letters_long_leave_reports_within_their_limits() {
+    let long = |class: u32| format!("{class:04}-{}", "<&|>\"\"é".repeat(140));
+    let mut text = String::from("a,b,y\n");
+    for row in 0..8000_u32 {
+        text.push_str(&format!("{},{},\"{}\"\n", row % 1000, row % 13, long(row % 1000)));
+    }
+    let config = "version: 1
+project: p
+pipelines:
+  p:
+    task: classification
+    data: {source: data.csv, target: y}
+    train: {params: {n_estimators: 1}}
+    evaluate: {importance_repeats: 1, rounds: 100, intervals: none}
+    gate: {rules: [{metric: accuracy, at_least: 0}]}
+";
+    let project = TestProject::with(BINARY, &text, config);
+    let _ = project.run(&["run"]).exits(4);
+    let html = project.read("outputs/p/report.html");
+    assert!(html.len() <= 1_000_000 && html.contains("more rows are in the JSON files"), "{}", html.len());
+    let markdown = project.read("outputs/p/report.md");
+    assert!(markdown.len() < 65_536 && markdown.contains("<summary>Classes</summary>"), "{}", markdown.len());
+    assert!(markdown.ends_with("`.\n") && markdown.contains("**Verdict: passed**"));
 }
 
 #[test]
@@ -236,6 +218,7 @@ pipelines:
     let sentence = verdict["rules"][0]["sentence"].as_str().expect("a sentence");
     assert!(sentence.contains("can neither be shown nor ruled out; with "), "{sentence}");
     assert!(sentence.contains("cannot be seen (McNemar's test:"), "{sentence}");
+    assert!(sentence.contains("; paired t-test of Brier scores: "), "{sentence}");
     // The same seed gives the same verdict.
     let _ = project.run(&["run", "--only", "gate"]).exits(3);
     assert_eq!(verdict, project.json("outputs/p/verdict.json"));

@@ -1,0 +1,67 @@
+//! The rules as a table shows them: each beside what it is compared with, and beside production and baseline.
+
+use modelgate_core::rule::Subset;
+use modelgate_core::verdict::RuleResult;
+
+use super::RunEvidence;
+
+/// One rule with what stands in its row.
+pub(super) struct RuleLine<'a> {
+    pub(super) rule: &'a RuleResult,
+    /// What the rule itself compares with, and its figure.
+    pub(super) compared: Option<(&'a str, Option<f64>)>,
+    /// Candidate less that figure.
+    pub(super) difference: Option<f64>,
+    /// Candidate less production's figure.
+    pub(super) to_production: Option<f64>,
+    /// Candidate less the baseline's.
+    pub(super) to_baseline: Option<f64>,
+}
+
+/// Returns the heads of the two last columns, such as `to production v001`.
+pub(super) fn heads(evidence: &RunEvidence) -> [String; 2] {
+    let comparison = &evidence.comparison;
+    let production = comparison.production.as_deref().unwrap_or("production");
+    let baseline = comparison.baseline.as_ref().map_or("baseline", |baseline| baseline.name.as_str());
+    [format!("to {production}"), format!("to {baseline}")]
+}
+
+/// Returns the rules in their order.
+pub(super) fn lines(evidence: &RunEvidence) -> Vec<RuleLine<'_>> {
+    evidence.verdict.rules.iter().map(|rule| line(evidence, rule)).collect()
+}
+
+fn line<'a>(evidence: &RunEvidence, rule: &'a RuleResult) -> RuleLine<'a> {
+    let RuleResult { value, reference, reference_name, .. } = rule;
+    let less = |other: Option<f64>| Some((*value)? - other?);
+    let is = |name: Option<&str>| name.is_some() && name == reference_name.as_deref();
+    let comparison = &evidence.comparison;
+    let production = if is(comparison.production.as_deref()) {
+        *reference
+    } else {
+        production_figure(evidence, rule, rule.on)
+    };
+    let baseline = comparison.baseline.as_ref().and_then(|baseline| {
+        if is(Some(baseline.name.as_str())) {
+            return *reference;
+        }
+        let whole = rule.slice.is_none();
+        baseline.subsets.get(&rule.on).filter(|_| whole)?.get(&rule.metric).copied()
+    });
+    RuleLine {
+        rule,
+        compared: reference_name.as_deref().map(|name| (name, *reference)),
+        difference: less(*reference),
+        to_production: less(production),
+        to_baseline: less(baseline),
+    }
+}
+
+/// Returns production's figure on all rows; a part of them has none beside the rule's own.
+fn production_figure(evidence: &RunEvidence, rule: &RuleResult, on: Subset) -> Option<f64> {
+    if rule.slice.is_some() {
+        return None;
+    }
+    let figures = evidence.comparison.subsets.get(&on)?;
+    figures.iter().find(|figure| figure.metric == rule.metric)?.production
+}
