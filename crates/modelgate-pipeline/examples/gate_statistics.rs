@@ -2,7 +2,7 @@
 //!
 //! Two models answer the same rows, one in production and one that is truly worse by so much. What they answer goes
 //! through the code that measures a run, and every rule is judged by the code that judges one. Prints the tables of
-//! `docs/gate-statistics.md`.
+//! `docs/gate-statistics.md`. A number behind `--` is that of the simulated gates per line.
 
 use std::collections::BTreeMap;
 
@@ -173,9 +173,14 @@ fn comparisons(rule: &GateRule, production: &Answers, candidate: &Answers, seed:
     found
 }
 
+fn trials() -> u64 {
+    std::env::args().nth(1).and_then(|number| number.parse().ok()).unwrap_or(TRIALS)
+}
+
 /// The share of trials with each verdict, in percent: passed, failed, inconclusive.
 fn rates(rule: &GateRule, world: World, rows: usize, worse: f64) -> [f64; 3] {
-    let outcomes: Vec<Verdict> = (0..TRIALS)
+    let trials = trials();
+    let outcomes: Vec<Verdict> = (0..trials)
         .into_par_iter()
         .map(|number| {
             let mut random = Random(number.wrapping_mul(0x1234_5678_9abc_def1) ^ rows as u64);
@@ -192,7 +197,7 @@ fn rates(rule: &GateRule, world: World, rows: usize, worse: f64) -> [f64; 3] {
         })
         .collect();
     let share =
-        |verdict| outcomes.iter().filter(|found| **found == verdict).count() as f64 * 100.0 / TRIALS as f64;
+        |verdict| outcomes.iter().filter(|found| **found == verdict).count() as f64 * 100.0 / trials as f64;
     [share(Verdict::Passed), share(Verdict::Failed), share(Verdict::Inconclusive)]
 }
 

@@ -135,6 +135,7 @@ fn forest_contributions(
         scores: outputs.len(),
         base: vec![0.0; outputs.len()],
         trees: trees.collect(),
+        ..Boosted::default()
     };
     shared_out(&boosted, names, matrix, affordable)
 }
