@@ -322,7 +322,7 @@ mod properties {
                     texts[row % texts.len()].clone(),
                     numbers[row % numbers.len()].clone(),
                     day.clone(),
-                    format!("{day}T01:02:03.{:06}", row),
+                    format!("{day}T01:02:03.{row:06}"),
                 ];
                 writer.write_record(record).expect("written");
             }
