@@ -3,6 +3,7 @@
 use std::path::Path;
 
 #[path = "../../../fuzz/src/lib.rs"]
+#[expect(dead_code, unreachable_pub, reason = "it is a library, of which the fuzz targets use more")]
 mod way;
 
 #[test]

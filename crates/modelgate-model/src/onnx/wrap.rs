@@ -66,7 +66,13 @@ pub(crate) fn wrap(bytes: &[u8], schema: &FeatureSchema) -> Result<Vec<u8>, Mode
     let mut after = GraphBuilder::default();
     finish(&mut after, schema, &format!("{PREFIX}{answer}"), element);
     let (kept, used) = needed(graph, &answer);
-    let (before, after) = (before.finish("modelgate"), after.finish("modelgate"));
+    let (mut before, mut after) = (before.finish("modelgate"), after.finish("modelgate"));
+    // ONNX Runtime takes no two nodes of one name.
+    for (part, graph) in [("before", &mut before), ("after", &mut after)] {
+        for node in &mut graph.node {
+            node.name = format!("modelgate/{part}/{}", node.name);
+        }
+    }
 
     let mut whole = Vec::new();
     for field in fields(bytes)? {
@@ -304,7 +310,7 @@ fn renamed(graph: &[u8], kept: &[bool], used: &HashSet<&str>) -> Result<Vec<u8>,
                 let mut copy = Vec::new();
                 for field in fields(node)? {
                     match (field.number, field.bytes) {
-                        (number @ (1 | 2), Some(name)) => prefixed(&mut copy, number, name),
+                        (number @ 1..=3, Some(name)) => prefixed(&mut copy, number, name),
                         (5, Some(attribute)) => {
                             if fields(attribute)?.iter().any(|field| [6, 11].contains(&field.number)) {
                                 return refuse(
