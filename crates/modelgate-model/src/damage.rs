@@ -15,10 +15,13 @@ impl LoadedModel {
     /// Fails when the model has no such numbers.
     pub fn damaged(&self) -> Result<Self, ModelError> {
         let json = |error: serde_json::Error| ModelError::Json(error.to_string());
-        let mut value = serde_json::to_value(self.estimator()).map_err(json)?;
+        let Some(own) = self.estimator() else {
+            return Err(ModelError::Onnx("a model that ONNX Runtime runs cannot be damaged".to_owned()));
+        };
+        let mut value = serde_json::to_value(own).map_err(json)?;
         mirror(&mut value);
         let estimator: Estimator = serde_json::from_value(value).map_err(json)?;
-        if estimator == *self.estimator() {
+        if estimator == *own {
             return Err(ModelError::Json("the model has no numbers that could be damaged".to_owned()));
         }
         self.with_estimator(estimator)

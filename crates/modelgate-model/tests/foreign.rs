@@ -158,3 +158,29 @@ fn graphs_of_scikit_learn_answer_as_in_onnx_runtime() {
 fn operators_by_themselves_answer_as_in_onnx_runtime() {
     agrees("operators");
 }
+
+#[cfg(feature = "ort")]
+#[test]
+#[ignore = "the test below starts it with a library"]
+fn others_with_a_library() {
+    agrees("others");
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn graphs_that_only_onnx_runtime_knows_answer_through_its_library() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let library = run(&python, &["library"]);
+    // The library is loaded once per process, from where its environment says.
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "others_with_a_library", "--ignored"])
+        .env("ORT_DYLIB_PATH", library.trim())
+        .output()
+        .expect("started");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}

@@ -134,9 +134,9 @@ fn linear_models_load_and_answer_with_the_operators_that_were_exported() {
 #[test]
 fn boosted_trees_load_as_they_were() {
     let [regressor, two, three] = boosted_models().map(|bytes| LoadedModel::load(&bytes).expect("loaded"));
-    assert_eq!(*regressor.estimator(), Estimator::BoostedRegressor(boosted(1)));
-    assert_eq!(*two.estimator(), Estimator::BoostedClassifier(boosted(1)));
-    assert_eq!(*three.estimator(), Estimator::BoostedClassifier(boosted(3)));
+    assert_eq!(regressor.estimator(), Some(&Estimator::BoostedRegressor(boosted(1))));
+    assert_eq!(two.estimator(), Some(&Estimator::BoostedClassifier(boosted(1))));
+    assert_eq!(three.estimator(), Some(&Estimator::BoostedClassifier(boosted(3))));
     assert_eq!(three.classes().map(Classes::len), Some(3));
     let Prediction::Values(values) = regressor.predict(&table(), &[0, 1, 2]).expect("answers") else {
         panic!("values");
@@ -196,7 +196,7 @@ proptest! {
         }
         if let Ok(loaded) = LoadedModel::load(&bytes) {
             let _ = loaded.predict(&table(), &[0, 1, 2]);
-            if let Estimator::BoostedRegressor(boosted) | Estimator::BoostedClassifier(boosted) = loaded.estimator() {
+            if let Some(Estimator::BoostedRegressor(boosted) | Estimator::BoostedClassifier(boosted)) = loaded.estimator() {
                 let _ = boosted.shares(&vec![1.0; boosted.features]);
             }
         }

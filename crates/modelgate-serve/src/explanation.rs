@@ -81,7 +81,7 @@ fn shapley(
     columns: &[InputColumn],
     class: Option<usize>,
 ) -> Result<Option<Explanation>, String> {
-    let (Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted)) =
+    let Some(Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted)) =
         model.package.model.estimator()
     else {
         return Ok(None);

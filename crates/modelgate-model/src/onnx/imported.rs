@@ -15,6 +15,7 @@ use super::linear;
 use super::load::{LoadedModel, MAX_WIDTH, refuse};
 use super::proto::{Graph, Node, data_type};
 use super::run::{Operation, Step};
+use super::runtime;
 use crate::error::ModelError;
 use crate::estimator::{Estimator, LinearClassifier, LinearRegressor};
 
@@ -99,19 +100,14 @@ pub(super) fn load(graph: &Graph) -> Result<LoadedModel, ModelError> {
         estimator: None,
         classes: None,
     };
-    let mut inputs = Vec::new();
-    for input in &graph.input {
-        let tensor = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
-        let rank = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.len());
-        let (feature_type, element) = match tensor.map(|tensor| tensor.element) {
-            _ if rank != Some(1) => return refuse(format!("the input `{}` is not of rank 1", input.name)),
-            Some(data_type::INT64) => (FeatureType::Int, Element::Int),
-            Some(data_type::FLOAT) => (FeatureType::Float, Element::Float),
-            Some(data_type::STRING) => (FeatureType::Text, Element::Text),
-            _ => return refuse(format!("the input `{}` is not int64, float32 or string", input.name)),
+    let inputs = runtime::inputs(graph)?;
+    for (input, (_, feature_type)) in graph.input.iter().zip(&inputs) {
+        let element = match feature_type {
+            FeatureType::Int => Element::Int,
+            FeatureType::Float => Element::Float,
+            FeatureType::Text => Element::Text,
         };
         loader.define(&input.name, Kind { element, shape: Shape::Column })?;
-        inputs.push((input.name.clone(), feature_type));
     }
     for tensor in &graph.initializer {
         if loader.known.insert(&tensor.name, Known::Constant(Constant::read(tensor)?)).is_some() {
@@ -771,5 +767,46 @@ fn places(node: &Node, own: &[i64], width: usize) -> Result<Vec<usize>, ModelErr
     match own.iter().map(fits).collect::<Option<Vec<usize>>>() {
         Some(columns) if !columns.is_empty() => Ok(columns),
         _ => unfit(node),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::super::graph::GraphBuilder;
+    use super::super::proto::{Model, data_type};
+    use super::LoadedModel;
+
+    fn refused(build: impl Fn(&mut GraphBuilder)) -> String {
+        let mut graph = GraphBuilder::default();
+        graph.input("x", data_type::FLOAT);
+        build(&mut graph);
+        let model = Model { ir_version: 8, graph: Some(graph.finish("test")), ..Model::default() };
+        LoadedModel::load(&model.encode_to_vec()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn an_unknown_operator_is_named_with_the_way_to_onnx_runtime() {
+        let error = refused(|graph| {
+            graph.node("Erf", &["x"], &["prediction"]);
+            graph.output("prediction", data_type::FLOAT);
+        });
+        assert!(error.contains("the operator Erf of ai.onnx is not known to the built-in engine"), "{error}");
+        let how = if cfg!(feature = "ort") { "ORT_DYLIB_PATH" } else { "build it with `--features ort`" };
+        assert!(error.contains(how), "{error}");
+    }
+
+    #[test]
+    fn graphs_without_an_answer_are_refused() {
+        let error = refused(|graph| graph.output("other", data_type::FLOAT));
+        assert!(error.contains("neither `prediction` nor `label`"), "{error}");
+        let error = refused(|graph| graph.output("prediction", data_type::FLOAT));
+        assert!(error.contains("nothing computes its output"), "{error}");
+        let error = refused(|graph| {
+            graph.node("Relu", &["nowhere"], &["prediction"]);
+            graph.output("prediction", data_type::FLOAT);
+        });
+        assert!(error.contains("an input of Relu is not defined before it"), "{error}");
     }
 }

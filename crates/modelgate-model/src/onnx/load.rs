@@ -5,6 +5,7 @@
 //! refused with its operator's name.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use modelgate_core::schema::{Classes, FeatureType};
 use prost::Message;
@@ -13,6 +14,7 @@ use super::imported;
 use super::linear::{self, LinearChain};
 use super::proto::{Graph, Model, Node, data_type};
 use super::run::{Operation, Step};
+use super::runtime::Runtime;
 use crate::error::ModelError;
 use crate::estimator::{
     Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Prepared, Tree, TreeNode,
@@ -33,7 +35,9 @@ pub struct LoadedModel {
     pub(super) inputs: Vec<(String, FeatureType)>,
     pub(super) slots: usize,
     pub(super) steps: Vec<Step>,
-    pub(super) estimator: Estimator,
+    /// The fitted model; `None` where ONNX Runtime has it.
+    pub(super) estimator: Option<Estimator>,
+    pub(super) runtime: Option<Arc<Runtime>>,
     /// The slot of the preprocessed features.
     pub(super) features: usize,
     classes: Option<Classes>,
@@ -77,7 +81,16 @@ impl LoadedModel {
             .map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
         let Some(graph) = &model.graph else { return refuse("it has no graph") };
         // What is not as modelgate writes it may still be what exporters write.
-        Self::own(graph).or_else(|_| imported::load(graph))
+        let known = Self::own(graph).or_else(|_| imported::load(graph));
+        known.or_else(|unknown| {
+            let loaded = Runtime::load(graph, bytes).map(Self::of_runtime);
+            loaded.map_err(|error| match (unknown, error) {
+                (ModelError::Onnx(unknown), ModelError::Onnx(reason)) => {
+                    ModelError::Onnx(format!("{unknown}; ONNX Runtime may take it, but {reason}"))
+                }
+                (unknown, _) => unknown,
+            })
+        })
     }
 
     /// Reads a graph as [`crate::export`] writes it.
@@ -136,7 +149,20 @@ impl LoadedModel {
             step.is_last_use = step.inputs.first().is_some_and(|slot| !needed[*slot]);
             step.inputs.iter().for_each(|slot| needed[*slot] = true);
         }
-        Ok(Self { inputs, slots, steps, estimator, features, classes })
+        Ok(Self { inputs, slots, steps, estimator: Some(estimator), runtime: None, features, classes })
+    }
+
+    fn of_runtime(runtime: Runtime) -> Self {
+        let form = runtime.form().clone();
+        Self {
+            inputs: form.inputs,
+            slots: 0,
+            steps: Vec::new(),
+            estimator: None,
+            runtime: Some(Arc::new(runtime)),
+            features: 0,
+            classes: form.classes,
+        }
     }
 
     /// Returns the raw columns it takes, in order.
@@ -144,18 +170,21 @@ impl LoadedModel {
         &self.inputs
     }
 
-    /// Returns the fitted model inside.
-    pub fn estimator(&self) -> &Estimator {
-        &self.estimator
+    /// Returns the fitted model inside; `None` where ONNX Runtime has it, which does not show it.
+    pub fn estimator(&self) -> Option<&Estimator> {
+        self.estimator.as_ref()
     }
 
     /// Returns the same graph around another fitted model of as many features.
     ///
     /// # Errors
-    /// Fails when `estimator` cannot be asked.
+    /// Fails when `estimator` cannot be asked, and for a model that ONNX Runtime runs.
     pub fn with_estimator(&self, estimator: Estimator) -> Result<Self, ModelError> {
+        if self.estimator.is_none() {
+            return refuse("a model that ONNX Runtime runs cannot be taken apart");
+        }
         estimator.validate()?;
-        Ok(Self { estimator, ..self.clone() })
+        Ok(Self { estimator: Some(estimator), ..self.clone() })
     }
 
     /// Returns the classes in output order; `None` for regression.

@@ -10,6 +10,7 @@ mod linear;
 mod load;
 mod proto;
 mod run;
+mod runtime;
 mod trees;
 mod wire;
 mod wrap;

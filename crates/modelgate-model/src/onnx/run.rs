@@ -135,7 +135,29 @@ impl LoadedModel {
     /// # Errors
     /// Fails for columns of another number, type or length, and for an unknown category where that is an error.
     pub fn predict_columns(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Prediction, ModelError> {
-        self.estimator.predict(&self.matrix(columns, rows)?, rows)
+        if let Some(runtime) = &self.runtime {
+            self.fits(&columns, rows)?;
+            return runtime.predict(columns, rows);
+        }
+        match &self.estimator {
+            Some(estimator) => estimator.predict(&self.matrix(columns, rows)?, rows),
+            None => refuse("it has no model"),
+        }
+    }
+
+    /// Says how columns differ from the model's inputs.
+    fn fits(&self, columns: &[InputColumn], rows: usize) -> Result<(), ModelError> {
+        if columns.len() != self.inputs.len() {
+            let message = format!("{} columns for a model that takes {}", columns.len(), self.inputs.len());
+            return Err(ModelError::Rows(message));
+        }
+        for (column, (name, feature_type)) in columns.iter().zip(&self.inputs) {
+            if column.feature_type() != *feature_type || column.len() != rows {
+                let message = format!("column `{name}` is not {rows} rows of {feature_type}");
+                return Err(ModelError::Rows(message));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the preprocessed features, row-major `[rows × features]`, of raw columns in the order of
@@ -144,16 +166,12 @@ impl LoadedModel {
     /// # Errors
     /// As [`Self::predict_columns`].
     pub fn matrix(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Vec<f32>, ModelError> {
-        if columns.len() != self.inputs.len() {
-            let message = format!("{} columns for a model that takes {}", columns.len(), self.inputs.len());
-            return Err(ModelError::Rows(message));
+        self.fits(&columns, rows)?;
+        if self.estimator.is_none() {
+            return refuse("ONNX Runtime does not show the features inside");
         }
         let mut values: Vec<Option<Value>> = vec![None; self.slots];
-        for (slot, (column, (name, feature_type))) in columns.into_iter().zip(&self.inputs).enumerate() {
-            if column.feature_type() != *feature_type || column.len() != rows {
-                let message = format!("column `{name}` is not {rows} rows of {feature_type}");
-                return Err(ModelError::Rows(message));
-            }
+        for (slot, column) in columns.into_iter().enumerate() {
             values[slot] = Some(column.into());
         }
         for step in &self.steps {
@@ -171,10 +189,10 @@ impl LoadedModel {
     }
 
     /// Returns the raw column, as its position in [`Self::inputs`], that each preprocessed feature is made of; empty where
-    /// one is made of several.
+    /// one is made of several, or where ONNX Runtime has them.
     pub fn origins(&self) -> Vec<usize> {
         let mixed = |step: &Step| matches!(&step.operation, Operation::Matrix(kernel, _) if kernel.mixes());
-        if self.steps.iter().any(mixed) {
+        if self.estimator.is_none() || self.steps.iter().any(mixed) {
             return Vec::new();
         }
         let mut known: Vec<Vec<usize>> = vec![Vec::new(); self.slots];

@@ -292,7 +292,7 @@ impl Boosted {
 }
 
 /// Returns the first position of the highest value.
-fn first_highest(values: &[f32]) -> u32 {
+pub(crate) fn first_highest(values: &[f32]) -> u32 {
     let mut best = 0;
     for (position, value) in values.iter().enumerate() {
         if *value > values[best] {
