@@ -2,6 +2,7 @@
 //!
 //! Owns: the project file's form and its messages. Refuses: doing anything with it.
 
+mod deploy;
 pub mod env;
 mod error;
 mod governance;
@@ -17,6 +18,7 @@ mod template;
 mod undeclared;
 mod validate;
 
+pub use deploy::{DeployConfig, SpaceConfig, SpaceSdk};
 pub use error::ConfigError;
 pub use governance::{
     NotifyConfig, NotifyEvent, PolicyConfig, RetentionConfig, SigningConfig, duration_seconds,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::deploy::DeployConfig;
 use crate::governance::{NotifyConfig, PolicyConfig, RetentionConfig, SigningConfig};
 use crate::rules::RuleConfig;
 use crate::search::SearchConfig;
@@ -39,6 +40,9 @@ pub struct ProjectConfig {
     /// How models are served.
     #[serde(default)]
     pub serve: ServeConfig,
+    /// Where models are brought to.
+    #[serde(default)]
+    pub deploy: DeployConfig,
     /// The pipelines by name; each makes versions of one model.
     pub pipelines: BTreeMap<String, PipelineConfig>,
 }

@@ -224,6 +224,9 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
         let message = "expected the address of a service's `/admin/reload`, with `http://` or `https://`";
         return Err(("serve.reload_url".to_owned(), message.to_owned()));
     }
+    if let Some(space) = &config.deploy.space {
+        crate::deploy::check(space)?;
+    }
     if config.signing.require_signature && config.signing.public_keys.is_empty() {
         let message = "`require_signature` needs `public_keys`: without one no signature is believed";
         return Err(("signing.public_keys".to_owned(), message.to_owned()));

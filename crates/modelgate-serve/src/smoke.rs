@@ -25,6 +25,8 @@ pub struct Options {
     pub timeout: Duration,
     /// A key, where the service wants one.
     pub api_key: Option<Secret>,
+    /// A token, where something before the service wants one, as before a private Space.
+    pub bearer: Option<Secret>,
 }
 
 /// What was seen.
@@ -83,10 +85,18 @@ impl Client<'_> {
         format!("{}{path}", self.options.url.trim_end_matches('/'))
     }
 
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        let key = self.options.api_key.as_ref().map(|key| ("x-api-key", key.expose().to_owned()));
+        let bearer = self.options.bearer.as_ref();
+        key.into_iter()
+            .chain(bearer.map(|token| ("authorization", format!("Bearer {}", token.expose()))))
+            .collect()
+    }
+
     fn get(&self, path: &str) -> Result<(u16, Value), String> {
         let mut request = self.agent.get(self.url(path));
-        if let Some(key) = &self.options.api_key {
-            request = request.header("x-api-key", key.expose());
+        for (name, value) in self.secrets() {
+            request = request.header(name, value);
         }
         let mut response = request.call().map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
@@ -96,8 +106,8 @@ impl Client<'_> {
 
     fn post(&self, path: &str, body: &str) -> Result<(u16, Value), String> {
         let mut request = self.agent.post(self.url(path)).header("content-type", "application/json");
-        if let Some(key) = &self.options.api_key {
-            request = request.header("x-api-key", key.expose());
+        for (name, value) in self.secrets() {
+            request = request.header(name, value);
         }
         let mut response = request.send(body).map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
@@ -148,17 +158,46 @@ struct Row {
     expected: Option<String>,
 }
 
-/// Looks at a service.
-///
-/// # Errors
-/// Fails when there is nothing to look at: the service does not become ready, or the rows cannot be used.
-pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
+fn client(options: &Options) -> Client<'_> {
     let config = ureq::config::Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_global(Some(Duration::from_secs(10)))
         .build();
-    let client = Client { agent: config.into(), options };
+    Client { agent: config.into(), options }
+}
+
+/// Waits until a service is ready, and asks it for nothing.
+///
+/// # Errors
+/// Fails when it does not become ready in time.
+pub fn ready(options: &Options) -> Result<(), SmokeError> {
+    client(options).wait()
+}
+
+/// Returns the status that an address answers with.
+///
+/// # Errors
+/// Says why there is no answer.
+pub fn status(url: &str, bearer: Option<&Secret>) -> Result<u16, String> {
+    let config = ureq::config::Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(Duration::from_secs(10)))
+        .build();
+    let mut request = ureq::Agent::from(config).get(url);
+    if let Some(token) = bearer {
+        request = request.header("authorization", format!("Bearer {}", token.expose()));
+    }
+    request.call().map(|response| response.status().as_u16()).map_err(|error| error.to_string())
+}
+
+/// Looks at a service.
+///
+/// # Errors
+/// Fails when there is nothing to look at: the service does not become ready, or the rows cannot be used.
+pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
+    let client = client(options);
     client.wait()?;
     let model = client.model()?;
     let name = model["name"].as_str().unwrap_or_default().to_owned();

@@ -61,7 +61,7 @@ pub(crate) enum Command {
     /// Make CI for a repository, and say a verdict there.
     #[command(subcommand)]
     Ci(ci::Ci),
-    /// Bring models to where they are served, and record it.
+    /// Bring a model or its results to where they are used, and record it.
     #[command(subcommand)]
     Deploy(deploy::Deploy),
     /// Print a report of the last run.

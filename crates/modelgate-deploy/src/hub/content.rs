@@ -95,7 +95,7 @@ impl Content {
     }
 
     /// Returns the name in git.
-    pub(super) fn blob(&self) -> Result<String, HubError> {
+    pub(crate) fn blob(&self) -> Result<String, HubError> {
         let mut hash = sha1::Sha1::new();
         sha1::Digest::update(&mut hash, format!("blob {}\0", self.size()));
         self.hashed(hash)

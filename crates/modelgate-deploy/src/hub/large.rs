@@ -3,6 +3,8 @@
 //! What the store has already is not sent again. A part that was cut off is sent again alone; an upload that a killed command
 //! began is begun anew with the files that are not there yet, since the addresses of its parts were good for that upload only.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::client::Body;
@@ -26,6 +28,10 @@ impl Hub {
             Kind::Space => "/spaces".to_owned(),
         };
         let url = self.at(&format!("{page}/{}.git/info/lfs/objects/batch", repository.id()));
+        // Two files of one content are one object.
+        let mut known = BTreeSet::new();
+        let files: Vec<(&str, &NewFile)> =
+            files.iter().copied().filter(|(oid, _)| known.insert(*oid)).collect();
         for chunk in files.chunks(ASKED_AT_ONCE) {
             let objects: Vec<Value> =
                 chunk.iter().map(|(oid, file)| json!({ "oid": oid, "size": file.content.size() })).collect();

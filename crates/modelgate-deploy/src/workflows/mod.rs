@@ -5,4 +5,4 @@ mod render;
 mod write;
 
 pub use render::{Deploy, Plan, files};
-pub use write::{Outcome, Written, write};
+pub use write::{DEPLOY_DOCKER, Outcome, Written, write, write_marked};

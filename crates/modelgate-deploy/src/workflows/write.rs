@@ -11,7 +11,10 @@ use similar::TextDiff;
 
 use crate::error::DeployError;
 
-const MARK: &str = "# modelgate ci init ";
+/// The mark of `ci init`.
+const CI_INIT: &str = "# modelgate ci init ";
+/// The mark of `deploy docker`.
+pub const DEPLOY_DOCKER: &str = "# modelgate deploy docker ";
 
 /// What became of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,19 +42,19 @@ pub struct Written {
     pub diff: String,
 }
 
-fn marked(text: &str) -> String {
-    format!("{MARK}{}: edit it as you like, it is not overwritten then\n{text}", Digest::of(text.as_bytes()))
+fn marked(mark: &str, text: &str) -> String {
+    format!("{mark}{}: edit it as you like, it is not overwritten then\n{text}", Digest::of(text.as_bytes()))
 }
 
 /// Returns whether a file is as it was written here. Line ends may be those of Windows.
-fn untouched(there: &str) -> bool {
+fn untouched(mark: &str, there: &str) -> bool {
     let there = there.replace("\r\n", "\n");
     let Some((first, rest)) = there.split_once('\n') else { return false };
-    let digest = first.strip_prefix(MARK).and_then(|rest| rest.split_once(": ")).map(|(digest, _)| digest);
+    let digest = first.strip_prefix(mark).and_then(|rest| rest.split_once(": ")).map(|(digest, _)| digest);
     digest.is_some_and(|digest| digest == Digest::of(rest.as_bytes()).to_string())
 }
 
-/// Writes `files` below `root`; edited ones only with `force`, and none with `dry`.
+/// Writes the files of `ci init` below `root`; edited ones only with `force`, and none with `dry`.
 ///
 /// # Errors
 /// Fails when a file cannot be read or written.
@@ -61,9 +64,23 @@ pub fn write(
     force: bool,
     dry: bool,
 ) -> Result<Vec<Written>, DeployError> {
+    write_marked(CI_INIT, root, files, force, dry)
+}
+
+/// Writes files whose first line begins with `mark`, as [`write()`] does.
+///
+/// # Errors
+/// Fails when a file cannot be read or written.
+pub fn write_marked(
+    mark: &str,
+    root: &Path,
+    files: &[(PathBuf, String)],
+    force: bool,
+    dry: bool,
+) -> Result<Vec<Written>, DeployError> {
     let mut written = Vec::new();
     for (path, text) in files {
-        let (text, place) = (marked(text), root.join(path));
+        let (text, place) = (marked(mark, text), root.join(path));
         let there = match fs_err::read_to_string(&place) {
             Ok(there) => Some(there),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -76,8 +93,17 @@ pub fn write(
             Some(there) => {
                 let shown = path.display().to_string();
                 let lines = TextDiff::from_lines(there.as_str(), text.as_str());
-                diff = lines.unified_diff().header(&shown, &format!("{shown} (ci init)")).to_string();
-                match (untouched(there), force) {
+                diff = lines
+                    .unified_diff()
+                    .header(
+                        &shown,
+                        &format!(
+                            "{shown} ({})",
+                            mark.trim_matches(['#', ' ']).trim_start_matches("modelgate ")
+                        ),
+                    )
+                    .to_string();
+                match (untouched(mark, there), force) {
                     (true, _) => Outcome::Replaced,
                     (false, true) => Outcome::Overwritten,
                     (false, false) => Outcome::Kept,

@@ -2,6 +2,8 @@
 //! is decided in `served.rs`, by what is in them.
 
 mod bucket;
+mod fallback;
+mod hub;
 mod mlflow;
 mod offered;
 mod package;
@@ -14,6 +16,8 @@ use modelgate_model::{ATTACHED_FILES, Manifest};
 use serde::{Deserialize, Serialize};
 
 pub use bucket::BucketSource;
+pub use fallback::FallbackSource;
+pub use hub::{HubSource, pinned_digest};
 pub use mlflow::{MlflowLogin, MlflowOptions, MlflowSource, MlflowVersion};
 pub use offered::Offered;
 pub use package::PackageSource;

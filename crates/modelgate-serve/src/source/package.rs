@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use modelgate_core::Digest;
+
 use super::offered::Places;
 use super::{Files, MANIFEST, Offer, Offered, Source, figures, offer_of};
 use crate::error::SourceError;
@@ -52,6 +54,14 @@ impl PackageSource {
         let offer = offer_of(&bytes, &format!("`{}`", path.display()))?;
         let metrics = fs_err::read(folder.join("metrics.json")).ok().map(|bytes| figures(&bytes));
         Ok(Offer { metrics: metrics.unwrap_or_default(), ..offer })
+    }
+}
+
+impl PackageSource {
+    /// Returns the package of this digest, whatever else lies beside it under the same name.
+    pub(super) fn pinned(&self, digest: &Digest) -> Option<Offer> {
+        let packages = self.packages().ok()?;
+        packages.iter().filter_map(|folder| Self::offer(folder).ok()).find(|offer| offer.digest == *digest)
     }
 }
 

@@ -33,8 +33,7 @@ pub(super) fn start(state: &Shared, hub: &mut Hub, id: &str) {
         "NO_APP_FILE".clone_into(&mut space.stage);
         return;
     }
-    if let Some((part, stage, error)) = broken.filter(|(part, ..)| id.contains(part.as_str())) {
-        drop(part);
+    if let Some((_, stage, error)) = broken.filter(|(broken, ..)| broken == id) {
         (space.stage, space.error) = (stage, Some(error));
         return;
     }

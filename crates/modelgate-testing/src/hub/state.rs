@@ -30,7 +30,7 @@ pub struct Hub {
     pub part_bytes: u64,
     /// Starts Spaces; without one they run at once and nowhere.
     pub runner: Option<std::sync::Arc<Runner>>,
-    /// The stage that builds of Spaces with this in their id end in, and the sentence of the error.
+    /// A Space by its id, the stage that its builds end in, and the sentence of the error.
     pub broken: Option<(String, String, String)>,
 }
 

@@ -49,9 +49,13 @@ pub(crate) struct Service {
     /// Where models come from; `local` when a package is named, else `registry`.
     #[arg(long, env = "MODEL_SOURCE", value_enum, value_name = "SOURCE", help_heading = "Models")]
     pub(crate) source: Option<ModelSource>,
-    /// A package folder, a folder of them such as models/packaged, or either in a bucket as `s3://bucket/prefix`.
+    /// A package folder, a folder of them such as models/packaged, either in a bucket as `s3://bucket/prefix`, or a
+    /// model repository of the Hugging Face Hub as `hf://owner/model`, at the revision of `MODELGATE_MODEL_REVISION`.
     #[arg(long, env = "MODEL_PATH", value_name = "FOLDER", help_heading = "Models")]
     pub(crate) package: Option<PathBuf>,
+    /// A package folder, or a folder of them, that stands in until the place of the models has answered once.
+    #[arg(long, env = "MODEL_FALLBACK_PATH", value_name = "FOLDER", help_heading = "Models")]
+    pub(crate) fallback: Option<PathBuf>,
     /// The MLflow server, for `--source mlflow`, which also heeds `MLFLOW_TRACKING_USERNAME`, `_PASSWORD` and `_TOKEN`,
     /// and `MLFLOW_MODEL_NAME`, `_STAGE`, `_ALIAS` and `_VERSION`.
     #[arg(
@@ -215,6 +219,9 @@ pub(crate) struct Smoke {
     /// Predictions to ask for.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
     pub(crate) requests: u64,
+    /// Only wait until it is ready, and ask for no prediction; what a health check of a container does.
+    #[arg(long, conflicts_with_all = ["rows", "rules", "output"])]
+    pub(crate) ready: bool,
     /// How long readiness is waited for.
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=3600))]
     pub(crate) timeout: u64,

@@ -1,15 +1,32 @@
-//! `modelgate deploy`.
+//! `modelgate deploy`: models and results, brought to where they are used.
 
+mod docker;
+mod manifest;
 mod record;
+mod space;
+mod update_branch;
 
+use modelgate_core::ModelName;
 use modelgate_pipeline::Project;
 
 use crate::arguments::deploy::Deploy;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-pub(crate) fn execute(command: &Deploy, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
-    match command {
+pub(crate) fn execute(deploy: &Deploy, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    match deploy {
+        Deploy::Space(arguments) => space::execute(arguments, project, printer),
+        Deploy::UpdateBranch(arguments) => update_branch::execute(arguments, project, printer),
+        Deploy::Manifest(arguments) => manifest::execute(arguments, project, printer),
         Deploy::Record(arguments) => record::execute(arguments, project, printer),
+        Deploy::Docker(arguments) => docker::execute(arguments, project, printer),
     }
+}
+
+/// Returns the model that is named, or that of the only pipeline.
+fn model(named: Option<&ModelName>, project: &Project) -> anyhow::Result<ModelName> {
+    Ok(match named {
+        Some(model) => model.clone(),
+        None => project.pipeline(None)?.model,
+    })
 }

@@ -11,11 +11,15 @@ use std::time::Duration;
 use anyhow::Context;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual};
 use modelgate_core::lifecycle::Stage;
-use modelgate_core::rule::{Subset, parse_expression};
+use modelgate_core::rule::{GateRule, Subset, parse_expression};
+use modelgate_core::verdict::GateVerdict;
 use modelgate_pipeline::{Figures, PipelineError, Project, gate_check};
 use modelgate_registry::RegistryUri;
 use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
-use modelgate_serve::source::{BucketSource, MlflowSource, PackageSource, RegistrySource, Selector, Source};
+use modelgate_serve::source::{
+    BucketSource, FallbackSource, HubSource, MlflowSource, PackageSource, RegistrySource, Selector, Source,
+    pinned_digest,
+};
 use modelgate_serve::{ServeError, smoke};
 use modelgate_store::atomic;
 use serde_json::json;
@@ -71,6 +75,11 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
                 let bucket = BucketSource::new(uri, &environment::variable);
                 Box::new(bucket.map_err(|error| UsageError(format!("--package: {error}")))?)
             }
+            None if package.starts_with("hf:") => {
+                let uri = package.to_str().unwrap_or_default();
+                let hub = HubSource::new(uri, &environment::variable);
+                Box::new(hub.map_err(|error| UsageError(format!("--package: {error}")))?)
+            }
             None => Box::new(PackageSource::new(folder.join(package))),
         },
         (None, Ok(project)) => {
@@ -83,6 +92,14 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
             Box::new(RegistrySource::new(uri, project.root.clone(), stage, wanted))
         }
         (None, Err(_)) => return Err(UsageError("there is nothing to serve".to_owned()).into()),
+    };
+    let source: Box<dyn Source> = match &arguments.fallback {
+        None => source,
+        Some(path) => {
+            let digest =
+                pinned_digest(&environment::variable).map_err(|error| UsageError(error.to_string()))?;
+            Box::new(FallbackSource::new(source, PackageSource::new(folder.join(path)), digest))
+        }
     };
     let cache = arguments.cache.as_ref().map(|path| folder.join(path));
     let cache = match (&cache, &project) {
@@ -239,31 +256,43 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
     })
 }
 
-fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let rules = |texts: &[String]| -> anyhow::Result<Vec<_>> {
-        let one =
-            |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
-        Ok(texts.iter().map(one).collect::<Result<Vec<_>, _>>()?)
-    };
-    let given = rules(&arguments.rules)?;
-    let report = smoke::smoke(&smoke::Options {
-        url: arguments.url.clone(),
-        model: arguments.model.clone(),
-        rows: arguments.rows.as_ref().map(|path| folder.join(path)),
-        requests: arguments.requests as usize,
-        timeout: Duration::from_secs(arguments.timeout),
-        api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
-    })?;
-    let given = if arguments.rules.is_empty() {
+fn rules(texts: &[String]) -> anyhow::Result<Vec<GateRule>> {
+    let one = |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
+    Ok(texts.iter().map(one).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Judges what was seen by `texts`, or by the rules that hold without any.
+pub(crate) fn judge(report: &smoke::Report, texts: &[String]) -> anyhow::Result<GateVerdict> {
+    let given = if texts.is_empty() {
         let mut texts = vec!["error_rate <= 0.01".to_owned(), "p95_ms <= 500".to_owned()];
         if report.classifies {
             texts.push("accuracy >= 0.7".to_owned());
         }
         rules(&texts)?
     } else {
-        given
+        rules(texts)?
     };
-    let verdict = gate_check(&Figures(report.figures.clone()), &given, Subset::Window);
+    Ok(gate_check(&Figures(report.figures.clone()), &given, Subset::Window))
+}
+
+fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
+    let options = smoke::Options {
+        url: arguments.url.clone(),
+        model: arguments.model.clone(),
+        rows: arguments.rows.as_ref().map(|path| folder.join(path)),
+        requests: arguments.requests as usize,
+        timeout: Duration::from_secs(arguments.timeout),
+        api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
+        bearer: None,
+    };
+    if arguments.ready {
+        smoke::ready(&options)?;
+        return Ok(Exit::Passed);
+    }
+    // Before the service is asked: a rule that is none is found at once.
+    rules(&arguments.rules)?;
+    let report = smoke::smoke(&options)?;
+    let verdict = judge(&report, &arguments.rules)?;
     let whole = json!({ "report": report, "verdict": verdict });
     if let Some(path) = &arguments.output {
         atomic::write(&folder.join(path), serde_json::to_string_pretty(&whole)?.as_bytes())

@@ -36,7 +36,7 @@ fn commands(page: &str) -> Vec<(String, i32)> {
 
 #[cfg(unix)]
 #[track_caller]
-fn runs(page: &str, project: &TestProject) {
+pub(crate) fn runs(page: &str, project: &TestProject) {
     let text = fs_err::read_to_string(docs(page)).expect("the page");
     let found = commands(&text);
     assert!(!found.is_empty(), "{page} has no command");

@@ -6,6 +6,7 @@ mod ci;
 mod data;
 mod data_page;
 mod data_sets;
+mod deploy;
 mod documentation;
 mod dvc;
 mod evidence;

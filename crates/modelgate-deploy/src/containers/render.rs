@@ -1,0 +1,135 @@
+//! Templates of containers, filled in.
+
+use std::path::PathBuf;
+
+use modelgate_core::ModelName;
+
+/// Where releases of modelgate are.
+const REPOSITORY: &str = "modelgate/modelgate";
+const FETCH: &str = include_str!("../../templates/docker/fetch.Dockerfile");
+
+/// What the files for Docker are filled in with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Docker {
+    /// The project's name.
+    pub project: String,
+    /// The model.
+    pub model: ModelName,
+}
+
+/// What the files of a Space are filled in with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SpaceImage {
+    /// The title on its page.
+    pub title: String,
+    /// The model.
+    pub model: ModelName,
+    /// The model repository, `owner/name`.
+    pub weights: String,
+}
+
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut text = template.replace("@@FETCH@@", FETCH.trim_end());
+    for (name, value) in
+        values.iter().chain(&[("VERSION", env!("CARGO_PKG_VERSION")), ("REPOSITORY", REPOSITORY)])
+    {
+        text = text.replace(&format!("@@{name}@@"), value);
+    }
+    text
+}
+
+/// Compose takes small letters, digits, `-` and `_`.
+fn compose_name(project: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let name: String = project.chars().map(plain).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "modelgate".to_owned() } else { name.to_owned() }
+}
+
+/// Returns the files for Docker and Compose by their place in the project.
+pub fn docker_files(docker: &Docker) -> Vec<(PathBuf, String)> {
+    let project = compose_name(&docker.project);
+    let values = [("MODEL", docker.model.as_str()), ("PROJECT", project.as_str())];
+    [
+        (".dockerignore", include_str!("../../templates/docker/dockerignore")),
+        ("Dockerfile", include_str!("../../templates/docker/Dockerfile")),
+        ("compose.yaml", include_str!("../../templates/docker/compose.yaml")),
+        ("prometheus.yml", include_str!("../../templates/docker/prometheus.yml")),
+    ]
+    .map(|(path, template)| (PathBuf::from(path), fill(template, &values)))
+    .into()
+}
+
+/// Returns the workflow that builds, scans, pushes and signs the image; `folder` is the project's from the root of the
+/// repository, `registry` the address of the registry.
+pub fn image_workflow(docker: &Docker, folder: &str, registry: &str) -> (PathBuf, String) {
+    let registry = registry.replace('\\', "\\\\").replace('"', "\\\"");
+    let values = [("MODEL", docker.model.as_str()), ("FOLDER", folder), ("REGISTRY", registry.as_str())];
+    let text = fill(include_str!("../../templates/docker/image.yml"), &values);
+    (PathBuf::from(".github/workflows/image.yml"), text)
+}
+
+/// Returns the files of a Space that serves, by their place there.
+pub fn space_files(space: &SpaceImage) -> Vec<(String, String)> {
+    let heading: String = space.title.chars().filter(|letter| !letter.is_control()).collect();
+    // A text of JSON is one of YAML, whatever it holds.
+    let title = serde_json::Value::from(heading.as_str()).to_string();
+    let values = [
+        ("MODEL", space.model.as_str()),
+        ("WEIGHTS", space.weights.as_str()),
+        ("TITLE", title.as_str()),
+        ("HEADING", heading.as_str()),
+    ];
+    [
+        ("Dockerfile", include_str!("../../templates/space/Dockerfile")),
+        ("README.md", include_str!("../../templates/space/README.md")),
+    ]
+    .map(|(path, template)| (path.to_owned(), fill(template, &values)))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model() -> ModelName {
+        "drug".parse().expect("a name")
+    }
+
+    #[test]
+    fn every_place_is_filled_in_and_every_base_is_named_by_its_digest() {
+        let docker = docker_files(&Docker { project: "My Churn!".to_owned(), model: model() });
+        let space = space_files(&SpaceImage {
+            title: "a: \"title\"".to_owned(),
+            model: model(),
+            weights: "me/drug".to_owned(),
+        });
+        let texts = docker.iter().map(|(_, text)| text).chain(space.iter().map(|(_, text)| text));
+        for text in texts {
+            assert!(!text.contains("@@"), "{text}");
+            for line in text
+                .lines()
+                .filter(|line| line.starts_with("FROM ") || line.trim().starts_with("image: prom"))
+            {
+                let own = ["FROM scratch", "FROM volume"].iter().any(|base| line.starts_with(base));
+                assert!(own || line.contains("@sha256:"), "{line}");
+            }
+        }
+        assert!(docker[2].1.contains("name: my-churn\n"), "{}", docker[2].1);
+        assert!(space[1].1.contains("title: \"a: \\\"title\\\"\"\n"), "{}", space[1].1);
+        assert!(space[0].1.contains("MODEL_PATH=hf://me/drug "), "{}", space[0].1);
+    }
+
+    #[test]
+    fn no_secret_has_a_default() {
+        let files = docker_files(&Docker { project: "p".to_owned(), model: model() });
+        let compose = &files[2].1;
+        for name in ["ADMIN_API_TOKEN", "MODELGATE_API_KEYS"] {
+            assert!(compose.contains(&format!("\"${{{name}:?")), "{compose}");
+        }
+        assert_eq!(
+            files[0].1.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(),
+            ["**", "!models/packaged"]
+        );
+    }
+}

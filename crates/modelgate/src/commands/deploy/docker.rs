@@ -1,0 +1,71 @@
+//! `modelgate deploy docker`: the files that put the service into a container.
+
+use std::path::Path;
+
+use modelgate_deploy::containers::{Docker as Plan, docker_files, image_workflow};
+use modelgate_deploy::workflows::{DEPLOY_DOCKER, Outcome, write_marked};
+use modelgate_pipeline::Project;
+use serde_json::json;
+
+use crate::arguments::deploy::Docker;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+/// Where a registry lives that CI can share without a server.
+const REGISTRY: &str = "git+branch:modelgate";
+
+/// Returns the root of the repository, if `ci init` was run in it: its action installs what the workflow needs.
+fn with_workflows(folder: &Path) -> Option<&Path> {
+    let root = folder.ancestors().find(|folder| folder.join(".git").exists())?;
+    root.join(".github/actions/modelgate/action.yml").is_file().then_some(root)
+}
+
+pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let model = super::model(arguments.model.as_ref(), project)?;
+    let plan = Plan { project: project.config.project.clone(), model: model.clone() };
+    let mut written =
+        write_marked(DEPLOY_DOCKER, &project.root, &docker_files(&plan), arguments.force, arguments.check)?;
+    match with_workflows(&project.root) {
+        Some(root) => {
+            let folder =
+                project.root.strip_prefix(root).unwrap_or(&project.root).to_string_lossy().replace('\\', "/");
+            let folder = if folder.is_empty() { "." } else { &folder };
+            let registry = project.config.registry.uri.as_deref().unwrap_or(REGISTRY);
+            let workflow = image_workflow(&plan, folder, registry);
+            written.extend(write_marked(DEPLOY_DOCKER, root, &[workflow], arguments.force, arguments.check)?);
+        }
+        None => printer.talk(
+            "there are no workflows of `modelgate ci init` here: none that builds the image is written",
+        ),
+    }
+    if printer.is_json() {
+        let files: Vec<_> = written
+            .iter()
+            .map(|one| json!({ "path": one.path, "outcome": format!("{:?}", one.outcome).to_lowercase(), "diff": one.diff }))
+            .collect();
+        printer.json(&json!({ "schema_version": 1, "files": files }))?;
+    }
+    for one in &written {
+        let path = one.path.display();
+        let sentence = match (one.outcome, arguments.check) {
+            (Outcome::Same, _) => continue,
+            (Outcome::Created, false) => format!("wrote {path}"),
+            (Outcome::Created, true) => format!("{path} is missing"),
+            (Outcome::Replaced, false) => format!("wrote {path} again; nobody had edited it"),
+            (Outcome::Overwritten, _) => format!("overwrote {path}, which was edited"),
+            (Outcome::Kept, false) => format!("{path} is yours and stays; `--force` would change it so:"),
+            (_, true) => format!("{path} differs:"),
+        };
+        printer.talk(&sentence);
+        let shown = one.outcome == Outcome::Kept || arguments.check;
+        if shown && !printer.is_json() && !one.diff.is_empty() {
+            printer.data(one.diff.trim_end())?;
+        }
+    }
+    if arguments.check {
+        let differs = written.iter().any(|one| one.outcome != Outcome::Same);
+        return Ok(if differs { Exit::Blocked } else { Exit::Passed });
+    }
+    printer.talk(&format!("next: `modelgate model pull {model}`, then `docker compose up --build`"));
+    Ok(Exit::Passed)
+}

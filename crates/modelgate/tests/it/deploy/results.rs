@@ -1,0 +1,102 @@
+//! Results on a branch, and what a deployment needs to know.
+
+use std::path::Path;
+use std::process::Command;
+
+use modelgate_testing::TestProject;
+
+use super::{CONFIG, digest, project};
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").args(arguments).current_dir(folder).output().expect("git");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// `deploy update-branch`, without what git knows about whoever runs the tests.
+fn update(project: &TestProject, arguments: &[&str]) -> Command {
+    let mut command = project.command(&["deploy", "update-branch"]);
+    command.args(arguments).env("HOME", project.path("none")).env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env_remove("GIT_AUTHOR_NAME").env_remove("GIT_AUTHOR_EMAIL").env_remove("XDG_CONFIG_HOME");
+    command
+}
+
+#[test]
+fn results_of_a_run_get_to_a_branch() {
+    let project = project(CONFIG, 1);
+    let root = project.path(".");
+    git(&root, &["init", "-q", "-b", "main"]);
+    let status = git(&root, &["status", "--porcelain"]);
+    let said = super::exits(update(&project, &[]), 64);
+    assert!(said.contains("who is the commit by?"), "{said}");
+    let identity = ["--name", "ci", "--email", "ci@example.com"];
+    let said = super::exits(update(&project, &[&identity[..], &["--dry-run"]].concat()), 0);
+    assert!(said.contains("outputs/drug/report.md") && said.contains("would go to update"), "{said}");
+    assert!(git(&root, &["branch", "--list"]).is_empty());
+    let said = super::exits(update(&project, &[&identity[..], &["--output-format", "json"]].concat()), 0);
+    assert!(said.contains("\"changed\": true"), "{said}");
+    assert_eq!(git(&root, &["status", "--porcelain"]), status);
+    let files = git(&root, &["ls-tree", "-r", "--name-only", "update"]);
+    assert!(files.lines().any(|file| file == "outputs/drug/verdict.json"), "{files}");
+    assert_eq!(git(&root, &["log", "-1", "--format=%an %s", "update"]), "ci results");
+    assert!(super::exits(update(&project, &identity), 0).contains("update has them already"));
+
+    let mut command = update(&project, &["results", "--path", "outputs/drug/metrics.json"]);
+    command.env("GIT_AUTHOR_NAME", "a").env("GIT_AUTHOR_EMAIL", "a@example.com");
+    let said = super::exits(command, 64);
+    assert!(said.contains("there is no `outputs/drug/metrics.json`"), "{said}");
+    project.replace(
+        "modelgate.yaml",
+        "project: drug",
+        "project: drug\nregistry: {uri: \"git+branch:update\"}",
+    );
+    let said = super::exits(update(&project, &identity), 64);
+    assert!(said.contains("`update` is the branch of the registry"), "{said}");
+    let said = super::exits(update(&project, &["x", "--name", "a <b>", "--email", "a@example.com"]), 64);
+    assert!(said.contains("without `<` and `>`"), "{said}");
+}
+
+#[test]
+fn the_manifest_follows_the_registry() {
+    let project = project(CONFIG, 0);
+    let manifest = |arguments: &[&str], code| {
+        let output = project.run(&[&["deploy", "manifest"], arguments].concat()).exits(code);
+        let parsed: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        (parsed, output)
+    };
+    manifest(&[], 64).1.says("`modelgate run drug` makes one");
+    (1..=2).for_each(|seed| crate::governance::run(&project, seed));
+    let (parsed, _) = manifest(&["--exit-code"], 0);
+    assert_eq!(
+        (&parsed["readiness"], &parsed["version"]),
+        (&"ready".into(), &project.json("outputs/drug/deployment_manifest.json")["version"])
+    );
+    // A file of before, as another clone has it.
+    let before = project.read("outputs/drug/deployment_manifest.json");
+    let _ = project.run(&["model", "rollback", "drug", "--yes", "--reason", "x"]).exits(0);
+    project.write("outputs/drug/deployment_manifest.json", before);
+    let (parsed, output) = manifest(&["drug", "--exit-code"], 0);
+    output.says("production moved since the last run");
+    assert_eq!(parsed["digest"], digest(&project, 1));
+    // Nothing can be deployed by a file when the registry is not there to ask.
+    project.replace(
+        "modelgate.yaml",
+        "project: drug",
+        "project: drug\nregistry: {uri: \"git+branch:nowhere\"}",
+    );
+    let (parsed, _) = manifest(&["--exit-code"], 2);
+    assert_eq!(parsed["readiness"], "registry_unavailable");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_guide_do_what_it_says() {
+    let project = project(CONFIG, 1);
+    git(&project.path("."), &["init", "-q", "-b", "main"]);
+    crate::documentation::runs("deploy.md", &project);
+    assert!(project.path("compose.yaml").is_file());
+    assert!(
+        git(&project.path("."), &["ls-tree", "-r", "--name-only", "update"])
+            .contains("outputs/drug/report.md")
+    );
+}

@@ -1,0 +1,215 @@
+//! The way of a version to a Space, back again, and without a Hub.
+
+use modelgate_testing::hub::{FakeHub, Started};
+use serde_json::Value;
+
+use super::{CONFIG, Containers, deploy, deployments, digest, exits, project};
+
+fn variables(hub: &FakeHub, space: &str) -> std::collections::BTreeMap<String, String> {
+    hub.state().space(space).variables.clone()
+}
+
+fn commits(hub: &FakeHub, repository: &str) -> usize {
+    hub.state().repositories[repository].commits.len()
+}
+
+#[test]
+fn a_version_in_production_gets_to_staging_and_then_to_production() {
+    let (hub, containers) = Containers::hub();
+    let project = project(CONFIG, 1);
+    let said = exits(deploy(&project, &hub, &["--output-format", "json", "--reason", "the first"]), 0);
+    let first = digest(&project, 1);
+    for space in ["me/drug-app-staging", "me/drug-app"] {
+        assert_eq!(containers.serves(space), first, "{space}: {said}");
+        let set = variables(&hub, space);
+        let revision = &hub.state().repositories["models/me/drug"].at("main").expect("a commit").oid.clone();
+        assert_eq!((&set["MODELGATE_MODEL_REVISION"], &set["MODELGATE_MODEL_DIGEST"]), (revision, &first));
+        assert_eq!(set["MODELGATE_MODEL_REPOSITORY"], "me/drug");
+    }
+    let report: Value =
+        serde_json::from_str(&said[said.find("{\n").expect("JSON")..=said.rfind('}').expect("JSON")])
+            .unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert_eq!(
+        (&report["digest"], &report["spaces"][1]["verdict"]),
+        (&Value::from(first.as_str()), &"passed".into())
+    );
+    let told = deployments(&project);
+    assert!(
+        told.len() == 1 && told[0].contains("space/me/drug-app") && told[0].contains("the first"),
+        "{told:?}"
+    );
+
+    // The Space is tried before production is even made.
+    let writes = hub.state().writes();
+    let at = |part: &str| {
+        writes.iter().position(|one| one.contains(part)).unwrap_or_else(|| panic!("{part}: {writes:#?}"))
+    };
+    assert!(at("models/me/drug/commit") < at("spaces/me/drug-app-staging/commit"));
+    assert!(at("spaces/me/drug-app-staging/commit") < at("spaces/me/drug-app/commit"));
+    // The weights went the way of large files, once for all three repositories.
+    let mut puts: Vec<&String> = writes.iter().filter(|one| one.contains("PUT /storage/")).collect();
+    let count = puts.len();
+    puts.sort();
+    puts.dedup();
+    assert!(count >= 1 && count == puts.len(), "{writes:#?}");
+
+    // No row of the training data is in anything that was sent.
+    let everything = hub.state().everything();
+    assert!(everything.len() > 20 && everything.iter().any(|(path, _)| path.contains("reference.json")));
+    for (path, bytes) in everything {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("patient-") && !path.ends_with(".parquet"), "{path} holds rows");
+    }
+
+    // A second time nothing is new: no commit, no upload, a restart and a look.
+    let before: Vec<usize> = ["models/me/drug", "spaces/me/drug-app"].map(|one| commits(&hub, one)).to_vec();
+    exits(deploy(&project, &hub, &[]), 0);
+    assert_eq!(["models/me/drug", "spaces/me/drug-app"].map(|one| commits(&hub, one)).to_vec(), before);
+    assert_eq!(hub.state().writes().iter().filter(|one| one.contains("PUT /storage/")).count(), count);
+}
+
+#[test]
+fn going_back_is_a_variable_and_a_restart_and_works_without_the_hub() {
+    let (hub, containers) = Containers::hub();
+    let project = project(CONFIG, 1);
+    exits(deploy(&project, &hub, &[]), 0);
+    crate::governance::run(&project, 2);
+    // Somebody else commits to each repository at the same time.
+    hub.state().strangers = 1;
+    exits(deploy(&project, &hub, &[]), 0);
+    let (first, second) = (digest(&project, 1), digest(&project, 2));
+    assert_eq!(containers.serves("me/drug-app"), second);
+
+    let _ = project.run(&["model", "rollback", "drug", "--yes", "--reason", "it drifted"]).exits(0);
+    let counted = || {
+        ["models/me/drug", "spaces/me/drug-app", "spaces/me/drug-app-staging"].map(|one| commits(&hub, one))
+    };
+    let before = counted();
+    let said = exits(deploy(&project, &hub, &["--rollback", "--reason", "it drifted"]), 0);
+    assert_eq!(containers.serves("me/drug-app"), first, "{said}");
+    assert_eq!(counted(), before, "no commit, so no build");
+    assert_eq!(containers.serves("me/drug-app-staging"), second, "staging is not asked");
+    assert_eq!(deployments(&project).len(), 3);
+
+    // The Hub is down when the container starts: the package beside it stands in, and it is the one that is pinned.
+    let started = |hub: &FakeHub, environment| Started {
+        id: "alone".to_owned(),
+        starts: 1,
+        environment,
+        files: hub.state().files("spaces/me/drug-app"),
+    };
+    let nowhere = "http://127.0.0.1:9";
+    let mut pinned = variables(&hub, "me/drug-app");
+    containers.start(&started(&hub, pinned.clone()), nowhere).expect("started");
+    assert_eq!(containers.serves("alone"), first);
+    pinned.insert("MODELGATE_MODEL_DIGEST".to_owned(), second.clone());
+    containers.start(&started(&hub, pinned), nowhere).expect("started");
+    assert_eq!(containers.serves("alone"), second);
+
+    // What is quarantined does not come back by this door.
+    let said = exits(deploy(&project, &hub, &["drug", "2", "--rollback"]), 1);
+    assert!(said.contains("quarantined"), "{said}");
+}
+
+#[test]
+fn what_does_not_show_what_it_must_stays_in_staging() {
+    let (hub, containers) = Containers::hub();
+    let project = project(CONFIG, 1);
+    exits(deploy(&project, &hub, &[]), 0);
+    crate::governance::run(&project, 2);
+    project.replace("modelgate.yaml", "p95_ms <= 30000", "p95_ms <= 0");
+    let (before, files) = (variables(&hub, "me/drug-app"), hub.state().files("spaces/me/drug-app"));
+    let said = exits(deploy(&project, &hub, &[]), 2);
+    assert!(said.contains("me/drug-app was not touched") && said.contains("p95_ms"), "{said}");
+    assert_eq!(containers.serves("me/drug-app-staging"), digest(&project, 2));
+    assert_eq!(containers.serves("me/drug-app"), digest(&project, 1));
+    assert_eq!((variables(&hub, "me/drug-app"), hub.state().files("spaces/me/drug-app")), (before, files));
+    assert_eq!(deployments(&project).len(), 1);
+}
+
+#[test]
+fn a_space_that_does_not_build_is_told_and_production_goes_on() {
+    let (hub, containers) = Containers::hub();
+    let project = project(CONFIG, 1);
+    exits(deploy(&project, &hub, &[]), 0);
+    crate::governance::run(&project, 2);
+    let broken =
+        |part: &str| Some((part.to_owned(), "BUILD_ERROR".to_owned(), "no such base image".to_owned()));
+    let before = variables(&hub, "me/drug-app");
+    hub.state().broken = broken("me/drug-app-staging");
+    let said = exits(deploy(&project, &hub, &[]), 1);
+    assert!(said.contains("me/drug-app-staging does not run: BUILD_ERROR: no such base image"), "{said}");
+    assert!(said.contains("me/drug-app was not touched"), "{said}");
+    assert_eq!(variables(&hub, "me/drug-app"), before);
+    assert_eq!(containers.serves("me/drug-app"), digest(&project, 1));
+
+    // Staging is well and production does not build: it is told to serve what it served.
+    hub.state().broken = broken("me/drug-app");
+    let said = exits(deploy(&project, &hub, &[]), 1);
+    assert!(said.contains("the Space me/drug-app does not run: BUILD_ERROR"), "{said}");
+    assert!(said.contains("me/drug-app is told to serve what it served before"), "{said}");
+    assert_eq!(variables(&hub, "me/drug-app"), before);
+    assert_eq!(deployments(&project).len(), 1);
+    hub.state().broken = None;
+    exits(deploy(&project, &hub, &[]), 0);
+    assert_eq!(containers.serves("me/drug-app"), digest(&project, 2));
+}
+
+#[test]
+fn an_application_of_ones_own_goes_where_it_is_told_to() {
+    let hub = FakeHub::start();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+        }
+    });
+    hub.state().runner = Some(std::sync::Arc::new(Box::new(move |_: &Started| Ok(url.clone()))));
+    let config = CONFIG.replace(
+        "timeout: 60s",
+        "timeout: 60s, upload: {app: src, models/packaged/drug: model, outputs/drug: metrics, space: .}, \
+         variables: {THEME: dark}, secrets: {API_KEY: DRUG_API_KEY}",
+    );
+    let project = project(&config, 1);
+    project.write("app/drug_app.py", "import gradio\n");
+    project.write("app/.env", "HF_TOKEN=patient-secret\n");
+    project.write("space/Dockerfile", "FROM python:3.12-slim\n");
+    let said = exits(deploy(&project, &hub, &[]), 64);
+    assert!(said.contains("DRUG_API_KEY is not set"), "{said}");
+    assert!(hub.state().repositories.is_empty());
+    let with_key = || {
+        let mut command = deploy(&project, &hub, &[]);
+        command.env("DRUG_API_KEY", "an-application-key");
+        command
+    };
+    let said = exits(with_key(), 0);
+    assert!(!said.contains("an-application-key"), "{said}");
+    let files = hub.state().files("spaces/me/drug-app");
+    for path in
+        ["Dockerfile", "src/drug_app.py", "model/manifest.json", "model/model.onnx", "metrics/report.md"]
+    {
+        assert!(files.contains_key(path), "{path}: {:?}", files.keys());
+    }
+    assert!(!files.keys().any(|path| path.contains(".env")), "{:?}", files.keys());
+    let space = hub.state().space("me/drug-app").clone();
+    assert_eq!(
+        (space.variables["THEME"].as_str(), space.secrets["API_KEY"].as_str()),
+        ("dark", "an-application-key")
+    );
+    assert_eq!(space.variables["MODELGATE_MODEL_DIGEST"], digest(&project, 1));
+
+    // The training data does not leave, whatever it is called, and no other package does beside the one that may.
+    project.write("app/extra/table.csv", super::rows());
+    let said = exits(with_key(), 64);
+    assert!(said.contains("`app/extra/table.csv` is the training data `data.csv`"), "{said}");
+    fs_err::remove_file(project.path("app/extra/table.csv")).expect("removed");
+    project.replace("models/packaged/drug/manifest.json", "\"drug\"", "\"other\"");
+    let said = exits(with_key(), 64);
+    assert!(said.contains("is of the package sha256:"), "{said}");
+    for (path, bytes) in hub.state().everything() {
+        assert!(!String::from_utf8_lossy(&bytes).contains("patient-"), "{path} holds rows");
+    }
+}
