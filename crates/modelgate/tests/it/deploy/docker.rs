@@ -116,3 +116,66 @@ fn a_health_check_asks_for_no_prediction() {
     let output = project.run(&["serve", "smoke", "http://127.0.0.1:9", "--ready", "--timeout", "0"]).exits(1);
     output.says("is not ready after 0 s");
 }
+
+/// Runs the script of the Dockerfile's first stage, with a release of files in a folder.
+#[cfg(unix)]
+fn fetch(project: &modelgate_testing::TestProject, pinned: &str) -> (bool, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let text = project.read("Dockerfile").replace("\\\n", "\n");
+    let script =
+        text.split("RUN ").nth(1).and_then(|rest| rest.split("FROM scratch").next()).expect("a script");
+    let place = |name: &str| project.path(name).display().to_string();
+    // Certificates of the machine that runs the tests are not asked for.
+    let certificates = format!("install -m 0644 {}", place("modelgate.yaml"));
+    let script = script.replace("/image/", &place("image/"));
+    let script = script.replace("install -m 0644 /etc/ssl/certs/ca-certificates.crt", &certificates);
+    project.write("bin/wget", "#!/bin/sh\nshift\nfor url; do cp \"$RELEASE/${url##*/}\" .; done\n");
+    let wget = project.path("bin/wget");
+    fs_err::set_permissions(&wget, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let _ = fs_err::remove_dir_all(project.path("fetch"));
+    fs_err::create_dir_all(project.path("fetch")).expect("made");
+    let path = format!("{}:{}", place("bin"), std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(project.path("fetch"))
+        .env("PATH", path)
+        .env("RELEASE", project.path("release"))
+        .env("TARGETARCH", "amd64")
+        .env("MODELGATE_VERSION", "0.1.0")
+        .env("MODELGATE_SHA256", pinned)
+        .output()
+        .expect("bash");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[cfg(unix)]
+#[test]
+fn an_archive_that_is_another_than_the_list_says_is_not_unpacked() {
+    let project = project(CONFIG, 0);
+    let _ = project.run(&["deploy", "docker"]).exits(0);
+    let file = "modelgate-x86_64-unknown-linux-musl.tar.gz";
+    project.write("release/modelgate", "#!/bin/sh\n");
+    let packed =
+        Command::new("tar").args(["-czf", file, "modelgate"]).current_dir(project.path("release")).status();
+    assert!(packed.expect("tar").success());
+    let bytes = fs_err::read(project.path("release").join(file)).expect("read");
+    let digest = modelgate_core::Digest::of(&bytes).to_string().trim_start_matches("sha256:").to_owned();
+    let installed = project.path("image/usr/local/bin/modelgate");
+    let other = "0".repeat(64);
+    for (listed, pinned, good) in [
+        (&other, "", false),
+        (&digest, other.as_str(), false),
+        (&digest, "", true),
+        (&other, digest.as_str(), true),
+    ] {
+        project.write("release/SHA256SUMS", format!("{other}  other.zip\n{listed}  {file}\n"));
+        let _ = fs_err::remove_dir_all(project.path("image"));
+        let (passed, said) = fetch(&project, pinned);
+        assert_eq!((passed, installed.is_file()), (good, good), "{listed} {pinned}: {said}");
+    }
+    // A list that says nothing about the archive is no permission.
+    project.write("release/SHA256SUMS", format!("{digest}  other.zip\n"));
+    let _ = fs_err::remove_dir_all(project.path("image"));
+    let (passed, said) = fetch(&project, "");
+    assert!(!passed && !installed.is_file(), "{said}");
+}
