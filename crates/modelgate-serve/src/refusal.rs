@@ -159,3 +159,27 @@ pub(crate) fn numbered(response: Response, correlation_id: &str) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_made_anywhere_gets_the_number_of_its_request() {
+        let refusal = Refusal { retry_after: Some(3), ..Refusal::internal("something went wrong here") };
+        let response = numbered(refusal.into_response(), "mine-7");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "3");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let body = runtime.block_on(response.into_body().collect()).expect("a body").to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!((&body["code"], &body["correlation_id"]), (&"internal_error".into(), &"mine-7".into()));
+        // What is no refusal stays as it is.
+        let other = numbered(Response::new(Body::from("text")), "mine-7");
+        let body = runtime.block_on(other.into_body().collect()).expect("a body").to_bytes();
+        assert_eq!(body, "text");
+    }
+}

@@ -347,3 +347,21 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sampler_heeds_the_caller_where_it_is_told_to() {
+        let low = 1_u64 << 60;
+        let high = (1_u64 << 63) - 1;
+        assert!(Sampler::AlwaysOn.takes(Some(false), high) && !Sampler::AlwaysOff.takes(Some(true), 0));
+        assert!(Sampler::Ratio(0.5).takes(Some(false), low) && !Sampler::Ratio(0.5).takes(Some(true), high));
+        assert!(!Sampler::ParentAlwaysOn.takes(Some(false), 0) && Sampler::ParentAlwaysOn.takes(None, high));
+        assert!(Sampler::ParentAlwaysOff.takes(Some(true), 0) && !Sampler::ParentAlwaysOff.takes(None, 0));
+        assert!(
+            Sampler::ParentRatio(0.0).takes(Some(true), high) && !Sampler::ParentRatio(0.0).takes(None, 0)
+        );
+    }
+}

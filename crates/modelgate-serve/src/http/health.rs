@@ -62,7 +62,8 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let served = app.catalog.served();
     let models: serde_json::Map<String, Value> =
         served.models.iter().map(|(name, model)| (name.clone(), summary(model))).collect();
-    let whole = status.reachable == Some(true) && status.refused.is_empty() && !status.from_cache;
+    let all = status.refused.is_empty() && status.withdrawn.is_empty();
+    let whole = status.reachable == Some(true) && all && !status.from_cache;
     let word = match (ready, whole) {
         (true, true) => "ok",
         (true, false) => "degraded",

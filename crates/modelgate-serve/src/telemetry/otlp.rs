@@ -130,3 +130,39 @@ impl Collector {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::settings::Sampler;
+    use crate::telemetry::Context;
+
+    #[test]
+    fn spans_that_a_silent_collector_does_not_take_are_dropped_and_counted() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}/v1/traces", socket.local_addr().expect("an address"));
+        let traces =
+            Traces { endpoint, headers: Vec::new(), resource: Vec::new(), sampler: Sampler::AlwaysOn };
+        let metrics = Arc::new(Metrics::new());
+        let exporter = Exporter::start(&traces, Arc::clone(&metrics)).expect("a thread");
+        let began = Instant::now();
+        let now = SystemTime::now();
+        let sent = QUEUE + 2 * BATCH + 100;
+        for number in 0..sent as u64 {
+            exporter.send(Span {
+                context: Context::root([1, number, number], true),
+                name: "request",
+                serves: true,
+                began: now,
+                ended: now,
+                attributes: Vec::new(),
+                error: None,
+            });
+        }
+        assert!(began.elapsed() < PATIENCE / 2, "a request waited");
+        assert!(metrics.spans_dropped.get() >= 100, "{}", metrics.spans_dropped.get());
+        assert_eq!(metrics.spans_sent.get(), 0);
+    }
+}
