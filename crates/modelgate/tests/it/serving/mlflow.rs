@@ -66,7 +66,7 @@ impl Server {
         {
             let ended = server.child.try_wait().expect("a child");
             let log = || fs_err::read_to_string(folder.join("server.log")).unwrap_or_default();
-            assert!(ended.is_none() && began.elapsed() < Duration::from_secs(120), "no server:\n{}", log());
+            assert!(ended.is_none() && began.elapsed() < Duration::from_secs(300), "no server:\n{}", log());
             std::thread::sleep(Duration::from_millis(200));
         }
         Some(server)
