@@ -61,11 +61,11 @@ fn packages_come_from_a_bucket() {
     let project_cache = project.path(".modelgate/cache/serve");
     fs_err::remove_dir_all(project_cache).expect("a cache");
     let mut refused =
-        serve(&project, &["--package", "s3://data/models", "--require-model", "--startup-timeout", "1"]);
+        serve(&project, &["--package", "s3://data/models", "--require-model", "--startup-timeout", "10"]);
     let output = refused.envs(server.variables(None)).output().expect("ended");
     assert!(String::from_utf8_lossy(&output.stderr).contains("model.onnx"), "{output:?}");
     let mut nothing =
-        serve(&project, &["--package", "s3://data/empty", "--require-model", "--startup-timeout", "1"]);
+        serve(&project, &["--package", "s3://data/empty", "--require-model", "--startup-timeout", "10"]);
     let output = nothing.envs(server.variables(None)).output().expect("ended");
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no package in"), "{output:?}");
 }
