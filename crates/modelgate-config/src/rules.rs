@@ -359,6 +359,9 @@ pub(crate) fn default_rule_lines(task: TaskKind) -> &'static [(&'static str, &'s
 
 /// Returns the rules of a gate that names none: no regression against production, of the whole, of its calibration or of
 /// a part, and a compatible schema.
+///
+/// # Panics
+/// When a constant of ours is no rule, which a test reads first.
 pub fn default_rules(task: TaskKind) -> Vec<RuleConfig> {
     let read = |line: &str| serde_saphyr::from_str(line).expect("a constant that a test reads");
     default_rule_lines(task).iter().map(|(line, _)| read(line)).collect()
