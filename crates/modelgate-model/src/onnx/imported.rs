@@ -326,7 +326,7 @@ impl<'a> Loader<'a> {
             }
             ("ai.onnx.ml", "Scaler") => {
                 let (offset, scale) = (self.row(node, "offset", 0)?, self.row(node, "scale", 0)?);
-                self.from_numbers(node, Kernel::Scale { offset, scale })
+                self.number_step(node, Kernel::Scale { offset, scale })
             }
             ("ai.onnx.ml", "Imputer") => {
                 if node.attribute("imputed_value_floats").is_none() {
@@ -334,7 +334,7 @@ impl<'a> Loader<'a> {
                 }
                 let values = self.row(node, "imputed_value_floats", 0)?;
                 let missing = node.attribute("replaced_value_float").map_or(0.0, |attribute| attribute.f);
-                self.from_numbers(node, Kernel::Impute { values, missing })
+                self.number_step(node, Kernel::Impute { values, missing })
             }
             ("ai.onnx.ml", "Normalizer") => {
                 let norm = node.attribute("norm").map_or(&b"MAX"[..], |attribute| &attribute.s);
@@ -344,11 +344,11 @@ impl<'a> Loader<'a> {
                     b"L2" => Norm::L2,
                     _ => return unfit(node),
                 };
-                self.from_numbers(node, Kernel::Normalize(norm))
+                self.number_step(node, Kernel::Normalize(norm))
             }
             ("ai.onnx.ml", "Binarizer") => {
                 let threshold = node.attribute("threshold").map_or(0.0, |attribute| attribute.f);
-                self.from_numbers(node, Kernel::Above(threshold))
+                self.number_step(node, Kernel::Above(threshold))
             }
             ("ai.onnx.ml", "LabelEncoder") => self.label_encoder(node),
             ("ai.onnx.ml", "OneHotEncoder") => self.one_hot(node),
@@ -401,7 +401,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Adds an operation on numbers, which may be whole ones.
-    fn from_numbers(&mut self, node: &'a Node, kernel: Kernel) -> Result<(), ModelError> {
+    fn number_step(&mut self, node: &'a Node, kernel: Kernel) -> Result<(), ModelError> {
         let (mut slot, kind) = self.value(node, 0)?;
         let width = kind.shape.width();
         let kind = Kind { element: Element::Float, ..kind };
@@ -478,10 +478,9 @@ impl<'a> Loader<'a> {
         let Some(arithmetic) = Arithmetic::of(&node.op_type) else { return unknown(node) };
         let reversed = matches!(self.input(node, 0)?, Known::Constant(_));
         let (slot, kind, width) = self.matrix(node, usize::from(reversed))?;
-        let constant = match self.input(node, usize::from(!reversed))? {
-            Known::Constant(constant) => constant,
-            // Of two values that are both computed.
-            _ => return unknown(node),
+        // Of two values that are both computed there is none.
+        let Known::Constant(constant) = self.input(node, usize::from(!reversed))? else {
+            return unknown(node);
         };
         let Some(values) = constant.floats() else { return unfit(node) };
         let row = match (values, &constant.dims[..]) {

@@ -111,7 +111,7 @@ pub(super) enum Kernel {
 
 impl Kernel {
     /// Returns the column that each column is made of; `None` where one is made of several.
-    pub(super) fn origins<'a>(&'a self) -> Option<&'a [usize]> {
+    pub(super) fn origins(&self) -> Option<&[usize]> {
         if let Self::Select(columns) = self { Some(columns) } else { None }
     }
 
