@@ -89,11 +89,18 @@ gate-statistics:
 # Writes the generated pages of the book.
 docs-generate:
     MODELGATE_UPDATE_DOCS=1 cargo test -q -p modelgate --test it documentation
+
+# Forests and linear models beside scikit-learn.
 bench-forest-linear *arguments:
     bench/learn/forest_linear.sh {{arguments}}
+
 # A contract on a million rows beside pandera, and the memory of a run; fails when a figure is missed.
 bench-data-contract *arguments:
     bench/data/contract.sh {{arguments}}
+
+# Gradient boosting beside LightGBM, XGBoost and scikit-learn.
+bench-boosting *arguments:
+    bench/learn/boosting.sh {{arguments}}
 
 # Snapshots of data beside openssl and DVC.
 bench-data-snapshot *arguments:

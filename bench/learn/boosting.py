@@ -1,18 +1,24 @@
 """Gradient boosting: ours, LightGBM, XGBoost and scikit-learn, interleaved, on the same data with the same settings.
 
     python boosting.py --binary target/release/examples/bench_forest_linear [--rounds 5] [--threads 1,2]
-                       [--cases binary-1m,regression-500k,binary-100k,small] [--peers lightgbm,xgboost,sklearn] [--scale 1.0]
-                       [--json results.json]
+                       [--cases binary-1m,regression-500k,binary-100k,small,files] [--peers lightgbm,xgboost,sklearn]
+                       [--scale 1.0] [--ours-only] [--growth 100000,1000000,10000000] [--data FOLDER] [--json results.json]
 
 100 rounds of 31 leaves, rate 0.1, 255 bins, at least 20 rows in a leaf (XGBoost, which has no such setting: a Hessian of
 5, or 20 where it is a row's). Each fit is a process of its own that loads the data first; times and the highest memory
-above the loaded data are of the fit alone, the dataset's construction included. `predict` is the time for the test rows
-(a quarter of the training rows), over a million of them. Medians over the rounds; a ratio is of medians.
-`small` compares log loss and R² on the data that scikit-learn ships, 5 seeds of a split of a quarter.
+above the loaded data are of the fit alone, the dataset's construction included. `predict` is the time for a million
+rows: the test rows, over and over. `row` is one row alone, through the library that it is (Python's for the peers, 200
+rows). Medians over the rounds; a ratio is of medians.
+`small` compares log loss and R² on the data that scikit-learn ships, 5 seeds of a split of a quarter; `files` on King
+County, drug200 and California Housing of the folder `tabular` in --data, $MODELGATE_TEST_DATA by default.
+`--growth` fits ours alone, on one thread, on more and more rows.
+Aims that are missed are printed last, and the exit code is 1 then.
 """
 
 import argparse
+import csv
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -21,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import auc, generate, memory, run
+from common import auc, generate, generate_in_blocks, judge, memory, run
 
 SETTINGS = {"n_estimators": 100, "max_leaf_nodes": 31, "learning_rate": 0.1, "min_samples_leaf": 20}
 CASES = {
@@ -30,6 +36,19 @@ CASES = {
     "binary-100k": dict(rows=100_000, columns=28, task="classification"),
     "binary-10m": dict(rows=10_000_000, columns=28, task="classification"),
 }
+PREDICTED = 1_000_000
+# Case, threads, peer, figure and the most that it may be.
+AIMS = [
+    ("binary-1m", 2, "lightgbm", "wall_ratio", 0.5),
+    ("binary-1m", 2, "sklearn", "wall_ratio", 0.3),
+    ("binary-1m", 2, "lightgbm", "memory_ratio", 0.6),
+    ("binary-1m", 2, "lightgbm", "predict_ratio", 0.12),
+    ("binary-1m", 1, "lightgbm", "predict_ratio", 0.12),
+    ("binary-1m", 2, "ours", "row_p50_us", 2.0),
+    ("binary-1m", 1, "ours", "row_p50_us", 2.0),
+]
+WORSE = 0.0005  # the area under the curve may be below LightGBM's by this
+GROWTH = 12.0  # for 10 times the rows
 SMALL = ["iris", "wine", "digits", "breast_cancer", "diabetes"]
 
 
@@ -86,11 +105,22 @@ def peer(who, task, folder, threads, seed):
     predict = fit(who, task, classes, x, y, threads, seed)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = memory("VmHWM") - before
-    started = time.perf_counter()
     answers = predict(test)
-    predicting = time.perf_counter() - started
     np.asarray(answers, np.float64).tofile(folder / "peer.f64")
-    print(json.dumps({"wall": wall, "cpu": cpu, "memory": peak, "predict": predicting}))
+    line = {"wall": wall, "cpu": cpu, "memory": peak}
+    if len(test) >= 20_000:
+        many = np.resize(test, (PREDICTED, columns))
+        started = time.perf_counter()
+        predict(many)
+        line["predict"] = time.perf_counter() - started
+        rows = []
+        for row in test[:200]:
+            started = time.perf_counter()
+            predict(row.reshape(1, -1))
+            rows.append((time.perf_counter() - started) * 1e6)
+        rows.sort()
+        line["row_p50_us"], line["row_p99_us"] = rows[len(rows) // 2], rows[len(rows) * 99 // 100]
+    print(json.dumps(line))
 
 
 def ours(binary, task, folder, threads, seed):
@@ -117,23 +147,26 @@ def bench(name, arguments, threads, results):
         folder = Path(folder)
         for round_ in range(arguments.rounds):
             seed = 42 + round_
-            write(folder, generate(case, rows, seed))
+            if rows > 2_000_000:
+                generate_in_blocks(case, rows, seed, folder)
+            else:
+                write(folder, generate(case, rows, seed))
             y = np.fromfile(folder / "test_y.f32", np.float32).astype(np.float64)
             found = ours(arguments.binary, case["task"], folder, threads, seed)
             found["metric"] = quality(case["task"], y, np.fromfile(folder / "ours.f32", np.float32).astype(np.float64))
             samples.setdefault("ours", []).append(found)
-            for who in filter(None, arguments.peers.split(",")):
+            for who in arguments.peers:
                 command = [sys.executable, __file__, "--peer", who, case["task"], str(folder), str(threads), str(seed)]
                 found = run(command, threads)
                 found["metric"] = quality(case["task"], y, np.fromfile(folder / "peer.f64", np.float64))
                 samples.setdefault(who, []).append(found)
-    median = lambda found, key: statistics.median(one[key] for one in found)
+    # Few test rows are not timed.
+    median = lambda found, key: statistics.median(one.get(key) or float("nan") for one in found)
     mine = samples["ours"]
     for who, found in samples.items():
         line = {
             "case": name, "rows": rows, "columns": case["columns"], "threads": threads, "who": who, "rounds": len(found),
-            **{key: median(found, key) for key in ["wall", "cpu", "memory"]},
-            "predict": median(found, "predict") * 4e6 / rows,
+            **{key: median(found, key) for key in ["wall", "cpu", "memory", "predict", "row_p50_us", "row_p99_us"]},
             **{f"{key}_ratio": median(mine, key) / max(median(found, key), 1e-9)
                for key in ["wall", "cpu", "memory", "predict"]},
             "metric": statistics.mean(one["metric"] for one in found),
@@ -143,46 +176,92 @@ def bench(name, arguments, threads, results):
         print(f"| {name} {rows} × {case['columns']} | {threads} | {who} | {line['wall']:.2f} | {line['cpu']:.2f} | "
               f"{line['wall_ratio']:.2f} | {line['cpu_ratio']:.2f} | {line['metric']:.5f} | "
               f"{line['metric_difference']:+.5f} | {line['memory']:.0f} | {line['memory_ratio']:.2f} | "
-              f"{line['predict']:.2f} | {line['predict_ratio']:.3f} |", flush=True)
+              f"{line['predict']:.2f} | {line['predict_ratio']:.3f} | {line['row_p50_us']:.2f} | "
+              f"{line['row_p99_us']:.2f} |", flush=True)
+
+
+def splits(arguments, name, x, y, task):
+    """Five splits of a data set: its log loss, or R²; returns what is missed."""
+    from sklearn.model_selection import train_test_split
+
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        for seed in range(5):
+            stratify = y if task == "classification" else None
+            train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=0.25, random_state=seed,
+                                                                stratify=stratify)
+            write(folder, (train_x, train_y, test_x, test_y))
+            for who in ["ours", *arguments.peers]:
+                if who == "ours":
+                    ours(arguments.binary, task, folder, 2, seed)
+                    answers = np.fromfile(folder / "ours.f32", np.float32).astype(np.float64)
+                else:
+                    run([sys.executable, __file__, "--peer", who, task, str(folder), "2", str(seed)], 2)
+                    answers = np.fromfile(folder / "peer.f64", np.float64)
+                found.setdefault(who, []).append(score(task, test_y, answers))
+    for who, values in found.items():
+        print(f"| {name} | {'R²' if task == 'regression' else 'log loss'} | {who} | {statistics.mean(values):.4f} | "
+              f"{statistics.stdev(values):.4f} |", flush=True)
+    if "lightgbm" not in found:
+        return []
+    worse = statistics.mean(found["ours"]) - statistics.mean(found["lightgbm"])
+    worse = -worse if task == "regression" else worse
+    spread = max(statistics.stdev(found["ours"]), statistics.stdev(found["lightgbm"]))
+    return [f"{name} is worse than LightGBM by {worse:.4f}, the spread is {spread:.4f}"] if worse > spread else []
+
+
+SPLITS = "\n| data | measure | who | mean of 5 seeds | spread |\n|---|---|---|---|---|"
 
 
 def small(arguments):
-    """Log loss (R² for diabetes) of five splits of each small data set."""
     import sklearn.datasets
-    from sklearn.model_selection import train_test_split
 
-    print("\n| small data | measure | who | mean of 5 seeds | spread |\n|---|---|---|---|---|", flush=True)
+    print(SPLITS, flush=True)
+    missed = []
     for name in SMALL:
         x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
-        task = "regression" if name == "diabetes" else "classification"
-        found = {}
-        with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            for seed in range(5):
-                stratify = y if task == "classification" else None
-                train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=0.25, random_state=seed,
-                                                                    stratify=stratify)
-                write(folder, (train_x, train_y, test_x, test_y))
-                for who in ["ours", *filter(None, arguments.peers.split(","))]:
-                    if who == "ours":
-                        ours(arguments.binary, task, folder, 2, seed)
-                        answers = np.fromfile(folder / "ours.f32", np.float32).astype(np.float64)
-                    else:
-                        run([sys.executable, __file__, "--peer", who, task, str(folder), "2", str(seed)], 2)
-                        answers = np.fromfile(folder / "peer.f64", np.float64)
-                    found.setdefault(who, []).append(score(task, test_y, answers))
-        for who, values in found.items():
-            print(f"| {name} | {'R²' if task == 'regression' else 'log loss'} | {who} | {statistics.mean(values):.4f} | "
-                  f"{statistics.stdev(values):.4f} |", flush=True)
+        missed += splits(arguments, name, x, y, "regression" if name == "diabetes" else "classification")
+    return missed
 
 
-def california(arguments):
+def table(path, target, drop=()):
+    """Reads a CSV: numbers as they are, texts as positions among those there are."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = []
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        if name in drop:
+            continue
+        try:
+            numbers = np.array([float(value) for value in values])
+        except ValueError:
+            known = sorted(set(values))
+            numbers = np.array([float(known.index(value)) for value in values])
+        if name == target:
+            y = numbers
+        else:
+            columns.append(numbers)
+    return np.column_stack(columns).astype(np.float32), y
+
+
+def files(arguments):
+    folder = Path(arguments.data) / "tabular"
+    print(SPLITS, flush=True)
+    x, y = table(folder / "kc_house_data.csv", "price", drop=["id", "date"])
+    missed = splits(arguments, "King County", x, y, "regression")
+    x, y = table(folder / "drug200.csv", "Drug")
+    missed += splits(arguments, "drug200", x, y, "classification")
+    return missed + california(arguments, folder / "california_8f.csv")
+
+
+def california(arguments, path):
     """R² and mean absolute error of 20 splits: 300 rounds, rate 0.05, depth 7; ours and scikit-learn."""
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.model_selection import train_test_split
 
-    table = np.genfromtxt(arguments.california, delimiter=",", skip_header=1)
-    x, y = table[:, :-1].astype(np.float32), table[:, -1]
+    x, y = table(path, "MedHouseVal")
     settings = {"n_estimators": 300, "learning_rate": 0.05, "max_depth": 7}
     found = {"ours": [], "sklearn": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -198,9 +277,49 @@ def california(arguments):
                                  ("sklearn", model.predict(test_x))]:
                 found[who].append((quality("regression", test_y, answers), np.abs(test_y - answers).mean()))
     print("\n| California Housing, 20 seeds | R² | MAE |\n|---|---|---|")
-    for who, values in found.items():
-        r2, error = np.mean(values, axis=0)
+    means = {who: np.mean(values, axis=0) for who, values in found.items()}
+    for who, (r2, error) in means.items():
         print(f"| {who} | {r2:.4f} | {error:.4f} |", flush=True)
+    missed = []
+    if means["ours"][0] < max(0.80, means["sklearn"][0] - 0.005):
+        missed.append(f"California Housing: R² {means['ours'][0]:.4f}, scikit-learn {means['sklearn'][0]:.4f}")
+    if means["ours"][1] > 0.40:
+        missed.append(f"California Housing: a mean absolute error of {means['ours'][1]:.4f}, at most 0.40")
+    return missed
+
+
+def growth(arguments):
+    """Ours alone on more and more rows; returns what grows too fast for ten times the rows."""
+    print("\n| rows × 28 | wall s | CPU s | CPU s for 10 times the rows | MB above the data |\n|---|---|---|---|---|", flush=True)
+    seen, missed = {}, []
+    for rows in map(int, arguments.growth.split(",")):
+        found = []
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            generate_in_blocks(dict(columns=28, task="classification"), rows, 42, folder)
+            for _ in range(1 if rows > 2_000_000 else arguments.rounds):
+                found.append(ours(arguments.binary, "classification", folder, 1, 42))
+        wall, cpu, peak = (statistics.median(one[key] for one in found) for key in ["wall", "cpu", "memory"])
+        seen[rows] = cpu
+        before = seen.get(rows // 10)
+        ratio = cpu / before if before else float("nan")
+        print(f"| {rows} | {wall:.2f} | {cpu:.2f} | {ratio:.1f} | {peak:.0f} |", flush=True)
+        if ratio > GROWTH:
+            missed.append(f"{rows} rows cost {ratio:.1f} times what {rows // 10} cost, at most {GROWTH}")
+    return missed
+
+
+def misses(results):
+    """Returns what lines of the table miss, in words."""
+    found = []
+    for line in results:
+        name = f"{line['case']} with {line['threads']} threads beside {line['who']}"
+        for case, threads, who, figure, most in AIMS:
+            if (line["case"], line["threads"], line["who"]) == (case, threads, who) and not line[figure] <= most:
+                found.append(f"{name}: {figure} is {line[figure]:.3f}, at most {most}")
+        if line["who"] == "lightgbm" and line["metric_difference"] < -WORSE:
+            found.append(f"{name}: the metric is below by {-line['metric_difference']:.5f}, at most {WORSE}")
+    return found
 
 
 def score(task, y, answers):
@@ -220,27 +339,36 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--cases", default="binary-1m,regression-500k,binary-100k,small")
+    parser.add_argument("--cases", default="binary-1m,regression-500k,binary-100k,small,files")
     parser.add_argument("--peers", default="lightgbm,xgboost,sklearn")
+    parser.add_argument("--ours-only", action="store_true", help="no peers")
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--california", help="a CSV of California Housing; 20 splits by their seed")
+    parser.add_argument("--growth", help="numbers of rows, ours alone")
+    parser.add_argument("--data", default=os.environ.get("MODELGATE_TEST_DATA"), help="a folder with `tabular`")
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    print("| data | threads | who | fit s | CPU s | ours ÷ it | CPU | metric | ours − it | MB | ours ÷ it | "
-          "predict 1M, s | ours ÷ it |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
-    results = []
-    cases = arguments.cases.split(",")
+    arguments.peers = [] if arguments.ours_only else [who for who in arguments.peers.split(",") if who]
+    cases = [case for case in arguments.cases.split(",") if case]
+    results, missed = [], []
+    if any(case in CASES for case in cases):
+        print("| data | threads | who | fit s | CPU s | ours ÷ it | CPU | metric | ours − it | MB | ours ÷ it | "
+              "predict 1M, s | ours ÷ it | row p50 µs | p99 |\n" + "|---" * 15 + "|", flush=True)
     for name in cases:
-        if name == "small":
-            continue
-        for threads in map(int, arguments.threads.split(",")):
-            bench(name, arguments, threads, results)
+        if name in CASES:
+            for threads in map(int, arguments.threads.split(",")):
+                bench(name, arguments, threads, results)
+    missed += misses(results)
     if "small" in cases:
-        small(arguments)
-    if arguments.california:
-        california(arguments)
+        missed += small(arguments)
+    if "files" in cases and arguments.data:
+        missed += files(arguments)
+    elif "files" in cases:
+        print("\n`files` left out: no --data and no MODELGATE_TEST_DATA")
+    if arguments.growth:
+        missed += growth(arguments)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
+    sys.exit(judge(missed))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gradient boosting beside LightGBM, XGBoost and scikit-learn; see boosting.py for the options.
-#   bench/learn/boosting.sh [--rounds 5] [--threads 1,2] [--cases binary-1m,regression-500k,binary-100k,small]
-#                           [--california california_housing.csv]
+#   bench/learn/boosting.sh [--rounds 5] [--threads 1,2] [--cases binary-1m,regression-500k,binary-100k,small,files]
+#                           [--growth 100000,1000000,10000000] [--ours-only]
 set -euo pipefail
 # The engine is measured without the binary around it.
 MODELGATE=${MODELGATE:-unused}

@@ -30,6 +30,40 @@ def generate(case, rows, seed):
     return x[:rows], y[:rows], x[rows:], y[rows:]
 
 
+def generate_in_blocks(case, rows, seed, folder, block=500_000):
+    """Writes train and test as `generate` makes them, block by block in f32: what is standardised is the first block."""
+    random = np.random.default_rng(seed)
+    columns = case["columns"]
+    mixing = (random.normal(size=(columns, columns)) * 0.25 + np.eye(columns)).astype(np.float32)
+    weights = (random.normal(size=columns) * 0.7 / np.sqrt(columns)).astype(np.float32)
+    scale = None
+    for part, count in [("train", rows), ("test", rows // 4)]:
+        with open(folder / f"{part}_x.f32", "wb") as values, open(folder / f"{part}_y.f32", "wb") as targets:
+            for start in range(0, count, block):
+                size = min(block, count - start)
+                x = random.standard_normal((size, columns), dtype=np.float32) @ mixing
+                x[:, 1::5] = np.exp(x[:, 1::5] * np.float32(0.4))
+                x[:, 3::7] = np.round(x[:, 3::7] * 2)
+                scale = scale or (x.mean(axis=0), x.std(axis=0))
+                z = (x - scale[0]) / scale[1]
+                signal = z @ weights + 0.6 * z[:, 0] * z[:, 2] + 0.5 * (np.abs(z[:, 4]) - 0.8)
+                signal += 0.3 * np.sin(2 * z[:, 7]) - 0.4 * (z[:, 5] > 0.5) * z[:, 6]
+                if case["task"] == "classification":
+                    y = random.random(size, dtype=np.float32) < 1 / (1 + np.exp(-signal))
+                else:
+                    y = 3 * signal + random.standard_normal(size, dtype=np.float32)
+                x.tofile(values)
+                y.astype(np.float32).tofile(targets)
+    (folder / "columns").write_text(str(columns))
+
+
+def judge(sentences):
+    """Prints what was missed and returns the exit code."""
+    for sentence in sentences:
+        print(f"missed: {sentence}", flush=True)
+    return 1 if sentences else 0
+
+
 def auc(y, score):
     order = np.argsort(score, kind="stable")
     ranks = np.empty(len(score))

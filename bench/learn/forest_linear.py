@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import auc, generate, memory, run
+from common import auc, generate, judge, memory, run
 
 FOREST = {"n_estimators": 100}
 CASES = {
@@ -35,11 +35,14 @@ CASES = {
                               metric="r2", peers=["float32"]),
 }
 
-# The peer, the wall time beside it, and how much worse the metric may be: as the mean for a forest, relative for a loss.
+CASES["forest-depth-8"] = dict(CASES["forest"], params={"n_estimators": 100, "max_depth": 8})
+
+# The peers, the wall time beside them, and how much worse the metric may be: as the mean for a forest, relative for a
+# loss.
 AIMS = {
-    "forest": ("scikit-learn float32", 0.15, 0.002),
-    "logistic": ("scikit-learn float64", 0.4, 1e-6),
-    "ridge": ("scikit-learn float64", 0.3, 1e-6),
+    "forest": (["scikit-learn float32"], 0.15, 0.002),
+    "logistic": (["scikit-learn float32", "scikit-learn float64"], 0.4, 1e-6),
+    "ridge": (["scikit-learn float32", "scikit-learn float64"], 0.3, 1e-6),
 }
 
 
@@ -127,8 +130,9 @@ def bench(name, arguments, threads, results):
 
 def misses(line, results):
     """Returns what a line of the table misses, in words."""
-    who, most, worse = AIMS.get(line["case"], (None, None, None))
-    if line["who"] != who:
+    peers, most, worse = AIMS.get(line["case"], ([], None, None))
+    who = line["who"]
+    if who not in peers:
         return []
     same = lambda other: all(other[key] == line[key] for key in ["case", "rows", "threads"]) and other["who"] == "ours"
     ours = next(filter(same, results))
@@ -154,7 +158,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--cases", default=",".join(name for name in CASES if name != "forest-depth-8"))
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--ours-only", action="store_true", help="for how cost grows with --scale")
     parser.add_argument("--json")
@@ -162,15 +166,12 @@ def main():
     print("| data | threads | who | wall s | CPU s | ours ÷ it, wall | ours ÷ it, CPU | metric | ours − it, "
           "the largest | MB above the data |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
     results = []
-    for name in arguments.cases.split(","):
+    for name in filter(None, arguments.cases.split(",")):
         for threads in map(int, arguments.threads.split(",")):
             bench(name, arguments, threads, results)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
-    missed = [sentence for line in results for sentence in misses(line, results)]
-    for sentence in missed:
-        print(f"missed: {sentence}")
-    sys.exit(1 if missed else 0)
+    sys.exit(judge([sentence for line in results for sentence in misses(line, results)]))
 
 
 if __name__ == "__main__":
