@@ -105,7 +105,7 @@ impl Worker {
         if self.filled + rows.len() > BLOCK {
             self.flush(level);
         }
-        simd::add_block(&binned.bins, binned.stride, rows, pairs, &mut self.packed);
+        simd::add_block(binned, rows, pairs, &mut self.packed);
         self.filled += rows.len();
     }
 
@@ -261,7 +261,7 @@ impl Grower<'_> {
                 return None;
             }
             let cells = &open.cells[place * 3 * CELLS..(place + 1) * 3 * CELLS];
-            best_of(place, feature, cells, open.sums, open.bounds, limits)
+            best_of(self.level, (place, feature), cells, open.sums, open.bounds, limits)
         };
         if self.binned.features.len() >= 32 && rayon::current_num_threads() > 1 {
             return features.collect::<Vec<_>>().into_par_iter().map(one).reduce(|| None, better);
@@ -353,7 +353,7 @@ impl Grower<'_> {
         let rows = &mut self.order[start..end];
         let spare = &mut self.spare[start..end];
         let block = |rows: &[u32], spare: &mut [u32], worker: &mut Worker| {
-            let left = simd::partition(&binned.bins, binned.stride, feature, &table, rows, spare);
+            let left = simd::partition(binned, feature, &table, rows, spare);
             match built {
                 Built::Left => worker.add(binned, level, &spare[..left], pairs),
                 Built::Right => worker.add(binned, level, &spare[left..], pairs),
@@ -473,4 +473,44 @@ fn leaf(open: &Open) -> Node {
 /// Returns which side a row takes.
 pub(super) fn side(goes_left: BinSet, bin: usize) -> usize {
     usize::from(!goes_left.holds(bin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trainer::FeatureMatrix;
+
+    #[test]
+    fn a_tree_is_the_same_when_open_leaves_give_up_their_sums() {
+        let values: Vec<f32> = (0..6000).map(|at| ((at * 7919) % 1009) as f32).collect();
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let matrix = FeatureMatrix { rows: 2000, columns: 3, values: &values, names: &names };
+        let rows: Vec<u32> = (0..2000).collect();
+        let binned = Binned::new(&matrix, &rows, &rows, 255, &[false; 3], &[0; 3]).expect("bins");
+        let pair = |row: u32| simd::pair(((row * 37) % 101) as f32 - 50.0, 10.0, 0.0);
+        let pairs: Vec<u32> = (0..2000).map(pair).collect();
+        let heavy = |row, gradient| Heavy { row, gradient, hessian: 20 };
+        let heavy = vec![heavy(5, 9000), heavy(900, -7000), heavy(1300, 4000)];
+        let limits = Limits { min_samples_leaf: 5, min_hessian: 0.0, l1: 0.0, l2: 0.0, units: [0.01, 0.1] };
+        let shape = Shape { max_leaf_nodes: 60, max_depth: usize::MAX, max_features: 1.0 };
+        let grown = |most_held: usize| {
+            let mut grower = Grower::new(&binned, Level::Baseline);
+            grower.most_held = most_held;
+            let mut random = SplitMix64::stream(1, 1);
+            let nodes = grower.grow(&rows, &pairs, heavy.clone(), &limits, shape, &mut random);
+            let told = |node: &Node| match node {
+                Node::Leaf(leaf) => (leaf.start, leaf.end, 0.0),
+                Node::Inner { split, children } => (children[0], split.feature, split.gain),
+            };
+            let nodes: Vec<(usize, usize, f64)> = nodes.iter().map(told).collect();
+            (nodes, grower.order.clone(), grower.free.len())
+        };
+        let all = grown(usize::MAX);
+        assert!(all.0.len() > 60 && all.2 > 20, "{} nodes, {} sums", all.0.len(), all.2);
+        for few in [0, 1, 3] {
+            let found = grown(few);
+            assert_eq!((&found.0, &found.1), (&all.0, &all.1), "{few}");
+            assert!(found.2 <= few + 4, "{} sums are held", found.2);
+        }
+    }
 }

@@ -8,7 +8,7 @@
 
 use modelgate_model::dispatched;
 
-use super::bins::CELLS;
+use super::bins::{Binned, CELLS, GROUP};
 
 /// Rows whose sums fit into one packed cell: see [`packed`].
 pub(super) const BLOCK: usize = 4096;
@@ -29,28 +29,18 @@ fn packed(row: u32) -> i64 {
     (i64::from(row as i32 >> 16) << 38) + (i64::from(row & 0xffff) << 13) + 1
 }
 
-/// Adds the rows of a block, at most [`BLOCK`], to the cells of `W` features from `first` on; `W` is a multiple of 4.
+/// Adds the rows of a block, at most [`BLOCK`], to the cells of `W` features; `bins` has a row of `W` for each row.
 #[inline(always)]
-fn add_group<const W: usize>(
-    bins: &[u8],
-    stride: usize,
-    first: usize,
-    rows: &[u32],
-    pairs: &[u32],
-    cells: &mut [[i64; CELLS]],
-) {
-    let Some(Ok(cells)) = cells.get_mut(first..first + W).map(<&mut [[i64; CELLS]; W]>::try_from) else {
-        return;
-    };
+fn add_group<const W: usize>(bins: &[u8], rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
+    let Ok(cells) = <&mut [[i64; CELLS]; W]>::try_from(cells) else { return };
+    let (bins, _) = bins.as_chunks::<W>();
     for (at, row) in rows.iter().enumerate() {
         if let Some(next) = rows.get(at + AHEAD) {
-            prefetch(bins, *next as usize * stride + first);
+            prefetch(bins, *next as usize);
             prefetch(pairs, *next as usize);
         }
         let row = *row as usize;
-        let start = row * stride + first;
-        let Some(Ok(found)) = bins.get(start..start + W).map(<&[u8; W]>::try_from) else { continue };
-        let Some(pair) = pairs.get(row) else { continue };
+        let (Some(found), Some(pair)) = (bins.get(row), pairs.get(row)) else { continue };
         let value = packed(*pair);
         for feature in 0..W {
             cells[feature][usize::from(found[feature])] += value;
@@ -71,17 +61,15 @@ pub(super) fn prefetch<T>(slice: &[T], at: usize) {
     let _ = (slice, at);
 }
 
-/// Features whose cells are summed together: 32 KiB of them, so that they stay in the nearest cache.
-const GROUP: usize = 16;
-
 /// Adds a block of at most [`BLOCK`] rows to the packed cells, one group of features after the other.
-pub(super) fn add_block(bins: &[u8], stride: usize, rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
-    for first in (0..stride).step_by(GROUP) {
-        match stride - first {
-            4 => add_group::<4>(bins, stride, first, rows, pairs, cells),
-            8 => add_group::<8>(bins, stride, first, rows, pairs, cells),
-            12 => add_group::<12>(bins, stride, first, rows, pairs, cells),
-            _ => add_group::<GROUP>(bins, stride, first, rows, pairs, cells),
+pub(super) fn add_block(binned: &Binned, rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
+    for (number, cells) in cells.chunks_mut(GROUP).enumerate() {
+        let (bins, width) = binned.group(number * GROUP);
+        match width {
+            4 => add_group::<4>(bins, rows, pairs, cells),
+            8 => add_group::<8>(bins, rows, pairs, cells),
+            12 => add_group::<12>(bins, rows, pairs, cells),
+            _ => add_group::<GROUP>(bins, rows, pairs, cells),
         }
     }
 }
@@ -89,14 +77,15 @@ pub(super) fn add_block(bins: &[u8], stride: usize, rows: &[u32], pairs: &[u32],
 /// Writes the rows of a piece whose bin goes left from the front of `spare`, the others from its end backwards; returns
 /// how many go left. `table` says 1 for a bin that goes left; both slices have one length.
 pub(super) fn partition(
-    bins: &[u8],
-    stride: usize,
+    binned: &Binned,
     feature: usize,
     table: &[u8; CELLS],
     rows: &[u32],
     spare: &mut [u32],
 ) -> usize {
     let (mut left, mut right) = (0, rows.len());
+    let (bins, stride) = binned.group(feature / GROUP * GROUP);
+    let feature = feature % GROUP;
     let mut place = |row: u32| {
         let bin = bins[row as usize * stride + feature];
         let goes = usize::from(table[usize::from(bin)]);
@@ -289,15 +278,29 @@ fn of_logistic(score: f32, target: f32, weight: f32) -> [f32; 2] {
     [(probability - target) * weight, probability * (1.0 - probability) * weight]
 }
 
-/// Calls `visit` with the number of each row, its first two figures and its weight.
+/// Runs a body for each row, with its two figures and its weight. It is no function: a closure that is called in two
+/// places would not be compiled for wider registers.
+macro_rules! each {
+    ($first:expr, $second:expr, $weights:expr, |$one:ident, $other:ident, $weight:ident| $body:block) => {
+        let rows = $first.iter().zip($second);
+        if $weights.is_empty() {
+            for ($one, $other) in rows {
+                let ($one, $other, $weight) = (*$one, *$other, 1.0_f32);
+                $body
+            }
+        } else {
+            for (($one, $other), $weight) in rows.zip($weights) {
+                let ($one, $other, $weight) = (*$one, *$other, *$weight);
+                $body
+            }
+        }
+    };
+}
+
 #[inline(always)]
-fn each(first: &[f32], second: &[f32], weights: &[f32], mut visit: impl FnMut(usize, f32, f32, f32)) {
-    let rows = first.iter().zip(second).enumerate();
-    if weights.is_empty() {
-        rows.for_each(|(at, (first, second))| visit(at, *first, *second, 1.0));
-    } else {
-        rows.zip(weights).for_each(|((at, (first, second)), weight)| visit(at, *first, *second, *weight));
-    }
+fn logistic_pair(score: f32, target: f32, weight: f32, scales: [f32; 2], dither: f32) -> u32 {
+    let [gradient, hessian] = of_logistic(score, target, weight);
+    pair(gradient * scales[0], hessian * scales[1], dither)
 }
 
 #[inline(always)]
@@ -309,11 +312,17 @@ fn logistic_body(
     rounding: Rounding<'_>,
     pairs: &mut [u32],
 ) {
-    let (noise, pairs) = (&rounding.noise[..scores.len()], &mut pairs[..scores.len()]);
-    each(scores, targets, weights, |at, score, target, weight| {
-        let [gradient, hessian] = of_logistic(score, target, weight);
-        pairs[at] = pair(gradient * scales[0], hessian * scales[1], dither(noise[at], rounding.draw));
-    });
+    let draw = rounding.draw;
+    let rows = pairs.iter_mut().zip(rounding.noise).zip(scores).zip(targets);
+    if weights.is_empty() {
+        for (((pair, noise), score), target) in rows {
+            *pair = logistic_pair(*score, *target, 1.0, scales, dither(*noise, draw));
+        }
+    } else {
+        for ((((pair, noise), score), target), weight) in rows.zip(weights) {
+            *pair = logistic_pair(*score, *target, *weight, scales, dither(*noise, draw));
+        }
+    }
 }
 
 #[inline(always)]
@@ -325,11 +334,18 @@ fn squared_body(
     rounding: Rounding<'_>,
     pairs: &mut [u32],
 ) {
-    let (noise, pairs) = (&rounding.noise[..scores.len()], &mut pairs[..scores.len()]);
-    each(scores, targets, weights, |at, score, target, weight| {
-        let gradient = (score - target) * weight;
-        pairs[at] = pair(gradient * scales[0], weight * scales[1], dither(noise[at], rounding.draw));
-    });
+    let draw = rounding.draw;
+    let rows = pairs.iter_mut().zip(rounding.noise).zip(scores).zip(targets);
+    if weights.is_empty() {
+        for (((cell, noise), score), target) in rows {
+            *cell = pair((score - target) * scales[0], scales[1], dither(*noise, draw));
+        }
+    } else {
+        for ((((cell, noise), score), target), weight) in rows.zip(weights) {
+            let gradient = (score - target) * weight;
+            *cell = pair(gradient * scales[0], weight * scales[1], dither(*noise, draw));
+        }
+    }
 }
 
 #[inline(always)]
@@ -340,13 +356,13 @@ fn logistic_sums_body(
     scales: [f64; 2],
     sums: &mut [i64; 2],
 ) {
-    let mut found = [0_i64; 2];
-    each(scores, targets, weights, |_, score, target, weight| {
+    let (mut gradients, mut hessians) = (0_i64, 0_i64);
+    each!(scores, targets, weights, |score, target, weight| {
         let [gradient, hessian] = of_logistic(score, target, weight);
-        found[0] = found[0].wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
-        found[1] = found[1].wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
+        gradients = gradients.wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
+        hessians = hessians.wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
     });
-    *sums = [sums[0].wrapping_add(found[0]), sums[1].wrapping_add(found[1])];
+    *sums = [sums[0].wrapping_add(gradients), sums[1].wrapping_add(hessians)];
 }
 
 #[inline(always)]
@@ -358,14 +374,14 @@ fn softmax_sums_body(
     scales: [f64; 2],
     sums: &mut [i64; 2],
 ) {
-    let mut found = [0_i64; 2];
-    each(probabilities, targets, weights, |_, probability, target, weight| {
+    let (mut gradients, mut hessians) = (0_i64, 0_i64);
+    each!(probabilities, targets, weights, |probability, target, weight| {
         let gradient = (probability - if target == class { 1.0 } else { 0.0 }) * weight;
         let hessian = factor * probability * (1.0 - probability) * weight;
-        found[0] = found[0].wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
-        found[1] = found[1].wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
+        gradients = gradients.wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
+        hessians = hessians.wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
     });
-    *sums = [sums[0].wrapping_add(found[0]), sums[1].wrapping_add(found[1])];
+    *sums = [sums[0].wrapping_add(gradients), sums[1].wrapping_add(hessians)];
 }
 
 #[inline(always)]
@@ -376,20 +392,20 @@ fn squared_sums_body(
     scales: [f64; 2],
     sums: &mut [i64; 2],
 ) {
-    let mut found = [0_i64; 2];
-    each(scores, targets, weights, |_, score, target, weight| {
+    let (mut gradients, mut hessians) = (0_i64, 0_i64);
+    each!(scores, targets, weights, |score, target, weight| {
         let weight = f64::from(weight);
-        found[0] = found[0]
-            .wrapping_add(rounded_double((f64::from(score) - f64::from(target)) * weight * scales[0]));
-        found[1] = found[1].wrapping_add(rounded_double(weight * scales[1]));
+        let gradient = (f64::from(score) - f64::from(target)) * weight;
+        gradients = gradients.wrapping_add(rounded_double(gradient * scales[0]));
+        hessians = hessians.wrapping_add(rounded_double(weight * scales[1]));
     });
-    *sums = [sums[0].wrapping_add(found[0]), sums[1].wrapping_add(found[1])];
+    *sums = [sums[0].wrapping_add(gradients), sums[1].wrapping_add(hessians)];
 }
 
 #[inline(always)]
 fn distances_body(scores: &[f32], targets: &[f32], weights: &[f32], found: &mut [u32; 2]) {
     let (mut largest, mut sum) = (0_u32, 0_u32);
-    each(scores, targets, weights, |_, score, target, weight| {
+    each!(scores, targets, weights, |score, target, weight| {
         let distance = (score - target).abs() * weight;
         // Numbers from 0 on have the order of their bits.
         largest = largest.max(distance.to_bits());

@@ -4,6 +4,10 @@
 //! learned direction of missing values; Fisher, 1958, "On grouping for maximum homogeneity", for categories in the
 //! order of their mean gradient.
 
+mod simd;
+
+use modelgate_model::processor::Level;
+
 use super::bins::{CELLS, Feature, MISSING, Scale};
 
 /// Sums over rows: gradient and Hessian in units of the round, rows as they are.
@@ -115,6 +119,7 @@ impl Limits {
 
 /// Looks for the best split of one feature.
 struct Search<'a> {
+    level: Level,
     feature: usize,
     monotonic: i8,
     limits: &'a Limits,
@@ -125,6 +130,38 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Returns whether a gain depends on sums alone, and not on values that a leaf may not have.
+    fn is_free(&self) -> bool {
+        self.monotonic == 0 && self.bounds.low == f64::NEG_INFINITY && self.bounds.high == f64::INFINITY
+    }
+
+    /// Returns the gain that a split must exceed.
+    fn least(&self) -> f64 {
+        self.best.map_or(self.parent * 1e-12, |best| best.gain)
+    }
+
+    /// Looks at every threshold from the first bin to `end` at once; `first` is left of all of them.
+    fn look_at_all(
+        &mut self,
+        cells: &[i32],
+        first: Sums,
+        end: usize,
+        goes_left: impl FnOnce(usize, Sums) -> BinSet,
+    ) {
+        let scan = simd::Scan { cells, first, total: self.total, limits: self.limits, parent: self.parent };
+        let mut gains = [0.0; CELLS];
+        simd::gains(self.level, &scan, end, &mut gains);
+        // Gains from 0 on have the order of their bits.
+        let most = f64::from_bits(gains.iter().map(|gain| gain.to_bits()).fold(0, u64::max));
+        if most > self.least()
+            && let Some(last) = gains.iter().position(|gain| *gain == most)
+        {
+            let left = (1..=last).fold(first, |sums, bin| sums.plus(cell(cells, bin)));
+            let goes_left = goes_left(last, left);
+            self.best = Some(Split { gain: most, feature: self.feature, goes_left, last, left });
+        }
+    }
+
     /// Looks at a split; returns false when the right side has become too small.
     #[inline]
     fn look(&mut self, left: Sums, goes_left: impl FnOnce() -> (BinSet, usize)) -> bool {
@@ -135,7 +172,7 @@ impl Search<'_> {
         if !self.limits.allows(left) || !self.limits.allows(right) {
             return true;
         }
-        let gain = if self.bounds.low.is_finite() || self.bounds.high.is_finite() || self.monotonic != 0 {
+        let gain = if !self.is_free() {
             let values = (self.limits.value(left, self.bounds), self.limits.value(right, self.bounds));
             let order = f64::from(self.monotonic) * (values.1 - values.0);
             if order < 0.0 {
@@ -146,7 +183,7 @@ impl Search<'_> {
         } else {
             self.limits.score(left) + self.limits.score(right) - self.parent
         };
-        if gain > self.best.map_or(self.parent * 1e-12, |best| best.gain) {
+        if gain > self.least() {
             let (goes_left, last) = goes_left();
             self.best = Some(Split { gain, feature: self.feature, goes_left, last, left });
         }
@@ -185,6 +222,13 @@ fn ordered(search: &mut Search<'_>, cells: &[i32], bins: usize) {
     let mut left = Sums::default();
     // The last bin of all goes left as a whole only where it leaves the missing ones for the right.
     let end = if missing.rows > 0 { bins } else { bins - 1 };
+    if search.is_free() {
+        search.look_at_all(cells, Sums::default(), end, |last, left| set(last, most(left, total)).0);
+        if missing.rows > 0 {
+            search.look_at_all(cells, missing, bins - 1, |last, _| set(last, true).0);
+        }
+        return;
+    }
     for last in 1..=end {
         let found = cell(cells, last);
         if found.rows == 0 {
@@ -236,8 +280,8 @@ fn grouped(search: &mut Search<'_>, cells: &[i32]) {
 
 /// Returns the best split of a node by one feature, from its cells.
 pub(super) fn best_of(
-    feature: usize,
-    of: &Feature,
+    level: Level,
+    (feature, of): (usize, &Feature),
     cells: &[i32],
     total: Sums,
     bounds: Bounds,
@@ -245,7 +289,8 @@ pub(super) fn best_of(
 ) -> Option<Split> {
     let bounded = bounds.low.is_finite() || bounds.high.is_finite();
     let parent = if bounded { limits.bounded_score(total, bounds) } else { limits.score(total) };
-    let mut search = Search { feature, monotonic: of.monotonic, limits, bounds, total, parent, best: None };
+    let monotonic = of.monotonic;
+    let mut search = Search { level, feature, monotonic, limits, bounds, total, parent, best: None };
     match of.scale {
         Scale::Ordered(_) => ordered(&mut search, cells, of.bins),
         Scale::Categories(_) => grouped(&mut search, cells),
@@ -261,5 +306,70 @@ pub(super) fn better(one: Option<Split>, other: Option<Split>) -> Option<Split> 
             Some(if second { other } else { one })
         }
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_model::processor::levels;
+
+    use super::*;
+    use crate::random::SplitMix64;
+
+    /// Cells of a feature, some of them empty.
+    fn random_cells(random: &mut SplitMix64, bins: usize, missing: bool) -> Vec<i32> {
+        let mut cells = vec![0; 3 * CELLS];
+        for bin in usize::from(!missing)..=bins {
+            let rows = random.below(40) as i32 - 10;
+            if rows > 0 {
+                cells[bin] = (random.below(4000) as i32 - 2000) * rows;
+                cells[CELLS + bin] = random.below(2000) as i32 * rows;
+                cells[2 * CELLS + bin] = rows;
+            }
+        }
+        cells
+    }
+
+    #[test]
+    fn thresholds_at_once_give_the_split_that_one_after_the_other_gives() {
+        let mut random = SplitMix64::stream(5, 0);
+        for case in 0..300_usize {
+            let bins = 1 + random.below(255);
+            let cells = random_cells(&mut random, bins, case % 2 == 0);
+            let limits = Limits {
+                min_samples_leaf: random.below(60) as u32 + 1,
+                min_hessian: if case % 3 == 0 { 5.0 } else { 0.0 },
+                l1: if case % 5 == 0 { 3.0 } else { 0.0 },
+                l2: if case % 7 == 0 { 10.0 } else { 0.0 },
+                units: [0.001, 0.0005],
+            };
+            let total = total(&cells);
+            let found = |level: Level, wide: bool| {
+                // A bound that no value reaches takes the way of one after the other.
+                let bounds = if wide { Bounds::NONE } else { Bounds { low: -f64::MAX, high: f64::MAX } };
+                let parent = limits.score(total);
+                let best = None;
+                let mut search =
+                    Search { level, feature: 0, monotonic: 0, limits: &limits, bounds, total, parent, best };
+                ordered(&mut search, &cells, bins);
+                search.best
+            };
+            let one_by_one = found(Level::Baseline, false);
+            let at_once = found(Level::Baseline, true);
+            match (one_by_one, at_once) {
+                (None, None) => {}
+                (Some(one), Some(other)) => {
+                    assert!((one.gain - other.gain).abs() <= 1e-9 * (1.0 + one.gain), "{one:?} {other:?}");
+                    assert_eq!((one.last, one.left), (other.last, other.left), "{case}");
+                    assert_eq!(one.goes_left, other.goes_left);
+                }
+                (one, other) => {
+                    assert!(one.or(other).is_some_and(|split| split.gain < 1e-6), "{one:?} {other:?}")
+                }
+            }
+            for level in levels() {
+                assert_eq!(format!("{:?}", found(level, true)), format!("{at_once:?}"), "{level:?}");
+            }
+        }
     }
 }

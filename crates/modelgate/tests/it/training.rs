@@ -120,3 +120,35 @@ fn packages_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_thread
         }
     }
 }
+
+#[test]
+fn a_boosted_package_of_many_rows_is_byte_identical_at_every_level_and_number_of_threads() {
+    // Enough rows for nodes to be divided among threads.
+    let mut text = String::from("a,b,c,y\n");
+    let mut state = 7_u64;
+    for _ in 0..40_000 {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) % 1000
+        };
+        let (a, b, c, noise) = (next(), next(), next(), next());
+        let class = if a * b / 1000 + noise / 2 > 500 { "yes" } else { "no" };
+        text.push_str(&format!("{a},{b},{},{class}\n", if c < 100 { String::new() } else { c.to_string() }));
+    }
+    let config = "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
+                  data: {source: data.csv, target: y}\n    preprocess: {missing: none}\n    \
+                  train: {algorithm: gradient_boosting, params: {n_estimators: 8}}\n    \
+                  promotion: {approval: automatic}\n";
+    let package = |threads: &str, simd: &str| {
+        let project = TestProject::with(BINARY, &text, config);
+        let mut command = project.command(&["run"]);
+        let status = command.env("MODELGATE_THREADS", threads).env("MODELGATE_SIMD", simd).status();
+        assert!(status.expect("started").success());
+        let file = |file: &str| fs_err::read(project.path(&format!("models/packaged/p/{file}")));
+        (file("manifest.json").expect("a manifest"), file("model.onnx").expect("a model"))
+    };
+    let expected = package("1", "off");
+    for (threads, simd) in [("2", "avx2"), ("3", "on"), ("8", "avx2")] {
+        assert!(expected == package(threads, simd), "{threads} threads, {simd}");
+    }
+}
