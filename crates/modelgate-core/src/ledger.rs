@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{ModelState, Refusal};
+use crate::rollout::{Percent, Steps};
 use crate::schema::Task;
 use crate::verdict::Verdict;
 use crate::{Alias, Digest, ModelName, RunId, VersionNumber, canonical};
@@ -215,6 +216,69 @@ pub enum LedgerEvent {
         /// Why.
         reason: String,
     },
+    /// It began to answer a share of the requests beside the version in production.
+    RolloutStarted {
+        /// The model.
+        model: ModelName,
+        /// The canary.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// The version in production.
+        stable: VersionNumber,
+        /// The shares it is to get, one after another.
+        steps: Steps,
+        /// The share of the other requests that it gets a copy of.
+        shadow: Percent,
+        /// Why.
+        reason: String,
+    },
+    /// The canary got a larger share.
+    RolloutStepped {
+        /// The model.
+        model: ModelName,
+        /// The canary.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// Its share.
+        weight: Percent,
+        /// Why.
+        reason: String,
+    },
+    /// The canary keeps its share until somebody has looked.
+    RolloutPaused {
+        /// The model.
+        model: ModelName,
+        /// The canary.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// The canary took all of its steps; its promotion follows.
+    RolloutPromoted {
+        /// The model.
+        model: ModelName,
+        /// The canary.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
+    /// The canary was taken out; its quarantine follows.
+    RolloutAborted {
+        /// The model.
+        model: ModelName,
+        /// The canary.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
     /// An alias was pointed at it.
     AliasSet {
         /// The model.
@@ -256,6 +320,11 @@ impl LedgerEvent {
             | Self::Deployed { model, .. }
             | Self::ArtefactsRemoved { model, .. }
             | Self::Overridden { model, .. }
+            | Self::RolloutStarted { model, .. }
+            | Self::RolloutStepped { model, .. }
+            | Self::RolloutPaused { model, .. }
+            | Self::RolloutPromoted { model, .. }
+            | Self::RolloutAborted { model, .. }
             | Self::AliasSet { model, .. }
             | Self::AliasDeleted { model, .. } => model,
         }
@@ -277,6 +346,11 @@ impl LedgerEvent {
             | Self::Deployed { version, .. }
             | Self::ArtefactsRemoved { version, .. }
             | Self::Overridden { version, .. }
+            | Self::RolloutStarted { version, .. }
+            | Self::RolloutStepped { version, .. }
+            | Self::RolloutPaused { version, .. }
+            | Self::RolloutPromoted { version, .. }
+            | Self::RolloutAborted { version, .. }
             | Self::AliasSet { version, .. } => Some(*version),
             Self::AliasDeleted { .. } => None,
         }
@@ -337,6 +411,26 @@ impl LedgerEvent {
             }
             Self::Overridden { version, reason, .. } => {
                 format!("{version} left quarantine{}", because(reason))
+            }
+            Self::RolloutStarted { version, stable, steps, shadow, reason, .. } => {
+                let mirrored =
+                    if *shadow == Percent::ZERO { String::new() } else { format!(", {shadow} mirrored") };
+                format!(
+                    "rollout of {version} beside {stable} started, steps {steps}{mirrored}{}",
+                    because(reason)
+                )
+            }
+            Self::RolloutStepped { version, weight, reason, .. } => {
+                format!("rollout of {version} at {weight}{}", because(reason))
+            }
+            Self::RolloutPaused { version, reason, .. } => {
+                format!("rollout of {version} paused{}", because(reason))
+            }
+            Self::RolloutPromoted { version, reason, .. } => {
+                format!("rollout of {version} has taken its steps{}", because(reason))
+            }
+            Self::RolloutAborted { version, reason, .. } => {
+                format!("rollout of {version} aborted{}", because(reason))
             }
             Self::AliasSet { version, alias, reason, .. } => {
                 format!("alias {alias} set to {version}{}", because(reason))

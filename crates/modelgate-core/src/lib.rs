@@ -1,7 +1,7 @@
 //! The domain of modelgate as pure values and functions.
 //!
-//! Owns: digests, names, metrics, the feature schema, rules and verdicts, the lifecycle state machine and
-//! the ledger's events. Refuses: files, clocks, network, randomness; a caller passes those in as values.
+//! Owns: digests, names, metrics, the feature schema, rules and verdicts, the lifecycle and rollout state
+//! machines and the ledger's events. Refuses: files, clocks, network, randomness; a caller passes those in as values.
 
 pub mod canonical;
 pub mod chain;
@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod metric;
 pub mod names;
+pub mod rollout;
 pub mod rule;
 pub mod schema;
 pub mod verdict;

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{LedgerEvent, Verification};
+use crate::rollout::{self, Percent, Rollout, RolloutEvent, RolloutState, Steps};
 use crate::verdict::Verdict;
 use crate::{Alias, Digest, ModelName, VersionNumber};
 
@@ -133,6 +134,8 @@ pub struct ModelState {
     pub aliases: BTreeMap<Alias, VersionNumber>,
     /// A rollback that is under way.
     pub pending: Option<PendingRollback>,
+    /// The newest rollout, also when it has ended.
+    pub rollout: Option<Rollout>,
     /// Follows from `versions`: kept, since a ledger of a million events asks for it each time.
     production: Option<VersionNumber>,
     /// Follows from `versions`: the packages that are quarantined, each with its version.
@@ -212,6 +215,37 @@ pub enum Event {
         /// Why; needed.
         reason: String,
     },
+    /// Let it answer a share of the requests beside production.
+    StartRollout {
+        /// The shares, one after another.
+        steps: Steps,
+        /// The share of the other requests that it gets a copy of.
+        shadow: Percent,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Give it the share of the next step.
+    StepRollout {
+        /// The share.
+        to: Percent,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Let it have no larger share until somebody has looked.
+    PauseRollout {
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Say that it has taken its steps; its promotion follows.
+    PromoteRollout {
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take it out; its quarantine follows.
+    AbortRollout {
+        /// Why; needed.
+        reason: String,
+    },
     /// Point an alias at it.
     SetAlias {
         /// The alias.
@@ -232,12 +266,13 @@ impl ModelState {
         versions: BTreeMap<VersionNumber, VersionState>,
         aliases: BTreeMap<Alias, VersionNumber>,
         pending: Option<PendingRollback>,
+        rollout: Option<Rollout>,
     ) -> Self {
         let of = |stage: Stage| versions.iter().filter(move |(_, state)| state.stage == stage);
         let production = of(Stage::Production).map(|(version, _)| *version).next();
         let marked = versions.iter().filter(|(_, state)| state.quarantined);
         let quarantined = marked.map(|(version, state)| (state.digest, *version)).collect();
-        Self { versions, aliases, pending, production, quarantined }
+        Self { versions, aliases, pending, rollout, production, quarantined }
     }
 
     /// Returns the version in production.
@@ -265,6 +300,12 @@ impl ModelState {
             | LedgerEvent::RollbackIntended { version, .. }
             | LedgerEvent::RolledBack { version, .. } => (of(self.production), of(Some(*version))),
             LedgerEvent::RollbackUndone { .. } => (of(self.production), of(self.production)),
+            // Beside each other: production first.
+            LedgerEvent::RolloutStarted { version, .. }
+            | LedgerEvent::RolloutStepped { version, .. }
+            | LedgerEvent::RolloutPaused { version, .. }
+            | LedgerEvent::RolloutPromoted { version, .. }
+            | LedgerEvent::RolloutAborted { version, .. } => (of(self.production), of(Some(*version))),
             LedgerEvent::AliasSet { version, alias, .. } => {
                 (of(self.aliases.get(alias).copied()), of(Some(*version)))
             }
@@ -288,6 +329,50 @@ impl ModelState {
                 pending.from, pending.version, pending.time, pending.actor
             ))),
         }
+    }
+
+    /// Returns the rollout that is under way.
+    pub fn active_rollout(&self) -> Option<&Rollout> {
+        self.rollout.as_ref().filter(|rollout| rollout.is_active())
+    }
+
+    fn no_rollout(&self) -> Result<(), Refusal> {
+        match self.active_rollout() {
+            None => Ok(()),
+            Some(rollout) => Err(Refusal(format!(
+                "a rollout is under way: {}; `rollout promote` or `rollout abort` ends it",
+                rollout.sentence()
+            ))),
+        }
+    }
+
+    fn no_rollout_of(&self, version: VersionNumber) -> Result<(), Refusal> {
+        refuse_unless(self.active_rollout().is_none_or(|rollout| rollout.canary != version), || {
+            format!("a rollout of {version} is under way: promote or abort that")
+        })
+    }
+
+    /// Returns the rollout of `version`, which is under way, after `event`.
+    fn rolled(
+        &self,
+        version: VersionNumber,
+        digest: &Digest,
+        event: RolloutEvent,
+    ) -> Result<Rollout, Refusal> {
+        let own = self.rollout.as_ref().filter(|rollout| rollout.canary == version);
+        let rollout = own.ok_or_else(|| Refusal(format!("there is no rollout of {version}")))?;
+        refuse_unless(*digest == rollout.canary_digest, || {
+            format!("the rollout is of another package than {version}'s")
+        })?;
+        let after = rollout::step(rollout, event)?;
+        if matches!(event, RolloutEvent::Step { .. } | RolloutEvent::Promote) {
+            refuse_unless(self.production == Some(rollout.stable), || {
+                let stable = rollout.stable;
+                format!("{stable} is not in production any more: abort this rollout and begin another")
+            })?;
+            self.no_rollback()?;
+        }
+        Ok(after)
     }
 
     fn not_quarantined(&self, version: VersionNumber, state: &VersionState) -> Result<(), Refusal> {
@@ -363,6 +448,7 @@ impl ModelState {
                 let state = self.get(*version)?;
                 check_reason(reason, false)?;
                 self.no_rollback()?;
+                self.no_rollout()?;
                 passed(*version, state, "reach production")?;
                 self.not_quarantined(*version, state)?;
                 in_stage(*version, state, &[Stage::Approved, Stage::Staging], "promoted")?;
@@ -384,6 +470,7 @@ impl ModelState {
                 check_reason(reason, true)?;
                 check_words("the origin", origin)?;
                 self.no_rollback()?;
+                self.no_rollout_of(*version)?;
                 passed(*version, state, "reach production")?;
                 refuse_unless(self.production != Some(*version), || {
                     format!("{version} is in production already")
@@ -461,6 +548,7 @@ impl ModelState {
                 check_reason(reason, true)?;
                 let kept = matches!(state.stage, Stage::Production | Stage::Staging | Stage::Removed);
                 refuse_unless(!kept, || format!("{version} is {}: its artefacts stay", state.stage))?;
+                self.no_rollout_of(*version)?;
                 let target = self.pending.as_ref().is_some_and(|pending| pending.version == *version);
                 refuse_unless(!target, || format!("a rollback to {version} is under way"))?;
                 let alias = self.aliases.iter().find(|(_, aliased)| *aliased == version);
@@ -469,6 +557,45 @@ impl ModelState {
             LedgerEvent::Overridden { version, reason, .. } => {
                 check_reason(reason, true)?;
                 refuse_unless(self.get(*version)?.quarantined, || format!("{version} is not quarantined"))
+            }
+            LedgerEvent::RolloutStarted { version, digest, stable, reason, .. } => {
+                let state = self.get(*version)?;
+                check_reason(reason, false)?;
+                self.no_rollback()?;
+                self.no_rollout()?;
+                passed(*version, state, "answer requests")?;
+                self.not_quarantined(*version, state)?;
+                let allowed = [Stage::Candidate, Stage::Approved, Stage::Staging];
+                refuse_unless(allowed.contains(&state.stage), || {
+                    format!("{version} is {} and cannot be a canary", state.stage)
+                })?;
+                refuse_unless(self.production == Some(*stable), || {
+                    "another version reached production meanwhile".to_owned()
+                })?;
+                let same = self.get(*stable)?.digest == state.digest;
+                refuse_unless(!same, || {
+                    format!("{version} is the package of {stable}, which is in production")
+                })?;
+                refuse_unless(*digest == state.digest, || {
+                    format!("the rollout is of another package than {version}'s")
+                })
+            }
+            LedgerEvent::RolloutStepped { version, digest, weight, reason, .. } => {
+                check_reason(reason, false)?;
+                self.rolled(*version, digest, RolloutEvent::Step { to: *weight }).map(drop)
+            }
+            LedgerEvent::RolloutPaused { version, digest, reason, .. } => {
+                check_reason(reason, false)?;
+                self.rolled(*version, digest, RolloutEvent::Pause).map(drop)
+            }
+            LedgerEvent::RolloutPromoted { version, digest, reason, .. } => {
+                check_reason(reason, false)?;
+                self.rolled(*version, digest, RolloutEvent::Promote)?;
+                self.approved_for_production(*version, self.get(*version)?)
+            }
+            LedgerEvent::RolloutAborted { version, digest, reason, .. } => {
+                check_reason(reason, true)?;
+                self.rolled(*version, digest, RolloutEvent::Abort).map(drop)
             }
             LedgerEvent::AliasSet { version, alias, reason, .. } => {
                 let state = self.get(*version)?;
@@ -513,9 +640,10 @@ impl ModelState {
                     state.stage = Stage::Approved;
                 }
             }
-            LedgerEvent::Rejected { version, .. } => {
+            LedgerEvent::Rejected { version, reason, .. } => {
                 self.set_stage(*version, Stage::Rejected);
                 self.leave_staging(*version);
+                self.take_out(|rollout| rollout.canary == *version, reason, actor, time);
             }
             LedgerEvent::Promoted { version, previous, .. } => {
                 if let Some(previous) = previous {
@@ -543,7 +671,11 @@ impl ModelState {
                 self.quarantine(*quarantined);
                 self.enter_production(*version);
             }
-            LedgerEvent::Quarantined { version, .. } => self.quarantine(*version),
+            LedgerEvent::Quarantined { version, digest, reason, .. } => {
+                self.quarantine(*version);
+                // Quarantine is of a package, under whichever version it answers.
+                self.take_out(|rollout| rollout.canary_digest == *digest, reason, actor, time);
+            }
             LedgerEvent::Signed { version, signature, .. } => {
                 if let Some(state) = self.versions.get_mut(version) {
                     state.signature = Some(*signature);
@@ -561,6 +693,38 @@ impl ModelState {
                     self.set_stage(*version, Stage::Candidate);
                 }
             }
+            LedgerEvent::RolloutStarted { version, digest, stable, steps, shadow, reason, .. } => {
+                let stable_digest = self.get(*stable)?.digest;
+                self.rollout = Some(Rollout {
+                    canary: *version,
+                    canary_digest: *digest,
+                    stable: *stable,
+                    stable_digest,
+                    steps: steps.clone(),
+                    shadow: *shadow,
+                    at: 0,
+                    state: RolloutState::Running,
+                    reason: reason.clone(),
+                    actor: actor.to_owned(),
+                    time: time.to_owned(),
+                });
+            }
+            LedgerEvent::RolloutStepped { version, digest, weight, reason, .. } => {
+                let after = self.rolled(*version, digest, RolloutEvent::Step { to: *weight })?;
+                self.stands(after, reason, actor, time);
+            }
+            LedgerEvent::RolloutPaused { version, digest, reason, .. } => {
+                let after = self.rolled(*version, digest, RolloutEvent::Pause)?;
+                self.stands(after, reason, actor, time);
+            }
+            LedgerEvent::RolloutPromoted { version, digest, reason, .. } => {
+                let after = self.rolled(*version, digest, RolloutEvent::Promote)?;
+                self.stands(after, reason, actor, time);
+            }
+            LedgerEvent::RolloutAborted { version, digest, reason, .. } => {
+                let after = self.rolled(*version, digest, RolloutEvent::Abort)?;
+                self.stands(after, reason, actor, time);
+            }
             LedgerEvent::AliasSet { version, alias, .. } => {
                 self.aliases.insert(alias.clone(), *version);
             }
@@ -569,6 +733,19 @@ impl ModelState {
             }
         }
         Ok(())
+    }
+
+    fn stands(&mut self, rollout: Rollout, reason: &str, actor: &str, time: &str) {
+        let (reason, actor, time) = (reason.to_owned(), actor.to_owned(), time.to_owned());
+        self.rollout = Some(Rollout { reason, actor, time, ..rollout });
+    }
+
+    /// Ends the rollout of what may not answer any more.
+    fn take_out(&mut self, is_its: impl Fn(&Rollout) -> bool, reason: &str, actor: &str, time: &str) {
+        let own = self.active_rollout().filter(|rollout| is_its(rollout));
+        if let Some(Ok(after)) = own.map(|rollout| rollout::step(rollout, RolloutEvent::Abort)) {
+            self.stands(after, reason, actor, time);
+        }
     }
 
     fn set_stage(&mut self, version: VersionNumber, stage: Stage) {
@@ -725,6 +902,16 @@ pub fn decide(
         Event::Deploy { target, reason } => LedgerEvent::Deployed { model, version, digest, target, reason },
         Event::RemoveArtefacts { reason } => LedgerEvent::ArtefactsRemoved { model, version, reason },
         Event::Override { reason } => LedgerEvent::Overridden { model, version, reason },
+        Event::StartRollout { steps, shadow, reason } => {
+            let stable = production()?;
+            LedgerEvent::RolloutStarted { model, version, digest, stable, steps, shadow, reason }
+        }
+        Event::StepRollout { to, reason } => {
+            LedgerEvent::RolloutStepped { model, version, digest, weight: to, reason }
+        }
+        Event::PauseRollout { reason } => LedgerEvent::RolloutPaused { model, version, digest, reason },
+        Event::PromoteRollout { reason } => LedgerEvent::RolloutPromoted { model, version, digest, reason },
+        Event::AbortRollout { reason } => LedgerEvent::RolloutAborted { model, version, digest, reason },
         Event::SetAlias { alias, reason } => LedgerEvent::AliasSet { model, version, alias, reason },
     };
     state.check(&event)?;

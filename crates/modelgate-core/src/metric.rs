@@ -51,13 +51,32 @@ pub const REGRESSION: [&str; 11] = [
     "pinball_90",
 ];
 
+/// What a rollout is judged by: of the canary's requests, and, from `rollout.disagreement` on, of copies of requests
+/// that both versions answered.
+pub const ROLLOUT: [&str; 11] = [
+    "rollout.error_rate",
+    "rollout.refused_rate",
+    "rollout.requests",
+    "rollout.prediction_distance",
+    "latency.p50_ms",
+    "latency.p95_ms",
+    "latency.p99_ms",
+    "rollout.disagreement",
+    "rollout.shadow_distance",
+    "rollout.shadow_error_rate",
+    "rollout.shadow_rows",
+];
+
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {
     match metric {
         "log_loss" | "brier" | "calibration_error" => Some(Direction::LowerIsBetter),
         _ if metric.starts_with("contract.") => Some(Direction::LowerIsBetter),
         "r2" | "explained_variance" => Some(Direction::HigherIsBetter),
-        _ if metric.starts_with("drift.") || metric.starts_with("latency.") => Some(Direction::LowerIsBetter),
+        "rollout.requests" | "rollout.shadow_rows" => Some(Direction::HigherIsBetter),
+        _ if ["drift.", "latency.", "rollout."].iter().any(|family| metric.starts_with(family)) => {
+            Some(Direction::LowerIsBetter)
+        }
         _ if CLASSIFICATION.contains(&metric) => Some(Direction::HigherIsBetter),
         _ if REGRESSION.contains(&metric) => Some(Direction::LowerIsBetter),
         _ => None,

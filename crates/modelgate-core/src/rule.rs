@@ -20,6 +20,10 @@ pub enum Subset {
     Test,
     /// The requests that a running service answered while it was looked at.
     Window,
+    /// The requests that a canary answered while it was looked at.
+    Canary,
+    /// Copies of requests that the canary answered beside the version in production.
+    Shadow,
 }
 
 impl Subset {
@@ -29,6 +33,8 @@ impl Subset {
             Self::Validation => "validation",
             Self::Test => "test",
             Self::Window => "window",
+            Self::Canary => "canary",
+            Self::Shadow => "shadow",
         }
     }
 }
@@ -49,6 +55,8 @@ pub enum Versus {
     Baseline,
     /// The stored metrics of one run.
     Run(RunId),
+    /// In a rollout: the version in production, over the same time.
+    Stable,
 }
 
 impl fmt::Display for Versus {
@@ -57,6 +65,7 @@ impl fmt::Display for Versus {
             Self::Production => formatter.write_str("production"),
             Self::Baseline => formatter.write_str("baseline"),
             Self::Run(run) => write!(formatter, "run:{run}"),
+            Self::Stable => formatter.write_str("stable"),
         }
     }
 }
@@ -68,6 +77,7 @@ impl FromStr for Versus {
         match text {
             "production" => Ok(Self::Production),
             "baseline" => Ok(Self::Baseline),
+            "stable" => Ok(Self::Stable),
             _ => match text.strip_prefix("run:").map(str::parse) {
                 Some(Ok(run)) => Ok(Self::Run(run)),
                 _ => Err(RuleError::Versus(text.chars().take(80).collect())),
@@ -212,8 +222,10 @@ pub struct GateRule {
 /// Text that is not a rule, or not a part of one.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RuleError {
-    /// Not `production`, `baseline` or `run:ID`.
-    #[error("`{0}` cannot be compared with: expected `production`, `baseline` or `run:ID`")]
+    /// Not `production`, `baseline`, `run:ID` or `stable`.
+    #[error(
+        "`{0}` cannot be compared with: expected `production`, `baseline` or `run:ID`, or `stable` in a rollout"
+    )]
     Versus(String),
     /// Not a number or a percentage.
     #[error("`{0}` is not an amount: expected a number from 0 such as `0.01`, or a share such as `2%`")]
@@ -221,6 +233,11 @@ pub enum RuleError {
     /// Not `METRIC >= NUMBER`.
     #[error("`{0}` is not a rule: expected `METRIC >= NUMBER`, `METRIC <= NUMBER` or `METRIC == NUMBER`")]
     Expression(String),
+    /// Not that either, nor a comparison with `stable`.
+    #[error(
+        "`{0}` is not a rule: expected `METRIC <= NUMBER`, `METRIC >= NUMBER`, `METRIC <= stable + AMOUNT` or `METRIC >= stable - AMOUNT`, an amount being a number or a share such as `20%`"
+    )]
+    RolloutExpression(String),
 }
 
 /// Reads a rule from a command line, such as `val_auc >= 0.92`; its id is the expression itself.
@@ -246,9 +263,60 @@ pub fn parse_expression(text: &str) -> Result<GateRule, RuleError> {
     Ok(GateRule { id, metric: metric.to_owned(), on: None, check, slice: Slice::new(), min_samples: None })
 }
 
+/// Reads a rule of a rollout from a command line: as [`parse_expression`], or against the version in production, such as
+/// `latency.p99_ms <= stable + 20%`.
+///
+/// # Errors
+/// Fails for what is neither.
+pub fn parse_rollout_expression(text: &str) -> Result<GateRule, RuleError> {
+    let error = || RuleError::RolloutExpression(text.chars().take(120).collect());
+    let Some((sign, (metric, limit))) =
+        [">=", "<="].into_iter().find_map(|sign| text.split_once(sign).map(|halves| (sign, halves)))
+    else {
+        return parse_expression(text).map_err(|_| error());
+    };
+    let Some(amount) = limit.trim().strip_prefix("stable") else {
+        return parse_expression(text).map_err(|_| error());
+    };
+    let (metric, amount) = (metric.trim(), amount.trim());
+    if metric.is_empty() || metric.contains(|letter: char| letter.is_whitespace() || "<>=".contains(letter)) {
+        return Err(error());
+    }
+    let amount = match (sign, amount.chars().next()) {
+        (_, None) => Amount::Absolute(0.0),
+        ("<=", Some('+')) | (">=", Some('-')) => amount[1..].parse().map_err(|_| error())?,
+        _ => return Err(error()),
+    };
+    let versus = Versus::Stable;
+    let check = match sign {
+        "<=" => Check::MaxRise { versus, limit: amount },
+        _ => Check::MaxDrop { versus, limit: amount },
+    };
+    let id = format!("{metric} {sign} {}", limit.trim());
+    Ok(GateRule { id, metric: metric.to_owned(), on: None, check, slice: Slice::new(), min_samples: None })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_of_a_rollout_may_compare_with_stable() {
+        let check = |text: &str| parse_rollout_expression(text).expect("rule").check;
+        let versus = Versus::Stable;
+        let limit = Amount::Relative(0.2);
+        assert_eq!(check("latency.p99_ms <= stable + 20%"), Check::MaxRise { versus, limit });
+        let (versus, limit) = (Versus::Stable, Amount::Absolute(0.1));
+        assert_eq!(check("x>=stable-0.1"), Check::MaxDrop { versus, limit });
+        assert_eq!(check("rollout.error_rate <= 0.02"), Check::AtMost(0.02));
+        let (versus, limit) = (Versus::Stable, Amount::Absolute(0.0));
+        assert_eq!(check("x <= stable"), Check::MaxRise { versus, limit });
+        for text in
+            ["x <= stable - 1", "x >= stable + 1", "x == stable", "x <= stable + é", "<= stable", "x < 1"]
+        {
+            assert!(parse_rollout_expression(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn an_expression_becomes_a_rule() {

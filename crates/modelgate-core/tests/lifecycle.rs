@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use modelgate_core::chain::read_chain;
 use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Lineage, Registration, RegistryState, Verification};
 use modelgate_core::lifecycle::{Event, ModelState, Stage, step};
+use modelgate_core::rollout::{Percent, RolloutState, Steps};
 use modelgate_core::schema::Task;
 use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
 use proptest::prelude::*;
@@ -44,6 +45,14 @@ fn registration_of(number: u32, package: u32, verdict: Verdict) -> Registration 
     }
 }
 
+fn share(share: u8) -> Percent {
+    Percent::new(share).expect("a share")
+}
+
+fn steps() -> Steps {
+    Steps::new(vec![share(5), share(100)]).expect("steps")
+}
+
 #[derive(Clone, Debug)]
 enum Try {
     Register(Verdict),
@@ -55,7 +64,7 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
     let reason = prop_oneof![Just(String::new()), Just("because".to_owned()), Just("a\u{7}b".to_owned())];
     let verdict = prop_oneof![Just(Verdict::Passed), Just(Verdict::Failed), Just(Verdict::Inconclusive)];
     let alias = prop_oneof![Just("champion"), Just("demo"), Just("staging")];
-    let event = (0..12_u8, reason.clone(), alias).prop_map(|(kind, reason, alias)| match kind {
+    let event = (0..17_u8, reason.clone(), alias).prop_map(|(kind, reason, alias)| match kind {
         0 => Event::Approve { reason },
         1 => Event::Reject { reason },
         2 => Event::Promote { over: None, reason },
@@ -69,6 +78,11 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         8 => Event::UndoRollBack { reason },
         9 => Event::RemoveArtefacts { reason },
         10 => Event::Deploy { target: "prod".to_owned(), reason },
+        11 => Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason },
+        12 => Event::StepRollout { to: share(100), reason },
+        13 => Event::PauseRollout { reason },
+        14 => Event::PromoteRollout { reason },
+        15 => Event::AbortRollout { reason },
         _ => Event::SetAlias { alias: alias.parse().expect("alias"), reason },
     });
     let one = prop_oneof![
@@ -136,12 +150,18 @@ proptest! {
         }
         let production: Vec<_> = state.versions.iter().filter(|(_, found)| found.stage == Stage::Production).collect();
         prop_assert!(production.len() <= 1);
-        let rebuilt =
-            ModelState::from_parts(state.versions.clone(), state.aliases.clone(), state.pending.clone());
+        let (versions, aliases) = (state.versions.clone(), state.aliases.clone());
+        let rebuilt = ModelState::from_parts(versions, aliases, state.pending.clone(), state.rollout.clone());
         prop_assert_eq!(&rebuilt, &state, "what is kept beside the versions follows from them");
         if let Some((version, found)) = production.first() {
             let after = state.quarantined(&found.digest);
             prop_assert!(after.is_none(), "{version} is in production and quarantined");
+        }
+        if let Some(rollout) = state.active_rollout() {
+            let canary = &state.versions[&rollout.canary];
+            prop_assert_eq!((canary.verdict, canary.digest), (Verdict::Passed, rollout.canary_digest));
+            prop_assert!(matches!(canary.stage, Stage::Candidate | Stage::Approved | Stage::Staging));
+            prop_assert_eq!(state.quarantined(&canary.digest), None);
         }
         let champion = state.aliases.get(&"champion".parse().expect("alias")).copied();
         prop_assert_eq!(champion, production.first().map(|(version, _)| **version));
@@ -335,7 +355,7 @@ fn a_quarantine_outlives_the_artefacts_and_is_overridden_all_the_same() {
         assert!(refusal(&state, 3, &event).contains("is quarantined as v002"));
     }
     let rebuilt =
-        ModelState::from_parts(state.versions.clone(), state.aliases.clone(), state.pending.clone());
+        ModelState::from_parts(state.versions.clone(), state.aliases.clone(), state.pending.clone(), None);
     assert_eq!(rebuilt, state);
     let free = Event::Override { reason: "the data were wrong".to_owned() };
     state = step(&state, &name(), VersionNumber(2), &free, "tester", TIME).expect("allowed").0;
@@ -436,4 +456,122 @@ fn what_was_done_to_a_ledger_is_said_in_words() {
     assert!(said(&spaced).contains("it is not in canonical form"));
     let newer = vec![lines[0].replacen("\"schema_version\":1", "\"schema_version\":2", 1)];
     assert!(said(&newer).contains("schema version 2"));
+}
+
+/// Three versions, the first in production, the others candidates.
+fn with_candidates() -> ModelState {
+    let mut state = approved(1);
+    for number in 2..=3 {
+        let version = VersionNumber(number);
+        let registration = Box::new(registration(number, Verdict::Passed));
+        let event = LedgerEvent::Registered { model: name(), version, registration };
+        state.apply(&event, "tester", TIME).expect("registered");
+    }
+    state
+}
+
+fn all(mut state: ModelState, version: u32, events: &[Event]) -> ModelState {
+    for event in events {
+        state = step(&state, &name(), VersionNumber(version), event, "tester", TIME).expect("allowed").0;
+    }
+    state
+}
+
+fn start() -> Event {
+    Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason: "try it".to_owned() }
+}
+
+fn because() -> String {
+    "because".to_owned()
+}
+
+#[test]
+fn a_canary_reaches_production_through_its_steps_an_approval_and_the_door() {
+    let over = Some(VersionNumber(1));
+    let promote = [Event::PromoteRollout { reason: because() }, Event::Promote { over, reason: because() }];
+    let state = all(with_candidates(), 2, &[start()]);
+    assert_eq!(state.active_rollout().map(|rollout| rollout.canary), Some(VersionNumber(2)));
+    assert!(refusal(&state, 2, &promote[0]).contains("the next is 100%"));
+    let state = all(state, 2, &[Event::StepRollout { to: share(100), reason: because() }]);
+    assert!(refusal(&state, 2, &promote[0]).contains("v002 is not approved"));
+    let state = all(state, 2, &[Event::Approve { reason: because() }]);
+    assert!(refusal(&state, 2, &promote[1]).contains("`rollout promote` or `rollout abort` ends it"));
+    let state = all(state, 2, &promote);
+    assert_eq!(state.production(), Some(VersionNumber(2)));
+    let rollout = state.rollout.as_ref().expect("a rollout");
+    assert_eq!((rollout.state, state.active_rollout()), (RolloutState::Promoted, None));
+}
+
+#[test]
+fn two_who_saw_the_same_step_once() {
+    let state = all(with_candidates(), 2, &[start()]);
+    assert!(refusal(&state, 3, &start()).contains("a rollout is under way: v002 beside v001, running at 5%"));
+    let to = Event::StepRollout { to: share(100), reason: String::new() };
+    let state = all(state, 2, std::slice::from_ref(&to));
+    assert!(refusal(&state, 2, &to).contains("promote it or abort it"));
+    assert!(refusal(&state, 3, &to).contains("there is no rollout of v003"));
+}
+
+#[test]
+fn an_aborted_canary_is_quarantined_and_cannot_come_back() {
+    let state = all(with_candidates(), 2, &[start(), Event::PauseRollout { reason: because() }]);
+    assert!(
+        refusal(&state, 2, &Event::AbortRollout { reason: String::new() }).contains("a reason is needed")
+    );
+    let abort = [Event::AbortRollout { reason: because() }, Event::Quarantine { reason: because() }];
+    let state = all(state, 2, &abort);
+    assert_eq!(state.versions[&VersionNumber(2)].stage, Stage::Quarantined);
+    for event in [start(), Event::Approve { reason: because() }] {
+        assert!(refusal(&state, 2, &event).contains("is quarantined"), "{event:?}");
+    }
+    assert!(refusal(&state, 2, &abort[0]).contains("the rollout of v002 is aborted already"));
+    let _ = all(state, 3, &[start()]);
+}
+
+#[test]
+fn a_rollout_needs_a_verdict_production_and_another_package() {
+    let mut state = ModelState::default();
+    for (number, verdict) in [(1, Verdict::Passed), (2, Verdict::Inconclusive)] {
+        let registration = Box::new(registration(number, verdict));
+        let event = LedgerEvent::Registered { model: name(), version: VersionNumber(number), registration };
+        state.apply(&event, "tester", TIME).expect("registered");
+    }
+    assert!(refusal(&state, 1, &start()).contains("nothing is in production"));
+    let go = [Event::Approve { reason: because() }, Event::Promote { over: None, reason: because() }];
+    let mut state = all(state, 1, &go);
+    assert!(refusal(&state, 2, &start()).contains("only a version that passed its gate can answer requests"));
+    assert!(refusal(&state, 1, &start()).contains("v001 is production and cannot be a canary"));
+    let mut again = registration(1, Verdict::Passed);
+    again.verdict_digest = Digest::of(b"another verdict");
+    let event =
+        LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: Box::new(again) };
+    state.apply(&event, "tester", TIME).expect("registered");
+    assert!(refusal(&state, 3, &start()).contains("v003 is the package of v001, which is in production"));
+}
+
+#[test]
+fn production_that_moved_meanwhile_ends_what_a_rollout_can_do() {
+    let mut state = approved(2);
+    let registration = Box::new(registration(3, Verdict::Passed));
+    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration };
+    state.apply(&event, "tester", TIME).expect("registered");
+    let state = all(state, 3, &[Event::Approve { reason: because() }, start()]);
+    assert!(refusal(&state, 3, &intend("back")).contains("a rollout of v003 is under way"));
+    let state = all(state, 1, &[intend("worse"), Event::RollBack { reason: because() }]);
+    let to = Event::StepRollout { to: share(100), reason: String::new() };
+    assert!(refusal(&state, 3, &to).contains("v002 is not in production any more: abort this rollout"));
+    let state = all(state, 3, &[Event::AbortRollout { reason: because() }]);
+    assert_eq!(state.production(), Some(VersionNumber(1)));
+}
+
+#[test]
+fn who_rejects_or_quarantines_a_canary_ends_its_rollout() {
+    for event in [Event::Reject { reason: because() }, Event::Quarantine { reason: because() }] {
+        let state = all(with_candidates(), 2, &[start(), event]);
+        let rollout = state.rollout.as_ref().expect("a rollout");
+        assert_eq!((rollout.state, rollout.reason.as_str()), (RolloutState::Aborted, "because"));
+    }
+    let state = all(with_candidates(), 2, &[start()]);
+    let gone = Event::RemoveArtefacts { reason: because() };
+    assert!(refusal(&state, 2, &gone).contains("a rollout of v002 is under way"));
 }

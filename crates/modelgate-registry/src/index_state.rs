@@ -102,11 +102,12 @@ impl Changes {
 }
 
 /// The tables that follow from a ledger, each with the order of its rows.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("versions", "model, version"),
     ("registrations", "model, version"),
     ("aliases", "model, alias"),
     ("pending", "model"),
+    ("rollouts", "model"),
     ("production", "model, seq"),
 ];
 
@@ -198,13 +199,13 @@ fn versions(
 fn load(connection: &Connection, home: &str) -> rusqlite::Result<RegistryState> {
     let mut models: BTreeMap<ModelName, _> = BTreeMap::new();
     for (model, versions) in versions(connection, home)? {
-        models.insert(model, (versions, BTreeMap::new(), None));
+        models.insert(model, (versions, BTreeMap::new(), None, None));
     }
     let mut statement = connection.prepare("SELECT model, alias, version FROM aliases WHERE home = ?1")?;
     let mut rows = statement.query([home])?;
     while let Some(row) = rows.next()? {
         let model: ModelName = parsed(row, 0)?;
-        if let Some((_, aliases, _)) = models.get_mut(&model) {
+        if let Some((_, aliases, _, _)) = models.get_mut(&model) {
             aliases.insert(parsed(row, 1)?, VersionNumber(row.get(2)?));
         }
     }
@@ -212,12 +213,20 @@ fn load(connection: &Connection, home: &str) -> rusqlite::Result<RegistryState> 
     let mut rows = statement.query([home])?;
     while let Some(row) = rows.next()? {
         let model: ModelName = parsed(row, 0)?;
-        if let Some((_, _, pending)) = models.get_mut(&model) {
+        if let Some((_, _, pending, _)) = models.get_mut(&model) {
             *pending = Some(json(1, row.get_ref(1)?.as_str()?)?);
         }
     }
-    let models = models.into_iter().map(|(model, (versions, aliases, pending))| {
-        (model, ModelState::from_parts(versions, aliases, pending))
+    let mut statement = connection.prepare("SELECT model, rollout FROM rollouts WHERE home = ?1")?;
+    let mut rows = statement.query([home])?;
+    while let Some(row) = rows.next()? {
+        let model: ModelName = parsed(row, 0)?;
+        if let Some((_, _, _, rollout)) = models.get_mut(&model) {
+            *rollout = Some(json(1, row.get_ref(1)?.as_str()?)?);
+        }
+    }
+    let models = models.into_iter().map(|(model, (versions, aliases, pending, rollout))| {
+        (model, ModelState::from_parts(versions, aliases, pending, rollout))
     });
     Ok(RegistryState { models: models.collect() })
 }
@@ -282,6 +291,10 @@ fn write(
         if let Some(pending) = &found.pending {
             let row = params![home, model.as_str(), to_json(pending)?];
             transaction.execute("INSERT INTO pending VALUES (?1, ?2, ?3)", row)?;
+        }
+        if let Some(rollout) = &found.rollout {
+            let row = params![home, model.as_str(), to_json(rollout)?];
+            transaction.execute("INSERT OR REPLACE INTO rollouts VALUES (?1, ?2, ?3)", row)?;
         }
     }
     let mut tenure =
