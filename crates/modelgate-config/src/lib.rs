@@ -10,6 +10,7 @@ mod load;
 mod origin;
 mod params;
 mod project;
+mod rollout;
 mod rules;
 mod schema;
 mod search;
@@ -31,6 +32,7 @@ pub use project::{
     PreprocessConfig, ProjectConfig, PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName,
     SubsetName, TaskKind, TrainConfig, UnknownCategoryName,
 };
+pub use rollout::{RolloutConfig, check_rollout_rule};
 pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, default_rules};
 pub use schema::json_schema;
 pub use search::{SearchConfig, SearchKindName, SearchRange};

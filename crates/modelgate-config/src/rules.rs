@@ -11,6 +11,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::project::{SubsetName, TaskKind};
+use crate::rollout::check_rollout_rule;
 
 /// One rule: exactly one of `at_least`, `at_most` and `equals`, or `versus` with one of `max_drop`, `max_rise` and
 /// `non_inferior`.
@@ -37,7 +38,7 @@ pub struct RuleConfig {
     /// The value is this; `compatible` for the metric `schema`, `not_worse` for `slices`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equals: Option<EqualsValue>,
-    /// What is compared with: `production`, `baseline` or `run:ID`.
+    /// What is compared with: `production`, `baseline` or `run:ID`; in a rollout `stable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versus: Option<String>,
     /// How much lower than the reference the value may be: `0.01`, or `2%` of the reference.
@@ -215,6 +216,24 @@ impl RuleConfig {
     /// # Errors
     /// Says which keys do not go together.
     pub fn to_rule(&self) -> Result<GateRule, String> {
+        let rule = self.read()?;
+        if rule.check.versus() == Some(&Versus::Stable) {
+            return Err("`versus: stable` is for the rules of a rollout, `serve.rollout.rules`".to_owned());
+        }
+        Ok(rule)
+    }
+
+    /// Returns the rule as a rollout is judged by it.
+    ///
+    /// # Errors
+    /// Says which keys do not go together, or what a rollout does not measure.
+    pub fn to_rollout_rule(&self) -> Result<GateRule, String> {
+        let rule = self.read()?;
+        check_rollout_rule(&rule)?;
+        Ok(rule)
+    }
+
+    fn read(&self) -> Result<GateRule, String> {
         if self.metric.is_empty() {
             return Err("a rule names a `metric`".to_owned());
         }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::RolloutConfig;
+
 /// How models are served.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -25,6 +27,8 @@ pub struct ServeConfig {
     /// The service that a promotion or a rollback tells to look for the new version, with `ADMIN_API_TOKEN`; nothing for
     /// none. Its `/admin/reload`.
     pub reload_url: Option<String>,
+    /// How a new version is let at the requests.
+    pub rollout: RolloutConfig,
 }
 
 /// What must be known of a package before it is served.

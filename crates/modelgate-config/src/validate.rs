@@ -227,6 +227,7 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
     if let Some(space) = &config.deploy.space {
         crate::deploy::check(space)?;
     }
+    config.serve.rollout.check()?;
     if config.signing.require_signature && config.signing.public_keys.is_empty() {
         let message = "`require_signature` needs `public_keys`: without one no signature is believed";
         return Err(("signing.public_keys".to_owned(), message.to_owned()));

@@ -55,7 +55,7 @@ pub use production::{
     Baseline, Production, baseline, find as find_production, version as production_version,
 };
 pub use project::{PROJECT_FILE, Pipeline, Project};
-pub use promotion::{PromotionRequest, approval_request, materialise, promote};
+pub use promotion::{PromotionRequest, approval_request, materialise, promote, promote_canary};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
 pub use stages::contract::{micros, read_contract};

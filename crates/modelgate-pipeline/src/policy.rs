@@ -39,6 +39,29 @@ pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Resu
     ))
 }
 
+/// Approves a version where the policy does it itself; returns whether it is approved then.
+///
+/// # Errors
+/// Fails when the lifecycle does not allow it.
+pub fn approve_by_policy(
+    project: &Project,
+    registry: &mut Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    now: &str,
+) -> Result<bool, PipelineError> {
+    let approved = |registry: &Registry| -> Result<bool, PipelineError> {
+        Ok(registry.model(model)?.versions.get(&version).is_some_and(|found| found.approval.is_some()))
+    };
+    let automatic = pipeline_of(project, model)?
+        .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic);
+    if !approved(registry)? && automatic {
+        let reason = "promotion.approval is automatic and the gate passed".to_owned();
+        registry.apply(model, version, &Event::Approve { reason }, now, AUTOMATIC)?;
+    }
+    approved(registry)
+}
+
 /// Refuses a promotion whose approval is too old or by somebody whom the policy does not name, or whose package is not
 /// signed where it has to be.
 ///

@@ -69,6 +69,30 @@ pub fn promote(
     request: &PromotionRequest,
     surroundings: &Surroundings<'_>,
 ) -> Result<Production, PipelineError> {
+    promote_behind(project, registry, request, None, surroundings)
+}
+
+/// Promotes a canary that has taken its steps: the end of its rollout and the promotion are written together.
+///
+/// # Errors
+/// As [`promote`].
+pub fn promote_canary(
+    project: &Project,
+    registry: &mut Registry,
+    request: &PromotionRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<Production, PipelineError> {
+    let end = Event::PromoteRollout { reason: request.reason.clone() };
+    promote_behind(project, registry, request, Some(end), surroundings)
+}
+
+fn promote_behind(
+    project: &Project,
+    registry: &mut Registry,
+    request: &PromotionRequest,
+    first: Option<Event>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Production, PipelineError> {
     let (model, version, now) = (&request.model, request.version, (surroundings.now)());
     let reason = request.reason.clone();
     let mut events = if request.override_quarantine {
@@ -83,6 +107,7 @@ pub fn promote(
     } else {
         policy::check_promotion(project, registry, model, version, &now)?;
     }
+    events.extend(first.map(|event| (version, event)));
     events.push((version, Event::Promote { over: request.over, reason }));
     // Everything that can be known to stand against it is asked before anything is written.
     registry.allows(model, &events, &now, &surroundings.actor)?;

@@ -41,19 +41,21 @@ impl Cache {
         atomic::replace_folder(&folder, files).map_err(|error| error.to_string())
     }
 
-    /// Remembers what is served, and forgets packages that are not; but for the models that `keeps` names, of which what
+    /// Remembers what is served, and forgets packages that are not; those of `canaries` stay. But for the models that `keeps` names, of which what
     /// was served last may be served again.
     pub(crate) fn remember(
         &self,
         source: &str,
         mut offers: Vec<Offer>,
         keeps: impl Fn(&str) -> bool,
+        canaries: &[Digest],
     ) -> Result<(), String> {
         let before = self.offers(source).unwrap_or_default();
         let kept = before.into_iter().filter(|old| keeps(old.name.as_str()));
         let kept: Vec<Offer> = kept.filter(|old| offers.iter().all(|one| one.name != old.name)).collect();
         offers.extend(kept);
-        let kept: Vec<PathBuf> = offers.iter().map(|offer| self.package(&offer.digest)).collect();
+        let kept = offers.iter().map(|offer| &offer.digest).chain(canaries);
+        let kept: Vec<PathBuf> = kept.map(|digest| self.package(digest)).collect();
         let remembered = Remembered { source: Digest::of(source.as_bytes()), offers };
         let bytes = serde_json::to_vec_pretty(&remembered).map_err(|error| error.to_string())?;
         atomic::write(&self.folder.join(SERVED), &bytes).map_err(|error| error.to_string())?;

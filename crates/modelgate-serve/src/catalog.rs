@@ -2,17 +2,23 @@
 //! that no request sees half of one and half of the other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
+use crate::rollout::{Canary, Rollouts};
 use crate::served::ServedModel;
+use crate::telemetry::Metrics;
 
 /// The models that are served, by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
+    /// What is in production.
     pub(crate) models: BTreeMap<String, Arc<ServedModel>>,
+    /// New versions beside it.
+    pub(crate) canaries: BTreeMap<String, Arc<Canary>>,
 }
 
 impl Served {
@@ -98,16 +104,47 @@ impl Status {
 pub(crate) struct Catalog {
     served: ArcSwap<Served>,
     status: Mutex<Status>,
+    /// Set once the first look at the source is over, and canaries are back: before, nothing should be sent here.
+    pub(crate) settled: AtomicBool,
+    /// Held by whoever makes another whole of the one that is served.
+    writer: Mutex<()>,
+    /// What canaries were told.
+    pub(crate) rollouts: Rollouts,
 }
 
 impl Catalog {
+    /// Returns a catalogue without models, with the rollouts that `cache` remembers.
+    pub(crate) fn new(cache: Option<&std::path::Path>) -> Self {
+        Self { rollouts: Rollouts::open(cache), ..Self::default() }
+    }
+
     /// Returns what is served now.
     pub(crate) fn served(&self) -> arc_swap::Guard<Arc<Served>> {
         self.served.load()
     }
 
-    pub(crate) fn swap(&self, served: Served) {
+    /// Changes what is served, as a whole; nobody else changes it meanwhile.
+    pub(crate) fn edit(&self, metrics: &Metrics, change: impl FnOnce(&mut Served)) {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut served = Served::clone(&self.served.load());
+        change(&mut served);
+        metrics.serving(&served);
         self.served.store(Arc::new(served));
+    }
+
+    /// Serves these models. The canary of one whose stable version changed is counted anew.
+    pub(crate) fn replace(&self, metrics: &Metrics, models: BTreeMap<String, Arc<ServedModel>>) {
+        self.edit(metrics, |served| {
+            let before = std::mem::replace(&mut served.models, models);
+            let digest = |model: Option<&Arc<ServedModel>>| model.map(|model| model.offer.digest);
+            for (name, canary) in &mut served.canaries {
+                if digest(before.get(name)) != digest(served.models.get(name)) {
+                    *canary = Arc::new(Canary::new(Arc::clone(&canary.model), canary.weight, canary.shadow));
+                }
+            }
+            let models = &served.models;
+            served.canaries.retain(|name, _| models.contains_key(name));
+        });
     }
 
     pub(crate) fn status(&self) -> Status {

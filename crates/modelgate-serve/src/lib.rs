@@ -17,6 +17,7 @@ mod http;
 mod refusal;
 mod reload;
 mod request;
+pub mod rollout;
 mod served;
 mod server;
 pub mod settings;

@@ -2,14 +2,18 @@
 //! source alone that fails too often.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
+use modelgate_core::{Digest, ModelName};
 use tokio::sync::oneshot;
 
 use crate::catalog::{Breaker, Catalog, Outcome, Served};
 use crate::error::SourceError;
+use crate::rollout::Track;
 use crate::served::ServedModel;
 use crate::settings::Settings;
 use crate::source::{Offer, Offered, Source};
@@ -24,16 +28,47 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a service without a model looks for one.
 const EMPTY_PAUSE: Duration = Duration::from_secs(2);
 
+/// Why a canary was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CanaryError {
+    /// The source does not give it out.
+    #[error(transparent)]
+    Source(SourceError),
+    /// It does not verify.
+    #[error("{0}")]
+    Refused(String),
+}
+
+type Loaded = Result<Arc<ServedModel>, CanaryError>;
+
+/// What the reloading thread is asked for.
+enum Ask {
+    Reload(oneshot::Sender<Outcome>),
+    Canary { name: ModelName, version: String, digest: Digest, reply: oneshot::Sender<Loaded> },
+}
+
 /// Asks the reloading thread for a reload.
-#[derive(Clone, Debug)]
-pub(crate) struct Reloads(Sender<oneshot::Sender<Outcome>>);
+#[derive(Clone)]
+pub(crate) struct Reloads(Sender<Ask>);
 
 impl Reloads {
     /// Asks for a reload; what became of it comes through the receiver.
     pub(crate) fn ask(&self) -> oneshot::Receiver<Outcome> {
         let (sender, receiver) = oneshot::channel();
         // A thread that is gone drops the sender, which the receiver tells.
-        let _ = self.0.send(sender);
+        let _ = self.0.send(Ask::Reload(sender));
+        receiver
+    }
+
+    /// Asks for a canary to be loaded and verified; it is not served by that.
+    pub(crate) fn canary(
+        &self,
+        name: ModelName,
+        version: String,
+        digest: Digest,
+    ) -> oneshot::Receiver<Loaded> {
+        let (reply, receiver) = oneshot::channel();
+        let _ = self.0.send(Ask::Canary { name, version, digest, reply });
         receiver
     }
 }
@@ -93,6 +128,7 @@ impl Reloader {
         let work = move || {
             let outcome = self.reload();
             self.start.over();
+            self.catalog.settled.store(true, Ordering::Release);
             crate::server::first(&outcome, &self.catalog);
             self.run(&receiver);
         };
@@ -100,7 +136,8 @@ impl Reloader {
         Ok(Reloads(sender))
     }
 
-    fn run(&mut self, requests: &Receiver<oneshot::Sender<Outcome>>) {
+    fn run(&mut self, requests: &Receiver<Ask>) {
+        let mut waiting = VecDeque::new();
         loop {
             let empty = self.catalog.served().models.is_empty();
             let pause = match self.settings.refresh {
@@ -108,10 +145,23 @@ impl Reloader {
                 Duration::ZERO => Duration::from_secs(24 * 3600),
                 pause => pause,
             };
-            match requests.recv_timeout(pause) {
-                Ok(asker) => {
+            let next = match waiting.pop_front() {
+                Some(ask) => Ok(ask),
+                None => requests.recv_timeout(pause),
+            };
+            match next {
+                Ok(Ask::Canary { name, version, digest, reply }) => {
+                    drop(reply.send(self.load_canary(&name, &version, &digest)));
+                }
+                Ok(Ask::Reload(asker)) => {
                     // Whoever asked before this reload begins is answered by it.
-                    let askers: Vec<_> = std::iter::once(asker).chain(requests.try_iter()).collect();
+                    let mut askers = vec![asker];
+                    for ask in std::mem::take(&mut waiting).into_iter().chain(requests.try_iter()) {
+                        match ask {
+                            Ask::Reload(asker) => askers.push(asker),
+                            canary @ Ask::Canary { .. } => waiting.push_back(canary),
+                        }
+                    }
                     // A person who asks wants to know now, not when the breaker closes.
                     self.open_until = None;
                     let outcome = self.reload();
@@ -188,6 +238,7 @@ impl Reloader {
         let failure = if let Outcome::Failed { reason } = &outcome { Some(reason.as_str()) } else { None };
         let kind = || vec![("modelgate.source", Attribute::Text(self.source.kind().to_owned()))];
         self.tracer.end(self.trace.take(), "reload", began_at, kind, failure);
+        self.follow_rollouts();
         outcome
     }
 
@@ -200,6 +251,64 @@ impl Reloader {
             status.reachable = Some(unreached.is_none());
             status.last_error = unreached;
         });
+    }
+
+    /// Loads and verifies a canary like anything that is served, against what it stands beside.
+    fn load_canary(&mut self, name: &ModelName, version: &str, digest: &Digest) -> Loaded {
+        let began = Instant::now();
+        let offer = self.source.candidate(name, version).map_err(CanaryError::Source)?;
+        if offer.digest != *digest {
+            return Err(CanaryError::Refused(format!("{name} {version} is the package {}", offer.digest)));
+        }
+        let files = self.source.files(&offer).map_err(CanaryError::Source)?;
+        let loaded = self.start.verify_canary(offer, files.clone()).map_err(CanaryError::Refused)?;
+        if let Some(Err(error)) = self.start.cache.as_ref().map(|cache| cache.keep(digest, &files)) {
+            self.cache_failed(&error);
+        }
+        self.metrics.loaded(began.elapsed());
+        Ok(loaded)
+    }
+
+    /// Brings canaries to what the source says of them: those that were promoted or may not answer any more go, those
+    /// that a restart lost come back.
+    fn follow_rollouts(&mut self) {
+        let catalog = Arc::clone(&self.catalog);
+        let rollouts = &catalog.rollouts;
+        for (name, record) in rollouts.active() {
+            let served = catalog.served();
+            let Some(stable) = served.models.get(&name) else { continue };
+            if stable.offer.digest == record.digest {
+                rollouts.promoted(&catalog, &self.metrics, &name, &record.digest);
+                continue;
+            }
+            let Ok(model) = name.parse::<ModelName>() else { continue };
+            let here =
+                served.canaries.get(&name).is_some_and(|canary| canary.model.offer.digest == record.digest);
+            drop(served);
+            let gone = match self.source.candidate(&model, &record.version) {
+                Ok(offer) if offer.digest == record.digest => {
+                    if !here {
+                        let loaded = self.load_canary(&model, &record.version, &record.digest);
+                        match loaded {
+                            Ok(loaded) => rollouts.resume(&catalog, &self.metrics, &name, loaded),
+                            Err(error) => rollouts.refuse(&name, &record.digest, &error.to_string()),
+                        }
+                    }
+                    continue;
+                }
+                Err(SourceError::Unavailable(reason)) => {
+                    if !here && let Err(own) = self.start.resume(&name, &record) {
+                        rollouts.refuse(&name, &record.digest, &format!("{reason}; {own}"));
+                    }
+                    continue;
+                }
+                Ok(_) => "the source has another package of this version".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            if let Err(error) = rollouts.abort(&catalog, &self.metrics, &name, &gone, None) {
+                self.cache_failed(&error);
+            }
+        }
     }
 
     fn show(&self, breaker: Breaker) {
@@ -253,7 +362,8 @@ impl Reloader {
                 (kept, false)
             }
         };
-        let model = ServedModel::load(offer.clone(), files.clone(), old, &self.settings, &self.metrics)?;
+        let (settings, metrics) = (&self.settings, &self.metrics);
+        let model = ServedModel::load(offer.clone(), Track::Stable, files.clone(), old, settings, metrics)?;
         if let Some(Err(error)) = cache.filter(|_| fresh).map(|cache| cache.keep(&offer.digest, &files)) {
             self.cache_failed(&error);
         }
@@ -308,8 +418,9 @@ impl Reloader {
         if let Some(cache) = &self.start.cache
             && (!now_served.is_empty() || !offered.withdrawn.is_empty())
         {
+            let canaries = self.catalog.rollouts.wanted();
             let keeps = |name: &str| refused.contains_key(name);
-            if let Err(error) = cache.remember(self.start.identity(), now_served, keeps) {
+            if let Err(error) = cache.remember(self.start.identity(), now_served, keeps, &canaries) {
                 self.cache_failed(&error);
             }
             self.start.show_cache();
@@ -351,8 +462,7 @@ impl Reloader {
             status.withdrawn.clone_from(withdrawn);
         });
         if !changed.is_empty() {
-            self.metrics.serving(&served);
-            self.catalog.swap(served);
+            self.catalog.replace(&self.metrics, served.models);
         }
         changed
     }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::answer;
 use crate::request::inputs::Inputs;
 use crate::request::rows::{Batch, Cell, Rows};
+use crate::rollout::Track;
 use crate::settings::{Leniency, Require, Settings};
 use crate::source::{Files, Offer};
 use crate::telemetry::{Meters, Metrics};
@@ -33,6 +34,8 @@ pub(crate) enum Verified {
 #[derive(Debug)]
 pub(crate) struct ServedModel {
     pub(crate) offer: Offer,
+    /// Whether it is what is in production, or a new version beside it.
+    pub(crate) track: Track,
     pub(crate) package: Package,
     pub(crate) verified: Verified,
     /// Whether a signature by a trusted key holds; `None` when none is asked for.
@@ -65,6 +68,7 @@ impl ServedModel {
     /// Says why the package is not served.
     pub(crate) fn load(
         offer: Offer,
+        track: Track,
         files: Files,
         before: Option<&Self>,
         settings: &Settings,
@@ -133,9 +137,10 @@ impl ServedModel {
             digest_header: header(&offer.digest.to_string())?,
             origins: package.model.origins(),
             cost: package.model.estimator().map_or(RUNTIME_COST, cost),
-            meters: metrics.meters(&offer, &classes),
+            meters: metrics.meters(&offer, track, &classes),
             loaded_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             offer,
+            track,
             verified,
             signed,
             inputs,

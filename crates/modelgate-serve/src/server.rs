@@ -23,6 +23,7 @@ use crate::catalog::{Catalog, Outcome};
 use crate::error::ServeError;
 use crate::http::{App, router};
 use crate::reload::Reloader;
+use crate::rollout::Mirror;
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::telemetry::talk::{self, info, warn};
@@ -58,13 +59,15 @@ pub fn serve(
     let listen = |source| ServeError::Listen { address: settings.address, source };
     let listener = TcpListener::bind(settings.address).map_err(listen)?;
     listener.set_nonblocking(true)?;
-    let (metrics, catalog) = (Arc::new(Metrics::new()), Arc::new(Catalog::default()));
+    let (metrics, catalog) = (Arc::new(Metrics::new()), Arc::new(Catalog::new(settings.cache.as_deref())));
     let (log, farewell) = Log::start(&settings.log, Arc::clone(&metrics))?.unzip();
     let tracer = Arc::new(Tracer::start(settings.traces.as_ref(), &metrics)?);
     let (settings_of, metrics_of) = (Arc::clone(&settings), Arc::clone(&metrics));
     let reloader = Reloader::new(source, Arc::clone(&catalog), settings_of, metrics_of, Arc::clone(&tracer));
     let reloads = reloader.spawn()?;
-    let app = Arc::new(App::new(Arc::clone(&settings), catalog, metrics, reloads, log, tracer));
+    let mirror = Mirror::start(Arc::clone(&metrics))?;
+    let app = App::new(Arc::clone(&settings), catalog, metrics, reloads, log, tracer, mirror);
+    let app = Arc::new(app);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = settings.threads {
         runtime.worker_threads(threads.max(1));

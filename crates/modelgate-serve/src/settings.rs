@@ -301,6 +301,8 @@ pub struct Settings {
     pub api_keys: Vec<Secret>,
     /// The header with a caller's own number of a request.
     pub correlation_header: String,
+    /// The header with the key by which a caller is given a version, while there is a canary.
+    pub key_header: String,
     /// Origins whose pages may ask; `*` for all.
     pub cors_origins: Vec<String>,
     /// The limits.
@@ -337,6 +339,7 @@ impl Default for Settings {
             admin_header: "X-Admin-Token".to_owned(),
             api_keys: Vec::new(),
             correlation_header: "X-Correlation-ID".to_owned(),
+            key_header: "modelgate-key".to_owned(),
             cors_origins: Vec::new(),
             limits: Limits::default(),
             log: PredictionLog::default(),

@@ -1,5 +1,7 @@
 //! A start whose source lets one wait: what was served last comes from the cache meanwhile, and the source's answer wins.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,8 +9,10 @@ use modelgate_core::Digest;
 
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Served};
+use crate::rollout::{Record, Track};
 use crate::served::ServedModel;
 use crate::settings::Settings;
+use crate::source::{Files, Offer};
 use crate::telemetry::Metrics;
 use crate::telemetry::talk::warn;
 
@@ -100,7 +104,8 @@ impl Start {
                 self.metrics.cache_misses.inc();
                 continue;
             };
-            match ServedModel::load(offer.clone(), files, None, &self.settings, &self.metrics) {
+            let (settings, metrics) = (&self.settings, &self.metrics);
+            match ServedModel::load(offer.clone(), Track::Stable, files, None, settings, metrics) {
                 Ok(model) => {
                     self.metrics.cache_hits.inc();
                     served.models.insert(offer.name.to_string(), Arc::new(model));
@@ -114,11 +119,39 @@ impl Start {
         if served.models.is_empty() {
             return false;
         }
-        self.metrics.serving(&served);
-        self.catalog.swap(served);
+        self.catalog.replace(&self.metrics, served.models);
         self.catalog.update(|status| status.from_cache = true);
+        for (name, record) in self.catalog.rollouts.active() {
+            if let Err(reason) = self.resume(&name, &record) {
+                self.catalog.rollouts.refuse(&name, &record.digest, &reason);
+            }
+        }
+        self.catalog.settled.store(true, Ordering::Release);
         self.show_cache();
         true
+    }
+
+    /// Verifies a canary like anything that is served, against what it stands beside.
+    pub(crate) fn verify_canary(&self, offer: Offer, files: Files) -> Result<Arc<ServedModel>, String> {
+        let served = self.catalog.served();
+        let stable = served.models.get(offer.name.as_str()).ok_or("the model is not served")?;
+        let (settings, metrics) = (&self.settings, &self.metrics);
+        ServedModel::load(offer, Track::Canary, files, Some(stable), settings, metrics).map(Arc::new)
+    }
+
+    /// Serves a canary from the cache again, while the source does not answer.
+    pub(crate) fn resume(&self, name: &str, record: &Record) -> Result<(), String> {
+        let offer = Offer {
+            name: name.parse().map_err(|_| "it has no name")?,
+            version: record.version.clone(),
+            digest: record.digest,
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+        };
+        let files = self.cache.as_ref().and_then(|cache| cache.files(&record.digest));
+        let loaded = self.verify_canary(offer, files.ok_or("the cache has no package of it")?)?;
+        self.catalog.rollouts.resume(&self.catalog, &self.metrics, name, loaded);
+        Ok(())
     }
 
     /// Shows how large and how old the cache is.

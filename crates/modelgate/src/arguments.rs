@@ -2,6 +2,7 @@
 
 pub(crate) mod ci;
 pub(crate) mod deploy;
+pub(crate) mod rollout;
 pub(crate) mod serve;
 
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     Model(Model),
     /// Answer predictions over HTTP with the models in production, verified before they are loaded.
     Serve(Box<serve::Serve>),
+    /// Let a new version at a growing share of the requests, watch it, then promote or abort it.
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
     /// Make CI for a repository, and say a verdict there.
     #[command(subcommand)]
     Ci(ci::Ci),

@@ -16,6 +16,7 @@ mod ledger;
 mod model;
 mod notify;
 mod report;
+mod rollout;
 mod run;
 mod serve;
 mod status;
@@ -51,6 +52,7 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Doctor => doctor::execute(&folder, printer),
         Command::Completions { shell } => completions::execute(*shell, printer),
         Command::Model(model) => model::execute(model, &project(&folder)?, printer),
+        Command::Rollout(rollout) => rollout::execute(rollout, &project(&folder)?, printer),
         Command::Ci(ci) => ci::execute(ci, &project(&folder)?, printer),
         Command::Deploy(deploy) => deploy::execute(deploy, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
@@ -65,6 +67,7 @@ fn finish_interrupted(arguments: &Arguments, folder: &std::path::Path, printer: 
         Command::Run(_)
             | Command::Status
             | Command::Model(_)
+            | Command::Rollout(_)
             | Command::Ledger(_)
             | Command::Serve(_)
             | Command::Gate(_)

@@ -38,7 +38,9 @@ impl Readiness {
 
 /// Returns whether requests can be sent here: every model predicts its stored row, and the service is not ending.
 pub(crate) fn is_ready(app: &App) -> bool {
-    !app.draining.load(Ordering::Relaxed) && app.readiness.of(&app.catalog.served())
+    app.catalog.settled.load(Ordering::Acquire)
+        && !app.draining.load(Ordering::Relaxed)
+        && app.readiness.of(&app.catalog.served())
 }
 
 /// What `/health` and `/models` say of a model.
@@ -55,13 +57,23 @@ pub(crate) fn summary(model: &ServedModel) -> Value {
     })
 }
 
+/// What `/health` says of a model: what is in production, and the canary beside it.
+fn standing(app: &App, name: &str, model: &ServedModel) -> Value {
+    let mut one = summary(model);
+    let standing = app.catalog.rollouts.standing(&app.catalog, name);
+    if let Some(canary) = standing.and_then(|standing| standing.canary) {
+        one["canary"] = json!(canary);
+    }
+    one
+}
+
 /// `GET /health`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let ready = is_ready(&app);
     let status = app.catalog.status();
     let served = app.catalog.served();
     let models: serde_json::Map<String, Value> =
-        served.models.iter().map(|(name, model)| (name.clone(), summary(model))).collect();
+        served.models.iter().map(|(name, model)| (name.clone(), standing(&app, name, model))).collect();
     let all = status.refused.is_empty() && status.withdrawn.is_empty();
     let whole = status.reachable == Some(true) && all && !status.from_cache;
     let word = match (ready, whole) {

@@ -1,13 +1,13 @@
 //! The paths of the service.
 
-mod admin;
-mod body;
+pub(crate) mod admin;
+pub(crate) mod body;
 mod docs;
 mod explain;
-mod extract;
+pub(crate) mod extract;
 mod guard;
 mod health;
-mod ids;
+pub(crate) mod ids;
 mod models;
 mod openapi;
 mod page;
@@ -27,9 +27,11 @@ use tokio::sync::Semaphore;
 use crate::catalog::Catalog;
 use crate::refusal::numbered;
 use crate::reload::Reloads;
+use crate::rollout::Mirror;
 use crate::settings::Settings;
 use crate::telemetry::{Context, Log, Metrics, TRACE_HEADER, Tracer};
 
+pub(crate) use predict::json;
 pub(crate) use router::router;
 
 /// Wrong tokens of one address before it has to wait.
@@ -43,10 +45,14 @@ pub(crate) struct App {
     pub(crate) reloads: Reloads,
     pub(crate) log: Option<Log>,
     pub(crate) tracer: Arc<Tracer>,
+    /// Takes copies of requests for canaries.
+    pub(crate) mirror: Mirror,
+    /// The header with the key by which a caller is given a version.
+    key_header: Option<HeaderName>,
     /// Predictions that may begin.
     permits: Semaphore,
     /// Bytes of bodies that may be held.
-    body_room: Arc<Semaphore>,
+    pub(crate) body_room: Arc<Semaphore>,
     rate: Option<guard::Rate>,
     /// Tries with a wrong token, by address.
     wrong_tokens: Option<guard::Rate>,
@@ -84,6 +90,7 @@ impl App {
         reloads: Reloads,
         log: Option<Log>,
         tracer: Arc<Tracer>,
+        mirror: Mirror,
     ) -> Self {
         Self {
             permits: Semaphore::new(settings.limits.concurrency.min(Semaphore::MAX_PERMITS)),
@@ -96,6 +103,8 @@ impl App {
             readiness: health::Readiness::default(),
             ids: ids::Ids::new(&settings.correlation_header),
             draining: AtomicBool::new(false),
+            key_header: HeaderName::from_bytes(settings.key_header.as_bytes()).ok(),
+            mirror,
             settings,
             catalog,
             metrics,

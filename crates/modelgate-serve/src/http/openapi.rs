@@ -214,6 +214,8 @@ pub(crate) fn document(app: &App) -> Value {
         paths.insert(path.to_owned(), value);
     }
     paths.insert("/admin/reload".to_owned(), reload());
+    let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
+    crate::rollout::openapi(&mut paths, &names);
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {

@@ -1,11 +1,12 @@
 //! The paths that predict: one way for all of them, with a reader and a writer for each form.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use modelgate_core::schema::FeatureType;
@@ -20,6 +21,7 @@ use crate::answer;
 use crate::refusal::Refusal;
 use crate::request::rows::{Batch, Rows};
 use crate::request::{mlflow, native};
+use crate::rollout::{self, Asker, Canary, Chosen, Mirror, Mirrored, TRACK_HEADER, Track};
 use crate::served::ServedModel;
 use crate::telemetry::{Answered, Attribute, REQUEST, Route};
 
@@ -41,6 +43,8 @@ pub(crate) struct Asked {
 pub(crate) struct Reading<'a> {
     pub(crate) app: &'a App,
     pub(crate) model: &'a Arc<ServedModel>,
+    /// The canary beside what is in production, if there is one.
+    pub(crate) canary: Option<&'a Arc<Canary>>,
     pub(crate) form: Form,
     pub(crate) body: &'a Bytes,
     pub(crate) log: &'a Caller,
@@ -64,7 +68,11 @@ impl Reading<'_> {
             app.metrics.flagged(model, warning.reason);
         }
         let log = app.log.as_ref().filter(|log| log.wants(self.log.random));
+        let mirror = self
+            .canary
+            .filter(|canary| model.track == Track::Stable && Mirror::wants(canary.shadow, self.log.random));
         let kept = log.map(|_| batch.columns.clone());
+        let copied = mirror.map(|_| batch.columns.clone());
         let columns = std::mem::take(&mut batch.columns);
         let (began, began_at) = (Instant::now(), SystemTime::now());
         let work = || model.predict(columns, batch.rows);
@@ -79,6 +87,14 @@ impl Reading<'_> {
         if let Some(trace) = self.log.trace {
             let rows = || vec![("modelgate.rows", Attribute::Number(batch.rows as i64))];
             app.tracer.end(app.tracer.below(Some(trace)), "predict", began_at, rows, None);
+        }
+        if let Some(canary) = self.canary {
+            canary.tallies.of(model.track).predicted(&prediction, batch.rows);
+        }
+        if let (Some(canary), Some(columns)) = (mirror, copied) {
+            let (canary, stable) = (Arc::clone(canary), Arc::clone(model));
+            let (rows, answer) = (batch.rows, prediction.clone());
+            app.mirror.send(Mirrored { canary, stable, columns, rows, answer });
         }
         if let (Some(log), Some(columns)) = (log, kept) {
             log.write(&Answered {
@@ -121,7 +137,7 @@ where
     let Some(caller) = parts.extensions.get::<Arc<Caller>>() else {
         return Refusal::internal("who asks is not known").into_response();
     };
-    let mut model = None;
+    let mut chosen = None;
     let result = match app.admit(&parts.headers, caller.address) {
         Ok(()) => body::read(body, &parts.headers, &app.settings.limits, &app.body_room).await,
         Err(refusal) => Err(refusal),
@@ -129,23 +145,28 @@ where
     let result = result.and_then(|taken| {
         // Only now: a body that comes slowly keeps nobody else out.
         let _permit = app.begin()?;
-        let found = find(app, &asked)?;
-        let model = model.insert(found);
+        let found = find(app, &asked, &parts.headers, caller.address)?;
+        let Chosen { model, canary } = chosen.insert(found);
         let form = body::form(&parts.headers, asked.route == Route::Invocations)?;
         let body = &taken.bytes;
-        let reading = Reading { app, model, form, body, log: caller };
+        let reading = Reading { app, model, canary: canary.as_ref(), form, body, log: caller };
         if body.len() > LARGE { tokio::task::block_in_place(|| work(&reading)) } else { work(&reading) }
     });
-    let model = model.as_ref();
+    let chosen = chosen.as_ref();
+    let model = chosen.map(|chosen| &chosen.model);
     let mut response = match result {
         Ok(text) => {
-            if let Some(model) = model {
-                app.metrics.answered(model, asked.route, began.elapsed());
+            if let Some(Chosen { model, canary }) = chosen {
+                let took = began.elapsed();
+                app.metrics.answered(model, asked.route, took);
+                if let Some(canary) = canary {
+                    canary.tallies.of(model.track).answered(took);
+                }
             }
             json(text)
         }
         Err(refusal) => {
-            count(app, model, asked.route, &refusal, began.elapsed());
+            count(app, chosen, asked.route, &refusal, began.elapsed());
             refusal.response(&caller.id)
         }
     };
@@ -185,13 +206,17 @@ fn attributes(
 /// Puts the version that an answer comes from into its headers.
 pub(crate) fn name_version(response: &mut Response, model: &ServedModel) {
     let headers = response.headers_mut();
+    headers.insert(TRACK_HEADER, model.track.header());
     headers.insert(HeaderName::from_static("modelgate-model-version"), model.version_header.clone());
     headers.insert(HeaderName::from_static("modelgate-model-digest"), model.digest_header.clone());
 }
 
-fn count(app: &App, model: Option<&Arc<ServedModel>>, route: Route, refusal: &Refusal, took: Duration) {
+fn count(app: &App, chosen: Option<&Chosen>, route: Route, refusal: &Refusal, took: Duration) {
     let code = refusal.status.as_u16();
-    app.metrics.refused(model.map(AsRef::as_ref), route, code, refusal.reason(), took);
+    if let Some(Chosen { model, canary: Some(canary) }) = chosen {
+        canary.tallies.of(model.track).refused(code);
+    }
+    app.metrics.refused(chosen.map(|chosen| chosen.model.as_ref()), route, code, refusal.reason(), took);
 }
 
 pub(crate) fn json(text: String) -> Response {
@@ -209,24 +234,24 @@ fn absent(app: &App, name: Option<&str>, sentence: String) -> Refusal {
     Refusal { retry_after: Some(30), ..refusal }
 }
 
-/// Finds the model that is asked for.
-fn find(app: &App, asked: &Asked) -> Result<Arc<ServedModel>, Refusal> {
+/// Finds the model that is asked for, and which of its versions answers.
+fn find(app: &App, asked: &Asked, headers: &HeaderMap, address: IpAddr) -> Result<Chosen, Refusal> {
     let served = app.catalog.served();
     if served.models.is_empty() {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", "no model is loaded yet");
         return Err(Refusal { retry_after: Some(2), ..refusal });
     }
-    let found = match served.find(asked.name.as_deref()) {
-        Ok(found) => found,
-        Err(sentence) => return Err(absent(app, asked.name.as_deref(), sentence)),
+    let asker = Asker {
+        headers,
+        key_header: app.key_header.as_ref(),
+        correlation_header: app.ids.header(),
+        address: Some(address),
     };
-    if asked.version.as_ref().is_some_and(|version| *version != found.offer.version) {
-        return Err(Refusal::not_found(format!(
-            "this version is not served; served is {}",
-            found.offer.version
-        )));
+    let name = asked.name.as_deref();
+    if let Err(sentence) = served.find(name) {
+        return Err(absent(app, name, sentence));
     }
-    Ok(Arc::clone(found))
+    rollout::choose(&served, name, asked.version.as_deref(), Some(&asker))
 }
 
 fn native_answer(reading: &Reading<'_>, flat: bool) -> Result<String, Refusal> {

@@ -13,6 +13,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{App, admin, docs, explain, health, models, openapi, page, predict, v2};
 use crate::refusal::Refusal;
+use crate::rollout;
 
 /// Returns the service's paths.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -60,6 +61,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/version", get(health::version))
         .route("/metrics", get(metrics))
         .route("/admin/reload", post(admin::reload))
+        .route("/admin/rollout/{model}", get(rollout::standing).put(rollout::order).delete(rollout::abort))
         .route("/openapi.json", get(openapi::openapi))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
@@ -97,7 +99,8 @@ fn cors(origins: &[String], correlation: Option<&HeaderName>) -> Option<CorsLaye
     if origins.is_empty() {
         return None;
     }
-    let exposed = ["modelgate-model-version", "modelgate-model-digest"].map(HeaderName::from_static);
+    let exposed =
+        ["modelgate-model-version", "modelgate-model-digest", "modelgate-track"].map(HeaderName::from_static);
     let exposed = exposed.into_iter().chain(correlation.cloned()).collect::<Vec<_>>();
     let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(exposed);
     if origins.iter().any(|origin| origin == "*") {

@@ -15,6 +15,7 @@ use super::predict::{Asked, Reading, answer, json, name_version};
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::request::v2;
+use crate::rollout::choose;
 use crate::served::ServedModel;
 use crate::telemetry::Route;
 
@@ -37,16 +38,18 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
 
 fn find(app: &App, name: &str, version: Option<&str>) -> Result<Arc<ServedModel>, Refusal> {
     let served = app.catalog.served();
-    let model = served.find(Some(name)).map_err(Refusal::not_found)?;
-    match version {
-        Some(version) if version != model.offer.version => {
-            Err(Refusal::not_found(format!("this version is not served; served is {}", model.offer.version)))
-        }
-        _ => Ok(Arc::clone(model)),
-    }
+    choose(&served, Some(name), version, None).map(|chosen| chosen.model)
 }
 
-fn metadata(model: &ServedModel) -> String {
+/// Returns the versions of a model that answer, the one in production first.
+fn versions(app: &App, model: &ServedModel) -> Vec<String> {
+    let served = app.catalog.served();
+    let stable = served.models.get(model.name());
+    let canary = served.canaries.get(model.name()).map(|canary| &canary.model);
+    stable.into_iter().chain(canary).map(|model| model.offer.version.clone()).collect()
+}
+
+fn metadata(app: &App, model: &ServedModel) -> String {
     let tensor = |name: &str, datatype: &str, shape: serde_json::Value| json!({ "name": name, "datatype": datatype, "shape": shape });
     let inputs: Vec<_> = model
         .features()
@@ -62,7 +65,7 @@ fn metadata(model: &ServedModel) -> String {
         .collect();
     json!({
         "name": model.name(),
-        "versions": [model.offer.version],
+        "versions": versions(app, model),
         "platform": "modelgate_onnx",
         "inputs": inputs,
         "outputs": outputs,
@@ -74,7 +77,7 @@ fn described(app: &App, name: &str, version: Option<&str>) -> Response {
     match find(app, name, version) {
         Err(refusal) => refusal.into_response(),
         Ok(model) => {
-            let mut response = json(metadata(&model));
+            let mut response = json(metadata(app, &model));
             name_version(&mut response, &model);
             response
         }

@@ -67,6 +67,17 @@ pub trait Source: Send {
     /// Fails when the place cannot be reached, or has nothing of what was asked for.
     fn offers(&mut self) -> Result<Offered, SourceError>;
 
+    /// Returns a version that may be a canary beside what is offered.
+    ///
+    /// # Errors
+    /// Fails when the place cannot be reached, has no such version, or says that it may not answer requests.
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        Err(SourceError::Missing(format!(
+            "a {} gives out no {name} {version} as a canary: serve from a registry",
+            self.kind()
+        )))
+    }
+
     /// Returns the files of an offer.
     ///
     /// # Errors

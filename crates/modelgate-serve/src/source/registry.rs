@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use modelgate_core::lifecycle::{ModelState, Stage};
-use modelgate_core::{ModelName, VersionNumber};
+use modelgate_core::{ModelName, Verdict, VersionNumber};
 use modelgate_registry::{Registry, RegistryUri};
 
 use super::{Files, Offer, Offered, Source};
@@ -170,6 +170,30 @@ impl Source for RegistrySource {
             )));
         }
         Ok(offered)
+    }
+
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        let missing = |reason: String| Err(SourceError::Missing(reason));
+        let registry = self.registry()?;
+        let Ok(number) = version.parse::<VersionNumber>() else {
+            return missing(format!("`{version}` is no version of a registry"));
+        };
+        let Some(state) = registry.model(name)?.versions.get(&number) else {
+            return missing(format!("the registry has no {name} {number}"));
+        };
+        if state.verdict != Verdict::Passed {
+            return missing(format!("the verdict of {name} {number} is {}", state.verdict));
+        }
+        // One that was promoted a moment ago is production at the next look.
+        if !matches!(state.stage, Stage::Candidate | Stage::Approved | Stage::Staging | Stage::Production) {
+            return missing(format!("{name} {number} is {} and cannot be a canary", state.stage));
+        }
+        if let Some(other) = registry.model(name)?.quarantined(&state.digest) {
+            return missing(format!("the package of {name} {number} is quarantined as {other}"));
+        }
+        let (digest, stage) = (state.digest, state.stage.to_string());
+        let metrics = registry.registration(name, number)?.metrics;
+        Ok(Offer { name: name.clone(), version: number.to_string(), digest, stage, metrics })
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {

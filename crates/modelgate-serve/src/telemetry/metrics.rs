@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Meters;
 use crate::catalog::{Breaker, Outcome, Served};
+use crate::rollout::Track;
 use crate::served::{ServedModel, Verified};
 use crate::source::Offer;
 
@@ -46,6 +47,7 @@ impl Route {
 struct RequestLabels {
     model: String,
     version: String,
+    track: &'static str,
     route: &'static str,
     code: u16,
 }
@@ -54,6 +56,7 @@ struct RequestLabels {
 struct VersionLabels {
     model: String,
     version: String,
+    track: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -65,6 +68,7 @@ struct ModelLabels {
 struct ClassLabels {
     model: String,
     version: String,
+    track: &'static str,
     class: String,
 }
 
@@ -84,6 +88,7 @@ struct InfoLabels {
     model: String,
     version: String,
     digest: String,
+    track: &'static str,
     verified: &'static str,
 }
 
@@ -146,6 +151,10 @@ pub(crate) struct Metrics {
     pub(crate) unauthorized: Counter,
     validation_errors: Family<ReasonLabels, Counter>,
     flagged: Family<ReasonLabels, Counter>,
+    weights: Family<VersionLabels, Gauge>,
+    shadow_rows: Family<ModelLabels, Counter>,
+    shadow_disagreements: Family<ModelLabels, Counter>,
+    shadow_dropped: Family<ModelLabels, Counter>,
     predict_seconds: Histograms<VersionLabels>,
     rows: Family<VersionLabels, Counter>,
     batch_rows: Histograms<VersionLabels>,
@@ -190,6 +199,10 @@ impl Metrics {
             unauthorized: Counter::default(),
             validation_errors: Family::default(),
             flagged: Family::default(),
+            weights: Family::default(),
+            shadow_rows: Family::default(),
+            shadow_disagreements: Family::default(),
+            shadow_dropped: Family::default(),
             predict_seconds: Family::new_with_constructor(predict_seconds),
             rows: Family::default(),
             batch_rows: Family::new_with_constructor(rows),
@@ -269,6 +282,22 @@ impl Metrics {
                 "Time of the model alone",
                 Unit::Seconds,
                 metrics.predict_seconds.clone(),
+            );
+            own.register(
+                "traffic_weight",
+                "Share of the requests in percent, while there is a canary",
+                metrics.weights.clone(),
+            );
+            own.register("shadow_rows", "Rows that both versions predicted", metrics.shadow_rows.clone());
+            own.register(
+                "shadow_disagreements",
+                "Rows of which the two versions said different things",
+                metrics.shadow_disagreements.clone(),
+            );
+            own.register(
+                "shadow_dropped",
+                "Copies of requests that were dropped because too many waited",
+                metrics.shadow_dropped.clone(),
             );
             own.register("rows", "Rows predicted", metrics.rows.clone());
             own.register("batch_rows", "Rows of a request", metrics.batch_rows.clone());
@@ -351,13 +380,15 @@ impl Metrics {
     }
 
     /// Returns the metrics of one version, for [`ServedModel`] to keep.
-    pub(crate) fn meters(&self, offer: &Offer, classes: &[String]) -> Meters {
+    pub(crate) fn meters(&self, offer: &Offer, track: Track, classes: &[String]) -> Meters {
         let (model, version) = (offer.name.to_string(), offer.version.clone());
-        let labels = VersionLabels { model: model.clone(), version: version.clone() };
+        let track = track.name();
+        let labels = VersionLabels { model: model.clone(), version: version.clone(), track };
         let answered = Route::ALL.map(|route| {
             let labels = RequestLabels {
                 model: model.clone(),
                 version: version.clone(),
+                track,
                 route: route.name(),
                 code: 200,
             };
@@ -365,7 +396,7 @@ impl Metrics {
         });
         let class = |class: &String| {
             let class = class.trim_matches('"').to_owned();
-            let labels = ClassLabels { model: model.clone(), version: version.clone(), class };
+            let labels = ClassLabels { model: model.clone(), version: version.clone(), track, class };
             self.classes.get_or_create_owned(&labels)
         };
         Meters {
@@ -395,10 +426,11 @@ impl Metrics {
         took: Duration,
     ) {
         let (name, version) = model.map_or_else(Default::default, named);
+        let track = model.map_or("", |model| model.track.name());
         if code == 422 {
             self.validation_errors.get_or_create(&ReasonLabels { model: name.clone(), reason }).inc();
         }
-        let labels = RequestLabels { model: name, version, route: route.name(), code };
+        let labels = RequestLabels { model: name, version, track, route: route.name(), code };
         self.requests.get_or_create(&labels).inc();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.refused.contains(&labels) {
@@ -411,7 +443,10 @@ impl Metrics {
 
     fn timed(&self, model: Option<&ServedModel>, route: Route, took: Duration) {
         let seconds = took.as_secs_f64();
-        let labels = |(model, version): (String, String)| RouteLabels { model, version, route: route.name() };
+        let track = model.map_or("", |model| model.track.name());
+        let route_name = route.name();
+        let labels =
+            |(model, version): (String, String)| RouteLabels { model, version, track, route: route_name };
         match model {
             None => self.seconds.get_or_create(&labels(Default::default())).observe(seconds),
             // A path that nobody asks has no histogram.
@@ -427,6 +462,14 @@ impl Metrics {
         self.flagged.get_or_create(&ReasonLabels { model: model.name().to_owned(), reason }).inc();
     }
 
+    /// Counts copies of requests: rows that both predicted, those of which they differ, copies that were dropped.
+    pub(crate) fn shadow(&self, canary: &ServedModel, rows: u64, disagreed: u64, dropped: u64) {
+        let labels = ModelLabels { model: canary.name().to_owned() };
+        self.shadow_rows.get_or_create(&labels).inc_by(rows);
+        self.shadow_disagreements.get_or_create(&labels).inc_by(disagreed);
+        self.shadow_dropped.get_or_create(&labels).inc_by(dropped);
+    }
+
     pub(crate) fn loaded(&self, took: Duration) {
         self.load_seconds.observe(took.as_secs_f64());
     }
@@ -435,7 +478,7 @@ impl Metrics {
     fn forget(&self, served: &Served) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now: BTreeMap<(String, String), Vec<String>> =
-            served.models.values().map(|model| (named(model), model.classes.clone())).collect();
+            every(served).map(|model| (named(model), model.classes.clone())).collect();
         let before = std::mem::replace(&mut known.served, now);
         for (version, classes) in before {
             if !known.served.contains_key(&version) {
@@ -446,24 +489,8 @@ impl Metrics {
         known.gone.retain(|(version, _)| !known.served.contains_key(version));
         while known.gone.len() > GONE {
             let Some(((model, version), classes)) = known.gone.pop_front() else { return };
-            let labels = VersionLabels { model: model.clone(), version: version.clone() };
-            self.predict_seconds.remove(&labels);
-            self.rows.remove(&labels);
-            self.batch_rows.remove(&labels);
-            self.values.remove(&labels);
-            for class in classes {
-                let class = class.trim_matches('"').to_owned();
-                self.classes.remove(&ClassLabels { model: model.clone(), version: version.clone(), class });
-            }
-            for route in Route::ALL {
-                let (model, version, route) = (model.clone(), version.clone(), route.name());
-                self.requests.remove(&RequestLabels {
-                    model: model.clone(),
-                    version: version.clone(),
-                    route,
-                    code: 200,
-                });
-                self.seconds.remove(&RouteLabels { model, version, route });
+            for track in [Track::Stable.name(), Track::Canary.name()] {
+                self.forget_track(&model, &version, track, &classes);
             }
             let refused = |labels: &RequestLabels| labels.model == model && labels.version == version;
             known.refused.iter().filter(|labels| refused(labels)).for_each(|labels| {
@@ -473,20 +500,53 @@ impl Metrics {
         }
     }
 
+    fn forget_track(&self, model: &str, version: &str, track: &'static str, classes: &[String]) {
+        let labels = VersionLabels { model: model.to_owned(), version: version.to_owned(), track };
+        self.predict_seconds.remove(&labels);
+        self.rows.remove(&labels);
+        self.batch_rows.remove(&labels);
+        self.values.remove(&labels);
+        for class in classes {
+            let (model, version) = (model.to_owned(), version.to_owned());
+            let class = class.trim_matches('"').to_owned();
+            self.classes.remove(&ClassLabels { model, version, track, class });
+        }
+        for route in Route::ALL {
+            let (model, version, route) = (model.to_owned(), version.to_owned(), route.name());
+            let (name, number) = (model.clone(), version.clone());
+            self.requests.remove(&RequestLabels { model: name, version: number, track, route, code: 200 });
+            self.seconds.remove(&RouteLabels { model, version, track, route });
+        }
+    }
+
     /// Shows which versions are served.
     pub(crate) fn serving(&self, served: &Served) {
         self.forget(served);
         self.info.clear();
         self.ml_accuracy.clear();
-        for model in served.models.values() {
+        self.weights.clear();
+        let canaries = served.canaries.values();
+        for (model, weight) in canaries.flat_map(|canary| {
+            let stable = served.models.get(canary.model.name()).map(|stable| (stable, canary.weight.rest()));
+            stable.into_iter().chain([(&canary.model, canary.weight)])
+        }) {
+            let (name, version) = (model.name().to_owned(), model.offer.version.clone());
+            let labels = VersionLabels { model: name, version, track: model.track.name() };
+            self.weights.get_or_create(&labels).set(weight.get().into());
+        }
+        for model in every(served) {
             let offer = &model.offer;
             let labels = InfoLabels {
                 model: offer.name.to_string(),
                 version: offer.version.clone(),
                 digest: offer.digest.to_string(),
+                track: model.track.name(),
                 verified: if model.verified == Verified::Verdict { "verdict" } else { "digest" },
             };
             self.info.get_or_create(&labels).set(1);
+            if model.track == Track::Canary {
+                continue;
+            }
             if let Some(accuracy) = offer.metrics.get("accuracy") {
                 self.ml_accuracy.get_or_create(&ModelLabels { model: offer.name.to_string() }).set(*accuracy);
             }
@@ -543,7 +603,14 @@ impl Metrics {
 struct RouteLabels {
     model: String,
     version: String,
+    track: &'static str,
     route: &'static str,
+}
+
+/// Returns every version that is served: those in production, then canaries.
+fn every(served: &Served) -> impl Iterator<Item = &ServedModel> {
+    let canaries = served.canaries.values().map(|canary| &canary.model);
+    served.models.values().chain(canaries).map(AsRef::as_ref)
 }
 
 /// Returns the seconds since 1970.

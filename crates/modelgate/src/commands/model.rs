@@ -163,7 +163,11 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
 }
 
 /// Returns the version that is named, or the newest.
-fn chosen(registry: &Registry, model: &ModelName, version: Option<&String>) -> anyhow::Result<VersionNumber> {
+pub(crate) fn chosen(
+    registry: &Registry,
+    model: &ModelName,
+    version: Option<&String>,
+) -> anyhow::Result<VersionNumber> {
     if let Some(version) = version {
         return Ok(registry.resolve(model, version)?);
     }

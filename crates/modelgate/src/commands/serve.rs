@@ -234,6 +234,7 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
         admin_header: header("ADMIN_TOKEN_HEADER", "X-Admin-Token")?,
         api_keys: keys.map(|key| Secret::new(key.to_owned())).collect(),
         correlation_header: header("CORRELATION_ID_HEADER", "X-Correlation-ID")?,
+        key_header: config.rollout.key_header.clone(),
         cors_origins: arguments.cors_origins.clone(),
         limits: Limits {
             body_bytes: arguments.max_body as usize,

@@ -10,6 +10,7 @@ mod openapi;
 mod page;
 mod refusals;
 mod reloads;
+mod rollout;
 mod sources;
 mod traces;
 

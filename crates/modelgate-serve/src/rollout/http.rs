@@ -1,0 +1,213 @@
+//! `/admin/rollout/{model}`: `GET` where it stands, `PUT` an order, `DELETE` takes the canary out at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use modelgate_core::ModelName;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::records::Objection;
+use super::wire::Order;
+use crate::error::SourceError;
+use crate::http::extract::Named;
+use crate::http::ids::Caller;
+use crate::http::{App, admin, body};
+use crate::refusal::Refusal;
+use crate::reload::CanaryError;
+
+/// How long a caller waits for a canary to be loaded.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest reason.
+const LONGEST: usize = 4096;
+
+fn unknown() -> Refusal {
+    Refusal::not_found("no such model is served")
+}
+
+/// What comes with `DELETE`.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Abort {
+    reason: Option<String>,
+    sequence: Option<u64>,
+}
+
+fn told(app: &App, model: &str) -> Result<Response, Refusal> {
+    let standing = app.catalog.rollouts.standing(&app.catalog, model).ok_or_else(unknown)?;
+    let text = serde_json::to_string(&standing).map_err(|error| Refusal::internal(error.to_string()))?;
+    Ok(crate::http::json(text))
+}
+
+fn answered(app: &App, result: Result<Response, Refusal>) -> Response {
+    match result {
+        Ok(response) => response,
+        Err(refusal) => {
+            if refusal.status != StatusCode::FORBIDDEN {
+                app.metrics.admin("failed");
+            }
+            refusal.into_response()
+        }
+    }
+}
+
+/// `GET /admin/rollout/{model}`.
+pub(crate) async fn standing(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Named(model): Named<String>,
+    headers: HeaderMap,
+) -> Response {
+    let result = admin::check(&app, &headers, caller.address).and_then(|()| told(&app, &model));
+    answered(&app, result)
+}
+
+/// `PUT /admin/rollout/{model}`.
+pub(crate) async fn order(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Named(model): Named<String>,
+    request: Request<Body>,
+) -> Response {
+    let result = take(&app, &caller, &model, request).await;
+    answered(&app, result)
+}
+
+async fn take(app: &App, caller: &Caller, model: &str, request: Request<Body>) -> Result<Response, Refusal> {
+    let (parts, content) = request.into_parts();
+    admin::check(app, &parts.headers, caller.address)?;
+    let content = body::read(content, &parts.headers, &app.settings.limits, &app.body_room).await?;
+    body::form(&parts.headers, false)?;
+    let order: Order = serde_json::from_slice(&content.bytes).map_err(|error| {
+        // Where, not what: the message of a value that does not fit may repeat it.
+        let (line, column) = (error.line(), error.column());
+        Refusal::malformed(format!("it is no order: something is wrong at line {line}, column {column}"))
+    })?;
+    let served = app.catalog.served();
+    let stable = served.models.get(model).ok_or_else(unknown)?;
+    let conflict = |sentence: String| Refusal::new(StatusCode::CONFLICT, "conflict", sentence);
+    if stable.offer.digest == order.digest {
+        return Err(conflict(format!("{} is what is in production here", order.version)));
+    }
+    let rollouts = &app.catalog.rollouts;
+    let objection = |objection: Objection| match objection {
+        Objection::Conflict(sentence) => conflict(sentence),
+        Objection::Kept(reason) => Refusal::internal(format!("the order cannot be kept: {reason}")),
+    };
+    rollouts.admits(model, &order).map_err(objection)?;
+    let here = served.canaries.get(model).is_some_and(|canary| canary.model.offer.digest == order.digest);
+    drop(served);
+    let loaded = if here { None } else { Some(load(app, model, &order).await?) };
+    tokio::task::block_in_place(|| rollouts.place(&app.catalog, &app.metrics, model, &order, loaded))
+        .map_err(objection)?;
+    app.metrics.admin("rollout_ordered");
+    told(app, model)
+}
+
+async fn load(app: &App, model: &str, order: &Order) -> Result<Arc<crate::served::ServedModel>, Refusal> {
+    let name: ModelName = model.parse().map_err(|_| unknown())?;
+    let unavailable =
+        |sentence: String| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "source_unavailable", sentence);
+    let asked = app.reloads.canary(name, order.version.clone(), order.digest);
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Err(_) => Err(unavailable("the source has not answered yet".to_owned())),
+        Ok(Err(_)) => Err(unavailable("reloads have ended".to_owned())),
+        Ok(Ok(Ok(loaded))) => Ok(loaded),
+        Ok(Ok(Err(CanaryError::Source(SourceError::Unavailable(reason))))) => Err(unavailable(reason)),
+        Ok(Ok(Err(CanaryError::Source(SourceError::Missing(reason)) | CanaryError::Refused(reason)))) => {
+            Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "canary_refused", reason))
+        }
+    }
+}
+
+/// `DELETE /admin/rollout/{model}`.
+pub(crate) async fn abort(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Named(model): Named<String>,
+    asked: Result<Query<Abort>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let work = || {
+        admin::check(&app, &headers, caller.address)?;
+        let Ok(Query(asked)) = &asked else {
+            return Err(Refusal::malformed("what follows `?` may be one `reason` and one `sequence`"));
+        };
+        let reason = asked.reason.as_deref().unwrap_or("an administrator took it out");
+        if reason.len() > LONGEST || reason.chars().any(|letter| letter.is_control() && letter != '\n') {
+            return Err(Refusal::malformed("the reason is too long or holds control characters"));
+        }
+        if !app.catalog.served().models.contains_key(&model) {
+            return Err(unknown());
+        }
+        let rollouts = &app.catalog.rollouts;
+        let kept = tokio::task::block_in_place(|| {
+            rollouts.abort(&app.catalog, &app.metrics, &model, reason, asked.sequence)
+        });
+        if let Err(error) = kept {
+            crate::telemetry::talk::warn(&format!("the cache cannot be written: {error}"));
+        }
+        app.metrics.admin("rollout_aborted");
+        told(&app, &model)
+    };
+    let result = work();
+    answered(&app, result)
+}
+
+/// Adds the paths to a description.
+pub(crate) fn openapi(paths: &mut Map<String, Value>, models: &[&str]) {
+    let object = |description: &str| json!({ "description": description, "content": { "application/json": { "schema": { "type": "object" } } } });
+    let error = |description: &str| {
+        let schema = json!({ "$ref": "#/components/schemas/Error" });
+        json!({ "description": description, "content": { "application/json": { "schema": schema } } })
+    };
+    let errors = [
+        ("400", "It is no order"),
+        ("403", "The administrator's token is needed"),
+        ("404", "There is no such model"),
+        ("405", "The path takes another method"),
+        ("408", "The body did not arrive in time"),
+        ("409", "It does not fit what was ordered before"),
+        ("413", "The body is too large"),
+        ("415", "The body is of another type"),
+        ("422", "The canary does not verify"),
+        ("429", "Too many tries with a wrong token"),
+        ("503", "The source does not answer"),
+    ];
+    let operation = |summary: &str, id: String| {
+        let mut responses: Map<String, Value> =
+            errors.iter().map(|(code, text)| ((*code).to_owned(), error(text))).collect();
+        responses.insert("200".to_owned(), object("Where the rollout stands"));
+        json!({ "summary": summary, "operationId": id, "tags": ["admin"], "responses": responses })
+    };
+    for model in models {
+        let id = |verb: &str| format!("{verb}_rollout_{}", model.replace(['-', '.'], "_"));
+        let share = json!({ "type": "integer", "minimum": 0, "maximum": 100 });
+        let mut put = operation("Give the canary a share", id("order"));
+        put["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": {
+            "type": "object",
+            "required": ["version", "digest", "weight", "shadow", "sequence"],
+            "additionalProperties": false,
+            "properties": {
+                "version": { "type": "string" },
+                "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" },
+                "weight": share,
+                "shadow": share,
+                "sequence": { "type": "integer", "minimum": 0 },
+                "start": { "type": "boolean" },
+            },
+        } } } });
+        let mut delete = operation("Take the canary out", id("abort"));
+        delete["parameters"] = json!([
+            { "name": "reason", "in": "query", "schema": { "type": "string" } },
+            { "name": "sequence", "in": "query", "schema": { "type": "integer", "minimum": 0 } },
+        ]);
+        let get = operation("Where the rollout stands", id("standing"));
+        paths.insert(format!("/admin/rollout/{model}"), json!({ "get": get, "put": put, "delete": delete }));
+    }
+}

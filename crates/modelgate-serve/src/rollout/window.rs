@@ -1,0 +1,283 @@
+//! The judgement of a window: what was counted between two looks becomes figures, and rules are asked about them.
+//!
+//! No traffic gives no figure, and a rule without its figure is inconclusive: nothing passes for want of requests.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::rule::{Check, GateRule, Subset, Versus};
+use modelgate_core::verdict::{
+    Comparisons, Evidence, GateVerdict, Reference, Scores, SubsetScores, judge as judge_rules,
+};
+
+use super::tally::time_range;
+use super::wire::{Counted, Places, ShadowCounts, TrackCounts, VersionStanding};
+
+/// What was looked at.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Watched {
+    /// The version in production.
+    pub stable: VersionStanding,
+    /// The new version.
+    pub canary: VersionStanding,
+    /// What was counted.
+    pub counted: Counted,
+}
+
+/// Judges a window.
+pub fn judge(rules: &[GateRule], watched: &Watched) -> GateVerdict {
+    let Watched { stable, canary, counted } = watched;
+    // Both sides of a comparison need their samples.
+    let needed =
+        rules.iter().filter(|rule| rule.check.versus().is_some()).filter_map(|rule| rule.min_samples).max();
+    let few = counted.stable.requests() < needed.unwrap_or_default();
+    let mut reference = track(&counted.stable);
+    if few {
+        reference.metrics.values_mut().for_each(|value| *value = None);
+    }
+    let mut own = track(&counted.canary);
+    own.metrics.insert("rollout.prediction_distance".to_owned(), distance(&counted.stable, &counted.canary));
+    let scores = |name: String, version: &VersionStanding, subsets| Scores {
+        name,
+        digest: Some(version.digest),
+        subsets,
+        schema: None,
+    };
+    let subsets = BTreeMap::from([(Subset::Canary, own), (Subset::Shadow, shadow(&counted.shadow))]);
+    let candidate = scores(format!("canary {}", canary.version), canary, subsets);
+    let subsets = BTreeMap::from([(Subset::Canary, reference)]);
+    let reference = scores(format!("stable {}", stable.version), stable, subsets);
+    let rules: Vec<GateRule> = rules
+        .iter()
+        .map(|rule| {
+            let copies = rule.metric.starts_with("rollout.shadow_") || rule.metric == "rollout.disagreement";
+            let on = Some(if copies { Subset::Shadow } else { Subset::Canary });
+            GateRule { on, ..rule.clone() }
+        })
+        .collect();
+    debug_assert!(rules.iter().all(|rule| !matches!(rule.check, Check::SchemaCompatible { .. })));
+    let evidence = Evidence {
+        candidate,
+        references: BTreeMap::from([(Versus::Stable, Reference::Scores(Box::new(reference)))]),
+        on: Subset::Canary,
+        comparisons: Comparisons::default(),
+    };
+    judge_rules(&rules, &evidence)
+}
+
+/// Returns figures by name, of the version in production and of the canary; what both share stands on the canary's side.
+pub fn figures(counted: &Counted) -> Vec<(String, Option<f64>, Option<f64>)> {
+    let (stable, mut canary) = (track(&counted.stable), track(&counted.canary));
+    canary
+        .metrics
+        .insert("rollout.prediction_distance".to_owned(), distance(&counted.stable, &counted.canary));
+    if counted.shadow.rows + counted.shadow.failed > 0 {
+        canary.metrics.extend(shadow(&counted.shadow).metrics);
+    }
+    let both = canary.metrics.into_iter().map(|(name, value)| {
+        let other = stable.metrics.get(&name).copied().flatten();
+        (name, other, value)
+    });
+    both.collect()
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn track(counts: &TrackCounts) -> SubsetScores {
+    let requests = counts.requests();
+    let metrics = [
+        ("rollout.requests", Some(requests as f64)),
+        ("rollout.error_rate", share(counts.failed, requests)),
+        ("rollout.refused_rate", share(counts.refused, requests)),
+        ("latency.p50_ms", quantile(&counts.latency, 0.5)),
+        ("latency.p95_ms", quantile(&counts.latency, 0.95)),
+        ("latency.p99_ms", quantile(&counts.latency, 0.99)),
+    ];
+    let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
+    SubsetScores { rows: Some(requests), metrics, ..SubsetScores::default() }
+}
+
+fn shadow(counts: &ShadowCounts) -> SubsetScores {
+    let seen = counts.rows + counts.failed;
+    let metrics = [
+        ("rollout.shadow_rows", Some(seen as f64)),
+        ("rollout.disagreement", share(counts.disagreed, counts.rows)),
+        ("rollout.shadow_distance", share(counts.distance, counts.rows).map(|distance| distance / 1e6)),
+        ("rollout.shadow_error_rate", share(counts.failed, seen)),
+    ];
+    let metrics = metrics.map(|(name, value)| (name.to_owned(), value)).into();
+    SubsetScores { rows: Some(seen), metrics, ..SubsetScores::default() }
+}
+
+/// Returns the milliseconds below which this share of the times lies, as if each place were filled evenly.
+fn quantile(places: &Places, wanted: f64) -> Option<f64> {
+    let all: u64 = places.iter().map(|(_, count)| count).sum();
+    let target = wanted * all as f64;
+    let mut seen = 0.0;
+    for (place, count) in places {
+        let (low, high) = time_range(*place);
+        let count = *count as f64;
+        if count > 0.0 && seen + count >= target {
+            let inside = ((target - seen) / count).clamp(0.0, 1.0);
+            return Some((low + (high - low) * inside) / 1e6);
+        }
+        seen += count;
+    }
+    None
+}
+
+/// Returns the total variation between what the two tracks predicted: the share of predictions that would have to be
+/// others. A regression's values are put into ten parts that hold as many of the stable version's each.
+fn distance(stable: &TrackCounts, canary: &TrackCounts) -> Option<f64> {
+    if !stable.values.is_empty() || !canary.values.is_empty() {
+        return variation(&tenths(stable, &stable.values), &tenths(stable, &canary.values));
+    }
+    variation(&stable.classes, &canary.classes)
+}
+
+fn tenths(stable: &TrackCounts, values: &Places) -> BTreeMap<usize, u64> {
+    let all: u64 = stable.values.iter().map(|(_, count)| count).sum();
+    let mut parts = BTreeMap::new();
+    for (place, count) in values {
+        let (mut below, mut own) = (0, 0);
+        for (other, count) in &stable.values {
+            match other.cmp(place) {
+                std::cmp::Ordering::Less => below += count,
+                std::cmp::Ordering::Equal => own += count,
+                std::cmp::Ordering::Greater => break,
+            }
+        }
+        let middle = (below as f64 + own as f64 / 2.0) / (all.max(1)) as f64;
+        *parts.entry(((middle * 10.0) as usize).min(9)).or_default() += count;
+    }
+    parts
+}
+
+fn variation<K: Ord>(one: &BTreeMap<K, u64>, other: &BTreeMap<K, u64>) -> Option<f64> {
+    let (first, second): (u64, u64) = (one.values().sum(), other.values().sum());
+    if first == 0 || second == 0 {
+        return None;
+    }
+    let share = |counts: &BTreeMap<K, u64>, key: &K, all: u64| {
+        counts.get(key).copied().unwrap_or_default() as f64 / all as f64
+    };
+    let keys: std::collections::BTreeSet<&K> = one.keys().chain(other.keys()).collect();
+    let apart: f64 =
+        keys.into_iter().map(|key| (share(one, key, first) - share(other, key, second)).abs()).sum();
+    Some(apart / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::rule::parse_rollout_expression;
+    use modelgate_core::{Digest, Verdict};
+
+    use super::*;
+
+    fn version(name: &str) -> VersionStanding {
+        VersionStanding { version: name.to_owned(), digest: Digest::of(name.as_bytes()) }
+    }
+
+    fn track_of(answered: u64, failed: u64, place: u16) -> TrackCounts {
+        let latency = vec![(place, answered)];
+        TrackCounts { answered, failed, rows: answered, latency, ..TrackCounts::default() }
+    }
+
+    fn watched(stable: TrackCounts, canary: TrackCounts, shadow: ShadowCounts) -> Watched {
+        let counted = Counted { instance: "a".to_owned(), stable, canary, shadow };
+        Watched { stable: version("v001"), canary: version("v002"), counted }
+    }
+
+    fn rule(text: &str, min_samples: u64) -> GateRule {
+        GateRule { min_samples: Some(min_samples), ..parse_rollout_expression(text).expect("a rule") }
+    }
+
+    fn verdict(text: &str, min_samples: u64, watched: &Watched) -> (Verdict, String) {
+        let found = judge(&[rule(text, min_samples)], watched);
+        (found.verdict, found.rules[0].sentence.clone())
+    }
+
+    #[test]
+    fn no_traffic_is_inconclusive_whatever_the_rule() {
+        let none = watched(TrackCounts::default(), TrackCounts::default(), ShadowCounts::default());
+        // A busy stable version says nothing of the canary.
+        let busy = watched(track_of(1000, 0, 300), TrackCounts::default(), ShadowCounts::default());
+        for metric in modelgate_core::metric::ROLLOUT {
+            for (watched, samples) in [(&none, 0), (&none, 1), (&busy, 1)] {
+                let counts = ["rollout.requests", "rollout.shadow_rows"].contains(&metric);
+                if counts && samples == 0 {
+                    continue;
+                }
+                let text = format!("{metric} <= 1000");
+                assert_eq!(verdict(&text, samples, watched).0, Verdict::Inconclusive, "{metric}");
+            }
+        }
+        assert_eq!(judge(&[], &busy).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn errors_of_the_canary_fail_it_and_those_of_stable_do_not() {
+        let bad = watched(track_of(1000, 0, 300), track_of(90, 10, 300), ShadowCounts::default());
+        let (found, sentence) = verdict("rollout.error_rate <= 0.02", 100, &bad);
+        assert_eq!(
+            (found, sentence.contains("rollout.error_rate on canary is 0.1")),
+            (Verdict::Failed, true)
+        );
+        let other = watched(track_of(90, 10, 300), track_of(1000, 0, 300), ShadowCounts::default());
+        assert_eq!(verdict("rollout.error_rate <= 0.02", 100, &other).0, Verdict::Passed);
+        assert_eq!(verdict("rollout.error_rate <= 0.02", 101, &bad).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn latency_is_compared_over_the_same_window() {
+        // Sixteen places are a doubling.
+        let slow = watched(track_of(500, 0, 300), track_of(500, 0, 316), ShadowCounts::default());
+        let text = "latency.p99_ms <= stable + 20%";
+        let (found, sentence) = verdict(text, 100, &slow);
+        assert_eq!((found, sentence.contains("stable v001 has")), (Verdict::Failed, true), "{sentence}");
+        let same = watched(track_of(500, 0, 300), track_of(500, 0, 300), ShadowCounts::default());
+        assert_eq!(verdict(text, 100, &same).0, Verdict::Passed);
+        let alone = watched(track_of(20, 0, 300), track_of(500, 0, 300), ShadowCounts::default());
+        assert_eq!(verdict(text, 100, &alone).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn quantiles_are_where_the_times_are() {
+        let places = vec![(300, 98), (400, 2)];
+        let (low, high) = time_range(300);
+        let median = quantile(&places, 0.5).expect("a time") * 1e6;
+        assert!(low < median && median < high);
+        let (low, high) = time_range(400);
+        let last = quantile(&places, 0.99).expect("a time") * 1e6;
+        assert!(low <= last && last <= high);
+        assert_eq!(quantile(&Vec::new(), 0.5), None);
+    }
+
+    #[test]
+    fn predictions_that_moved_are_seen() {
+        let classes = |yes: u64, no: u64| TrackCounts {
+            answered: yes + no,
+            classes: BTreeMap::from([("yes".to_owned(), yes), ("no".to_owned(), no)]),
+            ..TrackCounts::default()
+        };
+        assert_eq!(distance(&classes(50, 50), &classes(90, 10)), Some(0.4));
+        let values =
+            |places: &[(u16, u64)]| TrackCounts { values: places.to_vec(), ..TrackCounts::default() };
+        let stable = values(&(0..100).map(|place| (place, 10)).collect::<Vec<_>>());
+        let moved = values(&(50..150).map(|place| (place, 10)).collect::<Vec<_>>());
+        assert_eq!(distance(&stable, &stable), Some(0.0));
+        assert_eq!(distance(&stable, &moved), Some(0.5));
+        assert_eq!(distance(&stable, &TrackCounts::default()), None);
+    }
+
+    #[test]
+    fn copies_are_judged_by_their_own_number() {
+        let shadow = ShadowCounts { rows: 200, disagreed: 50, distance: 20_000_000, failed: 0, dropped: 3 };
+        let only = watched(track_of(500, 0, 300), TrackCounts::default(), shadow);
+        let (found, sentence) = verdict("rollout.disagreement <= 0.1", 100, &only);
+        assert_eq!((found, sentence.contains("on shadow is 0.25")), (Verdict::Failed, true), "{sentence}");
+        assert_eq!(verdict("rollout.shadow_distance <= 0.1", 100, &only).0, Verdict::Passed);
+        assert_eq!(verdict("rollout.disagreement <= 0.5", 201, &only).0, Verdict::Inconclusive);
+    }
+}

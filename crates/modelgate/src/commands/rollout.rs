@@ -1,0 +1,122 @@
+//! `modelgate rollout`: the controller of a canary. The ledger says what is to be; the service is told, and every
+//! command first brings the two together again where another was interrupted.
+
+mod abort;
+mod moves;
+mod settle;
+mod status;
+mod watch;
+
+use modelgate_core::ModelName;
+use modelgate_core::rollout::Rollout as Standing;
+use modelgate_pipeline::{Project, Surroundings};
+use modelgate_registry::Registry;
+use modelgate_serve::rollout::{Client, Order};
+use modelgate_serve::settings::Secret;
+
+use crate::arguments::rollout::{Rollout, Target};
+use crate::environment::{self, surroundings};
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+/// What a command needs.
+struct Controller<'a> {
+    project: &'a Project,
+    printer: &'a Printer,
+    around: Surroundings<'a>,
+    client: Client,
+    model: ModelName,
+}
+
+pub(crate) fn execute(rollout: &Rollout, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let target = match rollout {
+        Rollout::Start(start) => &start.target,
+        Rollout::Status(target) => target,
+        Rollout::Step(one) | Rollout::Pause(one) | Rollout::Promote(one) | Rollout::Abort(one) => &one.target,
+        Rollout::Watch(watch) => &watch.target,
+    };
+    let model = model(target, project)?;
+    let controller =
+        Controller { project, printer, around: surroundings(), client: client(target, project)?, model };
+    match rollout {
+        Rollout::Start(start) => controller.start(start),
+        Rollout::Status(_) => controller.status(),
+        Rollout::Step(one) => controller.step(&one.reason),
+        Rollout::Pause(one) => controller.pause(&one.reason),
+        Rollout::Promote(one) => controller.promote(&one.reason),
+        Rollout::Abort(one) => controller.abort(&one.reason),
+        Rollout::Watch(watch) => controller.watch(watch),
+    }
+}
+
+fn model(target: &Target, project: &Project) -> anyhow::Result<ModelName> {
+    if let Some(model) = &target.model {
+        return Ok(model.clone());
+    }
+    let mut models: Vec<ModelName> =
+        project.pipelines()?.into_iter().map(|pipeline| pipeline.model).collect();
+    models.sort();
+    models.dedup();
+    match <[ModelName; 1]>::try_from(models) {
+        Ok([only]) => Ok(only),
+        Err(models) => {
+            let names: Vec<&str> = models.iter().map(ModelName::as_str).collect();
+            Err(UsageError(format!("which model: {}?", names.join(", "))).into())
+        }
+    }
+}
+
+fn client(target: &Target, project: &Project) -> anyhow::Result<Client> {
+    let serve = &project.config.serve;
+    let beside = serve.reload_url.as_deref().and_then(|url| url.strip_suffix("/admin/reload"));
+    let url = target.url.as_deref().or(serve.rollout.url.as_deref()).or(beside).ok_or_else(|| {
+        UsageError("where is the service: `serve.rollout.url` in modelgate.yaml, or --url".to_owned())
+    })?;
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        return Err(UsageError(
+            "--url: expected the address of a service, such as http://127.0.0.1:8080".to_owned(),
+        )
+        .into());
+    }
+    let token = environment::variable("ADMIN_API_TOKEN").ok_or_else(|| {
+        UsageError(
+            "the environment variable ADMIN_API_TOKEN is not set: the service takes no orders without it"
+                .to_owned(),
+        )
+    })?;
+    Ok(Client::new(url, Secret::new(token)))
+}
+
+/// Returns the ledger's number of its last event.
+fn sequence(registry: &Registry) -> u64 {
+    registry.position().head.map_or(0, |head| head.seq)
+}
+
+/// Returns what the service is told of a rollout.
+fn order(rollout: &Standing, sequence: u64, start: bool) -> Order {
+    Order {
+        version: rollout.canary.to_string(),
+        digest: rollout.canary_digest,
+        weight: rollout.split().canary(),
+        shadow: rollout.mirrored(),
+        sequence,
+        start,
+    }
+}
+
+impl Controller<'_> {
+    fn now(&self) -> String {
+        (self.around.now)()
+    }
+
+    /// Returns the rollout that is under way.
+    fn active(&self, registry: &Registry) -> anyhow::Result<Standing> {
+        let state = registry.model(&self.model)?;
+        state.active_rollout().cloned().ok_or_else(|| {
+            let last = state.rollout.as_ref().map_or_else(String::new, |last| {
+                format!("; the last one: {} since {}", last.sentence(), last.time)
+            });
+            anyhow::anyhow!("no rollout of {} is under way{last}", self.model)
+        })
+    }
+}

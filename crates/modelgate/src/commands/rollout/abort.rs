@@ -1,0 +1,44 @@
+//! `modelgate rollout abort`: traffic first, whatever else works.
+
+use modelgate_pipeline::notify::Notice;
+use modelgate_pipeline::{lock, registry};
+
+use super::{Controller, sequence};
+use crate::commands::notify;
+use crate::exit::{Exit, UsageError};
+
+impl Controller<'_> {
+    /// Puts all traffic back, then ends the rollout in the ledger and quarantines the canary.
+    pub(super) fn abort(&self, reason: &str) -> anyhow::Result<Exit> {
+        if reason.trim().is_empty() {
+            return Err(UsageError("--reason is needed: what is wrong with the canary?".to_owned()).into());
+        }
+        let model = &self.model;
+        // Before the ledger is opened or the project locked: nothing may stand between a bad canary and its end.
+        let told = self.client.abort(model.as_str(), reason, None);
+        match &told {
+            Ok(standing) => {
+                self.printer.talk(&format!("{model}: all requests go to {}", standing.stable.version));
+            }
+            Err(error) => {
+                self.printer.warning(&format!("{error}; the ledger is written all the same"));
+            }
+        }
+        let _lock = lock(self.project, "modelgate rollout abort", &self.around)?;
+        let mut registry = registry(self.project)?;
+        let rollout = self.active(&registry)?;
+        self.write_abort(&mut registry, &rollout, reason)?;
+        let canary = rollout.canary;
+        self.printer.talk(&format!("{model} {canary} is quarantined"));
+        // An order that is late must not find the record older than itself.
+        let told = told.and_then(|_| self.client.abort(model.as_str(), reason, Some(sequence(&registry))));
+        let notice = Notice::quarantined(model, canary, rollout.canary_digest, reason);
+        notify::tell(self.project, &notice, &self.around, self.printer);
+        match told {
+            Ok(_) => Ok(Exit::Passed),
+            Err(error) => Err(anyhow::Error::new(error).context(format!(
+                "{canary} is quarantined, but the service could not be told: it takes the canary out when it next looks at the registry"
+            ))),
+        }
+    }
+}

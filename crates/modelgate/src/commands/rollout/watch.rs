@@ -1,0 +1,239 @@
+//! `modelgate rollout watch`: two looks at the counts and what came between them, judged by rules.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use modelgate_config::{check_rollout_rule, duration_seconds};
+use modelgate_core::Verdict;
+use modelgate_core::rule::{GateRule, parse_rollout_expression};
+use modelgate_core::verdict::{GateVerdict, Outcome};
+use modelgate_pipeline::{lock, registry};
+use modelgate_serve::rollout::{Counted, Standing, VersionStanding, Watched, judge};
+use modelgate_store::atomic;
+use serde_json::json;
+
+use super::{Controller, status};
+use crate::arguments::rollout::Watch;
+use crate::exit::{Exit, UsageError};
+use crate::printer::coloured;
+
+/// The longest time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Counts of a window, over restarts of the service.
+struct Counting {
+    begun: Counted,
+    last: Counted,
+    before: Counted,
+}
+
+impl Counting {
+    fn new(first: Counted) -> Self {
+        Self { begun: first.clone(), last: first, before: Counted::default() }
+    }
+
+    fn look(&mut self, counted: Counted) {
+        if counted.instance != self.last.instance {
+            // What was counted anew began at nothing.
+            self.before.add(&self.last.since(&self.begun));
+            self.begun = Counted { instance: counted.instance.clone(), ..Counted::default() };
+        }
+        self.last = counted;
+    }
+
+    fn window(mut self) -> Counted {
+        self.before.add(&self.last.since(&self.begun));
+        self.before
+    }
+}
+
+/// How a look at a canary ended.
+enum Seen {
+    /// The time is over.
+    Window(Box<Watched>),
+    /// Somebody took the canary out meanwhile.
+    Aborted(String),
+    /// There is no such canary any more, or nobody answers.
+    Lost(String),
+}
+
+impl Controller<'_> {
+    fn rules(&self, watch: &Watch) -> anyhow::Result<Vec<GateRule>> {
+        let config = &self.project.config.serve.rollout;
+        let samples = watch.min_samples.unwrap_or(config.min_samples);
+        let mut texts = watch.rules.clone();
+        if let Some(limit) = watch.max_error_rate {
+            if !(0.0..=1.0).contains(&limit) {
+                return Err(UsageError("--max-error-rate: expected a share from 0 to 1".to_owned()).into());
+            }
+            texts.insert(0, format!("rollout.error_rate <= {limit}"));
+        }
+        if texts.is_empty() && !config.rules.is_empty() {
+            let mut rules = config.rules().map_err(UsageError)?;
+            for (rule, own) in rules.iter_mut().zip(&config.rules) {
+                rule.min_samples = own.min_samples.or(Some(samples));
+            }
+            return Ok(rules);
+        }
+        if texts.is_empty() {
+            texts.push("rollout.error_rate <= 0.01".to_owned());
+        }
+        let mut rules: Vec<GateRule> = Vec::new();
+        for text in &texts {
+            let rule =
+                parse_rollout_expression(text).map_err(|error| UsageError(format!("--rule: {error}")))?;
+            check_rollout_rule(&rule).map_err(|message| UsageError(format!("--rule: {message}")))?;
+            rules.push(GateRule { min_samples: Some(samples), ..rule });
+        }
+        Ok(rules)
+    }
+
+    pub(super) fn watch(&self, watch: &Watch) -> anyhow::Result<Exit> {
+        let rules = self.rules(watch)?;
+        let window = watch.window.as_ref().unwrap_or(&self.project.config.serve.rollout.window);
+        let seconds = duration_seconds(window).map_err(|message| UsageError(format!("--for: {message}")))?;
+        if !(1..=86_400).contains(&seconds) {
+            return Err(UsageError("--for: expected 1s to 1d".to_owned()).into());
+        }
+        // Unlocked afterwards: whoever aborts must not wait for whoever watches.
+        let (first, canary) = {
+            let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
+            let mut registry = registry(self.project)?;
+            let first = self.settle(&mut registry)?;
+            let rollout = self.active(&registry)?;
+            let digest = rollout.canary_digest;
+            (first, VersionStanding { version: rollout.canary.to_string(), digest })
+        };
+        let seen = self.look(&first, canary, Duration::from_secs(seconds));
+        let watched = match seen {
+            Seen::Window(watched) => watched,
+            Seen::Aborted(reason) => {
+                self.printer.talk(&format!("{}: the canary was taken out meanwhile: {reason}", self.model));
+                return Ok(Exit::Blocked);
+            }
+            Seen::Lost(reason) => {
+                self.printer.warning(&format!("nothing could be seen to the end: {reason}"));
+                if watch.step {
+                    self.pause(&format!("nothing could be seen to the end: {reason}"))?;
+                }
+                return Ok(Exit::Inconclusive);
+            }
+        };
+        let verdict = judge(&rules, &watched);
+        self.report(&watched, &verdict, watch.output.as_deref(), window)?;
+        self.act(watch, &verdict, window, watched.counted.canary.requests())?;
+        Ok(verdict.verdict.into())
+    }
+
+    /// Looks until the time is over.
+    fn look(&self, first: &Standing, canary: VersionStanding, window: Duration) -> Seen {
+        let began = Instant::now();
+        let lost = || Seen::Lost(format!("{} is not the canary of the service", canary.version));
+        let counts = |standing: &Standing| {
+            let own = standing.canary.as_ref().is_some_and(|own| own.digest == canary.digest);
+            standing.counted.clone().filter(|_| own)
+        };
+        let Some(counted) = counts(first) else { return lost() };
+        let mut counting = Counting::new(counted);
+        let mut stable = first.stable.clone();
+        loop {
+            let left = window.saturating_sub(began.elapsed());
+            std::thread::sleep(left.min(LOOK));
+            match self.client.standing(self.model.as_str()) {
+                Ok(standing) => {
+                    if let Some(aborted) = standing.aborted.filter(|aborted| aborted.digest == canary.digest)
+                    {
+                        return Seen::Aborted(aborted.reason);
+                    }
+                    let standing = Standing { aborted: None, ..standing };
+                    match counts(&standing) {
+                        Some(counted) => counting.look(counted),
+                        // A service that has just come back loads the canary after what is in production.
+                        None if standing.canary.is_some() && !left.is_zero() => {}
+                        None => return lost(),
+                    }
+                    stable = standing.stable;
+                }
+                Err(error) if left.is_zero() => return Seen::Lost(error.to_string()),
+                Err(_) => {}
+            }
+            if left.is_zero() {
+                let counted = counting.window();
+                return Seen::Window(Box::new(Watched { stable, canary, counted }));
+            }
+        }
+    }
+
+    fn report(
+        &self,
+        watched: &Watched,
+        verdict: &GateVerdict,
+        output: Option<&Path>,
+        window: &str,
+    ) -> anyhow::Result<()> {
+        let whole = json!({
+            "schema_version": 1, "model": self.model, "window": window, "stable": watched.stable,
+            "canary": watched.canary, "counted": watched.counted, "verdict": verdict,
+        });
+        if let Some(path) = output {
+            atomic::write(path, serde_json::to_string_pretty(&whole)?.as_bytes())
+                .context("the report cannot be written")?;
+        }
+        if self.printer.is_json() {
+            self.printer.json(&whole)?;
+            return Ok(());
+        }
+        self.printer.data(&format!(
+            "{}: canary {} beside {}, {window}",
+            self.model, watched.canary.version, watched.stable.version
+        ))?;
+        status::print(&watched.counted, self.printer)?;
+        for rule in &verdict.rules {
+            let outcome = rule.outcome.to_string();
+            let padded = format!("{outcome:<14}").replacen(&outcome, &coloured(&outcome), 1);
+            self.printer.data(&format!("{padded} {}", rule.sentence))?;
+        }
+        self.printer.data(&format!(
+            "verdict: {} – {}",
+            coloured(&verdict.verdict.to_string()),
+            verdict.sentence
+        ))?;
+        Ok(())
+    }
+
+    fn act(&self, watch: &Watch, verdict: &GateVerdict, window: &str, requests: u64) -> anyhow::Result<()> {
+        let of = |outcome: Outcome| {
+            let rules = verdict.rules.iter().filter(|rule| rule.outcome == outcome);
+            rules.map(|rule| rule.sentence.clone()).collect::<Vec<_>>().join("; ")
+        };
+        match verdict.verdict {
+            Verdict::Passed if watch.step => {
+                let mut registry = registry(self.project)?;
+                registry.refresh()?;
+                if self.active(&registry)?.next().is_none() {
+                    self.printer.talk("all steps are taken: `rollout promote` brings it to production");
+                    return Ok(());
+                }
+                self.step(&format!("watched for {window}: passed on {requests} requests")).map(drop)
+            }
+            Verdict::Failed if watch.abort_on_failure => {
+                self.abort(&format!("watched for {window}: {}", of(Outcome::Failed))).map(drop)
+            }
+            Verdict::Failed if watch.step => self.stop(&of(Outcome::Failed), window),
+            Verdict::Inconclusive if watch.step => self.stop(&of(Outcome::Inconclusive), window),
+            _ => Ok(()),
+        }
+    }
+
+    /// Pauses, unless it is paused already.
+    fn stop(&self, reason: &str, window: &str) -> anyhow::Result<()> {
+        let paused =
+            self.active(&registry(self.project)?)?.state == modelgate_core::rollout::RolloutState::Paused;
+        if paused {
+            return Ok(());
+        }
+        let reason: String = format!("watched for {window}: {reason}").chars().take(1000).collect();
+        self.pause(&reason).map(drop)
+    }
+}

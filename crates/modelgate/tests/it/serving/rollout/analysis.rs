@@ -1,0 +1,149 @@
+//! What is seen of a canary, and what follows from it.
+
+use serde_json::json;
+
+use super::super::service;
+use super::{admin, ask, beside, careful, configure, ledger, rollout, standing, swapped, track, under_load};
+
+#[test]
+fn without_requests_a_canary_is_inconclusive_and_waits() {
+    let (project, service) = beside("[5, 50]");
+    rollout(&project, &["watch", "--for", "1s"]).exits(1).says("no rollout of shop is under way");
+    let _ = rollout(&project, &["start"]).exits(0);
+    let nothing = rollout(&project, &["watch", "--for", "1s", "--max-error-rate", "0.02"]).exits(3);
+    nothing.says("verdict: inconclusive");
+    // Requests to the version in production say nothing of the canary.
+    for _ in 0..40 {
+        let _ = ask(&service, &[("modelgate-track", "stable")]).is(200);
+    }
+    let rules = ["--rule", "latency.p99_ms <= stable + 20%", "--rule", "rollout.prediction_distance <= 1"];
+    let arguments = ["watch", "--for", "1s", rules[0], rules[1], rules[2], rules[3], "--step"];
+    let _ = rollout(&project, &arguments).exits(3);
+    assert_eq!(standing(&service)["canary"]["weight"], 5);
+    rollout(&project, &["status"]).exits(0).says("paused at 5%").says("watched for 1s");
+    assert!(ledger(&project).contains("rollout of v002 paused: watched for 1s"));
+    // Somebody has looked, and goes on.
+    rollout(&project, &["step"]).exits(0).says("running at 50%");
+}
+
+#[test]
+fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
+    let (project, service) = beside("[30, 60, 100]");
+    let asked = under_load(&service, 1, || {
+        let _ = rollout(&project, &["start", "--reason", "more trees", "--shadow", "50"]).exits(0);
+        let watch =
+            ["watch", "--for", "4s", "--max-error-rate", "0.02", "--rule", "rollout.disagreement <= 0.5"];
+        let passed = rollout(&project, &[&watch[..], &["--step", "--abort-on-failure"]].concat()).exits(0);
+        passed.says("verdict: passed").says("running at 60%");
+        let json =
+            rollout(&project, &["--output-format", "json", "watch", "--for", "3s", "--output", "seen.json"]);
+        let seen: serde_json::Value = serde_json::from_str(&json.exits(0).stdout).expect("JSON");
+        assert_eq!((&seen, &seen["verdict"]["verdict"]), (&project.json("seen.json"), &json!("passed")));
+        rollout(&project, &["promote"]).exits(1).says("the next is 100%");
+        let other = project.run(&["model", "approve", "shop", "v002", "--reason", "seen"]).exits(0);
+        other.says("v002 is approved");
+        // Nothing passes a rollout by.
+        project.run(&["model", "promote", "shop", "v002"]).exits(1).says("a rollout is under way");
+        project.run(&["run"]).exits(1).says("a rollout is under way");
+        let _ = rollout(&project, &["step"]).exits(0);
+        rollout(&project, &["promote", "--reason", "watched"]).exits(0).says("shop v002 is in production");
+    });
+    assert!(asked > 50, "{asked}");
+    let now = standing(&service);
+    assert_eq!((&now["stable"]["version"], &now["canary"]), (&json!("v002"), &json!(null)));
+    let reply = ask(&service, &[]).is(200);
+    assert_eq!((track(&reply), reply.header("modelgate-model-version")), ("stable", Some("v002")));
+    let said = ledger(&project);
+    for event in [
+        "rollout of v002 beside v001 started, steps 30%, 60%, 100%, 50% mirrored: more trees",
+        "rollout of v002 at 60%: watched for 4s: passed on",
+        "v002 approved: seen",
+        "rollout of v002 at 100%",
+        "rollout of v002 has taken its steps: watched",
+        "v002 promoted to production, v001 archived: watched",
+    ] {
+        assert!(said.contains(event), "{event} is not in {said}");
+    }
+    let _ = project.run(&["ledger", "verify"]).exits(0);
+    rollout(&project, &["status"]).exits(0).says("v002 beside v001, promoted").says("v002 at 100%");
+    assert!(project.read("baselines/shop.json").contains("\"version\": 2"));
+}
+
+#[test]
+fn a_canary_waits_for_the_approval_that_the_policy_asks_for() {
+    let (project, service) = beside("[100]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    rollout(&project, &["promote"]).exits(4).says("waits for approval");
+    assert_eq!(standing(&service)["stable"]["version"], "v001");
+    project.replace("modelgate.yaml", "approval: required", "approval: automatic");
+    let _ = rollout(&project, &["promote"]).exits(0);
+    assert!(ledger(&project).contains("v002 approved: promotion.approval is automatic"));
+    assert_eq!(standing(&service)["stable"]["version"], "v002");
+}
+
+#[test]
+fn a_degraded_canary_fails_goes_and_cannot_come_back() {
+    let project = careful();
+    swapped(&project);
+    let service = service(&project, &[]);
+    configure(&project, &service, "[0, 20]");
+    let _ = under_load(&service, 20, || {
+        // It answers nobody, and sees a copy of everything.
+        let _ = rollout(&project, &["start", "--shadow", "100"]).exits(0);
+        let watch = ["watch", "--for", "2s", "--rule", "rollout.disagreement <= 0.2"];
+        let failed = rollout(&project, &watch).exits(2);
+        failed.says("rollout.disagreement on shadow is").says("verdict: failed");
+        assert_eq!(standing(&service)["canary"]["weight"], 0, "a look changes nothing");
+        assert_eq!(standing(&service)["counted"]["canary"]["answered"], 0);
+        let _ = rollout(&project, &["step"]).exits(0);
+        let moved = ["watch", "--for", "3s", "--rule", "rollout.disagreement <= 0.2", "--abort-on-failure"];
+        rollout(&project, &moved).exits(2).says("all requests go to v001").says("v002 is quarantined");
+    });
+    let now = standing(&service);
+    assert_eq!((&now["canary"], &now["aborted"]["version"]), (&json!(null), &json!("v002")));
+    let shadow = service.get("/metrics").text;
+    assert!(shadow.contains("modelgate_shadow_rows_total{model=\"shop\"}"), "{shadow}");
+    project.run(&["model", "approve", "shop", "v002"]).exits(1).says("is quarantined");
+    project.run(&["model", "promote", "shop", "v002"]).exits(1).says("is quarantined");
+    rollout(&project, &["start", "--version", "v002"]).exits(1).says("is quarantined");
+    rollout(&project, &["promote"]).exits(1).says("no rollout of shop is under way");
+    let said = ledger(&project);
+    assert!(
+        said.contains("rollout of v002 aborted: watched for 3s: rollout.disagreement on shadow is"),
+        "{said}"
+    );
+    assert!(said.contains("v002 quarantined: watched for 3s"), "{said}");
+    let _ = project.run(&["ledger", "verify"]).exits(0);
+    // A later one may come.
+    let order = json!({ "version": "v002", "digest": now["aborted"]["digest"], "weight": 20, "shadow": 0,
+        "sequence": 1_000_000, "start": true });
+    let refused = admin(&service, "PUT", "", Some("right"), Some(&order)).is(422);
+    assert!(refused.text.contains("v002 is quarantined"), "{}", refused.text);
+}
+
+#[test]
+fn an_abort_under_load_loses_no_request_and_puts_all_traffic_back() {
+    let (project, service) = beside("[50, 100]");
+    let asked = under_load(&service, 5, || {
+        let _ = rollout(&project, &["start", "--shadow", "100"]).exits(0);
+        service.until(|service| standing(service)["counted"]["canary"]["answered"].as_u64() > Some(20));
+        let _ = rollout(&project, &["abort", "--reason", "complaints"]).exits(0);
+        for key in 0..300 {
+            let key = format!("user-{key}");
+            assert_eq!(track(&ask(&service, &[("modelgate-key", key.as_str())]).is(200)), "stable");
+        }
+    });
+    assert!(asked > 50, "{asked}");
+    let _ = ask(&service, &[("modelgate-track", "canary")]).is(404);
+    assert!(ledger(&project).contains("rollout of v002 aborted: complaints"));
+    // Neither a restart nor another look brings it back.
+    let _ = super::super::reload(&service);
+    assert_eq!(standing(&service)["canary"], json!(null));
+    assert_eq!(service.end("TERM"), 0);
+    let again = super::service(&project, &[]);
+    assert_eq!(
+        (&standing(&again)["canary"], &standing(&again)["aborted"]["reason"]),
+        (&json!(null), &json!("complaints"))
+    );
+    assert_eq!(track(&ask(&again, &[])), "stable");
+}

@@ -1,0 +1,129 @@
+//! Commands that were killed half-way, two at once, and changes by another hand.
+
+use serde_json::json;
+
+use super::super::{reload, service};
+use super::{admin, ask, beside, ledger, rollout, standing, track, under_load};
+
+#[test]
+fn the_next_command_completes_what_a_killed_one_began() {
+    let (project, service) = beside("[10, 50]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    // Killed between the ledger and the service: the service has less than the ledger says.
+    let now = standing(&service);
+    let order = json!({ "version": "v002", "digest": now["canary"]["digest"], "weight": 1, "shadow": 0,
+        "sequence": now["sequence"] });
+    let _ = admin(&service, "PUT", "", Some("right"), Some(&order)).is(200);
+    rollout(&project, &["status"]).exits(0).says("the service does not do what the ledger says");
+    rollout(&project, &["pause"]).exits(0).says("it is told again");
+    assert_eq!(standing(&service)["canary"]["weight"], 10);
+
+    // Killed after the service was told to abort, before the ledger was.
+    let _ = admin(&service, "DELETE", "?reason=it+smokes", Some("right"), None).is(200);
+    assert_eq!(track(&ask(&service, &[]).is(200)), "stable");
+    let next = rollout(&project, &["step"]).exits(1);
+    next.says("the abort is completed: the canary is quarantined").says("no rollout of shop is under way");
+    let said = ledger(&project);
+    assert!(
+        said.contains("rollout of v002 aborted: it smokes") && said.contains("v002 quarantined: it smokes"),
+        "{said}"
+    );
+
+    // Killed between the service and the ledger at the start: a canary that nobody knows has no share and goes.
+    project.replace("modelgate.yaml", "n_estimators: 11", "n_estimators: 12");
+    let _ = project.run(&["run"]).exits(4);
+    let shown = project.run(&["--output-format", "json", "model", "show", "shop", "v003"]).exits(0);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    let order = json!({ "version": "v003", "digest": shown["registration"]["digest"], "weight": 0, "shadow": 0,
+        "sequence": 1000, "start": true });
+    let _ = admin(&service, "PUT", "", Some("right"), Some(&order)).is(200);
+    rollout(&project, &["status"]).exits(0).says("of which the ledger does not know");
+    let _ = admin(&service, "DELETE", "", Some("right"), None).is(200);
+    assert_eq!(standing(&service)["aborted"]["reason"], "an administrator took it out");
+}
+
+#[test]
+fn two_controllers_at_once_take_each_step_once() {
+    let (project, service) = beside("[10, 50, 100]");
+    let both = |arguments: &[&str]| {
+        let codes: Vec<i32> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| rollout(&project, arguments).code)).collect();
+            runs.into_iter().map(|run| run.join().expect("a run")).collect()
+        });
+        codes.into_iter().filter(|code| *code == 0).count()
+    };
+    assert_eq!(both(&["start"]), 1);
+    let stepped = both(&["step"]);
+    assert!(stepped >= 1);
+    let said = ledger(&project);
+    assert_eq!(said.matches("beside v001 started").count(), 1, "{said}");
+    assert_eq!(said.matches("rollout of v002 at ").count(), stepped, "{said}");
+    let expected = if stepped == 1 { 50 } else { 100 };
+    assert_eq!(standing(&service)["canary"]["weight"], expected);
+    assert_eq!(both(&["abort", "--reason", "both"]), 1);
+    assert_eq!(ledger(&project).matches("rollout of v002 aborted").count(), 1);
+}
+
+#[test]
+fn an_abort_ends_a_watch_and_a_quarantine_ends_a_canary() {
+    let (project, service) = beside("[50, 100]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    let _ = under_load(&service, 1, || {
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(|| rollout(&project, &["watch", "--for", "60s"]));
+            service.until(|service| standing(service)["counted"]["canary"]["answered"].as_u64() > Some(5));
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            let _ = rollout(&project, &["abort", "--reason", "seen enough"]).exits(0);
+            let ended = watch.join().expect("a watch").exits(2);
+            ended.says("the canary was taken out meanwhile: seen enough");
+        });
+    });
+    // By another hand: a person quarantines the canary, and the service finds it at its next look.
+    project.replace("modelgate.yaml", "n_estimators: 11", "n_estimators: 12");
+    let _ = project.run(&["run"]).exits(4);
+    let _ = rollout(&project, &["start"]).exits(0);
+    let _ = project.run(&["model", "quarantine", "shop", "v003", "--reason", "leaked"]).exits(0);
+    let _ = reload(&service).is(200);
+    let now = standing(&service);
+    assert_eq!(now["canary"], json!(null));
+    assert!(
+        now["aborted"]["reason"].as_str().is_some_and(|why| why.contains("v003 is quarantined")),
+        "{now}"
+    );
+    rollout(&project, &["status"]).exits(0).says("v003 beside v001, aborted");
+}
+
+#[test]
+fn an_abort_works_when_the_service_does_not_answer() {
+    let (project, running) = beside("[50, 100]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    drop(running);
+    let told = rollout(&project, &["abort", "--reason", "it is down"]).exits(1);
+    told.says("v002 is quarantined").says("could not be told");
+    // It comes back, and remembers a canary that is quarantined now.
+    let again = service(&project, &[]);
+    assert_eq!(standing(&again)["canary"], json!(null));
+    assert_eq!(track(&ask(&again, &[]).is(200)), "stable");
+    let _ = ask(&again, &[("modelgate-track", "canary")]).is(404);
+}
+
+#[test]
+fn another_production_leaves_the_canary_only_its_end() {
+    let (project, service) = beside("[10, 50]");
+    // Another version goes to production first, so that there is one to go back to.
+    let _ = project.run(&["model", "approve", "shop", "v002"]).exits(0);
+    let _ = project.run(&["model", "promote", "shop", "v002"]).exits(0);
+    project.replace("modelgate.yaml", "n_estimators: 11", "n_estimators: 12");
+    let _ = project.run(&["run"]).exits(4);
+    let _ = reload(&service).is(200);
+    let _ = rollout(&project, &["start", "--version", "v003"]).exits(0);
+    let _ = project.run(&["model", "rollback", "shop", "--reason", "worse", "--yes"]).exits(0);
+    let _ = reload(&service).is(200);
+    // The canary stands beside what is in production now; nothing older comes back.
+    let now = standing(&service);
+    assert_eq!((&now["stable"]["version"], &now["canary"]["version"]), (&json!("v001"), &json!("v003")));
+    rollout(&project, &["step"]).exits(1).says("v002 is not in production any more: abort this rollout");
+    let _ = rollout(&project, &["abort", "--reason", "begin again"]).exits(0);
+    assert_eq!(standing(&service)["stable"]["version"], "v001");
+    assert_eq!(ask(&service, &[]).is(200).header("modelgate-model-version"), Some("v001"));
+}
