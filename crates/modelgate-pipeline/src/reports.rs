@@ -24,7 +24,7 @@ use crate::project::Pipeline;
 use crate::stages::judge::Comparison;
 
 pub(crate) use card::model_card;
-pub(crate) use contract::contract_report;
+pub use contract::contract_report;
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;

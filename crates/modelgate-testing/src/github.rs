@@ -1,6 +1,6 @@
 //! A GitHub for tests: the part of its REST API that a step of CI uses, with its refusals, on loopback.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -33,8 +33,24 @@ pub struct Github {
     pub check_runs: Vec<Value>,
     /// Statuses as they were sent.
     pub statuses: Vec<Value>,
+    /// Issues, as the API gives them; pull request 7 is among them, as it is there.
+    pub issues: Vec<Value>,
     /// What was asked: method and path with query.
     pub asked: Vec<String>,
+    /// What was sent: method, path and body of each request that has one.
+    pub sent: Vec<(String, String, Value)>,
+    /// Blobs, trees and commits of git by their names.
+    pub objects: BTreeMap<String, Value>,
+    /// Branches by name, with their commits.
+    pub branches: BTreeMap<String, String>,
+    /// Who approved the runs, as the API gives it.
+    pub approvals: Vec<Value>,
+    /// The application whose token this is; the user's or workflow's author else.
+    pub application: Option<String>,
+    /// Moves the branch of plots once, as another run would, before it is moved.
+    pub someone_is_first: bool,
+    /// Comments are gone when they are written again.
+    pub comments_vanish: bool,
     /// The token cannot write, as that of a pull request from a fork.
     pub read_only: bool,
     /// The token cannot make check runs, as that of a person.
@@ -57,6 +73,33 @@ impl Github {
         }));
         id
     }
+
+    /// Adds an issue.
+    pub fn issue(&mut self, author: &str, title: &str, body: &str) -> u64 {
+        self.next_id += 1;
+        let number = 10 + self.next_id;
+        self.issues.push(json!({
+            "number": number,
+            "title": title,
+            "state": "open",
+            "html_url": format!("https://github.test/o/r/issues/{number}"),
+            "user": { "login": author },
+            "body": body,
+        }));
+        number
+    }
+
+    fn author(&self) -> String {
+        self.application.as_ref().map_or_else(|| AUTHOR.to_owned(), |name| format!("{name}[bot]"))
+    }
+
+    /// Keeps an object of git and returns its name.
+    fn object(&mut self, object: Value) -> String {
+        self.next_id += 1;
+        let name = format!("{:040x}", 0xfeed_0000_u64 + self.next_id);
+        self.objects.insert(name.clone(), object);
+        name
+    }
 }
 
 type Shared = Arc<Mutex<Github>>;
@@ -73,6 +116,18 @@ impl FakeGithub {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let app = Router::new()
             .route("/user", get(user))
+            .route("/graphql", post(viewer))
+            .route("/repos/o/r/issues", get(issues).post(create_issue))
+            .route("/repos/o/r/issues/{number}", patch(update_issue))
+            .route("/repos/o/r/git/ref/heads/{branch}", get(reference))
+            .route("/repos/o/r/git/refs", post(create_reference))
+            .route("/repos/o/r/git/refs/heads/{branch}", patch(move_reference))
+            .route("/repos/o/r/git/blobs", post(blob))
+            .route("/repos/o/r/git/trees", post(tree))
+            .route("/repos/o/r/git/commits", post(commit))
+            .route("/repos/o/r/git/commits/{sha}", get(read_commit))
+            .route("/repos/o/r/actions/runs/{run}/approvals", get(approvals))
+            .route("/repos/o/r/check-runs/{id}", patch(more_of_check_run))
             .route("/repos/o/r/issues/{number}/comments", get(list).post(create))
             .route("/repos/o/r/issues/comments/{id}", patch(update).delete(remove))
             .route("/repos/o/r/check-runs", post(check_run))
@@ -118,6 +173,11 @@ async fn guard(
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, 32 << 20).await else {
+        return refuse(StatusCode::BAD_REQUEST, "Problems parsing JSON");
+    };
+    let request = axum::extract::Request::from_parts(parts, bytes.clone().into());
     {
         let mut state = state.lock().expect("a state");
         state.asked.push(format!("{method} {uri}"));
@@ -135,7 +195,10 @@ async fn guard(
         if headers.get("user-agent").is_none() {
             return refuse(StatusCode::FORBIDDEN, "Request forbidden by administrative rules.");
         }
-        if method != Method::GET && state.read_only {
+        if let Ok(body) = serde_json::from_slice(&bytes) {
+            state.sent.push((method.to_string(), uri.path().to_owned(), body));
+        }
+        if method != Method::GET && uri.path() != "/graphql" && state.read_only {
             return refuse(StatusCode::FORBIDDEN, "Resource not accessible by integration");
         }
     }
@@ -177,6 +240,187 @@ async fn list(
     response
 }
 
+async fn viewer(State(state): State<Shared>) -> Response {
+    let login = state.lock().expect("a state").author();
+    axum::Json(json!({ "data": { "viewer": { "login": login } } })).into_response()
+}
+
+async fn issues(State(state): State<Shared>) -> Response {
+    let mut state = state.lock().expect("a state");
+    if state.issues.is_empty() {
+        let number = state.issue("a-person", "A change", "of a pull request");
+        if let Some(pull) = state.issues.iter_mut().find(|issue| issue["number"] == number) {
+            pull["pull_request"] = json!({ "url": "https://github.test/o/r/pull/7" });
+        }
+    }
+    let open: Vec<Value> = state.issues.iter().filter(|issue| issue["state"] == "open").cloned().collect();
+    axum::Json(open).into_response()
+}
+
+async fn create_issue(State(state): State<Shared>, body: Bytes) -> Response {
+    let text = match text_of(&body) {
+        Ok(text) => text,
+        Err((status, message)) => return refuse(status, message),
+    };
+    let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let Some(title) = parsed["title"].as_str().filter(|title| !title.is_empty() && title.len() <= 256) else {
+        return unprocessable("Validation Failed: title");
+    };
+    let mut state = state.lock().expect("a state");
+    let author = state.author();
+    state.issue(&author, title, &text);
+    (StatusCode::CREATED, axum::Json(state.issues.last().cloned())).into_response()
+}
+
+async fn update_issue(State(state): State<Shared>, Path(number): Path<u64>, body: Bytes) -> Response {
+    let Ok(wanted) = serde_json::from_slice::<Value>(&body) else {
+        return refuse(StatusCode::BAD_REQUEST, "Problems parsing JSON");
+    };
+    let mut state = state.lock().expect("a state");
+    let Some(issue) = state.issues.iter_mut().find(|issue| issue["number"] == number) else {
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
+    };
+    for field in ["body", "state", "state_reason"] {
+        if !wanted[field].is_null() {
+            issue[field] = wanted[field].clone();
+        }
+    }
+    axum::Json(issue.clone()).into_response()
+}
+
+async fn reference(State(state): State<Shared>, Path(branch): Path<String>) -> Response {
+    let state = state.lock().expect("a state");
+    match state.branches.get(&branch) {
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+        Some(sha) => axum::Json(json!({ "object": { "type": "commit", "sha": sha } })).into_response(),
+    }
+}
+
+/// Another run commits to the branch.
+fn somebody(state: &mut Github, branch: &str) {
+    let parents: Vec<String> = state.branches.get(branch).cloned().into_iter().collect();
+    let tree = state.object(json!({ "tree": [] }));
+    let other =
+        state.object(json!({ "tree": { "sha": tree }, "parents": parents, "message": "of another run" }));
+    state.branches.insert(branch.to_owned(), other);
+    state.someone_is_first = false;
+}
+
+async fn create_reference(State(state): State<Shared>, body: Bytes) -> Response {
+    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let (name, sha) =
+        (wanted["ref"].as_str().unwrap_or_default(), wanted["sha"].as_str().unwrap_or_default());
+    let Some(branch) = name.strip_prefix("refs/heads/").filter(|branch| !branch.is_empty()) else {
+        return unprocessable("Reference name must start with 'refs'");
+    };
+    let mut state = state.lock().expect("a state");
+    if state.someone_is_first {
+        somebody(&mut state, branch);
+    }
+    if !state.objects.contains_key(sha) {
+        return unprocessable("Object does not exist");
+    }
+    if state.branches.contains_key(branch) {
+        return unprocessable("Reference already exists");
+    }
+    state.branches.insert(branch.to_owned(), sha.to_owned());
+    (StatusCode::CREATED, axum::Json(json!({ "ref": name, "object": { "sha": sha } }))).into_response()
+}
+
+async fn move_reference(State(state): State<Shared>, Path(branch): Path<String>, body: Bytes) -> Response {
+    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let sha = wanted["sha"].as_str().unwrap_or_default().to_owned();
+    let mut state = state.lock().expect("a state");
+    if state.someone_is_first {
+        somebody(&mut state, &branch);
+    }
+    let Some(head) = state.branches.get(&branch).cloned() else {
+        return unprocessable("Reference does not exist");
+    };
+    let forced = wanted["force"] == true;
+    let follows = state.objects.get(&sha).is_some_and(|commit| commit["parents"] == json!([head]));
+    if !forced && !follows {
+        return unprocessable("Update is not a fast forward");
+    }
+    state.branches.insert(branch, sha.clone());
+    axum::Json(json!({ "object": { "sha": sha } })).into_response()
+}
+
+async fn blob(State(state): State<Shared>, body: Bytes) -> Response {
+    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if !wanted["content"].is_string() || wanted["encoding"] != "base64" {
+        return unprocessable("Invalid request: a blob of another form");
+    }
+    let sha = state.lock().expect("a state").object(wanted);
+    (StatusCode::CREATED, axum::Json(json!({ "sha": sha }))).into_response()
+}
+
+async fn tree(State(state): State<Shared>, body: Bytes) -> Response {
+    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut state = state.lock().expect("a state");
+    let known = |name: &Value| name.as_str().is_some_and(|name| state.objects.contains_key(name));
+    let entries = wanted["tree"].as_array().cloned().unwrap_or_default();
+    let good = |entry: &Value| {
+        entry["path"].is_string()
+            && entry["mode"] == "100644"
+            && entry["type"] == "blob"
+            && known(&entry["sha"])
+    };
+    let based = wanted.get("base_tree").is_none_or(known);
+    if entries.is_empty() || !entries.iter().all(good) || !based {
+        return unprocessable("Invalid tree info");
+    }
+    let sha = state.object(wanted);
+    (StatusCode::CREATED, axum::Json(json!({ "sha": sha }))).into_response()
+}
+
+async fn commit(State(state): State<Shared>, body: Bytes) -> Response {
+    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut state = state.lock().expect("a state");
+    let known = |name: &Value| name.as_str().is_some_and(|name| state.objects.contains_key(name));
+    if !known(&wanted["tree"]) || !wanted["message"].is_string() {
+        return unprocessable("Tree SHA does not exist");
+    }
+    let made = json!({
+        "tree": { "sha": wanted["tree"] },
+        "parents": wanted["parents"],
+        "message": wanted["message"],
+    });
+    let sha = state.object(made);
+    (StatusCode::CREATED, axum::Json(json!({ "sha": sha, "tree": { "sha": wanted["tree"] } })))
+        .into_response()
+}
+
+async fn read_commit(State(state): State<Shared>, Path(sha): Path<String>) -> Response {
+    let state = state.lock().expect("a state");
+    match state.objects.get(&sha).filter(|object| object["parents"].is_array()) {
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+        Some(commit) => axum::Json(json!({ "sha": sha, "tree": commit["tree"] })).into_response(),
+    }
+}
+
+async fn approvals(State(state): State<Shared>) -> Response {
+    axum::Json(state.lock().expect("a state").approvals.clone()).into_response()
+}
+
+async fn more_of_check_run(State(state): State<Shared>, Path(id): Path<usize>, body: Bytes) -> Response {
+    let Ok(more) = serde_json::from_slice::<Value>(&body) else {
+        return refuse(StatusCode::BAD_REQUEST, "Problems parsing JSON");
+    };
+    let mut state = state.lock().expect("a state");
+    let Some(run) = id.checked_sub(1).and_then(|at| state.check_runs.get_mut(at)) else {
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let annotations = more["output"]["annotations"].as_array().cloned().unwrap_or_default();
+    if annotations.len() > 50 || !more["output"]["summary"].is_string() {
+        return unprocessable("Invalid request: a check run of another form");
+    }
+    if let Some(there) = run["output"]["annotations"].as_array_mut() {
+        there.extend(annotations);
+    }
+    axum::Json(run.clone()).into_response()
+}
+
 /// Returns the text of a comment, or why there is none.
 fn text_of(body: &Bytes) -> Result<String, (StatusCode, &'static str)> {
     let parsed: Value =
@@ -201,7 +445,8 @@ async fn create(State(state): State<Shared>, Path(number): Path<u64>, body: Byte
         Err((status, message)) => return refuse(status, message),
     };
     let mut state = state.lock().expect("a state");
-    state.comment(AUTHOR, &text);
+    let author = state.author();
+    state.comment(&author, &text);
     (StatusCode::CREATED, axum::Json(state.comments.last().cloned())).into_response()
 }
 
@@ -211,10 +456,14 @@ async fn update(State(state): State<Shared>, Path(id): Path<u64>, body: Bytes) -
         Err((status, message)) => return refuse(status, message),
     };
     let mut state = state.lock().expect("a state");
+    if state.comments_vanish {
+        state.comments.retain(|comment| comment["id"] != id);
+    }
+    let author = state.author();
     let Some(comment) = state.comments.iter_mut().find(|comment| comment["id"] == id) else {
         return refuse(StatusCode::NOT_FOUND, "Not Found");
     };
-    if comment["user"]["login"] != AUTHOR {
+    if comment["user"]["login"] != author.as_str() {
         return refuse(StatusCode::FORBIDDEN, "Must have admin rights to Repository.");
     }
     comment["body"] = json!(text);
@@ -259,6 +508,8 @@ async fn check_run(State(state): State<Shared>, body: Bytes) -> Response {
     if !whole {
         return unprocessable("Invalid request: a check run of another form");
     }
+    let mut run = run;
+    run["id"] = json!(state.check_runs.len() + 1);
     state.check_runs.push(run.clone());
     (StatusCode::CREATED, axum::Json(run)).into_response()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use modelgate_core::ModelName;
 
 /// Where releases of modelgate are.
-const REPOSITORY: &str = "modelgate/modelgate";
+
 const FETCH: &str = include_str!("../../templates/docker/fetch.Dockerfile");
 
 /// What the files for Docker are filled in with.
@@ -30,8 +30,9 @@ pub struct SpaceImage {
 
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut text = template.replace("@@FETCH@@", FETCH.trim_end());
-    for (name, value) in
-        values.iter().chain(&[("VERSION", env!("CARGO_PKG_VERSION")), ("REPOSITORY", REPOSITORY)])
+    for (name, value) in values
+        .iter()
+        .chain(&[("VERSION", env!("CARGO_PKG_VERSION")), ("REPOSITORY", crate::workflows::repository())])
     {
         text = text.replace(&format!("@@{name}@@"), value);
     }

@@ -1,7 +1,7 @@
 //! A check run with annotations; a commit status where the token may not make check runs.
 
 use modelgate_core::Verdict;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::context::Context;
@@ -41,10 +41,9 @@ fn conclusion(saying: &Saying) -> &'static str {
 /// Makes the check run or the status and says which.
 pub(super) fn say(client: &Client, context: &Context, saying: &Saying) -> Result<String, DeployError> {
     let name = format!("modelgate: {}", saying.name);
-    let annotations: Vec<_> = saying
+    let annotations: Vec<Value> = saying
         .annotations
         .iter()
-        .take(ANNOTATIONS)
         .map(|one| {
             json!({
                 "path": one.path,
@@ -56,22 +55,35 @@ pub(super) fn say(client: &Client, context: &Context, saying: &Saying) -> Result
             })
         })
         .collect();
+    let output = |annotations: &[Value]| {
+        json!({
+            "title": saying.title.chars().take(200).collect::<String>(),
+            "summary": escape::cut(&saying.report, LONGEST, "the whole report is in the run"),
+            "annotations": annotations,
+        })
+    };
+    let mut pages = annotations.chunks(ANNOTATIONS);
     let mut body = json!({
         "name": name,
         "head_sha": context.sha,
         "status": "completed",
         "conclusion": conclusion(saying),
-        "output": {
-            "title": saying.title.chars().take(200).collect::<String>(),
-            "summary": escape::cut(&saying.report, LONGEST, "the whole report is in the run"),
-            "annotations": annotations,
-        },
+        "output": output(pages.next().unwrap_or_default()),
     });
     if let Some(url) = &context.run_url {
         body["details_url"] = json!(url);
     }
     match client.send("POST", &context.at("check-runs"), Some(body)) {
-        Ok(_) => return Ok(format!("made the check run `{name}`: {}", conclusion(saying))),
+        Ok(made) => {
+            // What did not fit into the first request is added to it.
+            let id = made.body["id"].as_u64();
+            for (page, id) in pages.zip(std::iter::repeat(id)) {
+                let Some(id) = id else { break };
+                let body = json!({ "output": output(page) });
+                let _ = client.send("PATCH", &context.at(&format!("check-runs/{id}")), Some(body))?;
+            }
+            return Ok(format!("made the check run `{name}`: {}", conclusion(saying)));
+        }
         // A person's token cannot make check runs, and one without `checks: write` may not.
         Err(DeployError::Refused { status: 403 | 404, .. }) => {}
         Err(error) => return Err(error),

@@ -58,9 +58,17 @@ impl Client {
         Ok(Self { agent: agent(), token: Some(token), kept: None })
     }
 
-    /// Sends nothing and collects what would be sent.
+    /// Sends nothing and collects what would be sent; what would be read is taken for empty.
     pub fn dry() -> Self {
         Self { agent: agent(), token: None, kept: Some(RefCell::default()) }
+    }
+
+    /// Reads with `token`, and collects what would be written, so that it is what would be sent.
+    ///
+    /// # Errors
+    /// Fails for a token that cannot be one.
+    pub fn reading(token: String) -> Result<Self, DeployError> {
+        Ok(Self { kept: Some(RefCell::default()), ..Self::new(token)? })
     }
 
     /// Returns what would have been sent.
@@ -72,23 +80,37 @@ impl Client {
         self.send("GET", url, None)
     }
 
+    /// Asks a question of the GraphQL API, which reads although it is sent by POST.
+    pub(super) fn query(&self, query: &str, url: &str) -> Result<Answer, DeployError> {
+        if self.token.is_none() {
+            return Ok(Answer::default());
+        }
+        self.tried("POST", url, Some(&json!({ "query": query })))
+    }
+
     pub(super) fn send(
         &self,
         method: &'static str,
         url: &str,
         body: Option<Value>,
     ) -> Result<Answer, DeployError> {
-        if let Some(kept) = &self.kept {
+        let reads = method == "GET";
+        if let Some(kept) = self.kept.as_ref().filter(|_| !reads || self.token.is_none()) {
             kept.borrow_mut().push(Request { method, url: url.to_owned(), body });
-            return Ok(Answer { body: if method == "GET" { json!([]) } else { json!({}) }, next: None });
+            return Ok(Answer { body: if reads { json!([]) } else { json!({}) }, next: None });
         }
+        self.tried(method, url, body.as_ref())
+    }
+
+    /// Sends as often as it takes.
+    fn tried(&self, method: &'static str, url: &str, body: Option<&Value>) -> Result<Answer, DeployError> {
         let what = format!("{method} {}", path_of(url));
         let mut pause = FIRST_PAUSE;
         let mut waited = Duration::ZERO;
         let mut left = TRIES;
         loop {
             left -= 1;
-            let (reason, wait) = match self.once(method, url, body.as_ref()) {
+            let (reason, wait) = match self.once(method, url, body) {
                 Err(reason) => (reason, Some(pause)),
                 Ok((status, headers, body)) => {
                     if (200..300).contains(&status) {
@@ -98,7 +120,7 @@ impl Client {
                         return Ok(Answer { body, next });
                     }
                     let reason = said(&body);
-                    let limited = status == 429 || status == 403 && is_limited(&headers);
+                    let limited = status == 429 || status == 403 && is_limited(&headers, &reason);
                     if !limited && status < 500 {
                         return Err(DeployError::Refused { what, status, reason });
                     }
@@ -165,8 +187,11 @@ fn number(headers: &ureq::http::HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-fn is_limited(headers: &ureq::http::HeaderMap) -> bool {
-    headers.contains_key("retry-after") || number(headers, "x-ratelimit-remaining") == Some(0)
+/// Returns whether a 403 is about the number of requests: the secondary limits come without any header.
+fn is_limited(headers: &ureq::http::HeaderMap, reason: &str) -> bool {
+    headers.contains_key("retry-after")
+        || number(headers, "x-ratelimit-remaining") == Some(0)
+        || reason.to_ascii_lowercase().contains("rate limit")
 }
 
 /// How long a limit lasts: `retry-after` in seconds, or until `x-ratelimit-reset`.
@@ -205,6 +230,18 @@ mod tests {
         assert_eq!(next_page(link).as_deref(), Some("https://a/?page=3"));
         assert_eq!(next_page("<https://a/?page=1>; rel=\"first\""), None);
         assert_eq!(next_page("nonsense"), None);
+    }
+
+    #[test]
+    fn a_limit_is_told_from_a_right_that_is_missing() {
+        let none = ureq::http::HeaderMap::new();
+        assert!(is_limited(&none, "You have exceeded a secondary rate limit."));
+        assert!(!is_limited(&none, "Resource not accessible by integration"));
+        let left = |count: &'static str| {
+            let name = ureq::http::HeaderName::from_static("x-ratelimit-remaining");
+            ureq::http::HeaderMap::from_iter([(name, ureq::http::HeaderValue::from_static(count))])
+        };
+        assert!(is_limited(&left("0"), "") && !is_limited(&left("12"), ""));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One comment per pull request and report: found by its marker and its author, written again in place.
+//! One comment per pull request and report, or one issue per title: found by its marker and its author, written again in place.
 
 use serde_json::{Value, json};
 
@@ -21,50 +21,57 @@ fn marker(name: &str) -> String {
     format!("<!-- modelgate:report={name} -->")
 }
 
-/// Returns the comment's text: the marker, then the report, cut to what fits.
-pub(super) fn body(saying: &Saying, context: &Context) -> String {
+/// Returns the comment's text: the marker, then the report, cut to what fits, then the plots.
+fn body(saying: &Saying, context: &Context, plots: &str) -> String {
     let more = context.run_url.as_deref().map(|url| format!("the whole report is in [the run]({url})"));
     let more = more.unwrap_or_else(|| "the whole report is in the run".to_owned());
     let marker = marker(&saying.name);
-    let room = LONGEST - marker.chars().count() - 1;
-    format!("{marker}\n{}", escape::cut(&saying.report, room, &more))
+    let taken = marker.chars().count() + 1 + plots.chars().count();
+    format!("{marker}\n{}{plots}", escape::cut(&saying.report, LONGEST.saturating_sub(taken), &more))
 }
 
-/// Returns who we are: the token's user, or, since the token of a workflow may not ask that, the author of workflows.
+/// Returns who we are: the token's user; the application's, which may not ask for a user; or the author of workflows.
 fn author(client: &Client, context: &Context) -> Result<String, DeployError> {
+    let refused = |error: &DeployError| matches!(error, DeployError::Refused { status: 401..=404, .. });
     match client.get(&format!("{}/user", context.api)) {
-        Ok(answer) => Ok(answer.body["login"].as_str().unwrap_or(WORKFLOW_AUTHOR).to_owned()),
-        Err(DeployError::Refused { status: 403 | 404, .. }) => Ok(WORKFLOW_AUTHOR.to_owned()),
+        Ok(answer) => return Ok(answer.body["login"].as_str().unwrap_or(WORKFLOW_AUTHOR).to_owned()),
+        Err(DeployError::Refused { status: 403 | 404, .. }) => {}
+        Err(error) => return Err(error),
+    }
+    match client.query("{ viewer { login } }", &context.graphql()) {
+        Ok(answer) => {
+            let login = answer.body["data"]["viewer"]["login"].as_str();
+            Ok(login.unwrap_or(WORKFLOW_AUTHOR).to_owned())
+        }
+        Err(error) if refused(&error) => Ok(WORKFLOW_AUTHOR.to_owned()),
         Err(error) => Err(error),
     }
 }
 
-/// Returns the numbers of our comments with the marker, oldest first.
-fn ours(
+/// Returns what the pages from `url` list, by what `keep` makes of each.
+fn listed<T>(
     client: &Client,
     context: &Context,
-    pull: &PullRequest,
-    marker: &str,
-) -> Result<Vec<u64>, DeployError> {
-    let author = author(client, context)?;
-    let mut found = Vec::new();
-    let mut url = Some(context.at(&format!("issues/{}/comments?per_page=100", pull.number)));
-    let mut pages = 0;
+    url: String,
+    keep: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, DeployError> {
+    let (mut found, mut url, mut pages) = (Vec::new(), Some(url), 0);
+    let here = format!("{}/", context.api);
     while let Some(page) = url.take().filter(|_| pages < PAGES) {
         pages += 1;
         let answer = client.get(&page)?;
-        for comment in answer.body.as_array().into_iter().flatten() {
-            let marked = comment["body"].as_str().is_some_and(|body| body.starts_with(marker));
-            let written_by_us = comment["user"]["login"].as_str() == Some(author.as_str());
-            if let Some(id) = comment["id"].as_u64().filter(|_| marked && written_by_us) {
-                found.push(id);
-            }
-        }
+        found.extend(answer.body.as_array().into_iter().flatten().filter_map(&keep));
         // A page of another server is not followed: the token would go there.
-        url = answer.next.filter(|next| next.starts_with(&context.api));
+        url = answer.next.filter(|next| next.starts_with(&here));
     }
-    found.sort_unstable();
     Ok(found)
+}
+
+/// Returns the number (`field`) of what we wrote with the marker.
+fn ours(one: &Value, field: &str, author: &str, marker: &str) -> Option<u64> {
+    let marked = one["body"].as_str().is_some_and(|body| body.starts_with(marker));
+    let written_by_us = one["user"]["login"].as_str() == Some(author);
+    one[field].as_u64().filter(|_| marked && written_by_us)
 }
 
 /// Writes the comment; returns its address and what was done. Further ones of ours, left by two runs at a time, are removed.
@@ -73,21 +80,73 @@ pub(super) fn upsert(
     context: &Context,
     pull: &PullRequest,
     saying: &Saying,
+    plots: &str,
 ) -> Result<(String, &'static str), DeployError> {
-    let marker = marker(&saying.name);
-    let body = json!({ "body": body(saying, context) });
-    let found = ours(client, context, pull, &marker)?;
-    let (answer, how) = if let Some(id) = found.first() {
+    let (marker, author) = (marker(&saying.name), author(client, context)?);
+    let comments = context.at(&format!("issues/{}/comments", pull.number));
+    let all = format!("{comments}?per_page=100");
+    let mut found = listed(client, context, all, |comment| ours(comment, "id", &author, &marker))?;
+    // Oldest first.
+    found.sort_unstable();
+    let body = json!({ "body": body(saying, context, plots) });
+    let mut written = None;
+    if let Some(id) = found.first() {
         let url = context.at(&format!("issues/comments/{id}"));
-        (client.send("PATCH", &url, Some(body))?, "wrote again")
-    } else {
-        let url = context.at(&format!("issues/{}/comments", pull.number));
-        (client.send("POST", &url, Some(body))?, "wrote")
+        match client.send("PATCH", &url, Some(body.clone())) {
+            Ok(answer) => written = Some((answer, "wrote again")),
+            // Somebody removed it meanwhile.
+            Err(DeployError::Refused { status: 404, .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let (answer, how) = match written {
+        Some(written) => written,
+        None => (client.send("POST", &comments, Some(body))?, "wrote"),
     };
     for id in found.iter().skip(1) {
-        let _ = client.send("DELETE", &context.at(&format!("issues/comments/{id}")), None)?;
+        match client.send("DELETE", &context.at(&format!("issues/comments/{id}")), None) {
+            Ok(_) | Err(DeployError::Refused { status: 404, .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok((address(&answer.body), how))
+}
+
+/// Keeps one open issue while the verdict is not `passed`, and closes it when it is; returns a sentence.
+pub(super) fn issue(
+    client: &Client,
+    context: &Context,
+    title: &str,
+    saying: &Saying,
+    plots: &str,
+) -> Result<String, DeployError> {
+    let (marker, author) = (marker(&saying.name), author(client, context)?);
+    let all = context.at("issues?state=open&per_page=100");
+    let found = listed(client, context, all, |issue| {
+        // Pull requests are listed among issues.
+        let is_it = issue["title"].as_str() == Some(title) && issue["pull_request"].is_null();
+        ours(issue, "number", &author, &marker).filter(|_| is_it)
+    })?;
+    let open = found.iter().min();
+    let passed = saying.verdict == modelgate_core::Verdict::Passed;
+    let text = body(saying, context, plots);
+    let (answer, how) = match (open, passed) {
+        (None, true) => return Ok(format!("all is well: there is no issue `{title}` to close")),
+        (None, false) => {
+            let body = json!({ "title": title, "body": text });
+            (client.send("POST", &context.at("issues"), Some(body))?, "opened")
+        }
+        (Some(number), _) => {
+            let mut body = json!({ "body": text });
+            if passed {
+                body["state"] = json!("closed");
+                body["state_reason"] = json!("completed");
+            }
+            let url = context.at(&format!("issues/{number}"));
+            (client.send("PATCH", &url, Some(body))?, if passed { "closed" } else { "wrote again" })
+        }
+    };
+    Ok(format!("{how} the issue {}", address(&answer.body)))
 }
 
 fn address(comment: &Value) -> String {

@@ -26,6 +26,10 @@ pub struct Context {
     pub pull_request: Option<PullRequest>,
     /// The page of the run.
     pub run_url: Option<String>,
+    /// The number of the run.
+    pub run: Option<u64>,
+    /// Where people see repositories, such as `https://github.com`.
+    pub server: String,
 }
 
 impl Context {
@@ -77,13 +81,18 @@ impl Context {
         if !(7..=64).contains(&sha.len()) || !sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return wrong("the commit that is judged has no name: see GITHUB_SHA and the event".to_owned());
         }
-        let run_url = match (variable("GITHUB_SERVER_URL"), variable("GITHUB_RUN_ID")) {
-            (Some(server), Some(run)) if run.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(format!("{}/{repository}/actions/runs/{run}", server.trim_end_matches('/')))
-            }
-            _ => None,
-        };
-        Ok(Self { api, repository, sha, pull_request, run_url })
+        let given = variable("GITHUB_SERVER_URL");
+        let server = given.clone().unwrap_or_else(|| "https://github.com".to_owned());
+        let server = server.trim_end_matches('/').to_owned();
+        let run: Option<u64> = variable("GITHUB_RUN_ID").and_then(|run| run.parse().ok());
+        let run_url =
+            run.filter(|_| given.is_some()).map(|run| format!("{server}/{repository}/actions/runs/{run}"));
+        Ok(Self { api, repository, sha, pull_request, run_url, run, server })
+    }
+
+    /// Returns the address of the GraphQL API: of GitHub Enterprise Server it is not below that of REST.
+    pub(super) fn graphql(&self) -> String {
+        format!("{}/graphql", self.api.strip_suffix("/v3").unwrap_or(&self.api))
     }
 
     /// Returns an address below the repository's.

@@ -1,5 +1,7 @@
 //! A verdict, said on GitHub: one comment per pull request, a check run or a status, the summary and the outputs of a step.
 
+mod approval;
+mod assets;
 mod check;
 mod client;
 mod comment;
@@ -9,6 +11,7 @@ mod step;
 
 use modelgate_core::Verdict;
 
+pub use approval::approver;
 pub use check::Annotation;
 pub use client::{Client, Request};
 pub use context::{Context, PullRequest};
@@ -33,6 +36,15 @@ pub struct Saying {
     pub annotations: Vec<Annotation>,
 }
 
+/// Where the report goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Into a comment on the pull request of the event, if there is one.
+    PullRequest,
+    /// Into an issue of this title, open while the verdict is not `passed`: for scheduled runs.
+    Issue(String),
+}
+
 /// What became of it, each a sentence for the log of the step.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Said {
@@ -42,17 +54,47 @@ pub struct Said {
     pub notes: Vec<String>,
 }
 
-/// Says it: a comment where there is a pull request, and a check run, or a status where check runs are not allowed.
+/// Says it: a comment where there is a pull request, or an issue, and a check run, or a status where check runs are not allowed.
 ///
+/// `plots` are PNG files by name, put on a branch of the repository so that the comment can show them.
 /// A token that may only read (a pull request from a fork) is no error: it is noted, and the summary has the report.
 ///
 /// # Errors
 /// Fails when GitHub cannot be reached, or refuses for another reason.
-pub fn say(client: &Client, context: &Context, saying: &Saying, check: bool) -> Result<Said, DeployError> {
+pub fn say(
+    client: &Client,
+    context: &Context,
+    saying: &Saying,
+    place: &Place,
+    plots: &[(String, Vec<u8>)],
+    check: bool,
+) -> Result<Said, DeployError> {
     let mut said = Said::default();
-    match &context.pull_request {
-        None => said.notes.push("this is no pull request: there is nothing to comment on".to_owned()),
-        Some(pull) => match comment::upsert(client, context, pull, saying) {
+    let is_somewhere = matches!(place, Place::Issue(_)) || context.pull_request.is_some();
+    let mut shown = String::new();
+    if !plots.is_empty() && is_somewhere {
+        match assets::publish(client, context, &saying.name, plots) {
+            Ok(text) => shown = text,
+            Err(DeployError::Refused { status: 403 | 404, reason, .. }) => said.notes.push(format!(
+                "the token may not write the branch `{}` ({reason}), `contents: write` is missing: the comment has no plots",
+                assets::BRANCH
+            )),
+            Err(error) => return Err(error),
+        }
+    }
+    let in_summary = "the report is in the summary of this step";
+    match (place, &context.pull_request) {
+        (Place::Issue(title), _) => match comment::issue(client, context, title, saying, &shown) {
+            Ok(sentence) => said.notes.push(sentence),
+            Err(DeployError::Refused { status: 403 | 404 | 410, reason, .. }) => said.notes.push(format!(
+                "the token may not write issues ({reason}), `issues: write` is missing or there are none here: {in_summary}"
+            )),
+            Err(error) => return Err(error),
+        },
+        (Place::PullRequest, None) => {
+            said.notes.push("this is no pull request: there is nothing to comment on".to_owned());
+        }
+        (Place::PullRequest, Some(pull)) => match comment::upsert(client, context, pull, saying, &shown) {
             Ok((url, how)) => {
                 said.notes.push(format!("{how} the comment {url}"));
                 said.comment = Some(url);
@@ -63,9 +105,7 @@ pub fn say(client: &Client, context: &Context, saying: &Saying, check: bool) -> 
                 } else {
                     "`pull-requests: write` is missing"
                 };
-                said.notes.push(format!(
-                    "the token may not comment ({reason}), {whose}: the report is in the summary of this step"
-                ));
+                said.notes.push(format!("the token may not comment ({reason}), {whose}: {in_summary}"));
             }
             Err(error) => return Err(error),
         },

@@ -4,5 +4,5 @@
 mod render;
 mod write;
 
-pub use render::{Deploy, Plan, files};
+pub use render::{Deploy, Plan, files, repository};
 pub use write::{DEPLOY_DOCKER, Outcome, Written, write, write_marked};

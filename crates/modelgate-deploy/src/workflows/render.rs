@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-/// Where releases of modelgate are.
-const REPOSITORY: &str = "modelgate/modelgate";
+/// Where releases of modelgate are, `owner/name`.
+pub fn repository() -> &'static str {
+    env!("CARGO_PKG_REPOSITORY").trim_start_matches("https://github.com/")
+}
 
 /// Actions that are used, each by the commit of a release: a tag can be moved.
 const CHECKOUT: &str = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2";
 const CACHE: &str = "actions/cache@5a3ec84eff668545956fd18022155c47e93e2684 # v4.2.3";
 const UPLOAD: &str = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2";
+const DOWNLOAD: &str = "actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093 # v4.3.0";
 const SETUP_PYTHON: &str = "actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065 # v5.6.0";
 
 /// Where a model goes when it is in production.
@@ -17,6 +20,8 @@ pub enum Deploy {
     /// Nowhere: the package is an artifact of the run.
     #[default]
     None,
+    /// To a Space of the Hugging Face Hub.
+    Space,
 }
 
 /// What the files are filled in with.
@@ -30,6 +35,14 @@ pub struct Plan {
     pub model: String,
     /// The address of the registry.
     pub registry: String,
+    /// The branch that pull requests go to.
+    pub branch: String,
+    /// What the names of the workflows end with, such as `-churn`, when a repository has several; empty for the only one.
+    pub suffix: String,
+    /// Whether the data is not in git: `data pull` brings it.
+    pub pull: bool,
+    /// Whether the registry or the data is in a bucket, whose keys are secrets of the repository.
+    pub cloud: bool,
     /// Files and folders with data and contracts, from the project's folder.
     pub data: Vec<String>,
     /// A requirements file of the training code, from the project's folder, if there is one.
@@ -49,39 +62,85 @@ fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
+/// A word of the shell.
+fn word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A step that brings what is in production to where people use it; `reason` is what the ledger keeps.
+fn step_of_target(plan: &Plan, name: &str, rollback: bool, reason: &str) -> String {
+    if plan.deploy == Deploy::None {
+        return String::new();
+    }
+    let rollback = if rollback { " --rollback" } else { "" };
+    format!(
+        "      - name: {name}\n        working-directory: {}\n        env:\n          HF_TOKEN: ${{{{ secrets.HF_TOKEN }}}}\n          \
+         REASON: {reason}\n        run: modelgate deploy space \"$MODEL\"{rollback} --reason \"$REASON\"\n",
+        plan.folder
+    )
+}
+
+/// What a bucket is opened with, by the names of the secrets.
+const CLOUD: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"];
+
+fn steps_of_python(plan: &Plan) -> String {
+    let Some(file) = &plan.requirements else { return String::new() };
+    let file = below(&plan.folder, file);
+    format!(
+        "      - uses: {SETUP_PYTHON}\n        with:\n          python-version: \"3.12\"\n          cache: pip\n          \
+         cache-dependency-path: {file}\n      - name: What the training code needs\n        run: python -m pip install -r {file}\n"
+    )
+}
+
+fn steps_of_tests(plan: &Plan) -> String {
+    if !plan.tests {
+        return String::new();
+    }
+    format!(
+        "      - uses: {SETUP_PYTHON}\n        with:\n          python-version: \"3.12\"\n      - name: The training code's own \
+         tests\n        working-directory: {}\n        shell: bash\n        run: |\n          \
+         if [ -f requirements.txt ]; then python -m pip install -r requirements.txt; fi\n          \
+         python -m pip install pytest\n          python -m pytest tests\n",
+        plan.folder
+    )
+}
+
 /// Returns the files by their place in the repository.
 pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
     let at = |path: &str| below(&plan.folder, path);
     let mut paths: Vec<String> = plan.data.iter().map(|path| at(path)).collect();
     paths.push(at("modelgate.yaml"));
-    let paths: Vec<String> = paths.iter().map(|path| format!("\"{}\"", quoted(path))).collect();
-    let python = match &plan.requirements {
-        None => String::new(),
-        Some(file) => format!(
-            "      - uses: {SETUP_PYTHON}\n        with:\n          python-version: \"3.12\"\n          cache: pip\n          \
-             cache-dependency-path: {0}\n      - name: What the training code needs\n        run: python -m pip install -r {0}\n",
-            at(file)
-        ),
+    let in_yaml: Vec<String> = paths.iter().map(|path| format!("\"{}\"", quoted(path))).collect();
+    // A glob of git, which knows `**` too.
+    let in_shell: Vec<String> = paths.iter().map(|path| word(&format!(":(glob){path}"))).collect();
+    let pull = format!(
+        "      - name: Bring the data\n        working-directory: {}\n        run: modelgate data pull\n",
+        plan.folder
+    );
+    let cloud: &[&str] = if plan.cloud { &CLOUD } else { &[] };
+    let hub: &[&str] = if plan.deploy == Deploy::Space { &["HF_TOKEN"] } else { &[] };
+    let lines = |names: &[&str], indent: &str, line: &dyn Fn(&str) -> String| -> String {
+        names.iter().map(|name| format!("{indent}{}\n", line(name))).collect()
     };
-    let tests = if plan.tests {
-        format!(
-            "      - uses: {SETUP_PYTHON}\n        with:\n          python-version: \"3.12\"\n      - name: The training code's own \
-             tests\n        working-directory: {}\n        shell: bash\n        run: |\n          \
-             if [ -f requirements.txt ]; then python -m pip install -r requirements.txt; fi\n          \
-             python -m pip install pytest\n          python -m pytest tests\n",
-            plan.folder
-        )
-    } else {
-        String::new()
+    // What a workflow that is called gets of its caller.
+    let secrets = [cloud, hub].concat();
+    let handed_on = |line: &dyn Fn(&str) -> String| {
+        let names = lines(&secrets, "      ", line);
+        if names.is_empty() { names } else { format!("    secrets:\n{names}") }
     };
+    let secret = |name: &str| format!("{name}: ${{{{ secrets.{name} }}}}");
+    let when = |condition: bool, text: String| if condition { text } else { String::new() };
     let fill = |template: &str| {
         [
             ("@@VERSION@@", env!("CARGO_PKG_VERSION").to_owned()),
-            ("@@REPOSITORY@@", REPOSITORY.to_owned()),
+            ("@@REPOSITORY@@", repository().to_owned()),
             ("@@CHECKOUT@@", CHECKOUT.to_owned()),
             ("@@CACHE@@", CACHE.to_owned()),
             ("@@UPLOAD@@", UPLOAD.to_owned()),
+            ("@@DOWNLOAD@@", DOWNLOAD.to_owned()),
             ("@@REGISTRY@@", quoted(&plan.registry)),
+            ("@@BRANCH@@", quoted(&plan.branch)),
+            ("@@SUFFIX@@", plan.suffix.clone()),
             ("@@FOLDER@@", plan.folder.clone()),
             ("@@PIPELINE@@", plan.pipeline.clone()),
             ("@@MODEL@@", plan.model.clone()),
@@ -89,26 +148,35 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@OUTPUTS@@", at("outputs")),
             ("@@PACKAGED@@", at("models/packaged")),
             ("@@BEFORE@@", at("before-rollback.jsonl")),
-            ("@@DATAPATHS@@", format!("[{}]", paths.join(", "))),
-            ("@@PYTHON@@", python.clone()),
-            ("@@TESTS@@", tests.clone()),
+            ("@@DATAPATHS@@", format!("[{}]", in_yaml.join(", "))),
+            ("@@DATAFILES@@", in_shell.join(" ")),
+            ("@@PYTHON@@", steps_of_python(plan)),
+            ("@@TESTS@@", steps_of_tests(plan)),
+            ("@@PULL@@", when(plan.pull, pull.clone())),
+            ("@@CLOUD@@", lines(cloud, "  ", &secret)),
+            ("@@DECLARED@@", handed_on(&|name| format!("{name}:\n        required: false"))),
+            ("@@PASSED@@", handed_on(&secret)),
+            ("@@TARGET@@", step_of_target(plan, "Bring it to the Space", false, "${{ env.RUN }}")),
+            ("@@TARGETBACK@@", step_of_target(plan, "Take the Space back", true, "${{ inputs.reason }}")),
         ]
         .iter()
         .fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
     };
-    let workflow = |name: &str| PathBuf::from(".github/workflows").join(name);
-    [
+    let workflow = |name: &str| PathBuf::from(format!(".github/workflows/{name}{}.yml", plan.suffix));
+    let mut files = vec![
         (".github/actions/modelgate/action.yml".into(), include_str!("../../templates/action.yml")),
-        (workflow("ci.yml"), include_str!("../../templates/ci.yml")),
-        (workflow("data-validation.yml"), include_str!("../../templates/data-validation.yml")),
-        (workflow("deploy.yml"), include_str!("../../templates/deploy.yml")),
-        (workflow("rollback.yml"), include_str!("../../templates/rollback.yml")),
-        (workflow("train.yml"), include_str!("../../templates/train.yml")),
-        (at("Makefile").into(), include_str!("../../templates/Makefile")),
-        (at("justfile").into(), include_str!("../../templates/justfile")),
-    ]
-    .map(|(path, template): (PathBuf, &str)| (path, fill(template)))
-    .into()
+        (workflow("ci"), include_str!("../../templates/ci.yml")),
+        (workflow("data-validation"), include_str!("../../templates/data-validation.yml")),
+        (workflow("deploy"), include_str!("../../templates/deploy.yml")),
+        (workflow("rollback"), include_str!("../../templates/rollback.yml")),
+        (workflow("train"), include_str!("../../templates/train.yml")),
+    ];
+    // Typed by people; those of the first pipeline take another one as `PIPELINE=…`.
+    if plan.suffix.is_empty() {
+        files.push((at("Makefile").into(), include_str!("../../templates/Makefile")));
+        files.push((at("justfile").into(), include_str!("../../templates/justfile")));
+    }
+    files.into_iter().map(|(path, template): (PathBuf, &str)| (path, fill(template))).collect()
 }
 
 #[cfg(test)]
@@ -122,6 +190,10 @@ mod tests {
             pipeline: "churn".to_owned(),
             model: "churn".to_owned(),
             registry: "git+branch:modelgate".to_owned(),
+            branch: "trunk".to_owned(),
+            suffix: String::new(),
+            pull: true,
+            cloud: true,
             data: vec!["data/raw/*.csv".to_owned()],
             requirements: Some("requirements.txt".to_owned()),
             tests: true,

@@ -4,8 +4,8 @@ use modelgate_data::contract::ContractReport;
 
 use crate::outputs::cell;
 
-/// Returns `report.md`.
-pub(crate) fn contract_report(pipeline: &str, report: &ContractReport) -> String {
+/// Returns `report.md` of a run that its contract stopped.
+pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
     let mut text = format!(
         "# {}: blocked by the data contract\n\n{}. Nothing was trained.\n\n",
         cell(pipeline),

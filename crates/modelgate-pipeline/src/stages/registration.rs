@@ -32,14 +32,23 @@ fn begins(runner: &mut Runner<'_>, stage: Stage, would: &str) -> bool {
     true
 }
 
-/// Returns the version that was registered for this package with this verdict.
+/// Returns the version that was registered for this package with this verdict, or that is in production with it.
 fn registered(
     registry: &Registry,
     runner: &Runner<'_>,
     package: Digest,
-    verdict: Digest,
+    (verdict, outcome): (Digest, Verdict),
 ) -> Option<VersionNumber> {
     let state = registry.state().models.get(&runner.pipeline.model)?;
+    // In a fresh clone the model in production is judged again, with nothing to compare it with but itself; it keeps the
+    // judgement that it got. A verdict that is no longer passed is news.
+    let production = state.production().filter(|version| {
+        let same = |found: &modelgate_core::lifecycle::VersionState| found.digest == package;
+        outcome == Verdict::Passed && state.versions.get(version).is_some_and(same)
+    });
+    if production.is_some() {
+        return production;
+    }
     let same = |found: &modelgate_core::lifecycle::VersionState| {
         found.digest == package && found.verdict_digest == verdict
     };
@@ -68,7 +77,7 @@ pub(crate) fn register(
     let verdict_bytes = verdict_file(&verdict)?;
     let verdict_digest = Digest::of(&verdict_bytes);
     let name = runner.pipeline.model.clone();
-    if let Some(version) = registered(registry, runner, package.digest, verdict_digest) {
+    if let Some(version) = registered(registry, runner, package.digest, (verdict_digest, verdict.verdict)) {
         let summary = format!("{name} {version}");
         let why = "this package was registered with this verdict".to_owned();
         runner.report(

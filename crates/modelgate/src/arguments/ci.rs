@@ -10,6 +10,10 @@ pub(crate) enum Ci {
     Init(Init),
     /// Say the verdict on GitHub: one comment per pull request, a check run, the summary and outputs of the step.
     Comment(Comment),
+    /// Say the verdict in the summary and outputs of the step alone, which needs no token; outside of a step, print the report.
+    Summary(Summary),
+    /// Print who approved the environment that this run waited for; who started it where nobody had to.
+    Approver,
 }
 
 /// Where a model goes.
@@ -18,6 +22,8 @@ pub(crate) enum DeployTarget {
     /// Nowhere: the package is an artifact of the run.
     #[default]
     None,
+    /// To a Space of the Hugging Face Hub, as `deploy.space` says.
+    Space,
 }
 
 /// The arguments of `ci init`.
@@ -29,6 +35,12 @@ pub(crate) struct Init {
     /// Where a model goes when it is in production.
     #[arg(long, value_enum, default_value_t, value_name = "TARGET")]
     pub(crate) deploy: DeployTarget,
+    /// The branch that pull requests go to; found out by default.
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) branch: Option<String>,
+    /// Write workflows beside those of another pipeline: `train-NAME.yml` and so on.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Overwrite files that were edited.
     #[arg(long)]
     pub(crate) force: bool,
@@ -46,10 +58,24 @@ pub(crate) struct Comment {
     /// Make no check run and no status.
     #[arg(long)]
     pub(crate) no_check: bool,
+    /// Keep an issue of this title open while the verdict is not `passed`, instead of a comment: for scheduled runs.
+    #[arg(long, value_name = "TITLE")]
+    pub(crate) issue: Option<String>,
+    /// Show the plots in the comment: they are put on the branch `modelgate-assets`, which needs `contents: write`.
+    #[arg(long)]
+    pub(crate) assets: bool,
     /// Say this Markdown file instead of the report of the last run.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Send nothing, and print each request that would be sent.
+    /// Write nothing, and print each request that would be sent; with a token, what is there is read for it.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// The arguments of `ci summary`.
+#[derive(Args, Debug)]
+pub(crate) struct Summary {
+    /// The pipeline; not needed when there is only one.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) pipeline: Option<String>,
 }

@@ -1,4 +1,13 @@
 //! What CI does with the binary: what it says on GitHub, and the workflows that it runs.
 
+#[cfg(unix)]
+mod clones;
 mod comment;
+mod distribution;
+#[cfg(unix)]
+mod expression;
+mod issue;
+#[cfg(unix)]
+mod runner;
+mod tutorial;
 mod workflows;

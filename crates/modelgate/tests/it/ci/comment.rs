@@ -2,23 +2,23 @@
 
 use std::process::{Command, Output};
 
-use modelgate_testing::TestProject;
 use modelgate_testing::github::{AUTHOR, FakeGithub, TOKEN};
+use modelgate_testing::{TestProject, skip};
 use serde_json::json;
 
 use crate::governance::{CONFIG, project};
 
-const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(super) const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A project that was run, with the event of a pull request.
-fn judged(config: &str) -> TestProject {
+pub(super) fn judged(config: &str) -> TestProject {
     let project = project(config, 0);
     let _ = project.command(&["run"]).output().expect("run");
     event(&project, "o/r");
     project
 }
 
-fn event(project: &TestProject, head: &str) {
+pub(super) fn event(project: &TestProject, head: &str) {
     let event = json!({
         "pull_request": {
             "number": 7,
@@ -30,7 +30,7 @@ fn event(project: &TestProject, head: &str) {
 }
 
 /// A step of a workflow.
-fn step(project: &TestProject, github: &FakeGithub, arguments: &[&str]) -> Command {
+pub(super) fn step(project: &TestProject, github: &FakeGithub, arguments: &[&str]) -> Command {
     let mut command = project.command(&["ci", "comment"]);
     command.args(arguments).env("GITHUB_API_URL", &github.url).env("GITHUB_TOKEN", TOKEN);
     command.env("GITHUB_REPOSITORY", "o/r").env("GITHUB_EVENT_PATH", project.path("event.json"));
@@ -43,7 +43,7 @@ fn step(project: &TestProject, github: &FakeGithub, arguments: &[&str]) -> Comma
 }
 
 #[track_caller]
-fn exits(mut command: Command, code: i32) -> String {
+pub(super) fn exits(mut command: Command, code: i32) -> String {
     let output: Output = command.output().expect("started");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -51,7 +51,7 @@ fn exits(mut command: Command, code: i32) -> String {
     said
 }
 
-fn bodies(github: &FakeGithub) -> Vec<String> {
+pub(super) fn bodies(github: &FakeGithub) -> Vec<String> {
     github.state().comments.iter().map(|one| one["body"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
@@ -178,7 +178,21 @@ fn a_dry_run_shows_each_request_and_sends_none() {
     let said = exits(step(&project, &github, &["--dry-run"]), 0);
     assert!(said.contains(&format!("POST {}/repos/o/r/issues/7/comments\n{{", github.url)), "{said}");
     assert!(said.contains(&format!("POST {}/repos/o/r/check-runs\n{{", github.url)), "{said}");
-    assert!(github.state().asked.is_empty());
+    // What is there is read, so that a second push shows that the comment is written again.
+    let written =
+        |github: &FakeGithub| github.state().sent.iter().filter(|(_, path, _)| path != "/graphql").count();
+    assert_eq!((written(&github), bodies(&github).len()), (0, 0));
+    let id = github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\nold");
+    let said = exits(step(&project, &github, &["--dry-run"]), 0);
+    assert!(said.contains(&format!("PATCH {}/repos/o/r/issues/comments/{id}\n{{", github.url)), "{said}");
+    assert_eq!(bodies(&github), ["<!-- modelgate:report=p -->\nold"]);
+    // Without a token nothing is asked.
+    let asked = github.state().asked.len();
+    let mut without = step(&project, &github, &["--dry-run"]);
+    without.env_remove("GITHUB_TOKEN");
+    let said = exits(without, 0);
+    assert!(said.contains(&format!("POST {}/repos/o/r/issues/7/comments\n{{", github.url)), "{said}");
+    assert_eq!(github.state().asked.len(), asked);
     assert!(!project.path("summary.md").exists() && !project.path("output").exists());
 }
 
@@ -225,4 +239,166 @@ fn a_run_that_ended_before_its_gate_says_no_old_verdict() {
     let said = exits(step(&project, &github, &[]), 1);
     assert!(said.contains("ended before its gate"), "{said}");
     assert!(github.state().comments.is_empty());
+}
+
+#[test]
+fn a_blocked_contract_is_said_as_it_is() {
+    let config = CONFIG.replace("target: y}", "target: y, contract: contract.yaml}");
+    let project = TestProject::with(crate::BINARY, &crate::governance::easy(), &config);
+    let contract = "version: 1\ncolumns:\n  a: {type: float, max: 5}\n  b: {type: int}\n  y: {type: int}\n";
+    project.write("contract.yaml", contract);
+    let output = project.command(&["run"]).output().expect("run");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    event(&project, "o/r");
+    let github = FakeGithub::start();
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("::error file=contract.yaml,line=3,title=a.max::"), "{said}");
+    let body = &bodies(&github)[0];
+    assert!(body.contains("# p: blocked by the data contract") && body.contains("a.max"), "{body}");
+    let run = &github.state().check_runs[0];
+    assert_eq!(
+        (&run["conclusion"], &run["output"]["annotations"][0]["path"]),
+        (&json!("failure"), &json!("contract.yaml"))
+    );
+    let output = project.read("output");
+    assert!(
+        output.contains("verdict<<") && output.contains("\nfailed\n") && output.contains("\nblocked\n"),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_comment_that_is_gone_is_written_anew() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\nold");
+    github.state().comments_vanish = true;
+    let said = exits(step(&project, &github, &[]), 0);
+    assert!(said.contains("wrote the comment"), "{said}");
+    assert_eq!(bodies(&github).len(), 1);
+}
+
+#[test]
+fn an_application_finds_its_own_comment() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    github.state().application = Some("our-app".to_owned());
+    exits(step(&project, &github, &[]), 0);
+    exits(step(&project, &github, &[]), 0);
+    let state = github.state();
+    assert_eq!((state.comments.len(), &state.comments[0]["user"]["login"]), (1, &json!("our-app[bot]")));
+}
+
+#[test]
+fn a_token_without_rights_is_told_which_is_missing() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    github.state().read_only = true;
+    let said = exits(step(&project, &github, &["--assets"]), 0);
+    assert!(said.contains("`pull-requests: write` is missing") && !said.contains("forks"), "{said}");
+    assert!(said.contains("`contents: write` is missing: the comment has no plots"), "{said}");
+}
+
+#[test]
+fn many_annotations_take_several_requests() {
+    let rules: Vec<String> =
+        (0..120).map(|number| format!("{{id: rule-{number}, metric: accuracy, at_least: 1.01}}")).collect();
+    let rules = format!("rules: [{}]", rules.join(", "));
+    let config = CONFIG.replace("rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]", &rules);
+    let (project, github) = (judged(&config), FakeGithub::start());
+    exits(step(&project, &github, &[]), 0);
+    let state = github.state();
+    let annotations = state.check_runs[0]["output"]["annotations"].as_array().expect("annotations");
+    assert_eq!((state.check_runs.len(), annotations.len()), (1, 120));
+}
+
+#[test]
+fn plots_are_committed_to_a_branch_of_their_own_and_shown() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    // Another run makes the branch at the same moment; ours goes on top of it.
+    github.state().someone_is_first = true;
+    exits(step(&project, &github, &["--assets"]), 0);
+    let first = github.state().branches["modelgate-assets"].clone();
+    {
+        let state = github.state();
+        let commit = &state.objects[&first];
+        let theirs = commit["parents"][0].as_str().expect("a parent");
+        assert_eq!(state.objects[theirs]["message"], "of another run");
+        let tree = &state.objects[commit["tree"]["sha"].as_str().expect("a tree")];
+        let entry = tree["tree"]
+            .as_array()
+            .expect("entries")
+            .iter()
+            .find(|entry| entry["path"] == format!("p/{SHA}/confusion_matrix.png"));
+        let blob = &state.objects[entry.expect("the plot")["sha"].as_str().expect("a blob")];
+        // A PNG file in Base64 begins so.
+        assert!(blob["content"].as_str().is_some_and(|text| text.starts_with("iVBORw0KGgo")), "{blob}");
+        assert!(tree["base_tree"].is_string());
+    }
+    let body = &bodies(&github)[0];
+    let link = format!(
+        "![confusion matrix](https://github.test/o/r/blob/{first}/p/{SHA}/confusion_matrix.png?raw=true)"
+    );
+    assert!(body.contains(&link) && !body.contains("dark"), "{body}");
+    // The next push adds a commit.
+    exits(step(&project, &github, &["--assets"]), 0);
+    let state = github.state();
+    assert_eq!(state.objects[&state.branches["modelgate-assets"]]["parents"], json!([first]));
+}
+
+#[test]
+fn the_summary_alone_needs_no_token() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let mut command = project.command(&["ci", "summary"]);
+    command
+        .env("GITHUB_STEP_SUMMARY", project.path("summary.md"))
+        .env("GITHUB_OUTPUT", project.path("output"));
+    exits(command, 0);
+    assert!(project.read("summary.md").contains("**Verdict: passed**"));
+    assert!(project.read("output").contains("\npromoted\n"));
+    let mut plain = project.command(&["ci", "summary"]);
+    plain.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_OUTPUT");
+    assert!(exits(plain, 0).contains("**Verdict: passed**"));
+    assert!(github.state().asked.is_empty());
+}
+
+#[test]
+fn who_approved_is_asked_for() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let approver = || {
+        let mut command = project.command(&["ci", "approver"]);
+        command.env("GITHUB_API_URL", &github.url).env("GITHUB_TOKEN", TOKEN).env("GITHUB_ACTOR", "pusher");
+        command.env("GITHUB_REPOSITORY", "o/r").env("GITHUB_EVENT_PATH", project.path("event.json"));
+        command.env("GITHUB_RUN_ID", "42");
+        exits(command, 0)
+    };
+    assert!(approver().ends_with("pusher\n") || approver().starts_with("pusher\n"));
+    github.state().approvals = vec![
+        json!({ "state": "approved", "user": { "login": "first" } }),
+        json!({ "state": "rejected", "user": { "login": "second" } }),
+        json!({ "state": "approved", "user": { "login": "reviewer" } }),
+    ];
+    assert_eq!(approver(), "reviewer\n");
+}
+
+#[test]
+fn what_is_sent_has_the_form_that_github_publishes() {
+    let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") else {
+        return skip("MODELGATE_INTEROP_CI names no folder with GitHub's description of its API");
+    };
+    let modules = std::path::Path::new(&tools).join("node_modules");
+    let (project, github) = (judged(&CONFIG.replace("at_least: 0.7", "at_least: 1.01")), FakeGithub::start());
+    github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\none of two");
+    github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\ntwo of two");
+    exits(step(&project, &github, &["--assets"]), 0);
+    exits(step(&project, &github, &["--issue", "The model is worse"]), 0);
+    exits(step(&project, &github, &["--issue", "The model is worse", "--assets"]), 0);
+    github.state().no_checks = true;
+    exits(step(&project, &github, &[]), 0);
+    let sent: Vec<_> =
+        github.state().sent.iter().filter(|(_, path, _)| path != "/graphql").cloned().collect();
+    assert!(sent.len() > 20, "{}", sent.len());
+    project.write("sent.json", serde_json::to_string(&sent).expect("JSON"));
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/octokit.mjs");
+    let output =
+        Command::new("node").arg(script).arg(modules).arg(project.path("sent.json")).output().expect("node");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{said}");
 }

