@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn small_numbers_are_numbers_to_a_reader_of_yaml_1_1() {
-        let value = json!({ "a \\\" 1e5 \\": 1e-5, "b": [1e300, -2.5e-10, 3, 0.25], "e": "true", "f": true });
-        let expected = r#"{"a \\\" 1e5 \\":1.0e-5,"b":[1.0e+300,-2.5e-10,3,0.25],"e":"true","f":true}"#;
+        let value = json!({ "a \\\" 1e5 \\": 1e-9, "b": [1e300, -2.5e-10, 3, 0.25], "e": "true", "f": true });
+        let expected = r#"{"a \\\" 1e5 \\":1.0e-9,"b":[1.0e+300,-2.5e-10,3,0.25],"e":"true","f":true}"#;
         assert_eq!(yaml(&value), expected);
         let read: serde_json::Value = serde_json::from_str(&yaml(&value)).expect("JSON still");
         assert_eq!(read, value);
