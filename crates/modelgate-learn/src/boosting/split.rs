@@ -172,7 +172,9 @@ impl Search<'_> {
         if !self.limits.allows(left) || !self.limits.allows(right) {
             return true;
         }
-        let gain = if !self.is_free() {
+        let gain = if self.is_free() {
+            self.limits.score(left) + self.limits.score(right) - self.parent
+        } else {
             let values = (self.limits.value(left, self.bounds), self.limits.value(right, self.bounds));
             let order = f64::from(self.monotonic) * (values.1 - values.0);
             if order < 0.0 {
@@ -180,8 +182,6 @@ impl Search<'_> {
             }
             self.limits.bounded_score(left, self.bounds) + self.limits.bounded_score(right, self.bounds)
                 - self.parent
-        } else {
-            self.limits.score(left) + self.limits.score(right) - self.parent
         };
         if gain > self.least() {
             let (goes_left, last) = goes_left();
@@ -364,7 +364,7 @@ mod tests {
                     assert_eq!(one.goes_left, other.goes_left);
                 }
                 (one, other) => {
-                    assert!(one.or(other).is_some_and(|split| split.gain < 1e-6), "{one:?} {other:?}")
+                    assert!(one.or(other).is_some_and(|split| split.gain < 1e-6), "{one:?} {other:?}");
                 }
             }
             for level in levels() {

@@ -4,6 +4,10 @@
     clippy::inline_always,
     reason = "a body is compiled for a CPU feature only inside the function that has it"
 )]
+#![expect(
+    clippy::needless_bitwise_bool,
+    reason = "lazy operators are branches, and a loop with branches is not compiled for wide registers"
+)]
 
 use modelgate_model::dispatched;
 
