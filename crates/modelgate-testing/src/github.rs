@@ -26,6 +26,7 @@ pub struct FakeGithub {
 
 /// What the server knows and heard.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble that a test turns on by itself")]
 pub struct Github {
     /// Comments of pull request 7, as the API gives them.
     pub comments: Vec<Value>,

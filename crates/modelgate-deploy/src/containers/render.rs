@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use modelgate_core::ModelName;
 
-/// Where releases of modelgate are.
-
 const FETCH: &str = include_str!("../../templates/docker/fetch.Dockerfile");
 
 /// What the files for Docker are filled in with.

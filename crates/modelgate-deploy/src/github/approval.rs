@@ -18,6 +18,6 @@ pub fn approver(client: &Client, context: &Context) -> Result<Option<String>, De
     })?;
     let answer = client.get(&context.at(&format!("actions/runs/{run}/approvals")))?;
     let approvals = answer.body.as_array().into_iter().flatten();
-    let said_yes = approvals.filter(|approval| approval["state"] == "approved");
-    Ok(said_yes.last().and_then(|approval| approval["user"]["login"].as_str()).map(str::to_owned))
+    let mut said_yes = approvals.filter(|approval| approval["state"] == "approved");
+    Ok(said_yes.next_back().and_then(|approval| approval["user"]["login"].as_str()).map(str::to_owned))
 }

@@ -84,15 +84,12 @@ fn commit(client: &Client, context: &Context, name: &str, entries: &[Value]) -> 
         });
         let made = client.send("POST", &context.at("git/commits"), Some(made))?;
         let sha = made.body["sha"].as_str().unwrap_or_default().to_owned();
-        let moved = match &head {
-            Some(_) => {
-                let url = context.at(&format!("git/refs/heads/{BRANCH}"));
-                client.send("PATCH", &url, Some(json!({ "sha": sha, "force": false })))
-            }
-            None => {
-                let body = json!({ "ref": format!("refs/heads/{BRANCH}"), "sha": sha });
-                client.send("POST", &context.at("git/refs"), Some(body))
-            }
+        let moved = if head.is_some() {
+            let url = context.at(&format!("git/refs/heads/{BRANCH}"));
+            client.send("PATCH", &url, Some(json!({ "sha": sha, "force": false })))
+        } else {
+            let body = json!({ "ref": format!("refs/heads/{BRANCH}"), "sha": sha });
+            client.send("POST", &context.at("git/refs"), Some(body))
         };
         match moved {
             Ok(_) => return Ok(sha),

@@ -11,14 +11,12 @@ use crate::printer::Printer;
 pub(super) fn execute(printer: &Printer) -> anyhow::Result<Exit> {
     let context = Context::of_step(&environment::variable).map_err(|error| UsageError(error.to_string()))?;
     let approver = github::approver(&client()?, &context)?;
-    let login = match approver {
-        Some(login) => login,
-        None => {
-            printer.talk("nobody had to approve this run's deployment: whoever started it answers for it");
-            environment::variable("GITHUB_ACTOR").ok_or_else(|| {
-                UsageError("GITHUB_ACTOR is not set: this command is for a step of GitHub Actions".to_owned())
-            })?
-        }
+    let login = if let Some(login) = approver {
+        login
+    } else {
+        printer.talk("nobody had to approve this run's deployment: whoever started it answers for it");
+        let missing = "GITHUB_ACTOR is not set: this command is for a step of GitHub Actions";
+        environment::variable("GITHUB_ACTOR").ok_or_else(|| UsageError(missing.to_owned()))?
     };
     printer.data(&login)?;
     Ok(Exit::Passed)

@@ -82,7 +82,7 @@ fn plots(outputs: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.strip_suffix(".png").is_some_and(|name| !name.ends_with(".dark")) {
+        if name.strip_suffix(".png").is_some_and(|name| name.strip_suffix(".dark").is_none()) {
             found.push((name, fs_err::read(entry.path())?));
         }
     }

@@ -205,12 +205,9 @@ fn the_branch_is_found_out() {
     let branch = |project: &TestProject| {
         let _ = project.run(&["ci", "init", "--force"]).exits(0);
         let text = project.read(".github/workflows/train.yml");
-        let line = text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("branches: "))
+        text.lines()
+            .find_map(|line| line.trim().strip_prefix("branches: ").map(str::to_owned))
             .expect("branches")
-            .to_owned();
-        line
     };
     let project = TestProject::with(BINARY, &easy(), CONFIG);
     let root = project.path(".");

@@ -89,7 +89,7 @@ fn a_part_of_two_rows_is_judged_only_when_the_rule_says_so() {
     // The key holds each row in its part: two of those that judge become the region's only ones there.
     let judging = project.json("outputs/p/split.json")["validation"].clone();
     let chosen: Vec<u64> =
-        judging.as_array().expect("rows").iter().filter_map(|row| row.as_u64()).take(2).collect();
+        judging.as_array().expect("rows").iter().filter_map(serde_json::Value::as_u64).take(2).collect();
     let data: String = rows(200)
         .replace("rare", "north")
         .lines()
