@@ -193,6 +193,9 @@ fn the_commands_of_the_readme_do_what_it_says() {
     // The README has it typed with cargo.
     let _ = project.run(&["-C", "examples/breast-cancer", "run"]).exits(0);
     project.write("examples/breast-cancer/metrics.json", "{\"val_auc\": 0.93}");
+    let git =
+        Command::new("git").args(["init", "-q"]).current_dir(project.path("examples/breast-cancer")).status();
+    assert!(git.expect("git").success());
     Shell::new(&project).runs("README.md", &text);
     assert!(project.path("examples/breast-cancer/.github/workflows").is_dir());
     assert!(project.path("examples/breast-cancer/gate.json").is_file());
@@ -279,6 +282,9 @@ fn the_commands_of_the_pages_on_data_ci_and_statistics_do_what_they_say() {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
     let _ = project.run(&["data", "snapshot"]).exits(0);
+    project.write("data/images/one.png", "one");
+    let _ = project.run(&["data", "snapshot", "data/images"]).exits(0);
+    project.write("data/images/two.png", "two");
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["commit", "-q", "-m", "first"]);
@@ -288,9 +294,9 @@ fn the_commands_of_the_pages_on_data_ci_and_statistics_do_what_they_say() {
     Shell::new(&project).runs("gate-statistics.md", &page("gate-statistics.md"));
 }
 
-/// Pages whose commands are typed by another file of the tests: `ci/tutorial.rs`, and `serving/rollout/page.rs`, which
-/// asks the service meanwhile.
-const RUN_ELSEWHERE: [&str; 2] = ["tutorial.md", "rollout.md"];
+/// Pages whose commands are typed by another file of the tests: `ci/tutorial.rs`, `deploy/`, and `serving/rollout/page.rs`,
+/// which asks the service meanwhile.
+const RUN_ELSEWHERE: [&str; 3] = ["tutorial.md", "deploy.md", "rollout.md"];
 
 #[test]
 fn every_page_with_commands_is_run() {
