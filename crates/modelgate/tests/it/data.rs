@@ -26,7 +26,7 @@ fn project(contract: &str, extra: &str) -> TestProject {
         "modelgate.yaml",
         format!(
             "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data:\n      source: data.csv\n      target: y\n      \
-             contract: contracts/c.yaml\n{extra}    gate:\n      rules: [{{id: some, metric: accuracy, at_least: 0.1}}, {{metric: \
+             contract: contracts/c.yaml\n{extra}    gate:\n      rules: [{{id: some, metric: accuracy, at_least: 0.1, min_samples: 5}}, {{metric: \
              contract.violations, at_most: 0}}]\n    promotion: {{approval: automatic}}\n"
         ),
     );

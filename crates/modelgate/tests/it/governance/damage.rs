@@ -83,7 +83,7 @@ fn an_index_that_is_cut_off_is_made_anew_and_one_of_a_newer_version_is_refused()
     project
         .run(&["model", "list"])
         .exits(1)
-        .says("has schema 99; this modelgate reads 3: use modelgate 9.9.9 or newer");
+        .says("has schema 99; this modelgate reads 4: use modelgate 9.9.9 or newer");
 }
 
 #[test]
