@@ -256,7 +256,7 @@ fn the_names_that_dashboards_have_are_exposed_as_they_are() {
         "ml_request_errors_total 1",
         "ml_request_latency_seconds_count 2",
         "ml_model_accuracy{model=\"shop\"} ",
-        "modelgate_request_duration_seconds_count{model=\"shop\",version=\"v001\",route=\"predict\"} ",
+        "modelgate_request_duration_seconds_count{model=\"shop\",version=\"v001\",track=\"stable\",route=\"predict\"} ",
     ] {
         assert!(text.lines().any(|one| one.starts_with(line)), "{line}: {text}");
     }

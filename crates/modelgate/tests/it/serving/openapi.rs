@@ -24,7 +24,7 @@ fn every_path_is_described() {
     assert!(routes.len() > 25, "{routes:?}");
     // Files of the pages are no paths for callers.
     for route in routes.iter().filter(|route| !route.starts_with("/assets/") && *route != "/docs/{file}") {
-        let path = route.replace("{name}", "shop").replace("{version}", "v001");
+        let path = route.replace("{name}", "shop").replace("{model}", "shop").replace("{version}", "v001");
         let operation = &document["paths"][&path];
         let operation =
             operation.get("get").or_else(|| operation.get("post")).unwrap_or_else(|| panic!("{path}"));
