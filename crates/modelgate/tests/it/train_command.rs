@@ -270,11 +270,12 @@ fn models_that_do_not_fit_the_data_say_how() {
     refused.says("--schema: the LightGBM model gives 2 classes and `z` has a number");
 }
 
-/// Fits a model, keeps it as `keep` says, and converts it with the script at this place of the guide.
-fn converted(python: &std::ffi::OsStr, keep: &str, place: usize, replace: &[(&str, &str)]) -> TestProject {
+/// Fits a model, keeps it as `keep` says, and converts it with the guide's script that holds `mark`.
+fn converted(python: &std::ffi::OsStr, keep: &str, mark: &str, replace: &[(&str, &str)]) -> TestProject {
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
     let guide = fs_err::read_to_string(guide).expect("the guide");
-    let script = guide.split("```python\n").nth(place).and_then(|rest| rest.split("```").next());
+    let mut scripts = guide.split("```python\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let script = scripts.find(|script| script.contains(mark));
     let script = replace.iter().fold(script.expect("a script").to_owned(), |script, (from, to)| {
         assert!(script.contains(from), "the guide has no `{from}`");
         script.replace(from, to)
@@ -303,7 +304,7 @@ fn pickles_skops_files_and_mlflow_models_are_converted_as_the_guide_says() {
         return;
     };
     let keep = "import joblib\njoblib.dump(model, 'model.joblib')";
-    let project = converted(&python, keep, 1, &[]);
+    let project = converted(&python, keep, "joblib.load(", &[]);
     project.replace(
         "modelgate.yaml",
         "\"python3 train.py {train} {output} --seed {seed}\"",
@@ -311,10 +312,10 @@ fn pickles_skops_files_and_mlflow_models_are_converted_as_the_guide_says() {
     );
     let _ = project.run(&["run"]).exits(4);
     let keep = "import mlflow\nmlflow.sklearn.save_model(model, 'kept', serialization_format='cloudpickle')";
-    let _ = converted(&python, keep, 2, &[("models:/churn/3", "kept")]);
+    let _ = converted(&python, keep, "models:/churn/3", &[("models:/churn/3", "kept")]);
     let keep = "import skops.io\nskops.io.dump(model, 'model.skops')";
     let load = ("joblib.load(\"model.joblib\")", "skops.io.load(\"model.skops\", trusted=[])");
-    let _ = converted(&python, keep, 1, &[("import joblib,", "import skops.io,"), load]);
+    let _ = converted(&python, keep, "joblib.load(", &[("import joblib,", "import skops.io,"), load]);
 }
 
 #[test]
