@@ -8,6 +8,7 @@ use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
 use crate::outputs::{self, DeploymentManifest, Readiness, write_json};
+use crate::policy;
 use crate::production::{self, Production};
 use crate::project::{Pipeline, Project};
 
@@ -47,6 +48,20 @@ pub(crate) fn follow(
     Ok(())
 }
 
+/// Refuses to deploy what is in production of `model` without a signature that is believed, where the project asks for
+/// one. Nothing in production is nothing to refuse.
+///
+/// # Errors
+/// Says what is missing, or what is wrong with the signature.
+pub fn check_signature(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+) -> Result<(), PipelineError> {
+    let Some(production) = production::find(registry, model) else { return Ok(()) };
+    policy::check_signature(project, registry, model, production.version)
+}
+
 /// Returns what a deployment needs to know.
 fn manifest(
     pipeline: &Pipeline<'_>,
@@ -57,15 +72,24 @@ fn manifest(
     let readiness = match (registry, production, state) {
         (None, _, _) => Readiness::RegistryUnavailable,
         (_, None, _) => Readiness::NoProductionModel,
+        (Some(registry), Some(_), _)
+            if check_signature(pipeline.project, registry, &pipeline.model).is_err() =>
+        {
+            Readiness::SignatureRefused
+        }
         (_, Some(_), Some(Lifecycle::Production)) => Readiness::Ready,
         _ => Readiness::PromotionNotApproved,
     };
     let name = &pipeline.model;
-    let environment = BTreeMap::from([
+    let mut environment = BTreeMap::from([
         ("MODEL_SOURCE".to_owned(), "local".to_owned()),
         ("MODEL_PATH".to_owned(), format!("models/packaged/{name}")),
         ("ADMIN_API_TOKEN".to_owned(), "<a secret of yours>".to_owned()),
     ]);
+    let signing = &pipeline.project.config.signing;
+    if signing.require_signature {
+        environment.insert("MODELGATE_PUBLIC_KEYS".to_owned(), signing.public_keys.join(","));
+    }
     DeploymentManifest {
         schema_version: 1,
         readiness,

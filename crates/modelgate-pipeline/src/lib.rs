@@ -8,7 +8,7 @@ mod changes;
 pub mod choice;
 mod contributions;
 pub mod datasets;
-mod deployment;
+pub mod deployment;
 mod error;
 mod evaluation;
 mod explain;

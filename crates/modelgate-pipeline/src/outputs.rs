@@ -96,6 +96,8 @@ pub enum Readiness {
     NoProductionModel,
     /// Another version is in production; the candidate is not approved.
     PromotionNotApproved,
+    /// What is in production has no signature that is believed, and `signing.require_signature` asks for one.
+    SignatureRefused,
     /// The registry could not be reached.
     RegistryUnavailable,
 }

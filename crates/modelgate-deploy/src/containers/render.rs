@@ -13,6 +13,8 @@ pub struct Docker {
     pub project: String,
     /// The model.
     pub model: ModelName,
+    /// The files of the public keys, from the project's folder: only what one of them signed is served. None for no check.
+    pub keys: Vec<String>,
 }
 
 /// What the files of a Space are filled in with.
@@ -24,6 +26,8 @@ pub struct SpaceImage {
     pub model: ModelName,
     /// The model repository, `owner/name`.
     pub weights: String,
+    /// The public keys in PEM: only what one of them signed is served. None for no check.
+    pub keys: Vec<String>,
 }
 
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
@@ -45,12 +49,37 @@ fn compose_name(project: &str) -> String {
     if name.is_empty() { "modelgate".to_owned() } else { name.to_owned() }
 }
 
+/// Where a public key lies in an image.
+fn key_in_image(at: usize) -> String {
+    format!("/keys/{}.pem", at + 1)
+}
+
+/// Returns the lines of a Dockerfile that copy keys, and the end of its `ENV` that names them to the service.
+fn key_lines(files: &[String]) -> (String, String) {
+    let places: Vec<String> = (0..files.len()).map(key_in_image).collect();
+    let copy = |(file, place): (&String, &String)| format!("COPY {file} {place}\n");
+    let copies = files.iter().zip(&places).map(copy).collect();
+    let named = match places.len() {
+        0 => String::new(),
+        _ => format!(" \\\n    MODELGATE_PUBLIC_KEYS={}", places.join(",")),
+    };
+    (copies, named)
+}
+
 /// Returns the files for Docker and Compose by their place in the project.
 pub fn docker_files(docker: &Docker) -> Vec<(PathBuf, String)> {
     let project = compose_name(&docker.project);
-    let values = [("MODEL", docker.model.as_str()), ("PROJECT", project.as_str())];
+    let (copies, named) = key_lines(&docker.keys);
+    let values = [
+        ("MODEL", docker.model.as_str()),
+        ("PROJECT", project.as_str()),
+        ("KEYS", copies.as_str()),
+        ("KEYS_ENV", named.as_str()),
+    ];
+    let context: String = docker.keys.iter().map(|file| format!("!{file}\n")).collect();
+    let ignored = include_str!("../../templates/docker/dockerignore").replace("@@KEYS@@", &context);
     [
-        (".dockerignore", include_str!("../../templates/docker/dockerignore")),
+        (".dockerignore", ignored.as_str()),
         ("Dockerfile", include_str!("../../templates/docker/Dockerfile")),
         ("compose.yaml", include_str!("../../templates/docker/compose.yaml")),
         ("prometheus.yml", include_str!("../../templates/docker/prometheus.yml")),
@@ -63,7 +92,13 @@ pub fn docker_files(docker: &Docker) -> Vec<(PathBuf, String)> {
 /// repository, `registry` the address of the registry.
 pub fn image_workflow(docker: &Docker, folder: &str, registry: &str) -> (PathBuf, String) {
     let registry = registry.replace('\\', "\\\\").replace('"', "\\\"");
-    let values = [("MODEL", docker.model.as_str()), ("FOLDER", folder), ("REGISTRY", registry.as_str())];
+    let verify = " && modelgate model verify --folder \"models/packaged/$MODEL\"";
+    let values = [
+        ("MODEL", docker.model.as_str()),
+        ("FOLDER", folder),
+        ("REGISTRY", registry.as_str()),
+        ("VERIFY", if docker.keys.is_empty() { "" } else { verify }),
+    ];
     let text = fill(include_str!("../../templates/docker/image.yml"), &values);
     (PathBuf::from(".github/workflows/image.yml"), text)
 }
@@ -73,18 +108,24 @@ pub fn space_files(space: &SpaceImage) -> Vec<(String, String)> {
     let heading: String = space.title.chars().filter(|letter| !letter.is_control()).collect();
     // A text of JSON is one of YAML, whatever it holds.
     let title = serde_json::Value::from(heading.as_str()).to_string();
+    // A file of the Space lies where it lies in the image.
+    let files: Vec<String> =
+        (0..space.keys.len()).map(|at| key_in_image(at).trim_start_matches('/').to_owned()).collect();
+    let (copies, named) = key_lines(&files);
     let values = [
         ("MODEL", space.model.as_str()),
         ("WEIGHTS", space.weights.as_str()),
         ("TITLE", title.as_str()),
         ("HEADING", heading.as_str()),
+        ("KEYS", copies.as_str()),
+        ("KEYS_ENV", named.as_str()),
     ];
-    [
+    let texts = [
         ("Dockerfile", include_str!("../../templates/space/Dockerfile")),
         ("README.md", include_str!("../../templates/space/README.md")),
     ]
-    .map(|(path, template)| (path.to_owned(), fill(template, &values)))
-    .into()
+    .map(|(path, template)| (path.to_owned(), fill(template, &values)));
+    texts.into_iter().chain(files.into_iter().zip(space.keys.iter().cloned())).collect()
 }
 
 #[cfg(test)]
@@ -97,11 +138,13 @@ mod tests {
 
     #[test]
     fn every_place_is_filled_in_and_every_base_is_named_by_its_digest() {
-        let docker = docker_files(&Docker { project: "My Churn!".to_owned(), model: model() });
+        let docker =
+            docker_files(&Docker { project: "My Churn!".to_owned(), model: model(), keys: Vec::new() });
         let space = space_files(&SpaceImage {
             title: "a: \"title\"".to_owned(),
             model: model(),
             weights: "me/drug".to_owned(),
+            keys: Vec::new(),
         });
         let texts = docker.iter().map(|(_, text)| text).chain(space.iter().map(|(_, text)| text));
         for text in texts {
@@ -120,8 +163,31 @@ mod tests {
     }
 
     #[test]
+    fn keys_go_into_the_images_and_are_named_to_the_service() {
+        let keys = vec!["one.pub".to_owned(), "keys/two.pub".to_owned()];
+        let docker = Docker { project: "p".to_owned(), model: model(), keys };
+        let files = docker_files(&docker);
+        let copies = "COPY one.pub /keys/1.pem\nCOPY keys/two.pub /keys/2.pem\nENV HOST";
+        let named = "    LOG_FORMAT=json \\\n    MODELGATE_PUBLIC_KEYS=/keys/1.pem,/keys/2.pem\nUSER";
+        assert!(files[1].1.contains(copies) && files[1].1.contains(named), "{}", files[1].1);
+        assert!(files[0].1.ends_with("\n!models/packaged\n!one.pub\n!keys/two.pub\n"), "{}", files[0].1);
+        let verified = "pull \"$MODEL\" && modelgate model verify --folder \"models/packaged/$MODEL\"\n";
+        assert!(image_workflow(&docker, ".", "x").1.contains(verified));
+        let space = SpaceImage {
+            title: "t".to_owned(),
+            model: model(),
+            weights: "me/drug".to_owned(),
+            keys: vec!["the key\n".to_owned()],
+        };
+        let files = space_files(&space);
+        assert!(files[0].1.contains("COPY keys/1.pem /keys/1.pem\nENV HOST"), "{}", files[0].1);
+        assert!(files[0].1.contains("    MODELGATE_PUBLIC_KEYS=/keys/1.pem\nUSER"), "{}", files[0].1);
+        assert_eq!(files[2], ("keys/1.pem".to_owned(), "the key\n".to_owned()));
+    }
+
+    #[test]
     fn no_secret_has_a_default() {
-        let files = docker_files(&Docker { project: "p".to_owned(), model: model() });
+        let files = docker_files(&Docker { project: "p".to_owned(), model: model(), keys: Vec::new() });
         let compose = &files[2].1;
         for name in ["ADMIN_API_TOKEN", "MODELGATE_API_KEYS"] {
             assert!(compose.contains(&format!("\"${{{name}:?")), "{compose}");

@@ -56,6 +56,16 @@ pub(crate) struct Service {
     /// A package folder, or a folder of them, that stands in until the place of the models has answered once.
     #[arg(long, env = "MODEL_FALLBACK_PATH", value_name = "FOLDER", help_heading = "Models")]
     pub(crate) fallback: Option<PathBuf>,
+    /// A PEM file with a public key: only what one of these keys signed is served; may be given again, and in the
+    /// variable with commas. Those of the project by default, where `signing.require_signature` is set.
+    #[arg(
+        long = "public-key",
+        env = "MODELGATE_PUBLIC_KEYS",
+        value_delimiter = ',',
+        value_name = "FILE",
+        help_heading = "Models"
+    )]
+    pub(crate) public_keys: Vec<PathBuf>,
     /// The MLflow server, for `--source mlflow`, which also heeds `MLFLOW_TRACKING_USERNAME`, `_PASSWORD` and `_TOKEN`,
     /// and `MLFLOW_MODEL_NAME`, `_STAGE`, `_ALIAS` and `_VERSION`.
     #[arg(

@@ -7,7 +7,7 @@ mod space;
 mod update_branch;
 
 use modelgate_core::ModelName;
-use modelgate_pipeline::Project;
+use modelgate_pipeline::{Project, signature};
 
 use crate::arguments::deploy::Deploy;
 use crate::exit::Exit;
@@ -29,4 +29,15 @@ fn model(named: Option<&ModelName>, project: &Project) -> anyhow::Result<ModelNa
         Some(model) => model.clone(),
         None => project.pipeline(None)?.model,
     })
+}
+
+/// Returns the public keys that a deployment is held to, each with its file: none where no signature is asked for.
+fn public_keys(project: &Project) -> anyhow::Result<Vec<(String, String)>> {
+    if !project.config.signing.require_signature {
+        return Ok(Vec::new());
+    }
+    // One that is no key is found here, and not by a container that does not start.
+    signature::trusted_keys(project)?;
+    let read = |name: &String| Ok((name.clone(), fs_err::read_to_string(project.root.join(name))?));
+    project.config.signing.public_keys.iter().map(read).collect()
 }

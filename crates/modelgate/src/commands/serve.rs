@@ -13,7 +13,8 @@ use modelgate_config::{ServeConfig, ServeRequire, Unusual};
 use modelgate_core::lifecycle::Stage;
 use modelgate_core::rule::{GateRule, Subset, parse_expression};
 use modelgate_core::verdict::GateVerdict;
-use modelgate_pipeline::{Figures, PipelineError, Project, gate_check};
+use modelgate_model::signing::PublicKey;
+use modelgate_pipeline::{Figures, PipelineError, Project, gate_check, signature};
 use modelgate_registry::RegistryUri;
 use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
 use modelgate_serve::source::{
@@ -61,12 +62,7 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
             return Err(project.err().map_or_else(|| anyhow::anyhow!("no project"), Into::into));
         }
     };
-    let public_keys = match &project {
-        Ok(project) if project.config.signing.require_signature => {
-            modelgate_pipeline::signature::trusted_keys(project)?.into_iter().map(|(_, key)| key).collect()
-        }
-        _ => Vec::new(),
-    };
+    let public_keys = public_keys(arguments, project.as_ref().ok(), folder)?;
     let mlflow = arguments.source == Some(ModelSource::Mlflow);
     let source: Box<dyn Source> = match (local, &project) {
         _ if mlflow => Box::new(MlflowSource::new(server::options(arguments)?).map_err(UsageError)?),
@@ -123,6 +119,24 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         Err(ServeError::Setting(sentence)) => Err(UsageError(sentence).into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns the keys that must have signed what is served: those that are given, else the project's where it asks for a
+/// signature. A package without a project around it, as in a container, is held to what is given.
+fn public_keys(
+    arguments: &Service,
+    project: Option<&Project>,
+    folder: &Path,
+) -> anyhow::Result<Vec<PublicKey>> {
+    if arguments.public_keys.is_empty() {
+        return match project.filter(|project| project.config.signing.require_signature) {
+            Some(project) => Ok(signature::trusted_keys(project)?.into_iter().map(|(_, key)| key).collect()),
+            None => Ok(Vec::new()),
+        };
+    }
+    let read = |path| signature::public_key(&folder.join(path));
+    let keys: Result<_, _> = arguments.public_keys.iter().map(read).collect();
+    keys.map_err(|error| UsageError(format!("--public-key (MODELGATE_PUBLIC_KEYS): {error}")).into())
 }
 
 fn selector(text: &str) -> anyhow::Result<Selector> {

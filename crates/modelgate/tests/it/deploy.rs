@@ -96,10 +96,9 @@ impl Containers {
         command.env_clear().current_dir(folder.path());
         for line in image.lines().filter_map(|line| line.strip_prefix("ENV ")) {
             for (name, value) in line.split_whitespace().filter_map(|pair| pair.split_once('=')) {
-                command.env(
-                    name,
-                    value.replace("/packages", &folder.path().join("packages").display().to_string()),
-                );
+                let own = |place: &str| folder.path().join(place).display().to_string();
+                let value = value.replace("/packages", &own("packages")).replace("/keys/", &own("keys/"));
+                command.env(name, value);
             }
         }
         let words = image.lines().find_map(|line| line.strip_prefix("CMD ")).ok_or("there is no CMD")?;

@@ -6,7 +6,7 @@ mod policies;
 mod quarantine;
 mod retention;
 mod rollback;
-mod signing;
+pub(crate) mod signing;
 mod webhook;
 
 use modelgate_core::lifecycle::Event;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use modelgate_deploy::containers::{Docker as Plan, docker_files, image_workflow};
 use modelgate_deploy::workflows::{DEPLOY_DOCKER, Outcome, write_marked};
-use modelgate_pipeline::Project;
+use modelgate_pipeline::{Project, deployment, registry};
 use serde_json::json;
 
 use crate::arguments::deploy::Docker;
-use crate::exit::Exit;
+use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
 /// Where a registry lives that CI can share without a server.
@@ -20,9 +20,29 @@ fn with_workflows(folder: &Path) -> Option<&Path> {
     root.join(".github/actions/modelgate/action.yml").is_file().then_some(root)
 }
 
+/// Returns a key's file as `COPY` and `.dockerignore` take it: below the project, and without letters that mean something
+/// to either.
+fn in_image(name: &str) -> anyhow::Result<String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+    let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if name.starts_with('/') || parts.contains(&"..") || !name.chars().all(plain) {
+        let sentence = format!(
+            "signing.public_keys: `{name}` cannot go into an image: keep a copy below the project, in a file named with \
+             letters, digits, `-`, `_` and `.` alone"
+        );
+        return Err(UsageError(sentence).into());
+    }
+    Ok(parts.join("/"))
+}
+
 pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let model = super::model(arguments.model.as_ref(), project)?;
-    let plan = Plan { project: project.config.project.clone(), model: model.clone() };
+    let keys = super::public_keys(project)?;
+    if !keys.is_empty() {
+        deployment::check_signature(project, &registry(project)?, &model)?;
+    }
+    let keys = keys.iter().map(|(name, _)| in_image(name)).collect::<anyhow::Result<_>>()?;
+    let plan = Plan { project: project.config.project.clone(), model: model.clone(), keys };
     let mut written =
         write_marked(DEPLOY_DOCKER, &project.root, &docker_files(&plan), arguments.force, arguments.check)?;
     match with_workflows(&project.root) {

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use modelgate_pipeline::outputs::{DeploymentManifest, Readiness};
-use modelgate_pipeline::{Project, find_production, registry};
+use modelgate_pipeline::{Project, deployment, find_production, registry};
 
 use crate::arguments::deploy::Manifest;
 use crate::exit::{Exit, UsageError};
@@ -37,9 +37,21 @@ pub(super) fn execute(arguments: &Manifest, project: &Project, printer: &Printer
                 manifest.readiness =
                     if version.is_some() { Readiness::Ready } else { Readiness::NoProductionModel };
             }
+            // Signed, or asked to be, since the file was written.
+            match deployment::check_signature(project, &registry, &pipeline.model) {
+                Err(error) => {
+                    printer.warning(&format!("it must not be deployed: {error}"));
+                    manifest.readiness = Readiness::SignatureRefused;
+                }
+                Ok(()) if manifest.readiness == Readiness::SignatureRefused => {
+                    manifest.readiness = Readiness::Ready;
+                }
+                Ok(()) => {}
+            }
         }
     }
     printer.json(&manifest)?;
     let nothing = matches!(manifest.readiness, Readiness::NoProductionModel | Readiness::RegistryUnavailable);
-    Ok(if arguments.exit_code && nothing { Exit::Blocked } else { Exit::Passed })
+    let refused = manifest.readiness == Readiness::SignatureRefused;
+    Ok(if refused || arguments.exit_code && nothing { Exit::Blocked } else { Exit::Passed })
 }

@@ -42,6 +42,7 @@ fn containers_pass_hadolint_and_the_compose_schema() {
         title: "drug: \"which?\"".to_owned(),
         model: "drug".parse().expect("a name"),
         weights: "me/drug".to_owned(),
+        keys: vec!["a key\n".to_owned()],
     };
     for (path, text) in space_files(&image) {
         project.write(&format!("space/{path}"), text);

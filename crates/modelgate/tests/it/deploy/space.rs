@@ -69,6 +69,27 @@ fn a_version_in_production_gets_to_staging_and_then_to_production() {
 }
 
 #[test]
+fn a_space_is_held_to_the_keys_of_the_project() {
+    let (hub, containers) = Containers::hub();
+    let project = project(CONFIG, 1);
+    let Some((private, public)) = crate::governance::signing::keys(&project, "one") else { return };
+    let signing = format!("{CONFIG}signing: {{require_signature: true, public_keys: [{public}]}}\n");
+    project.write("modelgate.yaml", signing);
+    let said = exits(deploy(&project, &hub, &[]), 1);
+    assert!(said.contains("signing.require_signature: drug v001: it is not signed"), "{said}");
+    assert!(hub.state().repositories.is_empty());
+    let _ = project.run(&["model", "sign", "drug", "1", "--key", &private]).exits(0);
+    exits(deploy(&project, &hub, &[]), 0);
+    let running = containers.0.lock().expect("containers");
+    for space in ["me/drug-app-staging", "me/drug-app"] {
+        let (service, folder) = &running[space];
+        assert_eq!(service.get("/health").json()["models"]["drug"]["signed"], true, "{space}");
+        let key = fs_err::read_to_string(folder.path().join("keys/1.pem")).expect("a key");
+        assert_eq!(key, project.read("one.pub"));
+    }
+}
+
+#[test]
 fn going_back_is_a_variable_and_a_restart_and_works_without_the_hub() {
     let (hub, containers) = Containers::hub();
     let project = project(CONFIG, 1);

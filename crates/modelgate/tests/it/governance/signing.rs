@@ -8,7 +8,7 @@ use modelgate_testing::{TestProject, skip};
 use super::{CONFIG, project, registry};
 
 /// Makes a key pair on P-256 with OpenSSL in the project.
-fn keys(project: &TestProject, name: &str) -> Option<(String, String)> {
+pub(crate) fn keys(project: &TestProject, name: &str) -> Option<(String, String)> {
     keys_on(project, name, "prime256v1")
 }
 
@@ -78,6 +78,113 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
     project.run(&skipping).exits(1).says("signing.require_signature: p v001: it is not signed");
     assert!(!project.run(&["ledger", "log"]).stdout.contains("intended"));
     project.run(&["ledger", "log"]).exits(0).says("v002 signed, sha256:").says("released");
+}
+
+/// A service that must find a model, and waits a second for it.
+fn demanding(project: &TestProject, arguments: &[&str]) -> Command {
+    let mut command = project.command(arguments);
+    command.args(["--port", "0", "--require-model", "--startup-timeout", "1"]);
+    command
+}
+
+#[track_caller]
+fn refuses(mut command: Command, code: i32, says: &str) {
+    let output = command.output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(says), "{says}: {said}");
+}
+
+#[test]
+fn a_service_without_a_project_is_held_to_the_keys_that_it_is_given() {
+    let project = project(CONFIG, 1);
+    let pairs = ["one", "two", "three"].map(|name| keys(&project, name));
+    let [Some((private, public)), Some((_, second)), Some((_, third))] = pairs else { return };
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let folder = elsewhere.path().to_str().expect("a path");
+    let _ = project.run(&["model", "pull", "p", "1", "--to", "package"]).exits(0);
+    let package = project.path("package").display().to_string();
+    let place = |name: &str| project.path(name).display().to_string();
+    let serve = |keys: &[&str]| {
+        let mut command = demanding(&project, &["-C", folder, "serve", "--package", &package]);
+        let keys: Vec<String> = keys.iter().map(|name| place(name)).collect();
+        command.env("MODELGATE_PUBLIC_KEYS", keys.join(","));
+        command
+    };
+    let flags = |name: &str| {
+        let arguments = ["-C", folder, "serve", "--package", &package, "--public-key", &place(name)];
+        demanding(&project, &arguments)
+    };
+    refuses(serve(&[&public]), 1, "not signed");
+    refuses(flags(&public), 1, "not signed");
+    let _ = project.run(&["model", "sign", "--folder", "package", "--key", &private]).exits(0);
+    refuses(serve(&[&second, &third]), 1, "no trusted key has signed it");
+    refuses(flags(&second), 1, "no trusted key has signed it");
+    for command in [serve(&[&second, &public]), flags(&public)] {
+        let service = modelgate_testing::Service::ready(command);
+        assert_eq!(service.get("/health").json()["models"]["p"]["signed"], true);
+    }
+    // What is no public key lets nothing in: a private one, a file that is not there, no file at all.
+    refuses(serve(&[&private]), 64, "one.key");
+    refuses(serve(&["none.pub"]), 64, "none.pub");
+    let mut empty = serve(&[]);
+    empty.env("MODELGATE_PUBLIC_KEYS", ",");
+    refuses(empty, 64, "--public-key");
+}
+
+#[test]
+fn only_a_signed_version_of_the_registry_is_served_where_signatures_are_required() {
+    let project = project(CONFIG, 1);
+    let (Some((private, public)), Some((other, _))) = (keys(&project, "one"), keys(&project, "two")) else {
+        return;
+    };
+    project.write("modelgate.yaml", signing(&public));
+    refuses(demanding(&project, &["serve"]), 1, "not signed");
+    let _ = project.run(&["model", "sign", "p", "1", "--key", &other]).exits(0);
+    refuses(demanding(&project, &["serve"]), 1, "not made with this key");
+    let _ = project.run(&["model", "sign", "p", "1", "--key", &private]).exits(0);
+    let service = modelgate_testing::Service::ready(demanding(&project, &["serve"]));
+    assert_eq!(service.get("/health").json()["models"]["p"]["signed"], true);
+    drop(service);
+    // A key that is named takes the place of the project's.
+    refuses(demanding(&project, &["serve", "--public-key", "two.pub"]), 1, "not made with this key");
+}
+
+#[test]
+fn nothing_unsigned_is_put_into_a_container_or_told_to_be_deployable() {
+    let project = project(CONFIG, 1);
+    let (Some((private, public)), Some((other, _))) = (keys(&project, "one"), keys(&project, "two")) else {
+        return;
+    };
+    let refused = |why: &str| {
+        project.run(&["deploy", "docker"]).exits(1).says("signing.require_signature: p v001").says(why);
+        assert!(!project.path("Dockerfile").exists());
+        let manifest = project.run(&["deploy", "manifest"]).exits(2);
+        manifest.says("it must not be deployed: signing.require_signature: p v001").says(why);
+        let manifest: serde_json::Value = serde_json::from_str(&manifest.stdout).expect("JSON");
+        assert_eq!(manifest["readiness"], "signature_refused");
+    };
+    project.write("modelgate.yaml", signing(&public));
+    refused("it is not signed");
+    let _ = project.run(&["model", "sign", "p", "1", "--key", &other]).exits(0);
+    refused("not made with this key");
+    // What a run writes says the same.
+    let _ = project.run(&["run"]);
+    assert!(project.read("outputs/p/deployment_manifest.json").contains("signature_refused"));
+    let _ = project.run(&["model", "sign", "p", "1", "--key", &private]).exits(0);
+    let manifest = project.run(&["deploy", "manifest"]).exits(0);
+    let manifest: serde_json::Value = serde_json::from_str(&manifest.stdout).expect("JSON");
+    assert_eq!(manifest["readiness"], "ready");
+    let _ = project.run(&["deploy", "docker"]).exits(0);
+    assert!(project.read("Dockerfile").contains("COPY one.pub /keys/1.pem\n"));
+    assert!(project.read("Dockerfile").contains("MODELGATE_PUBLIC_KEYS=/keys/1.pem\n"));
+    assert!(project.read(".dockerignore").contains("\n!one.pub\n"));
+    // A key that the image cannot take is told before anything is written.
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let outside = elsewhere.path().join("one.pub");
+    fs_err::copy(project.path("one.pub"), &outside).expect("copied");
+    project.write("modelgate.yaml", signing(outside.to_str().expect("a path")));
+    project.run(&["deploy", "docker"]).exits(64).says("keep a copy below the project");
 }
 
 #[test]
