@@ -3,6 +3,9 @@
 
 A pull request is: a clone of a repository whose model is in production on a branch, with one setting changed; `run --until gate`
 (data, training, evaluation, comparison with production, plots, report) and `ci comment` to a GitHub on loopback. Installing is apart.
+
+Each aim is judged in a line of its own. An aim that is missed, or that cannot be judged because drug200 is not there, ends with
+1; `--allow-missing-data` lets the latter pass.
 """
 
 import argparse
@@ -55,6 +58,11 @@ def row(name, seconds) -> float:
     return middle
 
 
+def judge(sentence, reached) -> bool:
+    print(f"{'reached' if reached else 'MISSED':<8} {sentence}\n", flush=True)
+    return reached
+
+
 def no_op(arguments, scratch) -> bool:
     data = EXAMPLES / "iris" / "data" / "raw" / "iris.csv"
     ours = scratch / "ours"
@@ -69,6 +77,9 @@ def no_op(arguments, scratch) -> bool:
     quiet = {"DVC_NO_ANALYTICS": "1"}
     timed([*dvc, "init", "--no-scm", "--quiet"], theirs, **quiet)
     timed([*dvc, "repro"], theirs, **quiet)
+    # The first run waits for an approval, the second promotes; after it there is nothing to do.
+    timed([arguments.modelgate, "run"], ours, codes=(4,))
+    timed([arguments.modelgate, "model", "approve", "iris", "1", "--reason", "bench"], ours)
     timed([arguments.modelgate, "run"], ours)
     mine, peer = [], []
     for _ in range(arguments.rounds):
@@ -76,16 +87,16 @@ def no_op(arguments, scratch) -> bool:
         peer.append(timed([*dvc, "repro"], theirs, **quiet))
     print("A run with nothing to do (ours has ten stages, DVC's pipeline five):")
     ratio = row("modelgate run", mine) / row("dvc repro", peer)
-    print(f"ratio {ratio:.4f} (at most {NO_OP:.4f})\n")
-    return ratio <= NO_OP
+    return judge(f"a run with nothing to do takes {ratio:.4f} of DVC's time, at most {NO_OP:.4f}", ratio <= NO_OP)
 
 
 def pull_request(arguments, scratch) -> bool:
     shared = os.environ.get("MODELGATE_TEST_DATA")
     table = Path(shared or "/nowhere") / "tabular" / "drug200.csv"
     source, target, file = ("drug200.csv", "Drug", table)
-    if not table.is_file():
-        print("SKIPPED drug200: MODELGATE_TEST_DATA has no tabular/drug200.csv; Iris takes its place")
+    absent = not table.is_file()
+    if absent:
+        print("MODELGATE_TEST_DATA has no tabular/drug200.csv; Iris takes its place, for its numbers alone")
         source, target, file = ("iris.csv", "target", EXAMPLES / "iris" / "data" / "raw" / "iris.csv")
     origin, project = scratch / "origin.git", scratch / "project"
     timed(["git", "init", "-q", "--bare", "-b", "main", origin], scratch)
@@ -130,8 +141,10 @@ def pull_request(arguments, scratch) -> bool:
     server.wait()
     print(f"A pull request on {source}, report and comment included:")
     middle = row("run --until gate, ci comment", seconds)
-    print(f"{middle:.2f} s (at most {PULL_REQUEST:.0f} s)")
-    return middle <= PULL_REQUEST
+    if absent:
+        print("NOT JUDGED  a pull request on drug200: its data is not there (--allow-missing-data lets this pass)")
+        return arguments.allow_missing_data
+    return judge(f"a pull request takes {middle:.2f} s, at most {PULL_REQUEST:.0f}", middle <= PULL_REQUEST)
 
 
 def main() -> int:
@@ -141,6 +154,7 @@ def main() -> int:
     parser.add_argument("--github", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--pull-requests", type=int, default=5)
+    parser.add_argument("--allow-missing-data", action="store_true", help="an aim that cannot be judged does not fail")
     arguments = parser.parse_args()
     arguments.modelgate = arguments.modelgate.resolve()
     with tempfile.TemporaryDirectory(prefix="modelgate-bench-") as name:
