@@ -348,10 +348,8 @@ impl<'a> Check<'a> {
             }
             let column = &self.contract.columns[&planned.name];
             let what = expected(column.column_type, column.format.as_deref());
-            let example =
-                broken.rows.first().and_then(|row| row.values.values().next()).cloned().unwrap_or_default();
             let message = format!(
-                "`{}` is to be {}: {} of {} rows hold what is not {what}, such as `{example}`",
+                "`{}` is to be {}: {} of {} rows hold what is not {what}",
                 planned.name, column.column_type, broken.count, found.rows
             );
             violations.push(Violation {

@@ -26,7 +26,8 @@ pub struct Offender {
     /// The line in the file, from 1; none in a file without lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// The values of the columns that the rule looks at.
+    /// The values of the columns that the rule looks at; none in a report that may leave.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
 }
 
@@ -81,6 +82,15 @@ impl ContractReport {
     /// Returns whether the data may be used.
     pub fn passed(&self) -> bool {
         self.count(Severity::Error) == 0
+    }
+
+    /// Returns the report as it may leave: which rows break which rule, and nothing that stands in them.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        for row in self.violations.iter_mut().flat_map(|violation| &mut violation.rows) {
+            row.values.clear();
+        }
+        self
     }
 
     /// Returns one line for people.

@@ -102,7 +102,7 @@ fn structure_comes_first() {
     assert_eq!(report.violations[2].rows[0].values["date"], "yesterday");
     assert_eq!(
         report.violations[3].message,
-        "`id` is to be int: 1 of 2 rows hold what is not a whole number of 64 bits, such as `x`"
+        "`id` is to be int: 1 of 2 rows hold what is not a whole number of 64 bits"
     );
     assert!(
         report.summary().ends_with("broken: 4 errors; the content was not judged"),

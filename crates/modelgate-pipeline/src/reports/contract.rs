@@ -4,7 +4,7 @@ use modelgate_data::contract::ContractReport;
 
 use crate::outputs::cell;
 
-/// Returns `report.md` of a run that its contract stopped.
+/// Returns `report.md` of a run that its contract stopped: where the rows are, and nothing of what they hold.
 pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
     let mut text = format!(
         "# {}: blocked by the data contract\n\n{}. Nothing was trained.\n\n",
@@ -15,8 +15,7 @@ pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
     for violation in &report.violations {
         let rows = violation.rows.iter().take(3).map(|row| {
             let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
-            let values = row.values.iter().map(|(column, value)| format!("{column} = {value}"));
-            format!("{place}: {}", values.collect::<Vec<_>>().join(", "))
+            if report.files.len() > 1 { format!("{}, {place}", row.file) } else { place }
         });
         let rows: Vec<String> = rows.map(|row| cell(&row)).collect();
         text.push_str(&format!(
@@ -27,5 +26,6 @@ pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
             rows.join("<br>")
         ));
     }
+    text.push_str("\n`modelgate data validate` shows what stands in these rows, where the data is.\n");
     text
 }

@@ -268,6 +268,34 @@ fn a_blocked_contract_is_said_as_it_is() {
 }
 
 #[test]
+fn what_stands_in_a_row_is_not_said() {
+    let config = CONFIG.replace("target: y}", "target: y, contract: contract.yaml, types: {b: string}}");
+    for (rule, id) in [("{type: string, max_length: 5}", "b.max_length"), ("{type: int}", "b.type")] {
+        let mut rows = crate::governance::easy();
+        rows.push_str("1.5,patient-secret,0\n");
+        let project = TestProject::with(crate::BINARY, &rows, &config);
+        project.write(
+            "contract.yaml",
+            format!("version: 1\ncolumns:\n  a: {{type: float}}\n  b: {rule}\n  y: {{type: int}}\n"),
+        );
+        let output = project.command(&["run"]).output().expect("run");
+        // Where the data is, it is shown.
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(2) && shown.contains("b = patient-secret"), "{shown}");
+        event(&project, "o/r");
+        let github = FakeGithub::start();
+        let said = exits(step(&project, &github, &[]), 0);
+        let state = github.state();
+        let heard =
+            json!({ "comments": state.comments, "runs": state.check_runs, "sent": state.sent }).to_string();
+        for text in [&heard, &said, &project.read("summary.md"), &project.read("output")] {
+            assert!(!text.contains("patient-secret"), "{text}");
+        }
+        assert!(heard.contains(id) && heard.contains("line 122"), "{heard}");
+    }
+}
+
+#[test]
 fn a_comment_that_is_gone_is_written_anew() {
     let (project, github) = (judged(CONFIG), FakeGithub::start());
     github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\nold");

@@ -234,3 +234,42 @@ fn an_application_of_ones_own_goes_where_it_is_told_to() {
         assert!(!String::from_utf8_lossy(&bytes).contains("patient-"), "{path} holds rows");
     }
 }
+
+#[test]
+fn what_a_contract_warns_of_leaves_as_places_and_not_as_values() {
+    let config = CONFIG
+        .replace("key: id}", "key: id, contract: contract.yaml}")
+        .replace("timeout: 60s", "timeout: 60s, upload: {outputs/drug: metrics}");
+    let project = modelgate_testing::TestProject::with(crate::BINARY, &super::rows(), &config);
+    project.write(
+        "contract.yaml",
+        "version: 1\ncolumns:\n  id: {type: string, max_length: 5, severity: warning}\n  a: {type: float}\n  b: {type: int}\n  \
+         y: {type: int}\n",
+    );
+    crate::governance::run(&project, 1);
+    let found = project.json("outputs/drug/contract_report.json");
+    let violation = &found["violations"][0];
+    assert_eq!((&violation["id"], &violation["count"]), (&"id.max_length".into(), &120.into()));
+    assert_eq!((&violation["rows"][0]["row"], &violation["rows"][0]["line"]), (&1.into(), &2.into()));
+
+    let hub = FakeHub::start();
+    let said = exits(deploy(&project, &hub, &["--dry-run"]), 0);
+    assert!(said.contains("metrics/contract_report.json") && !said.contains("patient-"), "{said}");
+    // Nothing that is below `outputs/` holds what stands in a row.
+    let mut folders = vec![project.path("outputs")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let bytes = fs_err::read(entry.path()).expect("a file");
+            assert!(!String::from_utf8_lossy(&bytes).contains("patient-"), "{}", entry.path().display());
+            files += 1;
+        }
+    }
+    assert!(files > 10, "{files}");
+    // Where the data is, what stands in the rows is shown.
+    project.run(&["data", "validate"]).exits(0).says("line 2 (data row 1): id = patient-0000-secret");
+}
