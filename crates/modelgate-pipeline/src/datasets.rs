@@ -21,7 +21,7 @@ pub use dvc::{dvc_stages, pull_dvc};
 pub use locate::{locate, remote_files, remote_source};
 pub use share::{Pulled, Pushed, Sharing};
 pub use snapshot::{Snapshot, SnapshotRequest, snapshot};
-pub use version::{FileDiff, Version, version};
+pub use version::{Fetching, FileDiff, Version, set_in_git, version};
 
 /// The ending of a pointer file's name.
 pub const POINTER: &str = "modelgate";

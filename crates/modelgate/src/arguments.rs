@@ -253,6 +253,9 @@ pub(crate) struct DataDiff {
     /// Read both as `data` of this pipeline says; by default of the one whose source one of them is.
     #[arg(long, value_name = "PIPELINE")]
     pub(crate) pipeline: Option<String>,
+    /// Where contents that a pointer file names are fetched from when the store lacks them; `data.remote` by default.
+    #[arg(long, value_name = "URI")]
+    pub(crate) remote: Option<String>,
     /// Exit with code 2 when there is a difference.
     #[arg(long)]
     pub(crate) exit_code: bool,
@@ -303,7 +306,8 @@ pub(crate) struct DataPush {
 #[derive(Args, Debug)]
 pub(crate) struct DataPull {
     /// Data sets, by name, pointer file or source, and files that DVC tracks or their `.dvc` files; all data sets, or
-    /// else all that DVC tracks, by default.
+    /// else all that DVC tracks, by default. A pointer file of another revision, `REV:data/NAME.modelgate`, brings its
+    /// contents into the store and writes no file.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// `s3://bucket/prefix`, or a folder relative to the project; `data.remote` by default.

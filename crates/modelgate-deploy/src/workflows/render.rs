@@ -45,6 +45,8 @@ pub struct Plan {
     pub cloud: bool,
     /// Files and folders with data and contracts, from the project's folder.
     pub data: Vec<String>,
+    /// What a pull request's data is compared by, file by file, from the project's folder: pointer files and data in git.
+    pub compared: Vec<String>,
     /// A requirements file of the training code, from the project's folder, if there is one.
     pub requirements: Option<String>,
     /// Whether the training code has tests in `tests/`.
@@ -112,7 +114,9 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
     paths.push(at("modelgate.yaml"));
     let in_yaml: Vec<String> = paths.iter().map(|path| format!("\"{}\"", quoted(path))).collect();
     // A glob of git, which knows `**` too.
-    let in_shell: Vec<String> = paths.iter().map(|path| word(&format!(":(glob){path}"))).collect();
+    let globs = |paths: &[String]| -> Vec<String> {
+        paths.iter().map(|path| word(&format!(":(glob){path}"))).collect()
+    };
     let pull = format!(
         "      - name: Bring the data\n        working-directory: {}\n        run: modelgate data pull\n",
         plan.folder
@@ -149,7 +153,8 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@PACKAGED@@", at("models/packaged")),
             ("@@BEFORE@@", at("before-rollback.jsonl")),
             ("@@DATAPATHS@@", format!("[{}]", in_yaml.join(", "))),
-            ("@@DATAFILES@@", in_shell.join(" ")),
+            ("@@DATAFILES@@", globs(&paths).join(" ")),
+            ("@@COMPARED@@", globs(&plan.compared).join(" ")),
             ("@@PYTHON@@", steps_of_python(plan)),
             ("@@TESTS@@", steps_of_tests(plan)),
             ("@@PULL@@", when(plan.pull, pull.clone())),
@@ -195,6 +200,7 @@ mod tests {
             pull: true,
             cloud: true,
             data: vec!["data/raw/*.csv".to_owned()],
+            compared: vec!["data/*.modelgate".to_owned()],
             requirements: Some("requirements.txt".to_owned()),
             tests: true,
             deploy: Deploy::None,

@@ -131,12 +131,29 @@ impl<'a> Sharing<'a> {
         })
     }
 
-    fn fetch_and_restore(
-        &self,
-        sets: &[DataSet],
-        policy: LinkPolicy,
-        force: bool,
-    ) -> Result<(Moved, Restored), PipelineError> {
+    /// Fetches what the store does not have of `sets`, and writes no file of the project.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub fn fetch(&self, sets: &[DataSet]) -> Result<Pulled, PipelineError> {
+        let result = self.contents(sets);
+        self.index.save()?;
+        let (Moved { objects, bytes, already }, _) = result?;
+        Ok(Pulled { remote: self.remote(), objects, bytes, already, written: 0, unchanged: 0 })
+    }
+
+    /// Fetches what the store does not have of `objects`, each with what it is called.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub(crate) fn fetch_objects(&self, objects: Vec<(Digest, String)>) -> Result<(), PipelineError> {
+        let result = self.transfer(false).pull(&unique(objects));
+        self.index.save()?;
+        Ok(result.map(|_| ())?)
+    }
+
+    /// Fetches the lists of `sets` and all that they name; returns the files of all.
+    fn contents(&self, sets: &[DataSet]) -> Result<(Moved, Vec<SnapshotFile>), PipelineError> {
         // A list in the pointer itself needs no object.
         let lists = sets.iter().filter(|set| set.pointer.list.is_none());
         let lists = lists.map(|set| (set.pointer.digest, set.name.clone())).collect();
@@ -147,14 +164,24 @@ impl<'a> Sharing<'a> {
         }
         files.sort_unstable();
         files.dedup();
+        let objects = files.iter().map(|file| (file.digest, file.name.clone())).collect();
+        moved = add(moved, self.transfer(false).pull(&unique(objects))?);
+        Ok((moved, files))
+    }
+
+    fn fetch_and_restore(
+        &self,
+        sets: &[DataSet],
+        policy: LinkPolicy,
+        force: bool,
+    ) -> Result<(Moved, Restored), PipelineError> {
+        let (moved, files) = self.contents(sets)?;
         if let Some(pair) = files.windows(2).find(|pair| pair[0].name == pair[1].name) {
             return Err(PipelineError::Sharing(format!(
                 "two data sets have `{}` with different contents; pull them one by one",
                 pair[0].name
             )));
         }
-        let objects = files.iter().map(|file| (file.digest, file.name.clone())).collect();
-        moved = add(moved, self.transfer(false).pull(&unique(objects))?);
         let restored = restore(&self.project.root, &files, &self.store, &self.index, policy, force)?;
         Ok((moved, restored))
     }

@@ -11,9 +11,11 @@ use modelgate_store::{ContentStore, DigestIndex, StoreError};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::remote_files;
+use super::{DataSet, POINTER, Sharing, remote_files};
 use crate::error::PipelineError;
+use crate::options::Surroundings;
 use crate::project::Project;
+use crate::run::lock;
 
 /// One version of data.
 #[derive(Debug)]
@@ -27,6 +29,60 @@ pub enum Version {
     },
     /// The files of a folder, which need not be of rows.
     Folder(Vec<SnapshotFile>),
+}
+
+/// How contents that are not in the store are fetched.
+pub struct Fetching<'a> {
+    /// From where; `data.remote` of the project by default.
+    pub remote: Option<&'a str>,
+    /// The variables that hold credentials.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// Who fetches, and when.
+    pub surroundings: &'a Surroundings<'a>,
+    /// Hears of bytes as they arrive.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl Fetching<'_> {
+    /// Brings `objects` into the store, those that are not there or are damaged; `name` is what asks for them.
+    fn bring(
+        &self,
+        project: &Project,
+        objects: Vec<(Digest, String)>,
+        name: &str,
+    ) -> Result<(), PipelineError> {
+        let store = ContentStore::new(&project.state_folder());
+        let index = DigestIndex::open(&project.state_folder());
+        let mut wanted = Vec::new();
+        for (digest, file) in objects {
+            match store.check(&digest, &index) {
+                Ok(_) => {}
+                Err(error @ (StoreError::Missing { .. } | StoreError::Damaged { .. })) => {
+                    wanted.push((digest, file, error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        index.save()?;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        if self.remote.or(project.config.data.remote.as_deref()).is_none() {
+            let missing = wanted.iter().find(|(.., error)| matches!(error, StoreError::Missing { .. }));
+            let Some((digest, file, _)) = missing else {
+                return wanted.into_iter().next().map_or(Ok(()), |(.., error)| Err(error.into()));
+            };
+            return Err(PipelineError::Sharing(format!(
+                "`{name}`: the content {digest} of `{file}` is not in the store, and no remote is declared to fetch it from: set \
+                 `data: {{remote: s3://bucket/prefix}}` or a folder in modelgate.yaml, give `--remote`, or bring it with \
+                 `modelgate data pull {name} --remote URI`"
+            )));
+        }
+        // Nobody removes what is on its way into the store, and nobody fetches it twice at a time.
+        let _lock = lock(project, "modelgate data diff", self.surroundings)?;
+        let sharing = Sharing::open(project, self.remote, self.environment, self.progress)?;
+        sharing.fetch_objects(wanted.into_iter().map(|(digest, file, _)| (digest, file)).collect())
+    }
 }
 
 /// What changed between two versions of a folder.
@@ -99,11 +155,16 @@ impl FileDiff {
 }
 
 /// Returns a version: `sha256:…` in the store, a pointer file, `REV:PATH` of git with either a pointer file or the data
-/// itself, a file or glob below `folder`, a folder, or `s3://…`.
+/// itself, a file or glob below `folder`, a folder, or `s3://…`. What a pointer names and the store lacks is fetched.
 ///
 /// # Errors
-/// Fails when there is no such version; for a pointer whose contents are not here, says to pull them.
-pub fn version(project: Option<&Project>, folder: &Path, name: &str) -> Result<Version, PipelineError> {
+/// Fails when there is no such version, and for a pointer whose contents are neither here nor in the remote.
+pub fn version(
+    project: Option<&Project>,
+    folder: &Path,
+    name: &str,
+    fetching: &Fetching<'_>,
+) -> Result<Version, PipelineError> {
     let needs_project = || PipelineError::NoProject(folder.to_owned());
     let rows = |files: Vec<SourceFile>| Version::Rows { files, source: name.to_owned() };
     if name.starts_with("s3://") {
@@ -111,29 +172,24 @@ pub fn version(project: Option<&Project>, folder: &Path, name: &str) -> Result<V
     }
     if let Ok(digest) = name.parse::<Digest>() {
         let project = project.ok_or_else(needs_project)?;
+        fetching.bring(project, vec![(digest, name.to_owned())], name)?;
         let store = ContentStore::new(&project.state_folder());
         let index = DigestIndex::open(&project.state_folder());
         return Ok(rows(vec![SourceFile::path(name, store.check(&digest, &index)?)]));
     }
-    let is_pointer = Path::new(name).extension().is_some_and(|ending| ending == "modelgate");
-    // A drive letter is no revision.
-    if let Some((revision, path)) = name.split_once(':').filter(|(revision, _)| revision.len() > 1)
-        && !folder.join(name).exists()
-    {
-        let bytes = git_show(folder, revision, path)?;
-        if !is_pointer {
+    if let Some((revision, path)) = in_git(folder, name) {
+        if !is_pointer(path) {
             return Ok(Version::Rows {
-                files: vec![SourceFile::bytes(name, bytes)],
+                files: vec![SourceFile::bytes(name, git_show(folder, revision, path)?)],
                 source: path.to_owned(),
             });
         }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let pointer = Pointer::parse(&text, Path::new(name))?;
-        return pointed(project.ok_or_else(needs_project)?, pointer, name);
+        let pointer = pointer_in_git(folder, revision, path)?;
+        return pointed(project.ok_or_else(needs_project)?, pointer, name, fetching);
     }
-    if is_pointer {
+    if is_pointer(name) {
         let pointer = Pointer::read(&folder.join(name))?;
-        return pointed(project.ok_or_else(needs_project)?, pointer, name);
+        return pointed(project.ok_or_else(needs_project)?, pointer, name, fetching);
     }
     if folder.join(name).is_dir() {
         return on_disk(project, folder, name);
@@ -141,14 +197,56 @@ pub fn version(project: Option<&Project>, folder: &Path, name: &str) -> Result<V
     Ok(rows(find_files(folder, name)?))
 }
 
-fn pointed(project: &Project, pointer: Pointer, name: &str) -> Result<Version, PipelineError> {
+/// Returns the data set that a pointer file in git tells of, when `name` is `REV:PATH`; `None` for another name.
+///
+/// # Errors
+/// Fails when git has no such file, or it is no pointer file.
+pub fn set_in_git(folder: &Path, name: &str) -> Result<Option<DataSet>, PipelineError> {
+    let Some((revision, path)) = in_git(folder, name) else { return Ok(None) };
+    if !is_pointer(path) {
+        return Err(PipelineError::Sharing(format!(
+            "`{name}` is no pointer file: what is fetched of another revision is named as `REV:data/NAME.{POINTER}`"
+        )));
+    }
+    let pointer = pointer_in_git(folder, revision, path)?;
+    Ok(Some(DataSet { name: name.to_owned(), path: name.into(), pointer }))
+}
+
+/// Returns revision and path of `REV:PATH`, unless a file has that name.
+fn in_git<'a>(folder: &Path, name: &'a str) -> Option<(&'a str, &'a str)> {
+    // A drive letter is no revision.
+    let is_revision = |(revision, _): &(&str, &str)| revision.len() > 1 && !folder.join(name).exists();
+    name.split_once(':').filter(is_revision)
+}
+
+fn is_pointer(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == POINTER)
+}
+
+fn pointer_in_git(folder: &Path, revision: &str, path: &str) -> Result<Pointer, PipelineError> {
+    let bytes = git_show(folder, revision, path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(Pointer::parse(&text, Path::new(&format!("{revision}:{path}")))?)
+}
+
+fn pointed(
+    project: &Project,
+    pointer: Pointer,
+    name: &str,
+    fetching: &Fetching<'_>,
+) -> Result<Version, PipelineError> {
     let store = ContentStore::new(&project.state_folder());
-    let index = DigestIndex::open(&project.state_folder());
+    if pointer.list.is_none() {
+        fetching.bring(project, vec![(pointer.digest, name.to_owned())], name)?;
+    }
     let files = pointer.list(&store, Path::new(name))?;
     let is_file = matches!(files.as_slice(), [only] if only.name == pointer.source);
     if !is_file && !pointer.source.contains(['*', '?', '[']) {
         return Ok(Version::Folder(files));
     }
+    let objects = files.iter().map(|file| (file.digest, file.name.clone())).collect();
+    fetching.bring(project, objects, name)?;
+    let index = DigestIndex::open(&project.state_folder());
     let kept = |file: &SnapshotFile| -> Result<SourceFile, PipelineError> {
         Ok(SourceFile::path(&file.name, store.check(&file.digest, &index)?))
     };

@@ -22,7 +22,7 @@ pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::
     match data {
         Data::Snapshot(snapshot) => snapshot::execute(snapshot, &super::project(folder)?, printer),
         Data::Push(push) => push::execute(push, &super::project(folder)?, printer),
-        Data::Pull(pull) => pull::execute(pull, &super::project(folder)?, printer),
+        Data::Pull(pull) => pull::execute(pull, &super::project(folder)?, folder, printer),
         Data::Validate(validate) => validate::execute(validate, folder, printer),
         Data::Profile(profile) => profile::execute(profile, folder, printer),
         Data::Split { pipeline } => split::execute(&super::project(folder)?, pipeline.as_deref(), printer),

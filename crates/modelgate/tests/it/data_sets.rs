@@ -92,6 +92,83 @@ fn what_is_pushed_comes_back_in_a_fresh_clone() {
     project.run(&["data", "snapshot", "p", "data/images"]).exits(0).says("images: unchanged");
 }
 
+/// Commits all that is not ignored.
+fn commit(project: &TestProject) {
+    for arguments in [&["add", "-A"][..], &["commit", "-q", "-m", "data"]] {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-C"]).arg(project.path("."));
+        assert!(git.args(arguments).status().expect("git").success());
+    }
+}
+
+#[test]
+fn a_pull_request_is_compared_with_main_in_a_fresh_clone() {
+    let project = project();
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").current_dir(project.path(".")).args(arguments).output().expect("git");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    project.write(".gitignore", "*.csv\ndata/images/\n.modelgate/\n.remote/\nclone/\n");
+    git(&["init", "-q", "-b", "main"]);
+    images(&project, 120);
+    let kept = |rows: &str| {
+        project.write("data/raw.new", rows);
+        fs_err::rename(project.path("data/raw.new"), project.path("data/raw.csv")).expect("renamed");
+        let _ = project.run(&["data", "snapshot", "p", "data/images"]).exits(0);
+        let _ = project.run(&["data", "push"]).exits(0);
+        commit(&project);
+    };
+    kept("x,y\n1,a\n2,b\n3,a\n");
+    git(&["checkout", "-q", "-b", "change"]);
+    project.write("data/images/8/new.txt", "new");
+    kept("x,y\n1,a\n2,c\n4,a\n");
+    let clone = || {
+        let _ = fs_err::remove_dir_all(project.path("clone"));
+        git(&["clone", "-q", ".", "clone"]);
+    };
+    let run = |arguments: &[&str]| project.run(&[&["-C", "clone"], arguments].concat());
+    let diff = ["data", "diff", "origin/main:data/p.modelgate", "data/p.modelgate", "--key", "x"];
+    // Whatever was pulled before, what is missing is fetched; the files of the project stay as they are.
+    clone();
+    run(&diff).exits(0).says("1 added, 1 removed, 1 changed").says("2: b → c");
+    assert!(!project.path("clone/data/raw.csv").exists());
+    run(&["data", "pull", "p"]).exits(0).says("0 objects fetched").says("1 file written");
+    run(&diff).exits(0).says("1 changed");
+    let folders = ["data", "diff", "origin/main:data/images.modelgate", "data/images.modelgate"];
+    run(&folders).exits(0).says("+ data/images/8/new.txt");
+    // By hand, into the store alone.
+    clone();
+    let _ = run(&["data", "pull", "p"]).exits(0);
+    let pull = ["data", "pull", "origin/main:data/p.modelgate"];
+    run(&pull).exits(0).says("1 object fetched").says("into the store alone");
+    run(&pull).exits(0).says("0 objects fetched").says("1 here already");
+    assert_eq!(project.read("clone/data/raw.csv"), "x,y\n1,a\n2,c\n4,a\n");
+    let list = ["data", "pull", "origin/main:data/images.modelgate", "images"];
+    run(&list).exits(0).says("121 objects fetched").says("121 files written");
+    run(&["data", "pull", "origin/main:data/raw.csv"]).exits(64).says("REV:data/NAME.modelgate");
+    run(&["data", "pull", "nowhere:data/p.modelgate"]).exits(1).says("nowhere:data/p.modelgate");
+    // Without a remote the answer says how to get one.
+    clone();
+    let config = project.read("clone/modelgate.yaml");
+    let declared = format!("data: {{remote: {}}}\n", remote(&project));
+    assert!(config.contains(&declared), "{config}");
+    project.write("clone/modelgate.yaml", config.replace(&declared, ""));
+    run(&diff).exits(64).says("`data/raw.csv` is not in the store").says("--remote");
+    run(&[&diff[..], &["--remote", &remote(&project)]].concat()).exits(0).says("1 changed");
+    // What the remote has under the name is checked, and what it lacks is named.
+    clone();
+    let shown =
+        Command::new("git").current_dir(project.path(".")).args(["show", "main:data/p.modelgate"]).output();
+    let pointer = String::from_utf8(shown.expect("git").stdout).expect("text");
+    let hex = &pointer.split("sha256:").nth(1).expect("digest")[..64];
+    let object = project.path(&format!(".remote/sha256/{}/{}", &hex[..2], &hex[2..]));
+    fs_err::write(&object, "x,y\n1,a\n2,b\n3,b\n").expect("written");
+    run(&diff).exits(1).says("has other bytes than its name says");
+    fs_err::remove_file(&object).expect("removed");
+    run(&diff).exits(1).says(hex).says("`data/raw.csv` is not in").says("modelgate data push");
+}
+
 #[test]
 fn a_pull_does_not_overwrite_what_no_snapshot_has() {
     let project = project();

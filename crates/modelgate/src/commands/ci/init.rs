@@ -5,6 +5,7 @@ use std::process::Command;
 
 use modelgate_config::ManualPolicy;
 use modelgate_deploy::workflows::{self, Deploy, Plan};
+use modelgate_pipeline::datasets::POINTER;
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project};
 use serde_json::json;
 
@@ -80,7 +81,13 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
         Some((folder, _)) if !folder.contains(['*', '?', '[']) => format!("{folder}/**"),
         _ => source.to_owned(),
     });
+    let pointers = format!("data/*.{POINTER}");
+    let mut compared = vec![pointers.clone()];
+    compared.extend(local.is_some().then(|| source.to_owned()));
     let mut data: Vec<String> = local.into_iter().collect();
+    if project.config.data.remote.is_some() {
+        data.push(pointers);
+    }
     data.extend(config.contract.clone());
     let requirements = "requirements.txt";
     let found = project.root.join(requirements).is_file();
@@ -100,6 +107,7 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
         suffix,
         pull: remote.is_some() || dvc.is_some(),
         data,
+        compared,
         requirements: (found && pipeline.config.train.command.is_some()).then(|| requirements.to_owned()),
         tests: project.root.join("tests").is_dir(),
         deploy: match arguments.deploy {

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use modelgate_data::diff::diff;
 use modelgate_data::{Dataset, Mixed, ReadOptions, SourceFile};
-use modelgate_pipeline::datasets::{FileDiff, Version, version};
+use modelgate_pipeline::datasets::{Fetching, FileDiff, Version, version};
 use modelgate_pipeline::{Project, read_options};
 
 use crate::arguments::DataDiff;
+use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
+use crate::progress::Bytes;
 
 pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     // Files are compared anywhere; what a store or a pointer file keeps needs its project.
@@ -18,8 +20,19 @@ pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> a
         Err(error) if compare.pipeline.is_some() => return Err(error),
         Err(_) => None,
     };
-    let find = |side: &str| version(project.as_ref(), folder, side);
-    let (is_empty, text) = match (find(&compare.before)?, find(&compare.after)?) {
+    let progress = Bytes::new(printer, "fetch");
+    let add = |more| progress.add(more);
+    let surroundings = environment::surroundings();
+    let fetching = Fetching {
+        remote: compare.remote.as_deref(),
+        environment: &environment::variable,
+        surroundings: &surroundings,
+        progress: &add,
+    };
+    let find = |side: &str| version(project.as_ref(), folder, side, &fetching);
+    let sides = find(&compare.before).and_then(|before| Ok((before, find(&compare.after)?)));
+    progress.end();
+    let (is_empty, text) = match sides? {
         (Version::Rows { files: before, source }, Version::Rows { files: after, source: other }) => {
             let options = options(compare, project.as_ref(), &[&source, &other])?;
             let (before, after) = (open(before, &options)?, open(after, &options)?);

@@ -1,6 +1,8 @@
 //! `modelgate data pull`.
 
-use modelgate_pipeline::datasets::{self, Sharing};
+use std::path::Path;
+
+use modelgate_pipeline::datasets::{self, Pulled, Selection, Sharing};
 use modelgate_pipeline::{Project, lock};
 use serde_json::json;
 
@@ -11,24 +13,50 @@ use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 use crate::progress::{Bytes, bytes};
 
-pub(crate) fn execute(arguments: &DataPull, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
-    let selection = datasets::select(project, &arguments.names, true)?;
-    if selection.sets.is_empty() && selection.dvc.is_empty() {
+pub(crate) fn execute(
+    arguments: &DataPull,
+    project: &Project,
+    folder: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    // Another revision's contents go into the store alone: the files of the project are those of this one.
+    let (mut elsewhere, mut names) = (Vec::new(), Vec::new());
+    for name in &arguments.names {
+        match datasets::set_in_git(folder, name)? {
+            Some(set) => elsewhere.push(set),
+            None => names.push(name.clone()),
+        }
+    }
+    let selection = if names.is_empty() && !elsewhere.is_empty() {
+        Selection::default()
+    } else {
+        datasets::select(project, &names, true)?
+    };
+    if selection.sets.is_empty() && selection.dvc.is_empty() && elsewhere.is_empty() {
         let text = "there is no data set to pull: no `data/*.modelgate` file is here, and DVC tracks nothing";
         return Err(UsageError(text.to_owned()).into());
     }
     // Nobody removes what is on its way into the store.
     let _lock = lock(project, "modelgate data pull", &environment::surroundings())?;
-    let sizes = selection.sets.iter().map(|set| set.pointer.size);
+    let sizes = selection.sets.iter().chain(&elsewhere).map(|set| set.pointer.size);
     let total = sizes.chain(selection.dvc.iter().filter_map(|output| output.size)).sum();
     let progress = Bytes::of(printer, "pull", total);
     let add = |more| progress.add(more);
-    let mut pulled = None;
-    if !selection.sets.is_empty() {
+    let (mut fetched, mut pulled) = (None, None);
+    if !(selection.sets.is_empty() && elsewhere.is_empty()) {
         let sharing = Sharing::open(project, arguments.remote.as_deref(), &environment::variable, &add)?;
-        let result = sharing.pull(&selection.sets, datasets::link_policy(&project.config), arguments.force);
+        let policy = datasets::link_policy(&project.config);
+        let result = (|| {
+            if !elsewhere.is_empty() {
+                fetched = Some(sharing.fetch(&elsewhere)?);
+            }
+            if !selection.sets.is_empty() {
+                pulled = Some(sharing.pull(&selection.sets, policy, arguments.force)?);
+            }
+            Ok::<_, modelgate_pipeline::PipelineError>(())
+        })();
         progress.end();
-        pulled = Some(result?);
+        result?;
     }
     let mut dvc = None;
     if !selection.dvc.is_empty() {
@@ -38,16 +66,25 @@ pub(crate) fn execute(arguments: &DataPull, project: &Project, printer: &Printer
         dvc = result?;
     }
     if printer.is_json() {
-        printer.json(&json!({ "schema_version": 1, "pulled": pulled, "dvc": dvc }))?;
+        printer.json(&json!({ "schema_version": 1, "pulled": pulled, "fetched": fetched, "dvc": dvc }))?;
         return Ok(Exit::Passed);
+    }
+    let moved = |pulled: &Pulled| {
+        let objects = plural(pulled.objects, "object");
+        format!(
+            "{objects} fetched from {} ({}), {} here already",
+            pulled.remote,
+            bytes(pulled.bytes),
+            pulled.already
+        )
+    };
+    if let Some(fetched) = fetched {
+        printer.data(&format!("{}; into the store alone, no file is written", moved(&fetched)))?;
     }
     if let Some(pulled) = pulled {
         printer.data(&format!(
-            "{} fetched from {} ({}), {} here already; {} written, {} unchanged",
-            plural(pulled.objects, "object"),
-            pulled.remote,
-            bytes(pulled.bytes),
-            pulled.already,
+            "{}; {} written, {} unchanged",
+            moved(&pulled),
             plural(pulled.written, "file"),
             pulled.unchanged
         ))?;

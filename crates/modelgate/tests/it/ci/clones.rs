@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::runner::{Job, Runner, git};
 use super::workflows::{commit, repository};
 use crate::BINARY;
+use crate::governance::easy;
 
 struct World {
     project: TestProject,
@@ -230,4 +231,45 @@ fn data_that_breaks_its_contract_is_refused_and_said() {
     let jobs = world.run("data-validation.yml", &pull_request(&head, &base), &json!({}), None);
     result(&jobs, "validate", "failure");
     result(&jobs, "report", "skipped");
+}
+
+#[test]
+fn a_pull_request_shows_what_changed_in_data_that_is_not_in_git() {
+    let world = World::new();
+    let project = &world.project;
+    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    let remote = project.path("remote");
+    let config = project.read("modelgate.yaml");
+    let config =
+        config.replace("project: p\n", &format!("project: p\ndata: {{remote: {}}}\n", remote.display()));
+    project.write("modelgate.yaml", config);
+    let ignored = project.read(".gitignore");
+    project.write(".gitignore", format!("{ignored}data.csv\nremote/\nevent.json\n"));
+    git(&project.path("."), &["rm", "-q", "--cached", "data.csv"]);
+    let _ = project.run(&["ci", "init"]).exits(0);
+    let kept = |rows: &str| {
+        let _ = fs_err::remove_file(project.path("data.csv"));
+        project.write("data.csv", rows);
+        let _ = project.run(&["data", "snapshot"]).exits(0);
+        let _ = project.run(&["data", "push"]).exits(0);
+        world.push("README.md", "words\n");
+    };
+    kept(&easy());
+    let push = json!({ "before": "0000000000000000000000000000000000000000" });
+    let jobs = world.run("train.yml", &push, &json!({}), None);
+    result(&jobs, "deploy", "success");
+    // Only the pointer file changes.
+    kept(&(easy() + "1.5,90,0\n2.5,91,0\n7.5,92,1\n8.5,93,1\n"));
+    let base = git(&project.path("."), &["rev-parse", "HEAD~1"]);
+    let head = git(&project.path("."), &["rev-parse", "HEAD"]);
+    assert_eq!(git(&project.path("."), &["diff", "--name-only", &base, &head]), "data/p.modelgate");
+    let jobs = world.run("ci.yml", &pull_request(&head, &base), &json!({}), None);
+    result(&jobs, "data", "success");
+    let log = &jobs["data"].log;
+    assert!(log.contains("data/p.modelgate\nrows: 120 before, 124 now · 4 added, 0 removed"), "{log}");
+    // The comment compares with what production was trained on, which the registry has.
+    result(&jobs, "say", "success");
+    let state = world.github.state();
+    let body = state.comments[0]["body"].as_str().expect("a text");
+    assert!(body.contains("training rows: "), "{body}");
 }

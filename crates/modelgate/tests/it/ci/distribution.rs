@@ -54,6 +54,7 @@ fn the_action_of_this_repository_is_the_one_that_workflows_get() {
         pull: false,
         cloud: false,
         data: Vec::new(),
+        compared: Vec::new(),
         requirements: None,
         tests: false,
         deploy: Deploy::None,
