@@ -21,7 +21,7 @@ use crate::csv::fields::Fields;
 use crate::error::{DataError, listed, not_there};
 use crate::infer::{Evidence, Finding};
 use crate::parquet;
-use crate::source::{Format, SourceFile};
+use crate::source::{FileState, Format, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
 
 /// How files are read.
@@ -90,6 +90,8 @@ impl DataSchema {
 #[derive(Clone, Debug)]
 struct Member {
     file: SourceFile,
+    /// What the file was when it was opened; every pass over it is held against this.
+    state: FileState,
     format: Format,
     /// Number of columns in the file.
     width: usize,
@@ -192,6 +194,7 @@ impl Dataset {
         let mut schema = DataSchema::default();
         let mut nested = BTreeMap::new();
         for file in files {
+            let state = file.state();
             let format = file.format()?;
             let found: Vec<(String, DeclaredType)> = match format {
                 Format::Csv => {
@@ -238,7 +241,7 @@ impl Dataset {
                     same_columns(&file, &mut schema, &found, &kept, &first.file.name, options, mixed)?
                 }
             };
-            members.push(Member { file, format, width, positions });
+            members.push(Member { file, state, format, width, positions });
         }
         if members.is_empty() {
             let message = "no file is named".to_owned();
@@ -277,11 +280,12 @@ impl Dataset {
                 let look = |at: &usize| Evidence::of(&fields, member.positions[*at], file);
                 Ok((fields.rows(), undeclared.iter().map(look).collect::<Vec<_>>()))
             };
-            each_block(&member.file, self.declared, look, |(count, found)| {
+            let looked = each_block(&member.file, self.declared, look, |(count, found)| {
                 rows += count as u64;
                 all.iter_mut().zip(found).for_each(|(all, found)| all.merge(found));
                 Ok(())
-            })?;
+            });
+            member.file.unchanged_since(member.state, looked)?;
             if rows == 0 {
                 return Err(member.file.error("the file has a header and no rows"));
             }
@@ -342,7 +346,7 @@ impl Dataset {
     /// Values that are not of their type are left to the caller; [`Self::scan_strictly`] refuses them.
     ///
     /// # Errors
-    /// Fails when a file cannot be read, and when `map` or `fold` does.
+    /// Fails when a file cannot be read or was written to since the data set was opened, and when `map` or `fold` does.
     pub fn scan<T: Send, E: From<DataError> + Send>(
         &self,
         columns: &[ReadColumn],
@@ -359,7 +363,7 @@ impl Dataset {
                 position.row += rows as u64;
                 Ok(())
             };
-            match member.format {
+            let scanned = match member.format {
                 Format::Csv => {
                     let read = |block: &Block, dialect: Dialect| {
                         let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
@@ -376,10 +380,11 @@ impl Dataset {
                         map(Batch { rows, columns, places: RowPlaces::Lines(fields.lines()) })
                             .map(|made| (rows, made))
                     };
-                    each_block(&member.file, self.declared, read, take)?;
+                    each_block(&member.file, self.declared, read, take)
                 }
-                Format::Parquet => scan_parquet(member, columns, self.range, &map, take)?,
-            }
+                Format::Parquet => scan_parquet(member, columns, self.range, &map, take),
+            };
+            member.file.unchanged_since(member.state, scanned)?;
         }
         Ok(())
     }

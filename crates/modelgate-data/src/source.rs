@@ -4,6 +4,8 @@ use std::io::{BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use modelgate_store::FileIdentity;
+
 use crate::error::DataError;
 use crate::glob;
 
@@ -21,6 +23,10 @@ enum Content {
     Path(PathBuf),
     Bytes(Arc<[u8]>),
 }
+
+/// What a file was when it was opened, if it can change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileState(Option<FileIdentity>);
 
 /// One file of a data set.
 #[derive(Clone, Debug)]
@@ -66,6 +72,28 @@ impl SourceFile {
             }
             _ => self.error(format!("it cannot be read: {error}")),
         }
+    }
+
+    /// Returns what tells whether the file is written to from now on; bytes in memory, and what is no file, are not watched.
+    pub(crate) fn state(&self) -> FileState {
+        let metadata = self.on_disk().and_then(|path| std::fs::metadata(path).ok());
+        FileState(metadata.filter(std::fs::Metadata::is_file).map(|metadata| FileIdentity::of(&metadata)))
+    }
+
+    /// Returns what was made of the file since it was in the state `before`, unless it was written to meanwhile: then
+    /// neither a result nor what was found wrong is one of any state that the file was in.
+    pub(crate) fn unchanged_since<T, E: From<DataError>>(
+        &self,
+        before: FileState,
+        made: Result<T, E>,
+    ) -> Result<T, E> {
+        let (Some(before), Some(now)) = (before.0, self.state().0) else { return made };
+        // The time of the last change of rights moves when the file is linked, which a snapshot does.
+        let place = |of: FileIdentity| (of.device, of.inode, of.size, of.modified);
+        if place(before) == place(now) {
+            return made;
+        }
+        Err(self.error("the file changed while it was read; try again when nothing writes to it").into())
     }
 
     fn head(&self) -> Result<Vec<u8>, DataError> {

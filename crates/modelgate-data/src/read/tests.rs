@@ -309,6 +309,93 @@ fn a_field_of_a_million_letters_and_five_thousand_columns_are_read() {
     assert_eq!((table.columns.len(), table.rows), (5000, 2));
 }
 
+/// A data set of a file of `rows` rows, as a closure that changes the file finds it.
+fn on_disk(rows: usize) -> (tempfile::TempDir, std::path::PathBuf, Dataset) {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.csv");
+    let text: String = (0..rows).map(|row| format!("{row},text of row {row}\n")).collect();
+    fs_err::write(&path, format!("n,t\n{text}")).expect("written");
+    let files = vec![SourceFile::path("a.csv", &path)];
+    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::AsText).expect("a data set");
+    (folder, path, dataset)
+}
+
+#[test]
+fn a_file_that_is_written_to_between_two_passes_is_named() {
+    let changed = "a.csv: the file changed while it was read; try again when nothing writes to it";
+    let append = |path: &std::path::Path| {
+        let mut file = fs_err::OpenOptions::new().append(true).open(path).expect("opened");
+        file.write_all(b"9,more\n").expect("written");
+    };
+    // A row more; cut in the middle of a row, which is no ragged row; another file of the same size; other bytes in place.
+    let cut = |path: &std::path::Path| {
+        let file = fs_err::OpenOptions::new().write(true).open(path).expect("opened");
+        file.file().set_len(20).expect("cut");
+    };
+    let replace = |path: &std::path::Path| {
+        let other = path.with_extension("new");
+        fs_err::copy(path, &other).expect("copied");
+        fs_err::rename(other, path).expect("renamed");
+    };
+    let rewrite = |path: &std::path::Path| {
+        let bytes = fs_err::read(path).expect("read");
+        fs_err::write(path, bytes).expect("written");
+        let file = fs_err::OpenOptions::new().write(true).open(path).expect("opened").into_file();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3);
+        file.set_modified(later).expect("a time");
+    };
+    for change in [&append as &dyn Fn(&std::path::Path), &cut, &replace, &rewrite] {
+        let (_folder, path, dataset) = on_disk(50);
+        crate::describe::describe(&dataset).expect("nothing has changed");
+        change(&path);
+        let error = crate::describe::describe(&dataset).expect_err("changed").to_string();
+        assert_eq!(error, changed);
+        assert_eq!(read_table(&dataset).expect_err("changed").to_string(), changed);
+    }
+    // A link to it, as a snapshot makes one, is no change.
+    let (folder, path, dataset) = on_disk(50);
+    fs_err::hard_link(&path, folder.path().join("b.csv")).expect("linked");
+    read_table(&dataset).expect("nothing has changed");
+}
+
+#[test]
+fn a_file_that_is_written_to_during_a_pass_is_named() {
+    let (_folder, path, dataset) = on_disk(50);
+    let columns = dataset.all_columns();
+    let result = dataset.scan(
+        &columns,
+        |_| {
+            let mut file = fs_err::OpenOptions::new().append(true).open(&path).expect("opened");
+            file.write_all(b"9,more\n").expect("written");
+            Ok::<_, DataError>(())
+        },
+        |(), _| Ok(()),
+    );
+    assert!(result.expect_err("changed").to_string().contains("a.csv: the file changed while it was read"));
+}
+
+#[test]
+fn a_parquet_file_that_is_replaced_between_two_passes_is_named() {
+    use std::sync::Arc;
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.parquet");
+    let write = |rows: i64| {
+        let column = arrow_array::Int64Array::from_iter_values(0..rows);
+        let column: arrow_array::ArrayRef = Arc::new(column);
+        let batch = arrow_array::RecordBatch::try_from_iter([("n", column)]).expect("a batch");
+        let file = fs_err::File::create(&path).expect("created").into_parts().0;
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+        writer.write(&batch).expect("written");
+        writer.close().expect("closed");
+    };
+    write(3);
+    let files = vec![SourceFile::path("a.parquet", &path)];
+    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::AsText).expect("a data set");
+    write(9000);
+    let error = crate::describe::describe(&dataset).expect_err("changed").to_string();
+    assert!(error.contains("a.parquet: the file changed while it was read"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]

@@ -137,6 +137,42 @@ fn leakage_is_told_by_a_run() {
 }
 
 #[test]
+fn data_that_somebody_writes_to_meanwhile_is_an_error_and_no_figures() {
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let project = project(CONTRACT, "");
+    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    let rows: String = (0..60_000).map(|row| format!("{row},{},{}\n", row * 2, row % 3 % 2)).collect();
+    project.write("data.csv", format!("a,b,y\n{rows}"));
+    let done = AtomicBool::new(false);
+    let commands = [
+        &["data", "profile"][..],
+        &["data", "validate", "--infer"],
+        &["data", "validate", "--contract", "contracts/c.yaml"],
+        &["data", "diff", "data.csv", "data.csv"],
+        &["data", "split"],
+        &["run", "--until", "snapshot"],
+    ];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs_err::OpenOptions::new().append(true).open(project.path("data.csv")).expect("opened");
+            while !done.load(Ordering::Relaxed) {
+                file.write_all(b"1,2,0\n").expect("written");
+                // Slower than it is read.
+                std::thread::sleep(std::time::Duration::from_micros(500));
+            }
+        });
+        let outputs = commands.map(|arguments| project.run(arguments));
+        done.store(true, Ordering::Relaxed);
+        for output in outputs {
+            output.exits(1).says("data.csv").says("changed while it was read");
+        }
+    });
+    let _ = project.run(&["data", "profile"]).exits(0);
+    assert!(!project.path("contracts/p.yaml").exists());
+}
+
+#[test]
 fn a_time_split_trains_on_the_past() {
     let project = project(CONTRACT, "      split: {kind: time, column: day, stratify: false}\n");
     let mut text = String::from("day,a,y\n");
