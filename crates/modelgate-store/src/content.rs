@@ -229,7 +229,7 @@ impl ContentStore {
     /// Names the file that cannot be read or moved.
     pub fn adopt(&self, staged: &Path, digest: &Digest) -> Result<Result<(), Digest>, StoreError> {
         let size = fs_err::metadata(staged)?.len();
-        let found = self.name_of(staged, digest, size)?;
+        let found = Self::name_of(staged, digest, size)?;
         if found != *digest {
             return Ok(Err(found));
         }
@@ -242,7 +242,7 @@ impl ContentStore {
 
     /// Returns the name of the content of `path`: `wanted` if it is that in either of the two ways a long content can
     /// be named, by its chunks or by its plain SHA-256.
-    fn name_of(&self, path: &Path, wanted: &Digest, size: u64) -> Result<Digest, StoreError> {
+    fn name_of(path: &Path, wanted: &Digest, size: u64) -> Result<Digest, StoreError> {
         let (found, _) = hashing::of_file(path)?;
         if found == *wanted || size <= hashing::CHUNK {
             return Ok(found);
@@ -305,19 +305,42 @@ impl ContentStore {
             }
             Err(error) => return Err(error.into()),
         };
-        let identity = FileIdentity::of(&metadata);
+        match Self::content_of(&path, &metadata, digest, index)? {
+            found if found == *digest => Ok(path),
+            found => Err(StoreError::Damaged { path, found }),
+        }
+    }
+
+    fn content_of(
+        path: &Path,
+        metadata: &std::fs::Metadata,
+        digest: &Digest,
+        index: &DigestIndex,
+    ) -> Result<Digest, StoreError> {
+        let identity = FileIdentity::of(metadata);
         if index.digest(&identity) == Some(*digest) {
-            return Ok(path);
+            return Ok(*digest);
         }
         let now = SystemTime::now();
-        let found = self.name_of(&path, digest, identity.size)?;
-        if found != *digest {
-            return Err(StoreError::Damaged { path, found });
-        }
-        if identity.is_settled(now) {
+        let found = Self::name_of(path, digest, identity.size)?;
+        if found == *digest && identity.is_settled(now) {
             index.remember(identity, digest);
         }
-        Ok(path)
+        Ok(found)
+    }
+
+    /// Returns whether a file, which may be of another store, has the content `digest`; with an `index` it is read only
+    /// if that does not know it unchanged.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read.
+    pub fn is_content(path: &Path, digest: &Digest, index: Option<&DigestIndex>) -> Result<bool, StoreError> {
+        let metadata = fs_err::metadata(path)?;
+        Ok(*digest
+            == match index {
+                Some(index) => Self::content_of(path, &metadata, digest, index)?,
+                None => Self::name_of(path, digest, metadata.len())?,
+            })
     }
 
     /// Returns the path of the object after reading it and checking its bytes against its name.
@@ -329,7 +352,7 @@ impl ContentStore {
         let Some(size) = self.size(digest) else {
             return Err(StoreError::Missing { digest: *digest, root: self.root.clone() });
         };
-        let found = self.name_of(&path, digest, size)?;
+        let found = Self::name_of(&path, digest, size)?;
         if found == *digest { Ok(path) } else { Err(StoreError::Damaged { path, found }) }
     }
 

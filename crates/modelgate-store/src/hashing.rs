@@ -147,22 +147,43 @@ pub(crate) fn plain_of_file(path: &Path) -> Result<Digest, StoreError> {
 /// # Errors
 /// As [`of_open_file`].
 pub fn md5_of_file(path: &Path) -> Result<(Md5, FileIdentity), StoreError> {
+    md5s(path, u64::MAX, |parts| parts.first().copied().unwrap_or_else(|| Md5::of(&[])))
+}
+
+/// Returns the MD5 of the MD5s of the file's parts of `part` bytes, as S3 has it of an object that came in parts.
+///
+/// # Errors
+/// As [`of_open_file`].
+pub fn md5_of_parts(path: &Path, part: u64) -> Result<(Md5, FileIdentity), StoreError> {
+    md5s(path, part.max(1), |parts| {
+        Md5::of(&parts.iter().flat_map(|part| *part.as_bytes()).collect::<Vec<_>>())
+    })
+}
+
+fn md5s(path: &Path, part: u64, join: impl FnOnce(&[Md5]) -> Md5) -> Result<(Md5, FileIdentity), StoreError> {
     let file = open(path)?;
     let before = FileIdentity::of(&file.metadata()?);
-    let mut hasher = md5::Md5::new();
-    let read = read_range(&file, 0, before.size, |_, block| {
-        hasher.update(block);
-        Ok(())
-    });
-    match read {
-        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => return Err(error.into()),
-        _ => {}
+    let mut parts = Vec::new();
+    let mut start = 0;
+    while start < before.size {
+        let length = part.min(before.size - start);
+        let mut hasher = md5::Md5::new();
+        let read = read_range(&file, start, length, |_, block| {
+            hasher.update(block);
+            Ok(())
+        });
+        match read {
+            Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => return Err(error.into()),
+            _ => {}
+        }
+        parts.push(Md5(hasher.finalize().into()));
+        start += length;
     }
     let after = FileIdentity::of(&file.metadata()?);
     if before != after {
         return Err(StoreError::Changed { path: path.to_owned() });
     }
-    Ok((Md5(hasher.finalize().into()), after))
+    Ok((join(&parts), after))
 }
 
 /// Opens a file and nothing else: a pipe would be waited for.
@@ -242,6 +263,17 @@ mod tests {
             assert_eq!(of_file(&path).expect("hashed").0, Digest::of(&bytes), "{length}");
             assert_eq!(md5_of_file(&path).expect("hashed").0, Md5::of(&bytes), "{length}");
         }
+    }
+
+    #[test]
+    fn the_md5_of_parts_is_that_of_their_md5s() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("file");
+        fs_err::write(&path, b"abcdefg").expect("written");
+        let parts = [Md5::of(b"abc"), Md5::of(b"def"), Md5::of(b"g")];
+        let joined: Vec<u8> = parts.iter().flat_map(|part| *part.as_bytes()).collect();
+        assert_eq!(md5_of_parts(&path, 3).expect("hashed").0, Md5::of(&joined));
+        assert_eq!(md5_of_file(&path).expect("hashed").0, Md5::of(b"abcdefg"));
     }
 
     #[test]

@@ -26,6 +26,8 @@ const MANY: usize = 2_000_000;
 enum Kind {
     Content = 1,
     Md5 = 2,
+    /// Of the MD5s of its parts, whose length follows from the file's.
+    PartsMd5 = 3,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,18 +118,36 @@ impl DigestIndex {
     /// # Errors
     /// As [`crate::hashing::of_file`].
     pub fn md5_of(&self, path: &Path) -> Result<Md5, StoreError> {
+        self.md5_by(Kind::Md5, path, crate::hashing::md5_of_file)
+    }
+
+    /// Returns what [`crate::hashing::md5_of_parts`] does, read only if the file has changed; `part` must follow from the
+    /// file's length alone.
+    ///
+    /// # Errors
+    /// As [`crate::hashing::of_file`].
+    pub(crate) fn md5_of_parts(&self, path: &Path, part: u64) -> Result<Md5, StoreError> {
+        self.md5_by(Kind::PartsMd5, path, |path| crate::hashing::md5_of_parts(path, part))
+    }
+
+    fn md5_by(
+        &self,
+        kind: Kind,
+        path: &Path,
+        read: impl FnOnce(&Path) -> Result<(Md5, FileIdentity), StoreError>,
+    ) -> Result<Md5, StoreError> {
         let identity = FileIdentity::of(&fs_err::metadata(path)?);
-        if let Some(bytes) = self.lookup(Kind::Md5, &identity) {
+        if let Some(bytes) = self.lookup(kind, &identity) {
             let mut md5 = [0; 16];
             md5.copy_from_slice(&bytes[..16]);
             return Ok(Md5::from_bytes(md5));
         }
         let now = SystemTime::now();
-        let (md5, identity) = crate::hashing::md5_of_file(path)?;
+        let (md5, identity) = read(path)?;
         if identity.is_settled(now) {
             let mut bytes = [0; 32];
             bytes[..16].copy_from_slice(md5.as_bytes());
-            self.insert(Kind::Md5, identity, bytes);
+            self.insert(kind, identity, bytes);
         }
         Ok(md5)
     }
@@ -198,6 +218,7 @@ fn parse(bytes: &[u8]) -> Option<HashMap<(Kind, u64, u64), Entry>> {
         let kind = match next()? {
             1 => Kind::Content,
             2 => Kind::Md5,
+            3 => Kind::PartsMd5,
             _ => return None,
         };
         let identity = FileIdentity {

@@ -9,7 +9,9 @@ mod folder;
 mod s3;
 mod upload;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::DigestIndex;
 
 pub use error::RemoteError;
 pub use folder::FolderObjects;
@@ -96,6 +98,30 @@ pub trait ObjectHome: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As [`Self::get`].
     fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, RemoteError>;
+
+    /// As [`Self::list`], with the version of each object where the home tells it with a listing, else an empty one.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError>;
+
+    /// Returns the file that the object is, or would be, when it is one that this machine can read itself.
+    ///
+    /// # Errors
+    /// Fails for what is no key.
+    fn file(&self, key: &str) -> Result<Option<PathBuf>, RemoteError>;
+
+    /// Returns whether an object in the state `version` has the bytes of the file `from`, by a checksum that the home
+    /// itself made of it; `None` when there is none that can be compared. Nothing of the object is moved.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read.
+    fn agrees(
+        &self,
+        version: &Version,
+        from: &Path,
+        index: &DigestIndex,
+    ) -> Result<Option<bool>, RemoteError>;
 
     /// Returns how many transfers at a time are worth it.
     fn parallel(&self) -> usize;

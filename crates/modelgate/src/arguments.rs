@@ -297,6 +297,9 @@ pub(crate) struct DataPush {
     /// `s3://bucket/prefix`, or a folder relative to the project; `data.remote` by default.
     #[arg(long, value_name = "URI")]
     pub(crate) remote: Option<String>,
+    /// Read every object that the remote has already, instead of going by its times or its checksum there.
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// Say what would be sent, and send nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use modelgate_core::Digest;
-use modelgate_store::remote::{ObjectHome, RemoteError};
+use modelgate_store::remote::{ObjectHome, RemoteError, Version};
 use modelgate_store::{ContentStore, DigestIndex, StoreError};
 
 use super::SnapshotError;
@@ -24,7 +24,25 @@ pub struct Moved {
     pub bytes: u64,
     /// Objects that were there already.
     pub already: u64,
+    /// Of those that were sent, objects in whose place there were other bytes.
+    pub replaced: u64,
+    /// Of those that were there, objects that are known by their size alone.
+    pub by_size: u64,
 }
+
+/// What there is under the key of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum There {
+    Nothing,
+    /// Other bytes than those of the name.
+    Other,
+    Same,
+    /// An object of the right size; its bytes are not known.
+    SameSize,
+}
+
+/// What a listing says of the objects, by key.
+type Listing = HashMap<String, (u64, Version)>;
 
 /// One way between a store and a home.
 pub struct Transfer<'a> {
@@ -36,6 +54,8 @@ pub struct Transfer<'a> {
     pub home: &'a dyn ObjectHome,
     /// Only look: count what would move.
     pub dry_run: bool,
+    /// In a push, read every object that is there already.
+    pub verify: bool,
     /// Where what is under way is kept.
     pub cache: PathBuf,
     /// Hears of bytes as they move.
@@ -53,32 +73,83 @@ impl Transfer<'_> {
         self.cache.join("transfers").join(format!("{}.{kind}", digest.hex()))
     }
 
-    /// Returns the sizes of what the home has, when asking for all at once is cheaper.
-    fn listing(&self, wanted: usize) -> Result<Option<HashMap<String, u64>>, RemoteError> {
+    /// Returns what the home has, when asking for all at once is cheaper.
+    fn listing(&self, wanted: usize) -> Result<Option<Listing>, RemoteError> {
         if wanted < LISTING_FROM {
             return Ok(None);
         }
-        Ok(Some(self.home.list("sha256")?.into_iter().collect()))
+        let found = self.home.list_versions("sha256")?.into_iter();
+        Ok(Some(found.map(|(key, size, version)| (key, (size, version))).collect()))
     }
 
-    fn size_there(
+    /// Returns what the home has of the object, whose file here is `path`.
+    fn there(
         &self,
-        listing: Option<&HashMap<String, u64>>,
+        listing: Option<&Listing>,
         digest: &Digest,
-    ) -> Result<Option<u64>, RemoteError> {
-        match listing {
-            Some(listing) => Ok(listing.get(&key(digest)).copied()),
-            None => self.home.size(&key(digest)),
+        path: &Path,
+        size: u64,
+        opaque: &AtomicBool,
+    ) -> Result<There, SnapshotError> {
+        let key = key(digest);
+        // A file is looked at as one, and read once: the index knows it from then on.
+        if let Some(file) = self.home.file(&key)? {
+            let found = match listing {
+                Some(listing) => listing.get(&key).map(|(size, _)| *size),
+                None => self.home.size(&key)?,
+            };
+            let index = (!self.verify).then_some(self.index);
+            return Ok(match found {
+                None => There::Nothing,
+                Some(found) if found == size && ContentStore::is_content(&file, digest, index)? => {
+                    There::Same
+                }
+                Some(_) => There::Other,
+            });
         }
+        let found = match listing {
+            Some(listing) => listing.get(&key).cloned(),
+            None => self.home.head(&key)?,
+        };
+        let Some((found, version)) = found else { return Ok(There::Nothing) };
+        if found != size {
+            return Ok(There::Other);
+        }
+        if !self.verify {
+            match self.home.agrees(&version, path, self.index)? {
+                Some(true) => return Ok(There::Same),
+                None => return Ok(There::SameSize),
+                // One object has shown that the checksums of this home are of another kind.
+                Some(false) if opaque.load(Ordering::Relaxed) => return Ok(There::SameSize),
+                Some(false) => {}
+            }
+        }
+        let copy = self.cache(digest, "check");
+        if let Some(folder) = copy.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
+        let _ = fs_err::remove_file(&copy);
+        self.home.download(&key, &copy, &|_| {})?;
+        let is_same = ContentStore::is_content(&copy, digest, None);
+        fs_err::remove_file(&copy)?;
+        let is_same = is_same?;
+        if is_same && !self.verify {
+            opaque.store(true, Ordering::Relaxed);
+        }
+        Ok(if is_same { There::Same } else { There::Other })
     }
 
     /// Sends the objects that the home does not have, each checked against its name first.
+    ///
+    /// What is there under a name counts only with the bytes of that name: a folder's file is read once and then known by
+    /// its times, an object's checksum is compared where its home makes one.
     ///
     /// # Errors
     /// Fails when an object is not in the store or damaged, and when the home cannot be used.
     pub fn push(&self, objects: &[(Digest, String)]) -> Result<Moved, SnapshotError> {
         let listing = self.listing(objects.len())?;
-        let (sent, already, bytes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let [sent, already, bytes, replaced, by_size] = [const { AtomicU64::new(0) }; 5];
+        let opaque = AtomicBool::new(false);
         self.each(objects, |(digest, name)| {
             let path = match self.store.check(digest, self.index) {
                 Err(StoreError::Missing { .. }) => {
@@ -91,11 +162,18 @@ impl Transfer<'_> {
                 other => other?,
             };
             let size = fs_err::metadata(&path)?.len();
-            // An object of another size is the rest of a write by something else; it is written again.
-            if self.size_there(listing.as_ref(), digest)? == Some(size) {
-                already.fetch_add(1, Ordering::Relaxed);
-                (self.progress)(size);
-                return Ok(());
+            match self.there(listing.as_ref(), digest, &path, size, &opaque)? {
+                There::Nothing => {}
+                // The rest of a write by something else, or damage: it is written again.
+                There::Other => {
+                    replaced.fetch_add(1, Ordering::Relaxed);
+                }
+                same => {
+                    already.fetch_add(1, Ordering::Relaxed);
+                    by_size.fetch_add(u64::from(same == There::SameSize), Ordering::Relaxed);
+                    (self.progress)(size);
+                    return Ok(());
+                }
             }
             let count = |more: u64| {
                 bytes.fetch_add(more, Ordering::Relaxed);
@@ -110,7 +188,13 @@ impl Transfer<'_> {
             sent.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })?;
-        Ok(Moved { objects: sent.into_inner(), bytes: bytes.into_inner(), already: already.into_inner() })
+        Ok(Moved {
+            objects: sent.into_inner(),
+            bytes: bytes.into_inner(),
+            already: already.into_inner(),
+            replaced: replaced.into_inner(),
+            by_size: by_size.into_inner(),
+        })
     }
 
     /// Fetches the objects that the store does not have; each gets in only if its bytes are those of its name.
@@ -145,7 +229,7 @@ impl Transfer<'_> {
             };
             self.fetch(digest, name, &partial, &count)
         })?;
-        Ok(Moved { objects: wanted.len() as u64, bytes: bytes.into_inner(), already })
+        Ok(Moved { objects: wanted.len() as u64, bytes: bytes.into_inner(), already, ..Moved::default() })
     }
 
     fn fetch(

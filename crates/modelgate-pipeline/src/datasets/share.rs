@@ -30,6 +30,10 @@ pub struct Pushed {
     pub bytes: u64,
     /// Objects that were there already.
     pub already: u64,
+    /// Of those that were sent, objects in whose place there were other bytes.
+    pub replaced: u64,
+    /// Of those that were there, objects that are known by their size alone.
+    pub by_size: u64,
 }
 
 /// What a pull did.
@@ -81,9 +85,10 @@ impl<'a> Sharing<'a> {
         self.home.name()
     }
 
-    fn transfer(&self, dry_run: bool) -> Transfer<'_> {
+    fn transfer(&self, dry_run: bool, verify: bool) -> Transfer<'_> {
         Transfer {
             dry_run,
+            verify,
             store: &self.store,
             index: &self.index,
             home: self.home.as_ref(),
@@ -92,24 +97,25 @@ impl<'a> Sharing<'a> {
         }
     }
 
-    /// Sends what the home does not have of `sets`; in a dry run, only counts it.
+    /// Sends what the home does not have of `sets`; in a dry run, only counts it. To `verify`, every object that is there
+    /// is read.
     ///
     /// # Errors
     /// Fails when a content is not in the store, and when the home cannot be used.
-    pub fn push(&self, sets: &[DataSet], dry_run: bool) -> Result<Pushed, PipelineError> {
+    pub fn push(&self, sets: &[DataSet], dry_run: bool, verify: bool) -> Result<Pushed, PipelineError> {
+        let transfer = self.transfer(dry_run, verify);
         let mut objects = Vec::new();
         for set in sets {
             let files = set.pointer.list(&self.store, &set.path)?;
             objects.extend(files.into_iter().map(|file| (file.digest, file.name)));
         }
-        let contents = self.transfer(dry_run).push(&unique(objects));
+        let contents = transfer.push(&unique(objects));
         // The lists go last: who finds one finds all that it names.
         let lists = sets.iter().filter_map(|set| Some((set.pointer.manifest_object()?, set.name.clone())));
-        let moved = contents
-            .and_then(|contents| Ok(add(contents, self.transfer(dry_run).push(&unique(lists.collect()))?)));
+        let moved = contents.and_then(|contents| Ok(add(contents, transfer.push(&unique(lists.collect()))?)));
         self.index.save()?;
-        let Moved { objects, bytes, already } = moved?;
-        Ok(Pushed { remote: self.remote(), objects, bytes, already })
+        let Moved { objects, bytes, already, replaced, by_size } = moved?;
+        Ok(Pushed { remote: self.remote(), objects, bytes, already, replaced, by_size })
     }
 
     /// Fetches what the store does not have of `sets`, and writes their files.
@@ -138,7 +144,7 @@ impl<'a> Sharing<'a> {
     pub fn fetch(&self, sets: &[DataSet]) -> Result<Pulled, PipelineError> {
         let result = self.contents(sets);
         self.index.save()?;
-        let (Moved { objects, bytes, already }, _) = result?;
+        let (Moved { objects, bytes, already, .. }, _) = result?;
         Ok(Pulled { remote: self.remote(), objects, bytes, already, written: 0, unchanged: 0 })
     }
 
@@ -147,7 +153,7 @@ impl<'a> Sharing<'a> {
     /// # Errors
     /// As [`Self::pull`].
     pub(crate) fn fetch_objects(&self, objects: Vec<(Digest, String)>) -> Result<(), PipelineError> {
-        let result = self.transfer(false).pull(&unique(objects));
+        let result = self.transfer(false, false).pull(&unique(objects));
         self.index.save()?;
         Ok(result.map(|_| ())?)
     }
@@ -157,7 +163,7 @@ impl<'a> Sharing<'a> {
         // A list in the pointer itself needs no object.
         let lists = sets.iter().filter(|set| set.pointer.list.is_none());
         let lists = lists.map(|set| (set.pointer.digest, set.name.clone())).collect();
-        let mut moved = self.transfer(false).pull(&unique(lists))?;
+        let mut moved = self.transfer(false, false).pull(&unique(lists))?;
         let mut files: Vec<SnapshotFile> = Vec::new();
         for set in sets {
             files.extend(set.pointer.list(&self.store, &set.path)?);
@@ -165,7 +171,7 @@ impl<'a> Sharing<'a> {
         files.sort_unstable();
         files.dedup();
         let objects = files.iter().map(|file| (file.digest, file.name.clone())).collect();
-        moved = add(moved, self.transfer(false).pull(&unique(objects))?);
+        moved = add(moved, self.transfer(false, false).pull(&unique(objects))?);
         Ok((moved, files))
     }
 
@@ -192,6 +198,8 @@ fn add(one: Moved, other: Moved) -> Moved {
         objects: one.objects + other.objects,
         bytes: one.bytes + other.bytes,
         already: one.already + other.already,
+        replaced: one.replaced + other.replaced,
+        by_size: one.by_size + other.by_size,
     }
 }
 

@@ -78,6 +78,16 @@ pub enum RemoteError {
     },
 }
 
+impl From<crate::StoreError> for RemoteError {
+    fn from(error: crate::StoreError) -> Self {
+        match error {
+            crate::StoreError::Io(error) => error.into(),
+            crate::StoreError::Remote(error) => error,
+            other => std::io::Error::other(other.to_string()).into(),
+        }
+    }
+}
+
 /// Removes `user:password@` from a URL or a text that holds URLs.
 pub(crate) fn without_credentials(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use modelgate_core::Digest;
 
 use super::{Moved, ObjectHome, RemoteError, Version};
-use crate::{StoreError, atomic};
+use crate::{DigestIndex, atomic};
 
 /// How much is copied between two words of progress.
 const BLOCK: usize = 1 << 20;
@@ -56,10 +56,7 @@ fn version(bytes: &[u8]) -> Version {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RemoteError> {
-    atomic::write(path, bytes).map_err(|error| match error {
-        StoreError::Io(error) => error.into(),
-        other => std::io::Error::other(other.to_string()).into(),
-    })
+    Ok(atomic::write(path, bytes)?)
 }
 
 /// Copies `from` behind the bytes that `to` already has.
@@ -90,10 +87,7 @@ impl ObjectHome for FolderObjects {
 
     fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
         let Some(size) = self.size(key)? else { return Ok(None) };
-        let (digest, _) = crate::hashing::of_file(&self.path(key)?).map_err(|error| match error {
-            StoreError::Io(error) => RemoteError::Io(error),
-            other => std::io::Error::other(other.to_string()).into(),
-        })?;
+        let (digest, _) = crate::hashing::of_file(&self.path(key)?)?;
         Ok(Some((size, Version(digest.to_string()))))
     }
 
@@ -198,6 +192,20 @@ impl ObjectHome for FolderObjects {
         }
         found.sort_unstable();
         Ok(found)
+    }
+
+    fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
+        let found = self.list(prefix)?.into_iter();
+        Ok(found.map(|(key, size)| (key, size, Version(String::new()))).collect())
+    }
+
+    fn file(&self, key: &str) -> Result<Option<PathBuf>, RemoteError> {
+        self.path(key).map(Some)
+    }
+
+    fn agrees(&self, _: &Version, _: &Path, _: &DigestIndex) -> Result<Option<bool>, RemoteError> {
+        // A folder makes no checksums; its files can be read.
+        Ok(None)
     }
 
     fn parallel(&self) -> usize {

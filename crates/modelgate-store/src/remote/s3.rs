@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use object_store::{
 };
 
 use super::error::without_credentials;
+use super::upload::part_size;
 use super::{Moved, ObjectHome, RemoteError, Version, aws_profile};
+use crate::DigestIndex;
+use crate::hashing::Md5;
 
 /// Connections that broke one after the other, with no byte between them, before a download gives up.
 const BROKEN_CONNECTIONS: u32 = 5;
@@ -428,6 +431,10 @@ impl ObjectHome for S3Objects {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, RemoteError> {
+        Ok(self.list_versions(prefix)?.into_iter().map(|(key, size, _)| (key, size)).collect())
+    }
+
+    fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
         let folder = if prefix.is_empty() { self.prefix.clone() } else { self.key(prefix)? };
         let below = self.prefix.as_ref();
         self.runtime.block_on(async {
@@ -437,11 +444,42 @@ impl ObjectHome for S3Objects {
                 let meta = item.map_err(|error| self.error(prefix, &error))?;
                 let key = meta.location.as_ref();
                 let key = key.strip_prefix(below).unwrap_or(key).trim_start_matches('/');
-                found.push((key.to_owned(), meta.size));
+                found.push((key.to_owned(), meta.size, Version(meta.e_tag.clone().unwrap_or_default())));
             }
-            found.sort_unstable();
+            found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
             Ok(found)
         })
+    }
+
+    fn file(&self, _: &str) -> Result<Option<PathBuf>, RemoteError> {
+        Ok(None)
+    }
+
+    fn agrees(
+        &self,
+        version: &Version,
+        from: &Path,
+        index: &DigestIndex,
+    ) -> Result<Option<bool>, RemoteError> {
+        // The tag is the MD5 of an object that came in one request, and that of the MD5s of its parts for others; where
+        // the store encrypts with keys of its own it is neither, and looks the same.
+        let tag = version.0.trim_start_matches("W/").trim_matches('"');
+        let (digits, parts) =
+            tag.split_once('-').map_or((tag, None), |(digits, parts)| (digits, Some(parts)));
+        let Some(tagged) = Md5::parse(digits) else { return Ok(None) };
+        let found = match parts {
+            None => index.md5_of(from)?,
+            Some(parts) => {
+                let size = fs_err::metadata(from)?.len();
+                let part = part_size(size);
+                // Who cuts it elsewhere has another sum.
+                if parts.parse() != Ok(size.div_ceil(part)) {
+                    return Ok(None);
+                }
+                index.md5_of_parts(from, part)?
+            }
+        };
+        Ok(Some(found == tagged))
     }
 
     fn parallel(&self) -> usize {

@@ -16,6 +16,11 @@ const SINGLE: u64 = 16 << 20;
 /// S3 takes at most this many parts; the rest is for rounding.
 const PARTS: u64 = 9_000;
 
+/// Returns how long the parts of an object of `size` bytes are, but for the last.
+pub(super) fn part_size(size: u64) -> u64 {
+    SINGLE.max(size.div_ceil(PARTS))
+}
+
 /// An upload in parts that is under way: what a later try needs to go on.
 #[derive(Serialize, Deserialize)]
 struct Progress {
@@ -66,7 +71,7 @@ pub(super) async fn upload(
         moved(size);
         return Ok(());
     }
-    let part_size = SINGLE.max(size.div_ceil(PARTS));
+    let part_size = part_size(size);
     let earlier = Progress::load(progress, &home.name(), key, size, part_size);
     let mut state = if let Some(state) = earlier {
         state

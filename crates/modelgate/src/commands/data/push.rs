@@ -26,16 +26,26 @@ pub(crate) fn execute(arguments: &DataPush, project: &Project, printer: &Printer
     let progress = Bytes::of(printer, "push", sets.iter().map(|set| set.pointer.size).sum());
     let add = |more| progress.add(more);
     let sharing = Sharing::open(project, arguments.remote.as_deref(), &environment::variable, &add)?;
-    let pushed = sharing.push(&sets, arguments.dry_run);
+    let pushed = sharing.push(&sets, arguments.dry_run, arguments.verify);
     progress.end();
     let pushed = pushed?;
+    if pushed.replaced > 0 {
+        let again = if arguments.dry_run { "would be sent again" } else { "sent again" };
+        let objects = plural(pushed.replaced, "object");
+        printer
+            .warning(&format!("{objects} in {} had other bytes than the name says: {again}", pushed.remote));
+    }
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "dry_run": arguments.dry_run, "pushed": pushed }))?;
         return Ok(Exit::Passed);
     }
+    let by_size = match pushed.by_size {
+        0 => String::new(),
+        known => format!(", {known} of them known by size alone (`--verify` reads them)"),
+    };
     let verb = if arguments.dry_run { "would be sent" } else { "sent" };
     printer.data(&format!(
-        "{} {verb} to {} ({}), {} there already",
+        "{} {verb} to {} ({}), {} there already{by_size}",
         plural(pushed.objects, "object"),
         pushed.remote,
         bytes(pushed.bytes),
