@@ -32,9 +32,57 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-/// Returns the page.
+/// Bytes that the cards of the columns, the notes and the correlations may take on the page: it stays one that opens
+/// at once and can be sent by mail.
+const CARDS: usize = 800_000;
+const NOTES: usize = 60_000;
+const CORRELATIONS: usize = 60_000;
+/// Files that are named.
+const FILES: usize = 20;
+/// Bytes of a column's or file's name that are shown.
+const NAME: usize = 500;
+
+/// Returns a name that is not longer than a person reads.
+fn short(name: &str) -> String {
+    if name.len() <= NAME {
+        return escaped(name);
+    }
+    let end = (0..=NAME).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    escaped(&name[..end]) + "…"
+}
+
+/// Puts parts on the page while they fit into `room` bytes; returns how many did.
+fn fill(page: &mut String, room: usize, parts: impl Iterator<Item = String>) -> usize {
+    let end = page.len() + room;
+    let mut number = 0;
+    for part in parts {
+        if page.len() + part.len() > end {
+            break;
+        }
+        page.push_str(&part);
+        number += 1;
+    }
+    number
+}
+
+/// Returns what is said of parts of the page that are left out, or nothing.
+fn left_out(shown: usize, all: usize, what: &str) -> String {
+    if shown == all {
+        return String::new();
+    }
+    format!(
+        "<p class=\"warn\">The page shows the first {shown} of {all} {what}, to stay small; \
+         <code>modelgate data profile --output profile.json</code> writes all of them.</p>"
+    )
+}
+
+/// Returns the page, of at most a megabyte.
 pub fn to_html(description: &Description) -> String {
-    let files = escaped(&description.files.join(", "));
+    let mut files: Vec<String> = description.files.iter().take(FILES).map(|name| short(name)).collect();
+    if description.files.len() > FILES {
+        files.push(format!("and {} more", description.files.len() - FILES));
+    }
+    let files = files.join(", ");
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><title>Profile of {files}</title><style>{STYLE}</style></head><body>\
@@ -42,26 +90,23 @@ pub fn to_html(description: &Description) -> String {
         description.rows,
         description.columns.len()
     );
-    for note in &description.notes {
-        page.push_str(&format!("<p class=\"warn\">{}</p>", escaped(note)));
-    }
-    page.push_str("<h2>Columns</h2><div class=\"grid\">");
-    for column in &description.columns {
-        page.push_str(&card(column, description.rows));
-    }
-    page.push_str("</div>");
+    let notes = description.notes.iter().map(|note| format!("<p class=\"warn\">{}</p>", escaped(note)));
+    let shown = fill(&mut page, NOTES, notes);
+    page.push_str(&left_out(shown, description.notes.len(), "notes"));
+    let mut cards = String::new();
+    let all = description.columns.iter().map(|column| card(column, description.rows));
+    let shown = fill(&mut cards, CARDS, all);
+    page.push_str("<h2>Columns</h2>");
+    page.push_str(&left_out(shown, description.columns.len(), "columns"));
+    page.push_str(&format!("<div class=\"grid\">{cards}</div>"));
     if !description.correlations.is_empty() {
         page.push_str(
             "<h2>Strongest correlations</h2><section><table><tr><th>columns</th><th>Pearson’s r</th></tr>",
         );
-        for pair in description.correlations.iter().take(20) {
-            page.push_str(&format!(
-                "<tr><td>{} · {}</td><td>{:+.3}</td></tr>",
-                escaped(&pair.a),
-                escaped(&pair.b),
-                pair.r
-            ));
-        }
+        let rows = description.correlations.iter().take(20).map(|pair| {
+            format!("<tr><td>{} · {}</td><td>{:+.3}</td></tr>", short(&pair.a), short(&pair.b), pair.r)
+        });
+        fill(&mut page, CORRELATIONS, rows);
         page.push_str("</table></section>");
     }
     page.push_str("</body></html>\n");
@@ -79,7 +124,7 @@ fn card(column: &ColumnDescription, rows: u64) -> String {
         .map_or_else(|| "more than 10,000 values".to_owned(), |distinct| format!("{distinct} values"));
     let mut card = format!(
         "<section><h3 dir=\"auto\">{} <small>{}</small></h3><p>{nulls} · {distinct}</p>",
-        escaped(&column.name),
+        short(&column.name),
         column.column_type
     );
     if let Some(number) = &column.number {
@@ -137,7 +182,7 @@ fn chart(histogram: &Histogram, name: &str) -> String {
     });
     format!(
         "<svg viewBox=\"0 0 100 64\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"histogram of {}\">{}</svg>",
-        escaped(name),
+        short(name),
         bars.collect::<String>()
     )
 }

@@ -54,6 +54,29 @@ fn pages_escape_names_and_values() {
 }
 
 #[test]
+fn a_page_stays_small_whatever_it_is_of_and_says_what_it_leaves_out() {
+    let mut found = described("x,word\n1,a\n2,b\n3,a\n");
+    let small = to_html(&found);
+    assert!(!small.contains("to stay small") && small.len() < 20_000, "{}", small.len());
+    let column = found.columns[0].clone();
+    found.columns =
+        (0..5001).map(|at| ColumnDescription { name: format!("c{at}"), ..column.clone() }).collect();
+    found.notes = (0..5001).map(|at| format!("column `c{at}` is declared as decimal")).collect();
+    found.files = (0..30_000).map(|at| format!("part {at}.csv")).collect();
+    let page = to_html(&found);
+    assert!((700_000..1_000_000).contains(&page.len()), "{}", page.len());
+    let shown = page.matches("<h3").count();
+    let said = format!("The page shows the first {shown} of 5001 columns, to stay small");
+    assert!(page.contains(&said) && page.contains("data profile --output profile.json"), "{shown}");
+    assert!(page.contains("and 29980 more") && page.contains("of 5001 notes"));
+    // Names of a megabyte each are cut, and the cards are still there.
+    found.columns.truncate(3);
+    found.columns.iter_mut().for_each(|column| column.name = "ü".repeat(500_000));
+    let page = to_html(&found);
+    assert!(page.len() < 200_000 && page.matches("<h3").count() == 3, "{}", page.len());
+}
+
+#[test]
 fn a_column_of_numbers_with_a_little_text_is_described_as_text_with_a_note() {
     let found = described("x\n1\n2\nthree\n");
     assert_eq!(found.columns[0].column_type, ColumnType::String);
