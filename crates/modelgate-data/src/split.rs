@@ -3,7 +3,7 @@
 //! The order of the file does not matter, and equal rows never stand on both sides. Only a hash, a class and a
 //! moment per row are kept, so that a split needs little memory however wide the data is: see [`RowKeys`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_core::Digest;
 use serde::{Deserialize, Serialize};
@@ -244,7 +244,7 @@ pub fn assign(keys: &RowKeys, target: &Target, spec: &SplitSpec) -> Result<Split
         part.sort_unstable();
     }
     let assignment = SplitAssignment { train, validation, test };
-    check(&assignment, target, spec)?;
+    check(&assignment, keys, target, spec)?;
     Ok(assignment)
 }
 
@@ -333,7 +333,21 @@ fn largest_remainder(rows: usize, shares: [f64; 3]) -> [i64; 3] {
     counts
 }
 
-fn check(assignment: &SplitAssignment, target: &Target, spec: &SplitSpec) -> Result<(), DataError> {
+/// Returns how many different values there are of what rows stay together by, among `rows`.
+fn different(keys: &RowKeys, kind: SplitKind, rows: impl Iterator<Item = usize>) -> usize {
+    if kind == SplitKind::Time {
+        rows.filter_map(|row| keys.times.get(row)).collect::<BTreeSet<_>>().len()
+    } else {
+        rows.filter_map(|row| keys.identities.get(row)).collect::<BTreeSet<_>>().len()
+    }
+}
+
+fn check(
+    assignment: &SplitAssignment,
+    keys: &RowKeys,
+    target: &Target,
+    spec: &SplitSpec,
+) -> Result<(), DataError> {
     let parts = [
         ("train", &assignment.train, spec.train),
         ("validation", &assignment.validation, spec.validation),
@@ -341,13 +355,27 @@ fn check(assignment: &SplitAssignment, target: &Target, spec: &SplitSpec) -> Res
     ];
     for (name, rows, share) in parts {
         if share > 0.0 && rows.is_empty() {
-            let what = match spec.kind {
-                SplitKind::Group => "there are too few groups",
-                SplitKind::Time => "there are too few moments",
-                _ => "add rows",
+            let rows = target_len(target);
+            let found = different(keys, spec.kind, 0..rows);
+            let are = |what: &str| match found {
+                1 => format!("there is 1 different {what}"),
+                _ => format!("there are {found} different {what}s"),
             };
-            let message = format!("{name} gets no row of {}; {what}", target_len(target));
-            return Err(DataError::Split(message));
+            let what = match spec.kind {
+                SplitKind::Group => format!("{}, and a group stays together: add groups", are("group")),
+                SplitKind::Time => {
+                    format!("{}, and rows of one moment stay together: add moments", are("moment"))
+                }
+                _ if found < rows => {
+                    let what = are("row");
+                    format!(
+                        "{what} (by `data.key`, or else by all columns), and equal rows stay together: add rows \
+                         that differ"
+                    )
+                }
+                _ => "add rows".to_owned(),
+            };
+            return Err(DataError::Split(format!("{name} gets no row of {rows}; {what}")));
         }
         if let (Target::Classes { labels, classes }, true) = (target, share > 0.0) {
             let mut counts = vec![0_usize; classes.len()];
@@ -355,9 +383,17 @@ fn check(assignment: &SplitAssignment, target: &Target, spec: &SplitSpec) -> Res
                 counts[labels[*row as usize] as usize] += 1;
             }
             if let Some(class) = counts.iter().position(|count| *count == 0) {
-                let total = labels.iter().filter(|label| **label as usize == class).count();
+                let of_class = || (0..labels.len()).filter(|row| labels[*row] as usize == class);
+                let total = of_class().count();
+                // Equal rows stay together, whatever the shares.
+                let found = different(keys, spec.kind, of_class());
+                let equal = if spec.kind == SplitKind::Time || found == total {
+                    String::new()
+                } else {
+                    format!(", {found} of them different")
+                };
                 let message = format!(
-                    "class `{}` ({total} rows in all) has no row in {name}; add rows of this class, use `stratify: true` \
+                    "class `{}` ({total} rows in all{equal}) has no row in {name}; add rows of this class, use `stratify: true` \
                      with `kind: exact`, or remove the class",
                     classes.names()[class]
                 );

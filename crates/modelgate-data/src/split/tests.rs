@@ -45,6 +45,31 @@ fn a_class_that_is_missing_from_a_part_is_named() {
 }
 
 #[test]
+fn equal_rows_are_told_from_too_few_rows() {
+    let refused = |values: &[i64], kind: SplitKind| {
+        split(&table(values), Some("x"), &regression(values), &spec(kind)).expect_err("too few").to_string()
+    };
+    for kind in [SplitKind::Exact, SplitKind::Stable] {
+        let message = refused(&[7; 200], kind);
+        assert!(message.contains("gets no row of 200; there is 1 different row"), "{message}");
+        assert!(message.ends_with("equal rows stay together: add rows that differ"), "{message}");
+    }
+    let message = refused(&[1, 2], SplitKind::Exact);
+    assert!(message.ends_with("gets no row of 2; add rows"), "{message}");
+    let message = refused(&[1, 1, 2, 2], SplitKind::Group);
+    assert!(message.contains("there are 2 different groups"), "{message}");
+    let message = refused(&[5; 9], SplitKind::Time);
+    assert!(message.contains("gets no row of 9; there is 1 different moment"), "{message}");
+    // A class whose rows are all equal is in one part, however many they are.
+    let values: Vec<i64> = (0..100).map(|row| if row < 40 { 0 } else { row }).collect();
+    let labels: Vec<u32> = (0..100).map(|row| u32::from(row < 40)).collect();
+    let target = Target::Classes { labels, classes: Classes::Int(vec![0, 1]) };
+    let error =
+        split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect_err("equal").to_string();
+    assert!(error.contains("class `1` (40 rows in all, 1 of them different) has no row in"), "{error}");
+}
+
+#[test]
 fn another_seed_gives_another_split() {
     let values: Vec<i64> = (0..100).collect();
     let found = |seed| {
@@ -107,7 +132,7 @@ fn a_time_split_trains_on_the_oldest_rows_and_divides_no_moment() {
     assert!((60..=80).contains(&found.train.len()), "{}", found.train.len());
     let constant = RowKeys { identities: Vec::new(), times: vec![0; 100] };
     let error = assign(&constant, &target, &spec(SplitKind::Time)).expect_err("one moment").to_string();
-    assert!(error.contains("too few moments"), "{error}");
+    assert!(error.contains("there is 1 different moment, and rows of one moment stay together"), "{error}");
 }
 
 #[test]

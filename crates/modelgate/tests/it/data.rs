@@ -155,7 +155,8 @@ fn data_that_somebody_writes_to_meanwhile_is_an_error_and_no_figures() {
     ];
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut file = fs_err::OpenOptions::new().append(true).open(project.path("data.csv")).expect("opened");
+            let mut file =
+                fs_err::OpenOptions::new().append(true).open(project.path("data.csv")).expect("opened");
             while !done.load(Ordering::Relaxed) {
                 file.write_all(b"1,2,0\n").expect("written");
                 // Slower than it is read.
@@ -170,6 +171,19 @@ fn data_that_somebody_writes_to_meanwhile_is_an_error_and_no_figures() {
     });
     let _ = project.run(&["data", "profile"]).exits(0);
     assert!(!project.path("contracts/p.yaml").exists());
+}
+
+#[test]
+fn rows_that_are_all_equal_are_no_matter_of_more_rows() {
+    let project = project(CONTRACT, "");
+    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    let rows: String = (0..200).map(|row| format!("1,2,{}\n", row % 2)).collect();
+    project.write("data.csv", format!("a,b,y\n{rows}"));
+    for command in [&["run"][..], &["data", "split"]] {
+        let output = project.run(command).exits(1);
+        output.says("gets no row of 200; there are 2 different rows (by `data.key`, or else by all columns)");
+        output.says("equal rows stay together: add rows that differ");
+    }
 }
 
 #[test]
