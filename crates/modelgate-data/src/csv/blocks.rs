@@ -78,7 +78,7 @@ impl<'a> Blocks<'a> {
         }
         if let Some(place) = memchr(0, head) {
             let line = memchr_iter(b'\n', &head[..place]).count() as u64 + 1;
-            let message = "there is a zero byte: this is not a CSV file in UTF-8";
+            let message = "there is a zero byte: this is not a CSV file in UTF-8; if it is UTF-16 without a byte-order mark, save it as UTF-8";
             return Err(self.at(line, message));
         }
         if head.iter().all(u8::is_ascii_whitespace) && self.ended {

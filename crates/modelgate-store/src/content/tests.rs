@@ -51,6 +51,29 @@ fn what_is_put_comes_back_and_a_changed_byte_is_found() {
 }
 
 #[test]
+fn a_reflink_that_is_asked_for_and_not_had_is_an_error_that_leaves_nothing() {
+    let scene = Scene::new();
+    // As a file system without reflinks has answered.
+    scene.store.no_reflink.store(true, Ordering::Relaxed);
+    let path = scene.source(b"content");
+    settle();
+    let error = scene.store.put_file(&path, LinkPolicy::Reflink, &scene.index).expect_err("no reflinks");
+    assert!(matches!(&error, StoreError::NoLink { kind: "reflink", .. }), "{error:?}");
+    let said = error.to_string();
+    assert!(
+        said.contains("source` cannot be put into the store by reflink: the file system has none"),
+        "{said}"
+    );
+    assert!(said.ends_with("use another `data.link`"), "{said}");
+    assert!(
+        !scene.store.contains(&Digest::of(b"content")) && scene.store.list().expect("listing").is_empty()
+    );
+    assert!(!fs_err::metadata(&path).expect("there").permissions().readonly());
+    // Where any way is right, it is another one.
+    assert_eq!(scene.put(&path, LinkPolicy::Auto).made, Some(Link::Hardlink));
+}
+
+#[test]
 fn a_file_is_kept_in_each_way_and_read_once() {
     for (policy, expected) in [(LinkPolicy::Hardlink, Link::Hardlink), (LinkPolicy::Copy, Link::Copy)] {
         let scene = Scene::new();

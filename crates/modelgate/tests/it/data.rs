@@ -187,6 +187,122 @@ fn rows_that_are_all_equal_are_no_matter_of_more_rows() {
 }
 
 #[test]
+fn five_thousand_columns_are_described_checked_and_written_small() {
+    let project = project(CONTRACT, "");
+    let names: Vec<String> = (0..5000).map(|column| format!("c{column}")).collect();
+    let rows: String = (0..40)
+        .map(|row| {
+            let values: Vec<String> =
+                (0..5000).map(|column| format!("{}.5", (row * 7 + column) % 31)).collect();
+            values.join(",") + "\n"
+        })
+        .collect();
+    project.write("wide.csv", format!("{}\n{rows}", names.join(",")));
+    let profile = ["data", "profile", "--data", "wide.csv", "--html", "p.html", "--output", "p.json"];
+    project
+        .run(&profile)
+        .exits(0)
+        .says("40 rows × 5000 columns")
+        .says("the first 60 of 5000 columns of numbers");
+    let page = project.read("p.html");
+    assert!(page.len() <= 1_000_000 && page.contains("of 5000 columns, to stay small"), "{}", page.len());
+    assert_eq!(project.json("p.json")["columns"].as_array().map(Vec::len), Some(5000));
+    let contract = ["data", "validate", "--data", "wide.csv", "--contract", "w.yaml"];
+    project.run(&[&contract[..], &["--infer"]].concat()).exits(0).says("5000 columns, from 40 rows");
+    project.run(&contract).exits(0).says("all hold");
+    project.replace(
+        "w.yaml",
+        "  c4999: {type: float, nullable: false, min: ",
+        "  c4999: {type: float, nullable: false, min: 9",
+    );
+    project.run(&contract).exits(2).says("c4999.min").says("c4999 = ");
+}
+
+#[test]
+fn a_field_of_a_million_letters_is_described_checked_and_shown_short() {
+    let project = project(CONTRACT, "");
+    let long = "x".repeat(1_000_000);
+    project.write("long.csv", format!("a,text\n1,{long}\n2,\"{long}, {long}\"\n3,y\n"));
+    let profile = project.run(&["data", "profile", "--data", "long.csv", "--html", "p.html"]).exits(0);
+    profile.says("3 rows × 2 columns");
+    assert!(
+        profile.stdout.len() < 5_000 && project.read("p.html").len() < 50_000,
+        "{}",
+        profile.stdout.len()
+    );
+    let contract = ["data", "validate", "--data", "long.csv", "--contract", "l.yaml"];
+    let _ = project.run(&[&contract[..], &["--infer"]].concat()).exits(0);
+    assert!(project.read("l.yaml").len() < 5_000, "{}", project.read("l.yaml").len());
+    project.run(&contract).exits(0).says("all hold");
+    project.write(
+        "l.yaml",
+        "version: 1\ncolumns: {a: {type: int}, text: {type: string, max_length: 1000000}}\n",
+    );
+    let refused = project.run(&contract).exits(2);
+    refused.says("text.max_length").says("line 3 (data row 2): text = x");
+    assert!(refused.stdout.len() < 5_000, "{}", refused.stdout.len());
+}
+
+#[test]
+fn utf_16_without_a_mark_is_named() {
+    let project = project(CONTRACT, "");
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let bytes: Vec<u8> = "a,b,y\n1,2,0\n".encode_utf16().flat_map(order).collect();
+        project.write("wide.csv", bytes);
+        for command in
+            [&["data", "profile", "--data", "wide.csv"][..], &["data", "diff", "wide.csv", "data.csv"]]
+        {
+            project
+                .run(command)
+                .exits(1)
+                .says("wide.csv: line 1: there is a zero byte")
+                .says("save it as UTF-8");
+        }
+    }
+}
+
+#[test]
+fn a_profile_is_json_for_machines() {
+    let project = project(CONTRACT, "");
+    let output = project.run(&["--output-format", "json", "data", "profile"]).exits(0);
+    let found: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON and nothing else");
+    assert_eq!((&found["schema_version"], &found["rows"]), (&1.into(), &60.into()));
+    assert_eq!(found["files"], serde_json::json!(["data.csv"]));
+    let a = &found["columns"][0];
+    assert_eq!(
+        (&a["name"], &a["type"], &a["nulls"], &a["distinct"]),
+        (&"a".into(), &"int".into(), &0.into(), &60.into())
+    );
+    let number = &a["number"];
+    assert_eq!(
+        (number["min"].as_f64(), number["max"].as_f64(), number["mean"].as_f64()),
+        (Some(0.0), Some(59.0), Some(29.5))
+    );
+    let counts = number["histogram"]["counts"].as_array().expect("counts");
+    assert_eq!(counts.iter().filter_map(serde_json::Value::as_u64).sum::<u64>(), 60);
+    assert_eq!((&found["correlations"][0]["a"], &found["correlations"][0]["b"]), (&"a".into(), &"b".into()));
+    // The file that is asked for beside it is the same.
+    let _ = project.run(&["data", "profile", "--output", "p.json"]).exits(0);
+    assert_eq!(project.json("p.json"), found);
+}
+
+#[test]
+fn more_rows_than_a_contract_allows_break_it() {
+    let project = project(&format!("{CONTRACT}rows: {{min: 10, max: 59}}\n"), "");
+    let output = project.run(&["data", "validate"]).exits(2);
+    output.says("rows.max: there are 60 rows, and at most 59 are asked for");
+    assert!(!output.stdout.contains("rows.min"), "{}", output.stdout);
+    project.run(&["run"]).exits(2).says("rows.max: there are 60 rows");
+    project.replace("contracts/c.yaml", "{min: 10, max: 59}", "{min: 61, max: 70}");
+    project
+        .run(&["data", "validate"])
+        .exits(2)
+        .says("rows.min: there are 60 rows, and at least 61 are asked for");
+    project.replace("contracts/c.yaml", "{min: 61, max: 70}", "{min: 60, max: 60}");
+    project.run(&["data", "validate"]).exits(0).says("all hold");
+}
+
+#[test]
 fn a_time_split_trains_on_the_past() {
     let project = project(CONTRACT, "      split: {kind: time, column: day, stratify: false}\n");
     let mut text = String::from("day,a,y\n");

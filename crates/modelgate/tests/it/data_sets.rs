@@ -380,6 +380,82 @@ fn unmount(place: &Path) {
     assert!(Command::new("umount").arg(place).status().expect("umount").success());
 }
 
+/// Mounts a new file system of a kind that has reflinks; `None` where this machine or user has none, which is said.
+#[cfg(target_os = "linux")]
+fn mount_with_reflinks(project: &TestProject, place: &Path) -> Option<&'static str> {
+    let image = project.path("disk.img");
+    let done = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    for (kind, make) in [("btrfs", "mkfs.btrfs"), ("xfs", "mkfs.xfs")] {
+        fs_err::File::create(&image).expect("an image").set_len(400 << 20).expect("a length");
+        fs_err::create_dir_all(place).expect("folder");
+        if done(Command::new(make).arg("-q").arg(&image))
+            && done(Command::new("mount").args(["-t", kind, "-o", "loop"]).arg(&image).arg(place))
+        {
+            return Some(kind);
+        }
+    }
+    modelgate_testing::skip_case(
+        "a file system with reflinks needs root, loop devices and mkfs.btrfs or mkfs.xfs",
+    );
+    None
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reflink_shares_the_blocks_and_nothing_else() {
+    let project = project();
+    let disk = project.path("disk");
+    let Some(kind) = mount_with_reflinks(&project, &disk) else { return };
+    let used = || {
+        let sync = Command::new("sync").arg("-f").arg(&disk).status().expect("sync");
+        assert!(sync.success());
+        let output =
+            Command::new("df").args(["--block-size=1", "--output=used"]).arg(&disk).output().expect("df");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().nth(1).and_then(|line| line.trim().parse::<u64>().ok()).expect("a number")
+    };
+    project.write("disk/modelgate.yaml", project.read("modelgate.yaml"));
+    project.replace("disk/modelgate.yaml", "data: {remote:", "data: {link: reflink, remote:");
+    // Nothing that a file system could make small.
+    let big: Vec<u8> =
+        (0..40_000_000u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+    project.write("disk/data/big.csv", &big);
+    let before = used();
+    let run = |arguments: &[&str]| project.run(&[&["-C", "disk"], arguments].concat());
+    let snapshot = run(&["data", "snapshot", "data/big.csv"]);
+    let after = used();
+    let pointer = fs_err::read_to_string(project.path("disk/data/big.modelgate"));
+    // In place: the object has its own blocks from then on.
+    fs_err::write(project.path("disk/data/big.csv"), "x,y\n").expect("written");
+    let pushed = run(&["data", "push", "big"]);
+    let other = run(&["data", "snapshot", "data/big.csv"]);
+    unmount(&disk);
+    snapshot.exits(0).says("kept 1 reflink");
+    assert!(after.saturating_sub(before) < 8_000_000, "{kind}: {before} bytes before, {after} after");
+    assert!(pointer.expect("a pointer").contains("size: 40000000"));
+    // The object is whole still, though the file has changed.
+    pushed.exits(0).says("1 object sent");
+    other.exits(0).says("big: changed").says("kept 1 reflink");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reflink_that_is_asked_for_on_a_file_system_without_them_is_refused() {
+    let project = project();
+    let state = project.path("memory");
+    if !mount("size=4m", &state) {
+        return;
+    }
+    project.write("memory/modelgate.yaml", project.read("modelgate.yaml"));
+    project.replace("memory/modelgate.yaml", "data: {remote:", "data: {link: reflink, remote:");
+    project.write("memory/data/raw.csv", "x,y\n1,a\n");
+    let refused = project.run(&["-C", "memory", "data", "snapshot"]);
+    let other = project.run(&["-C", "memory", "data", "snapshot", "--link", "auto"]);
+    unmount(&state);
+    refused.exits(1).says("cannot be put into the store by reflink").says("use another `data.link`");
+    other.exits(0).says("kept 1 hard link");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pull_onto_a_full_disk_writes_nothing_and_goes_on_when_there_is_room() {
