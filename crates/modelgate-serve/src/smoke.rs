@@ -42,11 +42,25 @@ pub struct Report {
     pub verified: bool,
     /// Whether it is a classifier.
     pub classifies: bool,
-    /// `error_rate` (share of answers 500 and above, and of none), `refused_rate`, `p50_ms`, `p95_ms`, `p99_ms`, `requests`,
-    /// and `accuracy` where it is known: measured on the rows, else what the service tells of the gate.
+    /// `error_rate` (share of answers 500 and above, and of none), `refused_rate` (of those below 500 that hold none), `p50_ms`,
+    /// `p95_ms`, `p99_ms`, `requests`, and `accuracy` where it is known: measured on the rows, else, where anything was
+    /// predicted, what the service tells of the gate.
     pub figures: BTreeMap<String, Option<f64>>,
+    /// Requests that were answered with a prediction.
+    pub answered: u64,
+    /// What the first request got that was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_refusal: Option<String>,
     /// Where `accuracy` comes from, in words.
     pub accuracy_from: Option<String>,
+}
+
+impl Report {
+    /// Returns why there is nothing to judge: the service predicted nothing at all.
+    pub fn unanswered(&self) -> Option<String> {
+        let first = self.first_refusal.as_ref().filter(|_| self.answered == 0)?;
+        Some(format!("no request was answered with a prediction: {first}"))
+    }
 }
 
 /// Why nothing could be seen.
@@ -208,7 +222,10 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     let path = format!("/predict/{name}");
     let mut milliseconds = Vec::with_capacity(options.requests);
     let (mut failed, mut refused, mut right, mut judged) = (0_u64, 0_u64, 0_u64, 0_u64);
-    let (mut version, mut digest) = (String::new(), String::new());
+    let (mut answered, mut first_refusal) = (0_u64, None);
+    // What answers says which version it is; until then it is what the service says of itself.
+    let told = |key: &str| model[key].as_str().unwrap_or_default().to_owned();
+    let (mut version, mut digest) = (told("version"), told("digest"));
     // Each row once, and the rows again until there are enough.
     for at in 0..options.requests.max(rows.len()) {
         let row = &rows[at % rows.len()];
@@ -221,6 +238,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
                 let Some(prediction) = prediction.filter(|one| one.is_string() || one.is_number()) else {
                     return Err(SmokeError::Answer(format!("{path} answered 200 without a prediction")));
                 };
+                answered += 1;
                 answer["version"].as_str().unwrap_or_default().clone_into(&mut version);
                 answer["digest"].as_str().unwrap_or_default().clone_into(&mut digest);
                 if let Some(expected) = row.expected.as_ref().filter(|_| at < rows.len()) {
@@ -228,8 +246,14 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
                     right += u64::from(text(prediction) == *expected);
                 }
             }
-            Ok((status, _)) if status < 500 => refused += 1,
-            Ok(_) | Err(_) => failed += 1,
+            Ok((status, said)) => {
+                *(if status < 500 { &mut refused } else { &mut failed }) += 1;
+                first_refusal.get_or_insert_with(|| refusal(&path, status, &said));
+            }
+            Err(reason) => {
+                failed += 1;
+                first_refusal.get_or_insert_with(|| format!("{path}: {reason}"));
+            }
         }
     }
     let sent = milliseconds.len() as f64;
@@ -252,12 +276,34 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     if judged > 0 && classifies {
         figures.insert("accuracy".to_owned(), Some(right as f64 / judged as f64));
         accuracy_from = Some(format!("{judged} rows sent"));
-    } else if let Some(accuracy) = told {
+    } else if let Some(accuracy) = told.filter(|_| answered > 0) {
         figures.insert("accuracy".to_owned(), Some(accuracy));
         accuracy_from = Some("the gate, as the service tells it".to_owned());
     }
     let verified = model["verified"] == true;
-    Ok(Report { model: name, version, digest, verified, classifies, figures, accuracy_from })
+    Ok(Report {
+        model: name,
+        version,
+        digest,
+        verified,
+        classifies,
+        figures,
+        answered,
+        first_refusal,
+        accuracy_from,
+    })
+}
+
+/// Letters of what a service says that are repeated.
+const LONGEST: usize = 300;
+
+/// Returns what a refused request got, in words.
+fn refusal(path: &str, status: u16, said: &Value) -> String {
+    let said = said["error"].as_str().unwrap_or_default();
+    let said: String = said.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect();
+    let colon = if said.is_empty() { "" } else { ": " };
+    let hint = if matches!(status, 401 | 403) { "; MODELGATE_API_KEY is sent as its key" } else { "" };
+    format!("{path} answered {status}{colon}{said}{hint}")
 }
 
 fn text(value: &Value) -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual};
+use modelgate_core::Verdict;
 use modelgate_core::lifecycle::Stage;
 use modelgate_core::rule::{GateRule, Subset, parse_expression};
 use modelgate_core::verdict::GateVerdict;
@@ -276,10 +277,11 @@ fn rules(texts: &[String]) -> anyhow::Result<Vec<GateRule>> {
     Ok(texts.iter().map(one).collect::<Result<Vec<_>, _>>()?)
 }
 
-/// Judges what was seen by `texts`, or by the rules that hold without any.
+/// Judges what was seen by `texts`, or by the rules that hold without any. Where nothing was predicted no rule helps.
 pub(crate) fn judge(report: &smoke::Report, texts: &[String]) -> anyhow::Result<GateVerdict> {
     let given = if texts.is_empty() {
-        let mut texts = vec!["error_rate <= 0.01".to_owned(), "p95_ms <= 500".to_owned()];
+        let mut texts =
+            ["error_rate <= 0.01", "refused_rate <= 0.01", "p95_ms <= 500"].map(str::to_owned).to_vec();
         if report.classifies {
             texts.push("accuracy >= 0.7".to_owned());
         }
@@ -287,7 +289,11 @@ pub(crate) fn judge(report: &smoke::Report, texts: &[String]) -> anyhow::Result<
     } else {
         rules(texts)?
     };
-    Ok(gate_check(&Figures(report.figures.clone()), &given, Subset::Window))
+    let verdict = gate_check(&Figures(report.figures.clone()), &given, Subset::Window);
+    Ok(match report.unanswered() {
+        Some(sentence) => GateVerdict { verdict: Verdict::Failed, sentence, ..verdict },
+        None => verdict,
+    })
 }
 
 fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
@@ -326,6 +332,10 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
         }
         for rule in &verdict.rules {
             printer.data(&format!("  {:<13} {}", rule.outcome, rule.sentence))?;
+        }
+        // Where nothing was answered, the verdict says it.
+        if let Some(first) = report.first_refusal.as_ref().filter(|_| report.answered > 0) {
+            printer.data(&format!("  not answered: {first}"))?;
         }
         printer.data(&format!("{}: {}", verdict.verdict, verdict.sentence))?;
     }

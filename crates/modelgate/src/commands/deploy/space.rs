@@ -362,6 +362,9 @@ impl Deployment<'_> {
             Ok(report) => report,
             Err(error) => return Ok(Err(error.to_string())),
         };
+        if let Some(reason) = report.unanswered() {
+            return Ok(Err(reason));
+        }
         if report.digest != self.digest.to_string() {
             return Ok(Err(format!("it serves {}, not {}", report.digest, self.digest)));
         }

@@ -344,7 +344,7 @@ fn a_smoke_test_judges_what_it_sees() {
     let project = project();
     let service = service(&project, &[]);
     let seen = project.run(&["serve", "smoke", &service.url]).exits(0);
-    seen.says("shop v001 (verified)").says("accuracy").says("passed: all 3 rules");
+    seen.says("shop v001 (verified)").says("accuracy").says("passed: all 4 rules");
     let rows = project
         .run(&["serve", "smoke", &service.url, "--rows", "data.csv", "--output", "smoke.json"])
         .exits(0);
@@ -361,4 +361,50 @@ fn a_smoke_test_judges_what_it_sees() {
     project.write("other.csv", "a,b\n1,2\n");
     project.run(&["serve", "smoke", &service.url, "--rows", "other.csv"]).exits(1).says("no column `age`");
     project.run(&["serve", "smoke", "http://127.0.0.1:1", "--timeout", "0"]).exits(1).says("is not ready");
+}
+
+#[test]
+fn a_smoke_test_without_a_prediction_fails_whatever_the_rules_are() {
+    let project = project();
+    let mut command = serve(&project, &[]);
+    command.env("MODELGATE_API_KEYS", "sesame");
+    let closed = Service::ready(command);
+    for rules in [&[][..], &["--rule", "error_rate <= 0.01"], &["--rule", "refused_rate <= 1"]] {
+        let seen = project.run(&[&["serve", "smoke", &closed.url, "--output", "smoke.json"], rules].concat());
+        seen.exits(2).says("failed: no request was answered with a prediction: /predict/shop answered 401");
+        let report = project.json("smoke.json");
+        assert_eq!(
+            (&report["verdict"]["verdict"], &report["report"]["answered"]),
+            (&json!("failed"), &json!(0)),
+            "{report}"
+        );
+        // What the gate measured says nothing of a service that does not predict.
+        assert_eq!(report["report"]["figures"]["accuracy"], Value::Null, "{report}");
+    }
+    let smoke = |key: &str| {
+        let mut command = project.command(&["serve", "smoke", &closed.url]);
+        let output = command.env("MODELGATE_API_KEY", key).output().expect("ended");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, said) = smoke("wrong");
+    assert!(code == Some(2) && said.contains("MODELGATE_API_KEY") && !said.contains("sesame"), "{said}");
+    let (code, said) = smoke("sesame");
+    assert!(code == Some(0) && said.contains("passed: all 4 rules"), "{said}");
+}
+
+#[test]
+fn rows_that_the_service_refuses_fail_a_smoke_test() {
+    let project = project();
+    let service = service(&project, &[]);
+    let header = "age,income,region,member,label\n";
+    // A category that training did not see.
+    project.write("none.csv", format!("{header}40,2500,west,true,yes\n41,2500,west,true,yes\n"));
+    let seen = project.run(&["serve", "smoke", &service.url, "--rows", "none.csv"]).exits(2);
+    seen.says("/predict/shop answered 422: row 0: feature `region`: training did not see this category");
+    // One row of fifty, or more than one in a hundred.
+    let good = "40,2500,south,true,no\n".repeat(49);
+    project.write("some.csv", format!("{header}{good}40,2500,west,true,yes\n"));
+    let seen = project.run(&["serve", "smoke", &service.url, "--rows", "some.csv", "--requests", "50"]);
+    let seen = seen.exits(2);
+    seen.says("refused_rate").says("not answered: /predict/shop answered 422").says("failed: 1 of 4 rules");
 }
