@@ -173,12 +173,6 @@ impl ServedModel {
         &self.package.manifest.schema.features
     }
 
-    /// Returns which part of the traffic this version gets.
-    #[expect(clippy::unused_self, reason = "every version that is served gets all of it")]
-    pub(crate) fn track(&self) -> &'static str {
-        "stable"
-    }
-
     pub(crate) fn name(&self) -> &str {
         self.offer.name.as_str()
     }

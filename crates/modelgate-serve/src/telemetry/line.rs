@@ -58,6 +58,9 @@ pub(crate) fn push(text: &mut String, clock: &mut Clock, answered: &Answered<'_>
         clock.push(text, time);
         text.push('"');
         text.push_str(&model.identity);
+        text.push_str(",\"track\":\"");
+        text.push_str(model.track.name());
+        text.push('"');
         text.push_str(",\"correlation_id\":");
         answer::push_text(text, correlation_id);
         if let Some(trace) = trace {

@@ -70,7 +70,7 @@ fn body(batch: &Batch) -> String {
         let lines = batch.text.get(begin..record.end).unwrap_or_default();
         begin = record.end;
         let model = &record.model;
-        let labels = (model.name().to_owned(), model.offer.version.clone(), model.track());
+        let labels = (model.name().to_owned(), model.offer.version.clone(), model.track.name());
         let time = record.time.as_nanosecond().to_string();
         let values = lines.lines().map(|line| json!([time, line]));
         streams.entry(labels).or_default().extend(values);

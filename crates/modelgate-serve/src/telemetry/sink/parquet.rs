@@ -25,8 +25,8 @@ use crate::telemetry::log::{Batch, Entry};
 pub(super) struct Folder {
     settings: ParquetFolder,
     redact: Vec<String>,
-    /// What is collected of each version.
-    open: BTreeMap<(String, String), Collected>,
+    /// What is collected of each model, package and track: a canary that is promoted goes on as stable.
+    open: BTreeMap<(String, String, &'static str), Collected>,
     /// Files that were written, for names that nobody else has.
     number: u64,
 }
@@ -106,7 +106,7 @@ impl Collected {
         add("row", Arc::new(UInt32Array::from(self.rows.clone())));
         add("version", same(offer.version.clone()));
         add("digest", same(offer.digest.to_string()));
-        add("track", same(self.model.track().to_owned()));
+        add("track", same(self.model.track.name().to_owned()));
         let classes = &self.model.classes;
         if classes.is_empty() {
             add("prediction", Arc::new(Float32Array::from(self.numbers.clone())));
@@ -222,8 +222,8 @@ impl Sink for Folder {
         let most = self.settings.rows;
         let mut all = Written::default();
         for entry in batch.entries.drain(..) {
-            let key = (entry.model.name().to_owned(), entry.model.offer.digest.to_string());
             let model = Arc::clone(&entry.model);
+            let key = (model.name().to_owned(), model.offer.digest.to_string(), model.track.name());
             let collected = self.open.entry(key).or_insert_with(|| Collected::new(model));
             collected.add(entry);
             if collected.rows.len() >= most {

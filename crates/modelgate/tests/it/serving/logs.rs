@@ -69,6 +69,82 @@ fn predictions_go_into_parquet_files_that_can_be_read_back() {
     assert_eq!(read(&found[1]).rows, 1);
 }
 
+/// Asks each track of a service with a canary twice: an answer each of one row.
+fn ask_both(service: &Service) {
+    for track in ["stable", "canary", "canary", "stable"] {
+        let reply = super::rollout::ask(service, &[("modelgate-track", track), ("x-correlation-id", track)]);
+        assert_eq!(reply.is(200).header("modelgate-track"), Some(track));
+    }
+}
+
+#[test]
+fn every_log_tells_which_track_answered() {
+    let project = super::rollout::careful();
+    super::rollout::candidate(&project);
+    let lines = service(&project, &["--log", "logs/lines.jsonl"]);
+    super::rollout::configure(&project, &lines, "[5, 50]");
+    let _ = super::rollout::rollout(&project, &["start"]).exits(0);
+    ask_both(&lines);
+    assert_eq!(lines.end("TERM"), 0);
+    let expected = [("stable", "v001"), ("canary", "v002"), ("canary", "v002"), ("stable", "v001")];
+    let text = project.read("logs/lines.jsonl");
+    let seen: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(seen.len(), expected.len(), "{text}");
+    for (line, (track, version)) in seen.iter().zip(expected) {
+        assert_eq!(
+            (&line["track"], &line["version"], &line["correlation_id"]),
+            (&json!(track), &json!(version), &json!(track)),
+            "{line}"
+        );
+    }
+
+    // A service that starts anew has its canary back.
+    let loki = Loki::start(&[]);
+    let pushed = service(&project, &["--log", &format!("loki:{}", loki.url)]);
+    ask_both(&pushed);
+    assert_eq!(pushed.end("TERM"), 0);
+    let mut rows = std::collections::BTreeMap::<(String, String), usize>::new();
+    for (_, push) in loki.pushes.lock().expect("pushes").iter() {
+        for stream in push["streams"].as_array().expect("streams") {
+            let label = |name: &str| stream["stream"][name].as_str().unwrap_or_default().to_owned();
+            let values = stream["values"].as_array().expect("values");
+            *rows.entry((label("track"), label("version"))).or_default() += values.len();
+            for value in values {
+                let line: Value = serde_json::from_str(value[1].as_str().expect("a line")).expect("JSON");
+                assert_eq!(line["track"], stream["stream"]["track"]);
+            }
+        }
+    }
+    let pair = |track: &str, version: &str, rows| ((track.to_owned(), version.to_owned()), rows);
+    assert_eq!(rows.into_iter().collect::<Vec<_>>(), [pair("canary", "v002", 2), pair("stable", "v001", 2)]);
+
+    let kept = service(&project, &["--log", "parquet:logs", "--log-seconds", "3600"]);
+    ask_both(&kept);
+    // The canary becomes stable: what it answers from now on is not what it answered as a canary.
+    let _ = project.run(&["model", "approve", "shop", "v002", "--reason", "good"]).exits(0);
+    let config = project.read("modelgate.yaml");
+    let (before, after) = config.split_once("url: \"").expect("an address");
+    let (_, after) = after.split_once('"').expect("its end");
+    project.write("modelgate.yaml", format!("{before}url: \"{}\"{after}", kept.url));
+    let _ = super::rollout::rollout(&project, &["step"]).exits(0);
+    let _ = super::rollout::rollout(&project, &["promote", "--reason", "good"]).exits(0);
+    kept.until(|service| super::reloads::version(service) == "v002");
+    let _ = super::rollout::ask(&kept, &[]).is(200);
+    assert_eq!(kept.end("TERM"), 0);
+    let mut found = Vec::new();
+    for path in files(&project, "logs/shop") {
+        let source = SourceFile::path("log.parquet", &path);
+        let dataset =
+            Dataset::open(vec![source], &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+        let table = read_table(&dataset).expect("rows");
+        let text = |name: &str| table.column(name).expect(name).text(0).unwrap_or_default().to_owned();
+        found.push((text("modelgate_track"), text("modelgate_version"), table.rows));
+    }
+    found.sort();
+    let of = |track: &str, version: &str, rows| (track.to_owned(), version.to_owned(), rows);
+    assert_eq!(found, [of("canary", "v002", 2), of("stable", "v001", 2), of("stable", "v002", 1)]);
+}
+
 #[test]
 fn a_parquet_file_is_written_after_a_time_too() {
     let project = project();

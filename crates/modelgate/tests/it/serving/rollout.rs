@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::{project, row, service};
 
 /// A project with `v001` in production, whose next versions wait for a person.
-fn careful() -> TestProject {
+pub(super) fn careful() -> TestProject {
     let project = project();
     project.replace("modelgate.yaml", "approval: automatic", "approval: required");
     project
 }
 
 /// Trains another model, which passes its gate and waits.
-fn candidate(project: &TestProject) {
+pub(super) fn candidate(project: &TestProject) {
     project.replace("modelgate.yaml", "n_estimators: 1", "n_estimators: 11");
     let _ = project.run(&["run"]).exits(4);
 }
@@ -49,14 +49,14 @@ fn beside(steps: &str) -> (TestProject, Service) {
     (project, service)
 }
 
-fn configure(project: &TestProject, service: &Service, steps: &str) {
+pub(super) fn configure(project: &TestProject, service: &Service, steps: &str) {
     let config = project.read("modelgate.yaml");
     let rollout = format!("{{url: \"{}\", steps: {steps}, min_samples: 10}}", service.url);
     project.write("modelgate.yaml", format!("{config}serve: {{rollout: {rollout}}}\n"));
 }
 
 /// `modelgate rollout …` with the administrator's token.
-fn rollout(project: &TestProject, arguments: &[&str]) -> Output {
+pub(super) fn rollout(project: &TestProject, arguments: &[&str]) -> Output {
     let arguments: Vec<&str> = std::iter::once("rollout").chain(arguments.iter().copied()).collect();
     let output = project.command(&arguments).env("ADMIN_API_TOKEN", "right").output().expect("started");
     Output {
@@ -67,7 +67,7 @@ fn rollout(project: &TestProject, arguments: &[&str]) -> Output {
 }
 
 /// Asks for a prediction of a row.
-fn ask(service: &Service, headers: &[(&str, &str)]) -> Reply {
+pub(super) fn ask(service: &Service, headers: &[(&str, &str)]) -> Reply {
     let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
     service.request("POST", "/predict/shop", &headers, Some(row().to_string().as_bytes()))
 }
