@@ -155,8 +155,18 @@ pub fn ask_for_reload(url: &str, token: Option<&str>) -> Result<(), String> {
         .build();
     let agent: ureq::Agent = config.into();
     let request = agent.post(url).header("authorization", format!("Bearer {token}"));
-    let response = request.send_empty().map_err(|error| error.to_string())?;
-    if response.status().is_success() { Ok(()) } else { Err(format!("it answered {}", response.status())) }
+    let mut response = request.send_empty().map_err(|error| error.to_string())?;
+    if !response.status().is_success() {
+        return Err(format!("it answered {}", response.status()));
+    }
+    // What changed is served, and something else may not be.
+    let said = response.body_mut().with_config().limit(1 << 20).read_to_string().unwrap_or_default();
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+    let refused = said["refused"].as_object().map(|refused| refused.keys().cloned().collect::<Vec<_>>());
+    match refused.filter(|refused| !refused.is_empty()) {
+        Some(refused) => Err(format!("it refuses {}; its /health says why", refused.join(", "))),
+        None => Ok(()),
+    }
 }
 
 /// Looks names up and lets no private address through.

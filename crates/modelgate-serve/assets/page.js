@@ -192,7 +192,9 @@ async function reload(event) {
   output.textContent = '…';
   try {
     const answer = await call('/admin/reload', { method: 'POST', headers: { Authorization: `Bearer ${$('token').value}` } });
-    output.textContent = answer.status === 'noop' ? 'it is the newest already' : 'reloaded';
+    const refused = Object.keys(answer.refused || {});
+    output.textContent = answer.status === 'noop' ? 'it is the newest already'
+      : refused.length ? `reloaded, but not ${refused.join(', ')}: see Health` : 'reloaded';
     await load(model.name, true);
   } catch (error) {
     output.textContent = error.message;

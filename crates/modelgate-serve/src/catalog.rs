@@ -46,11 +46,16 @@ impl Served {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// These models changed, were added or went.
-    Reloaded { changed: Vec<String> },
+    /// Models changed, were added or went.
+    Reloaded {
+        /// These.
+        changed: Vec<String>,
+        /// These were refused, with the reason; what was served of them is served on.
+        refused: BTreeMap<String, String>,
+    },
     /// What is served is what the source has.
     Noop,
-    /// The source could not be read, or a model was refused; what was served is served on.
+    /// The source could not be read, or models were refused and nothing else changed; what was served is served on.
     Failed { reason: String },
 }
 

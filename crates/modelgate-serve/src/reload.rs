@@ -425,12 +425,12 @@ impl Reloader {
             }
             self.start.show_cache();
         }
-        let outcome = if !refused.is_empty() {
-            Outcome::Failed { reason: refused.values().cloned().collect::<Vec<_>>().join("; ") }
-        } else if changed.is_empty() {
+        let outcome = if !changed.is_empty() {
+            Outcome::Reloaded { changed, refused }
+        } else if refused.is_empty() {
             Outcome::Noop
         } else {
-            Outcome::Reloaded { changed }
+            Outcome::Failed { reason: refused.into_values().collect::<Vec<_>>().join("; ") }
         };
         Taken { outcome, unreached }
     }

@@ -1,5 +1,6 @@
 //! `POST /admin/reload`: closed without a configured token.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,9 +59,9 @@ pub(crate) async fn reload(
         Ok(Err(_)) => return unavailable("reloads have ended".to_owned()),
         Ok(Ok(outcome)) => outcome,
     };
-    let (word, changed) = match outcome {
-        Outcome::Reloaded { changed } => ("reloaded", changed),
-        Outcome::Noop => ("noop", Vec::new()),
+    let (word, changed, refused) = match outcome {
+        Outcome::Reloaded { changed, refused } => ("reloaded", changed, refused),
+        Outcome::Noop => ("noop", Vec::new(), BTreeMap::new()),
         Outcome::Failed { reason } => return unavailable(format!("{reason}; what was served is served on")),
     };
     app.metrics.admin(word);
@@ -70,5 +71,9 @@ pub(crate) async fn reload(
         .iter()
         .map(|(name, model)| (name.clone(), model.offer.version.clone().into()))
         .collect();
-    json(json!({ "status": word, "changed": changed, "models": models }).to_string())
+    let mut body = json!({ "status": word, "changed": changed, "models": models });
+    if !refused.is_empty() {
+        body["refused"] = json!(refused);
+    }
+    json(body.to_string())
 }

@@ -245,7 +245,10 @@ fn reload() -> Value {
         ("403", "The administrator's token is missing or wrong"),
         METHOD,
         ("429", "Too many tries with a wrong token"),
-        ("503", "The source did not answer, or a model was refused; what was served is served on"),
+        (
+            "503",
+            "The source did not answer, or models were refused and none changed; what was served is served on",
+        ),
     ];
     json!({ "post": {
         "summary": "Look at the source now",

@@ -232,14 +232,7 @@ fn common() -> Map<String, Value> {
         ),
         ("Live", object(json!({ "live": boolean() }))),
         ("Ready", object(json!({ "status": { "enum": ["ok", "unavailable"] }, "ready": boolean() }))),
-        (
-            "Reloaded",
-            object(json!({
-                "status": { "enum": ["reloaded", "noop"] },
-                "changed": texts(),
-                "models": { "type": "object", "additionalProperties": { "type": "string" } },
-            })),
-        ),
+        ("Reloaded", reloaded()),
         (
             "V2Server",
             object(
@@ -260,6 +253,22 @@ fn common() -> Map<String, Value> {
         ),
     ];
     all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn reloaded() -> Value {
+    let by_model = |description: &str| {
+        let text = json!({ "type": "string" });
+        json!({ "type": "object", "description": description, "additionalProperties": text })
+    };
+    let mut reloaded = object(json!({
+        "status": { "enum": ["reloaded", "noop"] },
+        "changed": texts(),
+        "models": by_model("The version of each model that is served"),
+    }));
+    reloaded["properties"]["refused"] = by_model(
+        "What was refused while others changed, with the reason; what was served of it is served on",
+    );
+    reloaded
 }
 
 /// Returns every schema; `batch` rows are taken at most.

@@ -15,7 +15,7 @@ pub(crate) fn tell(project: &Project, notice: &Notice, around: &Surroundings<'_>
     if let Some(url) = project.config.serve.reload_url.as_deref().filter(|_| moved) {
         let token = environment::variable("ADMIN_API_TOKEN");
         if let Err(why) = notify::ask_for_reload(url, token.as_deref()) {
-            printer.warning(&format!("the prediction service was not told (`serve.reload_url`): {why}"));
+            printer.warning(&format!("the prediction service does not follow (`serve.reload_url`): {why}"));
         }
     }
     let config = &project.config.notify;

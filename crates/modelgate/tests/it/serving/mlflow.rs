@@ -169,8 +169,17 @@ fn models_come_from_an_mlflow_server_by_stage_alias_and_version() {
 
     // What the server promotes is served.
     assert_eq!(server.register(&project, "two", &["--stage", "Production"]), "3");
-    let _ = reload(&served).is(503);
+    let told = reload(&served).is(200).json();
+    assert_eq!((&told["status"], &told["changed"]), (&json!("reloaded"), &json!(["shop"])), "{told}");
+    let refused = told["refused"].as_object().expect("what was refused");
+    assert!(
+        refused.len() == 1 && refused.values().all(|why| why.to_string().contains("`Foreign` in MLflow")),
+        "{told}"
+    );
     assert_eq!(version(&served), "3");
+    // Nothing changes any more, and what is refused still is.
+    let told = reload(&served).is(503);
+    assert!(told.text.contains("served is served on"), "{}", told.text);
     drop(served);
 
     // The server is gone: the cache.

@@ -216,6 +216,22 @@ fn a_promotion_tells_the_service() {
 }
 
 #[test]
+fn a_promotion_is_told_what_the_service_refuses_beside_it() {
+    let project = project();
+    let service = service(&project, &["--model", "shop", "--model", "nobody"]);
+    let config = project.read("modelgate.yaml");
+    let url = format!("{}/admin/reload", service.url);
+    project.write(
+        "modelgate.yaml",
+        format!("{config}serve: {{reload_url: \"{url}\"}}\n").replace("n_estimators: 10", "n_estimators: 12"),
+    );
+    let told = project.command(&["run"]).env("ADMIN_API_TOKEN", "right").output().expect("run");
+    let talk = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.success() && talk.contains("it refuses nobody"), "{talk}");
+    assert_eq!(version(&service), "v002");
+}
+
+#[test]
 fn after_a_rollback_the_old_model_answers_within_five_seconds() {
     let project = project();
     another(&project);

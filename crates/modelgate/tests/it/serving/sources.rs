@@ -51,6 +51,32 @@ fn a_folder_that_is_no_package_costs_the_others_nothing() {
 }
 
 #[test]
+fn a_reload_that_changes_one_model_and_refuses_another_says_both() {
+    let project = project();
+    keep_package(&project, "all/shop");
+    let service = service(&project, &["--package", "all"]);
+    let before = version(&service);
+    another(&project);
+    keep_package(&project, "all/shop");
+    project.write("all/foreign/manifest.json", "{\"name\": 7}");
+    let told = reload(&service).is(200).json();
+    assert_eq!((&told["status"], &told["changed"]), (&json!("reloaded"), &json!(["shop"])), "{told}");
+    assert!(told["refused"]["foreign"].as_str().is_some_and(|why| why.contains("is no manifest")), "{told}");
+    assert_ne!(version(&service), before);
+    let metrics = service.get("/metrics").text;
+    assert!(metrics.contains("modelgate_reloads_total{outcome=\"reloaded\"}"), "{metrics}");
+    // Nothing is left to change: the old models stay, and that is an error.
+    let told = reload(&service).is(503);
+    assert!(told.text.contains("is no manifest") && told.text.contains("served on"), "{}", told.text);
+    // Once it is gone nothing is refused any more.
+    fs_err::remove_dir_all(project.path("all/foreign")).expect("removed");
+    assert_eq!(
+        reload(&service).is(200).json(),
+        json!({ "status": "noop", "changed": [], "models": { "shop": version(&service) } })
+    );
+}
+
+#[test]
 fn a_model_that_the_registry_does_not_have_costs_the_others_nothing() {
     let project = project();
     let service = service(&project, &["--model", "shop", "--model", "nobody", "--model", "shop2@champion"]);
