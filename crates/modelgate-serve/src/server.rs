@@ -164,8 +164,9 @@ impl Connection {
                 let mut request = request.map(Body::new);
                 let caller = Arc::new(app.caller(request.headers(), peer.ip()));
                 request.extensions_mut().insert(Arc::clone(&caller));
+                let asked = request.uri().clone();
                 let response = paths.call(request).await?;
-                Ok::<_, Infallible>(app.sent(response, &caller))
+                Ok::<_, Infallible>(app.sent(response, &caller, &asked))
             }
         });
         let mut connection = hyper::server::conn::http1::Builder::new();

@@ -15,12 +15,13 @@ mod predict;
 mod router;
 mod schemas;
 mod v2;
+mod versions;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, Uri};
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
@@ -68,9 +69,15 @@ impl App {
         self.ids.caller(headers, address, self.tracer.of_request(headers))
     }
 
-    /// Gives an answer what every answer has: the number of its request.
-    pub(crate) fn sent(&self, response: Response, caller: &ids::Caller) -> Response {
+    /// Gives an answer what every answer has: the number of its request, and the version that is served.
+    pub(crate) fn sent(&self, response: Response, caller: &ids::Caller, asked: &Uri) -> Response {
         let mut response = numbered(response, &caller.id);
+        // An answer of a model names it already.
+        if !response.headers().contains_key(versions::VERSION_HEADER)
+            && let Some(model) = versions::meant(&self.catalog.served(), asked)
+        {
+            versions::name(response.headers_mut(), model);
+        }
         self.ids.insert(response.headers_mut(), &caller.id);
         if let Some(header) = caller.trace.and_then(Context::header) {
             response.headers_mut().insert(HeaderName::from_static(TRACE_HEADER), header);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use modelgate_core::schema::FeatureType;
@@ -17,6 +17,7 @@ use super::App;
 use super::body::{self, Form};
 use super::extract::{Named, Which};
 use super::ids::Caller;
+use super::versions;
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::request::rows::{Batch, Rows};
@@ -205,10 +206,8 @@ fn attributes(
 
 /// Puts the version that an answer comes from into its headers.
 pub(crate) fn name_version(response: &mut Response, model: &ServedModel) {
-    let headers = response.headers_mut();
-    headers.insert(TRACK_HEADER, model.track.header());
-    headers.insert(HeaderName::from_static("modelgate-model-version"), model.version_header.clone());
-    headers.insert(HeaderName::from_static("modelgate-model-digest"), model.digest_header.clone());
+    response.headers_mut().insert(TRACK_HEADER, model.track.header());
+    versions::name(response.headers_mut(), model);
 }
 
 fn count(app: &App, chosen: Option<&Chosen>, route: Route, refusal: &Refusal, took: Duration) {

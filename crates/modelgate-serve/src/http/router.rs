@@ -11,9 +11,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::versions::{DIGEST_HEADER, VERSION_HEADER};
 use super::{App, admin, docs, explain, health, models, openapi, page, predict, v2};
 use crate::refusal::Refusal;
-use crate::rollout;
+use crate::rollout::{self, TRACK_HEADER};
 
 /// Returns the service's paths.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -99,8 +100,7 @@ fn cors(origins: &[String], correlation: Option<&HeaderName>) -> Option<CorsLaye
     if origins.is_empty() {
         return None;
     }
-    let exposed =
-        ["modelgate-model-version", "modelgate-model-digest", "modelgate-track"].map(HeaderName::from_static);
+    let exposed = [VERSION_HEADER, DIGEST_HEADER, TRACK_HEADER];
     let exposed = exposed.into_iter().chain(correlation.cloned()).collect::<Vec<_>>();
     let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(exposed);
     if origins.iter().any(|origin| origin == "*") {

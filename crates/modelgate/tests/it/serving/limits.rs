@@ -60,6 +60,7 @@ fn too_many_at_once_are_told_to_come_back() {
             let _ = service.get("/health/ready").is(200);
             refused.status == 503
                 && refused.header("retry-after") == Some("1")
+                && refused.header("modelgate-model-version") == Some("v001")
                 && refused.json()["code"] == "overloaded"
         });
         ended.store(true, Ordering::Relaxed);
