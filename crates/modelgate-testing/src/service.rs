@@ -1,7 +1,7 @@
 //! A running prediction service, and requests to it.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -160,6 +160,14 @@ impl Service {
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
         send(&config.into(), method, &format!("{}{path}", self.url), headers, body)
+    }
+
+    /// Returns its standard output; what is written before it is read waits in a pipe.
+    ///
+    /// # Panics
+    /// When it was taken before.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("standard output")
     }
 
     /// Sends a signal, and waits for the end; returns the exit code.

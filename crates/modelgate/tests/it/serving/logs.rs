@@ -146,6 +146,58 @@ fn every_log_tells_which_track_answered() {
 }
 
 #[test]
+#[cfg(unix)]
+fn predictions_go_to_standard_output_and_nothing_else_does() {
+    let project = project();
+    let mut served = service(&project, &["--log", "-"]);
+    let mut stdout = served.stdout();
+    let headers = [("content-type", "application/json"), ("x-correlation-id", "mine-9")];
+    let body = json!({ "features": [row(), row()] }).to_string();
+    let answer = served.request("POST", "/predict/shop", &headers, Some(body.as_bytes())).is(200).json();
+    let _ = served.post("/predict/shop", &json!({ "features": {} })).is(422);
+    assert_eq!(served.end("TERM"), 0);
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).expect("what was written");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (at, line) in lines.iter().enumerate() {
+        assert_eq!(
+            (&line["row"], &line["correlation_id"], &line["prediction"], &line["track"]),
+            (&json!(at), &json!("mine-9"), &answer["predictions"][at], &json!("stable")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_share_of_the_requests_is_logged_each_as_a_whole() {
+    let project = project();
+    let service = service(&project, &["--log", "logs/some.jsonl", "--log-sample", "0.25"]);
+    let url = format!("{}/predict/shop", service.url);
+    let body = json!({ "features": [row(), row()] }).to_string();
+    let agent = ureq::Agent::new_with_defaults();
+    let asked = 2000;
+    for _ in 0..asked {
+        let headers = [("content-type", "application/json")];
+        let reply = modelgate_testing::send(&agent, "POST", &url, &headers, Some(body.as_bytes()));
+        let _ = reply.expect("an answer").is(200);
+    }
+    assert_eq!(metric(&service, "modelgate_prediction_log_dropped_total"), 0);
+    assert_eq!(service.end("TERM"), 0);
+    let mut rows = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for line in project.read("logs/some.jsonl").lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let id = line["correlation_id"].as_str().expect("a number").to_owned();
+        rows.entry(id).or_default().push(line["row"].as_u64().expect("a row"));
+    }
+    assert!(rows.values().all(|rows| *rows == [0, 1]), "{rows:?}");
+    // Seven standard deviations of a binomial: once in 10¹¹ runs.
+    let (expected, deviation) = (f64::from(asked) * 0.25, (f64::from(asked) * 0.25 * 0.75).sqrt());
+    assert!((rows.len() as f64 - expected).abs() <= 7.0 * deviation, "{} of {asked}", rows.len());
+}
+
+#[test]
 fn a_parquet_file_is_written_after_a_time_too() {
     let project = project();
     let service = service(&project, &["--log", "parquet:logs", "--log-seconds", "1"]);
