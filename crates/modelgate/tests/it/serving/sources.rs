@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use modelgate_testing::{Service, TestProject};
@@ -175,6 +175,8 @@ struct Fake {
     open: Arc<AtomicBool>,
     failing: Arc<AtomicUsize>,
     downloads: Arc<AtomicUsize>,
+    /// When each download was asked for.
+    times: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Fake {
@@ -186,14 +188,17 @@ impl Fake {
             open: Arc::new(AtomicBool::new(true)),
             failing: Arc::default(),
             downloads: Arc::default(),
+            times: Arc::default(),
         };
         let (open, failing, downloads) =
             (Arc::clone(&fake.open), Arc::clone(&fake.failing), Arc::clone(&fake.downloads));
+        let times = Arc::clone(&fake.times);
         std::thread::spawn(move || {
             for stream in socket.incoming().map_while(Result::ok) {
                 let (folder, open) = (folder.clone(), Arc::clone(&open));
                 let (failing, downloads) = (Arc::clone(&failing), Arc::clone(&downloads));
-                std::thread::spawn(move || answer(stream, &folder, &open, &failing, &downloads));
+                let times = Arc::clone(&times);
+                std::thread::spawn(move || answer(stream, &folder, &open, &failing, &downloads, &times));
             }
         });
         fake
@@ -206,6 +211,7 @@ fn answer(
     open: &AtomicBool,
     failing: &AtomicUsize,
     downloads: &AtomicUsize,
+    times: &Mutex<Vec<Instant>>,
 ) {
     let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
     let (mut first, mut length) = (String::new(), 0);
@@ -233,7 +239,10 @@ fn answer(
     } else if let Some(name) = path.strip_prefix("/api/2.0/mlflow-artifacts/artifacts/1/a/") {
         let fail = name == "model.onnx"
             && failing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
-        downloads.fetch_add(usize::from(name == "model.onnx"), Ordering::Relaxed);
+        if name == "model.onnx" {
+            times.lock().expect("times").push(Instant::now());
+            downloads.fetch_add(1, Ordering::Relaxed);
+        }
         match fs_err::read(folder.join(name)) {
             Ok(bytes) if !fail => body = bytes,
             Ok(_) => status = "503 Service Unavailable",
@@ -299,4 +308,100 @@ fn a_download_that_fails_is_tried_again_and_counts_against_the_source() {
     fake.failing.store(0, Ordering::Relaxed);
     assert_eq!(reload(&service).is(200).json()["status"], "reloaded");
     assert_eq!(service.get("/health").json()["source"]["breaker"], "closed");
+}
+
+/// Returns the pauses between downloads from the `first` on.
+fn pauses(fake: &Fake, first: usize) -> Vec<Duration> {
+    let times = fake.times.lock().expect("times");
+    times[first..].windows(2).map(|two| two[1].duration_since(two[0])).collect()
+}
+
+#[test]
+fn the_pauses_between_tries_grow() {
+    let project = project();
+    keep_package(&project, "live");
+    let fake = Fake::start(project.path("live"));
+    fake.failing.store(3, Ordering::Relaxed);
+    let mut command = from_fake(&project, &fake, "4");
+    command.env("MLFLOW_RETRY_BACKOFF_FACTOR", "3");
+    let service = Service::ready(command);
+    assert_eq!(service.get("/health").json()["status"], "ok");
+    let pauses = pauses(&fake, 0);
+    assert_eq!(pauses.len(), 3, "{pauses:?}");
+    for (pause, least) in pauses.iter().zip([200, 600, 1800]) {
+        assert!(*pause >= Duration::from_millis(least), "{pauses:?}");
+    }
+}
+
+#[test]
+fn a_source_that_failed_too_often_is_tried_once_after_a_while_and_comes_back() {
+    let project = project();
+    keep_package(&project, "live");
+    let fake = Fake::start(project.path("live"));
+    let mut command = from_fake(&project, &fake, "2");
+    command.env("MODEL_AUTO_REFRESH_SECONDS", "1");
+    command.env("MLFLOW_CIRCUIT_BREAKER_THRESHOLD", "1").env("MLFLOW_CIRCUIT_BREAKER_TIMEOUT", "2");
+    let service = Service::ready(command);
+    let state = |service: &Service, state: u8| {
+        service.get("/metrics").text.contains(&format!("modelgate_source_breaker_state {state}\n"))
+    };
+    assert!(state(&service, 0));
+    let digest = |service: &Service| service.get("/health").json()["models"]["shop"]["digest"].clone();
+    let before = digest(&service);
+    another(&project);
+    let first = fake.downloads.load(Ordering::Relaxed);
+    fake.failing.store(usize::MAX, Ordering::Relaxed);
+    keep_package(&project, "live");
+    service.until(|service| state(service, 1));
+    // Two tries while it was trusted, then one for each while that it is left alone.
+    service.until(|_| fake.downloads.load(Ordering::Relaxed) >= first + 4);
+    let pauses = pauses(&fake, first);
+    assert!(pauses[1..3].iter().all(|pause| *pause >= Duration::from_secs(2)), "{pauses:?}");
+    assert_eq!(service.get("/health").json()["source"]["reachable"], false);
+    assert_eq!(digest(&service), before);
+    let _ = service.post("/predict/shop", &row()).is(200);
+
+    // The next try hangs: the breaker is half open until it is over, and closed when it went well. Nobody asks for it.
+    fake.open.store(false, Ordering::Relaxed);
+    service.until(|service| state(service, 2));
+    assert_eq!(service.get("/health").json()["source"]["breaker"], "half_open");
+    fake.failing.store(0, Ordering::Relaxed);
+    fake.open.store(true, Ordering::Relaxed);
+    service.until(|service| state(service, 0));
+    service.until(|service| digest(service) != before);
+    assert_eq!(service.get("/health").json()["status"], "ok");
+}
+
+#[test]
+fn what_is_in_staging_is_served_where_that_is_asked_for() {
+    let project = project();
+    let refused = project.run(&[
+        "serve",
+        "--port",
+        "0",
+        "--stage",
+        "staging",
+        "--require-model",
+        "--startup-timeout",
+        "1",
+    ]);
+    refused.exits(1).says("no model has a version in staging");
+    // Worse than what is in production: the run keeps it in staging.
+    project.replace("modelgate.yaml", "approval: automatic", "approval: automatic, choose: best_by accuracy");
+    project.replace("modelgate.yaml", "n_estimators: 10", "n_estimators: 1, max_depth: 1");
+    project.run(&["run"]).exits(0).says("v002 is in staging");
+    let staging = service(&project, &["--stage", "staging"]);
+    let production = service(&project, &[]);
+    assert_eq!((version(&staging), version(&production)), (json!("v002"), json!("v001")));
+    let model = staging.get("/models/shop").is(200).json();
+    assert_eq!((&model["stage"], &model["verified"]), (&json!("staging"), &json!(true)));
+    let answer = staging.post("/predict/shop", &row()).is(200).json();
+    assert_eq!((&answer["version"], &answer["digest"]), (&json!("v002"), &model["digest"]));
+    // It goes on to production: staging is empty, and what is served stays until there is something newer.
+    let _ = project.run(&["model", "promote", "shop", "v002"]).exits(0);
+    assert_eq!(reload(&production).is(200).json()["models"]["shop"], "v002");
+    let told = reload(&staging).is(503);
+    assert!(told.text.contains("has no version in staging"), "{}", told.text);
+    assert_eq!(version(&staging), "v002");
+    let _ = staging.post("/predict/shop", &row()).is(200);
 }
