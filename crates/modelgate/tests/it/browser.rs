@@ -106,6 +106,23 @@ impl Browser {
         self.ask("POST", &format!("/element/{element}/value"), &json!({ "text": text }));
     }
 
+    /// Presses a key, wherever the focus is.
+    pub(crate) fn press(&self, key: &str) {
+        self.strokes(&[("keyDown", key), ("keyUp", key)]);
+    }
+
+    /// Presses a key while another is held.
+    pub(crate) fn press_with(&self, held: &str, key: &str) {
+        self.strokes(&[("keyDown", held), ("keyDown", key), ("keyUp", key), ("keyUp", held)]);
+    }
+
+    fn strokes(&self, strokes: &[(&str, &str)]) {
+        let strokes: Vec<Value> =
+            strokes.iter().map(|(kind, key)| json!({ "type": kind, "value": key })).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": strokes });
+        self.ask("POST", "/actions", &json!({ "actions": [keyboard] }));
+    }
+
     /// Sets the size of the window and the scheme of colours that a person prefers.
     pub(crate) fn dress(&self, width: u32, height: u32, scheme: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });

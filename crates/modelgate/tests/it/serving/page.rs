@@ -1,6 +1,6 @@
 //! The page in a real browser.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{project, service};
 use crate::browser::Browser;
@@ -56,7 +56,94 @@ fn a_person_fills_the_form_and_sees_the_answer() {
 
     browser.open(&format!("{}/docs", service.url));
     browser.until_text("body", "/predict/shop");
+    let resources = browser.script("return performance.getEntriesByType('resource').map(one => one.name)");
+    let resources = resources.as_array().expect("a list").clone();
+    assert!(resources.iter().any(|one| one.as_str().is_some_and(|one| one.ends_with("/openapi.json"))));
+    let foreign = |one: &&Value| !one.as_str().is_some_and(|one| one.starts_with(&service.url));
+    assert_eq!(resources.iter().filter(foreign).collect::<Vec<_>>(), Vec::<&Value>::new());
+    // Nor does the page refer to anything elsewhere that it would load later.
+    let referred = browser.script(
+        "return [...document.querySelectorAll('[src], link[href]')].map((one) => one.src || one.href)
+           .filter((one) => !one.startsWith(location.origin) && !one.startsWith('data:'))",
+    );
+    assert_eq!(referred, json!([]));
 }
+
+#[test]
+fn the_page_is_walked_through_and_used_by_keyboard_alone() {
+    let Some(browser) = Browser::start() else { return };
+    let project = project();
+    let service = service(&project, &[]);
+    browser.open(&service.url);
+    browser.until_text("#title", "shop");
+    // Where the focus is; an outline has to show it.
+    let at = || {
+        let found = browser.script(
+            "const one = document.activeElement, style = getComputedStyle(one);
+             const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+             return [one.id || one.textContent.trim(), seen, one.tabIndex >= 0];",
+        );
+        let name = found[0].as_str().unwrap_or_default().to_owned();
+        assert_eq!((&found[1], &found[2]), (&json!(true), &json!(true)), "the focus at `{name}` is not seen");
+        name
+    };
+    let next = || {
+        browser.press(TAB);
+        at()
+    };
+    for expected in [
+        "field-0",
+        "field-1",
+        "field-2",
+        "field-3",
+        "submit",
+        "Typical values",
+        "For administrators",
+        "All paths",
+        "Health",
+        "Metrics",
+    ] {
+        assert_eq!(next(), expected);
+    }
+    // And back, by the keys alone, to send the form.
+    let back = || {
+        browser.press_with(SHIFT, TAB);
+        at()
+    };
+    for expected in ["Health", "All paths", "For administrators"] {
+        assert_eq!(back(), expected);
+    }
+    // What is folded opens by a key, and what is in it is reached.
+    browser.press(" ");
+    assert_eq!(next(), "token");
+    for letter in ["r", "i", "g", "h", "t", ENTER] {
+        browser.press(letter);
+    }
+    browser.until_text("#admin-result", "newest already");
+    assert_eq!(back(), "For administrators");
+    for expected in ["Typical values", "submit"] {
+        assert_eq!(back(), expected);
+    }
+    browser.press(ENTER);
+    browser.until_text("#version", "v001");
+    browser.until_text("#bars", "%");
+    // A select is changed by the arrow keys.
+    let region = "return document.querySelector('#fields select').value";
+    let before = browser.script(region);
+    while back() != browser.script("return document.querySelector('#fields select').id") {}
+    let moved = [DOWN, UP].iter().any(|key| {
+        browser.press(key);
+        browser.script(region) != before
+    });
+    assert!(moved, "the region stays {before}");
+}
+
+/// Keys, as `WebDriver` names them.
+const TAB: &str = "\u{e004}";
+const SHIFT: &str = "\u{e008}";
+const ENTER: &str = "\u{e007}";
+const UP: &str = "\u{e013}";
+const DOWN: &str = "\u{e015}";
 
 #[test]
 fn a_form_has_labels_units_and_a_field_for_a_key_in_light_and_dark() {
