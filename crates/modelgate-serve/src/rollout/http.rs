@@ -183,7 +183,7 @@ pub(crate) fn openapi(paths: &mut Map<String, Value>, models: &[&str]) {
         let mut responses: Map<String, Value> =
             errors.iter().map(|(code, text)| ((*code).to_owned(), error(text))).collect();
         responses.insert("200".to_owned(), object("Where the rollout stands"));
-        json!({ "summary": summary, "operationId": id, "tags": ["admin"], "responses": responses })
+        json!({ "summary": summary, "operationId": id, "tags": ["admin"], "security": [{ "admin": [] }], "responses": responses })
     };
     for model in models {
         let id = |verb: &str| format!("{verb}_rollout_{}", model.replace(['-', '.'], "_"));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use modelgate_testing::skip;
+use modelgate_testing::{Service, TestProject, skip};
 
 use super::{project, service};
 
@@ -58,16 +58,47 @@ fn what_is_sent_by_the_description_and_against_it_is_answered_as_described() {
     };
     let project = project();
     let service = service(&project, &["--max-batch", "50"]);
+    // Without its token /admin only refuses, of which it warns; everything that was tried has to be as described.
+    tries(&tools, &project, &service, &["--max-examples", "60"]);
+}
+
+#[test]
+fn an_administrator_and_a_canary_are_answered_as_described() {
+    let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") else {
+        return skip("MODELGATE_INTEROP_CI names no folder with schemathesis");
+    };
+    let project = super::rollout::careful();
+    super::rollout::candidate(&project);
+    let service = service(&project, &["--max-batch", "50"]);
+    super::rollout::configure(&project, &service, "[50, 100]");
+    let _ = super::rollout::rollout(&project, &["start"]).exits(0);
+    // What it sends as an order may take the canary out; half of what it predicts before is the canary's.
+    let header = ["--header", "X-Admin-Token: right", "--max-examples", "30"];
+    tries(&tools, &project, &service, &header);
+    let metrics = service.get("/metrics").text;
+    for track in ["stable", "canary"] {
+        let answered =
+            |line: &&str| line.contains(&format!("track=\"{track}\"")) && line.contains("code=\"200\"");
+        let counted = metrics.lines().filter(|line| line.starts_with("modelgate_requests_total"));
+        assert!(counted.clone().any(|line| answered(&line)), "{track}: {metrics}");
+    }
+    for outcome in ["rollout_ordered", "rollout_aborted", "noop"] {
+        let counted = format!("modelgate_admin_requests_total{{outcome=\"{outcome}\"}}");
+        assert!(metrics.contains(&counted), "{outcome}: {metrics}");
+    }
+}
+
+/// Lets schemathesis try every path; what is not as described fails.
+fn tries(tools: &std::ffi::OsStr, project: &TestProject, service: &Service, arguments: &[&str]) {
     let checks =
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
-    let mut command = Command::new(Path::new(&tools).join("bin/schemathesis"));
-    command.args(["run", &format!("{}/openapi.json", service.url), "--seed", "1", "--max-examples", "60"]);
+    let mut command = Command::new(Path::new(tools).join("bin/schemathesis"));
+    command.args(["run", &format!("{}/openapi.json", service.url), "--seed", "1"]).args(arguments);
     command
         .args(["--phases", "examples,coverage,fuzzing", "--checks", checks])
         .current_dir(project.path("."));
     let output = command.output().expect("schemathesis");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Without its token /admin only refuses, of which it warns; everything that was tried has to be as described.
     let tried = said.lines().find_map(|line| {
         let (generated, passed) = line.trim().strip_suffix(" passed")?.split_once(" generated, ")?;
         Some((generated.parse::<u32>().ok()?, passed.parse::<u32>().ok()?))
