@@ -10,6 +10,9 @@ use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::project::{Pipeline, Project};
 
+/// By how many seconds the clocks of two machines may differ: an approval that is later than that has no age.
+const CLOCK_TOLERANCE: i64 = 300;
+
 /// Who approves where the policy does it itself.
 pub const AUTOMATIC: &str = "policy:automatic";
 
@@ -90,7 +93,16 @@ pub fn check_promotion(
     else {
         return refuse(format!("the approval of {version} has no time that can be read; approve it again"));
     };
-    if now.as_second() - given.as_second() > seconds as i64 {
+    let age = now.as_second() - given.as_second();
+    // An approval from the future would hold for as long as the clock that was set back stays behind it.
+    if age < -CLOCK_TOLERANCE {
+        return refuse(format!(
+            "the approval of {model} {version} of {} is later than the clock of this machine, {now}, and counts as \
+             expired (promotion.approval_expires is {expires}): set the clock right, or approve it again",
+            approval.time
+        ));
+    }
+    if age > seconds as i64 {
         return refuse(format!(
             "the approval of {model} {version} of {} has expired: promotion.approval_expires is {expires}; approve it again",
             approval.time

@@ -42,6 +42,30 @@ fn an_approval_expires_and_is_renewed() {
 }
 
 #[test]
+fn an_approval_from_the_future_counts_as_expired() {
+    use modelgate_core::lifecycle::Event;
+    let approved = |seconds: i64| {
+        let config = with_promotion("approval: required, approval_expires: 7d");
+        let project = TestProject::with(BINARY, &easy(), &config);
+        let _ = project.run(&["run"]).exits(4);
+        let time = jiff::Timestamp::now().as_second() + seconds;
+        let time = jiff::Timestamp::from_second(time).expect("a time").to_string();
+        super::apply(&project, 1, &Event::Approve { reason: String::new() }, &time);
+        project
+    };
+    // The clock was set back behind an approval: nothing expires any more.
+    let project = approved(1000);
+    let refused = project.run(&["model", "promote", "p"]).exits(1);
+    refused.says("is later than the clock of this machine").says("counts as expired");
+    project.run(&["model", "list"]).exits(0).says("v001 approved");
+    // Where no approval expires, its time says nothing.
+    project.write("modelgate.yaml", with_promotion("approval: required"));
+    let _ = project.run(&["model", "promote", "p"]).exits(0);
+    // The clocks of two machines are never quite the same.
+    let _ = approved(120).run(&["model", "promote", "p"]).exits(0);
+}
+
+#[test]
 fn the_best_of_history_becomes_production_and_a_newest_that_is_not_goes_to_staging() {
     let project =
         TestProject::with(BINARY, &easy(), &with_promotion("approval: automatic, choose: best_by accuracy"));
