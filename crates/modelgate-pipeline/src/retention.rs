@@ -1,7 +1,7 @@
 //! What may go: artefacts of versions that nothing needs any more, and objects that nothing names.
 //!
-//! Without `retention.keep` nothing goes. A version keeps its artefacts while it is in production or staging, an alias
-//! points at it, it is one of the versions to go back to, or its last event is younger than the time. An object of the
+//! Without `retention.keep` nothing goes. A version keeps its artefacts while it is in production or staging, it is the
+//! canary of a rollout, an alias points at it, it is one of the versions to go back to, or its last event is younger than the time. An object of the
 //! project stays while it is younger than the time, or a version that stays, the record of a stage, a pointer file or
 //! the list of such a data set names it. Reports name packages too, and keep nothing: they hold what they show.
 
@@ -90,10 +90,8 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
             .map(|target| target.version)
             .collect();
         let aliased: BTreeSet<VersionNumber> = state.aliases.values().copied().collect();
+        let canary = state.active_rollout().map(|rollout| rollout.canary);
         for (version, found) in &state.versions {
-            if found.stage == Lifecycle::Removed {
-                continue;
-            }
             let registration = registry.registration(model, *version)?;
             let own: Vec<Digest> = registration
                 .files
@@ -102,6 +100,11 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
                 .chain(&found.signature)
                 .copied()
                 .collect();
+            if found.stage == Lifecycle::Removed {
+                // A collection that was killed behind its events left them: this one goes on.
+                leaving.extend(own);
+                continue;
+            }
             let last_event = last.get(&(model.clone(), *version)).cloned().unwrap_or_default();
             let old = last_event.parse::<jiff::Timestamp>().is_ok_and(|time| time.as_second() < limit);
             let may_go = matches!(
@@ -109,7 +112,9 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
                 Lifecycle::Archived | Lifecycle::Rejected | Lifecycle::Quarantined | Lifecycle::Candidate
             );
             let pending = state.pending.as_ref().is_some_and(|pending| pending.version == *version);
-            if old && may_go && !pending && !ready.contains(version) && !aliased.contains(version) {
+            let answers = canary == Some(*version);
+            if old && may_go && !pending && !answers && !ready.contains(version) && !aliased.contains(version)
+            {
                 let (model, version, stage) = (model.clone(), *version, found.stage);
                 plan.versions.push(Leaving { model, version, stage, last_event });
                 leaving.extend(own);
@@ -145,7 +150,7 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
     Ok(plan)
 }
 
-/// Removes what `plan` names: first the ledger says so, then the objects go.
+/// Removes what `plan` names: first the ledger says so, of all versions or of none, then the objects go.
 ///
 /// # Errors
 /// Fails when the registry cannot be written; a later collection goes on.
@@ -155,11 +160,12 @@ pub fn collect(
     plan: &Plan,
     surroundings: &Surroundings<'_>,
 ) -> Result<(), PipelineError> {
+    let mut events: BTreeMap<ModelName, Vec<(VersionNumber, Event)>> = BTreeMap::new();
     for one in &plan.versions {
         let reason = format!("retention: its last event was {}", one.last_event);
-        let event = Event::RemoveArtefacts { reason };
-        registry.apply(&one.model, one.version, &event, &(surroundings.now)(), &surroundings.actor)?;
+        events.entry(one.model.clone()).or_default().push((one.version, Event::RemoveArtefacts { reason }));
     }
+    registry.apply_across(&events, &(surroundings.now)(), &surroundings.actor)?;
     let digests: Vec<Digest> = plan.objects.iter().map(|(digest, _)| *digest).collect();
     registry.remove_objects(&digests)?;
     let store = ContentStore::new(&project.state_folder());

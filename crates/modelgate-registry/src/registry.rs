@@ -372,18 +372,20 @@ impl Registry {
             let mut lines = String::new();
             // Of several events, each stands on what those before it led to.
             let several = events.len() > 1;
-            let mut between: Option<ModelState> = None;
+            let mut between: BTreeMap<ModelName, ModelState> = BTreeMap::new();
             for event in events {
-                let state = between.as_ref().or_else(|| self.state.models.get(event.model()));
-                let state = state.unwrap_or(&empty);
-                let digests = state.digests(&event);
                 // The actor is checked where the event is acted on: here, before it is written.
                 check_actor(actor).map_err(|refusal| refused(event.model(), refusal))?;
-                if several {
-                    let mut next = state.clone();
-                    next.apply(&event, actor, time).map_err(|refusal| refused(event.model(), refusal))?;
-                    between = Some(next);
-                }
+                let digests = if several {
+                    let model = event.model().clone();
+                    let before = || self.state.models.get(&model).cloned().unwrap_or_default();
+                    let state = between.entry(model.clone()).or_insert_with(before);
+                    let digests = state.digests(&event);
+                    state.apply(&event, actor, time).map_err(|refusal| refused(&model, refusal))?;
+                    digests
+                } else {
+                    self.state.models.get(event.model()).unwrap_or(&empty).digests(&event)
+                };
                 // The clock may go back; the ledger does not.
                 if microseconds(time) > microseconds(&last_time) {
                     time.clone_into(&mut last_time);
@@ -505,6 +507,28 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         self.transact(time, actor, &Objects::new(), |registry| {
             Ok((decide_all(registry.model(model)?, model, events, time, actor)?, ()))
+        })
+    }
+
+    /// Does several events to versions of several models, all of them or none; those of one model in their order.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]; nothing has then happened.
+    pub fn apply_across(
+        &mut self,
+        events: &BTreeMap<ModelName, Vec<(VersionNumber, Event)>>,
+        time: &str,
+        actor: &str,
+    ) -> Result<(), RegistryError> {
+        if events.values().all(Vec::is_empty) {
+            return Ok(());
+        }
+        self.transact(time, actor, &Objects::new(), |registry| {
+            let mut decided = Vec::new();
+            for (model, events) in events {
+                decided.extend(decide_all(registry.model(model)?, model, events, time, actor)?);
+            }
+            Ok((decided, ()))
         })
     }
 

@@ -74,19 +74,58 @@ fn check(project: &TestProject, what: &str) {
     assert!(["ready", "promotion_not_approved"].contains(&readiness), "{what}: {readiness}");
 }
 
+/// What may go may go at once: a collection has something to do in each round.
+fn collecting(config: &str) -> String {
+    config.replace("pipelines:", "retention: {keep: 0s, rollback_targets: 2}\npipelines:")
+}
+
+/// Returns whether a file below `folder` names the object.
+fn is_named(folder: &std::path::Path, digest: &Digest) -> bool {
+    let entries = fs_err::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let names = |path: &std::path::Path| {
+        path.extension().is_some_and(|ending| ending == "json")
+            && fs_err::read_to_string(path).expect("a record").contains(&digest.hex())
+    };
+    entries.into_iter().any(|path| if path.is_dir() { is_named(&path, digest) } else { names(&path) })
+}
+
+/// Whatever a killed collection left, the next one frees, and what a version needs is there.
+fn check_collected(project: &TestProject, what: &str) {
+    let collected = project.run(&["model", "gc", "--yes"]);
+    assert_eq!(collected.code, 0, "{what}: {}", collected.stderr);
+    let registry = registry(project);
+    let needed = registry.needed().expect("a registry");
+    let state = registry.model(&model()).expect("model");
+    for (version, found) in &state.versions {
+        if found.stage != Stage::Removed {
+            registry
+                .version_files(&model(), *version)
+                .unwrap_or_else(|error| panic!("{what}: {version}: {error}"));
+            continue;
+        }
+        let weights = registry.registration(&model(), *version).expect("registered").files["model.onnx"];
+        // What the stages of the last run name stays for the next run.
+        let kept = needed.contains(&weights) || is_named(&project.path(".modelgate/cache"), &weights);
+        let left = registry.object(&weights).is_ok() && !kept;
+        assert!(!left, "{what}: the artefacts of {version} are removed, and its model is there");
+    }
+}
+
 fn rounds() -> u64 {
     std::env::var("MODELGATE_TORTURE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 #[test]
-fn nothing_is_lost_however_a_run_an_approval_a_promotion_and_a_rollback_are_killed() {
-    torture(&project(CONFIG, 2), CONFIG, rounds());
+fn nothing_is_lost_however_a_run_an_approval_a_promotion_a_rollback_and_a_collection_are_killed() {
+    let config = collecting(CONFIG);
+    torture(&project(&config, 2), &config, rounds());
 }
 
 /// Each command is a dozen processes of git here: a fourth of the rounds takes as long.
 #[test]
 fn nothing_is_lost_on_a_git_branch_either() {
-    let config = CONFIG.replace("pipelines:", "registry: {uri: \"git+branch:models\"}\npipelines:");
+    let config =
+        collecting(CONFIG).replace("pipelines:", "registry: {uri: \"git+branch:models\"}\npipelines:");
     let project = TestProject::with(crate::BINARY, &crate::governance::easy(), &config);
     let git = std::process::Command::new("git")
         .args(["init", "--quiet", "."])
@@ -102,18 +141,19 @@ fn nothing_is_lost_on_a_git_branch_either() {
 fn torture(project: &TestProject, config: &str, rounds: u64) {
     let mut random = Random(20_261_121);
     project.write("modelgate.yaml", config.replace("approval: automatic", "approval: required"));
-    let mut killed = [0_u32; 4];
+    let mut killed = [0_u32; 5];
     // How long each command takes here, so that the kills fall into it.
-    let mut length = [Duration::from_millis(60); 4];
+    let mut length = [Duration::from_millis(60); 5];
     for round in 0..rounds {
-        let kind = (round % 4) as usize;
-        let seed = 100 + round / 4;
+        let kind = (round % 5) as usize;
+        let seed = 100 + round / 5;
         let newest = registry(project).model(&model()).expect("model").versions.len().to_string();
         let command: Vec<&str> = match kind {
             0 => vec!["run"],
             1 => vec!["model", "approve", "p", &newest],
             2 => vec!["model", "promote", "p", &newest],
-            _ => vec!["model", "rollback", "p", "--yes", "--reason", "torture"],
+            3 => vec!["model", "rollback", "p", "--yes", "--reason", "torture"],
+            _ => vec!["model", "gc", "--yes"],
         };
         if kind == 1 {
             // What the killed run did not reach.
@@ -135,8 +175,16 @@ fn torture(project: &TestProject, config: &str, rounds: u64) {
             length[kind] = length[kind] * 21 / 20;
             killed[kind] += 1;
         }
-        check(project, &format!("round {round}: {command:?} killed after {after:?}"));
+        let what = format!("round {round}: {command:?} killed after {after:?}");
+        check(project, &what);
+        if kind == 4 {
+            check_collected(project, &what);
+        }
     }
+    let registered = registry(project);
+    let versions = registered.model(&model()).expect("model").versions.values();
+    let removed = versions.filter(|found| found.stage == Stage::Removed).count();
+    assert!(removed > 0, "no collection had anything to do");
     let fewest = killed.iter().min().copied().unwrap_or(0);
     assert!(u64::from(fewest) >= (rounds / 40).max(1), "too few commands were killed at work: {killed:?}");
     let entries = registry(project).position().head.map_or(0, |head| head.seq);

@@ -111,3 +111,89 @@ fn where_the_registry_is_shared_the_project_keeps_what_it_needs_too() {
     assert!(registry.object(&objects[2].0).is_ok() && store.contains(&objects[2].1));
     assert!(store.contains(&objects[1].1), "a version that can be gone back to keeps its data");
 }
+
+/// Collects as if it were `days` from now, and returns the versions that left.
+#[track_caller]
+fn collect(found: &Project, registry: &mut Registry, days: i64) -> Vec<u32> {
+    let later = days_from_now(days);
+    let plan = retention::plan(found, registry, &later).expect("a plan");
+    let now = || later.clone();
+    let around = Surroundings { now: &now, actor: "tester".to_owned() };
+    retention::collect(found, registry, &plan, &around).expect("collected");
+    plan.versions.iter().map(|one| one.version.0).collect()
+}
+
+#[test]
+fn what_is_staged_and_what_answers_as_a_canary_stay_however_old() {
+    use modelgate_core::lifecycle::Event;
+    let config = CONFIG.replace("pipelines:", &format!("{KEEP}pipelines:"));
+    let project = three(&config);
+    project.write("modelgate.yaml", config.replace("approval: automatic", "approval: required"));
+    for seed in ["4", "5"] {
+        let run = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert_eq!(run.status.code(), Some(4));
+    }
+    let (found, mut registry) = open(&project);
+    let now = jiff::Timestamp::now().to_string();
+    let apply = |registry: &mut Registry, version: u32, event: &Event| {
+        registry.apply(&model(), VersionNumber(version), event, &now, "tester").expect("allowed");
+    };
+    apply(&mut registry, 4, &Event::Stage { reason: String::new() });
+    let (steps, shadow) = (modelgate_core::rollout::Steps::default(), modelgate_core::rollout::Percent::ZERO);
+    apply(&mut registry, 5, &Event::StartRollout { steps, shadow, reason: String::new() });
+    assert_eq!(collect(&found, &mut registry, 31), [1], "the canary and what is staged stay");
+    for version in [4, 5] {
+        assert!(registry.version_files(&model(), VersionNumber(version)).is_ok(), "v{version:03}");
+    }
+    // Out of the rollout it is quarantined, and goes.
+    apply(&mut registry, 5, &Event::AbortRollout { reason: "slow".to_owned() });
+    apply(&mut registry, 5, &Event::Quarantine { reason: "slow".to_owned() });
+    assert_eq!(collect(&found, &mut registry, 62), [5]);
+    assert!(registry.version_files(&model(), VersionNumber(4)).is_ok());
+}
+
+#[test]
+fn a_collection_that_was_killed_behind_its_events_is_gone_on_with() {
+    for registry in ["", "registry: {uri: \"git+branch:models\"}\n"] {
+        let config = CONFIG.replace("pipelines:", &format!("{registry}{KEEP}pipelines:"));
+        let project = three(&config);
+        let (found, mut registry) = open(&project);
+        let (gone, _) = model_and_data(&registry, 1);
+        let event = modelgate_core::lifecycle::Event::RemoveArtefacts { reason: "retention".to_owned() };
+        registry.apply(&model(), VersionNumber(1), &event, &days_from_now(31), "tester").expect("allowed");
+        assert!(registry.object(&gone).is_ok(), "the events are there, and the objects too");
+        let plan = retention::plan(&found, &registry, &days_from_now(32)).expect("a plan");
+        assert!(plan.versions.is_empty() && plan.objects.iter().any(|(digest, _)| *digest == gone));
+        assert!(collect(&found, &mut registry, 32).is_empty());
+        assert!(registry.object(&gone).is_err(), "the next collection frees what the killed one left");
+        for version in [2, 3] {
+            assert!(registry.version_files(&model(), VersionNumber(version)).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_collection_removes_all_of_its_versions_or_none() {
+    let config = CONFIG.replace("pipelines:", &format!("{KEEP}pipelines:"));
+    let config = config.replace("rollback_targets: 1", "rollback_targets: 0");
+    let project = three(&config);
+    let (found, mut registry) = open(&project);
+    let later = days_from_now(31);
+    let plan = retention::plan(&found, &registry, &later).expect("a plan");
+    assert_eq!(plan.versions.len(), 2);
+    // Somebody needs one of them between the look and the work.
+    let alias = modelgate_core::lifecycle::Event::SetAlias {
+        alias: "audited".parse().expect("an alias"),
+        reason: String::new(),
+    };
+    super::apply(&project, 2, &alias, &later);
+    let before = super::registry(&project).position();
+    let now = || later.clone();
+    let around = Surroundings { now: &now, actor: "tester".to_owned() };
+    let refused = retention::collect(&found, &mut registry, &plan, &around).expect_err("refused");
+    assert!(refused.to_string().contains("an alias points at v002"), "{refused}");
+    assert_eq!(super::registry(&project).position(), before, "nothing was written");
+    for version in [1, 2, 3] {
+        assert!(registry.version_files(&model(), VersionNumber(version)).is_ok());
+    }
+}
