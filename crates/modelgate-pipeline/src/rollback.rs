@@ -129,6 +129,15 @@ pub fn default_target(registry: &Registry, model: &ModelName) -> Result<VersionN
     }
 }
 
+/// What was seen of a version's answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// It gives those that were stored when it was registered.
+    AsStored,
+    /// None are stored: whoever registered it left no rows.
+    NothingStored,
+}
+
 /// Checks that a version can take over: its files are those that were registered, it loads, it gives its stored
 /// answers, and it is signed where the policy asks for that.
 ///
@@ -139,13 +148,14 @@ pub fn verify_version(
     registry: &Registry,
     model: &ModelName,
     version: VersionNumber,
-) -> Result<(), PipelineError> {
+) -> Result<Answered, PipelineError> {
     let registration = registry.registration(model, version)?;
     let (_, package) = package_of(registry, model, version)?;
     policy::check_signature(project, registry, model, version)?;
-    let Some(stored) = registration.checks.get(PROBES) else { return Ok(()) };
+    let Some(stored) = registration.checks.get(PROBES) else { return Ok(Answered::NothingStored) };
     let probes: Probes = serde_json::from_slice(&registry.object(stored)?)?;
-    probe::check(&package, &probes)
+    probe::check(&package, &probes)?;
+    Ok(Answered::AsStored)
 }
 
 /// Goes back to a version. A failure before the package is in place undoes what was begun.
@@ -235,12 +245,19 @@ fn verify_target(
     model: &ModelName,
     to: VersionNumber,
 ) -> Result<(), PipelineError> {
-    verify_version(project, registry, model, to).map_err(|error| {
+    let refused = |why: &str| {
         PipelineError::Policy(format!(
-            "{model} {to} did not pass its verification, production is unchanged: {error}; \
+            "{model} {to} did not pass its verification, production is unchanged: {why}; \
              `--skip-verification` moves without looking, and the ledger keeps it"
         ))
-    })
+    };
+    match verify_version(project, registry, model, to) {
+        Ok(Answered::AsStored) => Ok(()),
+        Ok(Answered::NothingStored) => {
+            Err(refused("no rows are stored with it, so nobody can tell whether it answers as it did"))
+        }
+        Err(error) => Err(refused(&error.to_string())),
+    }
 }
 
 fn shortened(reason: &str) -> String {

@@ -1,6 +1,7 @@
 //! `modelgate model sign` and `modelgate model verify`.
 
-use modelgate_pipeline::{Project, lock, registry, rollback, signature};
+use modelgate_pipeline::rollback::{self, Answered};
+use modelgate_pipeline::{Project, lock, registry, signature};
 use serde_json::json;
 
 use crate::arguments::{Sign, Verify};
@@ -46,11 +47,15 @@ pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -
     };
     let registry = registry(project)?;
     let version = registry.resolve(model, &arguments.version)?;
-    rollback::verify_version(project, &registry, model, version)?;
+    let answered = rollback::verify_version(project, &registry, model, version)?;
+    let whole = match answered {
+        Answered::AsStored => "is whole and answers as it did",
+        Answered::NothingStored => "is whole; no rows are stored with it to ask it",
+    };
     let signed = registry.model(model)?.versions.get(&version).is_some_and(|found| found.signature.is_some());
     if signed && !project.config.signing.public_keys.is_empty() {
         let key = signature::verify_registered(project, &registry, model, version)?;
-        let sentence = format!("{model} {version} is whole, answers as it did, and is signed by `{key}`");
+        let sentence = format!("{model} {version} {whole}, and is signed by `{key}`");
         return tell(&sentence, Some(&key), printer);
     }
     let about = if signed {
@@ -58,7 +63,7 @@ pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -
     } else {
         "it is not signed"
     };
-    tell(&format!("{model} {version} is whole and answers as it did; {about}"), None, printer)
+    tell(&format!("{model} {version} {whole}; {about}"), None, printer)
 }
 
 fn tell(sentence: &str, key: Option<&str>, printer: &Printer) -> anyhow::Result<Exit> {

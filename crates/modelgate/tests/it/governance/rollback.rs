@@ -102,6 +102,84 @@ fn a_damaged_target_is_found_before_anything_moves() {
     project.run(&["status"]).exits(0).says("production  v002").says("verified");
 }
 
+/// Registers the package of v001 once more, with `probes` beside it, and approves that.
+fn with_probes(project: &modelgate_testing::TestProject, probes: Option<&serde_json::Value>) -> String {
+    let mut registry = registry(project);
+    let mut registration =
+        registry.registration(&model(), modelgate_core::VersionNumber(1)).expect("v001 is there");
+    registration.checks.clear();
+    let mut objects = modelgate_registry::Objects::new();
+    if let Some(probes) = probes {
+        let bytes = probes.to_string().into_bytes();
+        let digest = modelgate_core::Digest::of(&bytes);
+        registration.checks.insert("probes.json".to_owned(), digest);
+        objects.insert(digest, bytes);
+    }
+    let now = jiff::Timestamp::now().to_string();
+    let version =
+        registry.register(&model(), &registration, &objects, &now, "tester").expect("a new version");
+    let approve = Event::Approve { reason: String::new() };
+    registry.apply(&model(), version, &approve, &now, "tester").expect("approved");
+    version.to_string()
+}
+
+#[test]
+fn a_target_that_answers_its_stored_rows_in_another_way_is_not_gone_back_to() {
+    let project = project(CONFIG, 2);
+    let stored = {
+        let registry = registry(&project);
+        let first = registry.registration(&model(), modelgate_core::VersionNumber(1)).expect("v001");
+        let bytes = registry.object(&first.checks["probes.json"]).expect("stored rows");
+        serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON")
+    };
+    let changed = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut probes = stored.clone();
+        change(&mut probes);
+        probes
+    };
+    let answers = stored["answers"].as_array().expect("answers").len();
+    let last = stored["answers"][answers - 1].as_f64().expect("a number");
+    let other = digest(&project, 2);
+    let cases = [
+        (
+            Some(changed(&|probes| probes["answers"][answers - 1] = (last + 0.001).into())),
+            format!("where {} is stored (answer {answers} of its stored rows)", last + 0.001),
+        ),
+        (
+            Some(changed(&|probes| drop(probes["answers"].as_array_mut().expect("answers").pop()))),
+            format!("the package gives {answers} answers to its stored rows; {} are stored", answers - 1),
+        ),
+        (
+            Some(changed(&|probes| probes["digest"] = other.as_str().into())),
+            format!("`probes.json` is of another package, {other}"),
+        ),
+        (
+            Some(changed(&|probes| drop(probes["columns"].as_object_mut().expect("columns").remove("a")))),
+            "the stored rows do not fit the package: a".to_owned(),
+        ),
+        (Some(serde_json::json!({ "schema_version": 1 })), "missing field".to_owned()),
+    ];
+    for (probes, message) in &cases {
+        let version = with_probes(&project, probes.as_ref());
+        let back = ["model", "rollback", "p", "--to-version", &version, "--yes", "--reason", "x"];
+        project.run(&back).exits(1).says("did not pass its verification").says(message);
+        project.run(&["model", "verify", "p", &version]).exits(1).says(message);
+    }
+    // Without stored rows nothing can be told: that is said, and somebody has to take it upon himself.
+    let version = with_probes(&project, None);
+    project.run(&["model", "verify", "p", &version]).exits(0).says("is whole; no rows are stored with it");
+    let back = ["model", "rollback", "p", "--to-version", &version, "--yes", "--reason", "x"];
+    project.run(&back).exits(1).says("no rows are stored with it").says("--skip-verification");
+    assert_eq!(packaged(&project), digest(&project, 2));
+    assert!(!project.run(&["ledger", "log"]).stdout.contains("intended"));
+    let _ = project.run(&[&back[..], &["--skip-verification"]].concat()).exits(0);
+    project.run(&["ledger", "log"]).exits(0).says("intended, verification skipped");
+    assert_eq!(packaged(&project), digest(&project, 1));
+    // What was stored is what it answers.
+    let version = with_probes(&project, Some(&stored));
+    project.run(&["model", "verify", "p", &version]).exits(0).says("is whole and answers as it did");
+}
+
 #[test]
 fn skipping_the_verification_is_recorded() {
     let project = project(CONFIG, 2);
