@@ -527,8 +527,12 @@ pub(crate) struct Promote {
     /// Take it out of quarantine first; needs a reason, and the ledger keeps it.
     #[arg(long)]
     pub(crate) override_quarantine: bool,
+    /// The version in production that this was decided on (`3`, `v003`), or `none`: where it is another by then, nothing is
+    /// promoted. By default what is there when the command begins.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) over: Option<String>,
     /// A folder with a package that was made elsewhere: verified, judged here, and registered; a person then approves.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["version", "override_quarantine"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["version", "override_quarantine", "over"])]
     pub(crate) from_run: Option<PathBuf>,
 }
 

@@ -175,6 +175,22 @@ pub(crate) fn chosen(
     newest.ok_or_else(|| UsageError(format!("{model} has no version")).into())
 }
 
+/// Returns the version in production that a promotion was decided on.
+fn seen(
+    registry: &Registry,
+    model: &ModelName,
+    named: Option<&str>,
+) -> anyhow::Result<Option<VersionNumber>> {
+    match named {
+        None => Ok(production_version(registry, model)),
+        Some("none") => Ok(None),
+        Some(named) => {
+            let wrong = |_| UsageError(format!("--over: `{named}` is no version: expected `v003` or `none`"));
+            Ok(Some(named.parse().map_err(wrong)?))
+        }
+    }
+}
+
 fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let around = surroundings();
     let Decision { model, version, reason } = &arguments.decision;
@@ -182,8 +198,11 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     if let Some(folder) = &arguments.from_run {
         return archive::from_run(folder, model, reason, project, printer);
     }
-    let _lock = lock(project, "modelgate model promote", &around)?;
+    // Before the lock: of two who promote over the same production, the lock lets both in, one after the other.
     let mut registry = registry(project)?;
+    let over = seen(&registry, model, arguments.over.as_deref())?;
+    let _lock = lock(project, "modelgate model promote", &around)?;
+    registry.refresh()?;
     let version = chosen(&registry, model, version.as_ref())?;
     if arguments.override_quarantine {
         needs_reason(reason, "why may it leave quarantine?")?;
@@ -191,7 +210,7 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     let request = PromotionRequest {
         model: model.clone(),
         version,
-        over: production_version(&registry, model),
+        over,
         reason: reason.clone(),
         override_quarantine: arguments.override_quarantine,
     };
