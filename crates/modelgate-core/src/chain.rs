@@ -28,8 +28,8 @@ const MEMBER_LENGTH: usize = MEMBER.len() + 65;
 pub fn read_line(line: &str) -> Result<LedgerEntry, String> {
     let entry: LedgerEntry = serde_json::from_str(line).map_err(|parse| why_not_an_entry(line, &parse))?;
     if entry.schema_version != LEDGER_VERSION {
-        let version = entry.schema_version;
-        return Err(format!("it has schema version {version}; this modelgate reads {LEDGER_VERSION}"));
+        let value = serde_json::from_str(line).unwrap_or_default();
+        return Err(of_another_form(entry.schema_version.into(), &value));
     }
     // In JSON a quote inside a string is escaped, so this text is a member, and behind the last one stand only
     // members that hold no object: it is the entry's own.
@@ -55,18 +55,39 @@ fn digest_of_two(first: &str, second: &str) -> Digest {
     Digest::from_bytes(hasher.finalize().into())
 }
 
+/// Says what a line of another form needs; who registered a version says by which modelgate.
+fn of_another_form(version: u64, line: &serde_json::Value) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    let reads =
+        format!("it has schema version {version}; this modelgate reads {LEDGER_VERSION} and is {own}");
+    if version <= u64::from(LEDGER_VERSION) {
+        return reads;
+    }
+    let plain = |text: &&str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-".contains(&byte);
+        !text.is_empty() && text.len() <= 40 && text.bytes().all(allowed)
+    };
+    let places = ["/tool_version", "/event/registration/lineage/tool_version"];
+    let mut named = places.iter().filter_map(|place| line.pointer(place)?.as_str()).filter(plain);
+    match named.find(|maker| *maker != own) {
+        Some(maker) => format!("{reads}: use modelgate {maker} or newer"),
+        None => format!("{reads}: use a newer modelgate"),
+    }
+}
+
 /// A line of a later version is told from a broken one.
 fn why_not_an_entry(line: &str, parse: &serde_json::Error) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-    let version = value.as_ref().and_then(|value| value.get("schema_version")?.as_u64());
+    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let version = value.get("schema_version").and_then(serde_json::Value::as_u64);
     if let Some(version) = version.filter(|version| *version > u64::from(LEDGER_VERSION)) {
-        return format!(
-            "it has schema version {version}; this modelgate reads {LEDGER_VERSION}: use a newer modelgate"
-        );
+        return of_another_form(version, &value);
     }
     let text = parse.to_string();
     if text.contains("unknown variant") && version.is_some() {
-        return format!("it holds an event that this modelgate does not know, use a newer one: {text}");
+        let own = env!("CARGO_PKG_VERSION");
+        return format!(
+            "it holds an event that this modelgate, {own}, does not know; use a newer one: {text}"
+        );
     }
     format!("it is not a ledger entry: {text}")
 }

@@ -100,12 +100,29 @@ fn an_index_that_another_process_holds_is_told_of() {
 fn an_event_of_a_newer_version_is_told_from_damage() {
     let project = project(CONFIG, 1);
     let line = project.read(LEDGER).lines().next().expect("line").to_owned();
-    project.write(
-        "newer.jsonl",
-        line.replacen("\"schema_version\":1,\"seq\"", "\"schema_version\":9,\"seq\"", 1) + "\n",
-    );
-    let output = project.run(&["ledger", "verify", "--file", "newer.jsonl"]).exits(1);
-    output.says("it has schema version 9; this modelgate reads 1");
+    let own = env!("CARGO_PKG_VERSION");
+    let newer = line.replacen("\"schema_version\":1,\"seq\"", "\"schema_version\":9,\"seq\"", 1);
+    let by = |version: &str| {
+        newer.replacen(&format!("\"tool_version\":\"{own}\""), &format!("\"tool_version\":\"{version}\""), 1)
+    };
+    let reads = format!("it has schema version 9; this modelgate reads 1 and is {own}");
+    let verify = ["ledger", "verify", "--file", "newer.jsonl"];
+    // Which modelgate is needed is told where the event tells who wrote it.
+    project.write("newer.jsonl", by("7.8.9") + "\n");
+    project.run(&verify).exits(1).says(&format!("{reads}: use modelgate 7.8.9 or newer"));
+    for silent in [by("\\u001b[2J"), by(own), by("")] {
+        project.write("newer.jsonl", silent + "\n");
+        let output = project.run(&verify).exits(1);
+        output.says(&format!("{reads}: use a newer modelgate"));
+        assert!(!output.stderr.contains('\u{1b}'));
+    }
+    // Also where its content has another form.
+    project.write("newer.jsonl", by("7.8.9").replacen("\"actor\"", "\"author\"", 1) + "\n");
+    project.run(&verify).exits(1).says(&format!("{reads}: use modelgate 7.8.9 or newer"));
+    // And for the ledger itself, whatever is asked.
+    project.write(LEDGER, by("7.8.9") + "\n");
+    let _ = fs_err::remove_file(database(&project));
+    project.run(&["model", "list"]).exits(1).says("use modelgate 7.8.9 or newer");
 }
 
 #[test]
