@@ -17,7 +17,8 @@ pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
-/// Says that a case of a test cannot be tried by this user or on this system, which is no failure anywhere.
+/// Says that a case cannot be tried on this system, whatever is installed: its kernel has no such file system. That is no
+/// failure anywhere; what a user or a package could give is [`skip`]'s.
 #[expect(clippy::print_stderr, reason = "a skip must be seen")]
 pub fn skip_case(why: &str) {
     eprintln!("SKIPPED: {why}");

@@ -341,7 +341,7 @@ fn a_full_disk_is_told_of_and_leaves_nothing_half_done() {
     let state = project.path(".modelgate");
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(&state).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        modelgate_testing::skip_case("a small file system cannot be mounted without being root");
+        modelgate_testing::skip("a small file system cannot be mounted without being root");
         return;
     }
     project.write("data/big.csv", vec![b'x'; 4 << 20]);
@@ -370,7 +370,7 @@ fn mount(size: &str, place: &Path) -> bool {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(place).output();
     let is_mounted = mounted.is_ok_and(|output| output.status.success());
     if !is_mounted {
-        modelgate_testing::skip_case("a small file system cannot be mounted without being root");
+        modelgate_testing::skip("a small file system cannot be mounted without being root");
     }
     is_mounted
 }

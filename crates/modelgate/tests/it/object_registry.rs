@@ -7,7 +7,7 @@ use modelgate_testing::{S3Server, TestProject};
 use crate::BINARY;
 use crate::governance::{CONFIG, easy};
 
-fn clone(server: &S3Server) -> (TestProject, Vec<(String, String)>) {
+pub(crate) fn clone(server: &S3Server) -> (TestProject, Vec<(String, String)>) {
     let config = CONFIG
         .replace("pipelines:", "registry: {uri: \"s3://data/registry\"}\npipelines:")
         .replace("approval: automatic", "approval: required");
@@ -21,7 +21,7 @@ fn clone(server: &S3Server) -> (TestProject, Vec<(String, String)>) {
     (project, variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
 }
 
-fn command(clone: &(TestProject, Vec<(String, String)>), arguments: &[&str]) -> Command {
+pub(crate) fn command(clone: &(TestProject, Vec<(String, String)>), arguments: &[&str]) -> Command {
     let mut command = clone.0.command(arguments);
     command.envs(clone.1.iter().map(|(name, value)| (name, value)));
     command

@@ -58,6 +58,62 @@ fn a_registry_goes_into_an_archive_and_comes_out_the_same() {
     let _ = second.run(&["model", "rollback", "p", "--yes", "--reason", "x"]).exits(0);
 }
 
+/// Puts the archive of a folder into another home and takes it out again: the bytes are the same.
+fn through(command: &dyn Fn(&[&str]) -> std::process::Command, project: &TestProject) {
+    let exits = |arguments: &[&str], code: i32| {
+        let output = command(arguments).output().expect("started");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        said
+    };
+    let first = super::project(CONFIG, 3);
+    let _ = first.run(&["model", "rollback", "p", "--yes", "--reason", "bad"]).exits(0);
+    let _ = first.run(&["model", "export", "all.tar"]).exits(0);
+    let archive = first.path("all.tar");
+    let archive = archive.to_str().expect("a path");
+    // A damaged one leaves nothing of itself in the home.
+    let mut damaged = entries(&fs_err::read(archive).expect("an archive"));
+    let last = damaged.len() - 1;
+    damaged[last].2[0] ^= 1;
+    project.write("damaged.tar", write(&damaged));
+    exits(&["model", "import", "damaged.tar"], 1);
+    assert!(exits(&["model", "list"], 0).contains("there is no model yet"));
+    assert!(exits(&["model", "import", archive], 0).contains("11 events"));
+    assert!(exits(&["status"], 0).contains("production  v002"));
+    assert!(exits(&["ledger", "verify"], 0).contains("the ledger is whole: 11 events"));
+    assert_eq!(packaged(project), packaged(&first));
+    assert!(exits(&["model", "import", archive], 1).contains("has 11 events already"));
+    exits(&["model", "export", "out.tar"], 0);
+    assert_eq!(
+        fs_err::read(project.path("out.tar")).expect("an archive"),
+        fs_err::read(archive).expect("an archive")
+    );
+    // What came in is a registry like any other, and goes out into a folder again.
+    exits(&["model", "rollback", "p", "--yes", "--reason", "worse"], 0);
+    exits(&["model", "export", "later.tar"], 0);
+    let third = TestProject::with(BINARY, &easy(), CONFIG);
+    let later = project.path("later.tar");
+    third.run(&["model", "import", later.to_str().expect("a path")]).exits(0).says("13 events");
+    third.run(&["status"]).exits(0).says("production  v001").says("verified");
+}
+
+#[test]
+fn an_archive_goes_into_a_git_branch_and_out_again() {
+    let config = CONFIG.replace("pipelines:", "registry: {uri: \"git+branch:models\"}\npipelines:");
+    let project = TestProject::with(BINARY, &easy(), &config);
+    let mut git = std::process::Command::new("git");
+    let init = git.args(["init", "--quiet", "."]).current_dir(project.path(".")).status();
+    assert!(init.expect("git").success());
+    through(&|arguments| project.command(arguments), &project);
+}
+
+#[test]
+fn an_archive_goes_into_a_bucket_and_out_again() {
+    let Some(server) = modelgate_testing::S3Server::start() else { return };
+    let clone = crate::object_registry::clone(&server);
+    through(&|arguments| crate::object_registry::command(&clone, arguments), &clone.0);
+}
+
 /// One file of an archive: its name, kind and bytes.
 type Entry = (String, tar::EntryType, Vec<u8>);
 

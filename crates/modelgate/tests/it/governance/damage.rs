@@ -207,10 +207,40 @@ impl Mounted {
     }
 }
 
+/// What moves production, each possible in a project of [`waiting`].
+#[cfg(target_os = "linux")]
+const MOVES: [&[&str]; 3] =
+    [&["model", "promote", "p", "3"], &["model", "rollback", "p", "--yes", "--reason", "x"], &["run"]];
+
+/// A project with v001 to go back to, v002 in production, and v003 approved.
+#[cfg(target_os = "linux")]
+fn waiting() -> TestProject {
+    let project = project(CONFIG, 2);
+    project.write("modelgate.yaml", CONFIG.replace("approval: automatic", "approval: required"));
+    let run = project.command(&["run"]).env("MODELGATE_SEED", "3").output().expect("started");
+    assert_eq!(run.status.code(), Some(4));
+    let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
+    project.write("modelgate.yaml", CONFIG);
+    project
+}
+
+/// Checks that production is one whole version, that its package is in place, and that nothing is unfinished; returns it.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn whole(project: &TestProject) -> u32 {
+    project.run(&["status"]).exits(0).says("verified");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+    assert!(!project.path(".modelgate/unfinished.json").exists());
+    let production = super::registry(project).model(&super::model()).expect("a model").production();
+    let production = production.expect("a production").0;
+    assert_eq!(super::packaged(project), super::digest(project, production));
+    production
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_told_of_and_nothing_is_half_written() {
-    let project = project(CONFIG, 1);
+    let project = waiting();
     let state = project.path(".modelgate");
     let copy = project.path("copy");
     fs_err::rename(&state, &copy).expect("moved");
@@ -218,27 +248,41 @@ fn a_full_disk_is_told_of_and_nothing_is_half_written() {
     let status =
         std::process::Command::new("cp").arg("-a").arg(copy.join(".")).arg(&state).status().expect("cp");
     assert!(status.success());
-    fs_err::write(state.join("filler"), vec![0_u8; 4096]).expect("filler");
-    let mut size = 4096;
-    while fs_err::write(state.join("filler"), vec![0_u8; size]).is_ok() && size < (13 << 20) {
-        size += 16 << 10;
-    }
+    // What a command gave back is taken again.
+    let fill = || {
+        use std::io::Write as _;
+        let filler = state.join("filler");
+        let mut filler = fs_err::OpenOptions::new().create(true).append(true).open(filler).expect("opened");
+        let full = filler.write_all(&vec![0_u8; 13 << 20]).expect_err("a full disk");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+    };
     let before = project.read(LEDGER);
-    let output = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
-    let output = project.run(&["model", "quarantine", "p", "1", "--reason", "x"]);
-    assert_ne!(output.code, 0);
-    assert_eq!(project.read(LEDGER), before, "nothing of an event that failed is left");
-    let _ = project.run(&["model", "list"]).exits(0);
+    // What is left of the ledger's last block has no room for this event.
+    let reason = "x".repeat(4096);
+    let quarantine = ["model", "quarantine", "p", "1", "--reason", &reason];
+    for arguments in MOVES.iter().copied().chain([&quarantine[..]]) {
+        fill();
+        let output = project.command(arguments).env("MODELGATE_SEED", "4").output().expect("started");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("No space left on device") || said.contains("disk is full"), "{said}");
+        assert_eq!(project.read(LEDGER), before, "{arguments:?}: something of an event that failed is left");
+        let _ = project.run(&["model", "list"]).exits(0);
+        assert_eq!(super::packaged(&project), super::digest(&project, 2));
+    }
     fs_err::remove_file(state.join("filler")).expect("removed");
-    super::run(&project, 2);
-    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole: 6 events");
+    assert_eq!(whole(&project), 2);
+    let _ = project.run(MOVES[0]).exits(0);
+    assert_eq!(whole(&project), 3);
+    super::run(&project, 4);
+    assert_eq!(whole(&project), 4);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_project_that_cannot_be_written_is_read_and_writing_is_refused() {
-    let project = project(CONFIG, 2);
+    let project = waiting();
+    let before = project.read(LEDGER);
     let folder = project.path(".");
     let folder = folder.to_str().expect("path");
     let view = TestProject::new(crate::BINARY);
@@ -253,28 +297,50 @@ fn a_project_that_cannot_be_written_is_read_and_writing_is_refused() {
     // An index that is not there is made in memory.
     fs_err::remove_file(project.path(".modelgate/registry.db")).expect("removed");
     view.run(&["-C", &place, "model", "list"]).exits(0).says("v002");
-    let output = view.run(&["-C", &place, "model", "alias", "p", "x", "1"]).exits(1);
-    output.says("Read-only file system");
+    let alias = ["model", "alias", "p", "x", "1"];
+    for arguments in MOVES.iter().copied().chain([&alias[..]]) {
+        let arguments = [&["-C", place.as_str()][..], arguments].concat();
+        let output = view.command(&arguments).env("MODELGATE_SEED", "4").output().expect("started");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("Read-only file system"), "{arguments:?}: {said}");
+    }
+    drop(mounted);
+    assert_eq!(project.read(LEDGER), before);
+    assert_eq!(whole(&project), 2);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn few_file_descriptors_are_an_error_and_no_damage() {
-    let project = project(CONFIG, 1);
-    let before = project.read(LEDGER);
-    for limit in [4, 6, 8, 12] {
-        let script = format!("ulimit -n {limit}; exec \"$0\" model alias p x 1");
-        let output = std::process::Command::new("sh")
-            .args(["-c", &script, crate::BINARY])
-            .current_dir(project.path("."))
-            .env("MODELGATE_ACTOR", "tester")
-            .output()
-            .expect("started");
-        let grown = project.read(LEDGER) != before;
-        assert_eq!(output.status.success(), grown, "{output:?}");
-        let _ = project.run(&["ledger", "verify"]).exits(0);
-        if grown {
-            return;
-        }
+    let alias = ["model", "alias", "p", "x", "1"];
+    for (arguments, after) in MOVES.iter().copied().zip([3, 1, 4]).chain([(&alias[..], 2)]) {
+        let project = waiting();
+        let limited = |limit: u32| {
+            let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+            std::process::Command::new("sh")
+                .args(["-c", &script, crate::BINARY])
+                .args(arguments)
+                .current_dir(project.path("."))
+                .envs([("MODELGATE_ACTOR", "tester"), ("MODELGATE_SEED", "4")])
+                .output()
+                .expect("started")
+        };
+        let mut refused = 0;
+        let done = [4, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256].into_iter().any(|limit| {
+            let output = limited(limit);
+            // What came to its end in the ledger alone is brought to its end by the next command.
+            let production = whole(&project);
+            assert!(production == 2 || production == after, "{arguments:?} {limit}: v{production:03}");
+            if output.status.success() {
+                assert_eq!(production, after, "{arguments:?} {limit}: {output:?}");
+            } else {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(!said.is_empty() && !said.contains("panicked"), "{arguments:?} {limit}: {said}");
+                refused += 1;
+            }
+            output.status.success() || production == after && after != 2
+        });
+        assert!(done && refused > 0, "{arguments:?}: {refused} limits were too low");
     }
 }

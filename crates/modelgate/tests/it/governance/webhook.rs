@@ -176,6 +176,29 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
 }
 
 #[test]
+fn a_quarantine_by_hand_is_told_and_one_that_is_refused_is_not() {
+    let (url, requests) = server(OK);
+    let project = project(CONFIG, 2);
+    project.write("modelgate.yaml", config(&url, ", allow_private: true"));
+    let quarantine = |version: &str, code: i32| {
+        let reason = "trained on the wrong feed";
+        with_key(&project, &["model", "quarantine", "p", version, "--reason", reason], 2, code)
+    };
+    assert!(quarantine("2", 1).contains("in production"));
+    quarantine("1", 0);
+    let body = told(&requests, "quarantined");
+    assert_eq!((&body["model"], &body["version"]), (&"p".into(), &1.into()));
+    assert_eq!(body["digest"], super::digest(&project, 1));
+    assert_eq!(body["reason"], "trained on the wrong feed");
+    assert!(quarantine("1", 1).contains("quarantined already"));
+    let chosen = config(&url, ", allow_private: true, events: [promoted]");
+    let project = super::project(CONFIG, 2);
+    project.write("modelgate.yaml", chosen);
+    with_key(&project, &["model", "quarantine", "p", "1", "--reason", "x"], 2, 0);
+    assert!(requests.try_recv().is_err(), "nothing else was told");
+}
+
+#[test]
 fn what_a_killed_command_did_not_tell_is_told_by_the_one_that_completes_it() {
     use modelgate_core::VersionNumber;
     use modelgate_core::ledger::Verification;
