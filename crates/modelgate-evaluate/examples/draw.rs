@@ -73,10 +73,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     ];
     let error = 0.0421;
+    let species: Vec<String> = (0..1000).map(|class| format!("species {class} of many")).collect();
+    let mut sightings = vec![vec![0_u64; 1000]; 1000];
+    for (actual, row) in sightings.iter_mut().enumerate() {
+        row[actual] = (next() * 900.0) as u64;
+        row[(actual / 40) * 40] += (next() * next() * 400.0) as u64;
+    }
+    let releases: Vec<String> = (1..=40).map(|version| format!("v{version:03}")).collect();
+    let close = Line {
+        name: "accuracy".to_owned(),
+        values: (0..40).map(|at| (at % 9 != 4).then(|| 0.9991 + 0.0004 * next())).collect(),
+    };
     let plots: Vec<(&str, Plot)> = vec![
         (
             "confusion_matrix",
             confusion_matrix_plot("example: confusion matrix on validation", &names, &confusion)?,
+        ),
+        (
+            "confusion_matrix_many",
+            confusion_matrix_plot("example: confusion matrix on validation", &species, &sightings)?,
+        ),
+        (
+            "history_many",
+            lines_plot("example: a metric over versions", "on validation", &releases, &[close])?,
         ),
         ("roc", roc_plot("example: ROC on validation", &found)?),
         ("roc_one", roc_plot("example: ROC on validation", &found[1..2])?),

@@ -3,7 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, HEIGHT, Picture, Plot, Theme, WIDTH, heading, render, shortened, style, tick, wrong};
+use super::{
+    Area, HEIGHT, Picture, Plot, Theme, WIDTH, fitting, heading, of_all, render, style, tick, wrong,
+};
 use crate::error::EvaluateError;
 
 /// One bar.
@@ -19,7 +21,7 @@ pub struct Bar {
 
 struct Bars<'a> {
     title: &'a str,
-    note: &'a str,
+    note: String,
     bars: &'a [Bar],
 }
 
@@ -28,7 +30,7 @@ const MAX_BARS: usize = 20;
 
 impl Picture for Bars<'_> {
     fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, theme: Theme) -> Result<(), String> {
-        heading(area, theme, self.title, self.note)?;
+        heading(area, theme, self.title, &self.note)?;
         let (left, top, right, bottom) = (216, 84, WIDTH as i32 - 84, HEIGHT as i32 - 40);
         let low = self.bars.iter().map(|bar| bar.value - bar.spread).fold(0.0, f64::min);
         let high = self.bars.iter().map(|bar| bar.value + bar.spread).fold(0.0, f64::max);
@@ -39,7 +41,7 @@ impl Picture for Bars<'_> {
         for (at, bar) in self.bars.iter().enumerate() {
             let middle = top + step * at as i32 + step / 2;
             let name = style(16, theme.ink, HPos::Right, VPos::Center);
-            area.draw_text(&shortened(&bar.name, 21), &name, (left - 12, middle)).map_err(wrong)?;
+            area.draw_text(&fitting(&bar.name, 16, left - 36), &name, (left - 12, middle)).map_err(wrong)?;
             let (from, to) = (place(0.0).min(place(bar.value)), place(0.0).max(place(bar.value)));
             let box_ = [(from, middle - thick / 2), (to.max(from + 1), middle + thick / 2)];
             area.draw(&Rectangle::new(box_, theme.accent.filled())).map_err(wrong)?;
@@ -64,5 +66,5 @@ pub fn bars_plot(title: &str, note: &str, bars: &[Bar]) -> Result<Plot, Evaluate
     if bars.is_empty() || bars.iter().any(|bar| !bar.value.is_finite() || !bar.spread.is_finite()) {
         return Err(EvaluateError::Input("bars need finite values".to_owned()));
     }
-    render(&Bars { title, note, bars: &bars[..bars.len().min(MAX_BARS)] })
+    render(&Bars { title, note: of_all(note, MAX_BARS, bars.len()), bars: &bars[..bars.len().min(MAX_BARS)] })
 }

@@ -1,9 +1,8 @@
 //! ROC, precision-recall and calibration curves.
 
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, Axes, Picture, Plot, Theme, chart, heading, render, shortened, style, wrong};
+use super::{Area, Axes, Picture, Plot, Theme, chart, fitting, heading, legend, render, wrong};
 use crate::curves::{CalibrationBin, Curves};
 use crate::error::EvaluateError;
 
@@ -25,7 +24,7 @@ impl Picture for Curve<'_> {
         let mut chart = chart(area, theme, &self.axes, -0.01..1.01, -0.01..1.02)?;
         let dashes = DashedLineSeries::new(self.guide, 6, 5, theme.pale.stroke_width(1));
         chart.draw_series(dashes).map_err(wrong)?;
-        let colours = [theme.accent, theme.other, theme.third];
+        let colours = theme.lines();
         for (at, (_, points)) in self.lines.iter().enumerate() {
             let colour = colours[at % 3];
             let drawn = if self.steps { steps(points) } else { points.clone() };
@@ -35,15 +34,8 @@ impl Picture for Curve<'_> {
                 chart.draw_series(dots).map_err(wrong)?;
             }
         }
-        if self.lines.len() > 1 {
-            let (left, top) = (470, 400);
-            for (at, (name, _)) in self.lines.iter().enumerate() {
-                let y = top + 24 * at as i32;
-                let line = PathElement::new([(left, y), (left + 24, y)], colours[at % 3].stroke_width(3));
-                area.draw(&line).map_err(wrong)?;
-                let text = style(16, theme.ink, HPos::Left, VPos::Center);
-                area.draw_text(&shortened(name, 24), &text, (left + 32, y)).map_err(wrong)?;
-            }
+        if self.axes.below_legend {
+            legend(area, theme, self.lines.iter().map(|(name, _)| name.as_str()))?;
         }
         Ok(())
     }
@@ -65,6 +57,11 @@ fn steps(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 /// At most so many classes share a picture: those with the most rows.
 const MAX_CLASSES: usize = 3;
 
+/// A class and its figure, which a long name leaves in sight.
+fn named(class: &str, figure: f64) -> String {
+    format!("{} ({figure:.3})", fitting(class, 16, 116))
+}
+
 fn refused() -> EvaluateError {
     EvaluateError::Input("there is no curve to draw".to_owned())
 }
@@ -76,7 +73,7 @@ fn refused() -> EvaluateError {
 pub fn roc_plot(title: &str, curves: &[Curves]) -> Result<Plot, EvaluateError> {
     let first = curves.first().ok_or_else(refused)?;
     let note = if curves.len() == 1 {
-        format!("class {}: area under the curve {:.4}", first.class, first.area)
+        format!("class {}: area under the curve {:.4}", fitting(&first.class, 16, 300), first.area)
     } else {
         "each class against the rest".to_owned()
     };
@@ -84,10 +81,8 @@ pub fn roc_plot(title: &str, curves: &[Curves]) -> Result<Plot, EvaluateError> {
     render(&Curve {
         title,
         note,
-        axes: Axes { x: "false positive rate", y: "true positive rate" },
-        lines: lines
-            .map(|curve| (format!("{} ({:.3})", curve.class, curve.area), curve.roc.clone()))
-            .collect(),
+        axes: Axes { x: "false positive rate", y: "true positive rate", below_legend: curves.len() > 1 },
+        lines: lines.map(|curve| (named(&curve.class, curve.area), curve.roc.clone())).collect(),
         guide: [(0.0, 0.0), (1.0, 1.0)],
         dots: false,
         steps: false,
@@ -102,17 +97,19 @@ pub fn precision_recall_plot(title: &str, curves: &[Curves]) -> Result<Plot, Eva
     let first = curves.first().ok_or_else(refused)?;
     let note = if curves.len() == 1 {
         let (precision, share) = (first.average_precision, first.share);
-        format!("class {}: average precision {precision:.4}; guessing has {share:.4}", first.class)
+        let class = fitting(&first.class, 16, 220);
+        format!("class {class}: average precision {precision:.4}; guessing has {share:.4}")
     } else {
         "each class against the rest".to_owned()
     };
-    let lines = curves.iter().take(MAX_CLASSES).map(|curve| {
-        (format!("{} ({:.3})", curve.class, curve.average_precision), curve.precision_recall.clone())
-    });
+    let lines = curves
+        .iter()
+        .take(MAX_CLASSES)
+        .map(|curve| (named(&curve.class, curve.average_precision), curve.precision_recall.clone()));
     render(&Curve {
         title,
         note,
-        axes: Axes { x: "recall", y: "precision" },
+        axes: Axes { x: "recall", y: "precision", below_legend: curves.len() > 1 },
         lines: lines.collect(),
         guide: [(0.0, first.share), (1.0, first.share)],
         dots: false,
@@ -137,7 +134,7 @@ pub fn calibration_plot(title: &str, bins: &[CalibrationBin], error: f64) -> Res
             "calibration error {error:.4}; {rows} rows in {} bins, the smallest has {fewest}",
             bins.len()
         ),
-        axes: Axes { x: "mean predicted probability", y: "observed share" },
+        axes: Axes { x: "mean predicted probability", y: "observed share", below_legend: false },
         lines: vec![("calibration".to_owned(), points)],
         guide: [(0.0, 0.0), (1.0, 1.0)],
         dots: true,

@@ -24,6 +24,9 @@ use crate::font::{FAMILY, register};
 const WIDTH: u32 = 720;
 const HEIGHT: u32 = 600;
 
+/// The room of a line of text between the margins.
+const WIDE: i32 = WIDTH as i32 - 48;
+
 /// More points than this are thinned, evenly over the rows: an SVG stays small.
 const MAX_POINTS: usize = 1500;
 
@@ -65,6 +68,11 @@ impl Theme {
         third: RGBColor(52, 211, 153),
         on_accent: RGBColor(13, 17, 24),
     };
+
+    /// Returns the colours of lines that share a picture.
+    fn lines(self) -> [RGBColor; 3] {
+        [self.accent, self.other, self.third]
+    }
 
     /// Returns the colours with the names that a page can give them.
     pub fn named(self) -> [(&'static str, String); 8] {
@@ -153,18 +161,35 @@ fn style(size: u32, color: RGBColor, horizontal: HPos, vertical: VPos) -> TextSt
     (FAMILY, size).into_font().color(&color).pos(Pos::new(horizontal, vertical))
 }
 
-/// Cuts text to so many letters. What an XML file may not hold becomes a space; marks that change the direction of what
-/// follows are dropped.
-fn shortened(text: &str, letters: usize) -> String {
+/// The smallest text; in a picture of 600 pixels its letters are 9 pixels high, of an `em`.
+const SMALL: u32 = 14;
+
+/// Returns how wide text is drawn, in pixels.
+fn width_of(text: &str, size: u32) -> i32 {
+    (FAMILY, size).into_font().box_size(text).map_or(0, |(width, _)| width as i32)
+}
+
+/// Cuts text to what fits into so many pixels. What an XML file may not hold becomes a space; marks that change the
+/// direction of what follows are dropped.
+fn fitting(text: &str, size: u32, room: i32) -> String {
     let marks = |letter: &char| !matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let clean = |letter: char| {
         if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { ' ' } else { letter }
     };
-    let text: Vec<char> = text.chars().filter(marks).map(clean).collect();
-    if text.len() <= letters {
-        return text.into_iter().collect();
+    // No letter is narrower than a pixel.
+    let most = room.max(0) as usize + 1;
+    let letters: Vec<char> = text.chars().filter(marks).map(clean).take(most).collect();
+    let whole: String = letters.iter().collect();
+    if letters.len() < most && width_of(&whole, size) <= room {
+        return whole;
     }
-    text.into_iter().take(letters.saturating_sub(1)).chain(['…']).collect()
+    let cut = |length: usize| -> String { letters.iter().take(length).chain(&['…']).collect() };
+    let (mut fits, mut beyond) = (0, letters.len());
+    while beyond - fits > 1 {
+        let middle = usize::midpoint(fits, beyond);
+        if width_of(&cut(middle), size) <= room { fits = middle } else { beyond = middle }
+    }
+    cut(fits)
 }
 
 /// Draws the title and a line below it.
@@ -175,26 +200,66 @@ fn heading<B: DrawingBackend>(
     note: &str,
 ) -> Result<(), String> {
     let large = style(20, theme.ink, HPos::Left, VPos::Top);
-    area.draw_text(&shortened(title, 62), &large, (24, 16)).map_err(wrong)?;
+    area.draw_text(&fitting(title, 20, WIDE), &large, (24, 16)).map_err(wrong)?;
     let below = style(16, theme.pale, HPos::Left, VPos::Top);
-    area.draw_text(&shortened(note, 84), &below, (24, 44)).map_err(wrong)
+    area.draw_text(&fitting(note, 16, WIDE), &below, (24, 44)).map_err(wrong)
 }
 
-/// Prints an axis value with at most four digits and a unit of thousands or millions.
+/// Says first when not all of a list is drawn.
+fn of_all(note: &str, most: usize, all: usize) -> String {
+    if all > most { format!("the first {most} of {all}: {note}") } else { note.to_owned() }
+}
+
+/// Draws the names of up to three lines in a row above them.
+fn legend<'a, B: DrawingBackend>(
+    area: &Area<'_, B>,
+    theme: Theme,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), String> {
+    const EACH: i32 = 224;
+    for (at, name) in names.enumerate() {
+        let place = 24 + EACH * at as i32;
+        let colour = theme.lines()[at % 3];
+        let mark = PathElement::new([(place, 80), (place + 24, 80)], colour.stroke_width(3));
+        area.draw(&mark).map_err(wrong)?;
+        let text = style(16, theme.ink, HPos::Left, VPos::Center);
+        area.draw_text(&fitting(name, 16, EACH - 44), &text, (place + 32, 80)).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+/// Prints a value with at most four digits and a unit of thousands or millions.
 fn tick(value: f64) -> String {
-    let (scaled, unit) = match value.abs() {
-        size if size >= 1e9 => return format!("{value:.1e}"),
-        size if size >= 1e6 => (value / 1e6, "M"),
-        size if size >= 1e4 => (value / 1e3, "k"),
-        size if size > 0.0 && size < 1e-3 => return format!("{value:.1e}"),
-        _ => (value, ""),
+    tick_of(value, f64::INFINITY)
+}
+
+/// Prints an axis value with the digits that tell it from the next one, which is `step` away.
+fn tick_of(value: f64, step: f64) -> String {
+    let places = |step: f64| -> usize {
+        if step.is_finite() && step > 0.0 {
+            (-libm::floor(libm::log10(step) + 1e-9)).clamp(0.0, 9.0) as usize
+        } else {
+            0
+        }
     };
+    if step.is_finite() && value.abs() < step * 1e-6 {
+        return "0".to_owned();
+    }
+    let power = |value: f64| format!("{value:.*e}", places(step / value.abs()).max(1));
+    let (scale, unit) = match value.abs() {
+        size if size >= 1e9 || (size > 0.0 && size < 1e-3) => return power(value),
+        size if size >= 1e6 => (1e6, "M"),
+        size if size >= 1e4 => (1e3, "k"),
+        _ => (1.0, ""),
+    };
+    let scaled = value / scale;
     let decimals = match scaled.abs() {
         size if size >= 1000.0 => 0,
         size if size >= 100.0 => 1,
         size if size >= 10.0 => 2,
         _ => 3,
     };
+    let decimals = places(step / scale).max(decimals);
     let text = format!("{scaled:.decimals$}");
     let text = if decimals == 0 { text + "." } else { text };
     let text = format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'));
@@ -205,6 +270,8 @@ fn tick(value: f64) -> String {
 struct Axes<'a> {
     x: &'a str,
     y: &'a str,
+    /// Whether there is a row of names above.
+    below_legend: bool,
 }
 
 type Chart<'a, B> = ChartContext<
@@ -221,11 +288,24 @@ fn chart<'a, B: DrawingBackend>(
     across: std::ops::Range<f64>,
     up: std::ops::Range<f64>,
 ) -> Result<Chart<'a, B>, String> {
+    const LABELS: (usize, usize) = (7, 8);
+    let (step_across, step_up) =
+        ((across.end - across.start) / LABELS.0 as f64, (up.end - up.start) / LABELS.1 as f64);
+    // Numbers that differ late are long: fewer of them stand side by side, and the others get more room.
+    let widest = |range: &std::ops::Range<f64>, step: f64| {
+        let at = |part: u32| range.start + (range.end - range.start) * f64::from(part) / 7.0;
+        (0..=7).map(|part| width_of(&tick_of(at(part), step), 16)).max().unwrap_or(0)
+    };
+    let wide = widest(&across, step_across);
+    let beside = (WIDE - 72) / (wide + 14);
+    let room = (widest(&up, step_up) + 36).max(72);
     let mut chart = ChartBuilder::on(area)
         .margin(24)
-        .margin_top(74)
+        .margin_top(if axes.below_legend { 98 } else { 74 })
+        // The last number stands below the corner.
+        .margin_right((wide / 2 + 4).max(24))
         .x_label_area_size(48)
-        .y_label_area_size(72)
+        .y_label_area_size(room)
         .build_cartesian_2d(across, up)
         .map_err(wrong)?;
     chart
@@ -237,10 +317,10 @@ fn chart<'a, B: DrawingBackend>(
         .axis_desc_style((FAMILY, 17).into_font().color(&theme.pale))
         .x_desc(axes.x)
         .y_desc(axes.y)
-        .x_labels(7)
-        .y_labels(8)
-        .x_label_formatter(&|value| tick(*value))
-        .y_label_formatter(&|value| tick(*value))
+        .x_labels(LABELS.0.min(beside.max(2) as usize))
+        .y_labels(LABELS.1)
+        .x_label_formatter(&|value| tick_of(*value, step_across))
+        .y_label_formatter(&|value| tick_of(*value, step_up))
         .draw()
         .map_err(wrong)?;
     Ok(chart)

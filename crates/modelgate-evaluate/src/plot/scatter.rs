@@ -58,7 +58,7 @@ pub fn residual_plot(title: &str, actual: &[f64], predicted: &[f64]) -> Result<P
     render(&Scatter {
         title,
         note: format!("{} rows, RMSE {}", actual.len(), tick(rmse)),
-        axes: Axes { x: "predicted", y: "actual – predicted" },
+        axes: Axes { x: "predicted", y: "actual – predicted", below_legend: false },
         points: points.map(|(actual, predicted)| (*predicted, actual - predicted)).collect(),
         diagonal: false,
     })
@@ -74,7 +74,7 @@ pub fn predicted_actual_plot(title: &str, actual: &[f64], predicted: &[f64]) -> 
     render(&Scatter {
         title,
         note: format!("{} rows, RMSE {}", actual.len(), tick(rmse)),
-        axes: Axes { x: "actual", y: "predicted" },
+        axes: Axes { x: "actual", y: "predicted", below_legend: false },
         points: points.map(|(actual, predicted)| (*actual, *predicted)).collect(),
         diagonal: true,
     })

@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, HEIGHT, Picture, Plot, Theme, WIDTH, heading, range, render, round_steps, shortened, style, tick,
-    wrong,
+    Area, HEIGHT, Picture, Plot, Theme, WIDTH, fitting, heading, legend, range, render, round_steps, style,
+    tick_of, width_of, wrong,
 };
 use crate::error::EvaluateError;
 
@@ -28,9 +28,14 @@ struct Lines<'a> {
 impl Picture for Lines<'_> {
     fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, theme: Theme) -> Result<(), String> {
         heading(area, theme, self.title, self.note)?;
-        let (left, top, right, bottom) = (84, 100, WIDTH as i32 - 40, HEIGHT as i32 - 76);
         let values = self.lines.iter().flat_map(|line| line.values.iter().flatten().copied());
         let up = range(values);
+        let steps = round_steps(&up);
+        let apart = steps.get(..2).map_or(f64::INFINITY, |pair| pair[1] - pair[0]);
+        let marks: Vec<(f64, String)> =
+            steps.into_iter().map(|value| (value, tick_of(value, apart))).collect();
+        let widest = marks.iter().map(|(_, text)| width_of(text, 16)).max().unwrap_or(0);
+        let (left, top, right, bottom) = ((widest + 22).max(84), 100, WIDTH as i32 - 40, HEIGHT as i32 - 76);
         let y = |value: f64| {
             bottom - ((value - up.start) / (up.end - up.start) * f64::from(bottom - top)).round() as i32
         };
@@ -39,41 +44,42 @@ impl Picture for Lines<'_> {
         let x = |step: usize| {
             if alone { i32::midpoint(left, right) } else { left + (right - left) * step as i32 / last }
         };
-        for value in round_steps(&up) {
+        for (value, text) in marks {
             let line = PathElement::new([(left, y(value)), (right, y(value))], theme.grid.stroke_width(1));
             area.draw(&line).map_err(wrong)?;
             let label = style(16, theme.ink, HPos::Right, VPos::Center);
-            area.draw_text(&tick(value), &label, (left - 10, y(value))).map_err(wrong)?;
+            area.draw_text(&text, &label, (left - 10, y(value))).map_err(wrong)?;
         }
         let every = self.steps.len().div_ceil(8).max(1);
+        // Names at the ends are moved into the picture: of a few long ones each has less than its half.
+        let apart = (right - left) * every as i32 / last;
+        let room = match self.steps.len().div_ceil(every) {
+            1 => right - left,
+            2..=4 => apart * 9 / 20,
+            _ => (apart - 6).min(72),
+        };
         for (step, name) in self.steps.iter().enumerate().step_by(every) {
             let label = style(16, theme.ink, HPos::Center, VPos::Top);
-            let letters =
-                ((right - left) / 9 / (self.steps.len().div_ceil(every) as i32)).clamp(3, 24) as usize;
-            area.draw_text(&shortened(name, letters), &label, (x(step), bottom + 12)).map_err(wrong)?;
+            let name = fitting(name, 16, room);
+            let half = width_of(&name, 16) / 2 + 1;
+            let middle = x(step).clamp(8 + half, WIDTH as i32 - 8 - half);
+            area.draw_text(&name, &label, (middle, bottom + 12)).map_err(wrong)?;
         }
-        let colours = [theme.accent, theme.other, theme.third];
+        let colours = theme.lines();
         for (at, line) in self.lines.iter().enumerate() {
             let colour = colours[at % 3];
-            let points: Vec<(i32, i32)> = line
-                .values
-                .iter()
-                .enumerate()
-                .filter_map(|(step, value)| Some((x(step), y((*value)?))))
-                .collect();
+            let points: Vec<Option<(i32, i32)>> =
+                line.values.iter().enumerate().map(|(step, value)| Some((x(step), y((*value)?)))).collect();
             for pair in points.windows(2) {
-                area.draw(&PathElement::new([pair[0], pair[1]], colour.stroke_width(2))).map_err(wrong)?;
+                let [Some(from), Some(to)] = pair else { continue };
+                area.draw(&PathElement::new([*from, *to], colour.stroke_width(2))).map_err(wrong)?;
             }
-            for point in &points {
+            for point in points.iter().flatten() {
                 area.draw(&Circle::new(*point, 4, colour.filled())).map_err(wrong)?;
             }
-            if self.lines.len() > 1 {
-                let place = left + 200 * at as i32;
-                let mark = PathElement::new([(place, 80), (place + 24, 80)], colour.stroke_width(3));
-                area.draw(&mark).map_err(wrong)?;
-                let text = style(16, theme.ink, HPos::Left, VPos::Center);
-                area.draw_text(&shortened(&line.name, 16), &text, (place + 32, 80)).map_err(wrong)?;
-            }
+        }
+        if self.lines.len() > 1 {
+            legend(area, theme, self.lines.iter().map(|line| line.name.as_str()))?;
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, HEIGHT, Picture, Plot, Theme, WIDTH, heading, render, shortened, style, tick, wrong};
+use super::{
+    Area, HEIGHT, Picture, Plot, Theme, WIDTH, fitting, heading, of_all, render, style, tick, width_of, wrong,
+};
 use crate::error::EvaluateError;
 
 /// One slice.
@@ -21,7 +23,7 @@ pub struct SliceRow {
 
 struct Table<'a> {
     title: &'a str,
-    note: &'a str,
+    note: String,
     overall: Option<f64>,
     slices: &'a [SliceRow],
 }
@@ -31,7 +33,7 @@ const MAX_SLICES: usize = 18;
 
 impl Picture for Table<'_> {
     fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, theme: Theme) -> Result<(), String> {
-        heading(area, theme, self.title, self.note)?;
+        heading(area, theme, self.title, &self.note)?;
         let (left, top, right, bottom) = (440, 112, WIDTH as i32 - 92, HEIGHT as i32 - 30);
         let ends = |slice: &SliceRow| slice.interval.unwrap_or((slice.value, slice.value));
         let shown = self.slices.iter().map(ends).chain(self.overall.map(|overall| (overall, overall)));
@@ -56,9 +58,11 @@ impl Picture for Table<'_> {
         for (at, slice) in self.slices.iter().enumerate() {
             let middle = top + step * at as i32 + step / 2;
             let text = style(16, theme.ink, HPos::Left, VPos::Center);
-            area.draw_text(&shortened(&slice.name, 42), &text, (24, middle)).map_err(wrong)?;
+            let rows = slice.rows.to_string();
+            let room = left - 24 - width_of(&rows, 16) - 16 - 24;
+            area.draw_text(&fitting(&slice.name, 16, room), &text, (24, middle)).map_err(wrong)?;
             let number = style(16, theme.ink, HPos::Right, VPos::Center);
-            area.draw_text(&slice.rows.to_string(), &number, (left - 24, middle)).map_err(wrong)?;
+            area.draw_text(&rows, &number, (left - 24, middle)).map_err(wrong)?;
             let (start, end) = ends(slice);
             if end > start {
                 let line = [(place(start), middle), (place(end), middle)];
@@ -89,5 +93,6 @@ pub fn slice_table_plot(
     {
         return Err(EvaluateError::Input("a slice table needs finite values".to_owned()));
     }
-    render(&Table { title, note, overall, slices: &slices[..slices.len().min(MAX_SLICES)] })
+    let shown = &slices[..slices.len().min(MAX_SLICES)];
+    render(&Table { title, note: of_all(note, MAX_SLICES, slices.len()), overall, slices: shown })
 }

@@ -22,10 +22,7 @@ use crate::stage::Stage;
 use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 5;
-
-/// More classes than this are not drawn as a matrix.
-const MAX_CLASSES: usize = 60;
+const REVISION: u32 = 6;
 
 /// Looks at the model and draws the plots.
 pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
@@ -125,13 +122,11 @@ fn plots(
     let title = |what: &str| format!("{name}: {what} on {on}");
     let mut drawings: Vec<Drawing<'_>> = Vec::new();
     if let Some(input) = answers.input() {
-        if evaluation.classes.len() <= MAX_CLASSES {
-            let text = title("confusion matrix");
-            drawings.push((
-                "confusion_matrix".to_owned(),
-                Box::new(move || confusion_matrix_plot(&text, &evaluation.classes, &found.confusion)),
-            ));
-        }
+        let text = title("confusion matrix");
+        drawings.push((
+            "confusion_matrix".to_owned(),
+            Box::new(move || confusion_matrix_plot(&text, &evaluation.classes, &found.confusion)),
+        ));
         let drawn = drawn_classes(found);
         let curves: Vec<_> =
             drawn.into_iter().filter_map(|class| curves(&input, class).ok().flatten()).collect();
