@@ -1,6 +1,7 @@
-//! A whole registry as one tar archive: a manifest, the ledger and every object that a version names.
+//! A whole registry as one tar archive: a manifest, the ledger, the runs of the tracking tables and every object that a
+//! version names.
 //!
-//! The same registry gives the same bytes. Reading one trusts nothing: names are exactly those of the form, the ledger
+//! The same registry, with the same runs, gives the same bytes. Reading one trusts nothing: names are exactly those of the form, the ledger
 //! is verified, and each object is checked against its name before anything is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain_file::{ReadError, for_each_entry};
 use crate::home::Objects;
+use crate::index::RunRow;
 use crate::registry::Registry;
 use crate::{RegistryError, verify_file};
 
-/// The version of the archive's form.
-const ARCHIVE_VERSION: u64 = 1;
+/// The version of the archive's form; the first had no runs.
+const ARCHIVE_VERSION: u64 = 2;
 const MANIFEST: &str = "modelgate-registry.json";
 const LEDGER: &str = "ledger.jsonl";
+/// The runs, one line each, in the order of their ids.
+const RUNS: &str = "runs.jsonl";
 /// More than any one file of a version has.
 const MAX_OBJECT: u64 = 4 << 30;
 /// Objects kept at a time.
@@ -39,6 +43,18 @@ pub struct ArchiveManifest {
     pub head: Option<Digest>,
     /// Number of objects.
     pub objects: u64,
+    /// The runs of the tracking tables; `None` in an archive of the first form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<ArchivedRuns>,
+}
+
+/// The runs in an archive.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArchivedRuns {
+    /// Their number.
+    pub count: u64,
+    /// The digest of their file.
+    pub digest: Digest,
 }
 
 fn wrong(path: &Path, what: impl Into<String>) -> RegistryError {
@@ -65,6 +81,15 @@ pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, Regis
     }
     let mut ledger = Vec::new();
     registry.for_each_entry(|entry| ledger.write_all(entry.to_line()?.as_bytes()))?;
+    let mut runs = String::new();
+    let mut count = 0;
+    for mut run in registry.runs()? {
+        // What JSON has no word for is no figure.
+        run.metrics.retain(|_, value| value.is_finite());
+        runs.push_str(&modelgate_core::canonical::to_string(&run)?);
+        runs.push('\n');
+        count += 1;
+    }
     let head = registry.position().head;
     let manifest = ArchiveManifest {
         schema_version: ARCHIVE_VERSION,
@@ -72,6 +97,7 @@ pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, Regis
         events: head.map_or(0, |head| head.seq),
         head: head.map(|head| head.hash),
         objects: objects.len() as u64,
+        runs: Some(ArchivedRuns { count, digest: Digest::of(runs.as_bytes()) }),
     };
     let text = modelgate_core::canonical::to_pretty(&manifest)?;
     let mut failed = None;
@@ -79,6 +105,7 @@ pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, Regis
         let mut archive = tar::Builder::new(output);
         add(&mut archive, MANIFEST, text.as_bytes())?;
         add(&mut archive, LEDGER, &ledger)?;
+        add(&mut archive, RUNS, runs.as_bytes())?;
         for digest in &objects {
             match registry.object(digest) {
                 Ok(bytes) => add(&mut archive, &object_name(digest), &bytes)?,
@@ -130,7 +157,7 @@ fn read_archive(
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(wrong(path, format!("`{shown}` is no plain file: links and folders are refused")));
         }
-        if name != MANIFEST && name != LEDGER && digest_of_name(&name).is_none() {
+        if ![MANIFEST, LEDGER, RUNS].contains(&name.as_str()) && digest_of_name(&name).is_none() {
             let what = format!("`{shown}` does not belong into a registry: nothing was read in");
             return Err(wrong(path, what));
         }
@@ -173,6 +200,7 @@ pub fn import(
     let ledger = staged.path().join(LEDGER);
     let mut manifest: Option<ArchiveManifest> = None;
     let mut present: BTreeMap<Digest, u64> = BTreeMap::new();
+    let mut runs = None;
     read_archive(path, |name, content, size| {
         if manifest.is_none() && name != MANIFEST {
             return Err(wrong(path, format!("it does not begin with `{MANIFEST}`")));
@@ -182,6 +210,8 @@ pub fn import(
             manifest = Some(read_manifest(path, &bytes)?);
         } else if name == LEDGER {
             fs_err::write(&ledger, bytes)?;
+        } else if name == RUNS {
+            runs = Some(bytes);
         } else if let Some(digest) = digest_of_name(name) {
             if Digest::of(&bytes) != digest {
                 return Err(wrong(path, format!("`{name}` was changed: its content has another digest")));
@@ -200,6 +230,7 @@ pub fn import(
         return Err(wrong(path, "it holds no event"));
     }
     needed(&ledger, &present, path)?;
+    let runs = read_runs(path, &manifest, runs.as_deref())?;
     let mut batch = Objects::new();
     let mut held = 0;
     read_archive(path, |name, content, size| {
@@ -214,8 +245,38 @@ pub fn import(
         Ok(())
     })?;
     registry.keep(&batch)?;
+    // Before the ledger: whoever is interrupted here reads the archive once more, and finds the same runs.
+    registry.index().record_runs(&runs)?;
     registry.adopt(&fs_err::read_to_string(&ledger)?)?;
     Ok(manifest)
+}
+
+/// Returns the runs of an archive, held against its manifest; one of the first form has none.
+fn read_runs(
+    path: &Path,
+    manifest: &ArchiveManifest,
+    bytes: Option<&[u8]>,
+) -> Result<Vec<RunRow>, RegistryError> {
+    let (named, bytes) = match (&manifest.runs, bytes) {
+        (Some(named), Some(bytes)) => (named, bytes),
+        (None, None) if manifest.schema_version == 1 => return Ok(Vec::new()),
+        (Some(_), None) => return Err(wrong(path, format!("it has no `{RUNS}`, which its manifest names"))),
+        (None, _) => return Err(wrong(path, format!("its manifest names no `{RUNS}`"))),
+    };
+    if Digest::of(bytes) != named.digest {
+        return Err(wrong(path, format!("`{RUNS}` was changed: its content has another digest")));
+    }
+    let line = |(at, line): (usize, &[u8])| {
+        serde_json::from_slice::<RunRow>(line)
+            .map_err(|error| wrong(path, format!("`{RUNS}`, line {}: {error}", at + 1)))
+    };
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let runs = lines.enumerate().map(line).collect::<Result<Vec<_>, _>>()?;
+    if runs.len() as u64 != named.count {
+        let what = format!("`{RUNS}` has {} runs, its manifest names {}", runs.len(), named.count);
+        return Err(wrong(path, what));
+    }
+    Ok(runs)
 }
 
 fn read_manifest(path: &Path, bytes: &[u8]) -> Result<ArchiveManifest, RegistryError> {

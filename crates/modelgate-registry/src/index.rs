@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use crate::RegistryError;
+use crate::index_state::parsed;
 
 const SCHEMA_VERSION: i64 = 4;
 
@@ -43,7 +45,8 @@ const TRACKING: &str = "
 ";
 
 /// One run for the tracking tables.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RunRow {
     /// The run's id.
     pub run: String,
@@ -156,8 +159,24 @@ impl Index {
     /// # Errors
     /// Fails when the file cannot be written.
     pub fn record_run(&mut self, run: &RunRow) -> Result<(), RegistryError> {
+        self.record_runs(std::slice::from_ref(run))
+    }
+
+    /// Keeps runs in the tracking tables, all of them or none; one that is known by its id is replaced.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be written.
+    pub fn record_runs(&mut self, runs: &[RunRow]) -> Result<(), RegistryError> {
         let path = self.path.clone();
-        write_run(&mut self.connection, run).map_err(|source| wrap(&path, source))
+        write_runs(&mut self.connection, runs).map_err(|source| wrap(&path, source))
+    }
+
+    /// Returns every run of the tracking tables, in the order of their ids.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunRow>, RegistryError> {
+        self.wrap(read_runs(&self.connection))
     }
 
     /// Returns the figures of a run.
@@ -208,26 +227,66 @@ pub(crate) fn is_read_only(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn write_run(connection: &mut Connection, run: &RunRow) -> rusqlite::Result<()> {
+fn write_runs(connection: &mut Connection, runs: &[RunRow]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute(
-        "INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            run.run,
-            run.experiment,
-            run.started_at,
-            run.finished_at,
-            run.status,
-            run.digest.map(|digest| digest.to_string())
-        ],
-    )?;
-    for (name, value) in &run.params {
-        transaction
-            .execute("INSERT OR REPLACE INTO params VALUES (?1, ?2, ?3)", params![run.run, name, value])?;
-    }
-    for (name, value) in &run.metrics {
-        transaction
-            .execute("INSERT OR REPLACE INTO metrics VALUES (?1, ?2, ?3)", params![run.run, name, value])?;
+    {
+        let mut insert =
+            transaction.prepare("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        let mut forget_params = transaction.prepare("DELETE FROM params WHERE run = ?1")?;
+        let mut forget_metrics = transaction.prepare("DELETE FROM metrics WHERE run = ?1")?;
+        let mut param = transaction.prepare("INSERT INTO params VALUES (?1, ?2, ?3)")?;
+        let mut metric = transaction.prepare("INSERT INTO metrics VALUES (?1, ?2, ?3)")?;
+        for run in runs {
+            let digest = run.digest.map(|digest| digest.to_string());
+            let (started, finished) = (&run.started_at, &run.finished_at);
+            insert.execute(params![run.run, run.experiment, started, finished, run.status, digest])?;
+            forget_params.execute([&run.run])?;
+            forget_metrics.execute([&run.run])?;
+            for (name, value) in &run.params {
+                param.execute(params![run.run, name, value])?;
+            }
+            for (name, value) in &run.metrics {
+                metric.execute(params![run.run, name, value])?;
+            }
+        }
     }
     transaction.commit()
+}
+
+fn read_runs(connection: &Connection) -> rusqlite::Result<Vec<RunRow>> {
+    let mut found: BTreeMap<String, RunRow> = BTreeMap::new();
+    let mut statement =
+        connection.prepare("SELECT run, experiment, started_at, finished_at, status, digest FROM runs")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let digest: Option<String> = row.get(5)?;
+        let run: String = row.get(0)?;
+        let one = RunRow {
+            run: run.clone(),
+            experiment: row.get(1)?,
+            started_at: row.get(2)?,
+            finished_at: row.get(3)?,
+            status: row.get(4)?,
+            digest: digest.map(|_| parsed(row, 5)).transpose()?,
+            params: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+        };
+        found.insert(run, one);
+    }
+    let mut statement = connection.prepare("SELECT run, name, value FROM params")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(run) = found.get_mut(row.get_ref(0)?.as_str()?) {
+            run.params.insert(row.get(1)?, row.get(2)?);
+        }
+    }
+    // SQLite keeps a figure that is no number as nothing.
+    let mut statement = connection.prepare("SELECT run, name, value FROM metrics WHERE value IS NOT NULL")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(run) = found.get_mut(row.get_ref(0)?.as_str()?) {
+            run.metrics.insert(row.get(1)?, row.get(2)?);
+        }
+    }
+    Ok(found.into_values().collect())
 }

@@ -117,7 +117,7 @@ pub(crate) fn microseconds(time: &str) -> i64 {
 }
 
 /// Reads a column that holds a checked value as text.
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(crate) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T::Err: std::fmt::Display,
 {

@@ -18,7 +18,7 @@ mod stamp;
 mod uri;
 mod verification;
 
-pub use archive::{ArchiveManifest, export, import};
+pub use archive::{ArchiveManifest, ArchivedRuns, export, import};
 pub use error::RegistryError;
 pub use home::{Home, Objects, Position, StoredObject};
 pub use index::{Index, RunRow};

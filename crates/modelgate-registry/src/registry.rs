@@ -608,6 +608,14 @@ impl Registry {
         self.index.record_run(run)
     }
 
+    /// Returns every run of the tracking tables, in the order of their ids.
+    ///
+    /// # Errors
+    /// Fails when the index cannot be read.
+    pub fn runs(&self) -> Result<Vec<RunRow>, RegistryError> {
+        self.index.runs()
+    }
+
     /// Takes over a whole ledger into a registry that has none; its objects were kept before.
     ///
     /// # Errors

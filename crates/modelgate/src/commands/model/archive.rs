@@ -58,12 +58,7 @@ pub(crate) fn gc(dry_run: bool, yes: bool, project: &Project, printer: &Printer)
 pub(crate) fn export(file: &Path, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let registry = registry(project)?;
     let manifest = modelgate_registry::export(&registry, file)?;
-    printer.talk(&format!(
-        "{} events and {} objects written to {}",
-        manifest.events,
-        manifest.objects,
-        file.display()
-    ));
+    printer.talk(&format!("{} written to {}", content(&manifest), file.display()));
     Ok(Exit::Passed)
 }
 
@@ -76,8 +71,20 @@ pub(crate) fn import(file: &Path, project: &Project, printer: &Printer) -> anyho
     for model in &models {
         modelgate_pipeline::materialise(project, &registry, model)?;
     }
-    printer.talk(&format!("{} events and {} objects read in", manifest.events, manifest.objects));
+    printer.talk(&format!("{} read in", content(&manifest)));
+    if manifest.runs.is_none() {
+        printer.talk("the archive is of a modelgate that kept no runs in it: parameters and figures of runs stay behind");
+    }
     Ok(Exit::Passed)
+}
+
+/// Returns what an archive holds, in words.
+fn content(manifest: &modelgate_registry::ArchiveManifest) -> String {
+    let (events, objects) = (manifest.events, manifest.objects);
+    match &manifest.runs {
+        Some(runs) => format!("{events} events, {objects} objects and {} runs", runs.count),
+        None => format!("{events} events and {objects} objects"),
+    }
 }
 
 pub(crate) fn from_run(

@@ -50,9 +50,10 @@ fn a_registry_goes_into_an_archive_and_comes_out_the_same() {
     let archive = first.path("all.tar");
     let archive = archive.to_str().expect("path");
     let second = TestProject::with(BINARY, &easy(), CONFIG);
-    second.run(&["model", "import", archive]).exits(0).says("6 events");
+    second.run(&["model", "import", archive]).exits(0).says("6 events").says("2 runs");
     assert_eq!(second.read(".modelgate/ledger.jsonl"), first.read(".modelgate/ledger.jsonl"));
     assert_eq!(packaged(&second), packaged(&first));
+    assert_eq!(second.run(&["model", "list"]).stdout, first.run(&["model", "list"]).stdout);
     let _ = second.run(&["ledger", "verify"]).exits(0);
     second.run(&["model", "import", archive]).exits(1).says("has 6 events already");
     let _ = second.run(&["model", "rollback", "p", "--yes", "--reason", "x"]).exits(0);
@@ -114,6 +115,89 @@ fn an_archive_goes_into_a_bucket_and_out_again() {
     through(&|arguments| crate::object_registry::command(&clone, arguments), &clone.0);
 }
 
+#[test]
+fn the_history_of_runs_goes_into_an_archive_and_comes_out_the_same() {
+    let first = project(CONFIG, 2);
+    let mut index = modelgate_registry::Index::open(&first.path(".modelgate")).expect("an index");
+    // Numbers that a careless form would change, names that a careless reader would trip over.
+    let mut hostile = index.runs().expect("runs").pop().expect("a run");
+    hostile.run = "zz \"quoted\"\nline\u{2028}".to_owned();
+    hostile.digest = None;
+    hostile.params =
+        [("p\n".to_owned(), "{\"a\": \"\u{0}\"}".to_owned()), (String::new(), String::new())].into();
+    let figures = [0.1 + 0.2, f64::MIN_POSITIVE / 3.0, -2.5, 1e300, 1.0 / 3.0, 123_456_789.123_456_78];
+    hostile.metrics = figures.iter().enumerate().map(|(at, value)| (format!("m{at}"), *value)).collect();
+    index.record_run(&hostile).expect("recorded");
+    let mut undefined = hostile.clone();
+    undefined.run = "undefined".to_owned();
+    undefined.metrics =
+        [("inf".to_owned(), f64::INFINITY), ("nan".to_owned(), f64::NAN), ("one".to_owned(), 1.0)].into();
+    index.record_run(&undefined).expect("recorded");
+    first.run(&["model", "export", "all.tar"]).exits(0).says("4 runs written");
+    let second = TestProject::with(BINARY, &easy(), CONFIG);
+    // Runs that are there already stay.
+    second.run(&["run", "--sample", "60"]);
+    let before =
+        modelgate_registry::Index::open(&second.path(".modelgate")).expect("an index").runs().expect("runs");
+    let events = registry(&second).position().head;
+    assert!(events.is_none(), "a sample registers nothing");
+    fs_err::copy(first.path("all.tar"), second.path("all.tar")).expect("copied");
+    second.run(&["model", "import", "all.tar"]).exits(0).says("4 runs read in");
+    let mut expected = index.runs().expect("runs");
+    assert_eq!(expected.len(), 4);
+    for run in &mut expected {
+        run.metrics.retain(|_, value| value.is_finite());
+    }
+    assert!(expected[0].params.contains_key("algorithm") && !expected[0].metrics.is_empty());
+    expected.extend(before);
+    expected.sort_by(|one, other| one.run.cmp(&other.run));
+    let index = modelgate_registry::Index::open(&second.path(".modelgate")).expect("an index");
+    let found = index.runs().expect("runs");
+    assert_eq!(found, expected);
+    let bits = |run: &modelgate_registry::RunRow| {
+        run.metrics.values().map(|value| value.to_bits()).collect::<Vec<_>>()
+    };
+    let kept = found.iter().find(|run| run.run == hostile.run).expect("kept");
+    assert_eq!(bits(kept), bits(&hostile));
+    // The runs of versions are those that the ledger names.
+    for version in [1, 2] {
+        let registration = registry(&second)
+            .registration(&"p".parse().expect("name"), modelgate_core::VersionNumber(version));
+        let run = registration.expect("registered").lineage.run_id;
+        assert!(!index.run_metrics(run.as_str()).expect("figures").is_empty(), "v{version:03}");
+    }
+}
+
+/// Makes of an archive what the first form was: no runs, and a manifest that does not know of them.
+fn of_the_first_form(entries: &mut Vec<Entry>) {
+    let mut manifest: serde_json::Value = serde_json::from_slice(&entries[0].2).expect("JSON");
+    manifest.as_object_mut().expect("an object").remove("runs").expect("runs");
+    manifest["schema_version"] = 1.into();
+    entries[0].2 = manifest.to_string().into_bytes();
+    assert_eq!(entries.remove(2).0, "runs.jsonl");
+}
+
+#[test]
+fn an_archive_of_the_first_form_is_read_and_what_it_lacks_is_said() {
+    let first = project(CONFIG, 2);
+    let _ = first.run(&["model", "export", "all.tar"]).exits(0);
+    let mut entries = entries(&fs_err::read(first.path("all.tar")).expect("archive"));
+    of_the_first_form(&mut entries);
+    let second = TestProject::with(BINARY, &easy(), CONFIG);
+    second.write("old.tar", write(&entries));
+    let read = second.run(&["model", "import", "old.tar"]).exits(0);
+    read.says("6 events and ").says("parameters and figures of runs stay behind");
+    assert_eq!(second.run(&["model", "list"]).stdout, first.run(&["model", "list"]).stdout);
+    let index = modelgate_registry::Index::open(&second.path(".modelgate")).expect("an index");
+    assert_eq!(index.runs().expect("runs"), []);
+    // A form that knows of no runs holds none.
+    entries.insert(2, ("runs.jsonl".to_owned(), tar::EntryType::Regular, Vec::new()));
+    let third = TestProject::with(BINARY, &easy(), CONFIG);
+    third.write("odd.tar", write(&entries));
+    third.run(&["model", "import", "odd.tar"]).exits(1).says("its manifest names no `runs.jsonl`");
+    assert!(!third.path(".modelgate/ledger.jsonl").exists());
+}
+
 /// One file of an archive: its name, kind and bytes.
 type Entry = (String, tar::EntryType, Vec<u8>);
 
@@ -161,13 +245,35 @@ fn an_archive_that_was_tampered_with_is_refused_and_nothing_is_written_elsewhere
     let evil = |name: &str, kind: tar::EntryType| {
         with(&|entries| entries.push((name.to_owned(), kind, b"evil".to_vec())))
     };
+    // What its maker wrote, and wrote wrong.
+    let runs = |text: &str, count: u64| {
+        with(&|entries| {
+            let mut manifest: serde_json::Value = serde_json::from_slice(&entries[0].2).expect("JSON");
+            let digest = modelgate_core::Digest::of(text.as_bytes());
+            manifest["runs"] = serde_json::json!({ "count": count, "digest": digest });
+            entries[0].2 = manifest.to_string().into_bytes();
+            entries[2].2 = text.as_bytes().to_vec();
+        })
+    };
     let regular = tar::EntryType::Regular;
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (evil("../../evil", regular), "does not belong into a registry"),
         (evil("/tmp/evil", regular), "does not belong into a registry"),
         (evil("objects/sha256/../../evil", regular), "does not belong into a registry"),
         (evil("objects/sha256/aa", tar::EntryType::Symlink), "links and folders are refused"),
-        (with(&|entries| entries[2].2[0] ^= 1), "was changed: its content has another digest"),
+        (with(&|entries| entries[3].2[0] ^= 1), "was changed: its content has another digest"),
+        (with(&|entries| entries[2].2[20] ^= 1), "`runs.jsonl` was changed: its content has another digest"),
+        (with(&|entries| drop(entries.remove(2))), "it has no `runs.jsonl`, which its manifest names"),
+        (runs("{\"run\":\"x\"}\n", 1), "`runs.jsonl`, line 1: missing field"),
+        (runs("", 3), "`runs.jsonl` has 0 runs, its manifest names 3"),
+        (
+            with(&|entries| {
+                let mut manifest: serde_json::Value = serde_json::from_slice(&entries[0].2).expect("JSON");
+                manifest.as_object_mut().expect("an object").remove("runs");
+                entries[0].2 = manifest.to_string().into_bytes();
+            }),
+            "its manifest names no `runs.jsonl`",
+        ),
         (with(&|entries| drop(entries.pop())), "is not in it"),
         (with(&|entries| entries[1].2[100] ^= 1), "the ledger was changed: line 1"),
         (with(&|entries| entries[1].2.truncate(10)), "the ledger was changed"),
@@ -178,9 +284,9 @@ fn an_archive_that_was_tampered_with_is_refused_and_nothing_is_written_elsewhere
                 let own = format!("\"tool_version\": \"{}\"", env!("CARGO_PKG_VERSION"));
                 assert!(text.contains(&own), "{text}");
                 let text = text.replace(&own, "\"tool_version\": \"7.0.0\"");
-                entries[0].2 = text.replace("\"schema_version\": 1", "\"schema_version\": 7").into_bytes();
+                entries[0].2 = text.replace("\"schema_version\": 2", "\"schema_version\": 7").into_bytes();
             }),
-            "has schema 7; this modelgate reads 1: use modelgate 7.0.0 or newer",
+            "has schema 7; this modelgate reads 2: use modelgate 7.0.0 or newer",
         ),
         (whole[..whole.len() / 2].to_vec(), "archive"),
         (b"no archive".to_vec(), "archive"),
