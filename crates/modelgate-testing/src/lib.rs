@@ -11,5 +11,5 @@ mod service;
 
 pub use data::{example, shared_table, skip, skip_case};
 pub use project::{Output, TestProject};
-pub use s3::{CuttingProxy, S3Server, data_python};
+pub use s3::{CuttingProxy, LosingProxy, Lost, S3Server, data_python};
 pub use service::{Reply, Service, send};

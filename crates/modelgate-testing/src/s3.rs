@@ -1,11 +1,11 @@
-//! A real S3 server for tests: moto's, from the Python that `MODELGATE_INTEROP_DATA_PYTHON` names; and a proxy that
-//! cuts connections.
+//! A real S3 server for tests: moto's, from the Python that `MODELGATE_INTEROP_DATA_PYTHON` names; and proxies that cut
+//! connections.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 const START: &str = r#"
 import sys
@@ -187,4 +187,164 @@ fn relay(mut from: TcpStream, mut to: TcpStream, limit: usize, left: &AtomicI64,
     }
     let _ = from.shutdown(std::net::Shutdown::Both);
     let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
+/// What a connection breaks before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// The server has the request; its answer is lost.
+    Answer,
+    /// The server never has the request.
+    Request,
+}
+
+/// Which requests are lost.
+#[derive(Clone, Debug)]
+struct Loss {
+    lost: Lost,
+    /// How the line of a request begins.
+    method: &'static str,
+    /// What its path holds.
+    part: &'static str,
+    /// So many different paths are let through before.
+    spared: usize,
+    /// So many requests are still to be lost.
+    left: usize,
+    seen: Vec<String>,
+}
+
+/// An HTTP proxy that loses requests, or the answers to them, as a network does: the connection ends without a word.
+#[derive(Debug)]
+pub struct LosingProxy {
+    /// Its address, `http://127.0.0.1:PORT`.
+    pub endpoint: String,
+    loss: Arc<Mutex<Option<Loss>>>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl LosingProxy {
+    /// Starts a proxy to `endpoint` that lets everything through.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub fn start(endpoint: &str) -> Self {
+        let target: SocketAddr = endpoint.trim_start_matches("http://").parse().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (loss, lost) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
+        let shared = (Arc::clone(&loss), Arc::clone(&lost));
+        // The thread ends with the test's process.
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (loss, lost) = (Arc::clone(&shared.0), Arc::clone(&shared.1));
+                std::thread::spawn(move || {
+                    // Who is cut off has lost nothing else.
+                    let _ = hand_on(&client, target, &loss, &lost);
+                    let _ = client.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        });
+        Self { endpoint: format!("http://{address}"), loss, lost }
+    }
+
+    /// Loses from now on every request of `method` whose path holds `part`, and its repetitions, but for the first
+    /// `spared` paths.
+    ///
+    /// # Panics
+    /// When a thread of the proxy did.
+    pub fn lose(&self, lost: Lost, method: &'static str, part: &'static str, spared: usize) {
+        self.begin(Loss { lost, method, part, spared, left: usize::MAX, seen: Vec::new() });
+    }
+
+    /// Loses the next request of `method` whose path holds `part`, and nothing after it.
+    ///
+    /// # Panics
+    /// As [`Self::lose`].
+    pub fn lose_once(&self, lost: Lost, method: &'static str, part: &'static str) {
+        self.begin(Loss { lost, method, part, spared: 0, left: 1, seen: Vec::new() });
+    }
+
+    fn begin(&self, loss: Loss) {
+        *self.loss.lock().expect("no panic") = Some(loss);
+        self.lost.store(0, Ordering::SeqCst);
+    }
+
+    /// Lets everything through again, and returns how many requests were lost.
+    ///
+    /// # Panics
+    /// As [`Self::lose`].
+    pub fn lose_nothing(&self) -> usize {
+        *self.loss.lock().expect("no panic") = None;
+        self.lost.load(Ordering::SeqCst)
+    }
+}
+
+impl Loss {
+    /// Returns whether a request, by its first line, is lost.
+    fn hits(&mut self, line: &str) -> bool {
+        let mut words = line.split(' ');
+        let (Some(method), Some(path)) = (words.next(), words.next()) else { return false };
+        if method != self.method || !path.contains(self.part) {
+            return false;
+        }
+        let place = self.seen.iter().position(|seen| seen == path).unwrap_or_else(|| {
+            self.seen.push(path.to_owned());
+            self.seen.len() - 1
+        });
+        let hit = place >= self.spared && self.left > 0;
+        self.left -= usize::from(hit);
+        hit
+    }
+}
+
+/// Hands one request on and its answer back, and ends the connection: the next request has its own.
+fn hand_on(
+    client: &TcpStream,
+    target: SocketAddr,
+    loss: &Mutex<Option<Loss>>,
+    lost: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client);
+    let (mut head, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(std::io::Error::other)?;
+        }
+        let ends = line == "\r\n";
+        if ends {
+            head.extend_from_slice(b"Connection: close\r\n");
+        }
+        head.extend_from_slice(line.as_bytes());
+        if ends {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let first = String::from_utf8_lossy(&head);
+    let first = first.lines().next().unwrap_or_default();
+    let hit = {
+        let mut loss = loss.lock().map_err(|_| std::io::Error::other("a thread panicked"))?;
+        loss.as_mut().and_then(|loss| loss.hits(first).then_some(loss.lost))
+    };
+    if hit.is_some() {
+        lost.fetch_add(1, Ordering::SeqCst);
+    }
+    if hit == Some(Lost::Request) {
+        return Ok(());
+    }
+    let mut server = TcpStream::connect(target)?;
+    server.write_all(&head)?;
+    server.write_all(&body)?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    if hit.is_none() {
+        let mut client = client;
+        client.write_all(&answer)?;
+    }
+    Ok(())
 }

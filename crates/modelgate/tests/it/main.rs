@@ -13,6 +13,7 @@ mod evidence;
 mod examples;
 mod governance;
 mod interop;
+mod lost_answers;
 mod main_job;
 mod object_registry;
 mod registry;

@@ -7,7 +7,10 @@ use modelgate_testing::{S3Server, TestProject};
 use crate::BINARY;
 use crate::governance::{CONFIG, easy};
 
-pub(crate) fn clone(server: &S3Server) -> (TestProject, Vec<(String, String)>) {
+/// A checkout, and the variables that lead to its registry.
+pub(crate) type Checkout = (TestProject, Vec<(String, String)>);
+
+pub(crate) fn clone(server: &S3Server) -> Checkout {
     let config = CONFIG
         .replace("pipelines:", "registry: {uri: \"s3://data/registry\"}\npipelines:")
         .replace("approval: automatic", "approval: required");
@@ -21,18 +24,25 @@ pub(crate) fn clone(server: &S3Server) -> (TestProject, Vec<(String, String)>) {
     (project, variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
 }
 
-pub(crate) fn command(clone: &(TestProject, Vec<(String, String)>), arguments: &[&str]) -> Command {
+pub(crate) fn command(clone: &Checkout, arguments: &[&str]) -> Command {
     let mut command = clone.0.command(arguments);
     command.envs(clone.1.iter().map(|(name, value)| (name, value)));
     command
 }
 
 #[track_caller]
-fn exits(clone: &(TestProject, Vec<(String, String)>), arguments: &[&str], code: i32) -> String {
+pub(crate) fn exits(clone: &Checkout, arguments: &[&str], code: i32) -> String {
     let output: Output = command(clone, arguments).output().expect("started");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
+}
+
+/// Trains a version that waits for approval.
+#[track_caller]
+pub(crate) fn train(clone: &Checkout, seed: &str) {
+    let run = command(clone, &["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+    assert_eq!(run.status.code(), Some(4), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
 #[test]
@@ -51,8 +61,7 @@ fn clones_train_approve_promote_and_roll_back_through_a_bucket() {
     exits(&approver, &["model", "rollback", "p", "--yes", "--reason", "bad"], 0);
     assert!(exits(&reader, &["model", "list"], 0).contains("v002 quarantined"));
     assert!(exits(&reader, &["ledger", "verify"], 0).contains("8 events"));
-    let manifest =
-        |clone: &(TestProject, Vec<(String, String)>)| clone.0.read("models/packaged/p/manifest.json");
+    let manifest = |clone: &Checkout| clone.0.read("models/packaged/p/manifest.json");
     exits(&reader, &["model", "pull", "p"], 0);
     assert_eq!(manifest(&reader), manifest(&approver));
 }
