@@ -8,6 +8,8 @@ mod distribution;
 mod expression;
 mod issue;
 #[cfg(unix)]
+mod recipes;
+#[cfg(unix)]
 mod runner;
 mod tutorial;
 mod workflows;
