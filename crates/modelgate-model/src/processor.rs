@@ -34,6 +34,12 @@ pub fn levels() -> Vec<Level> {
     levels
 }
 
+/// The variable that keeps loops to lower levels.
+pub const VARIABLE: &str = "MODELGATE_SIMD";
+
+/// What the variable may say.
+pub const SETTINGS: [&str; 3] = ["on", "avx2", "off"];
+
 /// Returns the level that `wanted` asks for of those that there are: the lowest for `off`, AVX2 at most for `avx2`, else
 /// the highest.
 fn chosen(wanted: Option<&str>, levels: &[Level]) -> Level {
@@ -46,11 +52,12 @@ fn chosen(wanted: Option<&str>, levels: &[Level]) -> Level {
     levels.iter().rfind(allowed).copied().unwrap_or(Level::Baseline)
 }
 
-/// Returns the level in use: the highest, or a lower one where `MODELGATE_SIMD` is `off` or `avx2`.
+/// Returns the level in use: the highest, or a lower one where [`VARIABLE`] is `off` or `avx2`. What is none of
+/// [`SETTINGS`] changes nothing here: a program refuses it before, since this is asked in the midst of work.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let wanted = std::env::var("MODELGATE_SIMD").ok();
+        let wanted = std::env::var(VARIABLE).ok();
         chosen(wanted.as_deref(), &levels())
     })
 }
@@ -99,5 +106,7 @@ mod tests {
         assert_eq!(chosen(Some("avx2"), &all[..1]), Level::Baseline);
         assert_eq!(chosen(None, &all), Level::Avx512);
         assert_eq!(chosen(Some("on"), &all[..2]), Level::Avx2);
+        let different: std::collections::BTreeSet<_> = SETTINGS.map(|word| chosen(Some(word), &all)).into();
+        assert_eq!(different.len(), SETTINGS.len(), "each setting is another level");
     }
 }

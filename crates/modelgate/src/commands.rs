@@ -35,6 +35,7 @@ use crate::printer::Printer;
 /// Does what the arguments ask for.
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     limit_threads()?;
+    check_processor()?;
     let folder = folder(arguments)?;
     finish_interrupted(arguments, &folder, printer);
     match &arguments.command {
@@ -104,6 +105,21 @@ fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {
 /// Opens the project in `folder`.
 fn project(folder: &std::path::Path) -> anyhow::Result<Project> {
     Ok(Project::find(folder, &environment::variable)?)
+}
+
+/// Refuses a `MODELGATE_SIMD` that would be taken for none.
+fn check_processor() -> anyhow::Result<()> {
+    use modelgate_model::processor::{SETTINGS, VARIABLE};
+    let Some(value) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) else { return Ok(()) };
+    if SETTINGS.iter().any(|known| value == *known) {
+        return Ok(());
+    }
+    let said = format!(
+        "the environment variable {VARIABLE} is `{}`: expected `on` (what this processor has), `avx2` (AVX2 at most) \
+         or `off`; results are the same",
+        value.display()
+    );
+    Err(UsageError(said).into())
 }
 
 /// Follows `MODELGATE_THREADS`; results do not depend on it.

@@ -152,3 +152,57 @@ fn a_boosted_package_of_many_rows_is_byte_identical_at_every_level_and_number_of
         assert!(expected == package(threads, simd), "{threads} threads, {simd}");
     }
 }
+
+#[test]
+fn a_word_that_the_switch_of_the_processor_does_not_know_is_refused_before_any_work() {
+    let project = weighted("1", "weight: w", "algorithm: ridge");
+    let run = |word: &str| project.command(&["run"]).env("MODELGATE_SIMD", word).output().expect("started");
+    for word in ["avx512", "OFF", "0", "of f", "off "] {
+        let output = run(word);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{word}: {said}");
+        let expected = format!("MODELGATE_SIMD is `{word}`: expected `on`");
+        assert!(said.contains(&expected) && said.contains("`avx2`") && said.contains("`off`"), "{said}");
+        assert!(!project.path(".modelgate").exists(), "{word}");
+    }
+    // Set to nothing it is not set.
+    for word in ["", "on", "avx2", "off"] {
+        assert_eq!(run(word).status.code(), Some(0), "{word}");
+    }
+}
+
+/// Returns what was written over again and again: how many parts were done, of how many.
+fn progress(screen: &str) -> Vec<(usize, usize)> {
+    let told = screen.split('\r').filter_map(|line| {
+        let (done, rest) =
+            line.trim_start_matches("\u{1b}[2K").strip_prefix("  train ")?.split_once(" of ")?;
+        Some((done.trim().parse().ok()?, rest.strip_suffix(" parts of the model")?.parse().ok()?))
+    });
+    told.collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn training_shows_how_far_it_is_on_a_terminal_and_leaves_no_trace_of_it_elsewhere() {
+    for (algorithm, parts) in [("random_forest", 60), ("gradient_boosting", 40)] {
+        let train = format!("algorithm: {algorithm}, params: {{n_estimators: {parts}}}");
+        let project = weighted("1", "weight: w", &train);
+        let Some((code, screen)) = crate::terminal::on_a_terminal(&project, &["run"], "") else { return };
+        assert_eq!(code, 0, "{screen}");
+        let told = progress(&screen);
+        assert!(!told.is_empty(), "{algorithm}: {screen:?}");
+        assert!(told.iter().all(|(done, of)| (1..=*of).contains(done) && *of == parts), "{told:?}");
+        // What is said next takes its place.
+        let after = screen.rsplit_once("parts of the model").expect("told").1;
+        assert!(after.starts_with('\r'), "{after:?}");
+        assert!(after.contains("train") && after.contains("ran"), "{after:?}");
+        for quiet in [&["run", "--force"][..], &["run", "--force", "--quiet"]] {
+            let piped = project.run(quiet).exits(0);
+            let said = format!("{}{}", piped.stdout, piped.stderr);
+            assert!(!said.contains("parts of the model") && !said.contains(['\r', '\u{1b}']), "{said:?}");
+        }
+        let quiet = crate::terminal::on_a_terminal(&project, &["run", "--force", "--quiet"], "");
+        let (code, screen) = quiet.expect("a terminal");
+        assert!(code == 0 && progress(&screen).is_empty(), "{screen:?}");
+    }
+}
