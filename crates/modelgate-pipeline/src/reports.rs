@@ -15,6 +15,7 @@ mod training;
 
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::GateVerdict;
+use modelgate_data::split::SplitAssignment;
 
 use crate::analysis::Analysis;
 use crate::error::PipelineError;
@@ -35,6 +36,8 @@ pub use sarif::sarif;
 pub struct RunEvidence {
     /// The run.
     pub run: RunReport,
+    /// How many rows there were, when the run was on a sample.
+    pub sampled: Option<u64>,
     /// The verdict.
     pub verdict: GateVerdict,
     /// The figures.
@@ -95,7 +98,11 @@ impl RunEvidence {
             modelgate_config::SubsetName::Test => Subset::Test,
         };
         let plots = plots(pipeline);
+        let split: Option<SplitAssignment> = outputs::read(pipeline, "split.json");
+        let split = split.filter(|_| run.sample.is_some());
+        let rows = |split: SplitAssignment| split.train.len() + split.validation.len() + split.test.len();
         Ok(Self {
+            sampled: split.map(|split| rows(split) as u64),
             latency: outputs::read(pipeline, "latency.json"),
             training: outputs::read(pipeline, "training.json"),
             trials: outputs::read(pipeline, "trials.json"),
@@ -114,10 +121,17 @@ impl RunEvidence {
         self.evaluation.subsets.get(&self.on)
     }
 
-    /// Returns what the report is of, such as `churn v003`.
+    /// Returns what the report is of, such as `churn v003` or `churn, sample of 500 rows`.
     pub fn title(&self) -> String {
         let version = self.run.version.map_or_else(String::new, |version| format!(" {version}"));
-        format!("{}{version}", self.run.model)
+        let sample = self.sample().map_or_else(String::new, |sample| format!(", {sample}"));
+        format!("{}{version}{sample}", self.run.model)
+    }
+
+    /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
+    pub fn sample(&self) -> Option<String> {
+        self.run.sample?;
+        Some(self.sampled.map_or_else(|| "sample".to_owned(), |rows| format!("sample of {rows} rows")))
     }
 }
 

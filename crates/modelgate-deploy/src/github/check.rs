@@ -31,11 +31,16 @@ pub struct Annotation {
 }
 
 fn conclusion(saying: &Saying) -> &'static str {
-    match (saying.verdict, saying.waiting) {
-        (Verdict::Failed, _) => "failure",
-        (Verdict::Inconclusive, _) | (Verdict::Passed, true) => "neutral",
-        (Verdict::Passed, false) => "success",
+    match saying.verdict {
+        Verdict::Failed => "failure",
+        Verdict::Passed if is_done(saying) => "success",
+        Verdict::Inconclusive | Verdict::Passed => "neutral",
     }
+}
+
+/// What waits for a person, and what passed on a sample alone, is not done.
+fn is_done(saying: &Saying) -> bool {
+    !saying.waiting && !saying.sampled
 }
 
 /// Makes the check run or the status and says which.
@@ -88,11 +93,10 @@ pub(super) fn say(client: &Client, context: &Context, saying: &Saying) -> Result
         Err(DeployError::Refused { status: 403 | 404, .. }) => {}
         Err(error) => return Err(error),
     }
-    let state = match (saying.verdict, saying.waiting) {
-        (Verdict::Failed, _) => "failure",
-        (Verdict::Passed, false) => "success",
+    let state = match conclusion(saying) {
         // A status knows no neutral: nothing was refused, and nothing is done.
-        _ => "pending",
+        "neutral" => "pending",
+        state => state,
     };
     let mut body = json!({
         "state": state,

@@ -138,6 +138,8 @@ pub(super) fn issue(
         }
         (Some(number), _) => {
             let mut body = json!({ "body": text });
+            // A sample does not say that all is well again.
+            let passed = passed && !saying.sampled;
             if passed {
                 body["state"] = json!("closed");
                 body["state_reason"] = json!("completed");

@@ -28,6 +28,8 @@ pub struct Saying {
     pub verdict: Verdict,
     /// Whether a person has to approve before it goes on.
     pub waiting: bool,
+    /// Whether it is of a sample, which says nothing for good.
+    pub sampled: bool,
     /// The verdict in one line.
     pub title: String,
     /// The report, Markdown.

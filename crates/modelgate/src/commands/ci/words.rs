@@ -87,6 +87,7 @@ fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) 
             name: pipeline.name.to_owned(),
             verdict: Verdict::Failed,
             waiting: false,
+            sampled: false,
             title: format!("blocked by the data contract: {}", found.summary()),
             report: reports::contract_report(pipeline.name, found),
             annotations: annotations.collect(),
@@ -114,12 +115,15 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
     let decision: Option<PromotionDecision> = outputs::read(pipeline, "promotion_decision.json");
     let decision = decision.filter(|decision| decision.run_id == evidence.run.run_id);
     let root = repository(project).ok();
+    let sample = evidence.sample();
+    let on = sample.as_ref().map_or_else(String::new, |sample| format!(" on a {sample}"));
     Ok(Words {
         saying: Saying {
             name: pipeline.name.to_owned(),
             verdict: verdict.verdict,
             waiting: verdict.verdict == Verdict::Passed && waiting,
-            title: format!("{}: {}", verdict.verdict, verdict.sentence),
+            sampled: sample.is_some(),
+            title: format!("{}{on}: {}", verdict.verdict, verdict.sentence),
             report: reports::markdown(&evidence, false),
             annotations: rules(project, &evidence, root.as_deref()),
         },

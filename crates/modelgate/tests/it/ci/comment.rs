@@ -149,6 +149,66 @@ fn a_token_that_cannot_make_check_runs_makes_a_status() {
 }
 
 #[test]
+fn what_cannot_be_told_is_neither_good_nor_bad() {
+    let config = CONFIG.replace("at_least: 0.7", "at_least: 0.7, min_samples: 1000");
+    let (project, github) = (judged(&config), FakeGithub::start());
+    exits(step(&project, &github, &[]), 0);
+    github.state().no_checks = true;
+    exits(step(&project, &github, &[]), 0);
+    let state = github.state();
+    let run = &state.check_runs[0];
+    assert_eq!((&run["conclusion"], &state.statuses[0]["state"]), (&json!("neutral"), &json!("pending")));
+    assert!(
+        run["output"]["title"].as_str().is_some_and(|title| title.starts_with("inconclusive: ")),
+        "{run}"
+    );
+    assert_eq!(run["output"]["annotations"][0]["annotation_level"], "warning");
+}
+
+#[test]
+fn a_sample_makes_no_check_green_and_says_what_it_is() {
+    let (project, github) = (project(CONFIG, 0), FakeGithub::start());
+    event(&project, "o/r");
+    project.run(&["run", "--sample", "80"]).exits(0).says("verdict: passed");
+    for (file, line) in
+        [("report.md", "# p, sample of 80 rows"), ("report.html", "<h1>p, sample of 80 rows</h1>")]
+    {
+        let text = project.read(&format!("outputs/p/{file}"));
+        assert!(text.lines().next().is_some_and(|first| first.contains(line)), "{file}: {text}");
+    }
+    let said = exits(step(&project, &github, &["--dry-run"]), 0);
+    assert!(said.contains("\"conclusion\": \"neutral\"") && !said.contains("\"success\""), "{said}");
+    exits(step(&project, &github, &[]), 0);
+    github.state().no_checks = true;
+    exits(step(&project, &github, &[]), 0);
+    let (run, status) = {
+        let state = github.state();
+        (state.check_runs[0].clone(), state.statuses[0].clone())
+    };
+    assert_eq!((&run["conclusion"], &status["state"]), (&json!("neutral"), &json!("pending")));
+    for title in [&run["output"]["title"], &status["description"]] {
+        assert!(
+            title.as_str().is_some_and(|title| title.starts_with("passed on a sample of 80 rows: ")),
+            "{title}"
+        );
+    }
+    let body = bodies(&github).remove(0);
+    assert_eq!(body.lines().nth(1), Some("# p, sample of 80 rows"), "{body}");
+
+    // An issue that is open stays open.
+    let issue = ["--issue", "The model is worse", "--no-check"];
+    github.state().issue(AUTHOR, "The model is worse", "<!-- modelgate:report=p -->");
+    assert!(exits(step(&project, &github, &issue), 0).contains("wrote again the issue"));
+    // All rows say it for good.
+    let _ = project.run(&["run"]).exits(0);
+    github.state().no_checks = false;
+    assert!(exits(step(&project, &github, &issue), 0).contains("closed the issue"));
+    exits(step(&project, &github, &[]), 0);
+    assert_eq!(github.state().check_runs[1]["conclusion"], "success");
+    assert!(!bodies(&github)[0].contains("sample"));
+}
+
+#[test]
 fn limits_and_troubles_are_waited_out() {
     let (project, github) = (judged(CONFIG), FakeGithub::start());
     github.state().troubles.extend([(429, Some(1)), (502, None), (403, Some(0))]);
