@@ -2,4 +2,4 @@
 
 mod render;
 
-pub use render::{Docker, SpaceImage, docker_files, image_workflow, space_files};
+pub use render::{Docker, Image, SpaceImage, docker_files, image_path, image_workflow, space_files};

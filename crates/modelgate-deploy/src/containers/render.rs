@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use modelgate_core::ModelName;
 
+use crate::workflows::parts::{CLOUD, declared, handed_on, lines, quoted, secret};
+
 const FETCH: &str = include_str!("../../templates/docker/fetch.Dockerfile");
 
 /// What the files for Docker are filled in with.
@@ -88,19 +90,41 @@ pub fn docker_files(docker: &Docker) -> Vec<(PathBuf, String)> {
     .into()
 }
 
-/// Returns the workflow that builds, scans, pushes and signs the image; `folder` is the project's from the root of the
-/// repository, `registry` the address of the registry.
-pub fn image_workflow(docker: &Docker, folder: &str, registry: &str) -> (PathBuf, String) {
-    let registry = registry.replace('\\', "\\\\").replace('"', "\\\"");
+/// What the workflow of an image is filled in with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// The model.
+    pub model: ModelName,
+    /// The project's folder from the root of the repository.
+    pub folder: String,
+    /// The address of the registry; the keys of a bucket are secrets of the repository.
+    pub registry: String,
+    /// Whether a package has to be signed by a key of the project.
+    pub signed: bool,
+    /// What the workflow's name ends with, such as `-churn`; empty for the only one.
+    pub suffix: String,
+}
+
+/// Returns the place of an image's workflow.
+pub fn image_path(suffix: &str) -> PathBuf {
+    PathBuf::from(format!(".github/workflows/image{suffix}.yml"))
+}
+
+/// Returns the workflow that builds, scans, pushes and signs an image.
+pub fn image_workflow(image: &Image) -> (PathBuf, String) {
+    let secrets: &[&str] = if image.registry.starts_with("s3://") { &CLOUD } else { &[] };
     let verify = " && modelgate model verify --folder \"models/packaged/$MODEL\"";
     let values = [
-        ("MODEL", docker.model.as_str()),
-        ("FOLDER", folder),
-        ("REGISTRY", registry.as_str()),
-        ("VERIFY", if docker.keys.is_empty() { "" } else { verify }),
+        ("MODEL", image.model.as_str()),
+        ("FOLDER", &image.folder),
+        ("REGISTRY", &quoted(&image.registry)),
+        ("SUFFIX", &image.suffix),
+        ("VERIFY", if image.signed { verify } else { "" }),
+        ("CLOUD", &lines(secrets, "  ", secret)),
+        ("DECLARED", &handed_on(secrets, declared)),
     ];
     let text = fill(include_str!("../../templates/docker/image.yml"), &values);
-    (PathBuf::from(".github/workflows/image.yml"), text)
+    (image_path(&image.suffix), text)
 }
 
 /// Returns the files of a Space that serves, by their place there.
@@ -172,7 +196,15 @@ mod tests {
         assert!(files[1].1.contains(copies) && files[1].1.contains(named), "{}", files[1].1);
         assert!(files[0].1.ends_with("\n!models/packaged\n!one.pub\n!keys/two.pub\n"), "{}", files[0].1);
         let verified = "pull \"$MODEL\" && modelgate model verify --folder \"models/packaged/$MODEL\"\n";
-        assert!(image_workflow(&docker, ".", "x").1.contains(verified));
+        let image = Image {
+            model: model(),
+            folder: ".".to_owned(),
+            registry: "x".to_owned(),
+            signed: true,
+            suffix: String::new(),
+        };
+        assert!(image_workflow(&image).1.contains(verified));
+        assert!(!image_workflow(&Image { signed: false, ..image }).1.contains("modelgate model verify"));
         let space = SpaceImage {
             title: "t".to_owned(),
             model: model(),

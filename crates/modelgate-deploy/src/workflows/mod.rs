@@ -1,6 +1,7 @@
 //! The files of `ci init`: workflows of GitHub Actions, a Makefile and a justfile. They are the reader's to change: what was
 //! edited is never overwritten without being asked.
 
+pub(crate) mod parts;
 mod render;
 mod write;
 

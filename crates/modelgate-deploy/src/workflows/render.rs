@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::parts::{CLOUD, declared, handed_on, lines, quoted, secret};
+
 /// Where releases of modelgate are, `owner/name`.
 pub fn repository() -> &'static str {
     env!("CARGO_PKG_REPOSITORY").trim_start_matches("https://github.com/")
@@ -59,11 +61,6 @@ fn below(folder: &str, path: &str) -> String {
     if folder == "." { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
-/// A text of YAML in double quotes, without these.
-fn quoted(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
 /// A word of the shell.
 fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -81,9 +78,6 @@ fn step_of_target(plan: &Plan, name: &str, rollback: bool, reason: &str) -> Stri
         plan.folder
     )
 }
-
-/// What a bucket is opened with, by the names of the secrets.
-const CLOUD: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"];
 
 fn steps_of_python(plan: &Plan) -> String {
     let Some(file) = &plan.requirements else { return String::new() };
@@ -123,16 +117,8 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
     );
     let cloud: &[&str] = if plan.cloud { &CLOUD } else { &[] };
     let hub: &[&str] = if plan.deploy == Deploy::Space { &["HF_TOKEN"] } else { &[] };
-    let lines = |names: &[&str], indent: &str, line: &dyn Fn(&str) -> String| -> String {
-        names.iter().map(|name| format!("{indent}{}\n", line(name))).collect()
-    };
     // What a workflow that is called gets of its caller.
     let secrets = [cloud, hub].concat();
-    let handed_on = |line: &dyn Fn(&str) -> String| {
-        let names = lines(&secrets, "      ", line);
-        if names.is_empty() { names } else { format!("    secrets:\n{names}") }
-    };
-    let secret = |name: &str| format!("{name}: ${{{{ secrets.{name} }}}}");
     let when = |condition: bool, text: String| if condition { text } else { String::new() };
     let fill = |template: &str| {
         [
@@ -158,9 +144,9 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@PYTHON@@", steps_of_python(plan)),
             ("@@TESTS@@", steps_of_tests(plan)),
             ("@@PULL@@", when(plan.pull, pull.clone())),
-            ("@@CLOUD@@", lines(cloud, "  ", &secret)),
-            ("@@DECLARED@@", handed_on(&|name| format!("{name}:\n        required: false"))),
-            ("@@PASSED@@", handed_on(&secret)),
+            ("@@CLOUD@@", lines(cloud, "  ", secret)),
+            ("@@DECLARED@@", handed_on(&secrets, declared)),
+            ("@@PASSED@@", handed_on(&secrets, secret)),
             ("@@TARGET@@", step_of_target(plan, "Bring it to the Space", false, "${{ env.RUN }}")),
             ("@@TARGETBACK@@", step_of_target(plan, "Take the Space back", true, "${{ inputs.reason }}")),
         ]

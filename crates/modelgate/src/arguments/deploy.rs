@@ -99,6 +99,9 @@ pub(crate) struct Manifest {
 pub(crate) struct Docker {
     /// The model; not needed when there is only one pipeline.
     pub(crate) model: Option<ModelName>,
+    /// Write the workflow of the image beside that of another model, `image-NAME.yml`; files for Docker that are there stay.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Overwrite files that were edited.
     #[arg(long)]
     pub(crate) force: bool,

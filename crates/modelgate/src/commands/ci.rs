@@ -15,6 +15,9 @@ use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
+/// Where a registry lives that CI can share without a server.
+const REGISTRY: &str = "git+branch:modelgate";
+
 pub(crate) fn execute(ci: &Ci, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     match ci {
         Ci::Init(arguments) => init::execute(arguments, project, printer),
@@ -22,6 +25,29 @@ pub(crate) fn execute(ci: &Ci, project: &Project, printer: &Printer) -> anyhow::
         Ci::Summary(arguments) => comment::summary(arguments, project, printer),
         Ci::Approver => approver::execute(printer),
     }
+}
+
+/// Returns the address of the registry as workflows have it.
+pub(crate) fn registry(project: &Project) -> anyhow::Result<String> {
+    let registry = project.config.registry.uri.clone().unwrap_or_else(|| REGISTRY.to_owned());
+    if registry.contains('@') {
+        let sentence = "the address of the registry holds a name or a password, which must not get into files of the \
+                        repository: take it out of `registry.uri` and MODELGATE_REGISTRY_URI";
+        return Err(UsageError(sentence.to_owned()).into());
+    }
+    Ok(registry)
+}
+
+/// Refuses what cannot go into YAML and shell without quotes.
+pub(crate) fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
+    let plain = !name.starts_with('-')
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter));
+    if plain && !(what == "--name" && name.contains('/')) {
+        return Ok(());
+    }
+    let sentence =
+        format!("{what} `{name}` has a name that workflows cannot use: letters, digits, `-`, `_`, `.`");
+    Err(UsageError(sentence).into())
 }
 
 /// Returns the root of the repository that the project is in.
@@ -39,7 +65,7 @@ fn repository(project: &Project) -> anyhow::Result<PathBuf> {
 }
 
 /// Returns a path of the project from the repository's root, with `/`.
-fn from_root(root: &Path, path: &Path) -> String {
+pub(crate) fn from_root(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     if parts.is_empty() { ".".to_owned() } else { parts.join("/") }

