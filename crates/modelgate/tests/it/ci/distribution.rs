@@ -85,6 +85,11 @@ mod installing {
         let place = folder.join("download/v9.9.9");
         fs_err::create_dir_all(&place).expect("a folder");
         fs_err::write(folder.join("modelgate"), format!("#!/bin/sh\necho '{says}'\n")).expect("a program");
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let all = std::fs::Permissions::from_mode(0o755);
+            fs_err::set_permissions(folder.join("modelgate"), all).expect("allowed");
+        }
         let done = Command::new("tar")
             .arg("-czf")
             .arg(place.join(&file))
@@ -147,5 +152,99 @@ mod installing {
         assert!(!good && said.contains("cannot be downloaded"), "{said}");
         let (good, said) = install(folder.path(), "1.0/../../x");
         assert!(!good && said.contains("is no version"), "{said}");
+    }
+
+    /// Runs the script of the action as a runner does, with a release in a folder; returns what it put on the path.
+    fn act(folder: &Path, machine: (&str, &str), vouched: bool) -> (bool, Vec<PathBuf>, String) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let action = read("action.yml");
+        let action: serde_json::Value =
+            serde_saphyr::from_str(action.split_once('\n').expect("lines").1).expect("YAML");
+        let steps = action["runs"]["steps"].as_array().expect("steps");
+        assert_eq!((steps.len(), steps[0]["shell"].as_str()), (1, Some("bash")));
+        let bin = folder.join("shim");
+        fs_err::create_dir_all(&bin).expect("a folder");
+        // `gh`: a release is a folder, and somebody vouches for its files or does not.
+        let gh = "#!/bin/bash\nset -eu\necho \"$*\" >> \"$ASKED\"\ncase \"$1 $2\" in\n  'release download')\n    \
+                  release=$RELEASES/download/$3; shift 3\n    while [ $# -gt 0 ]; do\n      case \"$1\" in\n        \
+                  --pattern) cp \"$release/$2\" .; shift 2 ;;\n        --repo) shift 2 ;;\n        --clobber) shift ;;\n        \
+                  *) exit 9 ;;\n      esac\n    done ;;\n  'attestation verify') exec \"$VOUCHED\" ;;\n  *) exit 9 ;;\nesac\n";
+        fs_err::write(bin.join("gh"), gh).expect("a program");
+        fs_err::set_permissions(bin.join("gh"), std::fs::Permissions::from_mode(0o755)).expect("allowed");
+        let (temporary, paths) = (folder.join("temporary"), folder.join("paths"));
+        let _ = fs_err::remove_dir_all(&temporary);
+        fs_err::create_dir_all(&temporary).expect("a folder");
+        fs_err::write(&paths, "").expect("a file");
+        fs_err::write(folder.join("asked"), "").expect("a file");
+        let mut command = Command::new("bash");
+        command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c"]);
+        command.arg(steps[0]["run"].as_str().expect("a script")).current_dir(folder);
+        for (name, value) in steps[0]["env"].as_object().expect("variables") {
+            let value = value.as_str().expect("a text");
+            command.env(name, if value.contains("inputs.version") { "9.9.9" } else { value });
+        }
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+        command.env("PATH", path).env("RUNNER_OS", machine.0).env("RUNNER_ARCH", machine.1);
+        command.env("RUNNER_TEMP", &temporary).env("GITHUB_PATH", &paths).env("RELEASES", folder);
+        command.env("ASKED", folder.join("asked")).env("VOUCHED", if vouched { "true" } else { "false" });
+        let output = command.output().expect("bash");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let added = fs_err::read_to_string(&paths).expect("paths").lines().map(PathBuf::from).collect();
+        (output.status.success(), added, said)
+    }
+
+    #[test]
+    fn the_action_puts_on_the_path_what_was_released_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let Some(_) = release(folder, "modelgate 9.9.9") else {
+            return skip("there is no release for this machine");
+        };
+        // The same archive under the name for each machine that unpacks one.
+        let place = folder.join("download/v9.9.9");
+        let machines = [
+            ("Linux", "X64", "x86_64-unknown-linux-musl"),
+            ("Linux", "ARM64", "aarch64-unknown-linux-musl"),
+            ("macOS", "X64", "x86_64-apple-darwin"),
+            ("macOS", "ARM64", "aarch64-apple-darwin"),
+        ];
+        let mut files = fs_err::read_dir(&place).expect("a release").flatten().map(|entry| entry.path());
+        let archive = files.find(|path| path.extension().is_some_and(|end| end == "gz"));
+        let bytes = fs_err::read(archive.expect("an archive")).expect("read");
+        let sum = Digest::of(&bytes).hex();
+        let list = |sum: &str| -> String {
+            let lines = machines.map(|(.., target)| format!("{sum}  modelgate-{target}.tar.gz\n"));
+            format!("{}  other.zip\n{}", "0".repeat(64), lines.concat())
+        };
+        for (.., target) in machines {
+            fs_err::write(place.join(format!("modelgate-{target}.tar.gz")), &bytes).expect("written");
+        }
+        fs_err::write(place.join("SHA256SUMS"), list(&sum)).expect("sums");
+        for (system, machine, target) in machines {
+            let (good, added, said) = act(folder, (system, machine), true);
+            assert!(good && added.len() == 1, "{system} {machine}: {said}");
+            let output = Command::new(added[0].join("modelgate")).output().expect("installed");
+            assert_eq!(output.stdout, b"modelgate 9.9.9\n");
+            let asked = fs_err::read_to_string(folder.join("asked")).expect("asked");
+            let vouched = format!("attestation verify modelgate-{target}.tar.gz --repo ");
+            assert!(asked.contains(&vouched) && asked.contains("/.github/workflows/release.yml"), "{asked}");
+        }
+
+        let refused = |machine: (&str, &str), vouched: bool| {
+            let (good, added, said) = act(folder, machine, vouched);
+            assert!(!good && added.is_empty(), "{said}");
+            assert!(!folder.join("temporary/modelgate/modelgate").exists(), "nothing is unpacked: {said}");
+            (fs_err::read_to_string(folder.join("asked")).expect("asked"), said)
+        };
+        // Nobody vouches for it.
+        refused(("Linux", "X64"), false);
+        // It is another file than the list says, or the list does not name it: nobody is asked who made it.
+        for list in [list(&"0".repeat(64)), format!("{sum}  other.zip\n")] {
+            fs_err::write(place.join("SHA256SUMS"), list).expect("sums");
+            let (asked, _) = refused(("Linux", "X64"), true);
+            assert!(!asked.contains("attestation"), "{asked}");
+        }
+        let (_, said) = refused(("Linux", "RISCV64"), true);
+        assert!(said.contains("there is no modelgate for Linux on RISCV64"), "{said}");
     }
 }
