@@ -36,6 +36,19 @@ impl World {
         inputs: &Value,
         shim: Option<&Path>,
     ) -> std::collections::BTreeMap<String, Job> {
+        let name = if event["pull_request"].is_null() { "push" } else { "pull_request" };
+        self.started_by(name, workflow, event, inputs, shim)
+    }
+
+    /// Runs a workflow for an event of this name.
+    fn started_by(
+        &self,
+        name: &str,
+        workflow: &str,
+        event: &Value,
+        inputs: &Value,
+        shim: Option<&Path>,
+    ) -> std::collections::BTreeMap<String, Job> {
         let file = self.project.path("event.json");
         fs_err::write(&file, event.to_string()).expect("an event");
         let sha = git(&self.project.path("origin.git"), &["rev-parse", "HEAD"]);
@@ -61,7 +74,7 @@ impl World {
                 "github": {
                     "token": TOKEN, "server_url": "https://github.test", "repository": "o/r", "run_id": "42",
                     "ref_name": "main", "event": event,
-                    "event_name": if event["pull_request"].is_null() { "push" } else { "pull_request" },
+                    "event_name": name,
                 },
             }),
             variables,
@@ -272,4 +285,114 @@ fn a_pull_request_shows_what_changed_in_data_that_is_not_in_git() {
     let state = world.github.state();
     let body = state.comments[0]["body"].as_str().expect("a text");
     assert!(body.contains("training rows: "), "{body}");
+}
+
+#[test]
+fn deployments_and_rollbacks_are_started_from_elsewhere_and_by_hand() {
+    if std::process::Command::new("jq").arg("--version").output().is_err() {
+        return skip("there is no jq, which runners of GitHub have");
+    }
+    let world = World::new();
+    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    let config = world.project.read("modelgate.yaml");
+    // A version that waits, and nobody deployed.
+    let wait = |trees: usize| {
+        world.push("modelgate.yaml", &config.replace("n_estimators: 5", &format!("n_estimators: {trees}")));
+        let said = world.asked(&["run", "p"]);
+        assert!(said.contains("is candidate"), "{said}");
+    };
+    let in_production = |version: &str| {
+        let shown = world.asked(&["model", "show", "p", "production"]);
+        assert!(shown.contains(version), "{version}: {shown}");
+    };
+    wait(6);
+    wait(7);
+    // Another system says which version: the older one of two.
+    let event = json!({ "action": "deploy", "client_payload": { "version": "v001" } });
+    let jobs = world.started_by("repository_dispatch", "deploy.yml", &event, &json!({}), None);
+    result(&jobs, "staging", "success");
+    result(&jobs, "production", "success");
+    assert_eq!(jobs["staging"].outputs["version"], "v001");
+    in_production("v001");
+    // What is no version gets into no command.
+    let event = json!({ "client_payload": { "version": "v002; touch /tmp/x" } });
+    let jobs = world.started_by("repository_dispatch", "deploy.yml", &event, &json!({}), None);
+    result(&jobs, "staging", "failure");
+    result(&jobs, "production", "skipped");
+    assert!(jobs["staging"].log.contains("this is no version"), "{}", jobs["staging"].log);
+
+    // By hand, without a version: the newest.
+    let by_hand = |workflow: &str, inputs: &Value| {
+        world.started_by("workflow_dispatch", workflow, &json!({}), inputs, None)
+    };
+    for (trees, version) in [(0, "2"), (9, "3")] {
+        if trees > 0 {
+            wait(trees);
+        }
+        let jobs = by_hand("deploy.yml", &json!({ "version": "" }));
+        result(&jobs, "staging", "success");
+        result(&jobs, "production", "success");
+        in_production(&format!("v00{version}"));
+    }
+
+    // Back past the version before, to the one that is named.
+    let inputs =
+        json!({ "reason": "the one before is no better", "target": "v001", "skip_verification": false });
+    let jobs = by_hand("rollback.yml", &inputs);
+    result(&jobs, "rollback", "success");
+    in_production("v001");
+    // And forward to one that was there, without looking at it; the ledger keeps that.
+    let verifications = || {
+        let log = world.asked(&["ledger", "log", "--output-format", "json"]);
+        (log.matches("\"verified\"").count(), log.matches("\"skipped\"").count())
+    };
+    assert_eq!(verifications(), (1, 0), "{}", world.asked(&["ledger", "log", "--output-format", "json"]));
+    let inputs = json!({ "reason": "we know it", "target": "v002", "skip_verification": true });
+    let jobs = by_hand("rollback.yml", &inputs);
+    result(&jobs, "rollback", "success");
+    in_production("v002");
+    assert_eq!(verifications(), (1, 1));
+    let list = world.asked(&["model", "list"]);
+    assert_eq!(list.matches("quarantined").count(), 2, "{list}");
+}
+
+#[test]
+fn a_scheduled_look_at_the_data_opens_an_issue_and_closes_it() {
+    if std::process::Command::new("jq").arg("--version").output().is_err() {
+        return skip("there is no jq, which runners of GitHub have");
+    }
+    let world = World::new();
+    let contract = |most: u32| {
+        let text = format!(
+            "version: 1\ncolumns:\n  a: {{type: float, max: {most}}}\n  b: {{type: int}}\n  y: {{type: int}}\n"
+        );
+        world.push("contract.yaml", &text);
+    };
+    let config =
+        world.project.read("modelgate.yaml").replace("target: y}", "target: y, contract: contract.yaml}");
+    contract(5);
+    world.push("modelgate.yaml", &config);
+    let scheduled = || world.started_by("schedule", "data-validation.yml", &json!({}), &json!({}), None);
+    let jobs = scheduled();
+    result(&jobs, "validate", "failure");
+    result(&jobs, "report", "success");
+    {
+        let state = world.github.state();
+        let issue = state.issues.last().expect("an issue");
+        assert_eq!(
+            (&issue["state"], &issue["title"]),
+            (&json!("open"), &json!("The data of p, or its model, is not what it should be"))
+        );
+        assert!(issue["body"].as_str().is_some_and(|body| body.contains("a.max")), "{issue}");
+        assert!(state.check_runs.is_empty() && state.comments.is_empty());
+    }
+    // Nobody is told again by a push.
+    let jobs = world.run("data-validation.yml", &json!({}), &json!({}), None);
+    result(&jobs, "report", "skipped");
+    contract(10);
+    let jobs = scheduled();
+    result(&jobs, "validate", "success");
+    result(&jobs, "report", "success");
+    let state = world.github.state();
+    assert_eq!(state.issues.last().expect("the issue")["state"], "closed");
 }
