@@ -9,7 +9,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha1::Digest as _;
 
 /// The token that is good.
 pub const TOKEN: &str = "ghs_the-token-of-this-job";
@@ -40,7 +43,7 @@ pub struct Github {
     pub asked: Vec<String>,
     /// What was sent: method, path and body of each request that has one.
     pub sent: Vec<(String, String, Value)>,
-    /// Blobs, trees and commits of git by their names.
+    /// Blobs, trees and commits of git by the names that git gives them; a tree as a list of what is in that folder alone.
     pub objects: BTreeMap<String, Value>,
     /// Branches by name, with their commits.
     pub branches: BTreeMap<String, String>,
@@ -95,11 +98,92 @@ impl Github {
     }
 
     /// Keeps an object of git and returns its name.
-    fn object(&mut self, object: Value) -> String {
-        self.next_id += 1;
-        let name = format!("{:040x}", 0xfeed_0000_u64 + self.next_id);
+    fn object(&mut self, kind: &str, bytes: &[u8], object: Value) -> String {
+        let mut hash = sha1::Sha1::new();
+        hash.update(format!("{kind} {}\0", bytes.len()));
+        hash.update(bytes);
+        let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         self.objects.insert(name.clone(), object);
         name
+    }
+
+    /// Keeps the folder `base` with `files`, pairs of a path and a blob, and the folders in it.
+    fn folder(&mut self, base: Option<&str>, files: &[(String, String)]) -> String {
+        let there = base.and_then(|base| self.objects.get(base)).and_then(|tree| tree["tree"].as_array());
+        let mut entries: BTreeMap<String, Value> = BTreeMap::new();
+        // A folder is sorted as if its name ended with a slash.
+        let key = |entry: &Value| {
+            let slash = if entry["type"] == "tree" { "/" } else { "" };
+            format!("{}{slash}", entry["path"].as_str().unwrap_or_default())
+        };
+        entries.extend(there.into_iter().flatten().map(|entry| (key(entry), entry.clone())));
+        let mut below: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for (path, blob) in files {
+            if let Some((first, rest)) = path.split_once('/') {
+                below.entry(first.to_owned()).or_default().push((rest.to_owned(), blob.clone()));
+            } else {
+                let entry = json!({ "path": path, "mode": "100644", "type": "blob", "sha": blob });
+                entries.insert(key(&entry), entry);
+            }
+        }
+        for (name, files) in below {
+            let there = entries.get(&format!("{name}/")).and_then(|entry| entry["sha"].as_str());
+            let sha = self.folder(there.map(str::to_owned).as_deref(), &files);
+            let entry = json!({ "path": name, "mode": "040000", "type": "tree", "sha": sha });
+            entries.insert(key(&entry), entry);
+        }
+        let mut bytes = Vec::new();
+        for entry in entries.values() {
+            let text = |name: &str| entry[name].as_str().unwrap_or_default();
+            bytes.extend_from_slice(
+                format!("{} {}\0", text("mode").trim_start_matches('0'), text("path")).as_bytes(),
+            );
+            let digits = (0..20).map(|at| u8::from_str_radix(&text("sha")[2 * at..2 * at + 2], 16));
+            bytes.extend(digits.map(|digits| digits.expect("a name")));
+        }
+        let entries: Vec<Value> = entries.into_values().collect();
+        self.object("tree", &bytes, json!({ "tree": entries }))
+    }
+
+    /// Keeps a commit of a known author and time.
+    fn committed(
+        &mut self,
+        tree: &str,
+        parents: &[String],
+        message: &str,
+        who: &str,
+        seconds: i64,
+    ) -> String {
+        let parents_: String = parents.iter().map(|parent| format!("parent {parent}\n")).collect();
+        let text = format!(
+            "tree {tree}\n{parents_}author {who} {seconds} +0000\ncommitter {who} {seconds} +0000\n\n{message}"
+        );
+        let made = json!({ "tree": { "sha": tree }, "parents": parents, "message": message });
+        self.object("commit", text.as_bytes(), made)
+    }
+
+    /// Another run commits a file to a branch.
+    pub fn somebody_puts(&mut self, branch: &str, path: &str, bytes: &[u8]) {
+        let head = self.branches.get(branch).cloned();
+        let base =
+            head.as_ref().and_then(|head| self.objects[head]["tree"]["sha"].as_str()).map(str::to_owned);
+        let blob =
+            self.object("blob", bytes, json!({ "content": STANDARD.encode(bytes), "encoding": "base64" }));
+        let tree = self.folder(base.as_deref(), &[(path.to_owned(), blob)]);
+        let parents: Vec<String> = head.into_iter().collect();
+        let commit =
+            self.committed(&tree, &parents, "of another run", "somebody <s@example.com>", 1_700_000_000);
+        self.branches.insert(branch.to_owned(), commit);
+    }
+
+    /// Returns the blob that a commit has at a path.
+    pub fn file(&self, commit: &str, path: &str) -> Option<&Value> {
+        let mut object = self.objects.get(self.objects.get(commit)?["tree"]["sha"].as_str()?)?;
+        for part in path.split('/') {
+            let entry = object["tree"].as_array()?.iter().find(|entry| entry["path"] == part)?;
+            object = self.objects.get(entry["sha"].as_str()?)?;
+        }
+        Some(object)
     }
 }
 
@@ -125,6 +209,7 @@ impl FakeGithub {
             .route("/repos/o/r/git/refs/heads/{branch}", patch(move_reference))
             .route("/repos/o/r/git/blobs", post(blob))
             .route("/repos/o/r/git/trees", post(tree))
+            .route("/repos/o/r/git/trees/{sha}", get(read_tree))
             .route("/repos/o/r/git/commits", post(commit))
             .route("/repos/o/r/git/commits/{sha}", get(read_commit))
             .route("/repos/o/r/actions/runs/{run}/approvals", get(approvals))
@@ -293,17 +378,16 @@ async fn reference(State(state): State<Shared>, Path(branch): Path<String>) -> R
     let state = state.lock().expect("a state");
     match state.branches.get(&branch) {
         None => refuse(StatusCode::NOT_FOUND, "Not Found"),
-        Some(sha) => axum::Json(json!({ "object": { "type": "commit", "sha": sha } })).into_response(),
+        Some(sha) => axum::Json(
+            json!({ "ref": format!("refs/heads/{branch}"), "object": { "type": "commit", "sha": sha } }),
+        )
+        .into_response(),
     }
 }
 
 /// Another run commits to the branch.
 fn somebody(state: &mut Github, branch: &str) {
-    let parents: Vec<String> = state.branches.get(branch).cloned().into_iter().collect();
-    let tree = state.object(json!({ "tree": [] }));
-    let other =
-        state.object(json!({ "tree": { "sha": tree }, "parents": parents, "message": "of another run" }));
-    state.branches.insert(branch.to_owned(), other);
+    state.somebody_puts(branch, "other/plot.png", b"of another run");
     state.someone_is_first = false;
 }
 
@@ -349,10 +433,11 @@ async fn move_reference(State(state): State<Shared>, Path(branch): Path<String>,
 
 async fn blob(State(state): State<Shared>, body: Bytes) -> Response {
     let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if !wanted["content"].is_string() || wanted["encoding"] != "base64" {
+    let content = wanted["content"].as_str().filter(|_| wanted["encoding"] == "base64");
+    let Some(bytes) = content.and_then(|content| STANDARD.decode(content).ok()) else {
         return unprocessable("Invalid request: a blob of another form");
-    }
-    let sha = state.lock().expect("a state").object(wanted);
+    };
+    let sha = state.lock().expect("a state").object("blob", &bytes, wanted);
     (StatusCode::CREATED, axum::Json(json!({ "sha": sha }))).into_response()
 }
 
@@ -371,8 +456,24 @@ async fn tree(State(state): State<Shared>, body: Bytes) -> Response {
     if entries.is_empty() || !entries.iter().all(good) || !based {
         return unprocessable("Invalid tree info");
     }
-    let sha = state.object(wanted);
-    (StatusCode::CREATED, axum::Json(json!({ "sha": sha }))).into_response()
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let files: Vec<_> = entries.iter().map(|entry| (text(&entry["path"]), text(&entry["sha"]))).collect();
+    let sha = state.folder(wanted["base_tree"].as_str(), &files);
+    (
+        StatusCode::CREATED,
+        axum::Json(json!({ "sha": sha, "tree": state.objects[&sha]["tree"], "truncated": false })),
+    )
+        .into_response()
+}
+
+async fn read_tree(State(state): State<Shared>, Path(sha): Path<String>) -> Response {
+    let state = state.lock().expect("a state");
+    match state.objects.get(&sha).filter(|object| object["tree"].is_array()) {
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+        Some(tree) => {
+            axum::Json(json!({ "sha": sha, "tree": tree["tree"], "truncated": false })).into_response()
+        }
+    }
 }
 
 async fn commit(State(state): State<Shared>, body: Bytes) -> Response {
@@ -382,21 +483,31 @@ async fn commit(State(state): State<Shared>, body: Bytes) -> Response {
     if !known(&wanted["tree"]) || !wanted["message"].is_string() {
         return unprocessable("Tree SHA does not exist");
     }
-    let made = json!({
-        "tree": { "sha": wanted["tree"] },
-        "parents": wanted["parents"],
-        "message": wanted["message"],
-    });
-    let sha = state.object(made);
-    (StatusCode::CREATED, axum::Json(json!({ "sha": sha, "tree": { "sha": wanted["tree"] } })))
-        .into_response()
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let author = &wanted["author"];
+    // Without a time it would be of now, and nobody could know its name before.
+    let Ok(time) = text(&author["date"]).parse::<jiff::Timestamp>() else {
+        return unprocessable("Invalid request: the author has no date");
+    };
+    let who = format!("{} <{}>", text(&author["name"]), text(&author["email"]));
+    let parents: Vec<String> = wanted["parents"].as_array().into_iter().flatten().map(text).collect();
+    let (tree, message) = (text(&wanted["tree"]), text(&wanted["message"]));
+    let sha = state.committed(&tree, &parents, &message, &who, time.as_second());
+    (StatusCode::CREATED, axum::Json(shown(&sha, &state.objects[&sha]))).into_response()
+}
+
+/// A commit as the API gives it.
+fn shown(sha: &str, commit: &Value) -> Value {
+    let parents = commit["parents"].as_array().into_iter().flatten();
+    let parents: Vec<Value> = parents.map(|parent| json!({ "sha": parent })).collect();
+    json!({ "sha": sha, "tree": commit["tree"], "parents": parents, "message": commit["message"] })
 }
 
 async fn read_commit(State(state): State<Shared>, Path(sha): Path<String>) -> Response {
     let state = state.lock().expect("a state");
     match state.objects.get(&sha).filter(|object| object["parents"].is_array()) {
         None => refuse(StatusCode::NOT_FOUND, "Not Found"),
-        Some(commit) => axum::Json(json!({ "sha": sha, "tree": commit["tree"] })).into_response(),
+        Some(commit) => axum::Json(shown(&sha, commit)).into_response(),
     }
 }
 

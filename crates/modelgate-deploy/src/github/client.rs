@@ -71,6 +71,11 @@ impl Client {
         Ok(Self { kept: Some(RefCell::default()), ..Self::new(token)? })
     }
 
+    /// Returns whether nothing is written.
+    pub(super) fn is_dry(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Returns what would have been sent.
     pub fn kept(&self) -> Vec<Request> {
         self.kept.as_ref().map(|kept| kept.borrow().clone()).unwrap_or_default()

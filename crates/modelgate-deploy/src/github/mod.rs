@@ -7,6 +7,7 @@ mod client;
 mod comment;
 mod context;
 mod escape;
+mod objects;
 mod step;
 
 use modelgate_core::Verdict;
@@ -36,6 +37,8 @@ pub struct Saying {
     pub report: String,
     /// What failed, and where it is written.
     pub annotations: Vec<Annotation>,
+    /// When the run ended, in seconds since 1970.
+    pub seconds: i64,
 }
 
 /// Where the report goes.
@@ -75,7 +78,7 @@ pub fn say(
     let is_somewhere = matches!(place, Place::Issue(_)) || context.pull_request.is_some();
     let mut shown = String::new();
     if !plots.is_empty() && is_somewhere {
-        match assets::publish(client, context, &saying.name, plots) {
+        match assets::publish(client, context, &saying.name, saying.seconds, plots) {
             Ok(text) => shown = text,
             Err(DeployError::Refused { status: 403 | 404, reason, .. }) => said.notes.push(format!(
                 "the token may not write the branch `{}` ({reason}), `contents: write` is missing: the comment has no plots",

@@ -10,7 +10,7 @@ use modelgate_data::contract::{ContractReport, Severity};
 use modelgate_deploy::github::{Annotation, Saying};
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::reports::{self, RunEvidence};
-use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, Stage, StageStatus};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, Stage, StageStatus, micros};
 
 use super::{from_root, repository};
 
@@ -56,12 +56,18 @@ fn stopped_by_contract(pipeline: &Pipeline<'_>) -> Option<ContractReport> {
     outputs::read(pipeline, "contract_report.json").filter(|found: &ContractReport| !found.passed())
 }
 
+/// Returns when a run ended, in seconds since 1970.
+fn seconds(run: &RunReport) -> i64 {
+    micros(&run.finished_at).div_euclid(1_000_000)
+}
+
 fn report_path(pipeline: &Pipeline<'_>) -> String {
     pipeline.outputs().join("report.md").display().to_string()
 }
 
 fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) -> Words {
     let root = repository(project).ok();
+    let run: Option<RunReport> = outputs::read(pipeline, "run_report.json");
     let file = project.root.join(&found.contract);
     let text = fs_err::read_to_string(&file).unwrap_or_default();
     let path = root.map_or_else(|| found.contract.clone(), |root| from_root(&root, &file));
@@ -91,6 +97,7 @@ fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) 
             title: format!("blocked by the data contract: {}", found.summary()),
             report: reports::contract_report(pipeline.name, found),
             annotations: annotations.collect(),
+            seconds: run.map_or(0, |run| seconds(&run)),
         },
         outputs: vec![
             ("verdict", Verdict::Failed.to_string()),
@@ -126,6 +133,7 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
             title: format!("{}{on}: {}", verdict.verdict, verdict.sentence),
             report: reports::markdown(&evidence, false),
             annotations: rules(project, &evidence, root.as_deref()),
+            seconds: seconds(&evidence.run),
         },
         outputs: vec![
             ("verdict", verdict.verdict.to_string()),
