@@ -105,6 +105,9 @@ pub(crate) struct Init {
     /// The project's name; the folder's by default.
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Write the workflows of `ci init` too.
+    #[arg(long)]
+    pub(crate) ci: bool,
 }
 
 /// A task that `init` can set up.

@@ -27,7 +27,7 @@ pub(crate) enum DeployTarget {
 }
 
 /// The arguments of `ci init`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct Init {
     /// The pipeline; not needed when there is only one.
     #[arg(long, value_name = "PIPELINE")]

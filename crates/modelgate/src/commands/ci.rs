@@ -52,15 +52,20 @@ pub(crate) fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
 
 /// Returns the root of the repository that the project is in.
 fn repository(project: &Project) -> anyhow::Result<PathBuf> {
-    let mut folder = Some(project.root.as_path());
-    while let Some(root) = folder {
+    repository_of(&project.root)
+}
+
+/// Returns the root of the repository that a folder is in.
+pub(crate) fn repository_of(folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut above = Some(folder);
+    while let Some(root) = above {
         // A worktree has a file of this name.
         if root.join(".git").exists() {
             return Ok(root.to_owned());
         }
-        folder = root.parent();
+        above = root.parent();
     }
-    let sentence = format!("`{}` is in no git repository: `git init` makes one", project.root.display());
+    let sentence = format!("`{}` is in no git repository: `git init` makes one", folder.display());
     Err(UsageError(sentence).into())
 }
 

@@ -6,6 +6,8 @@ use modelgate_config::TaskKind;
 use modelgate_core::ModelName;
 use modelgate_pipeline::PROJECT_FILE;
 
+use super::ci::repository_of;
+use crate::arguments::ci::{self, Ci};
 use crate::arguments::{Init, TaskName, TemplateName};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
@@ -20,6 +22,10 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     let path = folder.join(PROJECT_FILE);
     if path.exists() {
         return Err(UsageError(format!("`{PROJECT_FILE}` is here already; it was not touched")).into());
+    }
+    if init.ci {
+        // Found out before anything is written.
+        let _ = repository_of(&std::path::absolute(folder)?)?;
     }
     let name = init.name.clone().unwrap_or_else(|| name_of(folder));
     let name: ModelName = name.parse().map_err(|error| UsageError(format!("--name: {error}")))?;
@@ -52,6 +58,10 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         modelgate_store::atomic::write(&ignore, text.as_bytes())?;
     }
     printer.talk(&format!("wrote {PROJECT_FILE} and .gitignore"));
+    if init.ci {
+        let workflows = Ci::Init(ci::Init::default());
+        return super::ci::execute(&workflows, &super::project(folder)?, printer);
+    }
     if folder.join(&init.source).is_file() {
         printer.talk("next: `modelgate run`");
     } else {
