@@ -1,8 +1,10 @@
-// Holds recorded requests against GitHub's published description of its REST API.
+// Holds requests, and what a fake of GitHub answered, against GitHub's published description of its REST API.
 //
-//   node octokit.mjs MODULES REQUESTS.json
+//   node octokit.mjs MODULES EXCHANGES.json
 //
-// MODULES is the folder with @octokit/openapi, ajv and ajv-formats; REQUESTS a list of [method, path, body].
+// MODULES is the folder with @octokit/openapi, ajv and ajv-formats; EXCHANGES a list of
+// {method, path, query, body, status, answer}. A request has to be whole: its path, every parameter and its body. An answer may
+// leave out what nobody reads, and what it holds has the described form.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
@@ -32,40 +34,102 @@ function template(path, method) {
   return fits[0]?.[0];
 }
 
-// OpenAPI 3.0 lets "nullable" stand alone; JSON Schema has no such word.
-function plain(schema) {
-  if (Array.isArray(schema)) return schema.map(plain);
+// OpenAPI 3.0 lets "nullable" stand alone; JSON Schema has no such word. A schema that is "loose" asks for nothing to be there.
+function plain(schema, loose) {
+  if (Array.isArray(schema)) return schema.map((one) => plain(one, loose));
   if (schema === null || typeof schema !== "object") return schema;
-  const kept = Object.entries(schema).filter(([name]) => name !== "nullable" || "type" in schema);
-  return Object.fromEntries(kept.map(([name, value]) => [name, plain(value)]));
+  const kept = Object.entries(schema).filter(
+    ([name, value]) =>
+      (name !== "nullable" || "type" in schema) && !(loose && name === "required" && Array.isArray(value)),
+  );
+  return Object.fromEntries(
+    kept.map(([name, value]) => [loose && name === "oneOf" ? "anyOf" : name, plain(value, loose)]),
+  );
 }
 
-const ajv = new Ajv({ strict: false, allErrors: true });
-formats(ajv);
-ajv.addSchema({ $id: "api", components: plain(description.components) });
+// Two sets of the same schemas: as they stand, and without what has to be there.
+const checkers = Object.fromEntries(
+  [false, true].map((loose) => {
+    // Parameters are text in an address; bodies are not coerced, for the schema of each knows its types.
+    const ajv = new Ajv({ strict: false, allErrors: true });
+    formats(ajv);
+    ajv.addSchema({ $id: "api", components: plain(description.components, loose) });
+    return [loose, ajv];
+  }),
+);
+const coercing = new Ajv({ strict: false, allErrors: true, coerceTypes: true });
+formats(coercing);
+coercing.addSchema({ $id: "api", components: plain(description.components, false) });
 const resolved = (schema) => JSON.parse(JSON.stringify(schema).replaceAll('"#/components', '"api#/components'));
+const followed = (one) => (one?.$ref ? one.$ref.slice(2).split("/").reduce((at, part) => at[part], description) : one);
 
-let checked = 0;
 let wrong = 0;
-for (const [method, path, body] of JSON.parse(readFileSync(file, "utf8"))) {
+const counts = { requests: 0, parameters: 0, bodies: 0, answers: 0 };
+for (const { method, path, query, body, status, answer } of JSON.parse(readFileSync(file, "utf8"))) {
+  const told = (what) => {
+    console.error(`${method} ${path}${query ? `?${query}` : ""} (${status}): ${what}`);
+    wrong += 1;
+  };
   const name = template(path, method.toLowerCase());
   if (!name) {
-    console.error(`${method} ${path}: GitHub has no such path`);
-    wrong += 1;
+    told("GitHub has no such path");
     continue;
   }
-  const schema = description.paths[name][method.toLowerCase()].requestBody?.content?.["application/json"]?.schema;
-  if (!schema) {
-    console.error(`${method} ${path}: ${name} takes no body`);
-    wrong += 1;
+  const item = description.paths[name];
+  const operation = item[method.toLowerCase()];
+  const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(followed);
+
+  // Parameters: those of the path, in their places, and those of the query, each of which has to be known.
+  const given = parts(path);
+  const wanted = parts(name);
+  const values = wanted.flatMap((part, at) =>
+    isVariable(part)
+      ? [["path", part.slice(1, -1), at === wanted.length - 1 ? given.slice(at).join("/") : given[at]]]
+      : [],
+  );
+  for (const [key, value] of new URLSearchParams(query ?? "")) values.push(["query", key, value]);
+  for (const [place, key, value] of values) {
+    const parameter = parameters.find((one) => one.in === place && one.name === key);
+    if (!parameter) {
+      told(`${name} knows no ${key} in its ${place}`);
+      continue;
+    }
+    const schema = { type: "object", properties: { value: resolved(plain(parameter.schema, false)) } };
+    const validate = coercing.compile(schema);
+    if (!validate({ value: decodeURIComponent(value) })) told(`${key}: ${coercing.errorsText(validate.errors)}`);
+    counts.parameters += 1;
+  }
+  const missing = parameters.filter(
+    (one) => one.required && one.in !== "header" && !values.some(([place, key]) => place === one.in && key === one.name),
+  );
+  if (missing.length) told(`it lacks ${missing.map((one) => one.name)}`);
+
+  const form = followed(operation.requestBody)?.content?.["application/json"]?.schema;
+  if (body === null || body === undefined) {
+    if (followed(operation.requestBody)?.required) told(`${name} takes a body`);
+  } else if (!form) {
+    told(`${name} takes no body`);
+  } else {
+    const validate = checkers[false].compile(resolved(plain(form, false)));
+    if (!validate(body)) told(checkers[false].errorsText(validate.errors));
+    counts.bodies += 1;
+  }
+  counts.requests += 1;
+
+  const response = followed(operation.responses[String(status)]);
+  if (!response) {
+    // Any request can be refused; what is done well is described.
+    if (status < 400) told(`${name} never answers ${status}`);
     continue;
   }
-  const validate = ajv.compile(resolved(plain(schema)));
-  if (!validate(body)) {
-    console.error(`${method} ${path}: ${ajv.errorsText(validate.errors)}`);
-    wrong += 1;
+  const shape = response.content?.["application/json"]?.schema;
+  if (!shape) {
+    if (answer !== null) told(`${name} answers ${status} without a body`);
+  } else {
+    const validate = checkers[true].compile(resolved(plain(shape, true)));
+    if (!validate(answer)) told(`the answer: ${checkers[true].errorsText(validate.errors)}`);
   }
-  checked += 1;
+  counts.answers += 1;
 }
-console.log(`${checked} requests have the form of the description`);
-process.exit(wrong || !checked ? 1 : 0);
+console.log(Object.entries(counts).map(([what, count]) => `${count} ${what}`).join(", "));
+process.exit(wrong || Object.values(counts).some((count) => !count) ? 1 : 0);

@@ -43,6 +43,8 @@ pub struct Github {
     pub asked: Vec<String>,
     /// What was sent: method, path and body of each request that has one.
     pub sent: Vec<(String, String, Value)>,
+    /// What was asked and answered with the good token: `method`, `path`, `query`, `body`, `status`, `answer`.
+    pub exchanges: Vec<Value>,
     /// Blobs, trees and commits of git by the names that git gives them; a tree as a list of what is in that folder alone.
     pub objects: BTreeMap<String, Value>,
     /// Branches by name, with their commits.
@@ -59,6 +61,10 @@ pub struct Github {
     pub read_only: bool,
     /// The token cannot make check runs, as that of a person.
     pub no_checks: bool,
+    /// The repository has no commit: of git there is nothing to read, and nothing can be written.
+    pub empty: bool,
+    /// No request is left until so many seconds from now: the next is refused, without `retry-after`.
+    pub resets_in: Option<u64>,
     /// Answers that come before any other: status and `retry-after`.
     pub troubles: VecDeque<(u16, Option<u64>)>,
     next_id: u64,
@@ -267,6 +273,13 @@ async fn guard(
     {
         let mut state = state.lock().expect("a state");
         state.asked.push(format!("{method} {uri}"));
+        if let Some(seconds) = state.resets_in.take() {
+            let mut response = refuse(StatusCode::FORBIDDEN, "no request is left");
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
+            response.headers_mut().insert("x-ratelimit-remaining", 0.into());
+            response.headers_mut().insert("x-ratelimit-reset", (now.as_secs() + seconds).into());
+            return response;
+        }
         if let Some((status, retry_after)) = state.troubles.pop_front() {
             let mut response = refuse(StatusCode::from_u16(status).expect("a status"), "try again");
             if let Some(seconds) = retry_after {
@@ -287,8 +300,21 @@ async fn guard(
         if method != Method::GET && uri.path() != "/graphql" && state.read_only {
             return refuse(StatusCode::FORBIDDEN, "Resource not accessible by integration");
         }
+        if state.empty && uri.path().contains("/git/") {
+            return refuse(StatusCode::CONFLICT, "Git Repository is empty.");
+        }
     }
-    next.run(request).await
+    let (parts, body) = next.run(request).await.into_parts();
+    let answer = axum::body::to_bytes(body, 32 << 20).await.expect("an answer");
+    state.lock().expect("a state").exchanges.push(json!({
+        "method": method.as_str(),
+        "path": uri.path(),
+        "query": uri.query(),
+        "body": serde_json::from_slice::<Value>(&bytes).ok(),
+        "status": parts.status.as_u16(),
+        "answer": serde_json::from_slice::<Value>(&answer).ok(),
+    }));
+    Response::from_parts(parts, answer.into())
 }
 
 async fn user() -> Response {

@@ -80,6 +80,10 @@ pub fn say(
     if !plots.is_empty() && is_somewhere {
         match assets::publish(client, context, &saying.name, saying.seconds, plots) {
             Ok(text) => shown = text,
+            Err(DeployError::Refused { status: 409, reason, .. }) => said.notes.push(format!(
+                "the branch `{}` cannot be written ({reason}): the comment has no plots",
+                assets::BRANCH
+            )),
             Err(DeployError::Refused { status: 403 | 404, reason, .. }) => said.notes.push(format!(
                 "the token may not write the branch `{}` ({reason}), `contents: write` is missing: the comment has no plots",
                 assets::BRANCH

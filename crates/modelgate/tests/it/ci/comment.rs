@@ -506,6 +506,30 @@ fn a_dry_run_with_plots_shows_what_is_sent_then() {
 }
 
 #[test]
+fn a_repository_without_a_commit_gets_its_report_without_plots() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    github.state().empty = true;
+    let said = exits(step(&project, &github, &["--assets"]), 0);
+    assert!(said.contains("`modelgate-assets` cannot be written (Git Repository is empty.)"), "{said}");
+    let bodies = bodies(&github);
+    assert!(bodies.len() == 1 && !bodies[0].contains("Plots"), "{bodies:?}");
+}
+
+#[test]
+fn requests_that_are_used_up_are_waited_for_until_they_are_given_again() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    github.state().resets_in = Some(1);
+    exits(step(&project, &github, &[]), 0);
+    let first: Vec<String> = github.state().asked.iter().take(2).cloned().collect();
+    assert_eq!(first, ["GET /user"; 2]);
+    assert_eq!(bodies(&github).len(), 1);
+    // An hour is not waited.
+    github.state().resets_in = Some(3600);
+    let said = exits(step(&project, &github, &[]), 1);
+    assert!(said.contains("GET /user: 403: no request is left"), "{said}");
+}
+
+#[test]
 fn what_is_sent_has_the_form_that_github_publishes() {
     let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") else {
         return skip("MODELGATE_INTEROP_CI names no folder with GitHub's description of its API");
@@ -519,10 +543,19 @@ fn what_is_sent_has_the_form_that_github_publishes() {
     exits(step(&project, &github, &["--issue", "The model is worse", "--assets"]), 0);
     github.state().no_checks = true;
     exits(step(&project, &github, &[]), 0);
-    let sent: Vec<_> =
-        github.state().sent.iter().filter(|(_, path, _)| path != "/graphql").cloned().collect();
-    assert!(sent.len() > 20, "{}", sent.len());
-    project.write("sent.json", serde_json::to_string(&sent).expect("JSON"));
+    let mut approver = project.command(&["ci", "approver"]);
+    approver.env("GITHUB_API_URL", &github.url).env("GITHUB_TOKEN", TOKEN).env("GITHUB_ACTOR", "pusher");
+    approver.env("GITHUB_REPOSITORY", "o/r").env("GITHUB_EVENT_PATH", project.path("event.json"));
+    approver.env("GITHUB_RUN_ID", "42");
+    exits(approver, 0);
+    exits(step(&project, &github, &["--assets", "--dry-run"]), 0);
+    let said: Vec<_> =
+        github.state().exchanges.iter().filter(|one| one["path"] != "/graphql").cloned().collect();
+    for method in ["GET", "POST", "PATCH", "DELETE"] {
+        assert!(said.iter().any(|one| one["method"] == method), "{method}");
+    }
+    assert!(said.len() > 40 && said.iter().any(|one| one["query"].is_string()), "{}", said.len());
+    project.write("sent.json", serde_json::to_string(&said).expect("JSON"));
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/octokit.mjs");
     let output =
         Command::new("node").arg(script).arg(modules).arg(project.path("sent.json")).output().expect("node");
