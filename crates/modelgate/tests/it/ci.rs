@@ -12,4 +12,4 @@ mod recipes;
 #[cfg(unix)]
 mod runner;
 mod tutorial;
-mod workflows;
+pub(crate) mod workflows;

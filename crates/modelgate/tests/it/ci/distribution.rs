@@ -42,6 +42,65 @@ fn everybody_asks_for_what_a_release_has() {
     assert!(read("install.ps1").contains("modelgate-x86_64-pc-windows-msvc.zip"));
 }
 
+/// Returns a script of `PowerShell` without its comments and texts, but for what is filled into those.
+///
+/// This is no `PowerShell`, which is not everywhere that tests run: it finds what is not closed, or used and never set.
+fn without_texts(script: &str) -> String {
+    let mut kept = String::new();
+    for line in script.lines() {
+        let mut quote = None;
+        for letter in line.chars() {
+            match (quote, letter) {
+                (None, '#') => break,
+                (None, '\'' | '"') => quote = Some(letter),
+                (Some(open), close) if open == close => quote = None,
+                // What is filled into a text counts.
+                (Some('"'), letter) if letter.is_ascii_alphanumeric() || "_:$(){}".contains(letter) => {
+                    kept.push(letter);
+                }
+                (None, letter) => kept.push(letter),
+                (Some(_), _) => kept.push(' '),
+            }
+        }
+        assert_eq!(quote, None, "a text is not closed in `{line}`");
+        kept.push('\n');
+    }
+    kept
+}
+
+#[test]
+fn the_installer_for_windows_unpacks_nothing_before_its_checksum_holds() {
+    let script = read("install.ps1");
+    let code = without_texts(&script);
+    let mut open = Vec::new();
+    for letter in code.chars() {
+        match letter {
+            '(' | '{' => open.push(letter),
+            ')' => assert_eq!(open.pop(), Some('('), "{code}"),
+            '}' => assert_eq!(open.pop(), Some('{'), "{code}"),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{open:?} is not closed");
+    // `Set-StrictMode` makes a variable that was never set an error: there is none.
+    let names = code.split('$').skip(1).map(|rest| {
+        let end =
+            rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == ':' || letter == '_'));
+        &rest[..end.unwrap_or(rest.len())]
+    });
+    for name in names.filter(|name| !name.is_empty() && !name.starts_with("env:") && *name != "_") {
+        let set = script.contains(&format!("${name} = "));
+        assert!(set || name == "ErrorActionPreference", "${name} is used and never set");
+    }
+    let at = |part: &str| script.find(part).unwrap_or_else(|| panic!("no `{part}`"));
+    let order = ["SHA256SUMS\"", "Get-FileHash", "is not what was released", "Expand-Archive", "Copy-Item"];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{order:?}");
+    // It obeys the variables that install.sh obeys.
+    for name in ["MODELGATE_VERSION", "MODELGATE_INSTALL_DIR", "MODELGATE_RELEASES"] {
+        assert!(script.contains(&format!("$env:{name}")) && read("install.sh").contains(name), "{name}");
+    }
+}
+
 #[test]
 fn the_action_of_this_repository_is_the_one_that_workflows_get() {
     let plan = Plan {

