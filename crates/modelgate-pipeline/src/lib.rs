@@ -58,6 +58,7 @@ pub use project::{PROJECT_FILE, Pipeline, Project};
 pub use promotion::{PromotionRequest, approval_request, materialise, promote, promote_canary};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
+pub use stages::command::missing_for;
 pub use stages::contract::{micros, read_contract};
 pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
 pub use stages::dataset::{read_options, source_files};

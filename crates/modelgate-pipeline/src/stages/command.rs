@@ -302,9 +302,80 @@ pub(crate) fn check(folder: &Path, command: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns what `command` needs first and does not find: its program, or the text that this is given. What only the shell
+/// can tell, such as a word with a placeholder, is not doubted.
+pub fn missing_for(folder: &Path, command: &str) -> Option<String> {
+    let plain = |word: &&str| {
+        word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./+:@\\".contains(letter))
+    };
+    // Variables that the command is given stand before it.
+    let is_setting = |word: &&str| {
+        word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        })
+    };
+    let mut words = command.split_whitespace().skip_while(is_setting);
+    let program = words.next().filter(plain)?;
+    if !is_program(folder, program) {
+        return Some(format!("there is no program `{program}`: install it, or name one that is there"));
+    }
+    let text = words.find(|word| !word.starts_with('-')).filter(plain)?;
+    let is_text = Path::new(text).extension().is_some_and(|end| SOURCES.iter().any(|known| end == *known));
+    let missing = is_text && !folder.join(text).exists();
+    missing.then(|| format!("there is no `{text}`; paths are relative to the project"))
+}
+
+fn is_executable(path: &Path) -> bool {
+    let Ok(metadata) = fs_err::metadata(path) else { return false };
+    #[cfg(unix)]
+    let may = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let may = true;
+    metadata.is_file() && may
+}
+
+/// Asks the shell that would start it.
+fn is_program(folder: &Path, program: &str) -> bool {
+    if program.contains(['/', '\\']) {
+        return is_executable(&folder.join(program));
+    }
+    let question = if cfg!(windows) { "where" } else { "command -v --" };
+    let mut asked = shell(&format!("{question} {}", quoted(program)));
+    asked.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_command_needs_first_is_looked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs_err::write(folder.path().join("train.py"), "").expect("written");
+        fs_err::write(folder.path().join("fit"), "#!/bin/sh\n").expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(folder.path().join("fit"), mode).expect("a program");
+        let missing = |command: &str| missing_for(folder.path(), command).unwrap_or_default();
+        for fine in [
+            "sh train.py {train} {output}",
+            "cp model.onnx {output}",
+            "./fit --seed {seed}",
+            "SEED={seed} sh -e train.py",
+            // Only the shell can tell.
+            "{program} train.py",
+            "(cd src && ./fit)",
+            "\"$HOME/fit\" x",
+            "cd src && ./fit",
+        ] {
+            assert_eq!(missing(fine), "", "{fine}");
+        }
+        assert!(missing("no-such-program train.py").contains("no program `no-such-program`"));
+        assert!(missing("SEED=1 no-such-program").contains("no program `no-such-program`"));
+        assert!(missing("./train.py").contains("no program `./train.py`"));
+        assert!(missing("sh -e other.sh {train}").contains("there is no `other.sh`"));
+    }
 
     #[test]
     fn rows_are_written_so_that_they_read_back() {

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use modelgate_pipeline::{PROJECT_FILE, Project, registry};
+use modelgate_deploy::hub::Token;
+use modelgate_pipeline::{
+    PROJECT_FILE, Pipeline, PipelineError, Project, missing_for, registry, source_files,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -15,7 +18,8 @@ use crate::printer::{Printer, coloured};
 #[derive(Serialize)]
 struct Finding {
     what: String,
-    /// `ok`, `missing` (only some commands need it) or `broken` (the project cannot work).
+    /// `ok`, `missing` (only some commands need it), `unknown` (only the network can tell) or `broken` (the project cannot
+    /// work).
     state: &'static str,
     detail: String,
 }
@@ -40,6 +44,14 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
             "install Python 3 to convert models of other tools to ONNX".to_owned(),
         ),
     }
+    let docker = match program("docker", &["--version"]) {
+        Some(version) => ("ok", version),
+        None => ("missing", "install Docker: what `deploy docker` writes is built with it".to_owned()),
+    };
+    found("docker", docker.0, docker.1);
+    for (what, (state, detail)) in [("token of the Hub", hub_token()), ("token of GitHub", github_token())] {
+        found(what, state, detail);
+    }
     match Project::find(folder, &environment::variable) {
         Err(error) => {
             let here = folder.join(PROJECT_FILE).is_file();
@@ -56,18 +68,11 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
                     Ok(()) => found(&name, "ok", "its settings make sense".to_owned()),
                     Err(error) => found(&name, "broken", error.to_string()),
                 }
-                let source = &pipeline.config.data.source;
-                let name = format!("data of {}", pipeline.name);
-                if project.root.join(source).exists() {
-                    found(&name, "ok", source.clone());
-                } else if source.contains("://") || source.contains('*') {
-                    found(&name, "ok", format!("{source}, looked at when it runs"));
-                } else {
-                    found(
-                        &name,
-                        "broken",
-                        format!("there is no `{source}`: put the data there or set data.source"),
-                    );
+                let (state, detail) = data(&pipeline);
+                found(&format!("data of {}", pipeline.name), state, detail);
+                if let Some(command) = &pipeline.config.train.command {
+                    let (state, detail) = trainer(&pipeline, command);
+                    found(&format!("trainer of {}", pipeline.name), state, detail);
                 }
             }
             match registry(&project) {
@@ -92,12 +97,70 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
             let word = match finding.state {
                 "ok" => coloured("passed").replace("passed", "ok     "),
                 "broken" => coloured("failed").replace("failed", "broken "),
+                "unknown" => coloured("inconclusive").replace("inconclusive", "unknown"),
                 _ => coloured("inconclusive").replace("inconclusive", "missing"),
             };
             printer.data(&format!("{word} {:<22} {}", finding.what, finding.detail))?;
         }
     }
     Ok(if broken { Exit::Error } else { Exit::Passed })
+}
+
+/// Says whether a run would find the data.
+fn data(pipeline: &Pipeline<'_>) -> (&'static str, String) {
+    let source = &pipeline.config.data.source;
+    if source.starts_with("s3://") {
+        let set = |name: &str| environment::variable(name).is_some();
+        let credentials = if set("AWS_ACCESS_KEY_ID") || set("AWS_PROFILE") {
+            "credentials are set"
+        } else {
+            "no AWS_ACCESS_KEY_ID or AWS_PROFILE is set"
+        };
+        return ("unknown", format!("{source} is asked when it is read; {credentials}"));
+    }
+    let files = match source_files(pipeline) {
+        Ok(files) => files,
+        Err(error @ PipelineError::Data(_)) => {
+            return ("broken", format!("{error}: put the data there or set data.source"));
+        }
+        Err(error) => return ("broken", error.to_string()),
+    };
+    match files.as_slice() {
+        [only] if !only.on_disk().is_some_and(Path::exists) => {
+            ("broken", format!("there is no `{source}`: put the data there or set data.source"))
+        }
+        [_] => ("ok", source.clone()),
+        several => ("ok", format!("{source}, files: {}", several.len())),
+    }
+}
+
+/// Says whether `train.command` could be started.
+fn trainer(pipeline: &Pipeline<'_>, command: &str) -> (&'static str, String) {
+    match missing_for(&pipeline.project.root, command) {
+        None => ("ok", command.to_owned()),
+        Some(missing) => ("broken", format!("train.command: {missing}")),
+    }
+}
+
+/// Says where a token of the Hub is, and never what it is.
+fn hub_token() -> (&'static str, String) {
+    match Token::find(None, &environment::variable) {
+        Ok(Some(_)) => ("ok", "there is one; only the Hub knows what it may".to_owned()),
+        Ok(None) => {
+            ("missing", "`deploy space` needs one: set HF_TOKEN, or log in with `hf auth login`".to_owned())
+        }
+        Err(error) => ("missing", error.to_string()),
+    }
+}
+
+/// Says whether a token of GitHub is set, and never what it is.
+fn github_token() -> (&'static str, String) {
+    match environment::variable("GITHUB_TOKEN") {
+        Some(_) => ("ok", "GITHUB_TOKEN is set; only GitHub knows what it may".to_owned()),
+        None => {
+            ("missing", "`ci comment` needs GITHUB_TOKEN, which the workflows of `ci init` set".to_owned())
+        }
+    }
 }
 
 /// Returns the first line that a program prints, if it is here.

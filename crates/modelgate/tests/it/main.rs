@@ -3,6 +3,7 @@
 mod bad_input;
 mod browser;
 mod ci;
+mod comfort;
 mod data;
 mod data_page;
 mod data_sets;
