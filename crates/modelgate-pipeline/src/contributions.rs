@@ -1,4 +1,8 @@
-//! What each preprocessed feature adds to a model's score, where the model itself says so.
+//! What each feature adds to a model's score, where the model itself says so.
+//!
+//! Features of one name are one feature that several columns of the matrix are made of, and are added up row by row.
+
+use std::collections::BTreeMap;
 
 use modelgate_model::estimator::{Boosted, Estimator, Forest, Tree};
 use rayon::prelude::*;
@@ -7,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// How much one feature moves the score, over some rows.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Contribution {
-    /// The feature behind preprocessing, such as `region=north`.
+    /// The feature behind preprocessing, such as `region=north`; of a model from elsewhere the column itself.
     pub feature: String,
     /// Mean of the absolute contribution, in the unit that the analysis names.
     pub mean_absolute: f64,
@@ -49,8 +53,8 @@ pub(crate) fn contributions(
         Estimator::LinearRegressor(linear) => {
             (linear_contributions(std::slice::from_ref(&linear.coefficients), names, matrix)?, TARGET)
         }
-        Estimator::BoostedClassifier(boosted) => (shared_out(boosted, names, matrix, ROWS)?, LOG_ODDS),
-        Estimator::BoostedRegressor(boosted) => (shared_out(boosted, names, matrix, ROWS)?, TARGET),
+        Estimator::BoostedClassifier(boosted) => (boosted_contributions(boosted, names, matrix)?, LOG_ODDS),
+        Estimator::BoostedRegressor(boosted) => (boosted_contributions(boosted, names, matrix)?, TARGET),
         Estimator::ForestClassifier(forest) => {
             (forest_contributions(forest, names, matrix, &training()?)?, "units of probability")
         }
@@ -64,6 +68,29 @@ pub(crate) fn contributions(
 /// Rows whose scores are shared out at most, evenly over all.
 const ROWS: usize = 256;
 
+/// Returns the names, each once in the order of its first feature, with the positions of its features.
+fn groups(names: &[String]) -> Vec<(&String, Vec<usize>)> {
+    let mut places: BTreeMap<&String, usize> = BTreeMap::new();
+    let mut groups: Vec<(&String, Vec<usize>)> = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let place = *places.entry(name).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, positions)) => positions.push(at),
+            None => groups.push((name, vec![at])),
+        }
+    }
+    groups
+}
+
+/// Returns the contributions with the largest first, if all are numbers.
+fn ranked(mut found: Vec<Contribution>) -> Option<Vec<Contribution>> {
+    if found.iter().any(|one| !one.mean_absolute.is_finite()) {
+        return None;
+    }
+    found.sort_by(|one, other| other.mean_absolute.total_cmp(&one.mean_absolute));
+    Some(found)
+}
+
 /// Returns the mean absolute share of each feature in the scores; of several classes the mean over them.
 fn shared_out(boosted: &Boosted, names: &[String], matrix: &[f32], most: usize) -> Option<Vec<Contribution>> {
     let rows = matrix.len().checked_div(boosted.features)?;
@@ -74,35 +101,36 @@ fn shared_out(boosted: &Boosted, names: &[String], matrix: &[f32], most: usize) 
     let sample: Vec<&[f32]> = matrix.chunks_exact(boosted.features).step_by(step).collect();
     let shares: Vec<_> = sample.par_iter().map(|row| boosted.shares(row)).collect::<Option<_>>()?;
     let count = (shares.len() * boosted.scores) as f64;
-    let mut found: Vec<Contribution> = names
-        .iter()
-        .enumerate()
-        .map(|(feature, name)| {
-            let of = |shares: &modelgate_model::shap::Shares| {
-                shares
-                    .features
-                    .iter()
-                    .skip(feature)
-                    .step_by(names.len())
-                    .map(|share| share.abs())
-                    .sum::<f64>()
-            };
-            Contribution { feature: name.clone(), mean_absolute: shares.iter().map(of).sum::<f64>() / count }
-        })
-        .collect();
-    if found.iter().any(|one| !one.mean_absolute.is_finite()) {
-        return None;
-    }
-    found.sort_by(|one, other| other.mean_absolute.total_cmp(&one.mean_absolute));
-    Some(found)
+    let of = |(name, positions): (&String, Vec<usize>)| {
+        let whole = |row: &[f64]| positions.iter().map(|at| row[*at]).sum::<f64>().abs();
+        let of = |shares: &modelgate_model::shap::Shares| {
+            shares.features.chunks_exact(names.len()).map(whole).sum::<f64>()
+        };
+        Contribution { feature: name.clone(), mean_absolute: shares.iter().map(of).sum::<f64>() / count }
+    };
+    ranked(groups(names).into_iter().map(of).collect())
 }
 
 /// Steps that sharing out the rows of a forest may take; more of them would be slower than training.
 const MOST_STEPS: usize = 300_000_000;
-/// With fewer rows than this the mean says little, and a forest so large has none.
+/// With fewer rows than this the mean says little, and a model so large has none.
 const FEWEST_ROWS: usize = 16;
 /// Training rows that are led through a forest, at most.
 pub(crate) const TRAINING_ROWS: usize = 10_000;
+
+/// Returns how many rows can be shared out; `None` when they are too few, or there is nothing to share.
+fn affordable(trees: &[Tree], outputs: usize) -> Option<usize> {
+    let leaves: usize = trees.iter().map(|tree| tree.nodes.len().div_ceil(2)).sum();
+    let depth = trees.iter().map(depth).max()?;
+    let a_row = leaves.saturating_mul(depth.saturating_mul(depth) + 1).saturating_mul(outputs);
+    let rows = (MOST_STEPS / a_row.max(1)).min(ROWS);
+    (rows >= FEWEST_ROWS && outputs > 0).then_some(rows)
+}
+
+/// Trees that are added up share out the score that they are of.
+fn boosted_contributions(boosted: &Boosted, names: &[String], matrix: &[f32]) -> Option<Vec<Contribution>> {
+    shared_out(boosted, names, matrix, affordable(&boosted.trees, 1)?)
+}
 
 /// A forest is a sum of trees too, of as many scores as a leaf has values; of two classes the second says all.
 fn forest_contributions(
@@ -111,14 +139,8 @@ fn forest_contributions(
     matrix: &[f32],
     training: &[f32],
 ) -> Option<Vec<Contribution>> {
-    let leaves: usize = forest.trees.iter().map(|tree| tree.nodes.len().div_ceil(2)).sum();
-    let depth = forest.trees.iter().map(depth).max()?;
     let outputs: Vec<usize> = if forest.outputs == 2 { vec![1] } else { (0..forest.outputs).collect() };
-    let a_row = leaves.saturating_mul(depth * depth + 1).saturating_mul(outputs.len());
-    let affordable = (MOST_STEPS / a_row.max(1)).min(ROWS);
-    if affordable < FEWEST_ROWS || outputs.is_empty() {
-        return None;
-    }
+    let affordable = affordable(&forest.trees, outputs.len())?;
     let covers: Vec<Vec<f32>> =
         forest.trees.par_iter().map(|tree| covers(tree, forest.features, training)).collect::<Option<_>>()?;
     // Tree by tree, all its outputs: tree `t` of the sum adds to score `t % scores`.
@@ -184,21 +206,20 @@ fn linear_contributions(weights: &[Vec<f64>], names: &[String], matrix: &[f32]) 
     if rows == 0 || weights.is_empty() || weights.iter().any(|weights| weights.len() != features) {
         return None;
     }
-    let mut found: Vec<Contribution> = (0..features)
-        .map(|feature| {
-            let values = || matrix.chunks_exact(features).map(|row| f64::from(row[feature]));
-            let mean = values().sum::<f64>() / rows as f64;
-            let distance = values().map(|value| (value - mean).abs()).sum::<f64>() / rows as f64;
-            let weight =
-                weights.iter().map(|weights| weights[feature].abs()).sum::<f64>() / weights.len() as f64;
-            Contribution { feature: names[feature].clone(), mean_absolute: weight * distance }
-        })
-        .collect();
-    if found.iter().any(|one| !one.mean_absolute.is_finite()) {
-        return None;
-    }
-    found.sort_by(|one, other| other.mean_absolute.total_cmp(&one.mean_absolute));
-    Some(found)
+    let values = |feature: usize| matrix.chunks_exact(features).map(move |row| f64::from(row[feature]));
+    let means: Vec<f64> = (0..features).map(|feature| values(feature).sum::<f64>() / rows as f64).collect();
+    let of = |(name, positions): (&String, Vec<usize>)| {
+        let of_row = |weights: &[f64], row: &[f32]| {
+            let added = positions.iter().map(|at| weights[*at] * (f64::from(row[*at]) - means[*at]));
+            added.sum::<f64>().abs()
+        };
+        let of_score = |weights: &Vec<f64>| -> f64 {
+            matrix.chunks_exact(features).map(|row| of_row(weights, row)).sum::<f64>() / rows as f64
+        };
+        let mean_absolute = weights.iter().map(of_score).sum::<f64>() / weights.len() as f64;
+        Contribution { feature: name.clone(), mean_absolute }
+    };
+    ranked(groups(names).into_iter().map(of).collect())
 }
 
 #[cfg(test)]
@@ -233,6 +254,49 @@ mod tests {
         let found = of(&Estimator::LinearRegressor(linear), &matrix).expect("contributions");
         assert_eq!((found.unit, found.features[0].mean_absolute), ("units of the target", 10.0));
         assert_eq!((found.features[0].feature.as_str(), found.features[1].mean_absolute), ("b", 2.0));
+    }
+
+    #[test]
+    fn what_is_made_of_one_column_is_added_up_row_by_row() {
+        // Both features move by 4 and against each other: apart each adds 2 on average, together nothing.
+        let linear = LinearRegressor { features: 2, coefficients: vec![1.0, -1.0], intercept: 0.0 };
+        let linear = Estimator::LinearRegressor(linear);
+        let matrix = [0.0, 5.0, 4.0, 9.0];
+        let apart = of(&linear, &matrix).expect("contributions");
+        assert_eq!(apart.features.iter().map(|one| one.mean_absolute).collect::<Vec<_>>(), [2.0, 2.0]);
+        let same = ["region".to_owned(), "region".to_owned()];
+        let together = contributions(&linear, &same, &matrix, || None).expect("contributions");
+        assert_eq!(together.features, [Contribution { feature: "region".to_owned(), mean_absolute: 0.0 }]);
+        // A tree on `b` alone: one name over both features has what `b` has.
+        let rows: Vec<f32> = (0..40).flat_map(|row| [1.0, if row % 2 == 0 { -1.0 } else { 1.0 }]).collect();
+        let forest = Estimator::ForestClassifier(forest(2, vec![0.9, 0.1, 0.1, 0.9]));
+        let training = || Some(rows.clone());
+        let together = contributions(&forest, &same, &rows, training).expect("contributions");
+        assert_eq!(together.features.len(), 1);
+        assert!((together.features[0].mean_absolute - 0.4).abs() < 1e-6, "{together:?}");
+    }
+
+    #[test]
+    fn a_model_too_large_to_share_out_gives_none() {
+        let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
+        let root = TreeNode { feature: 1, threshold: 0.0, left: 1, right: 2 };
+        let tree = Tree {
+            nodes: vec![root, leaf(0), leaf(1)],
+            values: vec![-1.0, 1.0],
+            covers: vec![2.0, 1.0, 1.0],
+        };
+        let of = |trees: usize| {
+            let trees = vec![tree.clone(); trees];
+            let boosted = Boosted { features: 2, scores: 1, base: vec![0.0], trees, ..Boosted::default() };
+            boosted_contributions(&boosted, &names(), &[0.0, -1.0, 0.0, 1.0])
+        };
+        let found = of(3).expect("contributions");
+        assert_eq!((found[0].feature.as_str(), found[0].mean_absolute), ("b", 3.0));
+        // Two leaves and one split are four steps of a row.
+        let most = MOST_STEPS / FEWEST_ROWS / 4;
+        let nodes = |trees: usize| affordable(&vec![tree.clone(); trees.min(1)], trees);
+        assert_eq!((nodes(most), nodes(most + 1)), (Some(FEWEST_ROWS), None));
+        assert_eq!(of(0), None);
     }
 
     #[test]

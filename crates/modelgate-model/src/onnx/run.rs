@@ -126,8 +126,19 @@ impl LoadedModel {
     /// Fails for a missing column, one of another type, a null in a column of whole numbers, and an unknown category
     /// where that is an error.
     pub fn predict(&self, table: &Table, rows: &[u32]) -> Result<Prediction, ModelError> {
-        let columns = self.inputs.iter().map(|(name, feature_type)| column(table, rows, name, *feature_type));
-        self.predict_columns(columns.collect::<Result<_, _>>()?, rows.len())
+        self.predict_columns(self.columns(table, rows)?, rows.len())
+    }
+
+    /// Returns the preprocessed features of `rows` of `table`, row-major `[rows × features]`.
+    ///
+    /// # Errors
+    /// As [`Self::predict`], and for a model that ONNX Runtime has.
+    pub fn features(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>, ModelError> {
+        self.matrix(self.columns(table, rows)?, rows.len())
+    }
+
+    fn columns(&self, table: &Table, rows: &[u32]) -> Result<Vec<InputColumn>, ModelError> {
+        self.inputs.iter().map(|(name, feature_type)| column(table, rows, name, *feature_type)).collect()
     }
 
     /// Returns the answers for `rows` rows of raw columns, which stand in the order of [`Self::inputs`].

@@ -8,6 +8,7 @@ use modelgate_evaluate::{
     Bar, Line, Plot, SliceRow, bars_plot, calibration_curve, calibration_plot, confusion_matrix_plot, curves,
     lines_plot, precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
 };
+use modelgate_model::LoadedModel;
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -22,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 6;
+const REVISION: u32 = 7;
 
 /// Looks at the model and draws the plots.
 pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
@@ -54,7 +55,7 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let repeats = config.evaluate.importance_repeats;
             let mut analysis =
                 analyse_model(&package.model, &table, &target, rows, on, repeats, config.seed)?;
-            if let Some(found) = contributions(runner, &table, rows, &split.train)? {
+            if let Some(found) = contributions(runner, &package.model, &table, rows, &split.train)? {
                 found.unit.clone_into(&mut analysis.unit);
                 analysis.contributions = found.features;
             }
@@ -86,24 +87,30 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     )
 }
 
-/// Returns what each preprocessed feature adds to the score of a model that modelgate trained and that says so.
+/// Returns what each feature adds to the score of a model that says so: each preprocessed one of a model that modelgate
+/// trained, each column of one from elsewhere.
 fn contributions(
     runner: &Runner<'_>,
+    model: &LoadedModel,
     table: &modelgate_data::Table,
     rows: &[u32],
     train: &[u32],
 ) -> Result<Option<Contributions>, PipelineError> {
+    let step = train.len().div_ceil(crate::contributions::TRAINING_ROWS).max(1);
+    let some: Vec<u32> = train.iter().step_by(step).copied().collect();
     if command::is_foreign(runner) {
-        return Ok(None);
+        let Some(estimator) = model.estimator() else { return Ok(None) };
+        let inputs = model.inputs();
+        let name = |at: usize| inputs.get(at).map(|(name, _)| name.clone());
+        let names: Vec<String> = model.origins().into_iter().filter_map(name).collect();
+        let matrix = model.features(table, rows)?;
+        let training = || model.features(table, &some).ok();
+        return Ok(crate::contributions::contributions(estimator, &names, &matrix, training));
     }
     let estimator: modelgate_model::estimator::Estimator = runner.json(Stage::Train, "estimator")?;
     let plan = data::plan(runner)?;
     let matrix = plan.transform(table, rows)?;
-    let training = || {
-        let step = train.len().div_ceil(crate::contributions::TRAINING_ROWS).max(1);
-        let some: Vec<u32> = train.iter().step_by(step).copied().collect();
-        plan.transform(table, &some).ok()
-    };
+    let training = || plan.transform(table, &some).ok();
     Ok(crate::contributions::contributions(&estimator, &plan.output_names(), &matrix, training))
 }
 

@@ -232,8 +232,66 @@ fn models_of_lightgbm_and_xgboost_are_judged_here_and_answer_alike() {
     for (row, score) in [-3.0, 2.0, 3.0, -3.0].into_iter().enumerate() {
         assert!((lightgbm[2 * row + 1] - sigmoid(score)).abs() < 1e-6, "{row}: {lightgbm:?}");
     }
+    // What a column adds is shared out by hand: the score of no column, of one, and of both.
+    let shares = |project: &TestProject| {
+        let known = |high: Option<bool>, small: Option<bool>| {
+            let right = match high {
+                Some(high) => {
+                    if high {
+                        3.0
+                    } else {
+                        2.0
+                    }
+                }
+                None => 2.5,
+            };
+            match small {
+                Some(true) => -3.0,
+                Some(false) => right,
+                None => (160.0 * -3.0 + 140.0 * right) / 300.0,
+            }
+        };
+        let rows = project.json("outputs/p/split.json")["validation"].clone();
+        let rows: Vec<usize> =
+            rows.as_array().expect("rows").iter().filter_map(|row| Some(row.as_u64()? as usize)).collect();
+        let mean =
+            |of: &dyn Fn(usize) -> f64| rows.iter().map(|row| of(*row)).sum::<f64>() / rows.len() as f64;
+        let half =
+            |with: f64, without: f64, more: f64, less: f64| ((with - without) + (more - less)).abs() / 2.0;
+        let row = |row: usize| (Some(row % 2 == 1), Some(row % 11 <= 5));
+        let x = mean(&|at| {
+            let (high, small) = row(at);
+            half(known(None, small), known(None, None), known(high, small), known(high, None))
+        });
+        let level = mean(&|at| {
+            let (high, small) = row(at);
+            half(known(high, None), known(None, None), known(high, small), known(None, small))
+        });
+        [("x".to_owned(), x), ("level".to_owned(), level)]
+    };
+    let said = |project: &TestProject| -> Vec<(String, f64)> {
+        let analysis = project.json("outputs/p/analysis.json");
+        assert_eq!(analysis["unit"], "log-odds");
+        let found = analysis["contributions"].as_array().expect("contributions").iter();
+        found
+            .map(|one| {
+                let name = one["feature"].as_str().expect("a name").to_owned();
+                (name, one["mean_absolute"].as_f64().expect("a number"))
+            })
+            .collect()
+    };
+    let near = |project: &TestProject| {
+        let (found, expected) = (said(project), shares(project));
+        assert_eq!(found.len(), 2, "{found:?}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found.0 == expected.0 && (found.1 - expected.1).abs() < 1e-5, "{found:?} {expected:?}");
+        }
+    };
+    near(&project);
+    project.run(&["report", "markdown"]).exits(0).says("<summary>Contributions</summary>");
     let schema = "models/packaged/p/manifest.json";
     let _ = project.run(&["model", "import", "model.json", "--schema", schema]).exits(0);
+    near(&project);
     let xgboost = answers(&project);
     for (row, score) in [2.0, 2.0, 3.0, 3.0].into_iter().enumerate() {
         assert!((xgboost[2 * row + 1] - sigmoid(score)).abs() < 1e-6, "{row}: {xgboost:?}");
