@@ -31,6 +31,36 @@ impl Latency {
     pub(crate) fn figures(&self) -> [(&'static str, f64); 2] {
         [("latency.p50_ms", self.p50_ms), ("latency.p99_ms", self.p99_ms)]
     }
+
+    /// Returns what a report says.
+    pub(crate) fn sentence(&self) -> String {
+        format!(
+            "One prediction took {} in half of {} cases and at most {} in 99 of 100; {:.0} rows a second in one call of {}. Measured here, once.",
+            duration(self.p50_ms),
+            self.predictions,
+            duration(self.p99_ms),
+            self.batch_rows_per_second,
+            self.batch_rows
+        )
+    }
+}
+
+/// Prints milliseconds in the unit in which they have digits.
+fn duration(milliseconds: f64) -> String {
+    let micros = milliseconds * 1e3;
+    if micros < 0.05 {
+        "less than 0.1 µs".to_owned()
+    } else if micros < 9.95 {
+        format!("{micros:.1} µs")
+    } else if micros < 999.5 {
+        format!("{micros:.0} µs")
+    } else if milliseconds < 9.995 {
+        format!("{milliseconds:.2} ms")
+    } else if milliseconds < 999.5 {
+        format!("{milliseconds:.0} ms")
+    } else {
+        format!("{:.1} s", milliseconds / 1e3)
+    }
 }
 
 /// At most so many single predictions are timed, after some that warm up.
@@ -73,4 +103,39 @@ pub(crate) fn measure(
         batch_rows: batch.len() as u64,
         batch_rows_per_second: batch.len() as f64 / seconds.max(1e-9),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_the_unit_in_which_they_have_digits() {
+        for (milliseconds, said) in [
+            (0.0, "less than 0.1 µs"),
+            (0.000_4, "0.4 µs"),
+            (0.009_96, "10 µs"),
+            (0.123_4, "123 µs"),
+            (0.999_4, "999 µs"),
+            (0.999_6, "1.00 ms"),
+            (3.456, "3.46 ms"),
+            (42.0, "42 ms"),
+            (1500.0, "1.5 s"),
+        ] {
+            assert_eq!(duration(milliseconds), said);
+        }
+        let found = Latency {
+            schema_version: 1,
+            predictions: 200,
+            p50_ms: 0.000_7,
+            p99_ms: 0.012,
+            batch_rows: 30,
+            batch_rows_per_second: 1e6,
+        };
+        assert!(
+            found
+                .sentence()
+                .starts_with("One prediction took 0.7 µs in half of 200 cases and at most 12 µs in")
+        );
+    }
 }

@@ -218,15 +218,7 @@ fn tail(evidence: &RunEvidence) -> String {
     }
     page.push_str(&looked_at(evidence));
     if let Some(latency) = &evidence.latency {
-        let _ = write!(
-            page,
-            "<h2>Latency</h2><p>One prediction took {:.3} ms in half of {} cases and at most {:.3} ms in 99 of 100; {:.0} rows a second in one call of {}. Measured here, once.</p>",
-            latency.p50_ms,
-            latency.predictions,
-            latency.p99_ms,
-            latency.batch_rows_per_second,
-            latency.batch_rows
-        );
+        let _ = write!(page, "<h2>Latency</h2><p>{}</p>", text(&latency.sentence()));
     }
     let _ = write!(
         page,

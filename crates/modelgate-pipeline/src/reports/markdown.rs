@@ -108,15 +108,7 @@ fn folded_sections(evidence: &RunEvidence) -> Vec<String> {
         sections.push(folded("Search", &trials_table(trials)));
     }
     if let Some(latency) = &evidence.latency {
-        let text = format!(
-            "One prediction took {:.3} ms in half of {} cases and at most {:.3} ms in 99 of 100; {:.0} rows a second in one call of {}. Measured here, once.",
-            latency.p50_ms,
-            latency.predictions,
-            latency.p99_ms,
-            latency.batch_rows_per_second,
-            latency.batch_rows
-        );
-        sections.push(folded("Latency", &text));
+        sections.push(folded("Latency", &latency.sentence()));
     }
     sections.push(folded("Stages", &stages(evidence)));
     sections
