@@ -2,6 +2,8 @@
 //!
 //! `MODELGATE_UPDATE_DOCS=1 cargo test -p modelgate documentation` writes the generated pages.
 
+pub(crate) mod schemas;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -35,10 +35,15 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
             ["watch", "--for", "4s", "--max-error-rate", "0.02", "--rule", "rollout.disagreement <= 0.5"];
         let passed = rollout(&project, &[&watch[..], &["--step", "--abort-on-failure"]].concat()).exits(0);
         passed.says("verdict: passed").says("running at 60%");
-        let json =
-            rollout(&project, &["--output-format", "json", "watch", "--for", "3s", "--output", "seen.json"]);
+        let json = ["--output-format", "json", "watch", "--for", "3s", "--output", "seen.json"];
+        let rules = ["--max-error-rate", "0.02", "--rule", "rollout.disagreement <= 0.5"];
+        let json = rollout(&project, &[&json[..], &rules].concat());
         let seen: serde_json::Value = serde_json::from_str(&json.exits(0).stdout).expect("JSON");
         assert_eq!((&seen, &seen["verdict"]["verdict"]), (&project.json("seen.json"), &json!("passed")));
+        crate::documentation::schemas::is_verdict(&seen["verdict"]);
+        let on =
+            |subset: &str| seen["verdict"]["rules"].to_string().contains(&format!("\"on\":\"{subset}\""));
+        assert!(on("canary") && on("shadow"), "{seen}");
         rollout(&project, &["promote"]).exits(1).says("the next is 100%");
         let other = project.run(&["model", "approve", "shop", "v002", "--reason", "seen"]).exits(0);
         other.says("v002 is approved");
