@@ -18,6 +18,7 @@ mod serving;
 mod template;
 mod undeclared;
 mod validate;
+pub mod variables;
 
 pub use deploy::{DeployConfig, SpaceConfig, SpaceSdk};
 pub use error::ConfigError;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use modelgate_config::variables::REFUSED;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual};
 use modelgate_core::Verdict;
 use modelgate_core::lifecycle::Stage;
@@ -151,11 +152,7 @@ fn selector(text: &str) -> anyhow::Result<Selector> {
 
 /// Variables of other services that mean something here and are not honoured: better no service than another one.
 fn refuse_unknown_variables() -> anyhow::Result<()> {
-    for (name, instead) in [
-        ("MODEL_BASE_DIR", "use MODEL_PATH with the whole path"),
-        ("MODEL_NAME", "use --model"),
-        ("MODEL_VERSION", "use --model NAME@VERSION"),
-    ] {
+    for (name, instead) in REFUSED {
         if environment::variable(name).is_some() {
             return Err(
                 UsageError(format!("the environment variable {name} is not honoured: {instead}")).into()

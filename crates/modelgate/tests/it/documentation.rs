@@ -2,6 +2,7 @@
 //!
 //! `MODELGATE_UPDATE_DOCS=1 cargo test -p modelgate documentation` writes the generated pages.
 
+mod environment;
 pub(crate) mod schemas;
 
 use std::path::{Path, PathBuf};
