@@ -3,6 +3,7 @@
 //! `MODELGATE_UPDATE_DOCS=1 cargo test -p modelgate documentation` writes the generated pages.
 
 mod environment;
+mod fences;
 pub(crate) mod schemas;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,13 @@ fn commands(page: &str) -> Vec<(String, i32)> {
 #[cfg(unix)]
 #[track_caller]
 pub(crate) fn runs(page: &str, project: &TestProject) {
+    runs_with(page, project, &[]);
+}
+
+/// Runs the commands of a page, with these variables.
+#[cfg(unix)]
+#[track_caller]
+pub(crate) fn runs_with(page: &str, project: &TestProject, variables: &[(&str, &str)]) {
     let text = fs_err::read_to_string(docs(page)).expect("the page");
     let found = commands(&text);
     assert!(!found.is_empty(), "{page} has no command");
@@ -51,6 +59,7 @@ pub(crate) fn runs(page: &str, project: &TestProject) {
             .current_dir(project.path("."))
             .env("PATH", &path)
             .env("MODELGATE_ACTOR", "tester")
+            .envs(variables.iter().copied())
             .output()
             .expect("sh");
         let said =
@@ -297,9 +306,9 @@ fn the_commands_of_the_pages_on_data_ci_and_statistics_do_what_they_say() {
     Shell::new(&project).runs("gate-statistics.md", &page("gate-statistics.md"));
 }
 
-/// Pages whose commands are typed by another file of the tests: `ci/tutorial.rs`, `deploy/`, and `serving/rollout/page.rs`,
-/// which asks the service meanwhile.
-const RUN_ELSEWHERE: [&str; 3] = ["tutorial.md", "deploy.md", "rollout.md"];
+/// Pages whose commands are typed by another file of the tests: `ci/tutorial.rs`, `deploy/`, `train_command.rs`, and
+/// `serving/rollout/page.rs`, which asks the service meanwhile.
+const RUN_ELSEWHERE: [&str; 4] = ["tutorial.md", "deploy.md", "migrate.md", "rollout.md"];
 
 #[test]
 fn every_page_with_commands_is_run() {

@@ -298,6 +298,19 @@ fn models_of_lightgbm_and_xgboost_are_judged_here_and_answer_alike() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_guide_to_migrate_do_what_it_says() {
+    let project = with_graph();
+    fs_err::rename(project.path("saved.onnx"), project.path("model.onnx")).expect("renamed");
+    project.write("model.txt", LIGHTGBM);
+    project.write("model.json", xgboost().to_string());
+    crate::documentation::runs("migrate.md", &project);
+    let manifest = project.json("models/packaged/p/manifest.json");
+    assert_eq!(manifest["lineage"]["algorithm"], "import");
+    assert!(project.run(&["model", "list"]).exits(0).stdout.contains("v003"), "each is a version");
+}
+
 #[test]
 fn models_that_do_not_fit_the_data_say_how() {
     let project = TestProject::with(BINARY, &data(), &config("params: {n_estimators: 3}"));

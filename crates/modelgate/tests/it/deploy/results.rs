@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use modelgate_testing::TestProject;
+use modelgate_testing::hub::TOKEN;
 
-use super::{CONFIG, digest, project};
+use super::{CONFIG, Containers, digest, project};
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git").args(arguments).current_dir(folder).output().expect("git");
@@ -91,9 +92,17 @@ fn the_manifest_follows_the_registry() {
 #[cfg(unix)]
 #[test]
 fn the_commands_of_the_guide_do_what_it_says() {
+    let (hub, containers) = Containers::hub();
     let project = project(CONFIG, 1);
     git(&project.path("."), &["init", "-q", "-b", "main"]);
-    crate::documentation::runs("deploy.md", &project);
+    // Two versions were deployed, so that there is one to go back to.
+    super::exits(super::deploy(&project, &hub, &[]), 0);
+    crate::governance::run(&project, 2);
+    super::exits(super::deploy(&project, &hub, &[]), 0);
+    let home = project.path("none").display().to_string();
+    let variables = [("HF_ENDPOINT", hub.url.as_str()), ("HF_TOKEN", TOKEN), ("HF_HOME", &home)];
+    crate::documentation::runs_with("deploy.md", &project, &variables);
+    assert_eq!(containers.serves("me/drug-app"), digest(&project, 1));
     assert!(project.path("compose.yaml").is_file());
     assert!(
         git(&project.path("."), &["ls-tree", "-r", "--name-only", "update"])
