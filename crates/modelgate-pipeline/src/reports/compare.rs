@@ -231,7 +231,7 @@ impl VersionComparison {
             self.lines().iter().map(|line| format!("<li>{}</li>", escape::html(line))).collect();
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{}</style></head>\
-             <body><h1>{title}</h1><table><thead><tr>{}</tr></thead><tbody>{rows}</tbody></table>\
+             <body><h1>{title}</h1><div class=wide><table><thead><tr>{}</tr></thead><tbody>{rows}</tbody></table></div>\
              <p>* the best of its row.</p><ul>{lines}</ul></body></html>\n",
             style(),
             cells("th", &self.head())

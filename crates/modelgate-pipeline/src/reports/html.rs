@@ -66,7 +66,7 @@ fn table_of(most: usize, head: &[&str], rows: impl IntoIterator<Item = String>) 
         0 => String::new(),
         more => format!("<p>{more} more rows are in the JSON files beside this report.</p>"),
     };
-    format!("<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}")
+    format!("<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}")
 }
 
 /// Returns the page.

@@ -145,6 +145,23 @@ impl Browser {
         bytes
     }
 
+    /// Shows the page as it is printed by a person who prefers this scheme of colours.
+    pub(crate) fn on_paper(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let parameters = json!({ "media": "print", "features": features });
+        self.ask(
+            "POST",
+            "/goog/cdp/execute",
+            &json!({ "cmd": "Emulation.setEmulatedMedia", "params": parameters }),
+        );
+    }
+
+    /// Prints the page, as PDF.
+    pub(crate) fn print(&self) -> Vec<u8> {
+        let text = self.ask("POST", "/print", &json!({}));
+        base64(text.as_str().unwrap_or_else(|| panic!("{text}")))
+    }
+
     pub(crate) fn script(&self, script: &str) -> Value {
         self.ask("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
     }

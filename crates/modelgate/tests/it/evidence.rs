@@ -8,6 +8,7 @@ use crate::BINARY;
 use planted::{csv, in_production, rows};
 
 mod odd_rows;
+mod pages;
 mod planted;
 
 const HOSTILE: [&str; 4] = ["a|b", "<script>alert(1)</script>", "\"q\" 'r' & co", "عربي \u{202e}txt"];
