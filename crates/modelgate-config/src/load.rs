@@ -42,6 +42,9 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     if let Some(uri) = environment(env::MODELGATE_DATA_REMOTE) {
         config.data.remote = Some(uri);
     }
+    if let Some(path) = environment(env::ORT_DYLIB_PATH) {
+        config.serve.onnxruntime = Some(path);
+    }
     if let Some(value) = environment(env::MODELGATE_SEED) {
         let expected = "expected a whole number from 0";
         let seed = value.parse().map_err(|_| ConfigError::Environment {

@@ -31,6 +31,7 @@ pub fn origins(
         let variable = match entry.key.as_str() {
             "registry.uri" => env::MODELGATE_REGISTRY_URI,
             "data.remote" => env::MODELGATE_DATA_REMOTE,
+            "serve.onnxruntime" => env::ORT_DYLIB_PATH,
             key if key.starts_with("pipelines.")
                 && key.split('.').count() == 3
                 && key.rsplit('.').next() == Some("seed") =>
@@ -69,7 +70,11 @@ mod tests {
     fn a_value_says_where_it_comes_from() {
         let text = "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    data: {source: a.csv, target: y}\n";
         let config = crate::parse(text, std::path::Path::new("modelgate.yaml")).expect("valid");
-        let set = [(env::MODELGATE_SEED, "7"), (env::MODELGATE_DATA_REMOTE, "s3://b/p")];
+        let set = [
+            (env::MODELGATE_SEED, "7"),
+            (env::MODELGATE_DATA_REMOTE, "s3://b/p"),
+            (env::ORT_DYLIB_PATH, "/opt/libonnxruntime.so"),
+        ];
         let found = origins(&config, text, &|name| {
             set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(of("pipelines.p.evaluate.rounds"), "default");
         assert_eq!(of("pipelines.p.seed"), "MODELGATE_SEED");
         assert_eq!(of("data.remote"), "MODELGATE_DATA_REMOTE");
+        assert_eq!(of("serve.onnxruntime"), "ORT_DYLIB_PATH");
         assert_eq!(of("registry.uri"), "default");
     }
 }

@@ -27,6 +27,9 @@ pub struct ServeConfig {
     /// The service that a promotion or a rollback tells to look for the new version, with `ADMIN_API_TOKEN`; nothing for
     /// none. Its `/admin/reload`.
     pub reload_url: Option<String>,
+    /// The library of ONNX Runtime, relative to the project, for models that the built-in engine does not know and a
+    /// modelgate with the feature `ort`: wherever one is loaded, not in the service alone.
+    pub onnxruntime: Option<String>,
     /// How a new version is let at the requests.
     pub rollout: RolloutConfig,
 }

@@ -224,6 +224,10 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
         let message = "expected the address of a service's `/admin/reload`, with `http://` or `https://`";
         return Err(("serve.reload_url".to_owned(), message.to_owned()));
     }
+    if config.serve.onnxruntime.as_ref().is_some_and(|path| path.trim().is_empty()) {
+        let message = "it is empty; name the file of ONNX Runtime's library, or take the key out";
+        return Err(("serve.onnxruntime".to_owned(), message.to_owned()));
+    }
     if let Some(space) = &config.deploy.space {
         crate::deploy::check(space)?;
     }

@@ -19,6 +19,7 @@ pub mod signing;
 pub use error::{ModelError, PackageError};
 pub use foreign::{ForeignModel, assemble_foreign};
 pub use manifest::Manifest;
+pub use onnx::library as onnxruntime;
 pub use onnx::{InputColumn, LoadedModel, export};
 pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};
 pub use predict::Prediction;

@@ -159,8 +159,13 @@ impl TestProject {
         let mut command = Command::new(&self.binary);
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
         command.env("MODELGATE_ACTOR", "tester").env("NO_COLOR", "1");
-        for name in ["MODELGATE_SEED", "MODELGATE_THREADS", "MODELGATE_REGISTRY_URI", "MODELGATE_DATA_REMOTE"]
-        {
+        for name in [
+            "MODELGATE_SEED",
+            "MODELGATE_THREADS",
+            "MODELGATE_REGISTRY_URI",
+            "MODELGATE_DATA_REMOTE",
+            "ORT_DYLIB_PATH",
+        ] {
             command.env_remove(name);
         }
         command

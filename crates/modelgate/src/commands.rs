@@ -25,7 +25,8 @@ mod undeclared;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use modelgate_pipeline::Project;
+use modelgate_model::onnxruntime;
+use modelgate_pipeline::{PipelineError, Project};
 
 use crate::arguments::{Arguments, Command};
 use crate::environment;
@@ -104,7 +105,19 @@ fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {
 
 /// Opens the project in `folder`.
 fn project(folder: &std::path::Path) -> anyhow::Result<Project> {
-    Ok(Project::find(folder, &environment::variable)?)
+    Ok(find_project(folder)?)
+}
+
+/// Finds the project of `folder`, and says where its models find ONNX Runtime.
+fn find_project(folder: &std::path::Path) -> Result<Project, PipelineError> {
+    let project = Project::find(folder, &environment::variable)?;
+    // What the variable says is known without a project, and is not relative to one.
+    if environment::variable(onnxruntime::VARIABLE).is_none()
+        && let Some(path) = &project.config.serve.onnxruntime
+    {
+        onnxruntime::name(project.root.join(path));
+    }
+    Ok(project)
 }
 
 /// Refuses a `MODELGATE_SIMD` that would be taken for none.

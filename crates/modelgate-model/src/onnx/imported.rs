@@ -792,7 +792,7 @@ mod tests {
             graph.output("prediction", data_type::FLOAT);
         });
         assert!(error.contains("the operator Erf of ai.onnx is not known to the built-in engine"), "{error}");
-        let how = if cfg!(feature = "ort") { "ORT_DYLIB_PATH" } else { "build it with `--features ort`" };
+        let how = if cfg!(feature = "ort") { "serve.onnxruntime" } else { "build it with `--features ort`" };
         assert!(error.contains(how), "{error}");
     }
 

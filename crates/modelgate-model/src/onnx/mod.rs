@@ -6,6 +6,7 @@ mod export;
 mod graph;
 mod imported;
 mod kernels;
+pub mod library;
 mod linear;
 mod load;
 mod proto;

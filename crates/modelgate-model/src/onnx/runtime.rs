@@ -1,5 +1,5 @@
 //! ONNX Runtime, loaded while the program runs, for graphs that the built-in engine does not know: behind the feature
-//! `ort`, with the library that `ORT_DYLIB_PATH` names. One thread inside a call, so that answers do not depend on the
+//! `ort`, with the library that `library` finds. One thread inside a call, so that answers do not depend on the
 //! machine; as many sessions as calls at a time.
 
 use modelgate_core::schema::{Classes, FeatureType};
@@ -12,8 +12,11 @@ use crate::predict::Prediction;
 #[cfg(feature = "ort")]
 use crate::predict::first_highest;
 
+#[cfg(not(feature = "ort"))]
+use super::library::{Unavailable, named};
+
 #[cfg(feature = "ort")]
-pub(super) use enabled::Runtime;
+pub(super) use enabled::{Runtime, library};
 
 /// What the graph of a package takes and gives.
 #[derive(Clone, PartialEq, Debug)]
@@ -88,9 +91,15 @@ impl Form {
     }
 }
 
-/// Says how ONNX Runtime is had.
+/// Says how ONNX Runtime is had: a library alone does not bring it.
 #[cfg(not(feature = "ort"))]
-const ABSENT: &str = "this modelgate was built without it: build it with `--features ort`";
+pub(super) fn library() -> Result<std::convert::Infallible, Unavailable> {
+    const ABSENT: &str = "this modelgate was built without it: build it with `--features ort`";
+    Err(Unavailable::Absent(match named() {
+        Some(library) => format!("{} names its library and {ABSENT}", library.from),
+        None => ABSENT.to_owned(),
+    }))
+}
 
 /// Stands for ONNX Runtime where it was not built in: there is none.
 #[cfg(not(feature = "ort"))]
@@ -100,7 +109,10 @@ pub(super) enum Runtime {}
 #[cfg(not(feature = "ort"))]
 impl Runtime {
     pub(super) fn load(_graph: &Graph, _bytes: &[u8]) -> Result<Self, ModelError> {
-        refuse(ABSENT)
+        match library() {
+            Ok(never) => match never {},
+            Err(reason) => refuse(reason.to_string()),
+        }
     }
 
     pub(super) fn form(&self) -> &Form {
@@ -114,37 +126,41 @@ impl Runtime {
 
 #[cfg(feature = "ort")]
 mod enabled {
-    use std::path::PathBuf;
     use std::sync::{Mutex, OnceLock, PoisonError};
 
     use ort::environment::Environment;
     use ort::session::{Session, SessionInputValue};
     use ort::value::Tensor;
 
+    use super::super::library::{KEY, Library, Unavailable, VARIABLE, find, named};
     use super::{Form, Graph, InputColumn, ModelError, Prediction, refuse};
-
-    /// The variable that names the library.
-    const PATH: &str = "ORT_DYLIB_PATH";
 
     /// Sessions that are kept for the next call.
     const KEPT: usize = 64;
 
-    static LIBRARY: OnceLock<Result<Environment, String>> = OnceLock::new();
+    static LIBRARY: OnceLock<Result<Environment, Unavailable>> = OnceLock::new();
 
     /// Loads the library once.
-    fn library() -> Result<&'static Environment, ModelError> {
-        let load = || {
-            let path = std::env::var_os(PATH).filter(|path| !path.is_empty()).map(PathBuf::from);
-            let path = path.ok_or_else(|| {
-                format!(
-                    "set {PATH} to its library, such as `onnxruntime/capi/libonnxruntime.so.1.31.1` of the Python package"
-                )
-            })?;
-            let builder = ort::init_from(&path).map_err(|error| format!("{PATH}: {error}"))?;
-            let built = builder.with_name("modelgate").with_telemetry(false).build();
-            built.map_err(|error| format!("{PATH}: {error}"))
+    pub(in super::super) fn library() -> Result<&'static Environment, Unavailable> {
+        LIBRARY.get_or_init(open_library).as_ref().map_err(Clone::clone)
+    }
+
+    fn open_library() -> Result<Environment, Unavailable> {
+        let Some(Library { path, from }) = named() else {
+            return Err(Unavailable::Absent(format!(
+                "nothing names its library: set {KEY} in modelgate.yaml or {VARIABLE}, such as \
+                 `onnxruntime/capi/libonnxruntime.so.1.31.1` of the Python package"
+            )));
         };
-        LIBRARY.get_or_init(load).as_ref().map_err(|reason| ModelError::Onnx(reason.clone()))
+        let _ = find()?;
+        let broken = |error: &dyn std::fmt::Display| {
+            let path = path.display();
+            Unavailable::Broken(format!(
+                "{from}: `{path}` is no library of ONNX Runtime that works here: {error}"
+            ))
+        };
+        let builder = ort::init_from(&path).map_err(|error| broken(&error))?;
+        builder.with_name("modelgate").with_telemetry(false).build().map_err(|error| broken(&error))
     }
 
     fn told(error: impl std::fmt::Display) -> ModelError {
@@ -152,7 +168,8 @@ mod enabled {
     }
 
     fn open(bytes: &[u8]) -> Result<Session, ModelError> {
-        let builder = Session::builder(library()?).map_err(told)?;
+        let library = library().map_err(|reason| ModelError::Onnx(reason.to_string()))?;
+        let builder = Session::builder(library).map_err(told)?;
         let mut builder = builder.with_intra_threads(1).map_err(told)?;
         builder.commit_from_memory(bytes).map_err(told)
     }

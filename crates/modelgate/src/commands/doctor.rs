@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::Command;
 
 use modelgate_deploy::hub::Token;
+use modelgate_model::onnxruntime::{self, Unavailable};
 use modelgate_pipeline::{
     PROJECT_FILE, Pipeline, PipelineError, Project, missing_for, registry, source_files,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use crate::environment;
 use crate::exit::Exit;
 use crate::printer::{Printer, coloured};
 
@@ -52,7 +52,16 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
     for (what, (state, detail)) in [("token of the Hub", hub_token()), ("token of GitHub", github_token())] {
         found(what, state, detail);
     }
-    match Project::find(folder, &environment::variable) {
+    let project = super::find_project(folder);
+    match onnxruntime::load() {
+        Ok(path) => found("onnx runtime", "ok", path.display().to_string()),
+        Err(Unavailable::Absent(reason)) => {
+            let hint = format!("graphs that the built-in engine does not know need it: {reason}");
+            found("onnx runtime", "missing", hint);
+        }
+        Err(Unavailable::Broken(reason)) => found("onnx runtime", "broken", reason),
+    }
+    match project {
         Err(error) => {
             let here = folder.join(PROJECT_FILE).is_file();
             let state = if here { "broken" } else { "missing" };

@@ -15,6 +15,7 @@ use modelgate_core::Verdict;
 use modelgate_core::lifecycle::Stage;
 use modelgate_core::rule::{GateRule, Subset, parse_expression};
 use modelgate_core::verdict::GateVerdict;
+use modelgate_model::onnxruntime;
 use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::{Figures, PipelineError, Project, gate_check, signature};
 use modelgate_registry::RegistryUri;
@@ -42,7 +43,7 @@ pub(crate) fn execute(arguments: &Serve, folder: &Path, printer: &Printer) -> an
 fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     refuse_unknown_variables()?;
     // A package can be served without a project around it, as in a container.
-    let project = match Project::find(folder, &environment::variable) {
+    let project = match super::find_project(folder) {
         // Without a project its policies are the defaults; with one that cannot be read they are not known.
         Err(error) if !matches!(error, PipelineError::NoProject(_)) => return Err(error.into()),
         found => found,
@@ -55,6 +56,8 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         (Some(ModelSource::Registry | ModelSource::Mlflow), _) => None,
         (_, package) => package.clone(),
     };
+    // Said before anything is served, whether or not a model will need it.
+    let _ = onnxruntime::find().map_err(|error| UsageError(error.to_string()))?;
     let none = ServeConfig::default();
     let config = match (&project, &local) {
         (Ok(project), _) => &project.config.serve,

@@ -17,6 +17,7 @@ mod interop;
 mod lost_answers;
 mod main_job;
 mod object_registry;
+mod onnx_runtime;
 mod registry;
 mod runbooks;
 mod search;
