@@ -296,14 +296,16 @@ def sklearn_models(cases):
 def other_models(cases):
     """Graphs of operators that only ONNX Runtime has."""
     from skl2onnx import to_onnx
-    from sklearn import ensemble, linear_model, naive_bayes, neural_network, pipeline, svm, tree
+    from sklearn import ensemble, linear_model, naive_bayes, neighbors, neural_network, pipeline, svm, tree
     from sklearn import preprocessing as pre
 
     iris, three = numbers(load_iris())
     cancer, two = numbers(load_breast_cancer())
     diabetes, value = numbers(load_diabetes())
     for name, model, frame, target in [
-        # Neighbours are left out: skl2onnx makes a Scan of them, and a graph inside a node is taken only where the inputs are columns.
+        # A Scan, whose body is a graph inside the node.
+        ("neighbours", neighbors.KNeighborsClassifier(5), iris, three),
+        ("neighbours_numbers", neighbors.KNeighborsRegressor(3), diabetes, value),
         ("naive_bayes", naive_bayes.GaussianNB(), iris, three),
         ("support_vectors", svm.SVR(), diabetes, value),
         ("bagging", ensemble.BaggingClassifier(tree.DecisionTreeClassifier(max_depth=3), 4, random_state=1), cancer, two),
@@ -320,6 +322,34 @@ def other_models(cases):
         if isinstance(found, list):
             found = [[row[label] for label in classes] for row in found]
         cases.add(name, f"{name}.onnx", frame, found, classes, exact=True)
+    data = nested_graph()
+    with open(os.path.join(cases.folder, "nested.onnx"), "wb") as file:
+        file.write(data)
+    frame = diabetes.iloc[:, :2]
+    cases.add("nested", "nested.onnx", frame, session(data).run(None, {"X": frame.to_numpy()})[0], exact=True)
+
+
+def nested_graph():
+    """A Loop with an If in it: both take values from around them, and names inside are those outside too."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    node, value, array = helper.make_node, helper.make_tensor_value_info, numpy_helper.from_array
+    kind = TensorProto.FLOAT
+    higher = helper.make_graph([node("Add", ["sum", "first"], ["out"])], "higher", [], [value("out", kind, None)])
+    lower = helper.make_graph([node("Mul", ["sum", "half"], ["scaled"]), node("Sub", ["scaled", "second"], ["out"])],
+                              "lower", [], [value("out", kind, None)], [array(np.float32(0.5), "half")])
+    body = helper.make_graph(
+        [node("Less", ["turn", "two"], ["early"]), node("Identity", ["go"], ["go_on"]),
+         node("If", ["early"], ["next"], then_branch=higher, else_branch=lower)],
+        "body", [value("turn", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("sum", kind, None)],
+        [value("go_on", TensorProto.BOOL, []), value("next", kind, None)], [array(np.int64(2), "two")])
+    graph = helper.make_graph(
+        [node("Gather", ["X", "zero"], ["first"], axis=1), node("Gather", ["X", "one"], ["second"], axis=1),
+         node("Loop", ["turns", "", "second"], ["out"], body=body)],
+        "nested", [value("X", kind, [None, 2])], [value("out", kind, [None, 1])],
+        [array(np.array([0]), "zero"), array(np.array([1]), "one"), array(np.int64(4), "turns")])
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    return model.SerializeToString()
 
 
 def operators(cases):

@@ -15,6 +15,7 @@ use super::linear::{self, LinearChain};
 use super::proto::{Graph, Model, Node, data_type};
 use super::run::{Operation, Step};
 use super::runtime::Runtime;
+use super::scopes;
 use crate::error::ModelError;
 use crate::estimator::{
     Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Prepared, Tree, TreeNode,
@@ -83,7 +84,8 @@ impl LoadedModel {
         // What is not as modelgate writes it may still be what exporters write.
         let known = Self::own(graph).or_else(|_| imported::load(graph));
         known.or_else(|unknown| {
-            let loaded = Runtime::load(graph, bytes).map(Self::of_runtime);
+            let checked = scopes::check(graph).and_then(|()| Runtime::load(graph, bytes));
+            let loaded = checked.map(Self::of_runtime);
             loaded.map_err(|error| match (unknown, error) {
                 (ModelError::Onnx(unknown), ModelError::Onnx(reason)) => {
                     ModelError::Onnx(format!("{unknown}; ONNX Runtime may take it, but {reason}"))

@@ -12,6 +12,7 @@ mod load;
 mod proto;
 mod run;
 mod runtime;
+mod scopes;
 mod trees;
 mod wire;
 mod wrap;

@@ -34,6 +34,8 @@ pub(crate) struct Graph {
     pub(crate) name: String,
     #[prost(message, repeated, tag = "5")]
     pub(crate) initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "15")]
+    pub(crate) sparse_initializer: Vec<SparseTensor>,
     #[prost(message, repeated, tag = "11")]
     pub(crate) input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
@@ -70,6 +72,10 @@ pub(crate) struct Attribute {
     pub(crate) s: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub(crate) tensor: Option<Tensor>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub(crate) graph: Option<Box<Graph>>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) graphs: Vec<Graph>,
     #[prost(float, repeated, tag = "7")]
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
@@ -78,6 +84,15 @@ pub(crate) struct Attribute {
     pub(crate) strings: Vec<Vec<u8>>,
     #[prost(int32, tag = "20")]
     pub(crate) kind: i32,
+}
+
+impl Node {
+    /// Returns the graphs inside the node, such as the branches of an If or the body of a Loop or Scan.
+    pub(crate) fn graphs(&self) -> impl Iterator<Item = &Graph> {
+        self.attribute
+            .iter()
+            .flat_map(|attribute| attribute.graph.as_deref().into_iter().chain(&attribute.graphs))
+    }
 }
 
 /// `AttributeProto.AttributeType`.
@@ -113,6 +128,13 @@ pub(crate) struct Tensor {
     /// 1 where the values lie in another file.
     #[prost(int32, tag = "14")]
     pub(crate) data_location: i32,
+}
+
+/// `SparseTensorProto`, of which only the name is read: that of its values.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SparseTensor {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) values: Option<Tensor>,
 }
 
 /// `TensorProto.DataType`.

@@ -1,10 +1,11 @@
 //! A graph as exporters write it in the form of a package: one rank-1 input per column in front of it, `label` and
-//! `probability_<class>` or `prediction` behind it. Its own nodes stay as they are, under names with a prefix; `ZipMap`
-//! and what leads to no answer are left out.
+//! `probability_<class>` or `prediction` behind it. Its own nodes stay as they are, under names with a prefix, and so do
+//! those of graphs inside nodes; `ZipMap` and what leads to no answer are left out.
 //!
 //! The added nodes are of operators that have not changed since opset 7, since exporters say the lowest one that fits.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use modelgate_core::schema::{Classes, Feature, FeatureSchema, FeatureType};
 use prost::Message;
@@ -12,7 +13,8 @@ use prost::Message;
 use super::graph::GraphBuilder;
 use super::load::refuse;
 use super::proto::{Graph, Model, ValueInfo, data_type};
-use super::wire::{fields, push};
+use super::scopes;
+use super::wire::{Field, fields, push};
 use crate::error::ModelError;
 
 /// What the names of the graph's own values begin with.
@@ -60,6 +62,7 @@ pub(crate) fn wrap(bytes: &[u8], schema: &FeatureSchema) -> Result<Vec<u8>, Mode
     if is_package(&model) {
         return Ok(bytes.to_vec());
     }
+    scopes::check(graph)?;
     let mut before = GraphBuilder::default();
     bind(&mut before, &inputs(graph), schema)?;
     let (answer, element) = answer(graph, schema)?;
@@ -290,60 +293,191 @@ fn needed<'a>(graph: &'a Graph, answer: &'a str) -> (Vec<bool>, HashSet<&'a str>
         if node.output.iter().any(|name| used.contains(name.as_str())) {
             *kept = true;
             used.extend(node.input.iter().map(String::as_str));
+            node.graphs().for_each(|inner| mention(inner, &mut used));
         }
     }
     (kept, used)
 }
 
+/// Adds every name that a graph inside a node takes or gives on: what it does not define itself is from around it.
+fn mention<'a>(graph: &'a Graph, used: &mut HashSet<&'a str>) {
+    for node in &graph.node {
+        used.extend(node.input.iter().map(String::as_str));
+        node.graphs().for_each(|inner| mention(inner, used));
+    }
+    used.extend(graph.output.iter().map(|output| output.name.as_str()));
+}
+
 /// Returns the graph's own nodes and constants under names with the prefix.
 fn renamed(graph: &[u8], kept: &[bool], used: &HashSet<&str>) -> Result<Vec<u8>, ModelError> {
-    let prefixed = |target: &mut Vec<u8>, number: u64, name: &[u8]| {
-        // An input that is left out has no name.
-        let name = if name.is_empty() { Vec::new() } else { [PREFIX.as_bytes(), name].concat() };
-        push(target, number, &name);
-    };
     let mut whole = Vec::new();
     let mut nodes = kept.iter();
     for field in fields(graph)? {
         match (field.number, field.bytes) {
-            (1, Some(node)) if nodes.next() == Some(&true) => {
-                let mut copy = Vec::new();
-                for field in fields(node)? {
-                    match (field.number, field.bytes) {
-                        (number @ 1..=3, Some(name)) => prefixed(&mut copy, number, name),
-                        (5, Some(attribute)) => {
-                            if fields(attribute)?.iter().any(|field| [6, 11].contains(&field.number)) {
-                                return refuse(
-                                    "it has graphs inside nodes (If, Loop or Scan), which are taken only in a graph of \
-                                     one input of shape [N] per column",
-                                );
-                            }
-                            copy.extend_from_slice(field.whole);
-                        }
-                        _ => copy.extend_from_slice(field.whole),
-                    }
-                }
-                push(&mut whole, 1, &copy);
-            }
+            (1, Some(node)) if nodes.next() == Some(&true) => push(&mut whole, 1, &renamed_node(node)?),
             (5, Some(tensor)) => {
-                let mut copy = Vec::new();
-                let mut is_used = false;
-                for field in fields(tensor)? {
-                    match (field.number, field.bytes) {
-                        (8, Some(name)) => {
-                            is_used = std::str::from_utf8(name).is_ok_and(|name| used.contains(name));
-                            prefixed(&mut copy, 8, name);
-                        }
-                        _ => copy.extend_from_slice(field.whole),
-                    }
-                }
-                if is_used {
-                    push(&mut whole, 5, &copy);
+                let is_used = |field: &Field<'_>| {
+                    let name = field.bytes.and_then(|name| std::str::from_utf8(name).ok());
+                    field.number == 8 && name.is_some_and(|name| used.contains(name))
+                };
+                if fields(tensor)?.iter().any(is_used) {
+                    push(&mut whole, 5, &prefixed(tensor, 8..=8)?);
                 }
             }
-            (15, _) => return refuse("it has sparse constants, which are not read"),
+            (15, _) => return sparse(),
             _ => {}
         }
     }
     Ok(whole)
+}
+
+fn sparse<T>() -> Result<T, ModelError> {
+    refuse("it has sparse constants, which are not read")
+}
+
+/// Returns a message with the prefix before the texts of these fields.
+fn prefixed(message: &[u8], names: RangeInclusive<u64>) -> Result<Vec<u8>, ModelError> {
+    let mut copy = Vec::new();
+    for field in fields(message)? {
+        match field.bytes {
+            Some(name) if names.contains(&field.number) => push_name(&mut copy, field.number, name),
+            _ => copy.extend_from_slice(field.whole),
+        }
+    }
+    Ok(copy)
+}
+
+fn push_name(target: &mut Vec<u8>, number: u64, name: &[u8]) {
+    // An input that is left out has no name.
+    let name = if name.is_empty() { Vec::new() } else { [PREFIX.as_bytes(), name].concat() };
+    push(target, number, &name);
+}
+
+fn renamed_node(node: &[u8]) -> Result<Vec<u8>, ModelError> {
+    let mut copy = Vec::new();
+    for field in fields(node)? {
+        match (field.number, field.bytes) {
+            (number @ 1..=3, Some(name)) => push_name(&mut copy, number, name),
+            (5, Some(attribute)) => {
+                let mut inner = Vec::new();
+                for field in fields(attribute)? {
+                    match (field.number, field.bytes) {
+                        (number @ (6 | 11), Some(graph)) => push(&mut inner, number, &renamed_inside(graph)?),
+                        _ => inner.extend_from_slice(field.whole),
+                    }
+                }
+                push(&mut copy, 5, &inner);
+            }
+            _ => copy.extend_from_slice(field.whole),
+        }
+    }
+    Ok(copy)
+}
+
+/// Returns a graph inside a node, which is only so deep, with the prefix before all its names: what it takes from around
+/// it has the prefix there too.
+fn renamed_inside(graph: &[u8]) -> Result<Vec<u8>, ModelError> {
+    let mut whole = Vec::new();
+    for field in fields(graph)? {
+        match (field.number, field.bytes) {
+            (1, Some(node)) => push(&mut whole, 1, &renamed_node(node)?),
+            (5, Some(tensor)) => push(&mut whole, 5, &prefixed(tensor, 8..=8)?),
+            (number @ 11..=12, Some(port)) => push(&mut whole, number, &prefixed(port, 1..=1)?),
+            (15, _) => return sparse(),
+            (2, _) => whole.extend_from_slice(field.whole),
+            // What is said of values in between is found again.
+            _ => {}
+        }
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::schema::{SCHEMA_VERSION, Task};
+
+    use super::super::load::LoadedModel;
+    use super::super::proto::{Attribute, Dimension, Node};
+    use super::*;
+
+    fn inner(node: &mut Node, graph: GraphBuilder) {
+        let graph = Some(Box::new(graph.finish("inner")));
+        node.attribute.push(Attribute { name: "body".to_owned(), graph, ..Attribute::default() });
+    }
+
+    fn model(graph: GraphBuilder) -> Vec<u8> {
+        let mut graph = graph.finish("test");
+        let tensor = graph.input[0].kind.as_mut().and_then(|kind| kind.tensor.as_mut());
+        let shape = tensor.and_then(|tensor| tensor.shape.as_mut()).expect("a shape");
+        shape.dim.push(Dimension { value: Some(2), param: None });
+        Model { ir_version: 8, graph: Some(graph), ..Model::default() }.encode_to_vec()
+    }
+
+    fn numbers() -> FeatureSchema {
+        let feature = |name: &str| Feature::of(name, FeatureType::Float, true);
+        FeatureSchema {
+            schema_version: SCHEMA_VERSION,
+            task: Task::Regression,
+            features: vec![feature("a"), feature("b")],
+            target: "y".to_owned(),
+            classes: None,
+        }
+    }
+
+    /// A Loop over an If that takes what is computed and kept around both.
+    fn nested(takes: &str) -> GraphBuilder {
+        let mut graph = GraphBuilder::default();
+        graph.input("X", data_type::FLOAT);
+        graph.floats("kept", &[1.0]);
+        graph.floats("unused", &[2.0]);
+        graph.node("Abs", &["X"], &["around"]);
+        graph.node("Neg", &["X"], &["no_answer"]);
+        let mut branch = GraphBuilder::default();
+        branch.floats("own", &[3.0]);
+        branch.node("Add", &[takes, "kept"], &["sum"]);
+        branch.node("Mul", &["sum", "own"], &["chosen"]);
+        branch.output("chosen", data_type::FLOAT);
+        let mut body = GraphBuilder::default();
+        body.input("turn", data_type::INT64);
+        inner(body.node("If", &["turn"], &["next"]), branch);
+        body.output("next", data_type::FLOAT);
+        inner(graph.node("Loop", &["", "", "X"], &["answer"]), body);
+        graph.output("answer", data_type::FLOAT);
+        graph
+    }
+
+    #[test]
+    fn graphs_inside_nodes_keep_what_they_take_from_around_them() {
+        let wrapped = wrap(&model(nested("around")), &numbers()).expect("a package's graph");
+        let decoded = Model::decode(&*wrapped).expect("a model").graph.expect("a graph");
+        scopes::check(&decoded).expect("each name is known where it is taken");
+        let find = |graph: &Graph, operator: &str| {
+            graph.node.iter().find(|node| node.op_type == operator).expect(operator).clone()
+        };
+        let body = find(&decoded, "Loop").graphs().next().expect("a body").clone();
+        assert_eq!((&*body.input[0].name, &*body.output[0].name), ("imported/turn", "imported/next"));
+        let branch = find(&body, "If").graphs().next().expect("a branch").clone();
+        assert_eq!(branch.initializer[0].name, "imported/own");
+        assert_eq!(find(&branch, "Add").input, ["imported/around", "imported/kept"]);
+        // What only the inner graph takes is there, and what nobody takes is not.
+        let constants: Vec<&str> = decoded.initializer.iter().map(|tensor| &*tensor.name).collect();
+        assert!(constants.contains(&"imported/kept") && !constants.contains(&"imported/unused"));
+        assert!(decoded.node.iter().all(|node| node.op_type != "Neg"));
+        // The built-in engine says which operator it does not know.
+        let error = LoadedModel::load(&wrapped).expect_err("no library").to_string();
+        assert!(
+            error.contains("the operator Loop of ai.onnx is not known to the built-in engine"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_graph_inside_a_node_that_takes_what_is_nowhere_is_refused() {
+        for takes in ["nowhere", "answer", "turns"] {
+            let error = wrap(&model(nested(takes)), &numbers()).expect_err("refused").to_string();
+            let expected =
+                format!("an input of Add is not defined before it in a graph inside If: `{takes}`");
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
 }
