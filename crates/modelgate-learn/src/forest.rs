@@ -303,7 +303,12 @@ impl Trainer for RandomForest {
         details.insert("splits".to_owned(), json!(if exact { "exact" } else { "histogram" }));
         let trees: Vec<Tree> = grown.into_iter().map(|grown| grown.tree).collect();
         details.insert("depth".to_owned(), json!(trees.iter().map(depth).max()));
-        let forest = Forest { features: matrix.columns, outputs, trees };
+        let forest = Forest {
+            features: matrix.columns,
+            outputs,
+            trees,
+            prepared: modelgate_model::estimator::Prepared::default(),
+        };
         let estimator = match self.task {
             Task::Classification => Estimator::ForestClassifier(forest),
             Task::Regression => Estimator::ForestRegressor(forest),

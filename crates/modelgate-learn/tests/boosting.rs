@@ -150,8 +150,11 @@ fn limits_hold_on_true_counts() {
     let (values, numbers) = bent(3000, 4, 4);
     let labels: Vec<u32> = numbers.iter().map(|value| u32::from(*value > 1.9)).collect();
     let given = json!({"n_estimators": 20, "max_leaf_nodes": 9, "max_depth": 4, "min_samples_leaf": 37});
-    let outcome = fit_classes(given, &values, 4, &labels, 2, None).expect("fitted");
-    for tree in &boosted(&outcome).trees {
+    // Rows count as rows, whatever they weigh.
+    let weights: Vec<f64> = (0..3000).map(|row| [0.01, 1.0, 40.0][row % 3]).collect();
+    let fitted = [None, Some(&weights[..])]
+        .map(|weights| fit_classes(given.clone(), &values, 4, &labels, 2, weights).expect("fitted"));
+    for tree in fitted.iter().flat_map(|outcome| &boosted(outcome).trees) {
         let mut counts = vec![0_u32; tree.values.len()];
         values.chunks_exact(4).for_each(|row| counts[tree.leaf(row)] += 1);
         assert!(counts.len() <= 9 && counts.iter().all(|count| *count >= 37), "{counts:?}");
@@ -308,6 +311,24 @@ fn a_batch_gets_the_bits_of_its_rows_one_by_one() {
         let single: Vec<f32> =
             values.chunks_exact(5).flat_map(|row| answers(&outcome.estimator, row)).collect();
         assert_eq!(batch, single);
+    }
+    // Two classes and several.
+    for classes in [2, 3] {
+        let labels: Vec<u32> = numbers.iter().map(|value| ((value.abs() * 7.0) as u32) % classes).collect();
+        let given = json!({"n_estimators": 21, "min_samples_leaf": 3});
+        let outcome = fit_classes(given, &values, 5, &labels, classes as usize, None).expect("fitted");
+        let bits =
+            |values: &[f32]| match outcome.estimator.predict(values, values.len() / 5).expect("answers") {
+                Prediction::Classes { labels, probabilities } => (labels, probabilities),
+                Prediction::Values(_) => panic!("classes were learned"),
+            };
+        let (labels, probabilities) = bits(&values);
+        assert_eq!(probabilities.len(), 1000 * classes as usize);
+        for (row, values) in values.chunks_exact(5).enumerate() {
+            let (label, alone) = bits(values);
+            let of_batch = &probabilities[row * classes as usize..(row + 1) * classes as usize];
+            assert_eq!((label[0], &alone[..]), (labels[row], of_batch), "{classes} classes, row {row}");
+        }
     }
 }
 

@@ -285,6 +285,31 @@ fn weights_that_make_no_sense_are_errors() {
 }
 
 #[test]
+fn a_batch_gets_the_bits_of_its_rows_one_by_one() {
+    for data in both(200, 4, 31) {
+        for (algorithm, params) in data.algorithms() {
+            let outcome = data.fit(algorithm, params).expect("fitted");
+            let batch = answers(&outcome, &data.values);
+            let single: Vec<f32> =
+                data.values.chunks_exact(4).flat_map(|row| answers(&outcome, row)).collect();
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+            assert_eq!(bits(&batch), bits(&single), "{algorithm} {params}");
+        }
+    }
+}
+
+#[test]
+fn wide_data_are_solved_by_the_method_for_wide_data() {
+    let of = |columns: usize| {
+        let [data, _] = both(60, columns, 32);
+        let outcome = data.fit("logistic_regression", "{}").expect("fitted");
+        assert_eq!(outcome.details["converged"], json!(true), "{columns} columns");
+        outcome.details["solver"].clone()
+    };
+    assert_eq!((of(300), of(500)), (json!("newton-cholesky"), json!("lbfgs")));
+}
+
+#[test]
 fn a_row_of_weight_zero_is_a_row_that_is_not_there() {
     for data in both(80, 3, 11) {
         let weights: Vec<f64> = (0..80).map(|row| f64::from(u8::from(row % 4 != 0))).collect();

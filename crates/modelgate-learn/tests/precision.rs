@@ -284,3 +284,40 @@ fn the_order_of_many_rows_changes_no_bit() {
     let other = fit("gradient_boosting", given, &backwards, 2, &Targets::Values(&reversed));
     assert!(one.estimator == other.estimator);
 }
+
+#[test]
+fn weights_of_rows_are_learned_as_in_doubles() {
+    // Where the first feature is high, one row in three weighs fifty times the others and says another thing.
+    let rows = 4000;
+    let values = steps(rows, 4, 32, 9);
+    let noise = normal(rows, 10);
+    let heavy = |row: usize| values[row * 4] > 24.0 && row.is_multiple_of(3);
+    let numbers: Vec<f64> = (0..rows)
+        .map(|row| {
+            let told = f64::from(values[row * 4] / 8.0) + f64::from((values[row * 4 + 1] / 5.0).sin());
+            told + 0.3 * noise[row] + if heavy(row) { 6.0 } else { 0.0 }
+        })
+        .collect();
+    let weights: Vec<f64> =
+        (0..rows).map(|row| if heavy(row) { 50.0 } else { 0.5 + (row % 5) as f64 / 4.0 }).collect();
+    let names: Vec<String> = (0..4).map(|at| format!("x{at}")).collect();
+    let matrix = FeatureMatrix { rows, columns: 4, values: &values, names: &names };
+    let params = BTreeMap::from([("n_estimators".to_owned(), json!(40))]);
+    let trainer = trainer("gradient_boosting", Task::Regression, &params).expect("settings");
+    let fitted =
+        |weights| trainer.fit_weighted(&matrix, &Targets::Values(&numbers), weights, 42).expect("fitted");
+    let found = answers(&fitted(Some(&weights)), &values);
+    let total: f64 = weights.iter().sum();
+    let mean = weights.iter().zip(&numbers).map(|(weight, number)| weight * number).sum::<f64>() / total;
+    let expected = reference(&values, 4, 32, 40, mean, |row, score| {
+        (weights[row] * (score - numbers[row]), weights[row])
+    });
+    let loss = |found: &[f64]| {
+        let rows = found.iter().zip(&numbers).zip(&weights);
+        rows.map(|((found, number), weight)| weight * (found - number).powi(2)).sum::<f64>() / total
+    };
+    let (ours, theirs, without) = (loss(&found), loss(&expected), loss(&answers(&fitted(None), &values)));
+    assert!(ours < theirs * 1.02, "{ours} {theirs}");
+    // And they matter: without them the rows that weigh much are missed.
+    assert!(without > theirs * 3.0, "{without} {theirs}");
+}

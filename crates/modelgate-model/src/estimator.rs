@@ -71,6 +71,9 @@ pub struct Forest {
     pub outputs: usize,
     /// The trees, in order.
     pub trees: Vec<Tree>,
+    /// The trees as prediction takes them.
+    #[serde(skip)]
+    pub prepared: Prepared,
 }
 
 /// A sum of trees over a base: tree `t` adds the value of the leaf reached to score `t % scores`, tree by tree in order

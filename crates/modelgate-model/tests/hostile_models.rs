@@ -6,7 +6,8 @@ use modelgate_data::preprocess::{
 };
 use modelgate_data::{Column, Table, Values};
 use modelgate_model::estimator::{
-    Boosted, Estimator, Forest, LEAF, LinearClassifier, LinearRegressor, MISSING_LEFT, Tree, TreeNode,
+    Boosted, Estimator, Forest, LEAF, LinearClassifier, LinearRegressor, MISSING_LEFT, Prepared, Tree,
+    TreeNode,
 };
 use modelgate_model::{LoadedModel, Prediction, export};
 use proptest::prelude::*;
@@ -17,7 +18,7 @@ fn forest() -> Forest {
     let nodes = vec![node(0, 1), leaf(0), node(2, 3), leaf(1), leaf(2)];
     let values = vec![0.5, 0.0, 0.25, 0.25, 0.0, 0.5];
     let tree = Tree { nodes, values, covers: Vec::new() };
-    Forest { features: 3, outputs: 2, trees: vec![tree.clone(), tree] }
+    Forest { features: 3, outputs: 2, trees: vec![tree.clone(), tree], prepared: Prepared::default() }
 }
 
 fn model() -> Vec<u8> {

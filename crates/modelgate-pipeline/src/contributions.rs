@@ -312,7 +312,12 @@ mod tests {
         let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
         let root = TreeNode { feature: 1, threshold: 0.0, left: 1, right: 2 };
         let tree = Tree { nodes: vec![root, leaf(0), leaf(1)], values, covers: Vec::new() };
-        Forest { features: 2, outputs, trees: vec![tree] }
+        Forest {
+            features: 2,
+            outputs,
+            trees: vec![tree],
+            prepared: modelgate_model::estimator::Prepared::default(),
+        }
     }
 
     #[test]

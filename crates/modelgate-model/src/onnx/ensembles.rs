@@ -9,7 +9,7 @@ use super::constants::Constant;
 use super::load::refuse;
 use super::proto::Node;
 use crate::error::ModelError;
-use crate::estimator::{Boosted, Estimator, Forest, LinearClassifier, LinearRegressor, Tree};
+use crate::estimator::{Boosted, Estimator, Forest, LinearClassifier, LinearRegressor, Prepared, Tree};
 use crate::foreign::boosted::{MAX_SCORES, interleaved};
 use crate::foreign::splits::{Ranges, Source, Split, grow};
 
@@ -282,12 +282,13 @@ fn tree_classifier(node: &Node, features: usize) -> Result<Found, ModelError> {
         }
         "NONE" if single => {
             let trees = ensemble.trees(features, 1, |_| Some(0))?;
-            Estimator::ForestClassifier(Forest { features, outputs: 1, trees })
+            Estimator::ForestClassifier(Forest { features, outputs: 1, trees, prepared: Prepared::default() })
         }
         "NONE" => Estimator::ForestClassifier(Forest {
             features,
             outputs: count,
             trees: ensemble.trees(features, count, Some)?,
+            prepared: Prepared::default(),
         }),
         "LOGISTIC" if single && positive => {
             // ONNX Runtime answers with the sum itself, which is no probability.
@@ -307,7 +308,12 @@ fn tree_classifier(node: &Node, features: usize) -> Result<Found, ModelError> {
 fn regression(ensemble: &Ensemble, features: usize, base: &[f32]) -> Result<Estimator, ModelError> {
     if base.is_empty() {
         let trees = ensemble.trees(features, 1, |_| Some(0))?;
-        return Ok(Estimator::ForestRegressor(Forest { features, outputs: 1, trees }));
+        return Ok(Estimator::ForestRegressor(Forest {
+            features,
+            outputs: 1,
+            trees,
+            prepared: Prepared::default(),
+        }));
     }
     Ok(Estimator::BoostedRegressor(ensemble.boosted(features, 1, base)?))
 }
@@ -423,7 +429,15 @@ fn tree_ensemble(node: &Node, features: usize) -> Result<Found, ModelError> {
         0 if outputs == 1 => Ok((regression(&ensemble, features, &[])?, None)),
         0 if weights.iter().all(|weight| *weight >= 0.0) => {
             let trees = ensemble.trees(features, outputs, Some)?;
-            Ok((Estimator::ForestClassifier(Forest { features, outputs, trees }), None))
+            Ok((
+                Estimator::ForestClassifier(Forest {
+                    features,
+                    outputs,
+                    trees,
+                    prepared: Prepared::default(),
+                }),
+                None,
+            ))
         }
         transform => not_read(node, &format!("the post transform {transform} for {outputs} targets")),
     }

@@ -571,5 +571,5 @@ fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Re
             _ => return refuse("a leaf value is for no leaf"),
         }
     }
-    Ok(Forest { features, outputs, trees })
+    Ok(Forest { features, outputs, trees, prepared: Prepared::default() })
 }

@@ -13,7 +13,7 @@ use crate::error::ModelError;
 use crate::estimator::{Boosted, Estimator, Forest, Tree, TreeNode};
 use crate::linear::softmax;
 use crate::processor::level;
-use masks::MaskedTree;
+use masks::{FlatTree, MaskedTree};
 
 /// Rows that one task predicts; the result does not depend on it.
 const BLOCK: usize = 256;
@@ -164,7 +164,7 @@ impl Forest {
         };
         if rows < WALKS {
             for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features)) {
-                each_tree(&self.trees, row, |number, leaf| add(sum, &self.trees[number], leaf));
+                self.prepared.each_tree(&self.trees, row, |number, leaf| add(sum, &self.trees[number], leaf));
             }
             return sums;
         }
@@ -181,14 +181,28 @@ impl Forest {
     }
 }
 
-/// Trees in the form for many rows, made when it is first needed and then kept. It is no part of the model: a copy
-/// begins without, and all are equal.
+/// Trees in the forms for one row and for many, each made when it is first needed and then kept. It is no part of the model:
+/// a copy begins without, and all are equal.
 #[derive(Default)]
-pub struct Prepared(OnceLock<Vec<Option<MaskedTree>>>);
+pub struct Prepared {
+    many: OnceLock<Vec<Option<MaskedTree>>>,
+    /// None where a tree or a row is too large.
+    one: OnceLock<Option<Vec<FlatTree>>>,
+}
 
 impl Prepared {
-    fn of(&self, trees: &[Tree]) -> &[Option<MaskedTree>] {
-        self.0.get_or_init(|| trees.iter().map(MaskedTree::new).collect())
+    fn many(&self, trees: &[Tree]) -> &[Option<MaskedTree>] {
+        self.many.get_or_init(|| trees.iter().map(MaskedTree::new).collect())
+    }
+
+    /// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
+    #[inline]
+    fn each_tree(&self, trees: &[Tree], row: &[f32], mut visit: impl FnMut(usize, usize)) {
+        let flat = self.one.get_or_init(|| FlatTree::all(trees, row.len()));
+        let is_done = flat.as_ref().is_some_and(|flat| FlatTree::each(flat, row, &mut visit));
+        if !is_done {
+            each_tree(trees, row, visit);
+        }
     }
 }
 
@@ -219,12 +233,12 @@ impl Boosted {
         let mut sums = vec![0.0_f32; rows * self.scores];
         if rows < MANY {
             for (sums, row) in sums.chunks_exact_mut(self.scores).zip(matrix.chunks_exact(self.features)) {
-                each_tree(&self.trees, row, |number, leaf| {
+                self.prepared.each_tree(&self.trees, row, |number, leaf| {
                     sums[number % self.scores] += self.trees[number].values[leaf];
                 });
             }
         } else {
-            let masked = self.prepared.of(&self.trees);
+            let masked = self.prepared.many(&self.trees);
             let blocks =
                 sums.par_chunks_mut(BLOCK * self.scores).zip(matrix.par_chunks(BLOCK * self.features));
             blocks.for_each(|(sums, matrix)| self.add_block(masked, matrix, sums));

@@ -4,7 +4,7 @@ mod line;
 mod log;
 mod meters;
 mod metrics;
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", test))]
 mod otlp;
 mod sink;
 pub(crate) mod talk;

@@ -4,7 +4,7 @@
 //! Source: W3C Trace Context, level 1, section 3.2. What sends spans off is in `otlp.rs`, in builds that have it.
 
 use std::fmt::Write;
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", test))]
 use std::time::SystemTime;
 
 use axum::http::HeaderValue;
@@ -80,7 +80,7 @@ impl Context {
 }
 
 /// Something that took time.
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", test))]
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     pub(crate) context: Context,
@@ -101,7 +101,7 @@ pub(crate) enum Attribute {
     Number(i64),
 }
 
-#[cfg(feature = "otlp")]
+#[cfg(any(feature = "otlp", test))]
 impl Span {
     /// Returns the span in the JSON of OTLP 1.x: numbers of traces in hexadecimal, times as text.
     pub(crate) fn json(&self) -> serde_json::Value {

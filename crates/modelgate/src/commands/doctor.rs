@@ -6,7 +6,7 @@ use std::process::Command;
 use modelgate_deploy::hub::Token;
 use modelgate_model::onnxruntime::{self, Unavailable};
 use modelgate_pipeline::{
-    PROJECT_FILE, Pipeline, PipelineError, Project, missing_for, registry, source_files,
+    PROJECT_FILE, Pipeline, PipelineError, missing_for, registry, source_files,
 };
 use serde::Serialize;
 use serde_json::json;

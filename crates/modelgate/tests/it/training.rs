@@ -94,18 +94,36 @@ fn a_fit_that_did_not_converge_is_a_warning_of_the_run_and_in_its_report() {
 
 #[test]
 fn packages_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_threads() {
+    let boosting = (
+        "algorithm: ridge",
+        "algorithm: gradient_boosting",
+        "params: {alpha: 10.0}",
+        "params: {max_depth: 3}",
+    );
+    let forest = (
+        "algorithm: ridge",
+        "algorithm: random_forest",
+        "params: {alpha: 10.0}",
+        "params: {n_estimators: 20}",
+    );
+    let tree =
+        ("algorithm: ridge", "algorithm: decision_tree", "params: {alpha: 10.0}", "params: {max_depth: 6}");
     let cases = [
-        ("wine", "wine.csv", false),
-        ("diabetes", "diabetes.csv", false),
-        ("diabetes", "diabetes.csv", true),
+        ("wine", "wine.csv", None),
+        ("diabetes", "diabetes.csv", None),
+        ("diabetes", "diabetes.csv", Some(boosting)),
+        ("diabetes", "diabetes.csv", Some(forest)),
+        ("diabetes", "diabetes.csv", Some(tree)),
     ];
-    for (name, table, boosted) in cases {
+    for (name, table, other) in cases {
         let package = |threads: &str, simd: &str| {
             let project = TestProject::example_with_shared_data(BINARY, name, table);
-            if boosted {
+            if let Some((algorithm, another, params, others)) = other {
                 let config = format!("{name}/modelgate.yaml");
-                project.replace(&config, "algorithm: ridge", "algorithm: gradient_boosting");
-                project.replace(&config, "params: {alpha: 10.0}", "params: {max_depth: 3}");
+                project.replace(&config, algorithm, another);
+                project.replace(&config, params, others);
+                project.replace(&config, "at_least: 0.30", "at_least: 0.10");
+                project.replace(&config, "at_most: 55", "at_most: 70");
             }
             let mut command = project.command(&["-C", name, "run"]);
             let status = command.env("MODELGATE_THREADS", threads).env("MODELGATE_SIMD", simd).status();
@@ -115,8 +133,11 @@ fn packages_are_byte_identical_without_wide_registers_and_for_1_2_3_and_8_thread
             (file("manifest.json").expect("a manifest"), file("model.onnx").expect("a model"))
         };
         let expected = package("1", "off");
-        for threads in ["1", "2", "3", "8"] {
-            assert!(expected == package(threads, "on"), "{name} with {threads} threads");
+        for (threads, simd) in [("1", "on"), ("2", "avx2"), ("3", "on"), ("8", "avx2")] {
+            assert!(
+                expected == package(threads, simd),
+                "{name} {other:?} with {threads} threads, SIMD {simd}"
+            );
         }
     }
 }
