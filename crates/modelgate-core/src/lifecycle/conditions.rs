@@ -1,0 +1,169 @@
+//! The conditions that the checks of events are made of, each with the sentence that refuses.
+
+use super::{MAX_REASON, ModelState, RESERVED_ALIASES, Refusal, Stage, VersionState};
+use crate::rollout::{self, Rollout, RolloutEvent};
+use crate::verdict::Verdict;
+use crate::{Alias, Digest, VersionNumber};
+
+impl ModelState {
+    pub(super) fn no_rollback(&self) -> Result<(), Refusal> {
+        match &self.pending {
+            None => Ok(()),
+            Some(pending) => Err(Refusal(format!(
+                "a rollback from {} to {} is under way since {}, by {}",
+                pending.from, pending.version, pending.time, pending.actor
+            ))),
+        }
+    }
+
+    pub(super) fn no_rollout(&self) -> Result<(), Refusal> {
+        match self.active_rollout() {
+            None => Ok(()),
+            Some(rollout) => Err(Refusal(format!(
+                "a rollout is under way: {}; `rollout promote` or `rollout abort` ends it",
+                rollout.sentence()
+            ))),
+        }
+    }
+
+    pub(super) fn no_rollout_of(&self, version: VersionNumber) -> Result<(), Refusal> {
+        refuse_unless(self.active_rollout().is_none_or(|rollout| rollout.canary != version), || {
+            format!("a rollout of {version} is under way: promote or abort that")
+        })
+    }
+
+    /// Returns the rollout of `version`, which is under way, after `event`.
+    pub(super) fn rolled(
+        &self,
+        version: VersionNumber,
+        digest: &Digest,
+        event: RolloutEvent,
+    ) -> Result<Rollout, Refusal> {
+        let own = self.rollout.as_ref().filter(|rollout| rollout.canary == version);
+        let rollout = own.ok_or_else(|| Refusal(format!("there is no rollout of {version}")))?;
+        refuse_unless(*digest == rollout.canary_digest, || {
+            format!("the rollout is of another package than {version}'s")
+        })?;
+        let after = rollout::step(rollout, event)?;
+        if matches!(event, RolloutEvent::Step { .. } | RolloutEvent::Promote) {
+            refuse_unless(self.production == Some(rollout.stable), || {
+                let stable = rollout.stable;
+                format!("{stable} is not in production any more: abort this rollout and begin another")
+            })?;
+            self.no_rollback()?;
+        }
+        Ok(after)
+    }
+
+    pub(super) fn not_quarantined(
+        &self,
+        version: VersionNumber,
+        state: &VersionState,
+    ) -> Result<(), Refusal> {
+        match self.quarantined(&state.digest) {
+            None => Ok(()),
+            Some(other) => Err(Refusal(format!(
+                "the package of {version} is quarantined{}: `--override-quarantine --reason …` takes it out",
+                if other == version { String::new() } else { format!(" as {other}") }
+            ))),
+        }
+    }
+
+    /// Quarantine is of a package: what is in production, or about to be, cannot be put there under another number.
+    pub(super) fn not_at_work(&self, version: VersionNumber, digest: &Digest) -> Result<(), Refusal> {
+        let is =
+            |other: VersionNumber| self.versions.get(&other).is_some_and(|found| found.digest == *digest);
+        if let Some(production) = self.production.filter(|production| is(*production)) {
+            let what = if production == version {
+                format!("{version} is in production")
+            } else {
+                format!("the package of {version} is in production as {production}")
+            };
+            return Err(Refusal(format!("{what}: roll back to another version, which quarantines it")));
+        }
+        match self.pending.as_ref().map(|pending| pending.version).filter(|target| is(*target)) {
+            Some(target) => Err(Refusal(format!("a rollback to {target} is under way"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn approved_for_production(
+        &self,
+        version: VersionNumber,
+        state: &VersionState,
+    ) -> Result<(), Refusal> {
+        passed(version, state, "reach production")?;
+        let approved = state.approval.as_ref().is_some_and(|approval| approval.digest == state.digest);
+        refuse_unless(approved, || format!("{version} is not approved"))
+    }
+}
+
+pub(super) fn refuse_unless(holds: bool, why: impl FnOnce() -> String) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(Refusal(why())) }
+}
+
+pub(super) fn passed(version: VersionNumber, state: &VersionState, what: &str) -> Result<(), Refusal> {
+    refuse_unless(state.verdict == Verdict::Passed, || {
+        format!(
+            "the verdict of {version} is {}: only a version that passed its gate can {what}",
+            state.verdict
+        )
+    })
+}
+
+pub(super) fn in_stage(
+    version: VersionNumber,
+    state: &VersionState,
+    allowed: &[Stage],
+    what: &str,
+) -> Result<(), Refusal> {
+    refuse_unless(allowed.contains(&state.stage), || match state.stage {
+        Stage::Candidate => format!("{version} is a candidate: it must be approved before it can be {what}"),
+        Stage::Removed => format!("the artefacts of {version} are removed: it cannot be {what}"),
+        stage => format!("{version} is {stage} and cannot be {what}"),
+    })
+}
+
+pub(super) fn not_reserved(alias: &Alias) -> Result<(), Refusal> {
+    refuse_unless(!RESERVED_ALIASES.contains(&alias.as_str()), || {
+        format!("the alias {alias} follows promotion and staging: it cannot be set or removed by hand")
+    })
+}
+
+pub(super) fn check_reason(reason: &str, needed: bool) -> Result<(), Refusal> {
+    refuse_unless(!needed || !reason.trim().is_empty(), || "a reason is needed".to_owned())?;
+    refuse_unless(reason.len() <= MAX_REASON, || {
+        format!("the reason has {} bytes; {MAX_REASON} are allowed", reason.len())
+    })?;
+    let control = reason.chars().any(|letter| is_hidden(letter) && letter != '\n' && letter != '\t');
+    refuse_unless(!control, || "the reason holds control characters".to_owned())
+}
+
+/// Holds for what a terminal acts on, or reorders text or breaks lines by, without showing it.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Refuses the name of an actor that a line of the log cannot hold.
+///
+/// # Errors
+/// Says what a name may be.
+pub fn check_actor(actor: &str) -> Result<(), Refusal> {
+    check_words("the actor's name (`MODELGATE_ACTOR`)", actor)
+}
+
+pub(super) fn overtaken(seen: Option<VersionNumber>, now: Option<VersionNumber>) -> String {
+    let words = |version: Option<VersionNumber>| version.map_or("nothing".to_owned(), |one| one.to_string());
+    format!(
+        "{} reached production meanwhile, where {} was when this was decided: look at it, and promote again if it is \
+         still meant",
+        words(now),
+        words(seen)
+    )
+}
+
+pub(super) fn check_words(what: &str, text: &str) -> Result<(), Refusal> {
+    refuse_unless(!text.is_empty() && text.len() <= 512 && !text.chars().any(is_hidden), || {
+        format!("{what} has 1 to 512 bytes and no control characters")
+    })
+}
