@@ -1,0 +1,161 @@
+//! How a registry follows its ledger: what the index has seen is not read again, what is behind it is read and checked.
+
+use std::path::Path;
+
+use modelgate_core::ledger::RegistryState;
+
+use super::{Registry, TRIES};
+use crate::RegistryError;
+use crate::chain_file::{ReadError, for_each_entry};
+use crate::index_state::{Changes, Followed};
+use crate::stamp::Stamp;
+
+impl Registry {
+    /// Makes what this holds follow the ledger. What the index has seen is read again only when the file was touched
+    /// by another hand; lines behind it are read and checked.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn refresh(&mut self) -> Result<(), RegistryError> {
+        self.home.pull(false)?;
+        for _ in 0..TRIES {
+            if self.follow()? {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
+    }
+
+    /// Returns `false` when another process has written the index meanwhile.
+    fn follow(&mut self) -> Result<bool, RegistryError> {
+        let key = self.home.key();
+        // In this order: what the index has seen is then never newer than the file that is looked at.
+        let seen = self.index.followed(&key)?;
+        let stamp = Stamp::of(self.home.ledger())?;
+        if let Some(seen) = &seen
+            && seen.stamp == stamp.as_str()
+        {
+            if self.followed.as_ref().map(|own| own.position) != Some(seen.position) {
+                let (end, state) = self.index.load(&key)?;
+                (self.followed, self.state) = (end, state);
+            }
+            return Ok(true);
+        }
+        if seen.is_none() && stamp.size() == 0 {
+            (self.followed, self.state) = (None, RegistryState::default());
+            return Ok(true);
+        }
+        if let Some(seen) = &seen
+            && stamp.size() > seen.position.end
+            && self.last_line_stands(seen)
+        {
+            return self.follow_tail(&key, seen, &stamp);
+        }
+        self.follow_all(&key, seen.as_ref(), &stamp)
+    }
+
+    /// Returns whether the last line that was seen is still there. Only its own hash counts: the line before it is not
+    /// read.
+    fn last_line_stands(&self, seen: &Followed) -> bool {
+        let line = read_range(self.home.ledger(), seen.line_start, seen.position.end);
+        let entry =
+            line.ok().and_then(|line| modelgate_core::chain::read_line(line.strip_suffix('\n')?).ok());
+        entry.map(|entry| entry.head()) == seen.position.head
+    }
+
+    fn follow_tail(&mut self, key: &str, seen: &Followed, stamp: &Stamp) -> Result<bool, RegistryError> {
+        let (end, mut state) = self.index.load(key)?;
+        if end.as_ref().map(|end| end.position) != Some(seen.position) {
+            return Ok(false);
+        }
+        let mut changes = Changes::default();
+        let read = for_each_entry(
+            self.home.ledger(),
+            seen.position.end,
+            stamp.size(),
+            seen.position.head,
+            |entry, place| {
+                state.apply(&entry)?;
+                changes.note(entry, place);
+                Ok(())
+            },
+        );
+        read.map_err(|error| self.unreadable(error))?;
+        let mut end = changes.end(stamp.as_str()).unwrap_or_else(|| seen.clone());
+        stamp.as_str().clone_into(&mut end.stamp);
+        let written = self.index.extend(key, Some(seen), false, &state, &changes, &end)?;
+        if written {
+            (self.followed, self.state) = (Some(end), state);
+        }
+        Ok(written)
+    }
+
+    fn follow_all(
+        &mut self,
+        key: &str,
+        seen: Option<&Followed>,
+        stamp: &Stamp,
+    ) -> Result<bool, RegistryError> {
+        let (state, changes) = self.read_all(seen, stamp.size())?;
+        let end = changes.end(stamp.as_str());
+        let Some(end) = end else {
+            (self.followed, self.state) = (None, state);
+            return Ok(true);
+        };
+        let written = self.index.extend(key, seen, true, &state, &changes, &end)?;
+        if written {
+            (self.followed, self.state) = (Some(end), state);
+        }
+        Ok(written)
+    }
+
+    /// Reads and checks the ledger up to byte `size`, and that it still holds what was seen of it.
+    pub(crate) fn read_all(
+        &self,
+        seen: Option<&Followed>,
+        size: u64,
+    ) -> Result<(RegistryState, Changes), RegistryError> {
+        let mut state = RegistryState::default();
+        let mut changes = Changes::default();
+        let expected = seen.and_then(|seen| seen.position.head);
+        let (mut last, mut hash) = (0, None);
+        let read = for_each_entry(self.home.ledger(), 0, size, None, |entry, place| {
+            state.apply(&entry)?;
+            last = entry.seq;
+            if expected.is_some_and(|expected| expected.seq == entry.seq) {
+                hash = Some(entry.hash);
+            }
+            changes.note(entry, place);
+            Ok(())
+        });
+        read.map_err(|error| self.unreadable(error))?;
+        match expected {
+            Some(seen) if hash != Some(seen.hash) => Err(RegistryError::Shortened {
+                home: self.home.name(),
+                found: last,
+                seen: seen.seq,
+                hash: seen.hash,
+            }),
+            _ => Ok((state, changes)),
+        }
+    }
+
+    pub(super) fn unreadable(&self, error: ReadError) -> RegistryError {
+        let home = self.home.name();
+        match error {
+            ReadError::Chain(source) => RegistryError::Tampered { home, source },
+            ReadError::Replay(source) => RegistryError::NotAllowed { home, source },
+            ReadError::Io(error) => RegistryError::Io(error),
+        }
+    }
+}
+
+fn read_range(path: &Path, start: u64, end: u64) -> std::io::Result<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = fs_err::File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut text = String::new();
+    file.take(end.saturating_sub(start)).read_to_string(&mut text)?;
+    Ok(text)
+}
