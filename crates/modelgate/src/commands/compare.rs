@@ -3,7 +3,7 @@
 use modelgate_pipeline::reports::compare::compare_versions;
 use modelgate_pipeline::{Project, registry};
 
-use crate::arguments::{Compare, CompareForm};
+use crate::arguments::model::{Compare, CompareForm};
 use crate::exit::Exit;
 use crate::printer::Printer;
 

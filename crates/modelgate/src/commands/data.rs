@@ -14,7 +14,7 @@ use std::path::Path;
 use modelgate_data::{ReadOptions, SourceFile, find_files};
 use modelgate_pipeline::{Pipeline, Project, read_options, source_files};
 
-use crate::arguments::Data;
+use crate::arguments::data::Data;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use modelgate_core::schema::FeatureSchema;
 use modelgate_pipeline::{Project, RunOptions};
 
-use crate::arguments::Import;
+use crate::arguments::model::Import;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 

@@ -17,7 +17,7 @@ use modelgate_pipeline::{
 use modelgate_registry::Registry;
 use serde_json::{Value, json};
 
-use crate::arguments::{Decision, Model, Promote};
+use crate::arguments::model::{Decision, Model, Promote};
 use crate::commands::notify;
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};

@@ -5,7 +5,7 @@ use std::path::Path;
 use modelgate_data::contract::{self, Contract};
 use modelgate_pipeline::read_contract;
 
-use crate::arguments::DataContract;
+use crate::arguments::data::DataContract;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 

@@ -7,7 +7,7 @@ use modelgate_data::{Dataset, Mixed, ReadOptions, SourceFile};
 use modelgate_pipeline::datasets::{Fetching, FileDiff, Version, version};
 use modelgate_pipeline::{Project, read_options};
 
-use crate::arguments::DataDiff;
+use crate::arguments::data::DataDiff;
 use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;

@@ -5,7 +5,7 @@ use std::path::Path;
 use modelgate_data::describe::{describe, to_html, to_text};
 use modelgate_data::{Dataset, Mixed};
 
-use crate::arguments::DataProfile;
+use crate::arguments::data::DataProfile;
 use crate::commands::data::chosen;
 use crate::exit::Exit;
 use crate::printer::Printer;

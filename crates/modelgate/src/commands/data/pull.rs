@@ -7,7 +7,7 @@ use modelgate_pipeline::{Project, lock};
 use serde_json::json;
 
 use super::plural;
-use crate::arguments::DataPull;
+use crate::arguments::data::DataPull;
 use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;

@@ -5,7 +5,7 @@ use modelgate_pipeline::{Project, lock};
 use serde_json::json;
 
 use super::plural;
-use crate::arguments::DataPush;
+use crate::arguments::data::DataPush;
 use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;

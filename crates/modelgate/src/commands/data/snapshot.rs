@@ -6,7 +6,7 @@ use modelgate_store::{LinkPolicy, ProjectLock};
 use serde_json::json;
 
 use super::plural;
-use crate::arguments::{DataSnapshot, LinkKind};
+use crate::arguments::data::{DataSnapshot, LinkKind};
 use crate::environment;
 use crate::exit::Exit;
 use crate::printer::Printer;

@@ -7,7 +7,7 @@ use modelgate_data::describe::describe;
 use modelgate_data::{Dataset, Mixed};
 use modelgate_pipeline::{Project, micros, read_contract};
 
-use crate::arguments::DataValidate;
+use crate::arguments::data::DataValidate;
 use crate::commands::data::{Chosen, chosen};
 use crate::environment::now;
 use crate::exit::{Exit, UsageError};

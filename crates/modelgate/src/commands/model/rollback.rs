@@ -10,7 +10,7 @@ use modelgate_pipeline::{Project, lock, registry};
 use modelgate_registry::Registry;
 use serde_json::json;
 
-use crate::arguments::Rollback;
+use crate::arguments::model::Rollback;
 use crate::commands::notify;
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};

@@ -4,7 +4,7 @@ use modelgate_pipeline::rollback::{self, Answered};
 use modelgate_pipeline::{Project, lock, registry, signature};
 use serde_json::json;
 
-use crate::arguments::{Sign, Verify};
+use crate::arguments::model::{Sign, Verify};
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
