@@ -1,142 +1,37 @@
-//! `GET /metrics`, in the text form of `OpenMetrics`. No label holds what a caller sent.
+//! `GET /metrics`, in the text form of `OpenMetrics`: what is counted, and when.
+//!
+//! Names and buckets are `registered.rs`, labels `labels.rs`, what is forgotten `series.rs`.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
+use self::labels::{
+    ClassLabels, InfoLabels, ModelLabels, OutcomeLabels, ReasonLabels, RequestLabels, RouteLabels,
+    VersionLabels,
+};
+use self::process::{now, process};
+use self::registered::{Histograms, values};
+use self::series::Known;
 use super::Meters;
 use crate::catalog::{Breaker, Outcome, Served};
 use crate::rollout::Track;
 use crate::served::{ServedModel, Verified};
 use crate::source::Offer;
 
-/// A path that is counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Route {
-    Predict,
-    ApiPredict,
-    Invocations,
-    V2Infer,
-    Explain,
-}
+mod labels;
+mod process;
+mod registered;
+mod series;
 
-impl Route {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Predict, Self::ApiPredict, Self::Invocations, Self::V2Infer, Self::Explain];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Predict => "predict",
-            Self::ApiPredict => "api_predict",
-            Self::Invocations => "invocations",
-            Self::V2Infer => "v2_infer",
-            Self::Explain => "explain",
-        }
-    }
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabels {
-    model: String,
-    version: String,
-    track: &'static str,
-    route: &'static str,
-    code: u16,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct VersionLabels {
-    model: String,
-    version: String,
-    track: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ModelLabels {
-    model: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ClassLabels {
-    model: String,
-    version: String,
-    track: &'static str,
-    class: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabels {
-    model: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct InfoLabels {
-    model: String,
-    version: String,
-    digest: String,
-    track: &'static str,
-    verified: &'static str,
-}
-
-/// From 50 microseconds to 10 seconds.
-const SECONDS: [f64; 16] =
-    [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// From 2 microseconds.
-const PREDICT_SECONDS: [f64; 15] =
-    [2e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0];
-const ROWS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0];
-/// Decades on both sides of zero: what a regression answers has no other scale that is known here.
-const VALUES: [f64; 15] =
-    [-1e6, -1e5, -1e4, -1e3, -100.0, -10.0, -1.0, 0.0, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
-
-fn seconds() -> Histogram {
-    Histogram::new(SECONDS)
-}
-
-fn predict_seconds() -> Histogram {
-    Histogram::new(PREDICT_SECONDS)
-}
-
-fn rows() -> Histogram {
-    Histogram::new(ROWS)
-}
-
-fn values() -> Histogram {
-    Histogram::new(VALUES)
-}
-
-type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
-
-/// Versions that are gone and whose series stay: what was counted last has to be read once more.
-const GONE: usize = 4;
-
-/// The series that versions have, to be forgotten with them.
-#[derive(Debug, Default)]
-struct Known {
-    /// Model and version, with the classes.
-    served: BTreeMap<(String, String), Vec<String>>,
-    /// The ones before, the latest last.
-    gone: VecDeque<((String, String), Vec<String>)>,
-    refused: HashSet<RequestLabels>,
-}
-
-fn named(model: &ServedModel) -> (String, String) {
-    (model.name().to_owned(), model.offer.version.clone())
-}
+pub(crate) use labels::Route;
 
 /// Every metric.
 #[derive(Debug)]
@@ -175,7 +70,9 @@ pub(crate) struct Metrics {
     admin: Family<OutcomeLabels, Counter>,
     pub(crate) log_dropped: Counter,
     pub(crate) log_written: Counter,
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "counted where spans are sent"))]
     pub(crate) spans_sent: Counter,
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "counted where spans are sent"))]
     pub(crate) spans_dropped: Counter,
     pub(crate) connections: Gauge,
     memory: Gauge,
@@ -188,197 +85,6 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        let mut registry = Registry::default();
-        let metrics = Self {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(seconds),
-            in_flight: Gauge::default(),
-            shed: Counter::default(),
-            rate_limited: Counter::default(),
-            unauthorized: Counter::default(),
-            validation_errors: Family::default(),
-            flagged: Family::default(),
-            weights: Family::default(),
-            shadow_rows: Family::default(),
-            shadow_disagreements: Family::default(),
-            shadow_dropped: Family::default(),
-            predict_seconds: Family::new_with_constructor(predict_seconds),
-            rows: Family::default(),
-            batch_rows: Family::new_with_constructor(rows),
-            classes: Family::default(),
-            values: Family::new_with_constructor(values),
-            info: Family::default(),
-            load_seconds: seconds(),
-            reloads: Family::default(),
-            reload_seconds: seconds(),
-            breaker: Gauge::default(),
-            cache_failures: Counter::default(),
-            cache_hits: Counter::default(),
-            cache_misses: Counter::default(),
-            cache_bytes: Gauge::default(),
-            cache_age: Gauge::default(),
-            cache_written: AtomicU64::new(0),
-            admin: Family::default(),
-            log_dropped: Counter::default(),
-            log_written: Counter::default(),
-            spans_sent: Counter::default(),
-            spans_dropped: Counter::default(),
-            connections: Gauge::default(),
-            memory: Gauge::default(),
-            cpu: Gauge::default(),
-            ml_requests: Gauge::default(),
-            ml_seconds: seconds(),
-            ml_errors: Counter::default(),
-            ml_accuracy: Family::default(),
-            registry: Registry::default(),
-            known: Mutex::default(),
-        };
-        {
-            let own = registry.sub_registry_with_prefix("modelgate");
-            own.register(
-                "requests",
-                "Prediction requests by model, version, route and status",
-                metrics.requests.clone(),
-            );
-            own.register_with_unit(
-                "request_duration",
-                "Time of a request, from its body to its answer",
-                Unit::Seconds,
-                metrics.seconds.clone(),
-            );
-            own.register(
-                "requests_in_flight",
-                "Prediction requests being answered",
-                metrics.in_flight.clone(),
-            );
-            own.register(
-                "requests_shed",
-                "Requests refused because too many were under way",
-                metrics.shed.clone(),
-            );
-            own.register(
-                "requests_rate_limited",
-                "Requests refused because a client sent too many",
-                metrics.rate_limited.clone(),
-            );
-            own.register(
-                "requests_unauthorized",
-                "Requests without a valid key",
-                metrics.unauthorized.clone(),
-            );
-            own.register(
-                "validation_errors",
-                "Requests refused for their rows, by the first reason",
-                metrics.validation_errors.clone(),
-            );
-            own.register(
-                "flagged",
-                "Cells answered although they were unusual, by reason",
-                metrics.flagged.clone(),
-            );
-            own.register_with_unit(
-                "predict_duration",
-                "Time of the model alone",
-                Unit::Seconds,
-                metrics.predict_seconds.clone(),
-            );
-            own.register(
-                "traffic_weight",
-                "Share of the requests in percent, while there is a canary",
-                metrics.weights.clone(),
-            );
-            own.register("shadow_rows", "Rows that both versions predicted", metrics.shadow_rows.clone());
-            own.register(
-                "shadow_disagreements",
-                "Rows of which the two versions said different things",
-                metrics.shadow_disagreements.clone(),
-            );
-            own.register(
-                "shadow_dropped",
-                "Copies of requests that were dropped because too many waited",
-                metrics.shadow_dropped.clone(),
-            );
-            own.register("rows", "Rows predicted", metrics.rows.clone());
-            own.register("batch_rows", "Rows of a request", metrics.batch_rows.clone());
-            own.register("predictions", "Answers by class", metrics.classes.clone());
-            own.register("prediction_value", "Answers of a regression", metrics.values.clone());
-            own.register("model_info", "1 for each version that is served", metrics.info.clone());
-            own.register_with_unit(
-                "model_load",
-                "Time to fetch, verify and load a model",
-                Unit::Seconds,
-                metrics.load_seconds.clone(),
-            );
-            own.register("reloads", "Looks at the source, by outcome", metrics.reloads.clone());
-            own.register_with_unit(
-                "reload",
-                "Time of a look at the source",
-                Unit::Seconds,
-                metrics.reload_seconds.clone(),
-            );
-            own.register(
-                "source_breaker_state",
-                "0 the source is asked, 1 it is left alone, 2 the next try decides",
-                metrics.breaker.clone(),
-            );
-            own.register(
-                "cache_failures",
-                "Packages that could not be kept on disk",
-                metrics.cache_failures.clone(),
-            );
-            own.register("cache_hits", "Packages loaded from disk", metrics.cache_hits.clone());
-            own.register(
-                "cache_misses",
-                "Packages wanted from disk that were not there or did not verify",
-                metrics.cache_misses.clone(),
-            );
-            own.register_with_unit("cache", "Packages on disk", Unit::Bytes, metrics.cache_bytes.clone());
-            own.register_with_unit(
-                "cache_age",
-                "Time since the source last confirmed what is kept on disk",
-                Unit::Seconds,
-                metrics.cache_age.clone(),
-            );
-            own.register("admin_requests", "Requests to /admin, by outcome", metrics.admin.clone());
-            own.register(
-                "prediction_log_dropped",
-                "Predictions not logged because the queue was full or the target failed",
-                metrics.log_dropped.clone(),
-            );
-            own.register("prediction_log_written", "Predictions logged", metrics.log_written.clone());
-            own.register("trace_spans_sent", "Spans that a collector took", metrics.spans_sent.clone());
-            own.register(
-                "trace_spans_dropped",
-                "Spans not sent because the queue was full or the collector failed",
-                metrics.spans_dropped.clone(),
-            );
-            own.register("connections", "Open connections", metrics.connections.clone());
-        }
-        registry.register("process_resident_memory_bytes", "Resident memory", metrics.memory.clone());
-        registry.register("process_cpu_time_seconds", "Processor time", metrics.cpu.clone());
-        let start: Gauge = Gauge::default();
-        start.set(now() as i64);
-        registry.register("process_start_time_seconds", "When the process started", start);
-        registry.register("ml_request_count", "Prediction requests", metrics.ml_requests.clone());
-        registry.register(
-            "ml_request_latency_seconds",
-            "Time of a prediction request",
-            metrics.ml_seconds.clone(),
-        );
-        registry.register(
-            "ml_request_errors",
-            "Prediction requests not answered with 200",
-            metrics.ml_errors.clone(),
-        );
-        registry.register(
-            "ml_model_accuracy",
-            "Accuracy at the gate of what is served",
-            metrics.ml_accuracy.clone(),
-        );
-        Self { registry, ..metrics }
-    }
-
     /// Returns the metrics of one version, for [`ServedModel`] to keep.
     pub(crate) fn meters(&self, offer: &Offer, track: Track, classes: &[String]) -> Meters {
         let (model, version) = (offer.name.to_string(), offer.version.clone());
@@ -474,51 +180,6 @@ impl Metrics {
         self.load_seconds.observe(took.as_secs_f64());
     }
 
-    /// Forgets the series of versions that went some time ago: with each version that comes there would be more of them.
-    fn forget(&self, served: &Served) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let now: BTreeMap<(String, String), Vec<String>> =
-            every(served).map(|model| (named(model), model.classes.clone())).collect();
-        let before = std::mem::replace(&mut known.served, now);
-        for (version, classes) in before {
-            if !known.served.contains_key(&version) {
-                known.gone.push_back((version, classes));
-            }
-        }
-        let known = &mut *known;
-        known.gone.retain(|(version, _)| !known.served.contains_key(version));
-        while known.gone.len() > GONE {
-            let Some(((model, version), classes)) = known.gone.pop_front() else { return };
-            for track in [Track::Stable.name(), Track::Canary.name()] {
-                self.forget_track(&model, &version, track, &classes);
-            }
-            let refused = |labels: &RequestLabels| labels.model == model && labels.version == version;
-            known.refused.iter().filter(|labels| refused(labels)).for_each(|labels| {
-                self.requests.remove(labels);
-            });
-            known.refused.retain(|labels| !refused(labels));
-        }
-    }
-
-    fn forget_track(&self, model: &str, version: &str, track: &'static str, classes: &[String]) {
-        let labels = VersionLabels { model: model.to_owned(), version: version.to_owned(), track };
-        self.predict_seconds.remove(&labels);
-        self.rows.remove(&labels);
-        self.batch_rows.remove(&labels);
-        self.values.remove(&labels);
-        for class in classes {
-            let (model, version) = (model.to_owned(), version.to_owned());
-            let class = class.trim_matches('"').to_owned();
-            self.classes.remove(&ClassLabels { model, version, track, class });
-        }
-        for route in Route::ALL {
-            let (model, version, route) = (model.to_owned(), version.to_owned(), route.name());
-            let (name, number) = (model.clone(), version.clone());
-            self.requests.remove(&RequestLabels { model: name, version: number, track, route, code: 200 });
-            self.seconds.remove(&RouteLabels { model, version, track, route });
-        }
-    }
-
     /// Shows which versions are served.
     pub(crate) fn serving(&self, served: &Served) {
         self.forget(served);
@@ -599,32 +260,12 @@ impl Metrics {
     }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RouteLabels {
-    model: String,
-    version: String,
-    track: &'static str,
-    route: &'static str,
+fn named(model: &ServedModel) -> (String, String) {
+    (model.name().to_owned(), model.offer.version.clone())
 }
 
 /// Returns every version that is served: those in production, then canaries.
 fn every(served: &Served) -> impl Iterator<Item = &ServedModel> {
     let canaries = served.canaries.values().map(|canary| &canary.model);
     served.models.values().chain(canaries).map(AsRef::as_ref)
-}
-
-/// Returns the seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Returns resident bytes and seconds of processor time, where `/proc` tells them.
-fn process() -> Option<(i64, f64)> {
-    let resident: i64 = fs_err::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
-    let stat = fs_err::read_to_string("/proc/self/stat").ok()?;
-    // The name of the program stands in parentheses and may hold anything.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
-    // Pages of 4096 bytes and 100 ticks a second are what Linux has on x86-64 and arm64.
-    Some((resident * 4096, (ticks(11)? + ticks(12)?) / 100.0))
 }
