@@ -14,6 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha1::Digest as _;
 
+use crate::loopback;
+
 /// The token that is good.
 pub const TOKEN: &str = "ghs_the-token-of-this-job";
 /// Who writes with it.
@@ -202,9 +204,6 @@ impl FakeGithub {
     /// When there is no port.
     pub fn start() -> Self {
         let state = Shared::default();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let app = Router::new()
             .route("/user", get(user))
             .route("/graphql", post(viewer))
@@ -227,15 +226,7 @@ impl FakeGithub {
             .fallback(|| async { refuse(StatusCode::NOT_FOUND, "Not Found") })
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), guard))
             .with_state(Arc::clone(&state));
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-                axum::serve(listener, app).await.expect("served");
-            });
-        });
-        Self { url, state }
+        Self { url: loopback::serve(app), state }
     }
 
     /// Returns what the server knows.
@@ -281,11 +272,8 @@ async fn guard(
             return response;
         }
         if let Some((status, retry_after)) = state.troubles.pop_front() {
-            let mut response = refuse(StatusCode::from_u16(status).expect("a status"), "try again");
-            if let Some(seconds) = retry_after {
-                response.headers_mut().insert("retry-after", seconds.into());
-            }
-            return response;
+            let response = refuse(StatusCode::from_u16(status).expect("a status"), "try again");
+            return loopback::with_retry_after(response, retry_after);
         }
         let token = headers.get("authorization").and_then(|value| value.to_str().ok());
         if token != Some(&format!("Bearer {TOKEN}")) {

@@ -17,6 +17,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde_json::{Value, json};
 
+use crate::loopback;
+
 pub use state::{Commit, Entry, Hub, Repository, Runner, Space, Started};
 
 /// A token that may write what belongs to `me`.
@@ -43,9 +45,6 @@ impl FakeHub {
     /// When there is no port.
     pub fn start() -> Self {
         let state = Shared::default();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
         let repository = Router::new()
             .route("/", get(files::info))
             .route("/revision/{revision}", get(files::info_at))
@@ -82,15 +81,7 @@ impl FakeHub {
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), guard))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&state));
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-                axum::serve(listener, app).await.expect("served");
-            });
-        });
-        Self { url, state }
+        Self { url: loopback::serve(app), state }
     }
 
     /// Returns what the server knows.
@@ -154,11 +145,8 @@ fn early_refusal(state: &mut Hub, method: &Method, path: &str, headers: &HeaderM
         };
     }
     if let Some((status, retry_after)) = state.troubles.pop_front() {
-        let mut response = refuse(StatusCode::from_u16(status).expect("a status"), None, "try again");
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert("retry-after", seconds.into());
-        }
-        return Some(response);
+        let response = refuse(StatusCode::from_u16(status).expect("a status"), None, "try again");
+        return Some(loopback::with_retry_after(response, retry_after));
     }
     match token(headers) {
         Some(known) if [TOKEN, READ_TOKEN, STRANGER_TOKEN].contains(&known) => None,

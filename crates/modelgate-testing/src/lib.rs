@@ -5,6 +5,7 @@
 mod data;
 pub mod github;
 pub mod hub;
+mod loopback;
 mod project;
 mod s3;
 mod service;
