@@ -42,9 +42,23 @@ pub fn assemble(
     lineage: &Lineage,
     reference: &serde_json::Value,
 ) -> Result<(Digest, BTreeMap<String, Vec<u8>>), ModelError> {
+    pack(name, schema, export(plan, schema, estimator)?, lineage, reference)
+}
+
+/// Puts the other files of a package around its graph, and returns its digest and the files by name.
+///
+/// # Errors
+/// Fails when the reference has no form in JSON.
+pub(crate) fn pack(
+    name: &ModelName,
+    schema: &FeatureSchema,
+    graph: Vec<u8>,
+    lineage: &Lineage,
+    reference: &serde_json::Value,
+) -> Result<(Digest, BTreeMap<String, Vec<u8>>), ModelError> {
     let json = |error: serde_json::Error| ModelError::Json(error.to_string());
     let mut files = BTreeMap::from([
-        (MODEL.to_owned(), export(plan, schema, estimator)?),
+        (MODEL.to_owned(), graph),
         ("MLmodel".to_owned(), mlmodel(schema).into_bytes()),
         ("reference.json".to_owned(), canonical::to_pretty(reference).map_err(json)?.into_bytes()),
     ]);

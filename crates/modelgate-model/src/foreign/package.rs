@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use modelgate_core::schema::{Classes, FeatureSchema};
-use modelgate_core::{Digest, ModelName, canonical};
+use modelgate_core::{Digest, ModelName};
 
 use super::recognise::ForeignModel;
 use crate::error::ModelError;
-use crate::manifest::{Lineage, Manifest};
-use crate::mlmodel::mlmodel;
+use crate::manifest::Lineage;
 use crate::onnx::{LoadedModel, export, wrap};
+use crate::package::pack;
 
 impl ForeignModel {
     /// Returns the graph of a package for data of `schema`.
@@ -42,24 +42,7 @@ pub fn assemble_foreign(
     lineage: &Lineage,
     reference: &serde_json::Value,
 ) -> Result<(Digest, BTreeMap<String, Vec<u8>>), ModelError> {
-    let json = |error: serde_json::Error| ModelError::Json(error.to_string());
-    let mut files = BTreeMap::from([
-        ("model.onnx".to_owned(), model.graph(schema)?),
-        ("MLmodel".to_owned(), mlmodel(schema).into_bytes()),
-        ("reference.json".to_owned(), canonical::to_pretty(reference).map_err(json)?.into_bytes()),
-    ]);
-    let manifest = Manifest {
-        schema_version: 1,
-        name: name.clone(),
-        task: schema.task,
-        schema: schema.clone(),
-        lineage: lineage.clone(),
-        files: files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect(),
-    };
-    let bytes = canonical::to_pretty(&manifest).map_err(json)?.into_bytes();
-    let digest = Digest::of(&bytes);
-    files.insert("manifest.json".to_owned(), bytes);
-    Ok((digest, files))
+    pack(name, schema, model.graph(schema)?, lineage, reference)
 }
 
 /// Says how a graph differs from what the data needs.
