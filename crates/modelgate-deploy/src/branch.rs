@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use modelgate_store::remote::without_credentials;
 use thiserror::Error;
 
 /// How often a commit is built anew on a branch that moves.
@@ -405,18 +406,4 @@ fn publish(
         return Ok(pushed);
     }
     Err(BranchError::Git { what: "push".to_owned(), reason: said.trim().to_owned() })
-}
-
-/// Removes `user:password@` from a text that holds addresses.
-fn without_credentials(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("://") {
-        let (before, behind) = rest.split_at(start + 3);
-        kept.push_str(before);
-        let end = behind.find(|letter: char| letter == '/' || letter == '\'' || letter.is_whitespace());
-        let host = &behind[..end.unwrap_or(behind.len())];
-        rest = host.rfind('@').map_or(behind, |at| &behind[at + 1..]);
-    }
-    kept + rest
 }

@@ -11,11 +11,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use modelgate_core::Digest;
+use modelgate_store::remote::without_credentials;
 
 use crate::RegistryError;
 use crate::home::{Home, Objects, Position, StoredObject};
 use crate::stamp::Stamp;
-use crate::uri::without_credentials;
 
 const LEDGER: &str = "ledger.jsonl";
 /// Commands that ask another machine.

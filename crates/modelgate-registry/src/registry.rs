@@ -7,6 +7,7 @@ use std::path::Path;
 use modelgate_core::ledger::{LedgerEntry, Registration, RegistryState};
 use modelgate_core::lifecycle::ModelState;
 use modelgate_core::{Alias, Digest, ModelName, VersionNumber};
+use modelgate_store::remote::without_credentials;
 
 use crate::chain_file::for_each_entry;
 use crate::folder_home::FolderHome;
@@ -15,7 +16,6 @@ use crate::home::{Home, Position, StoredObject};
 use crate::index::Index;
 use crate::index_state::{Followed, ListedVersion, WasInProduction};
 use crate::object_home::ObjectStoreHome;
-use crate::uri::without_credentials;
 use crate::{RegistryError, RegistryUri};
 
 mod following;

@@ -1,5 +1,7 @@
 //! Where a registry is.
 
+use modelgate_store::remote::without_credentials;
+
 use crate::RegistryError;
 
 /// The address of a registry.
@@ -54,20 +56,6 @@ fn is_branch(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
-/// Removes `user:password@` from a URL or a text that holds URLs.
-pub(crate) fn without_credentials(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("://") {
-        let (before, behind) = rest.split_at(start + 3);
-        kept.push_str(before);
-        let end = behind.find(|letter: char| letter == '/' || letter == '\'' || letter.is_whitespace());
-        let host = &behind[..end.unwrap_or(behind.len())];
-        rest = host.rfind('@').map_or(behind, |at| &behind[at + 1..]);
-    }
-    kept + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,11 +73,5 @@ mod tests {
         {
             assert!(RegistryUri::parse(Some(uri)).is_err(), "{uri}");
         }
-    }
-
-    #[test]
-    fn credentials_are_cut_out_of_messages() {
-        let text = "fatal: unable to access 'https://me:secret@host/a.git/': no";
-        assert_eq!(without_credentials(text), "fatal: unable to access 'https://host/a.git/': no");
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::DigestIndex;
 
-pub use error::RemoteError;
+pub use error::{RemoteError, without_credentials};
 pub use folder::FolderObjects;
 pub use s3::{S3Objects, S3Options};
 
@@ -138,9 +138,8 @@ pub fn open(
     base: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Box<dyn ObjectHome>, RemoteError> {
-    let wrong = |reason: &str| {
-        Err(RemoteError::Uri { uri: error::without_credentials(uri), reason: reason.to_owned() })
-    };
+    let wrong =
+        |reason: &str| Err(RemoteError::Uri { uri: without_credentials(uri), reason: reason.to_owned() });
     if uri.starts_with("s3://") {
         return Ok(Box::new(S3Objects::open(&S3Options::from_environment(uri, environment)?)?));
     }

@@ -89,7 +89,7 @@ impl From<crate::StoreError> for RemoteError {
 }
 
 /// Removes `user:password@` from a URL or a text that holds URLs.
-pub(crate) fn without_credentials(text: &str) -> String {
+pub fn without_credentials(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("://") {
@@ -100,4 +100,17 @@ pub(crate) fn without_credentials(text: &str) -> String {
         rest = host.rfind('@').map_or(behind, |at| &behind[at + 1..]);
     }
     kept + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_cut_out_of_messages() {
+        let text = "fatal: unable to access 'https://me:secret@host/a.git/': no";
+        assert_eq!(without_credentials(text), "fatal: unable to access 'https://host/a.git/': no");
+        let text = "`s3://key:secret@bucket/p` and `https://me:secret@host`";
+        assert_eq!(without_credentials(text), "`s3://bucket/p` and `https://host`");
+    }
 }
