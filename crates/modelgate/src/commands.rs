@@ -21,6 +21,7 @@ mod run;
 mod serve;
 mod status;
 mod undeclared;
+mod written;
 
 use std::path::PathBuf;
 

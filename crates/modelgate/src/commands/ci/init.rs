@@ -7,10 +7,10 @@ use modelgate_config::ManualPolicy;
 use modelgate_deploy::workflows::{self, Deploy, Plan};
 use modelgate_pipeline::datasets::POINTER;
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project};
-use serde_json::json;
 
 use super::{REGISTRY, check_name, from_root, registry, repository};
 use crate::arguments::ci::{DeployTarget, Init};
+use crate::commands::written;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
@@ -123,35 +123,7 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
     check_owner(&root, &plan)?;
     let files = workflows::files(&plan);
     let written = workflows::write(&root, &files, arguments.force, arguments.check)?;
-    if printer.is_json() {
-        let files: Vec<_> = written
-            .iter()
-            .map(|one| json!({ "path": one.path, "outcome": format!("{:?}", one.outcome).to_lowercase(), "diff": one.diff }))
-            .collect();
-        printer.json(&json!({ "schema_version": 1, "files": files }))?;
-    }
-    let mut kept = false;
-    for one in &written {
-        let path = one.path.display();
-        let sentence = match (one.outcome, arguments.check) {
-            (workflows::Outcome::Created, false) => format!("wrote {path}"),
-            (workflows::Outcome::Created, true) => format!("{path} is missing"),
-            (workflows::Outcome::Same, _) => continue,
-            (workflows::Outcome::Replaced, false) => format!("wrote {path} again; nobody had edited it"),
-            (workflows::Outcome::Overwritten, _) => format!("overwrote {path}, which was edited"),
-            (_, true) => format!("{path} differs:"),
-            (workflows::Outcome::Kept, false) => {
-                format!("{path} was edited and stays; `--force` would change it so:")
-            }
-        };
-        printer.talk(&sentence);
-        if one.outcome == workflows::Outcome::Kept || arguments.check {
-            kept |= one.outcome == workflows::Outcome::Kept;
-            if !printer.is_json() && !one.diff.is_empty() {
-                printer.data(one.diff.trim_end())?;
-            }
-        }
-    }
+    written::tell(&written, arguments.check, "was edited", printer)?;
     if arguments.check {
         let differs = written.iter().any(|one| one.outcome != workflows::Outcome::Same);
         return Ok(if differs { Exit::Blocked } else { Exit::Passed });
@@ -176,7 +148,7 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
     if arguments.deploy == DeployTarget::Space {
         printer.talk("set the secret HF_TOKEN in the repository: a token of the Hub that may write the Space and its models");
     }
-    if !kept {
+    if written.iter().all(|one| one.outcome != workflows::Outcome::Kept) {
         printer.talk("next: commit them, and set required reviewers for the environment `production`");
     }
     Ok(Exit::Passed)

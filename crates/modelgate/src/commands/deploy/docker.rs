@@ -6,10 +6,10 @@ use modelgate_core::ModelName;
 use modelgate_deploy::containers::{Docker as Plan, Image, docker_files, image_path, image_workflow};
 use modelgate_deploy::workflows::{DEPLOY_DOCKER, Outcome, write_marked};
 use modelgate_pipeline::{Project, deployment, registry};
-use serde_json::json;
 
 use crate::arguments::deploy::Docker;
 use crate::commands::ci::{check_name, from_root, registry as shared_registry};
+use crate::commands::written;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
@@ -88,30 +88,7 @@ pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) 
             "there are no workflows of `modelgate ci init` here: none that builds the image is written",
         ),
     }
-    if printer.is_json() {
-        let files: Vec<_> = written
-            .iter()
-            .map(|one| json!({ "path": one.path, "outcome": format!("{:?}", one.outcome).to_lowercase(), "diff": one.diff }))
-            .collect();
-        printer.json(&json!({ "schema_version": 1, "files": files }))?;
-    }
-    for one in &written {
-        let path = one.path.display();
-        let sentence = match (one.outcome, arguments.check) {
-            (Outcome::Same, _) => continue,
-            (Outcome::Created, false) => format!("wrote {path}"),
-            (Outcome::Created, true) => format!("{path} is missing"),
-            (Outcome::Replaced, false) => format!("wrote {path} again; nobody had edited it"),
-            (Outcome::Overwritten, _) => format!("overwrote {path}, which was edited"),
-            (Outcome::Kept, false) => format!("{path} is yours and stays; `--force` would change it so:"),
-            (_, true) => format!("{path} differs:"),
-        };
-        printer.talk(&sentence);
-        let shown = one.outcome == Outcome::Kept || arguments.check;
-        if shown && !printer.is_json() && !one.diff.is_empty() {
-            printer.data(one.diff.trim_end())?;
-        }
-    }
+    written::tell(&written, arguments.check, "is yours", printer)?;
     if arguments.check {
         let differs = written.iter().any(|one| one.outcome != Outcome::Same);
         return Ok(if differs { Exit::Blocked } else { Exit::Passed });
