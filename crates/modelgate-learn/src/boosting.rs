@@ -29,15 +29,6 @@ use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer, Validation};
 pub(crate) use settings::GradientBoosting;
 
 impl Trainer for GradientBoosting {
-    fn fit(
-        &self,
-        matrix: &FeatureMatrix<'_>,
-        targets: &Targets<'_>,
-        seed: u64,
-    ) -> Result<FitOutcome, LearnError> {
-        self.fit_on(matrix, targets, None, None, seed)
-    }
-
     fn fit_weighted(
         &self,
         matrix: &FeatureMatrix<'_>,

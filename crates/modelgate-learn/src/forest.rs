@@ -221,15 +221,6 @@ fn score(found: Option<(f64, usize)>, rows: usize, details: &mut BTreeMap<String
 }
 
 impl Trainer for RandomForest {
-    fn fit(
-        &self,
-        matrix: &FeatureMatrix<'_>,
-        targets: &Targets<'_>,
-        seed: u64,
-    ) -> Result<FitOutcome, LearnError> {
-        self.fit_weighted(matrix, targets, None, seed)
-    }
-
     fn fit_weighted(
         &self,
         matrix: &FeatureMatrix<'_>,

@@ -86,7 +86,9 @@ pub trait Trainer: Send + Sync + Debug {
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         seed: u64,
-    ) -> Result<FitOutcome, LearnError>;
+    ) -> Result<FitOutcome, LearnError> {
+        self.fit_weighted(matrix, targets, None, seed)
+    }
 
     /// As [`fit`](Self::fit), with a weight from 0 on for each row; a row of weight 0 counts nothing.
     ///
@@ -98,12 +100,7 @@ pub trait Trainer: Send + Sync + Debug {
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
         seed: u64,
-    ) -> Result<FitOutcome, LearnError> {
-        match weights {
-            None => self.fit(matrix, targets, seed),
-            Some(_) => Err(LearnError::Task("this algorithm takes no weights of rows".to_owned())),
-        }
-    }
+    ) -> Result<FitOutcome, LearnError>;
 
     /// As [`fit_weighted`](Self::fit_weighted), with rows to look at that nothing is learned from; an algorithm that
     /// does not [want them](Self::wants_validation) does without.

@@ -110,15 +110,6 @@ fn unscaled(objective: &Objective<'_>, point: &[f64]) -> LinearClassifier {
 }
 
 impl Trainer for LogisticRegression {
-    fn fit(
-        &self,
-        matrix: &FeatureMatrix<'_>,
-        targets: &Targets<'_>,
-        seed: u64,
-    ) -> Result<FitOutcome, LearnError> {
-        self.fit_weighted(matrix, targets, None, seed)
-    }
-
     fn fit_weighted(
         &self,
         matrix: &FeatureMatrix<'_>,

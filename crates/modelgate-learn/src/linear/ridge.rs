@@ -135,15 +135,6 @@ fn deficiency(name: &str, solution: &Solution, matrix: &FeatureMatrix<'_>) -> Op
 }
 
 impl Trainer for Ridge {
-    fn fit(
-        &self,
-        matrix: &FeatureMatrix<'_>,
-        targets: &Targets<'_>,
-        seed: u64,
-    ) -> Result<FitOutcome, LearnError> {
-        self.fit_weighted(matrix, targets, None, seed)
-    }
-
     fn fit_weighted(
         &self,
         matrix: &FeatureMatrix<'_>,
