@@ -1,6 +1,6 @@
 //! The part of the project file that says how a new version is let at the requests.
 
-use modelgate_core::metric::ROLLOUT;
+use modelgate_core::metric::rollout_names;
 use modelgate_core::rollout::{Percent, Steps};
 use modelgate_core::rule::{Check, GateRule, Versus};
 use schemars::JsonSchema;
@@ -112,11 +112,12 @@ impl RolloutConfig {
 /// # Errors
 /// Says what does not fit.
 pub fn check_rollout_rule(rule: &GateRule) -> Result<(), String> {
-    if !ROLLOUT.contains(&rule.metric.as_str()) {
+    if !rollout_names().any(|known| known == rule.metric) {
+        let known: Vec<&str> = rollout_names().collect();
         return Err(format!(
             "`{}` is not measured in a rollout: measured are {}",
             rule.metric,
-            ROLLOUT.join(", ")
+            known.join(", ")
         ));
     }
     if rule.on.is_some() || !rule.slice.is_empty() {

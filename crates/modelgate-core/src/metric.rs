@@ -51,21 +51,33 @@ pub const REGRESSION: [&str; 11] = [
     "pinball_90",
 ];
 
-/// What a rollout is judged by: of the canary's requests, and, from `rollout.disagreement` on, of copies of requests
-/// that both versions answered.
-pub const ROLLOUT: [&str; 11] = [
-    "rollout.error_rate",
-    "rollout.refused_rate",
-    "rollout.requests",
-    "rollout.prediction_distance",
-    "latency.p50_ms",
-    "latency.p95_ms",
-    "latency.p99_ms",
-    "rollout.disagreement",
-    "rollout.shadow_distance",
-    "rollout.shadow_error_rate",
-    "rollout.shadow_rows",
+/// What a rollout is judged by, with what it is: of the canary's requests, and, from `rollout.disagreement` on, of copies
+/// of requests that both versions answered.
+pub const ROLLOUT: [(&str, &str); 11] = [
+    ("rollout.error_rate", "share of the canary's requests answered with 500 and above"),
+    ("rollout.refused_rate", "share of them answered with 400 to 499"),
+    ("rollout.requests", "the canary's requests"),
+    (
+        "rollout.prediction_distance",
+        "total variation between the predictions of both versions: the share that would have to be others",
+    ),
+    ("latency.p50_ms", "half of the canary's answers took at most this, to about 6%"),
+    ("latency.p95_ms", "95 of 100 took at most this"),
+    ("latency.p99_ms", "99 of 100 took at most this"),
+    ("rollout.disagreement", "of copied rows: share with another class, or with values more than 1% apart"),
+    (
+        "rollout.shadow_distance",
+        "of copied rows: mean of half of what the probabilities differ by, or of the difference as a share of the larger \
+         value",
+    ),
+    ("rollout.shadow_error_rate", "share of copied rows that the canary could not predict"),
+    ("rollout.shadow_rows", "copied rows"),
 ];
+
+/// Returns the names of what a rollout is judged by.
+pub fn rollout_names() -> impl Iterator<Item = &'static str> {
+    ROLLOUT.iter().map(|(name, _)| *name)
+}
 
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {
@@ -148,6 +160,7 @@ mod tests {
             assert!(direction(metric).is_some(), "{metric}");
             assert!(!meaning(metric).is_empty(), "{metric}");
         }
+        assert!(rollout_names().all(|metric| direction(metric).is_some()));
         assert_eq!(direction("log_loss"), Some(Direction::LowerIsBetter));
         assert_eq!(direction("f1"), Some(Direction::HigherIsBetter));
         assert_eq!((direction("val_auc"), meaning("val_auc")), (None, ""));

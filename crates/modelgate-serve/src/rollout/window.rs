@@ -203,7 +203,7 @@ mod tests {
         let none = watched(TrackCounts::default(), TrackCounts::default(), ShadowCounts::default());
         // A busy stable version says nothing of the canary.
         let busy = watched(track_of(1000, 0, 300), TrackCounts::default(), ShadowCounts::default());
-        for metric in modelgate_core::metric::ROLLOUT {
+        for metric in modelgate_core::metric::rollout_names() {
             for (watched, samples) in [(&none, 0), (&none, 1), (&busy, 1)] {
                 let counts = ["rollout.requests", "rollout.shadow_rows"].contains(&metric);
                 if counts && samples == 0 {

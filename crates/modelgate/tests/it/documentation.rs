@@ -416,18 +416,20 @@ fn the_reference_of_exit_codes_is_fresh() {
 
 #[test]
 fn the_reference_of_metrics_is_fresh() {
-    use modelgate_core::metric::{CLASSIFICATION, Direction, OTHERS, REGRESSION, direction, meaning};
+    use modelgate_core::metric::{
+        CLASSIFICATION, Direction, OTHERS, REGRESSION, ROLLOUT, direction, meaning,
+    };
     let mut page = String::from(
         "# Metrics\n\nGenerated from `crates/modelgate-core/src/metric.rs`. Each equals scikit-learn 1.9.1 to 1e-12 on the stored cases of\n`crates/modelgate-evaluate/tests/reference/`, those of each class too.\n",
     );
+    let better = |name: &str| match direction(name) {
+        Some(Direction::LowerIsBetter) => "lower",
+        _ => "higher",
+    };
     for (title, names) in [("classification", &CLASSIFICATION[..]), ("regression", &REGRESSION[..])] {
         page.push_str(&format!("\n## Of a {title}\n\n| name | scikit-learn | better |\n|---|---|---|\n"));
         for name in names {
-            let better = match direction(name) {
-                Some(Direction::LowerIsBetter) => "lower",
-                _ => "higher",
-            };
-            page.push_str(&format!("| `{name}` | {} | {better} |\n", meaning(name)));
+            page.push_str(&format!("| `{name}` | {} | {} |\n", meaning(name), better(name)));
         }
     }
     page.push_str(
@@ -435,6 +437,10 @@ fn the_reference_of_metrics_is_fresh() {
     );
     for (name, what) in OTHERS {
         page.push_str(&format!("| `{name}` | {what} |\n"));
+    }
+    page.push_str("\n## What a rollout is judged by\n\n| name | what | better |\n|---|---|---|\n");
+    for (name, what) in ROLLOUT {
+        page.push_str(&format!("| `{name}` | {what} | {} |\n", better(name)));
     }
     fresh("reference/metrics.md", &page);
 }
