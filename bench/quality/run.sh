@@ -3,4 +3,6 @@
 #   MODELGATE_TEST_DATA=… bench/quality/run.sh [--seeds 20] [--only NAME]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../venv.sh"
+pinned_python bench-venv bench/requirements.txt
+release_build
 exec "$python" "$root/bench/quality/quality.py" --modelgate "$modelgate" "$@"
