@@ -203,7 +203,7 @@ pub struct PreprocessConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// `random_forest`, `decision_tree`, `logistic_regression`, `ridge` or `linear_regression`.
+    /// `gradient_boosting`, `random_forest`, `decision_tree`, `logistic_regression`, `ridge` or `linear_regression`.
     pub algorithm: String,
     /// Its parameters, named as in scikit-learn.
     pub params: BTreeMap<String, serde_json::Value>,

@@ -1,13 +1,21 @@
 //! The commented project file that `modelgate init` writes.
 
+use modelgate_core::algorithm;
+use modelgate_core::schema::Task;
+
 use crate::project::TaskKind;
 use crate::rules::default_rule_lines;
 
 /// Returns a first project file; every key that can be left out is shown with its default.
 pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
-    let train = "      algorithm: random_forest         # random_forest | logistic_regression
-      params: {n_estimators: 100}";
-    written(project, source, target, task, train)
+    let of = if task == TaskKind::Regression { Task::Regression } else { Task::Classification };
+    let known: Vec<&str> = algorithm::names_for(of).collect();
+    let train = format!(
+        "      algorithm: random_forest         # {}
+      params: {{n_estimators: 100}}",
+        known.join(" | ")
+    );
+    written(project, source, target, task, &train)
 }
 
 /// Returns a first project file whose model is trained by a program of the user's.
@@ -64,4 +72,25 @@ pipelines:
         source = quote(source),
         target = quote(target),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_names_the_algorithms_of_its_task_and_the_schema_all() {
+        for (kind, task) in
+            [(TaskKind::Classification, Task::Classification), (TaskKind::Regression, Task::Regression)]
+        {
+            let text = template("p", "data.csv", "y", kind);
+            let line = text.lines().find(|line| line.contains("algorithm: ")).expect("a line");
+            let (_, comment) = line.split_once("# ").expect("a comment");
+            assert!(comment.split(" | ").eq(algorithm::names_for(task)), "{line}");
+        }
+        let schema = crate::json_schema();
+        for name in algorithm::names() {
+            assert!(schema.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Owns: digests, names, metrics, the feature schema, rules and verdicts, the lifecycle and rollout state
 //! machines and the ledger's events. Refuses: files, clocks, network, randomness; a caller passes those in as values.
 
+pub mod algorithm;
 pub mod canonical;
 pub mod chain;
 pub mod digest;

@@ -15,4 +15,4 @@ mod trainer;
 
 pub use error::{LearnError, ParamError};
 pub use progress::Progress;
-pub use trainer::{ALGORITHMS, FeatureMatrix, FitOutcome, Targets, Trainer, Validation, trainer};
+pub use trainer::{FeatureMatrix, FitOutcome, Targets, Trainer, Validation, trainer};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use modelgate_core::algorithm;
 use modelgate_core::schema::Task;
 use modelgate_model::estimator::Estimator;
 use serde_json::Value;
@@ -13,16 +14,6 @@ use crate::forest::RandomForest;
 use crate::linear::{LogisticRegression, Ridge};
 use crate::params::nearest;
 use crate::progress::Progress;
-
-/// The algorithms by the name that `train.algorithm` has.
-pub const ALGORITHMS: &[&str] = &[
-    "gradient_boosting",
-    "random_forest",
-    "decision_tree",
-    "logistic_regression",
-    "ridge",
-    "linear_regression",
-];
 
 /// Preprocessed rows.
 #[derive(Clone, Copy, Debug)]
@@ -156,11 +147,27 @@ pub fn trainer(
             Err(ParamError("`logistic_regression` is for `task: classification`; use `ridge`".to_owned()))
         }
         (other, _) => {
-            let hint = nearest(other, ALGORITHMS.iter().copied());
-            Err(ParamError(format!(
-                "there is no algorithm `{other}`;{hint} there is {}",
-                ALGORITHMS.join(", ")
-            )))
+            let hint = nearest(other, algorithm::names());
+            let known: Vec<&str> = algorithm::names().collect();
+            Err(ParamError(format!("there is no algorithm `{other}`;{hint} there is {}", known.join(", "))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_algorithm_has_a_trainer_for_its_tasks_and_is_refused_for_others() {
+        for (name, tasks) in algorithm::ALGORITHMS {
+            for task in [Task::Classification, Task::Regression] {
+                let made = trainer(name, task, &BTreeMap::new());
+                assert_eq!(made.is_ok(), tasks.contains(&task), "{name} {task}");
+                if let Err(ParamError(why)) = made {
+                    assert!(why.contains("is for `task:"), "{why}");
+                }
+            }
         }
     }
 }
