@@ -160,7 +160,7 @@ fn written<B: DrawingBackend>(
         return Ok(());
     }
     let exact = count.to_string();
-    let room = |text: &str, size: u32| width_of(text, size) <= width - 4 && size as i32 <= height - 2;
+    let room = |text: &str, size: u32| width_of(text, size) <= width - 4 && size as i32 * 5 / 4 <= height;
     let found = [20, 16, SMALL].into_iter().find(|size| room(&exact, *size)).map(|size| (exact, size));
     let rounded = || Some(brief(count)).filter(|text| room(text, SMALL)).map(|text| (text, SMALL));
     let Some((text, size)) = found.or_else(rounded) else { return Ok(()) };
