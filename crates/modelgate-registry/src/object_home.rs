@@ -208,6 +208,7 @@ mod tests {
     use modelgate_core::ledger::{Lineage, Registration};
     use modelgate_core::lifecycle::Event;
     use modelgate_core::{ModelName, VersionNumber};
+    use modelgate_store::DigestIndex;
     use modelgate_store::remote::{Moved, RemoteError, Version};
 
     use super::*;
@@ -307,6 +308,20 @@ mod tests {
         }
         fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, RemoteError> {
             self.objects.list(prefix)
+        }
+        fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
+            self.objects.list_versions(prefix)
+        }
+        fn file(&self, key: &str) -> Result<Option<PathBuf>, RemoteError> {
+            self.objects.file(key)
+        }
+        fn agrees(
+            &self,
+            version: &Version,
+            path: &Path,
+            known: &DigestIndex,
+        ) -> Result<Option<bool>, RemoteError> {
+            self.objects.agrees(version, path, known)
         }
         fn parallel(&self) -> usize {
             self.objects.parallel()
