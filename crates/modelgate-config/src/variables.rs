@@ -98,7 +98,7 @@ pub const GROUPS: &[Group] = &[
             variable(
                 "ORT_DYLIB_PATH",
                 "the library of ONNX Runtime, in a build with the feature `ort`",
-                "",
+                "`serve.onnxruntime`",
                 "a file",
                 "a graph is one that the built-in engine does not know",
             ),

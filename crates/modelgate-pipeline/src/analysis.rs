@@ -333,7 +333,12 @@ mod tests {
             let leaf = |row| TreeNode { feature: LEAF, threshold: 0.0, left: row, right: 0 };
             let root = TreeNode { feature: 0, threshold: 0.0, left: 1, right: 2 };
             let tree = Tree { nodes: vec![root, leaf(0), leaf(1)], values, covers: Vec::new() };
-            Estimator::ForestClassifier(Forest { features: 2, outputs, trees: vec![tree] })
+            Estimator::ForestClassifier(Forest {
+                features: 2,
+                outputs,
+                trees: vec![tree],
+                prepared: modelgate_model::estimator::Prepared::default(),
+            })
         };
         let texts = |names: &[&str]| Classes::Text(names.iter().map(|name| (*name).to_owned()).collect());
         let three = texts(&["x", "y", "z"]);

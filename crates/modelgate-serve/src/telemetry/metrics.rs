@@ -70,9 +70,9 @@ pub(crate) struct Metrics {
     admin: Family<OutcomeLabels, Counter>,
     pub(crate) log_dropped: Counter,
     pub(crate) log_written: Counter,
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "counted where spans are sent"))]
+    #[cfg_attr(not(any(feature = "otlp", test)), expect(dead_code, reason = "counted where spans are sent"))]
     pub(crate) spans_sent: Counter,
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "counted where spans are sent"))]
+    #[cfg_attr(not(any(feature = "otlp", test)), expect(dead_code, reason = "counted where spans are sent"))]
     pub(crate) spans_dropped: Counter,
     pub(crate) connections: Gauge,
     memory: Gauge,

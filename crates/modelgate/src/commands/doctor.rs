@@ -5,12 +5,11 @@ use std::process::Command;
 
 use modelgate_deploy::hub::Token;
 use modelgate_model::onnxruntime::{self, Unavailable};
-use modelgate_pipeline::{
-    PROJECT_FILE, Pipeline, PipelineError, missing_for, registry, source_files,
-};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, PipelineError, missing_for, registry, source_files};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::environment;
 use crate::exit::Exit;
 use crate::printer::{Printer, coloured};
 
