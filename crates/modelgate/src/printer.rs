@@ -102,21 +102,24 @@ fn clean(line: &str) -> Cow<'_, str> {
     }
     let mut kept = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(letter) = rest.chars().next() {
+    // From one that may harm to the next: long lists have colours in every line.
+    while let Some(at) = rest.find(harmful) {
+        let (before, from) = rest.split_at(at);
+        kept.push_str(before);
         let own = COLOURS.iter().find_map(|code| {
-            let after = rest.strip_prefix("\x1b[")?.strip_prefix(code)?.strip_prefix('m')?;
-            Some((&rest[..rest.len() - after.len()], after))
+            let after = from.strip_prefix("\x1b[")?.strip_prefix(code)?.strip_prefix('m')?;
+            Some((&from[..from.len() - after.len()], after))
         });
-        if let Some((colour, after)) = own {
+        rest = if let Some((colour, after)) = own {
             kept.push_str(colour);
-            rest = after;
-            continue;
-        }
-        if !harmful(letter) {
-            kept.push(letter);
-        }
-        rest = &rest[letter.len_utf8()..];
+            after
+        } else {
+            let mut letters = from.chars();
+            letters.next();
+            letters.as_str()
+        };
     }
+    kept.push_str(rest);
     Cow::Owned(kept)
 }
 
