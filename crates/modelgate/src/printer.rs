@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use owo_colors::{OwoColorize, Style};
 
 use crate::arguments::{Arguments, OutputFormat};
@@ -25,7 +27,13 @@ impl Printer {
 
     /// Prints one line of data.
     pub(crate) fn data(&self, line: &str) -> std::io::Result<()> {
-        writeln!(anstream::stdout().lock(), "{}", clean(line))
+        let (stdout, text) = (std::io::stdout(), clean(line));
+        if AutoStream::choice(&stdout) == ColorChoice::Never {
+            // At once: piece by piece between colours, a long list would be a write for each line.
+            let plain = format!("{}\n", strip_str(&text));
+            return stdout.lock().write_all(plain.as_bytes());
+        }
+        writeln!(anstream::stdout().lock(), "{text}")
     }
 
     /// Prints a value as JSON.
