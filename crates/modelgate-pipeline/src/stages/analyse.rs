@@ -183,7 +183,9 @@ fn plots(
             name: dependence.outcome.clone(),
             values: dependence.mean.iter().copied().map(Some).collect(),
         };
-        let note = format!("mean {} when every row has this value", dependence.outcome);
+        // Each step has as many rows; on a scale of values the tails would take all the room.
+        let steps = if dependence.numbers.is_empty() { "" } else { "; steps are quantiles" };
+        let note = format!("mean {} when every row has this value{steps}", dependence.outcome);
         drawings.push((
             format!("dependence_{}", at + 1),
             Box::new(move || lines_plot(&text, &note, &dependence.values, std::slice::from_ref(&line))),
