@@ -67,7 +67,7 @@ clean-examples:
     done
 
 # Time and quality beside Python, in the same run.
-bench: bench-walking-skeleton bench-quality
+bench: bench-walking-skeleton bench-quality bench-evaluate bench-registry bench-pipeline
 
 # The registry as its ledger grows.
 bench-registry *arguments:
