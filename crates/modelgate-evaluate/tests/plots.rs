@@ -330,11 +330,16 @@ fn bars_are_read_with_one_feature_and_with_many() {
             let mut next = numbers();
             let bar = |name: String| Bar { name, value: next() - 0.3, spread: 0.05 };
             let bars: Vec<Bar> = names.into_iter().map(bar).collect();
-            let note =
-                "rise of the log loss when a column is shuffled, mean and standard deviation of 5 repeats";
+            let note = "rise of the log loss when a column is shuffled: mean, spread of 5 repeats";
             let plot = bars_plot("churn: permutation importance", note, &bars).expect("a plot");
             is_readable(&format!("{count} {naming} bars"), &plot);
             assert_eq!(plot.svg.contains("the first 20 of 57: rise"), count == 57);
+            // What a note says for all is never cut.
+            assert!(
+                plot.svg.contains("when a column is shuffled: mean, spread of 5 repeats\n"),
+                "{}",
+                plot.svg
+            );
         }
     }
 }

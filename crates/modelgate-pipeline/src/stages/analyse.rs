@@ -166,7 +166,7 @@ fn plots(
     if !analysis.importance.is_empty() {
         let text = title("permutation importance");
         let note = format!(
-            "rise of the {} when a column is shuffled, mean and standard deviation of {} repeats",
+            "rise of the {} when a column is shuffled: mean, spread of {} repeats",
             analysis.loss, analysis.repeats
         );
         let bar = |found: &modelgate_evaluate::Importance| Bar {
