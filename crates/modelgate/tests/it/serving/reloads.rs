@@ -195,16 +195,21 @@ fn a_new_version_is_found_without_being_told() {
     service.until(|service| version(service) == "v002");
 }
 
-#[test]
-fn a_promotion_tells_the_service() {
-    let project = project();
-    let service = service(&project, &[]);
+/// Has promotions of the project tell the service, and another model promoted by the next run.
+fn tell(project: &TestProject, service: &Service) {
     let config = project.read("modelgate.yaml");
     let url = format!("{}/admin/reload", service.url);
     project.write(
         "modelgate.yaml",
         format!("{config}serve: {{reload_url: \"{url}\"}}\n").replace("n_estimators: 10", "n_estimators: 12"),
     );
+}
+
+#[test]
+fn a_promotion_tells_the_service() {
+    let project = project();
+    let service = service(&project, &[]);
+    tell(&project, &service);
     let told = project.command(&["run"]).env("ADMIN_API_TOKEN", "right").output().expect("run");
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     assert_eq!(version(&service), "v002");
@@ -219,12 +224,7 @@ fn a_promotion_tells_the_service() {
 fn a_promotion_is_told_what_the_service_refuses_beside_it() {
     let project = project();
     let service = service(&project, &["--model", "shop", "--model", "nobody"]);
-    let config = project.read("modelgate.yaml");
-    let url = format!("{}/admin/reload", service.url);
-    project.write(
-        "modelgate.yaml",
-        format!("{config}serve: {{reload_url: \"{url}\"}}\n").replace("n_estimators: 10", "n_estimators: 12"),
-    );
+    tell(&project, &service);
     let told = project.command(&["run"]).env("ADMIN_API_TOKEN", "right").output().expect("run");
     let talk = String::from_utf8_lossy(&told.stderr).into_owned();
     assert!(told.status.success() && talk.contains("it refuses nobody"), "{talk}");
