@@ -132,7 +132,7 @@ fn rules(evidence: &RunEvidence) -> String {
             },
         );
         format!(
-            "<tr><td class=\"{class}\">{}</td><td><b>{}</b><br>{}{power}</td>{}{}{}<td>{compared}</td>{}{}{}{}<td class=n>{}</td></tr>",
+            "<tr><td class=\"{class}\">{}</td><td class=s><b>{}</b><br>{}{power}</td>{}{}{}<td>{compared}</td>{}{}{}{}<td class=n>{}</td></tr>",
             rule.outcome,
             name(&rule.id),
             sentence(&rule.sentence),
