@@ -6,7 +6,7 @@
 
 use super::simd;
 use crate::estimator::{Tree, TreeNode};
-use crate::processor::{Level, level};
+use crate::processor::Level;
 
 /// The last leaf that a mask can name.
 pub(crate) const LAST: usize = 31;
@@ -92,69 +92,6 @@ impl MaskedTree {
     }
 }
 
-/// A row of at most this many features can be compared with a whole tree at once.
-pub(crate) const WIDTH: usize = 256;
-
-/// A tree of at most 32 leaves whose comparisons stand side by side, for one row without NaN.
-pub(crate) struct FlatTree {
-    pub(crate) columns: [u8; LAST + 1],
-    pub(crate) thresholds: [f32; LAST + 1],
-    pub(crate) masks: [u32; LAST + 1],
-    /// The row of each leaf in the tree's values.
-    pub(crate) leaves: [u32; LAST + 1],
-}
-
-impl FlatTree {
-    /// Returns valid trees over at most [`WIDTH`] features in this form; `None` when one has too many leaves, or this
-    /// processor has no use for it.
-    pub(crate) fn all(trees: &[Tree], features: usize) -> Option<Vec<Self>> {
-        if features > WIDTH || !simd::reaches(level()) {
-            return None;
-        }
-        trees.iter().map(Self::new).collect()
-    }
-
-    fn new(tree: &Tree) -> Option<Self> {
-        let walked = Walked::new(tree)?;
-        // What is padded rules nothing out.
-        let mut flat = Self {
-            columns: [0; LAST + 1],
-            thresholds: [0.0; LAST + 1],
-            masks: [u32::MAX; LAST + 1],
-            leaves: [0; LAST + 1],
-        };
-        for (at, (comparison, _)) in walked.comparisons.iter().enumerate() {
-            flat.columns[at] = comparison.column as u8;
-            flat.thresholds[at] = comparison.threshold;
-            flat.masks[at] = comparison.mask;
-        }
-        flat.leaves[..walked.leaves.len()].copy_from_slice(&walked.leaves);
-        Some(flat)
-    }
-
-    /// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order. Returns whether it did: a row with
-    /// NaN has to be walked.
-    pub(crate) fn each(trees: &[Self], row: &[f32], mut visit: impl FnMut(usize, usize)) -> bool {
-        let mut padded = [0.0_f32; WIDTH];
-        let Some(cells) = padded.get_mut(..row.len()) else { return false };
-        cells.copy_from_slice(row);
-        if row.iter().any(|value| value.is_nan()) {
-            return false;
-        }
-        let (level, mut leaves) = (level(), [0_u32; FLAT]);
-        for (number, trees) in trees.chunks(FLAT).enumerate() {
-            simd::reach(level, trees, &padded, &mut leaves);
-            for (at, leaf) in leaves[..trees.len()].iter().enumerate() {
-                visit(number * FLAT + at, *leaf as usize);
-            }
-        }
-        true
-    }
-}
-
-/// Trees whose leaves are found before they are visited.
-const FLAT: usize = 64;
-
 /// A block of rows, column by column.
 pub(crate) struct Block {
     /// Column-major in groups of [`LANES`] rows: `[groups × columns × LANES]`.
@@ -183,63 +120,5 @@ impl Block {
     /// Returns the number of rows, padded.
     pub(crate) fn lanes(&self) -> usize {
         self.lanes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::estimator::{LEAF, MISSING_LEFT};
-
-    /// A tree that splits its rightmost leaf, or the one before, again and again; nodes stand behind their parents.
-    fn tree(leaves: usize, next: &mut impl FnMut() -> u32) -> Tree {
-        let leaf = |value: u32| TreeNode { feature: LEAF, threshold: 0.0, left: value, right: 0 };
-        let mut nodes = vec![leaf(0)];
-        for _ in 1..leaves {
-            let open: Vec<usize> = (0..nodes.len()).filter(|at| nodes[*at].is_leaf()).collect();
-            let at = open[next() as usize % open.len()];
-            let children = nodes.len() as u32;
-            let missing = if next().is_multiple_of(2) { MISSING_LEFT } else { 0 };
-            let threshold = (next() % 9) as f32 - 4.0;
-            nodes[at] =
-                TreeNode { feature: (next() % 5) | missing, threshold, left: children, right: children + 1 };
-            nodes.extend([leaf(0), leaf(0)]);
-        }
-        let mut count = 0;
-        for node in nodes.iter_mut().filter(|node| node.is_leaf()) {
-            node.left = count;
-            count += 1;
-        }
-        Tree { nodes, values: (0..count).map(|leaf| leaf as f32).collect(), covers: Vec::new() }
-    }
-
-    #[test]
-    fn a_row_reaches_the_leaf_that_it_walks_to() {
-        let mut state = 11_u64;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as u32
-        };
-        let trees: Vec<Tree> = (0..150).map(|number| tree(1 + number % 32, &mut next)).collect();
-        assert!(FlatTree::all(&[tree(33, &mut next)], 5).is_none());
-        assert!(FlatTree::all(&trees, WIDTH + 1).is_none());
-        let Some(flat) = FlatTree::all(&trees, 5) else {
-            assert!(!simd::reaches(level()));
-            return;
-        };
-        for _ in 0..200 {
-            let row: Vec<f32> = (0..5).map(|_| (next() % 11) as f32 - 5.0).collect();
-            let expected: Vec<usize> = trees.iter().map(|tree| tree.leaf(&row)).collect();
-            let mut found = Vec::new();
-            assert!(FlatTree::each(&flat, &row, |number, leaf| {
-                assert_eq!(number, found.len());
-                found.push(leaf);
-            }));
-            assert_eq!(found, expected, "{row:?}");
-        }
-        // What it cannot take is left to a walk.
-        let none = |_, _| panic!("visited");
-        assert!(!FlatTree::each(&flat, &[0.0, f32::NAN, 0.0, 0.0, 0.0], none));
-        assert!(!FlatTree::each(&flat, &vec![0.0; WIDTH + 1], none));
     }
 }

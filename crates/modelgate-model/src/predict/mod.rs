@@ -3,6 +3,7 @@
 
 mod masks;
 mod simd;
+mod sorted;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -13,7 +14,8 @@ use crate::error::ModelError;
 use crate::estimator::{Boosted, Estimator, Forest, Tree, TreeNode};
 use crate::linear::softmax;
 use crate::processor::level;
-use masks::{FlatTree, MaskedTree};
+use masks::MaskedTree;
+use sorted::SortedTrees;
 
 /// Rows that one task predicts; the result does not depend on it.
 const BLOCK: usize = 256;
@@ -186,8 +188,8 @@ impl Forest {
 #[derive(Default)]
 pub struct Prepared {
     many: OnceLock<Vec<Option<MaskedTree>>>,
-    /// None where a tree or a row is too large.
-    one: OnceLock<Option<Vec<FlatTree>>>,
+    /// None where a tree is too large.
+    one: OnceLock<Option<SortedTrees>>,
 }
 
 impl Prepared {
@@ -197,11 +199,10 @@ impl Prepared {
 
     /// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
     #[inline]
-    fn each_tree(&self, trees: &[Tree], row: &[f32], mut visit: impl FnMut(usize, usize)) {
-        let flat = self.one.get_or_init(|| FlatTree::all(trees, row.len()));
-        let is_done = flat.as_ref().is_some_and(|flat| FlatTree::each(flat, row, &mut visit));
-        if !is_done {
-            each_tree(trees, row, visit);
+    fn each_tree(&self, trees: &[Tree], row: &[f32], visit: impl FnMut(usize, usize)) {
+        match self.one.get_or_init(|| SortedTrees::new(trees, row.len())) {
+            Some(sorted) => sorted.each(row, visit),
+            None => each_tree(trees, row, visit),
         }
     }
 }

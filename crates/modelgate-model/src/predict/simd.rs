@@ -5,9 +5,8 @@
     reason = "a body is compiled for a CPU feature only inside the function that has it"
 )]
 
-use super::masks::{Comparison, FlatTree, LANES, LAST, WIDTH};
+use super::masks::{Comparison, LANES};
 use crate::dispatched;
-use crate::processor::Level;
 
 dispatched! {
     /// Takes from the mask of each row the leaves that a comparison rules out. `columns` is `[groups × columns × LANES]`,
@@ -18,60 +17,6 @@ dispatched! {
 dispatched! {
     /// Turns each mask into the position of its first bit.
     first_bit, first_bit_body, (masks: &mut [u32])
-}
-
-/// Returns whether [`reach`] can be called: without registers of sixteen numbers, walks are faster.
-pub(crate) fn reaches(level: Level) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return level == Level::Avx512;
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = level;
-        false
-    }
-}
-
-/// Writes the leaf that a row without NaN reaches in each tree, where [`reaches`] says so; else does nothing.
-pub(crate) fn reach(level: Level, trees: &[FlatTree], row: &[f32; WIDTH], leaves: &mut [u32]) {
-    #[cfg(target_arch = "x86_64")]
-    if reaches(level) {
-        // SAFETY: the level is only made where the processor was found to have its features.
-        unsafe { wide::reach(trees, row, leaves) };
-    }
-    let _ = (level, trees, row, leaves);
-}
-
-#[cfg(target_arch = "x86_64")]
-mod wide {
-    use std::arch::x86_64::{
-        _CMP_GT_OQ, _mm_loadu_si128, _mm512_and_si512, _mm512_cmp_ps_mask, _mm512_cvtepu8_epi32,
-        _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_mask_loadu_epi32, _mm512_reduce_and_epi32,
-        _mm512_set1_epi32,
-    };
-
-    use super::{FlatTree, LANES, LAST, WIDTH};
-
-    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
-    pub(super) fn reach(trees: &[FlatTree], row: &[f32; WIDTH], leaves: &mut [u32]) {
-        for (tree, leaf) in trees.iter().zip(leaves) {
-            let mut kept = _mm512_set1_epi32(-1);
-            let halves =
-                tree.columns.as_chunks::<LANES>().0.iter().zip(tree.thresholds.as_chunks::<LANES>().0);
-            for ((columns, thresholds), masks) in halves.zip(tree.masks.as_chunks::<LANES>().0) {
-                // SAFETY: sixteen cells are read from arrays of sixteen, and a column of a byte is one of the row's.
-                kept = unsafe {
-                    let columns = _mm512_cvtepu8_epi32(_mm_loadu_si128(columns.as_ptr().cast()));
-                    let values = _mm512_i32gather_ps::<4>(columns, row.as_ptr());
-                    let beyond =
-                        _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, _mm512_loadu_ps(thresholds.as_ptr()));
-                    let all = _mm512_set1_epi32(-1);
-                    _mm512_and_si512(kept, _mm512_mask_loadu_epi32(all, beyond, masks.as_ptr().cast()))
-                };
-            }
-            let first = (_mm512_reduce_and_epi32(kept) as u32).trailing_zeros();
-            *leaf = tree.leaves[first as usize & LAST];
-        }
-    }
 }
 
 #[inline(always)]
@@ -124,7 +69,7 @@ fn first_bit_body(masks: &mut [u32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::processor::levels;
+    use crate::processor::{Level, levels};
 
     #[test]
     fn every_level_gives_the_bits_of_the_lowest() {
