@@ -6,14 +6,18 @@
 //! sums of them are exact, so that the model is the same on any number of threads and for rows in any order. They find
 //! the splits; what a leaf is worth comes from sums of all digits.
 
+mod best_first;
 mod bins;
 mod content;
+mod divide;
 mod emit;
 mod fit;
 mod grow;
 mod held_out;
 mod leaves;
 mod loss;
+mod reorder;
+mod search;
 mod settings;
 mod simd;
 mod split;

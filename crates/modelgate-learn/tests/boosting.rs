@@ -550,3 +550,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn trees_do_not_change_when_rows_are_moved_side_by_side() {
+    // Of twelve rounds and as much data, rows are moved after the first, second and fourth; of eleven never.
+    let (rows, columns) = (70_000, 16);
+    let values = uniform(rows * columns, 5);
+    let weights: Vec<f64> = (0..rows).map(|row| [1.0, 0.0, 2.0, 0.5][row % 4]).collect();
+    for classes in [2, 3] {
+        let label = |row: &[f32]| ((row[0] + row[1] * row[2] + 0.3 * row[3]) * 1.3) as u32 % classes as u32;
+        let labels: Vec<u32> = values.chunks_exact(columns).map(label).collect();
+        for (weights, stopping) in [(None, false), (Some(&weights[..]), false), (None, true)] {
+            let trees = |rounds: usize| {
+                let settings =
+                    json!({"n_estimators": rounds, "max_leaf_nodes": 12, "early_stopping": stopping});
+                let outcome =
+                    fit_classes(settings, &values, columns, &labels, classes, weights).expect("a model");
+                match outcome.estimator {
+                    Estimator::BoostedClassifier(boosted) => boosted.trees,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let (moved, still) = (trees(12), trees(11));
+            assert!(still.len() >= 11 && moved.len() > still.len());
+            assert!(moved[..still.len()] == still[..], "{classes} classes, early stopping {stopping}");
+        }
+    }
+}

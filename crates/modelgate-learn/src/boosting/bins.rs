@@ -3,7 +3,8 @@
 use modelgate_model::processor::level;
 use rayon::prelude::*;
 
-use super::simd;
+use super::reorder;
+use super::search::Search;
 use crate::trainer::FeatureMatrix;
 
 /// The bin of a missing value.
@@ -48,12 +49,14 @@ pub(super) struct Binned {
     pub(super) features: Vec<Feature>,
     /// Bytes of a row, a multiple of [`PAD`].
     pub(super) stride: usize,
+    /// Of each byte of a row, the most rows that a bin has.
+    pub(super) most: Vec<u32>,
     rows: usize,
     /// Group by group of [`GROUP`] features, row-major in each.
     bins: Vec<u8>,
 }
 
-fn key(value: f32) -> u32 {
+pub(super) fn key(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
@@ -200,26 +203,49 @@ impl Feature {
 /// Writes the bins of some features, `width` bytes a row.
 fn fill(bins: &mut [u8], width: usize, features: &[Feature], matrix: &FeatureMatrix<'_>) {
     let level = level();
+    let search = |feature: &Feature| match &feature.scale {
+        Scale::Ordered(thresholds) => Some(Search::new(thresholds, matrix.rows)),
+        Scale::Categories(_) => None,
+    };
+    let searches: Vec<Option<Search>> = features.par_iter().map(search).collect();
     let blocks = bins.par_chunks_mut(width * 1024).zip(matrix.values.par_chunks(matrix.columns * 1024));
     blocks.for_each(|(bins, values)| {
         // Feature by feature over a block: its thresholds stay in the cache.
         let mut column = Vec::with_capacity(1024);
         let mut found = Vec::with_capacity(1024);
-        for (place, feature) in features.iter().enumerate() {
+        for (place, (feature, search)) in features.iter().zip(&searches).enumerate() {
             column.clear();
             column.extend(values.iter().skip(feature.column).step_by(matrix.columns));
             found.clear();
-            match &feature.scale {
-                Scale::Ordered(thresholds) => {
+            match search {
+                Some(search) => {
                     found.resize(column.len(), 0);
-                    simd::positions(level, &simd::table(thresholds), &column, &mut found);
+                    search.bins(level, &column, &mut found);
                 }
-                Scale::Categories(_) => found.extend(column.iter().map(|value| feature.bin(*value))),
+                None => found.extend(column.iter().map(|value| feature.bin(*value))),
             }
             let cells = bins.iter_mut().skip(place).step_by(width);
             cells.zip(&found).for_each(|(cell, bin)| *cell = *bin);
         }
     });
+}
+
+/// Returns the most rows that a bin has, of each feature of a group.
+fn most((bins, width): (&[u8], usize), rows: usize) -> Vec<u32> {
+    let part = rows.div_ceil(rayon::current_num_threads()).max(1) * width;
+    let counts = bins.par_chunks(part).map(|bins| {
+        let mut counts = vec![[0_u32; CELLS]; width];
+        for row in bins.chunks_exact(width) {
+            row.iter().zip(&mut counts).for_each(|(bin, counts)| counts[usize::from(*bin)] += 1);
+        }
+        counts
+    });
+    let together = |mut one: Vec<[u32; CELLS]>, other: Vec<[u32; CELLS]>| {
+        one.iter_mut().flatten().zip(other.iter().flatten()).for_each(|(one, other)| *one += other);
+        one
+    };
+    let counts = counts.reduce(|| vec![[0; CELLS]; width], together);
+    counts.iter().map(|counts| counts.iter().copied().max().unwrap_or(0)).collect()
 }
 
 impl Binned {
@@ -267,7 +293,10 @@ impl Binned {
                 matrix,
             );
         }
-        Ok(Self { features, stride, rows: matrix.rows, bins })
+        let mut binned = Self { features, stride, most: Vec::new(), rows: matrix.rows, bins };
+        binned.most =
+            (0..stride).step_by(GROUP).flat_map(|first| most(binned.group(first), matrix.rows)).collect();
+        Ok(binned)
     }
 
     /// Returns the bins of the group of features that begins with `first`, row-major, and how many a row has.
@@ -275,6 +304,15 @@ impl Binned {
     pub(super) fn group(&self, first: usize) -> (&[u8], usize) {
         let width = GROUP.min(self.stride - first);
         (&self.bins[first * self.rows..(first + width) * self.rows], width)
+    }
+
+    /// Moves the rows: that of `rows[0]` becomes the first; `rows` has each once.
+    pub(super) fn reorder(&mut self, rows: &[u32], spare: &mut [u32]) {
+        for first in (0..self.stride).step_by(GROUP) {
+            let width = GROUP.min(self.stride - first);
+            let group = first * self.rows..(first + width) * self.rows;
+            reorder::bins(&mut self.bins[group], width, rows, spare);
+        }
     }
 
     /// Returns the bin of a row in a feature.

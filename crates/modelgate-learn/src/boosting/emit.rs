@@ -26,7 +26,7 @@ fn rows_of(nodes: &[Node]) -> Vec<f32> {
     // Children stand behind their parents.
     for (at, node) in nodes.iter().enumerate().rev() {
         rows[at] = match node {
-            Node::Leaf(leaf) => (leaf.end - leaf.start) as f32,
+            Node::Leaf(leaf) => leaf.place.count() as f32,
             Node::Inner { children, .. } => rows[children[0]] + rows[children[1]],
         };
     }

@@ -8,13 +8,14 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::bins::{Binned, sample};
+use super::divide::Ground;
 use super::grow::{Grower, Node, Shape};
 use super::held_out::{HeldOut, scaled};
 use super::loss::{Class, Objective, PIECE, exact_sum, weighted_quantile};
 use super::settings::{GradientBoosting, Loss};
 use super::split::Limits;
 use super::spread::Spread;
-use super::{content, emit, leaves};
+use super::{content, emit, leaves, reorder};
 use crate::check::{check, check_rows};
 use crate::error::LearnError;
 use crate::forest::varying;
@@ -90,30 +91,25 @@ impl GradientBoosting {
             let sum = exact_sum(rows.iter().map(|row| f64::from(weights[*row as usize])));
             Spread { sum, ..Spread::of(rows.len(), rows.len(), |at| weights[rows[at] as usize]) }
         };
-        let objective = Objective {
-            loss: self.loss,
-            targets: &learned,
-            weights: &weights,
-            weighing,
-            noise: &noise,
-            rows: rows.len(),
-        };
+        let objective =
+            Objective { loss: self.loss, targets: learned, weights, weighing, noise, rows: rows.len() };
+        let features = binned.features.len();
         let mut rounds = Rounds {
             settings: self,
             objective,
-            binned: &binned,
-            rows: &rows,
+            binned,
+            rows,
             start: &start,
             level: level(),
             seed,
             trees: Vec::new(),
-            importance: vec![(0.0, 0); binned.features.len()],
+            importance: vec![(0.0, 0); features],
             best_importance: Vec::new(),
         };
-        if !binned.features.is_empty() {
+        if features > 0 {
             rounds.run(matrix.rows, held.as_mut());
         }
-        let Rounds { mut trees, mut importance, best_importance, .. } = rounds;
+        let Rounds { binned, mut trees, mut importance, best_importance, .. } = rounds;
         let width = start.scores.len();
         let mut details = BTreeMap::new();
         details.insert("rounds".to_owned(), json!(trees.len() / width));
@@ -318,9 +314,10 @@ impl GradientBoosting {
 /// The rounds as they go.
 struct Rounds<'a> {
     settings: &'a GradientBoosting,
-    objective: Objective<'a>,
-    binned: &'a Binned,
-    rows: &'a [u32],
+    objective: Objective,
+    binned: Binned,
+    /// Those that are learned from, rising.
+    rows: Vec<u32>,
     start: &'a Start,
     level: Level,
     seed: u64,
@@ -338,19 +335,22 @@ impl Rounds<'_> {
         let mut probabilities = vec![Vec::new(); if width > 1 { width } else { 0 }];
         let together = width > 1 && self.rows.len() < FEW;
         let workers = if together { width } else { 1 };
-        let mut growers: Vec<(Grower<'_>, Vec<u32>)> =
-            (0..workers).map(|_| (Grower::new(self.binned, self.level), vec![0; count])).collect();
+        let mut growers: Vec<(Grower, Vec<u32>)> =
+            (0..workers).map(|_| (Grower::new(self.binned.stride), vec![0; count])).collect();
         let done = self.settings.progress.counter(self.settings.rounds);
         for round in 0..self.settings.rounds {
             let drawn = self.drawn(round);
-            let rows = drawn.as_deref().unwrap_or(self.rows);
+            let rows = drawn.as_deref().unwrap_or(&self.rows);
             softmax(&scores, &mut probabilities);
             let this = &*self;
-            let one = |number: usize, grower: &mut (Grower<'_>, Vec<u32>), scores: &mut Vec<f32>| {
+            let moves = !together
+                && drawn.is_none()
+                && reorder::is_due(round + 1, self.settings.rounds, rows.len(), &self.binned);
+            let one = |number: usize, grower: &mut (Grower, Vec<u32>), scores: &mut Vec<f32>| {
                 let class =
                     probabilities.get(number).map(|probabilities| Class { number, of: width, probabilities });
                 let stream = (round * width + number) as u64;
-                this.tree(grower, rows, drawn.is_some(), class, scores, stream)
+                this.tree(grower, rows, drawn.is_some(), class, scores, (stream, moves))
             };
             let grown: Vec<Grown> = if together {
                 let all = growers.par_iter_mut().zip(scores.par_iter_mut()).enumerate();
@@ -360,6 +360,10 @@ impl Rounds<'_> {
                 all.map(|(number, scores)| one(number, &mut growers[0], scores)).collect()
             };
             let split = grown.iter().any(|grown| grown.tree.nodes.len() > 1);
+            if moves {
+                let (grower, pairs) = &mut growers[0];
+                self.reorder(grower.settled(), &mut scores, pairs);
+            }
             for (number, grown) in grown.into_iter().enumerate() {
                 for (sum, one) in self.importance.iter_mut().zip(&grown.importance) {
                     *sum = (sum.0 + one.0, sum.1 + one.1);
@@ -384,6 +388,19 @@ impl Rounds<'_> {
         }
     }
 
+    /// Puts the rows into another order, with all that is known of them; `spare` has room for a number of each.
+    fn reorder(&mut self, order: &[u32], scores: &mut [Vec<f32>], spare: &mut [u32]) {
+        let Self { binned, objective, rows, .. } = self;
+        binned.reorder(order, spare);
+        let Objective { targets, weights, noise, .. } = objective;
+        for figures in scores.iter_mut().chain([targets, weights]) {
+            reorder::figures(figures, order, spare, f32::to_bits, f32::from_bits);
+        }
+        reorder::figures(noise, order, spare, u32::from, |bits| bits as u8);
+        // Those that are learned from are the first now.
+        rows.iter_mut().zip(0..).for_each(|(row, at)| *row = at);
+    }
+
     /// Returns the rows that a round draws; `None` for all.
     fn drawn(&self, round: usize) -> Option<Vec<u32>> {
         let share = self.settings.subsample;
@@ -394,7 +411,7 @@ impl Rounds<'_> {
         let mut left = ((self.rows.len() as f64 * share).round() as usize).max(1);
         let mut open = self.rows.len();
         let mut drawn = Vec::with_capacity(left);
-        for row in self.rows {
+        for row in &self.rows {
             if random.below(open) < left {
                 left -= 1;
                 drawn.push(*row);
@@ -407,12 +424,12 @@ impl Rounds<'_> {
     /// Grows one tree on `rows` and adds it to the scores.
     fn tree(
         &self,
-        (grower, pairs): &mut (Grower<'_>, Vec<u32>),
+        (grower, pairs): &mut (Grower, Vec<u32>),
         rows: &[u32],
         is_sample: bool,
         class: Option<Class<'_>>,
         scores: &mut [f32],
-        stream: u64,
+        (stream, settles): (u64, bool),
     ) -> Grown {
         let settings = self.settings;
         // How the round rounds: an odd factor, so that all 256 numbers come, and an offset.
@@ -441,15 +458,16 @@ impl Rounds<'_> {
             max_features: settings.max_features,
         };
         let mut random = SplitMix64::stream(self.seed, stream);
-        let nodes = grower.grow(rows, pairs, heavy, &limits, shape, &mut random);
-        let order = &grower.order;
+        let ground = Ground { binned: &self.binned, level: self.level, pairs, limits: &limits };
+        let nodes = grower.grow(&ground, rows, heavy, shape, &mut random);
+        let order = grower.order(rows);
         let mut values =
-            leaves::values(&self.objective, self.level, (&nodes, order), scores, class, &units, &limits);
+            leaves::values(&self.objective, self.level, (&nodes, &order), scores, class, &units, &limits);
         values.iter_mut().for_each(|value| *value *= settings.learning_rate);
         if is_sample {
-            leaves::add_by_walk(&nodes, &values, self.binned, scores);
+            leaves::add_by_walk(&nodes, &values, &self.binned, scores);
         } else {
-            leaves::add_by_leaf(&nodes, &values, order, scores);
+            leaves::add_by_leaf(&nodes, &values, &order, scores);
         }
         let mut importance = vec![(0.0, 0); self.binned.features.len()];
         for node in &nodes {
@@ -459,7 +477,10 @@ impl Rounds<'_> {
             }
         }
         let scale = self.start.scale;
-        let tree = emit::tree(&nodes, self.binned, |at| (values[at] * scale) as f32);
+        let tree = emit::tree(&nodes, &self.binned, |at| (values[at] * scale) as f32);
+        if settles {
+            grower.settle(&nodes, rows, scores.len());
+        }
         Grown { tree, importance }
     }
 }

@@ -4,7 +4,7 @@ use modelgate_model::processor::Level;
 use rayon::prelude::*;
 
 use super::bins::Binned;
-use super::grow::{Leaf, Node, side};
+use super::grow::{Leaf, Node, Order, side};
 use super::loss::{Class, Objective, Units};
 use super::split::{Limits, Sums};
 
@@ -28,12 +28,11 @@ fn between(rows: &[u32], start: usize, end: usize) -> &[u32] {
     &rows[from..to]
 }
 
-/// Returns what each node adds to the score of its rows before the learning rate; 0 for what is no leaf. `order` has the
-/// rows leaf by leaf.
+/// Returns what each node adds to the score of its rows before the learning rate; 0 for what is no leaf.
 pub(super) fn values(
-    objective: &Objective<'_>,
+    objective: &Objective,
     level: Level,
-    (nodes, order): (&[Node], &[u32]),
+    (nodes, order): (&[Node], &Order<'_>),
     scores: &[f32],
     class: Option<Class<'_>>,
     units: &Units,
@@ -41,7 +40,7 @@ pub(super) fn values(
 ) -> Vec<f64> {
     let mut values = vec![0.0; nodes.len()];
     let all: Vec<(usize, &Leaf)> = leaves(nodes).collect();
-    let rows_of = |leaf: &Leaf| &order[leaf.start..leaf.end];
+    let rows_of = |leaf: &Leaf| order.rows(leaf.place);
     let medians: Vec<Option<f64>> =
         all.par_iter().map(|(_, leaf)| objective.leaf(rows_of(leaf), scores)).collect();
     if medians.iter().all(Option::is_some) {
@@ -50,7 +49,7 @@ pub(super) fn values(
         }
         return values;
     }
-    let scales = units.largest.map(|largest| scale(largest, order.len()));
+    let scales = units.largest.map(|largest| scale(largest, order.count()));
     let sums = (0..scores.len().div_ceil(PIECE))
         .into_par_iter()
         .fold(
@@ -78,7 +77,7 @@ pub(super) fn values(
         );
     let limits = Limits { units: scales.map(|scale| 1.0 / scale), ..*limits };
     for ((at, leaf), [gradient, hessian]) in all.iter().zip(sums) {
-        let sums = Sums { gradient, hessian, rows: (leaf.end - leaf.start) as u32 };
+        let sums = Sums { gradient, hessian, rows: leaf.place.count() as u32 };
         values[*at] = limits.value(sums, leaf.bounds);
     }
     values
@@ -100,27 +99,27 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn of(&mut self, objective: &Objective<'_>, rows: &[u32], figures: &[f32]) {
+    fn of(&mut self, objective: &Objective, rows: &[u32], figures: &[f32]) {
         let gather = |to: &mut Vec<f32>, from: &[f32]| {
             to.clear();
             to.extend(rows.iter().map(|row| from[*row as usize]));
         };
         gather(&mut self.figures, figures);
-        gather(&mut self.targets, objective.targets);
+        gather(&mut self.targets, &objective.targets);
         if !objective.weights.is_empty() {
-            gather(&mut self.weights, objective.weights);
+            gather(&mut self.weights, &objective.weights);
         }
     }
 }
 
 /// Adds a tree to the scores of the rows it was grown on: piece by piece of the rows, which rise inside each leaf, so
 /// that pieces can be written side by side and each stays in the cache.
-pub(super) fn add_by_leaf(nodes: &[Node], values: &[f64], order: &[u32], scores: &mut [f32]) {
+pub(super) fn add_by_leaf(nodes: &[Node], values: &[f64], order: &Order<'_>, scores: &mut [f32]) {
     scores.par_chunks_mut(PIECE).enumerate().for_each(|(piece, scores)| {
         let start = piece * PIECE;
         for (at, leaf) in leaves(nodes) {
             let value = values[at] as f32;
-            for row in between(&order[leaf.start..leaf.end], start, start + scores.len()) {
+            for row in between(order.rows(leaf.place), start, start + scores.len()) {
                 scores[*row as usize - start] += value;
             }
         }

@@ -11,16 +11,16 @@ use super::spread::Spread;
 pub(super) const PIECE: usize = 1 << 16;
 
 /// What there is to learn of the rows.
-pub(super) struct Objective<'a> {
+pub(super) struct Objective {
     pub(super) loss: Loss,
     /// The class, or the target less the base over the scale.
-    pub(super) targets: &'a [f32],
+    pub(super) targets: Vec<f32>,
     /// One per row from 0 on, or empty where all weigh 1.
-    pub(super) weights: &'a [f32],
+    pub(super) weights: Vec<f32>,
     /// How large the weights are.
     pub(super) weighing: Spread,
     /// How each row is rounded, see [`simd::dither`].
-    pub(super) noise: &'a [u8],
+    pub(super) noise: Vec<u8>,
     /// The number of rows that are learned from.
     pub(super) rows: usize,
 }
@@ -97,7 +97,7 @@ fn unit(spread: Spread, factor: f64, most: f32, limit: f64, rows: usize) -> f64 
     (f64::from(spread.cap) * factor / f64::from(most)).max(by_sum).max(1e-36)
 }
 
-impl Objective<'_> {
+impl Objective {
     pub(super) fn weight(&self, row: usize) -> f32 {
         self.weights.get(row).copied().unwrap_or(1.0)
     }
@@ -105,7 +105,7 @@ impl Objective<'_> {
     /// Returns how large the gradients can be.
     fn spread(&self, level: Level, scores: &[f32]) -> Spread {
         if self.loss == Loss::SquaredError {
-            Spread::of_distances(level, scores, self.targets, self.weights, self.rows)
+            Spread::of_distances(level, scores, &self.targets, &self.weights, self.rows)
         } else {
             self.weighing
         }

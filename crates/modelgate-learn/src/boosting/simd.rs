@@ -6,6 +6,8 @@
     reason = "a body is compiled for a CPU feature only inside the function that has it"
 )]
 
+use std::ops::Range;
+
 use modelgate_model::dispatched;
 
 use super::bins::{Binned, CELLS, GROUP};
@@ -29,11 +31,26 @@ fn packed(row: u32) -> i64 {
     (i64::from(row as i32 >> 16) << 38) + (i64::from(row & 0xffff) << 13) + 1
 }
 
-/// Adds the rows of a block, at most [`BLOCK`], to the cells of `W` features; `bins` has a row of `W` for each row.
+/// Adds a row to the cells of `W` features.
+#[inline(always)]
+fn add_row<const W: usize>(bins: &[u8; W], pair: u32, cells: &mut [[i64; CELLS]; W]) {
+    let value = packed(pair);
+    for feature in 0..W {
+        cells[feature][usize::from(bins[feature])] += value;
+    }
+}
+
+/// Adds the rows of a block to the cells of `W` features; `bins` has a row of `W` for each row.
 #[inline(always)]
 fn add_group<const W: usize>(bins: &[u8], rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
     let Ok(cells) = <&mut [[i64; CELLS]; W]>::try_from(cells) else { return };
     let (bins, _) = bins.as_chunks::<W>();
+    if let Some(run) = run(rows)
+        && let (Some(bins), Some(pairs)) = (bins.get(run.clone()), pairs.get(run))
+    {
+        bins.iter().zip(pairs).for_each(|(bins, pair)| add_row(bins, *pair, cells));
+        return;
+    }
     for (at, row) in rows.iter().enumerate() {
         if let Some(next) = rows.get(at + AHEAD) {
             prefetch(bins, *next as usize);
@@ -41,11 +58,15 @@ fn add_group<const W: usize>(bins: &[u8], rows: &[u32], pairs: &[u32], cells: &m
         }
         let row = *row as usize;
         let (Some(found), Some(pair)) = (bins.get(row), pairs.get(row)) else { continue };
-        let value = packed(*pair);
-        for feature in 0..W {
-            cells[feature][usize::from(found[feature])] += value;
-        }
+        add_row(found, *pair, cells);
     }
+}
+
+/// Returns the range that rising rows are, where they leave none out: as those of a root do.
+#[inline(always)]
+fn run(rows: &[u32]) -> Option<Range<usize>> {
+    let (first, last) = (*rows.first()? as usize, *rows.last()? as usize);
+    (last - first + 1 == rows.len()).then_some(first..last + 1)
 }
 
 /// Asks for the cache line of an element; does nothing to what is beyond the slice.
@@ -74,33 +95,59 @@ pub(super) fn add_block(binned: &Binned, rows: &[u32], pairs: &[u32], cells: &mu
     }
 }
 
-/// Writes the rows of a piece whose bin goes left from the front of `spare`, the others from its end backwards; returns
-/// how many go left. `table` says 1 for a bin that goes left; both slices have one length.
+/// Calls `each` with every row and 1 if its bin goes left, as `table` says, else 0.
+#[inline(always)]
+fn each_side(
+    binned: &Binned,
+    feature: usize,
+    table: &[u8; CELLS],
+    rows: &[u32],
+    mut each: impl FnMut(u32, usize),
+) {
+    let (bins, stride) = binned.group(feature / GROUP * GROUP);
+    let feature = feature % GROUP;
+    let mut side = |row: u32| {
+        let bin = bins[row as usize * stride + feature];
+        each(row, usize::from(table[usize::from(bin)]));
+    };
+    let ahead = rows.len().saturating_sub(AHEAD);
+    for (row, next) in rows[..ahead].iter().zip(&rows[rows.len() - ahead..]) {
+        prefetch(bins, *next as usize * stride + feature);
+        side(*row);
+    }
+    rows[ahead..].iter().for_each(|row| side(*row));
+}
+
+/// Returns how many of some rows go left, as `table` says.
+pub(super) fn count_left(binned: &Binned, feature: usize, table: &[u8; CELLS], rows: &[u32]) -> usize {
+    let mut count = 0;
+    each_side(binned, feature, table, rows, |_, left| count += left);
+    count
+}
+
+/// Writes rows behind those that are already on the left and the right side, of which there are `done`; `table` says 1 for a
+/// bin that goes left.
 pub(super) fn partition(
     binned: &Binned,
     feature: usize,
     table: &[u8; CELLS],
     rows: &[u32],
-    spare: &mut [u32],
-) -> usize {
-    let (mut left, mut right) = (0, rows.len());
-    let (bins, stride) = binned.group(feature / GROUP * GROUP);
-    let feature = feature % GROUP;
-    let mut place = |row: u32| {
-        let bin = bins[row as usize * stride + feature];
-        let goes = usize::from(table[usize::from(bin)]);
-        spare[left] = row;
-        spare[right - 1] = row;
-        left += goes;
-        right -= 1 - goes;
-    };
-    let ahead = rows.len().saturating_sub(AHEAD);
-    for (row, next) in rows[..ahead].iter().zip(&rows[rows.len() - ahead..]) {
-        prefetch(bins, *next as usize * stride + feature);
-        place(*row);
-    }
-    rows[ahead..].iter().for_each(|row| place(*row));
-    left
+    [to_left, to_right]: [&mut [u32]; 2],
+    done: &mut [usize; 2],
+) {
+    let [mut left, mut right] = *done;
+    each_side(binned, feature, table, rows, |row, goes_left| {
+        // To both sides, without a branch that half of the rows would take: the next row of a side writes over what is not its.
+        if let Some(cell) = to_left.get_mut(left) {
+            *cell = row;
+        }
+        if let Some(cell) = to_right.get_mut(right) {
+            *cell = row;
+        }
+        left += goes_left;
+        right += 1 - goes_left;
+    });
+    *done = [left, right];
 }
 
 dispatched! {
