@@ -28,8 +28,8 @@ pub(crate) struct MaskedTree {
     right: Vec<Comparison>,
     /// The nodes that send NaN left.
     left: Vec<Comparison>,
-    /// The value of each leaf, padded.
-    pub(crate) values: [f32; LAST + 1],
+    /// Row-major `[32 × outputs]`: the values of each leaf, padded.
+    values: Vec<f32>,
 }
 
 /// The comparisons of a tree of at most 32 leaves, and its leaves from left to right.
@@ -70,25 +70,60 @@ impl Walked {
 }
 
 impl MaskedTree {
-    /// Returns a valid tree with one value per leaf in this form; `None` when it has too many leaves, counted once per
+    /// Returns a valid tree with so many values per leaf in this form; `None` when it has too many leaves, counted once per
     /// way to them.
-    pub(crate) fn new(tree: &Tree) -> Option<Self> {
+    pub(crate) fn new(tree: &Tree, outputs: usize) -> Option<Self> {
         let Walked { comparisons, leaves } = Walked::new(tree)?;
         let of = |missing_left: bool| {
             let kept = comparisons.iter().filter(move |(_, left)| *left == missing_left);
             kept.map(|(comparison, _)| *comparison).collect()
         };
-        let mut values = [0.0; LAST + 1];
-        values.iter_mut().zip(&leaves).for_each(|(value, leaf)| *value = tree.values[*leaf as usize]);
+        let mut values = vec![0.0; (LAST + 1) * outputs];
+        for (values, leaf) in values.chunks_exact_mut(outputs).zip(&leaves) {
+            values.copy_from_slice(&tree.values[*leaf as usize * outputs..][..outputs]);
+        }
         Some(Self { right: of(false), left: of(true), values })
     }
 
+    /// Adds the values of the leaf that each row of a block reaches to the first of its sums, of which a row has `stride`.
+    pub(crate) fn add(
+        &self,
+        level: Level,
+        block: &Block,
+        leaves: &mut [u32],
+        sums: &mut [f32],
+        stride: usize,
+    ) {
+        self.leaves(level, block, leaves);
+        match self.values.len() / (LAST + 1) {
+            1 => add::<1>(&self.values, leaves, sums, stride),
+            2 => add::<2>(&self.values, leaves, sums, stride),
+            3 => add::<3>(&self.values, leaves, sums, stride),
+            outputs => {
+                for (sums, leaf) in sums.chunks_mut(stride).zip(leaves) {
+                    let values = &self.values[*leaf as usize * outputs..][..outputs];
+                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                }
+            }
+        }
+    }
+
     /// Writes the number of the leaf that each row of a block reaches.
-    pub(crate) fn leaves(&self, level: Level, block: &Block, leaves: &mut [u32]) {
+    fn leaves(&self, level: Level, block: &Block, leaves: &mut [u32]) {
         leaves.fill(u32::MAX);
         simd::clear(level, &self.right, false, &block.columns, leaves);
         simd::clear(level, &self.left, block.missing, &block.columns, leaves);
         simd::first_bit(level, leaves);
+    }
+}
+
+fn add<const OUTPUTS: usize>(values: &[f32], leaves: &[u32], sums: &mut [f32], stride: usize) {
+    // An array has a value for every leaf that a mask can name: nothing is left to be checked for each row.
+    let (values, _) = values.as_chunks::<OUTPUTS>();
+    let Ok(values) = <&[[f32; OUTPUTS]; LAST + 1]>::try_from(values) else { return };
+    for (sums, leaf) in sums.chunks_mut(stride).zip(leaves) {
+        let found = &values[*leaf as usize & LAST];
+        sums.iter_mut().zip(found).for_each(|(sum, value)| *sum += value);
     }
 }
 

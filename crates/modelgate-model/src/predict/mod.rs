@@ -156,27 +156,49 @@ fn each_row(tree: &Tree, matrix: &[f32], features: usize, mut visit: impl FnMut(
     }
 }
 
+/// Calls `one` with each block of rows and its sums, of which a row has `width`; on all threads where there are several.
+fn each_block(
+    sums: &mut [f32],
+    width: usize,
+    matrix: &[f32],
+    features: usize,
+    one: impl Fn(&mut [f32], &[f32]) + Sync,
+) {
+    if sums.len() <= BLOCK * width {
+        // To hand a few rows to another thread costs more than to predict them.
+        return one(sums, matrix);
+    }
+    let blocks = sums.par_chunks_mut(BLOCK * width).zip(matrix.par_chunks(BLOCK * features));
+    blocks.for_each(|(sums, matrix)| one(sums, matrix));
+}
+
 impl Forest {
     /// Sums the leaves of each row, row-major `[rows × outputs]`.
     fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
-        let mut sums = vec![0.0_f32; rows * self.outputs];
+        let Self { features, outputs, trees, prepared } = self;
+        let mut sums = vec![0.0_f32; rows * outputs];
         let add = |sum: &mut [f32], tree: &Tree, leaf: usize| {
-            let values = &tree.values[leaf * self.outputs..(leaf + 1) * self.outputs];
+            let values = &tree.values[leaf * outputs..(leaf + 1) * outputs];
             sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         };
-        if rows < WALKS {
-            for (sum, row) in sums.chunks_exact_mut(self.outputs).zip(matrix.chunks_exact(self.features)) {
-                self.prepared.each_tree(&self.trees, row, |number, leaf| add(sum, &self.trees[number], leaf));
+        if rows < WALKS || rows < MANY && prepared.one(trees, *features).is_some() {
+            for (sum, row) in sums.chunks_exact_mut(*outputs).zip(matrix.chunks_exact(*features)) {
+                prepared.each_tree(trees, row, |number, leaf| add(sum, &trees[number], leaf));
             }
             return sums;
         }
-        let blocks = sums.par_chunks_mut(BLOCK * self.outputs).zip(matrix.par_chunks(BLOCK * self.features));
-        blocks.for_each(|(sums, matrix)| {
+        let masked = prepared.many(trees, *outputs);
+        each_block(&mut sums, *outputs, matrix, *features, |sums, matrix| {
             // Tree by tree over a block, so that one tree stays in the cache; each row still sums in tree order.
-            for tree in &self.trees {
-                each_row(tree, matrix, self.features, |row, leaf| {
-                    add(&mut sums[row * self.outputs..(row + 1) * self.outputs], tree, leaf);
-                });
+            let (level, block) = (level(), masks::Block::new(matrix, *features));
+            let mut leaves = vec![0_u32; block.lanes()];
+            for (tree, masked) in trees.iter().zip(masked) {
+                match masked {
+                    Some(masked) => masked.add(level, &block, &mut leaves, sums, *outputs),
+                    None => each_row(tree, matrix, *features, |row, leaf| {
+                        add(&mut sums[row * outputs..(row + 1) * outputs], tree, leaf);
+                    }),
+                }
             }
         });
         sums
@@ -193,14 +215,18 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    fn many(&self, trees: &[Tree]) -> &[Option<MaskedTree>] {
-        self.many.get_or_init(|| trees.iter().map(MaskedTree::new).collect())
+    fn many(&self, trees: &[Tree], outputs: usize) -> &[Option<MaskedTree>] {
+        self.many.get_or_init(|| trees.iter().map(|tree| MaskedTree::new(tree, outputs)).collect())
+    }
+
+    fn one(&self, trees: &[Tree], features: usize) -> Option<&SortedTrees> {
+        self.one.get_or_init(|| SortedTrees::new(trees, features)).as_ref()
     }
 
     /// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
     #[inline]
     fn each_tree(&self, trees: &[Tree], row: &[f32], visit: impl FnMut(usize, usize)) {
-        match self.one.get_or_init(|| SortedTrees::new(trees, row.len())) {
+        match self.one(trees, row.len()) {
             Some(sorted) => sorted.each(row, visit),
             None => each_tree(trees, row, visit),
         }
@@ -239,10 +265,10 @@ impl Boosted {
                 });
             }
         } else {
-            let masked = self.prepared.many(&self.trees);
-            let blocks =
-                sums.par_chunks_mut(BLOCK * self.scores).zip(matrix.par_chunks(BLOCK * self.features));
-            blocks.for_each(|(sums, matrix)| self.add_block(masked, matrix, sums));
+            let masked = self.prepared.many(&self.trees, 1);
+            each_block(&mut sums, self.scores, matrix, self.features, |sums, matrix| {
+                self.add_block(masked, matrix, sums);
+            });
         }
         for sums in sums.chunks_exact_mut(self.scores) {
             for (sum, base) in sums.iter_mut().zip(&self.base) {
@@ -260,11 +286,7 @@ impl Boosted {
         for (number, tree) in self.trees.iter().enumerate() {
             let score = number % self.scores;
             if let Some(Some(masked)) = masked.get(number) {
-                masked.leaves(level, &block, &mut leaves);
-                let sums = sums[score..].iter_mut().step_by(self.scores);
-                for (sum, leaf) in sums.zip(&leaves) {
-                    *sum += masked.values[*leaf as usize & masks::LAST];
-                }
+                masked.add(level, &block, &mut leaves, &mut sums[score..], self.scores);
             } else {
                 each_row(tree, matrix, self.features, |row, leaf| {
                     sums[row * self.scores + score] += tree.values[leaf];
