@@ -12,8 +12,10 @@ if ! command -v wrk >/dev/null; then
 fi
 pinned_python bench-serve-venv bench/serve/requirements.txt
 release_build
-export OPEN_LOOP=$root/target/open_loop
-if [[ $root/bench/serve/open_loop.rs -nt $OPEN_LOOP ]]; then
-    rustc -O --edition 2024 "$root/bench/serve/open_loop.rs" -o "$OPEN_LOOP"
-fi
+export OPEN_LOOP=$root/target/open_loop FLOOR=$root/target/floor
+for tool in open_loop floor; do
+    if [[ $root/bench/serve/$tool.rs -nt $root/target/$tool ]]; then
+        rustc -O --edition 2024 "$root/bench/serve/$tool.rs" -o "$root/target/$tool"
+    fi
+done
 exec "$python" "$root/bench/serve/serve.py" --binary "$modelgate" "$@"

@@ -15,7 +15,8 @@ and its children, so it does not depend on what else the machine does. Medians o
 
 wrk asks in a closed loop: a connection waits for its answer. For latencies there is an open loop as well (`open_loop.rs`):
 modelgate and the peer with the highest peak get the same number of requests per second, 80 % of that peak, and a request's time
-counts from when it was due. `--no-equal-load` leaves it out.
+counts from when it was due. `floor.rs`, a server that does nothing, gets it too: its slowest requests are the machine's doing, and
+no server can be better. `--no-equal-load` leaves it out.
 
 The aims are judged from what was measured and printed last, each as reached or missed; the exit code is 1 when one is missed.
 An aim that names what was left out (`--cases`, `--rows`, `--peers`) is not judged.
@@ -242,6 +243,9 @@ pipelines:
             # It looks for uvicorn on the path.
             path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             return Server(who, command, port, "/invocations", "/ping", self.body("inputs", rows), {"PATH": path}.items())
+        if who == "floor":
+            # A request with a body that it does not read whole would count twice.
+            return Server(who, [os.environ["FLOOR"], str(port)], port, "/", "/", self.body("features", rows))
         app, model = {"fastapi-sklearn": ("app_sklearn", "model.joblib"), "fastapi-onnx": ("app_onnx", "model.onnx")}[who]
         command = [sys.executable, "-m", "uvicorn", f"{app}:app", "--port", str(port), "--no-access-log",
                    "--loop", "uvloop", "--http", "httptools"]
@@ -329,12 +333,13 @@ def equal_load(case, rows, found, rounds, seconds, connections, scratch, everyth
     peak = lambda who: statistics.median(one["requests"] / one["us"] * 1e6 for one in found[who])
     best = max(peers, key=peak)
     rate = 0.8 * peak(best)
-    paces = {"modelgate": [], best: []}
+    paces = {"modelgate": [], best: [], "floor": []}
     for _ in range(rounds):
         for who, each in paces.items():
             server = case.start(who, rows)
             try:
-                wrk(server, 1, connections, scratch)
+                if who != "floor":
+                    wrk(server, 1, connections, scratch)
                 each.append(paced(server, rate, seconds, 4 * connections, scratch))
             finally:
                 server.stop()
@@ -349,6 +354,9 @@ def equal_load(case, rows, found, rounds, seconds, connections, scratch, everyth
         everything.append(line)
         print(f"| {who} | {line['paced_p50'] / 1000:.2f} | {line['paced_p99'] / 1000:.2f} | {line['paced_p999'] / 1000:.2f} | "
               f"{line['paced_p99_ratio']:.1f} | {line['failed']} |")
+    least = middle("floor", "p99")
+    print(f"a server that does nothing has a p99 of {least / 1000:.2f} ms here: the most that the ratio could be is "
+          f"{middle(best, 'p99') / least:.1f}")
     sys.stdout.flush()
 
 
@@ -441,7 +449,7 @@ def judge(everything):
     for case, rows in dict.fromkeys((line["case"], line["rows"]) for line in everything):
         lines = [line for line in everything if (line["case"], line["rows"]) == (case, rows)]
         # With the same load for both where that was measured: closed loops are of servers that do as much as they can.
-        paced_lines = [line for line in lines if "paced_p99" in line and line["who"] != "modelgate"]
+        paced_lines = [line for line in lines if "paced_p99" in line and line["who"] not in ("modelgate", "floor")]
         closed = [line for line in lines if "p99" in line]
         peers = [line for line in closed if line["who"] != "modelgate"]
         for name, count, who, figure, sign, limit in AIMS:

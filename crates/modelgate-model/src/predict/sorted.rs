@@ -10,22 +10,33 @@ use crate::estimator::{Tree, TreeNode};
 /// The last leaf that a mask can name.
 const LAST: usize = 63;
 
-/// One comparison: a row that does not go left cannot reach the leaves whose bits are not in `mask`.
-#[derive(Clone, Copy)]
-struct Comparison {
-    threshold: f32,
-    /// The number of its tree.
-    tree: u32,
-    mask: u64,
-}
-
-/// The comparisons of a feature.
+/// The comparisons of a feature, rising by threshold. A row that fails one, so that it does not go left, cannot reach the leaves
+/// whose bits are not in its mask.
 #[derive(Clone, Default)]
 struct Feature {
-    /// Rising by threshold.
-    all: Vec<Comparison>,
+    thresholds: Vec<f32>,
+    /// The mask of each, and the number of its tree.
+    masks: Vec<u64>,
+    trees: Vec<u32>,
     /// Those that NaN fails.
     missing: Vec<u32>,
+}
+
+impl Feature {
+    /// Puts the comparisons in order.
+    fn sort(&mut self) {
+        let mut order: Vec<u32> = (0..self.trees.len() as u32).collect();
+        order.sort_by(|one, other| {
+            let threshold = |place: &u32| self.thresholds[*place as usize];
+            threshold(one).total_cmp(&threshold(other))
+        });
+        self.thresholds = order.iter().map(|place| self.thresholds[*place as usize]).collect();
+        self.masks = order.iter().map(|place| self.masks[*place as usize]).collect();
+        self.trees = order.iter().map(|place| self.trees[*place as usize]).collect();
+        let mut places = vec![0_u32; order.len()];
+        order.iter().zip(0..).for_each(|(from, to)| places[*from as usize] = to);
+        self.missing.iter_mut().for_each(|place| *place = places[*place as usize]);
+    }
 }
 
 /// Trees of at most 64 leaves each, feature by feature.
@@ -48,17 +59,7 @@ impl SortedTrees {
             sorted.firsts.push(u32::try_from(first).ok()?);
             sorted.add(tree, u32::try_from(number).ok()?, first, 0, 0)?;
         }
-        for feature in &mut sorted.features {
-            // With each its own place, for NaN needs them too.
-            let mut order: Vec<usize> = (0..feature.all.len()).collect();
-            order.sort_by(|one, other| feature.all[*one].threshold.total_cmp(&feature.all[*other].threshold));
-            let mut places = vec![0_u32; order.len()];
-            for (place, from) in order.iter().enumerate() {
-                places[*from] = u32::try_from(place).ok()?;
-            }
-            feature.all = order.iter().map(|from| feature.all[*from]).collect();
-            feature.missing.iter_mut().for_each(|place| *place = places[*place as usize]);
-        }
+        sorted.features.iter_mut().for_each(Feature::sort);
         Some(sorted)
     }
 
@@ -73,13 +74,16 @@ impl SortedTrees {
             return None;
         }
         let column = node.column();
-        let place = self.features.get(column)?.all.len();
-        self.features[column].all.push(Comparison { threshold: node.threshold, tree: number, mask: 0 });
+        let feature = self.features.get_mut(column)?;
+        let place = feature.trees.len();
+        feature.thresholds.push(node.threshold);
+        feature.trees.push(number);
+        feature.masks.push(0);
         let before = self.leaves.len() - first;
         self.add(tree, number, first, node.left as usize, depth + 1)?;
         let after = self.leaves.len() - first;
         let feature = &mut self.features[column];
-        feature.all[place].mask = !(below(after) & !below(before));
+        feature.masks[place] = !(below(after) & !below(before));
         if !node.missing_left() {
             feature.missing.push(u32::try_from(place).ok()?);
         }
@@ -89,20 +93,27 @@ impl SortedTrees {
     /// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
     #[inline]
     pub(crate) fn each(&self, row: &[f32], mut visit: impl FnMut(usize, usize)) {
-        let mut masks = vec![u64::MAX; self.firsts.len()];
-        let mut rule_out = |comparison: &Comparison| {
-            if let Some(mask) = masks.get_mut(comparison.tree as usize) {
-                *mask &= comparison.mask;
+        let (mut few, mut many) = ([u64::MAX; FEW], Vec::new());
+        let kept = match few.get_mut(..self.firsts.len()) {
+            Some(few) => few,
+            None => {
+                many.resize(self.firsts.len(), u64::MAX);
+                &mut many
             }
         };
         for (value, feature) in row.iter().zip(&self.features) {
             if value.is_nan() {
-                feature.missing.iter().for_each(|place| rule_out(&feature.all[*place as usize]));
-            } else {
-                feature.all.iter().take_while(|one| *value > one.threshold).for_each(&mut rule_out);
+                for place in &feature.missing {
+                    kept[feature.trees[*place as usize] as usize] &= feature.masks[*place as usize];
+                }
+                continue;
+            }
+            let failed = feature.thresholds.partition_point(|threshold| *value > *threshold);
+            for (mask, tree) in feature.masks[..failed].iter().zip(&feature.trees[..failed]) {
+                kept[*tree as usize] &= mask;
             }
         }
-        for (number, (mask, first)) in masks.iter().zip(&self.firsts).enumerate() {
+        for (number, (mask, first)) in kept.iter().zip(&self.firsts).enumerate() {
             let leaf = *first as usize + mask.trailing_zeros() as usize;
             if let Some(row) = self.leaves.get(leaf) {
                 visit(number, *row as usize);
@@ -110,6 +121,9 @@ impl SortedTrees {
         }
     }
 }
+
+/// Trees whose masks need no memory of their own.
+const FEW: usize = 128;
 
 /// Returns a mask of the first `count` leaves.
 fn below(count: usize) -> u64 {
