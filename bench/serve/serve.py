@@ -244,7 +244,6 @@ pipelines:
             path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             return Server(who, command, port, "/invocations", "/ping", self.body("inputs", rows), {"PATH": path}.items())
         if who == "floor":
-            # A request with a body that it does not read whole would count twice.
             return Server(who, [os.environ["FLOOR"], str(port)], port, "/", "/", self.body("features", rows))
         app, model = {"fastapi-sklearn": ("app_sklearn", "model.joblib"), "fastapi-onnx": ("app_onnx", "model.onnx")}[who]
         command = [sys.executable, "-m", "uvicorn", f"{app}:app", "--port", str(port), "--no-access-log",

@@ -1,5 +1,6 @@
 //! A package folder, or a folder of package folders such as `models/packaged`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
@@ -29,8 +30,16 @@ impl PackageSource {
         if self.folder.join(MANIFEST).is_file() {
             return Ok(vec![self.folder.clone()]);
         }
+        let entries = fs_err::read_dir(&self.folder).map_err(|error| match error.kind() {
+            // It may come yet, as a volume that is mounted late does: it is asked for again.
+            ErrorKind::NotFound => SourceError::Unavailable(format!(
+                "there is no folder `{}`; `modelgate run` puts packages into models/packaged, `--package` names another",
+                self.folder.display()
+            )),
+            _ => unavailable(error),
+        })?;
         let mut found = Vec::new();
-        for entry in fs_err::read_dir(&self.folder).map_err(unavailable)? {
+        for entry in entries {
             let path = entry.map_err(unavailable)?.path();
             // A folder that is being replaced lies beside its place under a hidden name.
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));

@@ -65,9 +65,9 @@ impl Batch {
 /// Bytes that may wait.
 pub(crate) const QUEUE: usize = 4 << 20;
 /// Bytes from which the writer is not left to rest.
-const URGENT: usize = 256 << 10;
+const URGENT: usize = 128 << 10;
 /// Room that a buffer keeps.
-const KEPT: usize = 512 << 10;
+const KEPT: usize = 256 << 10;
 /// How long the end of the process waits for what is left to be written.
 const FAREWELL: Duration = Duration::from_secs(5);
 
