@@ -200,7 +200,7 @@ impl Grower {
             match state {
                 State::Waiting(open) => self.spare.cells(open.cells),
                 State::Divided(done) => {
-                    done.divided.cells.into_iter().for_each(|cells| self.spare.cells(cells))
+                    done.divided.cells.into_iter().for_each(|cells| self.spare.cells(cells));
                 }
                 State::Busy | State::Over => {}
             }

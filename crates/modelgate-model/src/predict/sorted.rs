@@ -94,12 +94,11 @@ impl SortedTrees {
     #[inline]
     pub(crate) fn each(&self, row: &[f32], mut visit: impl FnMut(usize, usize)) {
         let (mut few, mut many) = ([u64::MAX; FEW], Vec::new());
-        let kept = match few.get_mut(..self.firsts.len()) {
-            Some(few) => few,
-            None => {
-                many.resize(self.firsts.len(), u64::MAX);
-                &mut many
-            }
+        let kept = if let Some(few) = few.get_mut(..self.firsts.len()) {
+            few
+        } else {
+            many.resize(self.firsts.len(), u64::MAX);
+            &mut many
         };
         for (value, feature) in row.iter().zip(&self.features) {
             if value.is_nan() {
