@@ -26,6 +26,8 @@ pub mod source;
 mod start;
 mod telemetry;
 mod tls;
+#[cfg(target_os = "linux")]
+mod trim;
 
 pub use error::{ServeError, SourceError};
 pub use server::{Started, serve};

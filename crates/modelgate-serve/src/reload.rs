@@ -130,6 +130,8 @@ impl Reloader {
             self.start.over();
             self.catalog.settled.store(true, Ordering::Release);
             crate::server::first(&outcome, &self.catalog);
+            #[cfg(target_os = "linux")]
+            crate::trim::trim();
             self.run(&receiver);
         };
         std::thread::Builder::new().name("reload".to_owned()).spawn(work)?;
