@@ -159,13 +159,13 @@ fn part(rows: usize, workers: usize) -> usize {
 }
 
 /// Returns how many workers a leaf with some of the rows of a tree gets, where so many threads have nothing else to do: one where
-/// it is a small part, for then there are others to be divided at the same time.
+/// it is a small part, for then there are others to be divided at the same time. Never more than threads: each has sums of its own.
 pub(super) fn workers(rows: usize, of: usize, helpers: usize) -> usize {
     let threads = rayon::current_num_threads();
     if rows < MANY || threads == 1 {
         return 1;
     }
-    (2 * threads * rows).div_ceil(of).max(1 + helpers)
+    (2 * threads * rows).div_ceil(of).max(1 + helpers).min(threads)
 }
 
 /// A leaf that is to be divided.

@@ -101,7 +101,7 @@ impl MaskedTree {
             3 => add::<3>(&self.values, leaves, sums, stride),
             outputs => {
                 for (sums, leaf) in sums.chunks_mut(stride).zip(leaves) {
-                    let values = &self.values[*leaf as usize * outputs..][..outputs];
+                    let values = &self.values[(*leaf as usize & LAST) * outputs..][..outputs];
                     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
                 }
             }
