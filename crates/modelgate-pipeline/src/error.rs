@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::stage::Stage;
+use crate::stages::trials::FailedSearch;
 
 /// A run, an approval or a promotion could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ pub enum PipelineError {
     /// The model could not be fitted.
     #[error("training failed: {0}")]
     Learn(#[from] modelgate_learn::LearnError),
+    /// No trial of a search could be fitted and measured.
+    #[error("{0}")]
+    FailedSearch(Box<FailedSearch>),
     /// The package could not be made or used.
     #[error(transparent)]
     Model(#[from] modelgate_model::ModelError),

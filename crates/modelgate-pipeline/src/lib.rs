@@ -37,6 +37,7 @@ pub mod signature;
 mod stage;
 mod stages;
 mod together;
+mod tracking;
 mod unfinished;
 
 pub use analysis::{Analysis, analyse};
@@ -63,5 +64,5 @@ pub use stages::contract::{micros, read_contract};
 pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
 pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::{BaselineFigures, Comparison, pipeline_rules};
-pub use stages::trials::{Trial, Trials};
+pub use stages::trials::{FailedSearch, Trial, Trials};
 pub use unfinished::{Recovered, origin, recover};

@@ -1,13 +1,11 @@
 //! A whole run: the stages in order, then the files of `outputs/`.
 
-use std::collections::BTreeMap;
-
 use modelgate_config as config;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, RunId, Verdict, VersionNumber};
 use modelgate_data::contract::ContractReport;
-use modelgate_registry::{Registry, RegistryUri, RunRow};
+use modelgate_registry::{Registry, RegistryUri};
 use modelgate_store::ProjectLock;
 
 use crate::deployment;
@@ -22,9 +20,8 @@ use crate::reports::{self, RunEvidence};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
-use crate::stages::trials::{Trial, Trials};
 use crate::stages::{analyse, contract, data, dataset, judge, model, registration};
-use crate::together;
+use crate::{together, tracking};
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +101,11 @@ pub fn run(
     contract::read_contract(pipeline)?;
     let mut progress = Progress { run_id, started_at, decision: None, version: None };
     let mut registry = None;
-    let finished = stages(&mut runner, &mut registry, &mut progress, approver)?;
+    let finished = stages(&mut runner, &mut registry, &mut progress, approver);
+    if let Err(PipelineError::FailedSearch(search)) = &finished {
+        tracking::record_failed_search(&runner, &progress.run_id, &progress.started_at, search)?;
+    }
+    let finished = finished?;
     finish(&mut runner, registry.as_ref(), &progress, finished)
 }
 
@@ -335,73 +336,7 @@ fn write_outputs(
         write(&folder, "report.md", reports::markdown(&evidence, true).as_bytes())?;
         write(&folder, "report.html", reports::html(&evidence).as_bytes())?;
     }
-    track(runner, &report, evaluation.as_ref())
-}
-
-/// Keeps the run in the tracking tables.
-fn track(
-    runner: &Runner<'_>,
-    report: &RunReport,
-    evaluation: Option<&Evaluation>,
-) -> Result<(), PipelineError> {
-    let train: &config::TrainConfig = &runner.pipeline.config.train;
-    let resolved: BTreeMap<String, serde_json::Value> = match &train.command {
-        _ if runner.options.import.is_some() => BTreeMap::new(),
-        Some(command) => {
-            let given = train.params.clone().into_iter();
-            given.chain([("command".to_owned(), command.clone().into())]).collect()
-        }
-        None => model::final_params(runner)?,
-    };
-    let mut params: BTreeMap<String, String> =
-        resolved.into_iter().map(|(name, value)| (name, value.to_string())).collect();
-    params.insert("algorithm".to_owned(), model::algorithm(runner).to_owned());
-    params.insert("seed".to_owned(), report.seed.to_string());
-    let mut metrics = BTreeMap::new();
-    for (subset, found) in evaluation.into_iter().flat_map(|evaluation| &evaluation.subsets) {
-        for (metric, value) in &found.metrics {
-            if let Some(value) = value {
-                metrics.insert(format!("{subset}.{metric}"), *value);
-            }
-        }
-    }
-    let row = RunRow {
-        run: report.run_id.to_string(),
-        experiment: report.pipeline.clone(),
-        started_at: report.started_at.clone(),
-        finished_at: report.finished_at.clone(),
-        status: report.verdict.map_or_else(|| "finished".to_owned(), |verdict| verdict.to_string()),
-        digest: report.digest,
-        params,
-        metrics,
-    };
-    let mut index = modelgate_registry::Index::open(&runner.pipeline.project.state_folder())?;
-    index.record_run(&row)?;
-    let Some((trials, true)) = model::trials(runner) else { return Ok(()) };
-    for trial in &trials.trials {
-        index.record_run(&child(&row, &trials, trial))?;
-    }
-    Ok(())
-}
-
-/// Returns a trial as a run below the run that searched.
-fn child(parent: &RunRow, trials: &Trials, trial: &Trial) -> RunRow {
-    let mut params: BTreeMap<String, String> =
-        trial.params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
-    params.insert("algorithm".to_owned(), trials.algorithm.clone());
-    params.insert("seed".to_owned(), trials.seed.to_string());
-    params.insert("parent_run".to_owned(), parent.run.clone());
-    let score = trial.score.map(|score| (format!("search.{}", trials.metric), score));
-    RunRow {
-        run: trial.run_id(&parent.run),
-        experiment: parent.experiment.clone(),
-        started_at: parent.started_at.clone(),
-        finished_at: parent.finished_at.clone(),
-        status: if trial.score.is_some() { "finished" } else { "failed" }.to_owned(),
-        digest: None,
-        params,
-        metrics: score.into_iter().collect(),
-    }
+    tracking::record(runner, &report, evaluation.as_ref())
 }
 
 /// Limits the threads of training and prediction; results do not depend on it. Called once, at the start.

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::error::PipelineError;
 use crate::stages::heard::heard;
-use crate::stages::trials::{Trial, Trials, compare, judged};
+use crate::stages::trials::{FailedSearch, Trial, Trials, compare, judged};
 
 /// Everything a search looks at.
 pub(crate) struct Searched<'a> {
@@ -261,8 +261,7 @@ impl Searched<'_> {
         let trials: Vec<Trial> = found.into_iter().flatten().collect();
         let best = left.first().and_then(|best| trials.get(*best));
         let Some(best) = best.filter(|best| best.score.is_some()) else {
-            let why = trials.iter().find_map(|trial| trial.error.clone()).unwrap_or_default();
-            return Err(setting(format!("no trial has a score: {why}")));
+            return Err(PipelineError::FailedSearch(Box::new(FailedSearch { metric, trials })));
         };
         Ok(Trials {
             schema_version: 1,

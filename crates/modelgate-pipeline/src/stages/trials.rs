@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use modelgate_config::SearchKindName;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,22 @@ pub struct Trial {
     /// Why there is no score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A search of which no trial could be fitted and measured.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FailedSearch {
+    /// What was to be compared.
+    pub metric: String,
+    /// The trials in order, each with the reason why it has no score.
+    pub trials: Vec<Trial>,
+}
+
+impl fmt::Display for FailedSearch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = self.trials.iter().find_map(|trial| trial.error.as_deref()).unwrap_or_default();
+        write!(formatter, "train.search: none of {} trials has a score: {why}", self.trials.len())
+    }
 }
 
 /// The better first, none last.

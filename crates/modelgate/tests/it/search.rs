@@ -154,3 +154,28 @@ fn a_trial_that_cannot_be_fitted_is_recorded_with_its_reason() {
     assert!(failed[0]["error"].as_str().expect("why").contains("names the class `5`"), "{failed:?}");
     assert_eq!(trials["best_params"]["class_weight"], json!("balanced"));
 }
+
+#[test]
+fn a_search_without_a_score_leaves_its_trials_as_runs() {
+    let text: String = std::iter::once("x,y\n".to_owned())
+        .chain((0..40).map(|row| format!("{row},{}\n", row / 20)))
+        .collect();
+    let config = "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
+                  data: {source: data.csv, target: y, split: {train: 0.6, validation: 0.2, test: 0.2}}\n    \
+                  train: {algorithm: random_forest, params: {n_estimators: 3}, search: {n_iter: 2, metric: accuracy, \
+                  space: {class_weight: {choice: [{\"5\": 2.0}, {\"7\": 2.0}]}}}}\n    promotion: {approval: automatic}\n";
+    let project = TestProject::with(BINARY, &text, config);
+    project.run(&["run"]).exits(1).says("none of 2 trials has a score: class_weight names");
+    let index = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index");
+    let mut runs = index.runs().expect("runs");
+    runs.sort_by(|one, other| one.run.cmp(&other.run));
+    let [parent, trials @ ..] = runs.as_slice() else { panic!("no run is kept") };
+    assert_eq!(trials.len(), 2, "{runs:?}");
+    assert!(runs.iter().all(|run| run.status == "failed"), "{runs:?}");
+    for (number, trial) in trials.iter().enumerate() {
+        assert_eq!(trial.run, format!("{}-t{number:03}", parent.run));
+        assert_eq!(trial.params["parent_run"], parent.run);
+        assert!(trial.metrics.is_empty());
+        assert!(trial.params["class_weight"].contains("2.0"), "{trial:?}");
+    }
+}

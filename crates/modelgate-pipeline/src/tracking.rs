@@ -1,0 +1,111 @@
+//! Runs in the tracking tables: the run itself, and each trial of its search as a run below it.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::RunId;
+use modelgate_registry::{Index, RunRow};
+
+use crate::error::PipelineError;
+use crate::evaluation::Evaluation;
+use crate::outputs::RunReport;
+use crate::runner::Runner;
+use crate::stages::model;
+use crate::stages::trials::{FailedSearch, Trial};
+
+/// Keeps a run that came to its end, and the trials of the search that it made.
+pub(crate) fn record(
+    runner: &Runner<'_>,
+    report: &RunReport,
+    evaluation: Option<&Evaluation>,
+) -> Result<(), PipelineError> {
+    let train = &runner.pipeline.config.train;
+    let resolved: BTreeMap<String, serde_json::Value> = match &train.command {
+        _ if runner.options.import.is_some() => BTreeMap::new(),
+        Some(command) => {
+            let given = train.params.clone().into_iter();
+            given.chain([("command".to_owned(), command.clone().into())]).collect()
+        }
+        None => model::final_params(runner)?,
+    };
+    let mut metrics = BTreeMap::new();
+    for (subset, found) in evaluation.into_iter().flat_map(|evaluation| &evaluation.subsets) {
+        for (metric, value) in &found.metrics {
+            if let Some(value) = value {
+                metrics.insert(format!("{subset}.{metric}"), *value);
+            }
+        }
+    }
+    let row = RunRow {
+        run: report.run_id.to_string(),
+        experiment: report.pipeline.clone(),
+        started_at: report.started_at.clone(),
+        finished_at: report.finished_at.clone(),
+        status: report.verdict.map_or_else(|| "finished".to_owned(), |verdict| verdict.to_string()),
+        digest: report.digest,
+        params: params(resolved, model::algorithm(runner), report.seed),
+        metrics,
+    };
+    let mut rows = vec![];
+    if let Some((trials, true)) = model::trials(runner) {
+        rows.extend(trials.trials.iter().map(|trial| child(&row, &trials.metric, trial)));
+    }
+    rows.insert(0, row);
+    Ok(Index::open(&runner.pipeline.project.state_folder())?.record_runs(&rows)?)
+}
+
+/// Keeps a run that ended at its search, since no trial could be fitted and measured, and the trials with it.
+pub(crate) fn record_failed_search(
+    runner: &Runner<'_>,
+    run_id: &RunId,
+    started_at: &str,
+    search: &FailedSearch,
+) -> Result<(), PipelineError> {
+    let config = &runner.pipeline.config;
+    let row = RunRow {
+        run: run_id.to_string(),
+        experiment: runner.pipeline.name.to_owned(),
+        started_at: started_at.to_owned(),
+        finished_at: (runner.surroundings.now)(),
+        status: "failed".to_owned(),
+        digest: None,
+        params: params(config.train.params.clone(), &config.train.algorithm, config.seed),
+        metrics: BTreeMap::new(),
+    };
+    let mut rows: Vec<RunRow> =
+        search.trials.iter().map(|trial| child(&row, &search.metric, trial)).collect();
+    rows.insert(0, row);
+    Ok(Index::open(&runner.pipeline.project.state_folder())?.record_runs(&rows)?)
+}
+
+fn params(
+    given: BTreeMap<String, serde_json::Value>,
+    algorithm: &str,
+    seed: u64,
+) -> BTreeMap<String, String> {
+    let mut params: BTreeMap<String, String> =
+        given.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    params.insert("algorithm".to_owned(), algorithm.to_owned());
+    params.insert("seed".to_owned(), seed.to_string());
+    params
+}
+
+/// Returns a trial as a run below the run that searched.
+fn child(parent: &RunRow, metric: &str, trial: &Trial) -> RunRow {
+    let mut params: BTreeMap<String, String> =
+        trial.params.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+    for inherited in ["algorithm", "seed"] {
+        params.extend(parent.params.get(inherited).map(|value| (inherited.to_owned(), value.clone())));
+    }
+    params.insert("parent_run".to_owned(), parent.run.clone());
+    let score = trial.score.map(|score| (format!("search.{metric}"), score));
+    RunRow {
+        run: trial.run_id(&parent.run),
+        experiment: parent.experiment.clone(),
+        started_at: parent.started_at.clone(),
+        finished_at: parent.finished_at.clone(),
+        status: if trial.score.is_some() { "finished" } else { "failed" }.to_owned(),
+        digest: None,
+        params,
+        metrics: score.into_iter().collect(),
+    }
+}
