@@ -49,6 +49,11 @@ impl Tree {
         }
     }
 
+    /// Returns the values of a leaf that [`leaf`](Self::leaf) has returned.
+    fn leaf_values(&self, leaf: usize, outputs: usize) -> &[f32] {
+        &self.values[leaf * outputs..(leaf + 1) * outputs]
+    }
+
     fn validate(&self, features: usize, outputs: usize) -> Result<(), String> {
         let count = self.nodes.len();
         if count == 0 {
@@ -177,13 +182,12 @@ impl Forest {
     fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
         let Self { features, outputs, trees, prepared } = self;
         let mut sums = vec![0.0_f32; rows * outputs];
-        let add = |sum: &mut [f32], tree: &Tree, leaf: usize| {
-            let values = &tree.values[leaf * outputs..(leaf + 1) * outputs];
+        let add = |sum: &mut [f32], values: &[f32]| {
             sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         };
-        if rows < WALKS || rows < MANY && prepared.one(trees, *features).is_some() {
+        if rows < WALKS || rows < MANY && prepared.one(trees, *features, *outputs).is_some() {
             for (sum, row) in sums.chunks_exact_mut(*outputs).zip(matrix.chunks_exact(*features)) {
-                prepared.each_tree(trees, row, |number, leaf| add(sum, &trees[number], leaf));
+                prepared.each_tree(trees, row, *outputs, |values| add(sum, values));
             }
             return sums;
         }
@@ -196,7 +200,7 @@ impl Forest {
                 match masked {
                     Some(masked) => masked.add(level, &block, &mut leaves, sums, *outputs),
                     None => each_row(tree, matrix, *features, |row, leaf| {
-                        add(&mut sums[row * outputs..(row + 1) * outputs], tree, leaf);
+                        add(&mut sums[row * outputs..(row + 1) * outputs], tree.leaf_values(leaf, *outputs));
                     }),
                 }
             }
@@ -219,16 +223,16 @@ impl Prepared {
         self.many.get_or_init(|| trees.iter().map(|tree| MaskedTree::new(tree, outputs)).collect())
     }
 
-    fn one(&self, trees: &[Tree], features: usize) -> Option<&SortedTrees> {
-        self.one.get_or_init(|| SortedTrees::new(trees, features)).as_ref()
+    fn one(&self, trees: &[Tree], features: usize, outputs: usize) -> Option<&SortedTrees> {
+        self.one.get_or_init(|| SortedTrees::new(trees, features, outputs)).as_ref()
     }
 
-    /// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
+    /// Calls `visit` with the values of the leaf that a row reaches in each tree, in order.
     #[inline]
-    fn each_tree(&self, trees: &[Tree], row: &[f32], visit: impl FnMut(usize, usize)) {
-        match self.one(trees, row.len()) {
+    fn each_tree(&self, trees: &[Tree], row: &[f32], outputs: usize, mut visit: impl FnMut(&[f32])) {
+        match self.one(trees, row.len(), outputs) {
             Some(sorted) => sorted.each(row, visit),
-            None => each_tree(trees, row, visit),
+            None => each_tree(trees, row, |number, leaf| visit(trees[number].leaf_values(leaf, outputs))),
         }
     }
 }
@@ -260,8 +264,18 @@ impl Boosted {
         let mut sums = vec![0.0_f32; rows * self.scores];
         if rows < MANY {
             for (sums, row) in sums.chunks_exact_mut(self.scores).zip(matrix.chunks_exact(self.features)) {
-                self.prepared.each_tree(&self.trees, row, |number, leaf| {
-                    sums[number % self.scores] += self.trees[number].values[leaf];
+                if let [sum] = sums {
+                    // A sum that is not in memory is not waited for.
+                    let mut kept = *sum;
+                    self.prepared.each_tree(&self.trees, row, 1, |values| kept += values[0]);
+                    *sum = kept;
+                    continue;
+                }
+                // Trees take turns with the scores.
+                let mut score = 0;
+                self.prepared.each_tree(&self.trees, row, 1, |values| {
+                    sums[score] += values[0];
+                    score = if score + 1 == self.scores { 0 } else { score + 1 };
                 });
             }
         } else {
