@@ -110,7 +110,7 @@ fn agrees(kind: &str) {
         let graph = foreign.graph(&case.schema).unwrap_or_else(|error| panic!("{name}: {error}"));
         let loaded = LoadedModel::load(&graph).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(loaded.classes(), case.schema.classes.as_ref(), "{name}");
-        let whole = loaded.predict_columns(case.columns.clone(), case.rows).expect("answers");
+        let whole = loaded.predict_columns(&case.columns, case.rows).expect("answers");
         let (answers, width) = match whole {
             Prediction::Classes { probabilities, .. } => {
                 (probabilities, case.schema.classes.as_ref().map_or(1, Classes::len))

@@ -90,7 +90,7 @@ fn shapley(
         // A feature is made of several columns: no share is one column's.
         return Ok(None);
     }
-    let matrix = model.package.model.matrix(columns.to_vec(), 1).map_err(|error| error.to_string())?;
+    let matrix = model.package.model.matrix(columns, 1).map_err(|error| error.to_string())?;
     let Some(shares) = boosted.shares(&matrix) else { return Ok(None) };
     let score = if boosted.scores == 1 { 0 } else { class.unwrap_or(0) };
     let mut contributions = vec![0.0; columns.len()];
@@ -109,13 +109,13 @@ fn occlusion(
     // The row itself, then the row with each feature at its typical value, then the typical row: one batch.
     let typical = &model.stored.columns;
     let features = columns.len();
-    let batch = columns
+    let batch: Vec<InputColumn> = columns
         .iter()
         .zip(typical)
         .enumerate()
         .map(|(at, (column, typical))| varied(column, typical, at, features))
         .collect();
-    let answers = match model.predict(batch, features + 2)? {
+    let answers = match model.predict(&batch, features + 2)? {
         Prediction::Values(values) => values,
         Prediction::Classes { probabilities, .. } => {
             let width = model.classes.len().max(1);

@@ -155,7 +155,7 @@ impl ServedModel {
 
     /// Predicts the stored row: the model answers, and with numbers.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let answer = self.predict(self.stored.columns.clone(), self.stored.rows)?;
+        let answer = self.predict(&self.stored.columns, self.stored.rows)?;
         let numbers = match &answer {
             Prediction::Classes { probabilities, .. } => probabilities,
             Prediction::Values(values) => values,
@@ -165,7 +165,7 @@ impl ServedModel {
     }
 
     /// Answers rows in the order of the model's inputs.
-    pub(crate) fn predict(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Prediction, String> {
+    pub(crate) fn predict(&self, columns: &[InputColumn], rows: usize) -> Result<Prediction, String> {
         self.package.model.predict_columns(columns, rows).map_err(|error| error.to_string())
     }
 

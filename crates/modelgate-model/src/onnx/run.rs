@@ -1,5 +1,6 @@
 //! A loaded graph at work: raw columns in, the matrix of preprocessed features, answers out.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use modelgate_core::schema::FeatureType;
@@ -45,7 +46,17 @@ impl InputColumn {
         self.len() == 0
     }
 
-    fn feature_type(&self) -> FeatureType {
+    /// Removes all rows; their room stays.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Ints(values) => values.clear(),
+            Self::Floats(values) => values.clear(),
+            Self::Texts(values) => values.clear(),
+        }
+    }
+
+    /// Returns the type of the input that it is for.
+    pub fn feature_type(&self) -> FeatureType {
         match self {
             Self::Ints(_) => FeatureType::Int,
             Self::Floats(_) => FeatureType::Float,
@@ -101,21 +112,34 @@ pub(super) enum Operation {
     Matrix(Kernel, usize),
 }
 
-#[derive(Clone, Debug)]
-enum Value {
-    Ints(Vec<i64>),
-    Floats(Vec<f32>),
-    Texts(Vec<String>),
+/// A raw column, which stays the caller's, or what a step made.
+#[derive(Debug)]
+enum Value<'a> {
+    Ints(Cow<'a, [i64]>),
+    Floats(Cow<'a, [f32]>),
+    Texts(&'a [String]),
     Bools(Vec<bool>),
 }
 
-impl From<InputColumn> for Value {
-    fn from(column: InputColumn) -> Self {
+impl<'a> From<&'a InputColumn> for Value<'a> {
+    fn from(column: &'a InputColumn) -> Self {
         match column {
-            InputColumn::Ints(values) => Self::Ints(values),
-            InputColumn::Floats(values) => Self::Floats(values),
+            InputColumn::Ints(values) => Self::Ints(Cow::Borrowed(values)),
+            InputColumn::Floats(values) => Self::Floats(Cow::Borrowed(values)),
             InputColumn::Texts(values) => Self::Texts(values),
         }
+    }
+}
+
+impl From<Vec<i64>> for Value<'_> {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Ints(Cow::Owned(values))
+    }
+}
+
+impl From<Vec<f32>> for Value<'_> {
+    fn from(values: Vec<f32>) -> Self {
+        Self::Floats(Cow::Owned(values))
     }
 }
 
@@ -126,7 +150,7 @@ impl LoadedModel {
     /// Fails for a missing column, one of another type, a null in a column of whole numbers, and an unknown category
     /// where that is an error.
     pub fn predict(&self, table: &Table, rows: &[u32]) -> Result<Prediction, ModelError> {
-        self.predict_columns(self.columns(table, rows)?, rows.len())
+        self.predict_columns(&self.columns(table, rows)?, rows.len())
     }
 
     /// Returns the preprocessed features of `rows` of `table`, row-major `[rows × features]`.
@@ -134,7 +158,7 @@ impl LoadedModel {
     /// # Errors
     /// As [`Self::predict`], and for a model that ONNX Runtime has.
     pub fn features(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>, ModelError> {
-        self.matrix(self.columns(table, rows)?, rows.len())
+        self.matrix(&self.columns(table, rows)?, rows.len())
     }
 
     fn columns(&self, table: &Table, rows: &[u32]) -> Result<Vec<InputColumn>, ModelError> {
@@ -145,9 +169,9 @@ impl LoadedModel {
     ///
     /// # Errors
     /// Fails for columns of another number, type or length, and for an unknown category where that is an error.
-    pub fn predict_columns(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Prediction, ModelError> {
+    pub fn predict_columns(&self, columns: &[InputColumn], rows: usize) -> Result<Prediction, ModelError> {
         if let Some(runtime) = &self.runtime {
-            self.fits(&columns, rows)?;
+            self.fits(columns, rows)?;
             return runtime.predict(columns, rows);
         }
         match &self.estimator {
@@ -176,15 +200,14 @@ impl LoadedModel {
     ///
     /// # Errors
     /// As [`Self::predict_columns`].
-    pub fn matrix(&self, columns: Vec<InputColumn>, rows: usize) -> Result<Vec<f32>, ModelError> {
-        self.fits(&columns, rows)?;
+    pub fn matrix(&self, columns: &[InputColumn], rows: usize) -> Result<Vec<f32>, ModelError> {
+        self.fits(columns, rows)?;
         if self.estimator.is_none() {
             return refuse("ONNX Runtime does not show the features inside");
         }
-        let mut values: Vec<Option<Value>> = vec![None; self.slots];
-        for (slot, column) in columns.into_iter().enumerate() {
-            values[slot] = Some(column.into());
-        }
+        let mut values: Vec<Option<Value<'_>>> = Vec::with_capacity(self.slots);
+        values.extend(columns.iter().map(|column| Some(column.into())));
+        values.resize_with(self.slots, || None);
         for step in &self.steps {
             let value = match (&step.operation, step.inputs.first()) {
                 // A rank-1 column and a matrix of one column are the same values.
@@ -194,7 +217,7 @@ impl LoadedModel {
             values[step.output] = value;
         }
         match values.get_mut(self.features).and_then(Option::take) {
-            Some(Value::Floats(matrix)) => Ok(matrix),
+            Some(Value::Floats(matrix)) => Ok(matrix.into_owned()),
             _ => refuse("the features are not computed"),
         }
     }
@@ -258,24 +281,24 @@ fn column(
 }
 
 impl Step {
-    fn run(&self, values: &[Option<Value>], rows: usize) -> Result<Value, ModelError> {
+    fn run<'a>(&self, values: &[Option<Value<'a>>], rows: usize) -> Result<Value<'a>, ModelError> {
         let floats = |index: usize| match self.inputs.get(index).and_then(|slot| values[*slot].as_ref()) {
-            Some(Value::Floats(values)) => Ok(values),
+            Some(Value::Floats(values)) => Ok(&values[..]),
             _ => refuse("a value is not of its kind"),
         };
         let ints = || match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
-            Some(Value::Ints(values)) => Ok(values),
+            Some(Value::Ints(values)) => Ok(&values[..]),
             _ => refuse("a value is not of its kind"),
         };
         let by_row = |row: &[f32], operation: fn(f32, f32) -> f32| {
             let cells = floats(0)?.chunks_exact(row.len().max(1));
             let computed = cells
                 .flat_map(|cells| cells.iter().zip(row).map(|(cell, constant)| operation(*cell, *constant)));
-            Ok(Value::Floats(computed.collect()))
+            Ok(computed.collect::<Vec<f32>>().into())
         };
         match &self.operation {
-            Operation::ToFloat => Ok(Value::Floats(ints()?.iter().map(|value| *value as f32).collect())),
-            Operation::Column => Ok(Value::Floats(floats(0)?.clone())),
+            Operation::ToFloat => Ok(ints()?.iter().map(|value| *value as f32).collect::<Vec<f32>>().into()),
+            Operation::Column => Ok(floats(0)?.to_vec().into()),
             Operation::Concat(widths) => {
                 if let Some(Value::Ints(_)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
                     let part = |slot: &usize| match values[*slot].as_ref() {
@@ -283,10 +306,10 @@ impl Step {
                         _ => refuse("a value is not of its kind"),
                     };
                     let parts = self.inputs.iter().map(part).collect::<Result<Vec<_>, _>>()?;
-                    return Ok(Value::Ints(side_by_side(&parts, widths, rows)));
+                    return Ok(side_by_side(&parts, widths, rows).into());
                 }
-                let parts = (0..widths.len()).map(|at| floats(at).map(|part| &part[..]));
-                Ok(Value::Floats(side_by_side(&parts.collect::<Result<Vec<_>, _>>()?, widths, rows)))
+                let parts = (0..widths.len()).map(floats).collect::<Result<Vec<_>, _>>()?;
+                Ok(side_by_side(&parts, widths, rows).into())
             }
             Operation::IsNan => Ok(Value::Bools(floats(0)?.iter().map(|value| value.is_nan()).collect())),
             Operation::WhereRow(row) => {
@@ -295,9 +318,8 @@ impl Step {
                     return refuse("a value is not of its kind");
                 };
                 let cells = mask.iter().zip(floats(1)?).zip(row.iter().cycle());
-                Ok(Value::Floats(
-                    cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell }).collect(),
-                ))
+                let filled = cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell });
+                Ok(filled.collect::<Vec<f32>>().into())
             }
             Operation::SubtractRow(row) => by_row(row, |cell, constant| cell - constant),
             Operation::DivideRow(row) => by_row(row, |cell, constant| cell / constant),
@@ -306,9 +328,8 @@ impl Step {
                 else {
                     return refuse("a value is not of its kind");
                 };
-                Ok(Value::Ints(
-                    texts.iter().map(|text| positions.get(text).copied().unwrap_or(*default)).collect(),
-                ))
+                let place = |text: &String| positions.get(text).copied().unwrap_or(*default);
+                Ok(texts.iter().map(place).collect::<Vec<i64>>().into())
             }
             Operation::Number { numbers, default } => {
                 let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
@@ -316,21 +337,21 @@ impl Step {
                     return refuse("a value is not of its kind");
                 };
                 let number = |text: &String| numbers.get(text).copied().unwrap_or(*default);
-                Ok(Value::Floats(texts.iter().map(number).collect()))
+                Ok(texts.iter().map(number).collect::<Vec<f32>>().into())
             }
             Operation::Place { places } => {
                 let place = |value: i64| places.get(&value).copied().unwrap_or(-1);
                 match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
                     Some(Value::Ints(values)) => {
-                        Ok(Value::Ints(values.iter().map(|value| place(*value)).collect()))
+                        Ok(values.iter().map(|value| place(*value)).collect::<Vec<i64>>().into())
                     }
                     Some(Value::Floats(values)) => {
-                        Ok(Value::Ints(values.iter().map(|value| place(*value as i64)).collect()))
+                        Ok(values.iter().map(|value| place(*value as i64)).collect::<Vec<i64>>().into())
                     }
                     _ => refuse("a value is not of its kind"),
                 }
             }
-            Operation::Matrix(kernel, width) => Ok(Value::Floats(kernel.run(floats(0)?, *width))),
+            Operation::Matrix(kernel, width) => Ok(kernel.run(floats(0)?, *width).into()),
             Operation::OneHot { width, strict } => {
                 let positions = ints()?;
                 let mut matrix = vec![0.0; positions.len() * width];
@@ -349,7 +370,7 @@ impl Step {
                         None => {}
                     }
                 }
-                Ok(Value::Floats(matrix))
+                Ok(matrix.into())
             }
             Operation::ArgMax => {
                 let matrix = floats(0)?;
@@ -360,7 +381,7 @@ impl Step {
                     });
                     best.0 as i64
                 };
-                Ok(Value::Ints(matrix.chunks_exact(width).map(first_highest).collect()))
+                Ok(matrix.chunks_exact(width).map(first_highest).collect::<Vec<i64>>().into())
             }
         }
     }

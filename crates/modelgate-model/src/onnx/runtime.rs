@@ -119,7 +119,7 @@ impl Runtime {
         match *self {}
     }
 
-    pub(super) fn predict(&self, _columns: Vec<InputColumn>, _rows: usize) -> Result<Prediction, ModelError> {
+    pub(super) fn predict(&self, _columns: &[InputColumn], _rows: usize) -> Result<Prediction, ModelError> {
         match *self {}
     }
 }
@@ -205,17 +205,19 @@ mod enabled {
         /// Answers rows of columns that fit the form.
         pub(in super::super) fn predict(
             &self,
-            columns: Vec<InputColumn>,
+            columns: &[InputColumn],
             rows: usize,
         ) -> Result<Prediction, ModelError> {
             if rows == 0 {
                 return self.form.answer(vec![Vec::new(); self.form.outputs.len()], 0);
             }
             let mut feed: Vec<(String, SessionInputValue<'_>)> = Vec::with_capacity(columns.len());
-            for (column, (name, _)) in columns.into_iter().zip(&self.form.inputs) {
+            for (column, (name, _)) in columns.iter().zip(&self.form.inputs) {
                 let value: Result<SessionInputValue<'_>, _> = match column {
-                    InputColumn::Ints(values) => Tensor::from_array(([rows], values)).map(Into::into),
-                    InputColumn::Floats(values) => Tensor::from_array(([rows], values)).map(Into::into),
+                    InputColumn::Ints(values) => Tensor::from_array(([rows], values.clone())).map(Into::into),
+                    InputColumn::Floats(values) => {
+                        Tensor::from_array(([rows], values.clone())).map(Into::into)
+                    }
                     InputColumn::Texts(values) => {
                         Tensor::from_string_array(([rows], &values[..])).map(Into::into)
                     }

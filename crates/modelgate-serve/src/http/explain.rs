@@ -37,7 +37,7 @@ fn work(reading: &Reading<'_>) -> Result<String, Refusal> {
         return Err(Refusal::malformed(format!("this path takes at most {ROWS} rows")));
     }
     let model = reading.model;
-    let prediction = model.predict(batch.columns.clone(), batch.rows).map_err(Refusal::internal)?;
+    let prediction = model.predict(&batch.columns, batch.rows).map_err(Refusal::internal)?;
     let explanations = explanation::explain(model, &batch, &prediction).map_err(Refusal::internal)?;
     let mut rows = Vec::with_capacity(batch.rows);
     for (row, explanation) in explanations.iter().enumerate() {

@@ -63,7 +63,7 @@ impl Reading<'_> {
     }
 
     /// Predicts, counts and logs.
-    pub(crate) fn predict(&self, batch: &mut Batch) -> Result<Prediction, Refusal> {
+    pub(crate) fn predict(&self, batch: &Batch) -> Result<Prediction, Refusal> {
         let Self { app, model, .. } = self;
         for warning in &batch.warnings {
             app.metrics.flagged(model, warning.reason);
@@ -72,11 +72,8 @@ impl Reading<'_> {
         let mirror = self
             .canary
             .filter(|canary| model.track == Track::Stable && Mirror::wants(canary.shadow, self.log.random));
-        let kept = log.map(|_| batch.columns.clone());
-        let copied = mirror.map(|_| batch.columns.clone());
-        let columns = std::mem::take(&mut batch.columns);
         let (began, began_at) = (Instant::now(), SystemTime::now());
-        let work = || model.predict(columns, batch.rows);
+        let work = || model.predict(&batch.columns, batch.rows);
         let prediction = if batch.rows.saturating_mul(model.cost) > HEAVY {
             tokio::task::block_in_place(work)
         } else {
@@ -92,15 +89,15 @@ impl Reading<'_> {
         if let Some(canary) = self.canary {
             canary.tallies.of(model.track).predicted(&prediction, batch.rows);
         }
-        if let (Some(canary), Some(columns)) = (mirror, copied) {
+        if let Some(canary) = mirror {
             let (canary, stable) = (Arc::clone(canary), Arc::clone(model));
-            let (rows, answer) = (batch.rows, prediction.clone());
+            let (columns, rows, answer) = (batch.columns.clone(), batch.rows, prediction.clone());
             app.mirror.send(Mirrored { canary, stable, columns, rows, answer });
         }
-        if let (Some(log), Some(columns)) = (log, kept) {
+        if let Some(log) = log {
             log.write(&Answered {
                 model,
-                columns: &columns,
+                columns: &batch.columns,
                 prediction: &prediction,
                 correlation_id: &self.log.id,
                 trace: self.log.trace,
@@ -254,8 +251,8 @@ fn find(app: &App, asked: &Asked, headers: &HeaderMap, address: IpAddr) -> Resul
 }
 
 fn native_answer(reading: &Reading<'_>, flat: bool) -> Result<String, Refusal> {
-    let mut batch = native::read(reading.body, reading.rows(), flat)?;
-    let prediction = reading.predict(&mut batch)?;
+    let batch = native::read(reading.body, reading.rows(), flat)?;
+    let prediction = reading.predict(&batch)?;
     Ok(answer::native(reading.model, &prediction, batch.rows, &batch.warnings))
 }
 
@@ -279,11 +276,11 @@ pub(crate) async fn only(State(app): State<Arc<App>>, which: Which, request: Req
 pub(crate) async fn api(State(app): State<Arc<App>>, which: Which, request: Request<Body>) -> Response {
     let asked = Asked { route: Route::ApiPredict, name: which.model, version: None };
     let work = |reading: &Reading<'_>| {
-        let mut batch = native::read(reading.body, reading.rows(), false)?;
+        let batch = native::read(reading.body, reading.rows(), false)?;
         if batch.rows != 1 {
             return Err(Refusal::malformed("this path takes one row; /predict takes more"));
         }
-        let prediction = reading.predict(&mut batch)?;
+        let prediction = reading.predict(&batch)?;
         Ok(answer::api(reading.model, &prediction))
     };
     answer(&app, asked, request, work).await
@@ -297,11 +294,11 @@ pub(crate) async fn invocations(
 ) -> Response {
     let asked = Asked { route: Route::Invocations, name: which.model, version: None };
     let work = |reading: &Reading<'_>| {
-        let mut batch = match reading.form {
+        let batch = match reading.form {
             Form::Json => mlflow::read_json(reading.body, reading.rows())?,
             Form::Csv => mlflow::read_csv(reading.body, &reading.types(), reading.rows())?,
         };
-        let prediction = reading.predict(&mut batch)?;
+        let prediction = reading.predict(&batch)?;
         Ok(answer::mlflow(reading.model, &prediction, batch.rows))
     };
     answer(&app, asked, request, work).await

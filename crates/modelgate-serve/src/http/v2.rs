@@ -128,8 +128,8 @@ async fn infer_with(app: &App, name: String, version: Option<String>, request: R
     let asked = Asked { route: Route::V2Infer, name: Some(name), version };
     let work = |reading: &Reading<'_>| {
         let known = answer::v2_outputs(reading.model);
-        let mut asked = v2::read(reading.body, &reading.types(), known, reading.rows())?;
-        let prediction = reading.predict(&mut asked.batch)?;
+        let asked = v2::read(reading.body, &reading.types(), known, reading.rows())?;
+        let prediction = reading.predict(&asked.batch)?;
         Ok(answer::v2(reading.model, &prediction, asked.batch.rows, asked.id.as_deref(), &asked.outputs))
     };
     answer(app, asked, request, work).await

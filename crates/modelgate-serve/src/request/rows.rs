@@ -1,5 +1,7 @@
 //! Rows as they are read: each cell is checked where it is met, and goes into the column that the model takes.
 
+use std::cell::Cell as Kept;
+
 use modelgate_core::schema::FeatureType;
 use modelgate_model::InputColumn;
 
@@ -15,6 +17,34 @@ pub(crate) struct Batch {
     pub(crate) rows: usize,
     /// What is unusual and answered all the same.
     pub(crate) warnings: Vec<Problem>,
+}
+
+thread_local! {
+    /// The columns of the request before, empty: most requests ask the same model, and one column costs as much as its cell.
+    static SPARE: Kept<Vec<InputColumn>> = const { Kept::new(Vec::new()) };
+}
+
+/// Cells of a row times rows whose columns are kept for the next request.
+const SPARE_CELLS: usize = 4096;
+
+/// Returns empty columns for a model.
+fn columns(inputs: &Inputs) -> Vec<InputColumn> {
+    let types = inputs.inputs.iter().map(|input| input.feature.feature_type);
+    let spare = SPARE.take();
+    if spare.iter().map(InputColumn::feature_type).eq(types.clone()) {
+        return spare;
+    }
+    types.map(InputColumn::new).collect()
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.rows.saturating_mul(self.columns.len()) <= SPARE_CELLS {
+            let mut columns = std::mem::take(&mut self.columns);
+            columns.iter_mut().for_each(InputColumn::clear);
+            SPARE.set(columns);
+        }
+    }
 }
 
 /// A value as it was sent.
@@ -71,7 +101,7 @@ impl<'m> Rows<'m> {
             inputs,
             leniency,
             max_rows,
-            columns: inputs.inputs.iter().map(|input| InputColumn::new(input.feature.feature_type)).collect(),
+            columns: columns(inputs),
             given: vec![false; inputs.len()],
             rows: 0,
             problems: Vec::new(),

@@ -112,7 +112,7 @@ fn run(copies: &Receiver<Mirrored>, waiting: &AtomicUsize, metrics: &Metrics) {
 fn compare(copy: Mirrored, metrics: &Metrics) {
     let Mirrored { canary, stable, columns, rows, answer } = copy;
     // What breaks in the canary breaks nothing else.
-    let own = catch_unwind(AssertUnwindSafe(|| canary.model.predict(columns, rows)));
+    let own = catch_unwind(AssertUnwindSafe(|| canary.model.predict(&columns, rows)));
     let compared = match &own {
         Ok(Ok(own)) => difference(&stable, &answer, &canary.model, own, rows),
         _ => None,
