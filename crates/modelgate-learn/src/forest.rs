@@ -33,7 +33,7 @@ use codes::{Code, CodedFeature, EXACT_ROWS, code_features, in_bytes};
 use grow::{Grown, Limits, grow};
 use kernel::Kernel;
 pub(crate) use settings::RandomForest;
-use settings::TreeClassWeight;
+use settings::{Amount, TreeClassWeight};
 use values::SquaredError;
 
 /// The rows that count, in their canonical order, and what there is to learn of them.
@@ -231,6 +231,13 @@ impl Trainer for RandomForest {
         check(matrix, targets, weights)?;
         let counted = |row: &u32| weights.is_none_or(|weights| weights[*row as usize] > 0.0);
         let rows: Vec<u32> = (0..matrix.rows as u32).filter(counted).collect();
+        if let Amount::Count(most) = self.max_samples
+            && most > rows.len()
+        {
+            let message =
+                format!("params.max_samples: {most} rows are more than the {} there are", rows.len());
+            return Err(LearnError::Setting(message));
+        }
         // One weight for all is none.
         let weights = weights.filter(|weights| rows.iter().any(|row| weights[*row as usize] != 1.0));
         let columns = varying(matrix, &rows);
@@ -252,7 +259,7 @@ impl Trainer for RandomForest {
                 let class_weights = match &self.class_weight {
                     TreeClassWeight::Whole(weight) => weight
                         .weights(&given, names, prepared.weights.as_deref())
-                        .map_err(LearnError::Data)?,
+                        .map_err(LearnError::Setting)?,
                     TreeClassWeight::BalancedSubsample => vec![1.0; *classes],
                 };
                 let labels: Vec<u16> = given.iter().map(|label| *label as u16).collect();
@@ -312,7 +319,7 @@ impl Trainer for RandomForest {
     }
 
     fn revision(&self) -> &'static str {
-        "3"
+        "4"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

@@ -4,6 +4,7 @@
 
 mod boosting;
 mod check;
+mod counted;
 mod error;
 mod forest;
 mod linear;

@@ -109,7 +109,7 @@ impl ClassWeight {
             Self::Named(weights) => {
                 if let Some(name) = weights.keys().find(|name| !names.contains(name)) {
                     return Err(format!(
-                        "class_weight names the class `{name}`; there is {}",
+                        "params.class_weight: it names the class `{name}`; there is {}",
                         names.join(", ")
                     ));
                 }

@@ -264,9 +264,113 @@ fn early_stopping_keeps_the_best_round() {
         &numbers[..800],
     );
     assert!(loss(&outcome.estimator) < loss(&all.expect("fitted").estimator));
+    // The loss is told in units of the target.
+    let told = outcome.details["validation_loss"].as_f64().expect("a loss");
+    let mean = loss(&outcome.estimator) / 400.0;
+    assert!((told - mean).abs() < 1e-4 * mean, "{told} {mean}");
     // Without validation rows a share of the training rows is held out.
     let alone = fit_values(given, &values, 4, &numbers).expect("fitted");
     assert!(alone.details["best_round"].as_u64() < Some(400));
+}
+
+#[test]
+fn a_split_of_numbers_from_missing_values_is_a_number_too() {
+    // What is missing is all there is to learn: every number goes left.
+    let values: Vec<f32> = (0..400).map(|row| if row % 3 == 0 { f32::NAN } else { row as f32 }).collect();
+    let numbers: Vec<f64> = (0..400).map(|row| if row % 3 == 0 { 5.0 } else { 0.0 }).collect();
+    let outcome = fit_values(json!({"n_estimators": 5}), &values, 1, &numbers).expect("fitted");
+    let text = serde_json::to_string(&outcome.estimator).expect("JSON");
+    let again: Estimator = serde_json::from_str(&text).expect("an estimator, which has no infinity");
+    assert_eq!(again, outcome.estimator);
+    let found = answers(&again, &[f32::NAN, 0.0, f32::MAX, f32::MIN]);
+    assert!(found[0] > found[1] + 1.0 && found[1] == found[2] && found[1] == found[3], "{found:?}");
+}
+
+#[test]
+fn a_category_that_training_did_not_see_goes_where_most_rows_go() {
+    // Eight categories with effects from −4 to 3, of which the largest has nine rows in ten.
+    let values: Vec<f32> =
+        (0..4000).map(|row| if row % 10 == 0 { (row / 10 % 8) as f32 } else { 5.0 }).collect();
+    let numbers: Vec<f64> = values.iter().map(|value| f64::from(*value) - 4.0).collect();
+    for sign in [1.0, -1.0] {
+        let numbers: Vec<f64> = numbers.iter().map(|number| sign * number).collect();
+        let given = json!({"categorical_features": ["x0"], "n_estimators": 50, "min_samples_leaf": 5});
+        let outcome = fit_values(given, &values, 1, &numbers).expect("fitted");
+        let found = answers(&outcome.estimator, &[5.0, 40.0, f32::NAN, -1.0]);
+        assert!((f64::from(found[0]) - sign).abs() < 0.1, "{found:?}");
+        assert!(found[1..].iter().all(|other| (other - found[0]).abs() < 0.3), "{found:?}");
+    }
+}
+
+#[test]
+fn monotone_features_do_not_spoil_medians_and_quantiles() {
+    let values = uniform(6000, 21);
+    let noise = uniform(3000, 22);
+    let number = |(row, noise): (&[f32], &f32)| (4.0 * f64::from(row[0]) - f64::from(row[1] + noise)).exp();
+    let mut numbers: Vec<f64> = values.chunks_exact(2).zip(&noise).map(number).collect();
+    // One outlier makes the unit of the scores.
+    numbers[7] = 1e5;
+    for (loss, share) in [("absolute_error", 0.5), ("quantile", 0.9)] {
+        let fitted = |monotone: bool| {
+            let mut given = json!({"loss": loss, "n_estimators": 60});
+            if loss == "quantile" {
+                given["quantile"] = json!(share);
+            }
+            if monotone {
+                given["monotonic_cst"] = json!({"x0": 1, "x1": -1});
+            }
+            fit_values(given, &values, 2, &numbers).expect("fitted").estimator
+        };
+        let error = |estimator: &Estimator| {
+            let found = answers(estimator, &values);
+            let one = |(found, number): (&f32, &f64)| {
+                let under = number - f64::from(*found);
+                if under > 0.0 { share * under } else { (share - 1.0) * under }
+            };
+            found.iter().zip(&numbers).filter(|(_, number)| **number < 1e4).map(one).sum::<f64>() / 3000.0
+        };
+        let (free, bound) = (fitted(false), fitted(true));
+        assert!(error(&bound) < 1.5 * error(&free), "{loss}: {} {}", error(&bound), error(&free));
+        let line: Vec<f32> = (0..200).flat_map(|at| [at as f32 / 200.0, 0.4]).collect();
+        assert!(answers(&bound, &line).is_sorted(), "{loss}");
+        let line: Vec<f32> = (0..200).rev().flat_map(|at| [0.4, at as f32 / 200.0]).collect();
+        assert!(answers(&bound, &line).is_sorted(), "{loss}");
+    }
+}
+
+#[test]
+fn what_is_drawn_does_not_depend_on_the_order_of_rows() {
+    let (values, numbers) = bent(900, 3, 23);
+    let backwards: Vec<f32> = values.chunks_exact(3).rev().flatten().copied().collect();
+    let numbers_backwards: Vec<f64> = numbers.iter().rev().copied().collect();
+    for given in [
+        json!({"subsample": 0.5, "n_estimators": 20}),
+        json!({"early_stopping": true, "n_estimators": 60, "learning_rate": 0.5}),
+        json!({"subsample": 0.7, "early_stopping": true, "n_estimators": 60, "learning_rate": 0.5}),
+    ] {
+        let one = fit_values(given.clone(), &values, 3, &numbers).expect("fitted");
+        let other = fit_values(given.clone(), &backwards, 3, &numbers_backwards).expect("fitted");
+        assert_eq!(one.estimator, other.estimator, "{given}");
+    }
+}
+
+#[test]
+fn settings_that_the_data_do_not_have_are_told_as_settings() {
+    for (given, said) in [
+        (
+            json!({"categorical_features": ["x0x"]}),
+            "params.categorical_features: there is no feature `x0x`; did you mean",
+        ),
+        (json!({"monotonic_cst": {"height": 1}}), "params.monotonic_cst: there is no feature `height`"),
+        (json!({"categorical_features": ["colour"]}), "set `preprocess.encode: ordinal`"),
+    ] {
+        let trainer = trainer("gradient_boosting", Task::Regression, &params(given)).expect("settings");
+        let columns: Vec<String> = ["x0", "colour=red", "colour=blue"].map(str::to_owned).to_vec();
+        let matrix = view(&[1.0; 60], 3, &columns);
+        let error = trainer.fit(&matrix, &Targets::Values(&[1.0; 20]), 1).expect_err("refused");
+        assert!(matches!(&error, LearnError::Setting(text) if text.contains(said)), "{error:?}");
+        assert!(!error.to_string().ends_with(';'));
+    }
 }
 
 #[test]

@@ -328,6 +328,29 @@ fn a_row_of_weight_zero_is_a_row_that_is_not_there() {
 }
 
 #[test]
+fn what_is_in_a_row_of_weight_zero_is_no_matter() {
+    for (strange, data) in
+        [1e10, 1e30, f32::NAN].into_iter().flat_map(|strange| both(80, 3, 31).map(|data| (strange, data)))
+    {
+        let weights: Vec<f64> = (0..80).map(|row| f64::from(u8::from(row % 4 != 0))).collect();
+        let kept: Vec<usize> = (0..80).filter(|row| row % 4 != 0).collect();
+        let less = data.take(&kept);
+        let mut weighted = Data { weights: Some(weights), ..data };
+        (0..80).step_by(4).for_each(|row| weighted.values[row * 3] = strange);
+        for (algorithm, params) in less.algorithms().into_iter().filter(|(name, _)| !is_of_trees(name)) {
+            let found = answers(&weighted.fit(algorithm, params).expect("fitted"), &less.values);
+            let expected = answers(&less.fit(algorithm, params).expect("fitted"), &less.values);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(
+                    (found - expected).abs() <= 1e-5,
+                    "{algorithm} {params} {strange}: {found} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_row_of_weight_two_is_that_row_twice() {
     for data in both(80, 3, 12) {
         let weights: Vec<f64> = (0..80).map(|row| f64::from(1 + row % 2)).collect();

@@ -133,6 +133,29 @@ fn a_missing_value_goes_right_and_can_be_learned_from() {
 }
 
 #[test]
+fn a_number_beyond_those_of_training_is_not_taken_for_a_missing_one() {
+    let matrix: Vec<f32> = (0..300)
+        .flat_map(|row| [if row % 2 == 0 { f32::NAN } else { row as f32 / 300.0 }, 0.0, 0.0])
+        .collect();
+    let labels: Vec<u32> = (0..300).map(|row| u32::from(row % 2 == 0)).collect();
+    for algorithm in ["random_forest", "decision_tree"] {
+        let outcome = fit(algorithm, json!({}), &matrix, &labels, 2).expect("fitted");
+        let rows = [f32::NAN, 0.0, 0.0, 1.5, 0.0, 0.0, f32::MAX, 0.0, 0.0];
+        assert_eq!(accuracy(&outcome.estimator, &rows, &[1, 0, 0]), 1.0, "{algorithm}");
+    }
+}
+
+#[test]
+fn more_rows_for_a_tree_than_there_are_is_refused() {
+    let (matrix, labels) = rows(50);
+    let error = fit("random_forest", json!({"max_samples": 51}), &matrix, &labels, 3).expect_err("refused");
+    assert!(
+        error.to_string().contains("params.max_samples: 51 rows are more than the 50 there are"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_weight_moves_the_decision_to_its_class() {
     let (matrix, _) = rows(400);
     let labels: Vec<u32> = (0..400).map(|row| u32::from(row % 10 == 0)).collect();

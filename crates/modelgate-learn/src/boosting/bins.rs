@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::reorder;
 use super::search::Search;
+use crate::error::LearnError;
 use crate::trainer::FeatureMatrix;
 
 /// The bin of a missing value.
@@ -146,7 +147,7 @@ fn categories(
     rows: &[u32],
     column: usize,
     max_bins: usize,
-) -> Result<Column, String> {
+) -> Result<Column, LearnError> {
     let name = matrix.names.get(column).map_or("?", String::as_str);
     let mut counts: Vec<usize> = Vec::new();
     let mut missing = false;
@@ -157,11 +158,11 @@ fn categories(
             continue;
         }
         if value < 0.0 || value.fract() != 0.0 || value >= 65_536.0 {
-            return Err(format!(
-                "the categorical feature `{name}` has the value {value} in training row {}, which is no position of a \
-                 category; use `preprocess.encode: ordinal`, or take it from `categorical_features`",
-                row + 1
-            ));
+            let message = format!(
+                "the categorical feature `{name}` has the value {value} in {{row}}, which is no position of a category; use \
+                 `preprocess.encode: ordinal`, or take it from `categorical_features`"
+            );
+            return Err(LearnError::Row { row: *row as usize, message });
         }
         let code = value as usize;
         if counts.len() <= code {
@@ -260,7 +261,7 @@ impl Binned {
         max_bins: usize,
         categorical: &[bool],
         monotonic: &[i8],
-    ) -> Result<Self, String> {
+    ) -> Result<Self, LearnError> {
         let one = |column: usize| {
             if categorical[column] {
                 categories(matrix, rows, column, max_bins)

@@ -79,6 +79,36 @@ fn many_are_equal(numbers: &[u64], rows: &[u32]) -> bool {
     found * 100 < rows.len() * 92
 }
 
+/// Bits of a key that are counted first: few enough for their counts to stay in the nearest cache.
+const FIRST: u32 = 12;
+
+/// Parts rows into `count` that are drawn and the others, both in the order they had. Their numbers say which, and `draw`, of which
+/// each draw has another: where a row stands does not count.
+pub(super) fn parted(numbers: &[u64], rows: &[u32], count: usize, draw: u64) -> [Vec<u32>; 2] {
+    let key = |row: &u32| finished(mix(numbers[*row as usize], draw));
+    let first = |key: u64| (key >> (64 - FIRST)) as usize;
+    let mut counts = vec![0_usize; 1 << FIRST];
+    rows.iter().for_each(|row| counts[first(key(row))] += 1);
+    // The keys that share their first bits with the last one that is drawn are put in order.
+    let mut before = 0;
+    let Some(last) = counts.iter().position(|found| {
+        before += found;
+        before >= count.max(1)
+    }) else {
+        return [rows.to_vec(), Vec::new()];
+    };
+    before -= counts[last];
+    let mut keys: Vec<u64> = rows.iter().map(key).filter(|key| first(*key) == last).collect();
+    keys.sort_unstable();
+    let limit = count.checked_sub(before + 1).and_then(|at| keys.get(at));
+    let (mut drawn, mut others) =
+        (Vec::with_capacity(count), Vec::with_capacity(rows.len() - count.min(rows.len())));
+    for row in rows {
+        if limit.is_some_and(|limit| key(row) <= *limit) { drawn.push(*row) } else { others.push(*row) }
+    }
+    [drawn, others]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +134,31 @@ mod tests {
             found.dedup();
             assert_eq!(found.len(), rows);
         }
+    }
+
+    #[test]
+    fn as_many_rows_are_drawn_as_asked_for_and_their_place_does_not_count() {
+        let values: Vec<f32> = (0..9000).map(|at| (at / 3) as f32).collect();
+        let numbers = of(&values, 1);
+        let rows: Vec<u32> = (0..9000).filter(|row| row % 7 != 0).collect();
+        for count in [0, 1, 2, 100, rows.len() / 2, rows.len() - 1, rows.len(), rows.len() + 5] {
+            let [drawn, others] = parted(&numbers, &rows, count, 3);
+            assert_eq!(drawn.len(), count.min(rows.len()));
+            assert!(drawn.is_sorted() && others.is_sorted());
+            let mut all = [drawn.clone(), others].concat();
+            all.sort_unstable();
+            assert_eq!(all, rows);
+            // The same rows from the last to the first.
+            let backwards: Vec<u32> = rows.iter().rev().copied().collect();
+            let [mut again, _] = parted(&numbers, &backwards, count, 3);
+            again.reverse();
+            assert_eq!(again, drawn);
+        }
+        let [one, _] = parted(&numbers, &rows, 3000, 1);
+        let [other, _] = parted(&numbers, &rows, 3000, 2);
+        let shared = one.iter().filter(|row| other.binary_search(row).is_ok()).count();
+        // 3000 · 3000 / 7714 are expected.
+        assert!((1050..1280).contains(&shared), "{shared}");
     }
 
     #[test]

@@ -140,17 +140,6 @@ impl Ground<'_> {
         let goes_left = |heavy: &Heavy| split.goes_left.holds(self.binned.bin(heavy.row, split.feature));
         heavy.into_iter().partition::<Vec<Heavy>, _>(goes_left).into()
     }
-
-    /// The two sides of a split by a monotone feature meet in the middle, and never cross it further down.
-    fn bounds(&self, split: &Split, bounds: Bounds, left: f64, right: f64) -> [Bounds; 2] {
-        let middle = f64::midpoint(left, right);
-        let (below, above) = (Bounds { high: middle, ..bounds }, Bounds { low: middle, ..bounds });
-        match self.binned.features[split.feature].monotonic {
-            0 => [bounds, bounds],
-            sign if sign > 0 => [below, above],
-            _ => [above, below],
-        }
-    }
 }
 
 /// Returns how many rows each of some workers gets.
@@ -210,7 +199,8 @@ impl Division<'_> {
         let (limits, split) = (ground.limits, self.split);
         let sums = [split.left, self.sums.minus(split.left)];
         let values = sums.map(|sums| limits.value(sums, self.bounds));
-        let bounds = ground.bounds(&split, self.bounds, values[0], values[1]);
+        let sign = ground.binned.features[split.feature].monotonic;
+        let bounds = self.bounds.parted(sign, values[0], values[1]);
         // The sums of the smaller side are built, those of the other are the rest.
         let built = usize::from(sums[0].rows > sums[1].rows);
         let heavy = ground.sides(&split, std::mem::take(&mut self.heavy));

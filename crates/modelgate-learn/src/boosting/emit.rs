@@ -68,8 +68,8 @@ impl<F: Fn(usize) -> f32> Emitter<'_, F> {
                 let (left, right) = match &feature.scale {
                     Scale::Ordered(thresholds) => {
                         let (left, right) = (self.reserve(), self.reserve());
-                        // The last bin has no end: all numbers go left, and what is missing right.
-                        let threshold = thresholds.get(split.last - 1).copied().unwrap_or(f32::INFINITY);
+                        // The last bin has no end: all numbers go left, and what is missing right. JSON has no infinity.
+                        let threshold = thresholds.get(split.last - 1).copied().unwrap_or(f32::MAX);
                         let missing = if split.goes_left.holds(MISSING) { MISSING_LEFT } else { 0 };
                         self.tree.nodes[at] = TreeNode {
                             feature: feature.column as u32 | missing,

@@ -58,18 +58,18 @@ impl GradientBoosting {
         let mut rows: Vec<u32> = (0..matrix.rows as u32)
             .filter(|row| weights.is_empty() || weights[*row as usize] > 0.0)
             .collect();
+        let numbers = content::numbers(matrix, &varying(matrix, &rows), targets, &weights, &rows);
         let held = if self.early_stopping && validation.is_none() {
-            self.hold_out(&mut rows, seed)?
+            self.hold_out(&mut rows, &numbers, seed)?
         } else {
             Vec::new()
         };
         let start = self.start(targets, &weights, &rows);
-        let numbers = content::numbers(matrix, &varying(matrix, &rows), targets, &weights, &rows);
         let noise: Vec<u8> = numbers.iter().map(|number| *number as u8).collect();
         let sample = sample(&rows, &numbers);
-        drop(numbers);
-        let binned = Binned::new(matrix, &rows, &sample, self.max_bins, &categorical, &monotonic)
-            .map_err(LearnError::Data)?;
+        // They are needed further where each round draws its rows.
+        let numbers = if self.subsample < 1.0 { numbers } else { Vec::new() };
+        let binned = Binned::new(matrix, &rows, &sample, self.max_bins, &categorical, &monotonic)?;
         drop(sample);
         let mut learned = scaled(targets, start.base, start.scale);
         let mut held = match validation {
@@ -82,7 +82,14 @@ impl GradientBoosting {
                 let (rows, targets) = (held, learned.clone());
                 // Their distances are not to be learned from, nor to make the unit of those that are.
                 rows.iter().for_each(|row| learned[*row as usize] = 0.0);
-                Some(HeldOut::new(*matrix, rows, targets, weights.clone(), &start.scores, self.loss))
+                Some(HeldOut::new(
+                    *matrix,
+                    rows,
+                    targets,
+                    weights.clone(),
+                    (&start.scores, start.scale),
+                    self.loss,
+                ))
             }
         };
         let weighing = if weights.is_empty() {
@@ -99,6 +106,7 @@ impl GradientBoosting {
             objective,
             binned,
             rows,
+            numbers,
             start: &start,
             level: level(),
             seed,
@@ -178,7 +186,7 @@ impl GradientBoosting {
         };
         let rows = (0..held.rows as u32).collect();
         let targets = scaled(targets, start.base, start.scale);
-        Ok(HeldOut::new(*held, rows, targets, weights, &start.scores, self.loss))
+        Ok(HeldOut::new(*held, rows, targets, weights, (&start.scores, start.scale), self.loss))
     }
 
     /// Returns per column whether it is categorical and how the answer may move with it.
@@ -191,8 +199,14 @@ impl GradientBoosting {
         let mut monotonic = vec![0; matrix.columns];
         let place = |name: &str, setting: &str| {
             matrix.names.iter().position(|known| known == name).ok_or_else(|| {
-                let hint = crate::params::nearest(name, matrix.names.iter().map(String::as_str));
-                LearnError::Data(format!("params.{setting}: there is no feature `{name}`;{hint}"))
+                let prefix = format!("{name}=");
+                let hint = if matrix.names.iter().any(|known| known.starts_with(&prefix)) {
+                    " but one for each of its values; set `preprocess.encode: ordinal`".to_owned()
+                } else {
+                    let hint = crate::params::nearest(name, matrix.names.iter().map(String::as_str));
+                    if hint.is_empty() { hint } else { format!(";{hint}") }
+                };
+                LearnError::Setting(format!("params.{setting}: there is no feature `{name}`{hint}"))
             })
         };
         for name in &self.categorical {
@@ -203,7 +217,7 @@ impl GradientBoosting {
         }
         let many = matches!(targets, Targets::Classes { classes, .. } if *classes > 2);
         if many && monotonic.iter().any(|sign| *sign != 0) {
-            return Err(LearnError::Task(
+            return Err(LearnError::Setting(
                 "params.monotonic_cst: it has no meaning for more than two classes".to_owned(),
             ));
         }
@@ -243,32 +257,23 @@ impl GradientBoosting {
         weights: Option<&[f64]>,
     ) -> Result<Option<Vec<f64>>, LearnError> {
         let Targets::Classes { labels, names, .. } = targets else { return Ok(None) };
-        let found = self.class_weight.weights(labels, names, weights).map_err(LearnError::Data)?;
+        let found = self.class_weight.weights(labels, names, weights).map_err(LearnError::Setting)?;
         Ok(found.iter().any(|weight| *weight != 1.0).then_some(found))
     }
 
     /// Takes the share of rows that early stopping looks at out of `rows`.
-    fn hold_out(&self, rows: &mut Vec<u32>, seed: u64) -> Result<Vec<u32>, LearnError> {
-        let mut random = SplitMix64::stream(seed, u64::MAX);
-        let mut left = (rows.len() as f64 * self.validation_fraction).round() as usize;
-        if left == 0 || left == rows.len() {
+    fn hold_out(&self, rows: &mut Vec<u32>, numbers: &[u64], seed: u64) -> Result<Vec<u32>, LearnError> {
+        let count = (rows.len() as f64 * self.validation_fraction).round() as usize;
+        if count == 0 || count == rows.len() {
             return Err(LearnError::Data(format!(
                 "early_stopping: {} rows are too few to hold out a share of {}",
                 rows.len(),
                 self.validation_fraction
             )));
         }
-        let mut held = Vec::with_capacity(left);
-        let mut open = rows.len();
-        rows.retain(|row| {
-            let taken = random.below(open) < left;
-            open -= 1;
-            if taken {
-                left -= 1;
-                held.push(*row);
-            }
-            !taken
-        });
+        let draw = SplitMix64::stream(seed, u64::MAX).next();
+        let [held, others] = content::parted(numbers, rows, count, draw);
+        *rows = others;
         Ok(held)
     }
 
@@ -318,6 +323,8 @@ struct Rounds<'a> {
     binned: Binned,
     /// Those that are learned from, rising.
     rows: Vec<u32>,
+    /// The number of each row of the matrix, by which rounds draw; empty where they take all.
+    numbers: Vec<u64>,
     start: &'a Start,
     level: Level,
     seed: u64,
@@ -407,17 +414,9 @@ impl Rounds<'_> {
         if share >= 1.0 {
             return None;
         }
-        let mut random = SplitMix64::stream(!self.seed, round as u64);
-        let mut left = ((self.rows.len() as f64 * share).round() as usize).max(1);
-        let mut open = self.rows.len();
-        let mut drawn = Vec::with_capacity(left);
-        for row in &self.rows {
-            if random.below(open) < left {
-                left -= 1;
-                drawn.push(*row);
-            }
-            open -= 1;
-        }
+        let count = ((self.rows.len() as f64 * share).round() as usize).max(1);
+        let draw = SplitMix64::stream(!self.seed, round as u64).next();
+        let [drawn, _] = content::parted(&self.numbers, &self.rows, count, draw);
         Some(drawn)
     }
 
@@ -461,8 +460,12 @@ impl Rounds<'_> {
         let ground = Ground { binned: &self.binned, level: self.level, pairs, limits: &limits };
         let nodes = grower.grow(&ground, rows, heavy, shape, &mut random);
         let order = grower.order(rows);
-        let mut values =
-            leaves::values(&self.objective, self.level, (&nodes, &order), scores, class, &units, &limits);
+        let mut values = match leaves::refitted(&self.objective, (&nodes, &order), &self.binned, scores) {
+            Some(values) => values,
+            None => {
+                leaves::values(&self.objective, self.level, (&nodes, &order), scores, class, &units, &limits)
+            }
+        };
         values.iter_mut().for_each(|value| *value *= settings.learning_rate);
         if is_sample {
             leaves::add_by_walk(&nodes, &values, &self.binned, scores);

@@ -19,6 +19,8 @@ pub(super) struct HeldOut<'a> {
     scores: Vec<f32>,
     width: usize,
     loss: Loss,
+    /// What one unit of the loss is in units of the target.
+    unit: f64,
     best: f64,
     /// Rounds of the best loss.
     pub(super) best_round: usize,
@@ -30,12 +32,13 @@ impl<'a> HeldOut<'a> {
         rows: Vec<u32>,
         targets: Vec<f32>,
         weights: Vec<f32>,
-        base: &[f32],
+        (base, scale): (&[f32], f64),
         loss: Loss,
     ) -> Self {
         let (scores, width) = (base.repeat(rows.len()), base.len());
+        let unit = if loss == Loss::SquaredError { scale * scale } else { scale };
         let best = f64::INFINITY;
-        Self { matrix, rows, targets, weights, scores, width, loss, best, best_round: 0 }
+        Self { matrix, rows, targets, weights, scores, width, loss, unit, best, best_round: 0 }
     }
 
     fn weight(&self, row: u32) -> f64 {
@@ -51,7 +54,7 @@ impl<'a> HeldOut<'a> {
         });
     }
 
-    /// Returns the mean loss; rows count by their weights.
+    /// Returns the mean loss in units of the target, squared where the error is; rows count by their weights.
     fn mean_loss(&self) -> f64 {
         let losses: Vec<f64> = self
             .scores
@@ -83,7 +86,9 @@ impl<'a> HeldOut<'a> {
                 loss * self.weight(*row)
             })
             .collect();
-        exact_sum(losses.iter().copied()) / exact_sum(self.rows.iter().map(|row| self.weight(*row)))
+        let mean =
+            exact_sum(losses.iter().copied()) / exact_sum(self.rows.iter().map(|row| self.weight(*row)));
+        mean * self.unit
     }
 
     /// Looks at the loss after `round` rounds; returns whether it has not become better by `tolerance` for `patience`

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::bins::Binned;
 use super::grow::{Leaf, Node, Order, side};
 use super::loss::{Class, Objective, Units};
-use super::split::{Limits, Sums};
+use super::split::{Bounds, Limits, Split, Sums};
 
 /// Rows whose scores are looked at or changed at a time, so that they stay in the second cache.
 const PIECE: usize = 1 << 15;
@@ -28,6 +28,60 @@ fn between(rows: &[u32], start: usize, end: usize) -> &[u32] {
     &rows[from..to]
 }
 
+/// Returns what each node adds to the score of its rows before the learning rate, where that is no quotient of sums but a quantile of
+/// what is left to learn; 0 for what is no leaf, nothing for other losses.
+///
+/// The bounds that leaves were grown in are of quotients: monotone features get bounds of the same kind as the values.
+pub(super) fn refitted(
+    objective: &Objective,
+    (nodes, order): (&[Node], &Order<'_>),
+    binned: &Binned,
+    scores: &[f32],
+) -> Option<Vec<f64>> {
+    if !objective.refits() {
+        return None;
+    }
+    let found: Vec<(usize, f64)> = leaves(nodes)
+        .collect::<Vec<_>>()
+        .par_iter()
+        .map(|(at, leaf)| Some((*at, objective.leaf(order.rows(leaf.place), scores)?)))
+        .collect::<Option<_>>()?;
+    let mut values = vec![0.0; nodes.len()];
+    found.into_iter().for_each(|(at, value)| values[at] = value);
+    let is_monotonic = |split: &Split| binned.features[split.feature].monotonic != 0;
+    if !nodes.iter().any(|node| matches!(node, Node::Inner { split, .. } if is_monotonic(split))) {
+        return Some(values);
+    }
+    // The rows of every node; children stand behind their parents.
+    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); nodes.len()];
+    for (at, node) in nodes.iter().enumerate().rev() {
+        rows[at] = match node {
+            Node::Leaf(leaf) => order.rows(leaf.place).to_vec(),
+            Node::Inner { children, .. } => children.map(|child| rows[child].clone()).concat(),
+        };
+    }
+    let mut bounds = vec![Bounds::NONE; nodes.len()];
+    for (at, node) in nodes.iter().enumerate() {
+        let within = bounds[at];
+        match node {
+            Node::Leaf(_) => values[at] = values[at].clamp(within.low, within.high),
+            Node::Inner { split, children, .. } => {
+                let sign = binned.features[split.feature].monotonic;
+                let sides = if sign == 0 {
+                    [within, within]
+                } else {
+                    let of = |side: usize| objective.leaf(&rows[children[side]], scores);
+                    let (left, right) =
+                        (of(0)?.clamp(within.low, within.high), of(1)?.clamp(within.low, within.high));
+                    within.parted(sign, left, right)
+                };
+                (bounds[children[0]], bounds[children[1]]) = (sides[0], sides[1]);
+            }
+        }
+    }
+    Some(values)
+}
+
 /// Returns what each node adds to the score of its rows before the learning rate; 0 for what is no leaf.
 pub(super) fn values(
     objective: &Objective,
@@ -41,14 +95,6 @@ pub(super) fn values(
     let mut values = vec![0.0; nodes.len()];
     let all: Vec<(usize, &Leaf)> = leaves(nodes).collect();
     let rows_of = |leaf: &Leaf| order.rows(leaf.place);
-    let medians: Vec<Option<f64>> =
-        all.par_iter().map(|(_, leaf)| objective.leaf(rows_of(leaf), scores)).collect();
-    if medians.iter().all(Option::is_some) {
-        for ((at, leaf), value) in all.iter().zip(medians.into_iter().flatten()) {
-            values[*at] = value.clamp(leaf.bounds.low, leaf.bounds.high);
-        }
-        return values;
-    }
     let scales = units.largest.map(|largest| scale(largest, order.count()));
     let sums = (0..scores.len().div_ceil(PIECE))
         .into_par_iter()

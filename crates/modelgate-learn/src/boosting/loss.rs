@@ -248,6 +248,11 @@ impl Objective {
         found
     }
 
+    /// Returns whether the best value of a leaf is no quotient of sums.
+    pub(super) fn refits(&self) -> bool {
+        matches!(self.loss, Loss::AbsoluteError | Loss::Quantile(_))
+    }
+
     /// Returns the best value of a leaf where it is no quotient of sums; rows in any order.
     pub(super) fn leaf(&self, rows: &[u32], scores: &[f32]) -> Option<f64> {
         let share = match self.loss {

@@ -56,6 +56,18 @@ pub(super) struct Bounds {
 
 impl Bounds {
     pub(super) const NONE: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+
+    /// Returns the bounds of both sides of a split, which have these values: those by a monotone feature, `sign` says how, meet in
+    /// the middle and never cross it further down.
+    pub(super) fn parted(self, sign: i8, left: f64, right: f64) -> [Self; 2] {
+        let middle = f64::midpoint(left, right);
+        let (below, above) = (Self { high: middle, ..self }, Self { low: middle, ..self });
+        match sign {
+            0 => [self, self],
+            sign if sign > 0 => [below, above],
+            _ => [above, below],
+        }
+    }
 }
 
 /// Which bins go left: a bit each.
@@ -267,12 +279,22 @@ fn grouped(search: &mut Search<'_>, cells: &[i32]) {
         .map(|(bin, sums)| (rank(sums), bin, sums))
         .collect();
     present.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+    let is_missing = present.iter().any(|(_, bin, _)| *bin == MISSING);
+    let total = search.total;
     let mut left = Sums::default();
     let mut goes_left = BinSet::default();
     for (_, bin, sums) in present.iter().take(present.len().saturating_sub(1)) {
         left = left.plus(*sums);
         goes_left.insert(*bin);
-        if !search.look(left, || (goes_left, 0)) {
+        // What is missing in no row of the node, and a category that training did not see, go where most rows go.
+        let whole = || {
+            let mut whole = goes_left;
+            if !is_missing && left.rows * 2 > total.rows {
+                whole.insert(MISSING);
+            }
+            (whole, 0)
+        };
+        if !search.look(left, whole) {
             break;
         }
     }

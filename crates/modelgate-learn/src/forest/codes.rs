@@ -95,10 +95,10 @@ impl<C: Code> CodedFeature<C> {
     }
 
     /// Returns the threshold between two codes: the middle between the largest value of the lower one and the smallest
-    /// of the upper one, and never the latter itself, which must go right.
+    /// of the upper one, and never the latter itself, which must go right. Where the upper one is NaN's, every number goes left.
     pub(crate) fn threshold(&self, lower: usize, upper: usize) -> f32 {
         let low = self.ranges[lower].1;
-        let Some(high) = self.ranges.get(upper).map(|range| range.0) else { return low };
+        let Some(high) = self.ranges.get(upper).map(|range| range.0) else { return f32::MAX.max(low) };
         let middle = f32::midpoint(low, high);
         if middle < high { middle } else { low }
     }
@@ -210,7 +210,7 @@ mod tests {
         let feature = feature::<u8>(&[3.0, f32::NAN, 1.0, 3.0, 2.0, -0.0, 0.0]);
         assert_eq!(feature.codes, [3, 4, 1, 3, 2, 0, 0]);
         assert_eq!(feature.threshold(1, 3), 2.0);
-        assert_eq!(feature.threshold(3, 4), 3.0);
+        assert_eq!(feature.threshold(3, 4), f32::MAX);
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl RandomForest {
             },
         )?;
         let min_samples_split =
-            params.read("min_samples_split", json!(2), ROWS, |value| Amount::number(value, 2))?;
+            params.read("min_samples_split", json!(2), ROWS_TO_SPLIT, |value| Amount::number(value, 2))?;
         let min_samples_leaf =
             params.read("min_samples_leaf", json!(1), ROWS, |value| Amount::number(value, 1))?;
         let expected = "`sqrt`, `log2`, `null`, a whole number from 1, or a share above 0 and at most 1.0";
@@ -209,4 +209,6 @@ impl RandomForest {
     }
 }
 
-const ROWS: &str = "a whole number of rows, or a share above 0 and at most 1.0";
+const ROWS: &str = "a whole number of rows from 1, or a share above 0 and at most 1.0";
+
+const ROWS_TO_SPLIT: &str = "a whole number of rows from 2, or a share above 0 and at most 1.0";

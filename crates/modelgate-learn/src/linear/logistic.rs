@@ -11,6 +11,7 @@ use super::CHUNK;
 use super::minimise::{Minimum, lbfgs, newton};
 use super::objective::{Objective, scales};
 use crate::check::{check, check_finite};
+use crate::counted::Counted;
 use crate::error::{LearnError, ParamError};
 use crate::params::{ClassWeight, Params};
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
@@ -115,18 +116,26 @@ impl Trainer for LogisticRegression {
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        _seed: u64,
+        seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         let Targets::Classes { labels, classes, names } = targets else {
             return Err(LearnError::Task("logistic regression learns classes".to_owned()));
         };
         check(matrix, targets, weights)?;
+        if let Some(counted) = Counted::new(matrix, targets, weights) {
+            return self.fit_weighted(
+                &counted.matrix(matrix),
+                &counted.targets(targets),
+                Some(&counted.weights),
+                seed,
+            );
+        }
         check_finite(matrix, "logistic regression")?;
         let mut objective = Objective {
             values: matrix.values,
             columns: matrix.columns,
             labels,
-            class_weights: self.class_weight.weights(labels, names, weights).map_err(LearnError::Data)?,
+            class_weights: self.class_weight.weights(labels, names, weights).map_err(LearnError::Setting)?,
             weights,
             outputs: if *classes == 2 { 1 } else { *classes },
             strength: if self.penalty { 1.0 / self.inverse_strength } else { 0.0 },
@@ -174,7 +183,7 @@ impl Trainer for LogisticRegression {
     }
 
     fn revision(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::gram::{Moments, Rows};
 use super::solve::Factor;
 use crate::check::{check, check_finite};
+use crate::counted::Counted;
 use crate::error::{LearnError, ParamError};
 use crate::params::Params;
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
@@ -115,7 +116,7 @@ struct Solution {
 }
 
 /// Says that the solution is one of many.
-fn deficiency(name: &str, solution: &Solution, matrix: &FeatureMatrix<'_>) -> Option<String> {
+fn deficiency(name: &str, alpha: f64, solution: &Solution, matrix: &FeatureMatrix<'_>) -> Option<String> {
     if solution.rank >= matrix.columns {
         return None;
     }
@@ -127,9 +128,10 @@ fn deficiency(name: &str, solution: &Solution, matrix: &FeatureMatrix<'_>) -> Op
         (false, 0) => format!(" ({} add nothing to the others)", shown.join(", ")),
         (false, more) => format!(" ({} and {more} more add nothing to the others)", shown.join(", ")),
     };
+    let advice = if alpha > 0.0 { "raise `alpha`" } else { "use `ridge`" };
     Some(format!(
         "{name}: the features have rank {} of {}{columns}; of the many solutions the one of least norm is taken; drop \
-         the columns, or use `ridge`",
+         the columns, or {advice}",
         solution.rank, matrix.columns
     ))
 }
@@ -140,12 +142,20 @@ impl Trainer for Ridge {
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        _seed: u64,
+        seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         let Targets::Values(values) = targets else {
             return Err(LearnError::Task(format!("{} learns numbers, not classes", self.name)));
         };
         check(matrix, targets, weights)?;
+        if let Some(counted) = Counted::new(matrix, targets, weights) {
+            return self.fit_weighted(
+                &counted.matrix(matrix),
+                &counted.targets(targets),
+                Some(&counted.weights),
+                seed,
+            );
+        }
         check_finite(matrix, self.name)?;
         let rows = Rows { values: matrix.values, columns: matrix.columns, targets: values, weights };
         let (solution, means) = if matrix.rows < matrix.columns {
@@ -157,7 +167,7 @@ impl Trainer for Ridge {
         };
         let products = solution.coefficients.iter().zip(&means).map(|(one, mean)| one * mean);
         let intercept = means[matrix.columns] - products.sum::<f64>();
-        let warnings = deficiency(self.name, &solution, matrix).into_iter().collect();
+        let warnings = deficiency(self.name, self.alpha, &solution, matrix).into_iter().collect();
         let details = BTreeMap::from([
             ("rank".to_owned(), json!(solution.rank)),
             ("features".to_owned(), json!(matrix.columns)),
@@ -169,7 +179,7 @@ impl Trainer for Ridge {
     }
 
     fn revision(&self) -> &'static str {
-        "1"
+        "2"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {
