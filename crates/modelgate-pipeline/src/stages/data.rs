@@ -95,6 +95,18 @@ pub(crate) fn weights(runner: &Runner<'_>, table: &Table) -> Result<Option<Vec<f
     (0..table.rows).map(weight).collect::<Result<_, _>>().map(Some)
 }
 
+/// Returns the rows of the split that are learned from: one of weight 0 is as if it were not there.
+pub(crate) fn training_rows(
+    runner: &Runner<'_>,
+    table: &Table,
+    split: &SplitAssignment,
+) -> Result<Vec<u32>, PipelineError> {
+    let Some(weights) = weights(runner, table)? else { return Ok(split.train.clone()) };
+    let counted: Vec<u32> = split.train.iter().filter(|row| weights[**row as usize] > 0.0).copied().collect();
+    // That nothing counts is told by who learns.
+    Ok(if counted.is_empty() { split.train.clone() } else { counted })
+}
+
 /// Returns the inputs that every stage behind the snapshot shares.
 pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> {
     let data = &runner.pipeline.config.data;
@@ -336,7 +348,7 @@ pub(crate) fn preprocess(runner: &mut Runner<'_>) -> Result<bool, PipelineError>
         },
         |runner| {
             let table = table(runner)?;
-            let rows = assignment(runner)?.train;
+            let rows = training_rows(runner, &table, &assignment(runner)?)?;
             let spec = preprocess_spec(&runner.pipeline.config.preprocess);
             let schema = dataset::open(runner)?.schema.clone();
             let features = features(runner.pipeline, &schema);

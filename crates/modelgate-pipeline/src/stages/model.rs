@@ -76,7 +76,7 @@ fn searched(
         weights: weights.as_deref(),
         features: &features,
         spec: data::preprocess_spec(&config.preprocess),
-        train: &split.train,
+        train: &data::training_rows(runner, table, split)?,
         validation: &split.validation,
     };
     let reporter = &mut *runner.reporter;
@@ -156,7 +156,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let table = data::table(runner)?;
             let split = data::assignment(runner)?;
             let trials = searched(runner, &table, &split)?;
-            let (rows, held_out) = (split.train, split.validation);
+            let (rows, held_out) = (data::training_rows(runner, &table, &split)?, split.validation);
             let plan = data::plan(runner)?;
             let names = plan.output_names();
             let values = plan.transform(&table, &rows)?;
@@ -199,7 +199,17 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 let weights = weights_of(&rows);
                 fit(trainer.as_ref(), (&matrix, &rows), validation, &target, weights.as_deref(), seed)
             };
-            let outcome = heard(work, &mut hear)?;
+            let outcome = heard(work, &mut hear).map_err(|error| {
+                // Whoever reads it has the file and not the split before them.
+                match error.in_data(|at| Some(u64::from(*rows.get(at)?) + 1)) {
+                    LearnError::Setting(reason) => PipelineError::Setting {
+                        pipeline: runner.pipeline.name.to_owned(),
+                        key: "train",
+                        reason,
+                    },
+                    other => other.into(),
+                }
+            })?;
             let mut summary = format!(
                 "{} on {} rows × {} features: {}",
                 runner.pipeline.config.train.algorithm,

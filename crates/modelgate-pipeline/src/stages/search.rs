@@ -15,7 +15,7 @@ use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec};
 use modelgate_data::target::Target;
 use modelgate_evaluate::{Average, ClassificationInput};
 use modelgate_learn::search::{Range, Round, candidates, folds as fold_of, rounds, stratified_order};
-use modelgate_learn::{FeatureMatrix, Targets, Trainer};
+use modelgate_learn::{FeatureMatrix, Targets, Trainer, Validation};
 use modelgate_model::Prediction;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -108,6 +108,20 @@ struct Part {
     weights: Option<Vec<f64>>,
 }
 
+impl Part {
+    fn matrix<'a>(&'a self, names: &'a [String]) -> FeatureMatrix<'a> {
+        FeatureMatrix { rows: self.rows, columns: names.len(), values: &self.values, names }
+    }
+
+    /// `names` are those of the classes.
+    fn targets<'a>(&'a self, of: &Target, names: &'a [String]) -> Targets<'a> {
+        match of {
+            Target::Classes { .. } => Targets::Classes { labels: &self.labels, classes: names.len(), names },
+            Target::Values(_) => Targets::Values(&self.numbers),
+        }
+    }
+}
+
 impl Searched<'_> {
     fn part(&self, plan: &PreprocessPlan, rows: &[u32]) -> Result<Part, PipelineError> {
         let values = plan.transform(self.table, rows)?;
@@ -151,24 +165,24 @@ impl Searched<'_> {
 
     /// Fits and measures one trial on one fold.
     fn measure(&self, trainer: &dyn Trainer, fold: &Fold, metric: &str) -> Result<f64, String> {
-        let (names, classes) = match self.target {
-            Target::Classes { classes, .. } => (classes.names(), classes.len()),
-            Target::Values(_) => (Vec::new(), 0),
+        let names = match self.target {
+            Target::Classes { classes, .. } => classes.names(),
+            Target::Values(_) => Vec::new(),
         };
-        let train = &fold.train;
-        let matrix = FeatureMatrix {
-            rows: train.rows,
-            columns: fold.names.len(),
-            values: &train.values,
-            names: &fold.names,
+        let (train, held_out) = (&fold.train, &fold.held_out);
+        let (learned, of_learned, weights) =
+            (train.matrix(&fold.names), train.targets(self.target, &names), train.weights.as_deref());
+        // The model is trained as it is tried: what stops early looks at the validation rows, where there are such.
+        let outcome = if self.config.cv.is_none() && trainer.wants_validation() {
+            let (looked_at, of_looked_at) =
+                (held_out.matrix(&fold.names), held_out.targets(self.target, &names));
+            let weights_of = held_out.weights.as_deref();
+            let validation = Validation { matrix: &looked_at, targets: &of_looked_at, weights: weights_of };
+            trainer.fit_validated(&learned, &of_learned, weights, validation, self.seed)
+        } else {
+            trainer.fit_weighted(&learned, &of_learned, weights, self.seed)
         };
-        let targets = match self.target {
-            Target::Classes { .. } => Targets::Classes { labels: &train.labels, classes, names: &names },
-            Target::Values(_) => Targets::Values(&train.numbers),
-        };
-        let outcome = trainer.fit_weighted(&matrix, &targets, train.weights.as_deref(), self.seed);
         let outcome = outcome.map_err(|error| error.to_string())?;
-        let held_out = &fold.held_out;
         let answers = outcome.estimator.predict(&held_out.values, held_out.rows);
         let (metrics, undefined) = match answers.map_err(|error| error.to_string())? {
             Prediction::Classes { labels: predicted, probabilities } => {
@@ -224,7 +238,19 @@ impl Searched<'_> {
             SearchKindName::Random => vec![Round { trials: made.len(), rows: self.train.len() }],
             SearchKindName::SuccessiveHalving => {
                 let least = self.config.min_rows.map(|rows| rows as usize);
-                rounds(made.len(), self.train.len(), self.config.factor as usize, least)
+                if let Some(least) = least
+                    && least < 2 * folds
+                {
+                    let reason = format!(
+                        "min_rows: {least} rows are too few for {folds} folds: {} at least",
+                        2 * folds
+                    );
+                    return Err(setting(reason));
+                }
+                let mut plan = rounds(made.len(), self.train.len(), self.config.factor as usize, least);
+                // A fold has to have rows.
+                plan.iter_mut().for_each(|round| round.rows = round.rows.max(2 * folds));
+                plan
             }
         };
         let (order, identities) = self.order()?;
@@ -253,6 +279,13 @@ impl Searched<'_> {
             for (trial, scores) in left.iter().zip(scores.chunks(prepared.len())) {
                 found[*trial] = Some(judged(*trial, &made[*trial].0, number, round.rows, scores));
             }
+            let scored = |trial: &usize| found[*trial].as_ref().is_some_and(|trial| trial.score.is_some());
+            if !left.iter().any(scored) {
+                // There is nothing to choose the next round by.
+                let trials = found.into_iter().flatten().collect();
+                let rows = (round.rows < self.train.len()).then_some(round.rows);
+                return Err(PipelineError::FailedSearch(Box::new(FailedSearch { metric, rows, trials })));
+            }
             left.sort_by(|one, other| {
                 let score = |trial: &usize| found[*trial].as_ref().and_then(|trial| trial.score);
                 compare(score(one), score(other), higher_is_better).then(one.cmp(other))
@@ -261,7 +294,7 @@ impl Searched<'_> {
         let trials: Vec<Trial> = found.into_iter().flatten().collect();
         let best = left.first().and_then(|best| trials.get(*best));
         let Some(best) = best.filter(|best| best.score.is_some()) else {
-            return Err(PipelineError::FailedSearch(Box::new(FailedSearch { metric, trials })));
+            return Err(PipelineError::FailedSearch(Box::new(FailedSearch { metric, rows: None, trials })));
         };
         Ok(Trials {
             schema_version: 1,

@@ -60,6 +60,8 @@ pub struct Trial {
 pub struct FailedSearch {
     /// What was to be compared.
     pub metric: String,
+    /// The rows of the round that it ended at, where those were not all.
+    pub rows: Option<usize>,
     /// The trials in order, each with the reason why it has no score.
     pub trials: Vec<Trial>,
 }
@@ -67,7 +69,11 @@ pub struct FailedSearch {
 impl fmt::Display for FailedSearch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = self.trials.iter().find_map(|trial| trial.error.as_deref()).unwrap_or_default();
-        write!(formatter, "train.search: none of {} trials has a score: {why}", self.trials.len())
+        write!(formatter, "train.search: none of {} trials has a score: {why}", self.trials.len())?;
+        match self.rows {
+            Some(rows) => write!(formatter, "; the round had {rows} rows, set `min_rows` to more"),
+            None => Ok(()),
+        }
     }
 }
 

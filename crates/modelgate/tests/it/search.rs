@@ -179,3 +179,37 @@ fn a_search_without_a_score_leaves_its_trials_as_runs() {
         assert!(trial.params["class_weight"].contains("2.0"), "{trial:?}");
     }
 }
+
+#[test]
+fn a_trial_that_stops_early_is_the_model_that_is_trained() {
+    let config = "version: 1\nproject: wine\npipelines:\n  wine:\n    task: classification\n    \
+                  data: {source: data.csv, target: target, split: {train: 0.6, validation: 0.2, test: 0.2}}\n    \
+                  train:\n      algorithm: gradient_boosting\n      \
+                  params: {n_estimators: 60, learning_rate: 0.5, min_samples_leaf: 3, early_stopping: true, n_iter_no_change: 3}\n      \
+                  search: {n_iter: 1, metric: log_loss, space: {max_leaf_nodes: {choice: [4]}}}\n    \
+                  gate: {on: test, rules: [{id: any, metric: accuracy, at_least: 0.1}]}\n    promotion: {approval: automatic}\n";
+    let wine = fs_err::read_to_string(modelgate_testing::example("data/wine.csv")).expect("wine");
+    let project = TestProject::with(BINARY, &wine, config);
+    let _ = project.run(&["run"]).exits(0);
+    let score = project.json("outputs/wine/trials.json")["trials"][0]["score"].as_f64().expect("a score");
+    let report = project.json("outputs/wine/evaluation_report.json");
+    let found = report["subsets"]["validation"]["metrics"]["log_loss"].as_f64().expect("a loss");
+    assert!((score - found).abs() < 1e-9, "{score} {found}");
+}
+
+#[test]
+fn a_round_has_rows_for_every_fold() {
+    let search = |least: &str| {
+        format!(
+            "{{kind: successive_halving, n_iter: 9, cv: 20, metric: accuracy{least}, space: {{C: {{log_uniform: [0.01, 10]}}}}}}"
+        )
+    };
+    let project = self::project(&search(""));
+    let _ = project.run(&["run"]).exits(0);
+    let trials = project.json("outputs/wine/trials.json");
+    let all = trials["trials"].as_array().expect("trials");
+    assert!(all.iter().all(|trial| trial["score"].is_number()), "{all:?}");
+    assert!(all.iter().all(|trial| trial["rows"].as_u64() >= Some(40)), "{all:?}");
+    let few = self::project(&search(", min_rows: 30"));
+    few.run(&["run"]).exits(1).says("min_rows: 30 rows are too few for 20 folds: 40 at least");
+}

@@ -227,3 +227,93 @@ fn training_shows_how_far_it_is_on_a_terminal_and_leaves_no_trace_of_it_elsewher
         assert!(code == 0 && progress(&screen).is_empty(), "{screen:?}");
     }
 }
+
+/// A project of a regression of `y`, with settings of its data and its training.
+fn regression(text: &str, data: &str, preprocess: &str, train: &str) -> TestProject {
+    let config = format!(
+        "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    data: {{source: data.csv, target: y{data}}}\n    \
+         preprocess: {{{preprocess}}}\n    train: {{{train}}}\n    promotion: {{approval: automatic}}\n"
+    );
+    TestProject::with(BINARY, text, &config)
+}
+
+#[test]
+fn what_only_missing_values_tell_is_learned_and_served_by_the_package() {
+    let row = |row: usize| match row % 3 {
+        0 => format!(",{},5\n", row % 7),
+        _ => format!("{},{},{}\n", row % 50, row % 7, f64::from(u32::from(row % 50 > 25)) * 0.5),
+    };
+    let text: String = std::iter::once("a,b,y\n".to_owned()).chain((0..400).map(row)).collect();
+    for train in [
+        "algorithm: gradient_boosting, params: {n_estimators: 30}",
+        "algorithm: random_forest, params: {n_estimators: 20}",
+        "algorithm: decision_tree",
+    ] {
+        let project = regression(&text, "", "missing: none", train);
+        let _ = project.run(&["run"]).exits(0);
+        let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
+        let options = modelgate_data::ReadOptions::default();
+        // A number that no row of training has is no missing one.
+        let rows = modelgate_data::read_csv(b"a,b\n,1\n10,1\n40,1\n1000,1\n", "rows.csv", &options);
+        let answers = package.model.predict(&rows.expect("a table"), &[0, 1, 2, 3]).expect("answers");
+        let modelgate_model::Prediction::Values(values) = answers else { panic!("numbers") };
+        for (value, expected) in values.iter().zip([5.0, 0.0, 0.5, 0.5]) {
+            assert!((value - expected).abs() < 0.4, "{train}: {values:?}");
+        }
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_learned_from_has_its_number_in_the_file() {
+    let row = |row: usize| match row {
+        399 => ",1\n".to_owned(),
+        _ => format!("{},{}\n", row % 50, row % 9),
+    };
+    let text: String = std::iter::once("a,y\n".to_owned()).chain((0..400).map(row)).collect();
+    // Of some seed it is a row of training, and then not the 400th of them.
+    for seed in 0..20 {
+        let project = regression(&text, "", "missing: none", "algorithm: ridge");
+        project.replace(
+            "modelgate.yaml",
+            "    task: regression\n",
+            &format!("    task: regression\n    seed: {seed}\n"),
+        );
+        let output = project.run(&["run"]);
+        if output.code == 0 {
+            continue;
+        }
+        output.says("column `a` has a missing value in data row 400");
+        return;
+    }
+    panic!("the row was never one of training");
+}
+
+#[test]
+fn the_preprocessing_does_not_look_at_rows_of_weight_zero() {
+    let row = |row: usize| {
+        let x = (row * 37) % 101;
+        if row % 3 == 0 { format!("{},0,{}\n", x + 100_000, x) } else { format!("{x},1,{x}\n") }
+    };
+    let text: String = std::iter::once("x,w,y\n".to_owned()).chain((0..300).map(row)).collect();
+    let train = "algorithm: ridge, params: {alpha: 10}";
+    let project = regression(&text, ", weight: w", "scale: standard", train);
+    let _ = project.run(&["run"]).exits(0);
+    let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
+    let rows = modelgate_data::read_csv(b"x\n10\n90\n", "rows.csv", &modelgate_data::ReadOptions::default());
+    let answers = package.model.predict(&rows.expect("a table"), &[0, 1]).expect("answers");
+    let modelgate_model::Prediction::Values(values) = answers else { panic!("numbers") };
+    assert!((values[0] - 10.0).abs() < 5.0 && (values[1] - 90.0).abs() < 5.0, "{values:?}");
+}
+
+#[test]
+fn a_setting_that_names_what_the_data_lack_is_told_by_its_place() {
+    let text: String = std::iter::once("a,y\n".to_owned())
+        .chain((0..100).map(|row| format!("{row},{}\n", row % 9)))
+        .collect();
+    let train = "algorithm: gradient_boosting, params: {monotonic_cst: {height: 1}}";
+    let project = regression(&text, "", "missing: none", train);
+    project
+        .run(&["run"])
+        .exits(64)
+        .says("modelgate.yaml: pipelines.p.train: params.monotonic_cst: there is no feature `height`");
+}
