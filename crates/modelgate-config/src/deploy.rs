@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use modelgate_core::metric::SMOKE;
+use modelgate_core::rule::{GateRule, parse_expression};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -162,11 +164,36 @@ pub(crate) fn check(space: &SpaceConfig) -> Result<(), (String, String)> {
         return wrong("health", format!("`{}`: expected a path that begins with `/`", space.health));
     }
     for rule in &space.rules {
-        if let Err(error) = modelgate_core::rule::parse_expression(rule) {
-            return wrong("rules", format!("`{rule}`: {error}"));
+        if let Err(message) = smoke_rule(rule) {
+            return wrong("rules", format!("`{rule}`: {message}"));
         }
     }
     crate::governance::duration_seconds(&space.timeout)
         .map(drop)
         .map_err(|message| ("deploy.space.timeout".to_owned(), message))
+}
+
+/// Reads a rule for a look at a running service, such as `p95_ms <= 50`.
+///
+/// # Errors
+/// Says what is no rule, or what such a look does not measure.
+pub fn smoke_rule(text: &str) -> Result<GateRule, String> {
+    let rule = parse_expression(text).map_err(|error| error.to_string())?;
+    if SMOKE.contains(&rule.metric.as_str()) {
+        return Ok(rule);
+    }
+    Err(format!("`{}` is not measured there: measured are {}", rule.metric, SMOKE.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_about_what_is_not_measured_is_refused_with_what_is() {
+        assert!(SMOKE.iter().all(|name| smoke_rule(&format!("{name} <= 1")).is_ok()));
+        let error = smoke_rule("zzz <= 1").expect_err("refused");
+        assert!(error.contains("`zzz` is not measured there") && error.contains("refused_rate"), "{error}");
+        assert!(smoke_rule("p95_ms").expect_err("refused").contains("is not a rule"));
+    }
 }

@@ -20,7 +20,7 @@ mod undeclared;
 mod validate;
 pub mod variables;
 
-pub use deploy::{DeployConfig, SpaceConfig, SpaceSdk};
+pub use deploy::{DeployConfig, SpaceConfig, SpaceSdk, smoke_rule};
 pub use error::ConfigError;
 pub use governance::{
     NotifyConfig, NotifyEvent, PolicyConfig, RetentionConfig, SigningConfig, duration_seconds,

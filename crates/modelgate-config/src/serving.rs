@@ -25,7 +25,7 @@ pub struct ServeConfig {
     /// How long a start without a model may take, from 1 to 3600; 60 by default.
     pub startup_timeout_seconds: Option<u64>,
     /// The service that a promotion or a rollback tells to look for the new version, with `ADMIN_API_TOKEN`; nothing for
-    /// none. Its `/admin/reload`.
+    /// none. The address of its `/admin/reload`, with that path.
     pub reload_url: Option<String>,
     /// The library of ONNX Runtime, relative to the project, for models that the built-in engine does not know and a
     /// modelgate with the feature `ort`: wherever one is loaded, not in the service alone.

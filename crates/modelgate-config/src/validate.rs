@@ -218,10 +218,9 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
         let message = "expected an `https://` address; `http://` only with `allow_private: true`";
         return Err(("notify.url".to_owned(), message.to_owned()));
     }
-    if let Some(url) = &config.serve.reload_url
-        && !(url.starts_with("https://") || url.starts_with("http://"))
-    {
-        let message = "expected the address of a service's `/admin/reload`, with `http://` or `https://`";
+    if config.serve.reload_url.as_deref().is_some_and(|url| !is_reload(url)) {
+        let message = "expected the address of a service's `/admin/reload`, with `http://` or `https://`, such as \
+                       `http://127.0.0.1:8080/admin/reload`";
         return Err(("serve.reload_url".to_owned(), message.to_owned()));
     }
     if config.serve.onnxruntime.as_ref().is_some_and(|path| path.trim().is_empty()) {
@@ -239,6 +238,13 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// Holds for an address that a service answers with a reload. Another path of it would refuse every promotion's word.
+fn is_reload(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.strip_suffix("/admin/reload"));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !host.contains(['?', '#']))
+}
+
 fn check_rules(pipeline: &PipelineConfig) -> Result<(), (Option<usize>, String)> {
     let Some(rules) = &pipeline.gate.rules else { return Ok(()) };
     if rules.is_empty() {
@@ -254,4 +260,29 @@ fn check_rules(pipeline: &PipelineConfig) -> Result<(), (Option<usize>, String)>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_reload_is_that_of_a_reload() {
+        for url in ["http://127.0.0.1:8080/admin/reload", "https://models.example/prefix/admin/reload"] {
+            assert!(is_reload(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1:8080/",
+            "http://127.0.0.1:8080/admin",
+            "https://models.example/reload",
+            "https://models.example/admin/reload?x=1",
+            "https://models.example/?/admin/reload",
+            "http:///admin/reload",
+            "ftp://models.example/admin/reload",
+            "models.example/admin/reload",
+        ] {
+            assert!(!is_reload(url), "{url}");
+        }
+    }
 }

@@ -79,6 +79,10 @@ pub fn rollout_names() -> impl Iterator<Item = &'static str> {
     ROLLOUT.iter().map(|(name, _)| *name)
 }
 
+/// What a look at a running service measures.
+pub const SMOKE: [&str; 7] =
+    ["accuracy", "error_rate", "refused_rate", "p50_ms", "p95_ms", "p99_ms", "requests"];
+
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {
     match metric {

@@ -42,6 +42,15 @@ pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Resu
     ))
 }
 
+/// Returns whether the policy approves by itself what passed its gate.
+///
+/// # Errors
+/// Fails when the pipelines cannot be read.
+pub fn is_automatic(project: &Project, model: &ModelName) -> Result<bool, PipelineError> {
+    Ok(pipeline_of(project, model)?
+        .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic))
+}
+
 /// Approves a version where the policy does it itself; returns whether it is approved then.
 ///
 /// # Errors
@@ -56,9 +65,7 @@ pub fn approve_by_policy(
     let approved = |registry: &Registry| -> Result<bool, PipelineError> {
         Ok(registry.model(model)?.versions.get(&version).is_some_and(|found| found.approval.is_some()))
     };
-    let automatic = pipeline_of(project, model)?
-        .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic);
-    if !approved(registry)? && automatic {
+    if !approved(registry)? && is_automatic(project, model)? {
         let reason = "promotion.approval is automatic and the gate passed".to_owned();
         registry.apply(model, version, &Event::Approve { reason }, now, AUTOMATIC)?;
     }

@@ -39,6 +39,7 @@ function allowed({ min = null, max = null }) {
 function hint(feature) {
   const parts = [];
   if (feature.allowed) parts.push(allowed(feature.allowed));
+  if (feature.boolean) parts.push('true or false');
   if (feature.range) parts.push(`training: ${short(feature.range[0])} to ${short(feature.range[1])}`);
   if (feature.nullable) parts.push('may be empty');
   return parts.join(' · ');
@@ -71,13 +72,28 @@ function field(feature, index) {
     element('span', { id: `${id}-error`, className: 'error' }));
 }
 
+// One comma is that of a decimal number, unless it may be one between thousands: `2,5` and `0,125`, but not `2,500`.
+const DECIMAL_COMMA = /^[+-]?(?![1-9]\d{0,2},\d{3}$)\d*,\d+$/;
+
 // What a person typed, as the service takes it; what is no number is sent as text, and the service says so.
 function value(feature, text) {
   if (feature.type === 'text') return text === '' && feature.nullable ? null : text;
   const trimmed = text.trim();
   if (trimmed === '') return null;
-  const number = Number(trimmed.replace(',', '.'));
+  const word = trimmed.toLowerCase();
+  if (feature.boolean && (word === 'true' || word === 'false')) return word === 'true';
+  const number = Number(DECIMAL_COMMA.test(trimmed) ? trimmed.replace(',', '.') : trimmed);
   return Number.isFinite(number) ? number : trimmed;
+}
+
+// What has to be written otherwise, since it could be two numbers.
+function unclear(feature, text) {
+  const trimmed = text.trim();
+  if (feature.type === 'text' || DECIMAL_COMMA.test(trimmed) || !/^[+-]?[\d.]*,[\d.,]*$/.test(trimmed)) return null;
+  const sentence = /^[^.,]+,\d+$/.test(trimmed)
+    ? `this may be ${trimmed.replace(',', '')} or ${trimmed.replace(',', '.')}: write one of them`
+    : 'write the number without commas, such as 2500.5';
+  return { feature: feature.name, sentence };
 }
 
 function row() {
@@ -92,7 +108,7 @@ function show(details) {
     const input = $(`field-${index}`);
     const problem = details.find((one) => one.feature === feature.name);
     input.setAttribute('aria-invalid', problem ? 'true' : 'false');
-    $(`field-${index}-error`).textContent = problem ? `expected ${problem.expected}; got ${problem.got}` : '';
+    $(`field-${index}-error`).textContent = problem ? problem.sentence || `expected ${problem.expected}; got ${problem.got}` : '';
     if (problem && !first) first = input;
   });
   if (first) first.focus();
@@ -156,6 +172,8 @@ async function predict(event) {
   show([]);
   const path = encodeURIComponent(model.name);
   try {
+    const details = model.features.map((feature, index) => unclear(feature, $(`field-${index}`).value)).filter(Boolean);
+    if (details.length) throw Object.assign(new Error(details[0].sentence), { body: { details } });
     const features = row();
     const answer = await post(`/predict/${path}`, { features: [features] });
     if (answer.version !== model.version) await load(model.name, true);

@@ -117,12 +117,13 @@ pub(crate) fn native(
 }
 
 /// The answer of `/api/predict`, which has one row.
-pub(crate) fn api(model: &ServedModel, prediction: &Prediction) -> String {
+pub(crate) fn api(model: &ServedModel, prediction: &Prediction, warnings: &[Problem]) -> String {
     let mut text = String::with_capacity(128);
     text.push_str("{\"prediction\":");
     push_prediction(&mut text, model, prediction, 0);
     text.push_str(",\"model_version\":");
     push_text(&mut text, &model.offer.version);
+    push_warnings(&mut text, warnings);
     text.push('}');
     text
 }

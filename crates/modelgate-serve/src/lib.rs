@@ -14,6 +14,7 @@ mod explanation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod http;
+mod redaction;
 mod refusal;
 mod reload;
 mod request;

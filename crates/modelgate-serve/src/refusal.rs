@@ -26,7 +26,7 @@ pub(crate) struct Problem {
     pub(crate) reason: &'static str,
     /// What the model takes.
     pub(crate) expected: String,
-    /// What was sent, as a kind: `null`, `a string`, `a number`.
+    /// What was sent, as a kind: `nothing`, `null`, `a string`, `a number`.
     pub(crate) got: &'static str,
 }
 
@@ -108,6 +108,9 @@ impl Refusal {
         let mut response = (self.status, self.body(correlation_id)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -123,7 +126,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Problem {
-    fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let Self { row, feature, reason, expected, got } = self;
         let row = row.map_or_else(String::new, |row| format!("row {row}: "));
         let feature = feature.as_ref().map_or_else(String::new, |feature| format!("feature `{feature}`: "));

@@ -465,6 +465,7 @@ impl Reloader {
         });
         if !changed.is_empty() {
             self.catalog.replace(&self.metrics, served.models);
+            self.start.check_redaction();
         }
         changed
     }

@@ -47,6 +47,8 @@ pub(crate) struct ServedModel {
     pub(crate) stored: Batch,
     /// Each class as JSON.
     pub(crate) classes: Vec<String>,
+    /// Each class as a person reads it.
+    pub(crate) class_names: Vec<String>,
     /// The raw column that each preprocessed feature is made of.
     pub(crate) origins: Vec<usize>,
     /// Trees, or 1: about what a row costs.
@@ -117,12 +119,17 @@ impl ServedModel {
             .map(|feature| (feature.name.clone(), typical(feature, &reference["columns"][&feature.name])))
             .collect();
         let stored = stored(&inputs, &typical)?;
-        let classes = match &schema.classes {
+        let class_names = match &schema.classes {
             None => Vec::new(),
             Some(Classes::Int(values)) => values.iter().map(ToString::to_string).collect(),
+            Some(Classes::Text(values)) => values.clone(),
+        };
+        let classes = match &schema.classes {
             Some(Classes::Text(values)) => {
                 values.iter().map(|one| Value::from(one.as_str()).to_string()).collect()
             }
+            // A number is the same in JSON.
+            Some(Classes::Int(_)) | None => class_names.clone(),
         };
         let header = |text: &str| HeaderValue::from_str(text).map_err(|error| error.to_string());
         let key = |feature: &Feature| {
@@ -137,7 +144,7 @@ impl ServedModel {
             digest_header: header(&offer.digest.to_string())?,
             origins: package.model.origins(),
             cost: package.model.estimator().map_or(RUNTIME_COST, cost),
-            meters: metrics.meters(&offer, track, &classes),
+            meters: metrics.meters(&offer, track, &class_names),
             loaded_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             offer,
             track,
@@ -147,6 +154,7 @@ impl ServedModel {
             typical,
             stored,
             classes,
+            class_names,
             package,
         };
         served.check()?;

@@ -21,7 +21,7 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 
 use crate::catalog::{Catalog, Outcome};
 use crate::error::ServeError;
-use crate::http::{App, router};
+use crate::http::{App, body, router};
 use crate::reload::Reloader;
 use crate::rollout::Mirror;
 use crate::settings::Settings;
@@ -53,7 +53,8 @@ pub fn serve(
     source: Box<dyn Source>,
     started: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
-    let settings = Arc::new(settings);
+    let cache = settings.cache.map(|folder| crate::cache::place(&folder, &source.identity()));
+    let settings = Arc::new(Settings { cache, ..settings });
     talk::set(settings.talk);
     let tls = settings.tls.as_ref().map(acceptor).transpose()?;
     let listen = |source| ServeError::Listen { address: settings.address, source };
@@ -161,11 +162,14 @@ impl Connection {
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let (app, mut paths) = (Arc::clone(&served), paths.clone());
             async move {
-                let mut request = request.map(Body::new);
+                let (mut request, unread) = body::lend(request.map(Body::new), &app.settings.limits);
                 let caller = Arc::new(app.caller(request.headers(), peer.ip()));
                 request.extensions_mut().insert(Arc::clone(&caller));
                 let asked = request.uri().clone();
                 let response = paths.call(request).await?;
+                if let Some(unread) = unread {
+                    unread.discard(&app.settings.limits).await;
+                }
                 Ok::<_, Infallible>(app.sent(response, &caller, &asked))
             }
         });

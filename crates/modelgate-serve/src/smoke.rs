@@ -63,6 +63,13 @@ impl Report {
     }
 }
 
+/// Returns whether a text is the address of something that speaks HTTP.
+pub fn is_address(url: &str) -> bool {
+    url.parse::<ureq::http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
 /// Why nothing could be seen.
 #[derive(Debug, Error)]
 pub enum SmokeError {
@@ -355,4 +362,19 @@ fn read_rows(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
         rows.push(Row { body: json!({ "features": [row] }).to_string(), expected });
     }
     if rows.is_empty() { Err(wrong("it holds no row".to_owned())) } else { Ok(rows) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_speaks_http_is_an_address() {
+        for url in ["http://127.0.0.1:8080", "https://models.example/prefix", "HTTP://localhost"] {
+            assert!(is_address(url), "{url}");
+        }
+        for url in ["ftp://x", "127.0.0.1:8080", "localhost", "", "http://", "/models", "http://a b"] {
+            assert!(!is_address(url), "{url}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use modelgate_core::Digest;
 
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Served};
+use crate::redaction::Redaction;
 use crate::rollout::{Record, Track};
 use crate::served::ServedModel;
 use crate::settings::Settings;
@@ -36,6 +37,7 @@ pub(crate) struct Start {
     pub(crate) cache: Option<Cache>,
     /// The source and what is asked of it.
     identity: String,
+    redaction: Redaction,
     catalog: Arc<Catalog>,
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
@@ -50,7 +52,8 @@ impl Start {
     ) -> Self {
         let cache = settings.cache.clone().map(Cache::new);
         let (known, ended) = (Mutex::default(), Condvar::new());
-        Self { known, ended, cache, identity, catalog, settings, metrics }
+        let redaction = Redaction::default();
+        Self { known, ended, cache, identity, redaction, catalog, settings, metrics }
     }
 
     pub(crate) fn identity(&self) -> &str {
@@ -121,6 +124,7 @@ impl Start {
         }
         self.catalog.replace(&self.metrics, served.models);
         self.catalog.update(|status| status.from_cache = true);
+        self.check_redaction();
         for (name, record) in self.catalog.rollouts.active() {
             if let Err(reason) = self.resume(&name, &record) {
                 self.catalog.rollouts.refuse(&name, &record.digest, &reason);
@@ -152,6 +156,11 @@ impl Start {
         let loaded = self.verify_canary(offer, files.ok_or("the cache has no package of it")?)?;
         self.catalog.rollouts.resume(&self.catalog, &self.metrics, name, loaded);
         Ok(())
+    }
+
+    /// Warns of what is to be kept out of the prediction log and is a feature of nothing that is served.
+    pub(crate) fn check_redaction(&self) {
+        self.redaction.check(&self.settings.log, &self.catalog);
     }
 
     /// Shows how large and how old the cache is.

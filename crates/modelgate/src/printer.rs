@@ -25,6 +25,11 @@ impl Printer {
         self.format == OutputFormat::Json
     }
 
+    /// Returns whether nothing but errors is to be said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Prints one line of data.
     pub(crate) fn data(&self, line: &str) -> std::io::Result<()> {
         let (stdout, text) = (std::io::stdout(), clean(line));

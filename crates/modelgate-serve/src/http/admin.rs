@@ -18,6 +18,8 @@ use crate::refusal::Refusal;
 
 /// How long a caller waits for a reload.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Seconds after which a source that did not answer may.
+pub(crate) const AGAIN: u64 = 30;
 
 /// Refuses who is no administrator.
 pub(crate) fn check(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
@@ -50,7 +52,8 @@ pub(crate) async fn reload(
     }
     let unavailable = |sentence: String| {
         app.metrics.admin("failed");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "reload_failed", sentence).into_response()
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "reload_failed", sentence);
+        Refusal { retry_after: Some(AGAIN), ..refusal }.into_response()
     };
     let outcome = match tokio::time::timeout(PATIENCE, app.reloads.ask()).await {
         Err(_) => {

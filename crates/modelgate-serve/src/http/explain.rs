@@ -36,6 +36,7 @@ fn work(reading: &Reading<'_>) -> Result<String, Refusal> {
     if batch.rows > ROWS {
         return Err(Refusal::malformed(format!("this path takes at most {ROWS} rows")));
     }
+    reading.flag(&batch);
     let model = reading.model;
     let prediction = model.predict(&batch.columns, batch.rows).map_err(Refusal::internal)?;
     let explanations = explanation::explain(model, &batch, &prediction).map_err(Refusal::internal)?;
@@ -57,7 +58,7 @@ fn work(reading: &Reading<'_>) -> Result<String, Refusal> {
         (Method::Shapley, false) => "log_odds",
         (Method::Occlusion, false) => "probability",
     };
-    let body = json!({
+    let mut body = json!({
         "explanations": rows,
         "method": method.name(),
         "unit": unit,
@@ -65,6 +66,9 @@ fn work(reading: &Reading<'_>) -> Result<String, Refusal> {
         "version": model.offer.version,
         "digest": model.offer.digest.to_string(),
     });
+    if !batch.warnings.is_empty() {
+        body["warnings"] = json!(batch.warnings);
+    }
     Ok(body.to_string())
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::SemaphorePermit;
 
@@ -37,23 +37,31 @@ impl Rate {
     }
 }
 
+/// The header with a key, beside `Authorization`.
+const API_KEY: &str = "x-api-key";
+
+/// Who asks so often has to wait.
+pub(crate) fn too_often(sentence: &str) -> Refusal {
+    let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence);
+    Refusal { retry_after: Some(1), ..refusal }
+}
+
 /// There is no room now, and there will be soon.
 pub(crate) fn overloaded(sentence: &str) -> Refusal {
     let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence);
     Refusal { retry_after: Some(1), ..refusal }
 }
 
-/// Returns the secret of `Authorization: Bearer …` or of the header `name`.
-fn given<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+/// Returns the secrets of the header `name` and of `Authorization: Bearer …`: with either of them a caller may be let in, since
+/// what stands between may have put the other one there.
+fn given<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
     let bearer = |value: &'h [u8]| {
         let (scheme, token) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
     };
-    if let Some(value) = headers.get(name) {
-        let value = value.as_bytes();
-        return bearer(value).or(Some(value));
-    }
-    bearer(headers.get(header::AUTHORIZATION)?.as_bytes())
+    let own = headers.get(name).map(HeaderValue::as_bytes).map(|value| bearer(value).unwrap_or(value));
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    own.into_iter().chain(authorization)
 }
 
 fn is_any(secrets: &[Secret], given: &[u8]) -> bool {
@@ -65,17 +73,27 @@ impl App {
     /// Lets somebody ask for a prediction, or says why not.
     pub(crate) fn admit(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
         let keys = &self.settings.api_keys;
-        if !keys.is_empty() && !given(headers, "x-api-key").is_some_and(|given| is_any(keys, given)) {
-            self.metrics.unauthorized.inc();
-            let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
-            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence));
+        if !keys.is_empty() && !given(headers, API_KEY).any(|given| is_any(keys, given)) {
+            return Err(self.unauthorized(headers, address));
         }
         if self.rate.as_ref().is_some_and(|rate| !rate.allows(address)) {
             self.metrics.rate_limited.inc();
-            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests");
-            return Err(Refusal { retry_after: Some(1), ..refusal });
+            return Err(too_often("too many requests"));
         }
         Ok(())
+    }
+
+    /// Refuses somebody without a valid key. Who tries one wrong key after the other has to wait; the requests of those behind
+    /// the same address who have a key are not counted with theirs.
+    fn unauthorized(&self, headers: &HeaderMap, address: IpAddr) -> Refusal {
+        let guessed = given(headers, API_KEY).next().is_some();
+        if guessed && self.wrong_keys.as_ref().is_some_and(|rate| !rate.allows(address)) {
+            self.metrics.rate_limited.inc();
+            return too_often("too many tries with a wrong key");
+        }
+        self.metrics.unauthorized.inc();
+        let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
+        Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
     }
 
     /// Lets a prediction begin. What is returned must live until the answer is there.
@@ -89,6 +107,6 @@ impl App {
     /// Returns whether a request may use `/admin`; without a configured token nobody may.
     pub(crate) fn is_admin(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.settings.admin_token else { return false };
-        given(headers, &self.settings.admin_header).is_some_and(|given| token.is(given))
+        given(headers, &self.settings.admin_header).any(|given| token.is(given))
     }
 }

@@ -35,8 +35,8 @@ use crate::telemetry::{Context, Log, Metrics, TRACE_HEADER, Tracer};
 pub(crate) use predict::json;
 pub(crate) use router::router;
 
-/// Wrong tokens of one address before it has to wait.
-const WRONG_TOKENS: u32 = 10;
+/// Wrong tokens, or wrong keys, of one address before it has to wait.
+const WRONG_TRIES: u32 = 10;
 
 /// What every request can see.
 pub(crate) struct App {
@@ -57,6 +57,8 @@ pub(crate) struct App {
     rate: Option<guard::Rate>,
     /// Tries with a wrong token, by address.
     wrong_tokens: Option<guard::Rate>,
+    /// Tries with a wrong key, by address.
+    wrong_keys: Option<guard::Rate>,
     readiness: health::Readiness,
     ids: ids::Ids,
     /// Set by SIGTERM: nothing new should be sent here.
@@ -106,7 +108,8 @@ impl App {
                 settings.limits.rate_per_second,
                 settings.limits.rate_per_second.saturating_mul(2),
             ),
-            wrong_tokens: guard::Rate::new(1, WRONG_TOKENS),
+            wrong_tokens: guard::Rate::new(1, WRONG_TRIES),
+            wrong_keys: guard::Rate::new(1, WRONG_TRIES),
             readiness: health::Readiness::default(),
             ids: ids::Ids::new(&settings.correlation_header),
             draining: AtomicBool::new(false),

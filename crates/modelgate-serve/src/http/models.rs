@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::App;
 use super::extract::Named;
 use super::health::summary;
-use super::predict::{json, name_version};
+use super::predict::{json, name_version, present};
 use crate::refusal::Refusal;
+use crate::request::inputs::is_binary;
 use crate::served::ServedModel;
 
 /// `GET /models`.
@@ -37,6 +38,7 @@ pub(crate) fn described(model: &ServedModel) -> Value {
             json!({
                 "name": feature.name,
                 "type": feature.feature_type,
+                "boolean": is_binary(feature),
                 "nullable": feature.nullable,
                 "range": feature.range,
                 "allowed": feature.allowed,
@@ -61,12 +63,14 @@ pub(crate) fn described(model: &ServedModel) -> Value {
 
 /// `GET /models/{name}`.
 pub(crate) async fn one(State(app): State<Arc<App>>, Named(name): Named<String>) -> Response {
-    match app.catalog.served().find(Some(&name)) {
+    let served = app.catalog.served();
+    let found = present(&app, &served, Some(&name));
+    match found.and_then(|()| served.find(Some(&name)).map_err(Refusal::not_found)) {
         Ok(model) => {
             let mut response = json(described(model).to_string());
             name_version(&mut response, model);
             response
         }
-        Err(sentence) => Refusal::not_found(sentence).into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }

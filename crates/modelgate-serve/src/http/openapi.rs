@@ -31,6 +31,7 @@ fn with_errors(mut responses: Value, errors: &[(&str, &str)]) -> Value {
 const MALFORMED: (&str, &str) = ("400", "The request is not of the form of this path");
 const METHOD: (&str, &str) = ("405", "The path takes another method");
 const NOT_FOUND: (&str, &str) = ("404", "There is no such model or version");
+const ABSENT: (&str, &str) = ("503", "The model cannot be served now");
 /// What any prediction can be answered with.
 const PREDICTION: [(&str, &str); 10] = [
     MALFORMED,
@@ -60,10 +61,17 @@ fn get(summary: &str, id: &str, tag: &str, codes: &[&str], kind: &str, reply: &V
     let answers: Map<String, Value> =
         codes.iter().map(|code| ((*code).to_owned(), answer(summary, kind, reply))).collect();
     let mut errors = vec![METHOD];
-    if tag == "models" || id.starts_with("v2_model") {
+    let of_models = tag == "models" || id.starts_with("v2_model");
+    if of_models {
         errors.extend([MALFORMED, NOT_FOUND]);
     }
+    if of_models && id != "models" && !codes.contains(&"503") {
+        errors.push(ABSENT);
+    }
     let mut responses = with_errors(answers.into(), &errors);
+    if of_models && codes.contains(&"503") {
+        responses["503"] = answer(ABSENT.1, kind, &json!({ "anyOf": [reply, shared("Error")] }));
+    }
     responses["200"]["headers"] = json!({ "X-Correlation-ID": { "schema": { "type": "string" } } });
     json!({ "get": { "summary": summary, "operationId": id, "tags": [tag], "responses": responses } })
 }

@@ -19,6 +19,7 @@ use super::extract::{Named, Which};
 use super::ids::Caller;
 use super::versions;
 use crate::answer;
+use crate::catalog::Served;
 use crate::refusal::Refusal;
 use crate::request::rows::{Batch, Rows};
 use crate::request::{mlflow, native};
@@ -62,12 +63,17 @@ impl Reading<'_> {
         self.model.features().iter().map(|feature| feature.feature_type).collect()
     }
 
+    /// Counts what is unusual and answered all the same.
+    pub(crate) fn flag(&self, batch: &Batch) {
+        for warning in &batch.warnings {
+            self.app.metrics.flagged(self.model, warning.reason);
+        }
+    }
+
     /// Predicts, counts and logs.
     pub(crate) fn predict(&self, batch: &Batch) -> Result<Prediction, Refusal> {
         let Self { app, model, .. } = self;
-        for warning in &batch.warnings {
-            app.metrics.flagged(model, warning.reason);
-        }
+        self.flag(batch);
         let log = app.log.as_ref().filter(|log| log.wants(self.log.random));
         let mirror = self
             .canary
@@ -219,7 +225,16 @@ pub(crate) fn json(text: String) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
 }
 
-/// Refuses a model that is not served: one that ought to be may come back.
+/// Refuses a model that is not served, for a while where none is loaded yet.
+pub(crate) fn present(app: &App, served: &Served, name: Option<&str>) -> Result<(), Refusal> {
+    if served.models.is_empty() {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", "no model is loaded yet");
+        return Err(Refusal { retry_after: Some(2), ..refusal });
+    }
+    served.find(name).map(|_| ()).map_err(|sentence| absent(app, name, sentence))
+}
+
+/// Refuses one model: if it ought to be served it may come back.
 fn absent(app: &App, name: Option<&str>, sentence: String) -> Refusal {
     let status = app.catalog.status();
     if name.is_none_or(|name| status.absent(name).is_none()) {
@@ -233,20 +248,14 @@ fn absent(app: &App, name: Option<&str>, sentence: String) -> Refusal {
 /// Finds the model that is asked for, and which of its versions answers.
 fn find(app: &App, asked: &Asked, headers: &HeaderMap, address: IpAddr) -> Result<Chosen, Refusal> {
     let served = app.catalog.served();
-    if served.models.is_empty() {
-        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_model", "no model is loaded yet");
-        return Err(Refusal { retry_after: Some(2), ..refusal });
-    }
+    let name = asked.name.as_deref();
+    present(app, &served, name)?;
     let asker = Asker {
         headers,
         key_header: app.key_header.as_ref(),
         correlation_header: app.ids.header(),
         address: Some(address),
     };
-    let name = asked.name.as_deref();
-    if let Err(sentence) = served.find(name) {
-        return Err(absent(app, name, sentence));
-    }
     rollout::choose(&served, name, asked.version.as_deref(), Some(&asker))
 }
 
@@ -281,7 +290,7 @@ pub(crate) async fn api(State(app): State<Arc<App>>, which: Which, request: Requ
             return Err(Refusal::malformed("this path takes one row; /predict takes more"));
         }
         let prediction = reading.predict(&batch)?;
-        Ok(answer::api(reading.model, &prediction))
+        Ok(answer::api(reading.model, &prediction, &batch.warnings))
     };
     answer(&app, asked, request, work).await
 }

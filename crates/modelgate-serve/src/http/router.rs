@@ -8,13 +8,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::versions::{DIGEST_HEADER, VERSION_HEADER};
 use super::{App, admin, docs, explain, health, models, openapi, page, predict, v2};
 use crate::refusal::Refusal;
 use crate::rollout::{self, TRACK_HEADER};
+use crate::telemetry::TRACE_HEADER;
 
 /// Returns the service's paths.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -100,9 +101,12 @@ fn cors(origins: &[String], correlation: Option<&HeaderName>) -> Option<CorsLaye
     if origins.is_empty() {
         return None;
     }
-    let exposed = [VERSION_HEADER, DIGEST_HEADER, TRACK_HEADER];
+    let trace = HeaderName::from_static(TRACE_HEADER);
+    let exposed = [VERSION_HEADER, DIGEST_HEADER, TRACK_HEADER, header::RETRY_AFTER, trace];
     let exposed = exposed.into_iter().chain(correlation.cloned()).collect::<Vec<_>>();
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(exposed);
+    // `*` would leave `Authorization` out: what the browser asks for is named back to it.
+    let allowed = AllowHeaders::mirror_request();
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(allowed).expose_headers(exposed);
     if origins.iter().any(|origin| origin == "*") {
         return Some(layer.allow_origin(Any));
     }

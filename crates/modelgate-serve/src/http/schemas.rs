@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer;
 use crate::catalog::Served;
+use crate::request::inputs::is_binary;
 use crate::request::v2;
 use crate::served::ServedModel;
 
@@ -15,7 +16,14 @@ fn cell(feature: &Feature) -> Value {
         FeatureType::Text => "string",
     };
     let nullable = feature.nullable && feature.feature_type != FeatureType::Int;
-    let mut schema = json!({ "type": if nullable { json!([kind, "null"]) } else { json!(kind) } });
+    let kinds = if is_binary(feature) {
+        json!([kind, "boolean"])
+    } else if nullable {
+        json!([kind, "null"])
+    } else {
+        json!(kind)
+    };
+    let mut schema = json!({ "type": kinds });
     match feature.feature_type {
         // What lies beyond is refused: the model takes 32-bit numbers, and whole ones of 64 bits.
         FeatureType::Float => {
@@ -93,6 +101,11 @@ fn list(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
 }
 
+/// A list that has to hold something.
+fn filled(items: &Value) -> Value {
+    json!({ "type": "array", "minItems": 1, "items": items })
+}
+
 fn texts() -> Value {
     list(&json!({ "type": "string" }))
 }
@@ -149,6 +162,7 @@ fn described() -> Value {
     let feature = object(json!({
         "name": { "type": "string" },
         "type": { "enum": ["int", "float", "text"] },
+        "boolean": { "type": "boolean", "description": "Whether `true` and `false` stand for 1 and 0" },
         "nullable": { "type": "boolean" },
         "range": { "description": "Of the training rows", "anyOf": [{ "type": "null" }, list(&json!({ "type": "number" }))] },
         "allowed": { "description": "By the data contract", "type": ["object", "null"] },
@@ -184,11 +198,11 @@ fn source() -> Value {
 fn tensor(data: bool) -> Value {
     let mut tensor = json!({
         "name": { "type": "string" },
-        "shape": { "type": "array", "items": { "type": "integer" } },
+        "shape": filled(&json!({ "type": "integer" })),
         "datatype": { "type": "string" },
     });
     if data {
-        tensor["data"] = json!({ "type": "array" });
+        tensor["data"] = json!({ "type": "array", "minItems": 1 });
     }
     object(tensor)
 }
@@ -317,7 +331,7 @@ fn requests(
         "properties": { "columns": list(&json!({ "enum": names })), "data": rows("Positional"), "index": { "type": "array" } },
     });
     let columns: Map<String, Value> =
-        model.features().iter().map(|feature| (feature.name.clone(), list(&cell(feature)))).collect();
+        model.features().iter().map(|feature| (feature.name.clone(), filled(&cell(feature)))).collect();
     let columns =
         json!({ "type": "object", "required": names, "additionalProperties": false, "properties": columns });
     add(
@@ -346,7 +360,7 @@ fn requests(
             "additionalProperties": false,
             "properties": {
                 "id": { "type": "string" },
-                "inputs": list(&tensor(true)),
+                "inputs": filled(&tensor(true)),
                 "outputs": list(&outputs),
                 "parameters": { "type": "object" },
             },
@@ -367,7 +381,9 @@ fn answers(model: &ServedModel, add: &mut dyn FnMut(&str, Value) -> Option<Value
         answer["properties"]["classes"] = list(&prediction(model));
     }
     add("PredictResponse", answer);
-    add("OneResponse", object(json!({ "prediction": prediction(model), "model_version": text })));
+    let mut one = object(json!({ "prediction": prediction(model), "model_version": text }));
+    one["properties"]["warnings"] = list(&problem());
+    add("OneResponse", one);
     add("InvocationsResponse", object(json!({ "predictions": list(&prediction(model)) })));
     let contribution = object(json!({ "feature": text, "contribution": number }));
     let mut explanation = json!({
@@ -379,19 +395,40 @@ fn answers(model: &ServedModel, add: &mut dyn FnMut(&str, Value) -> Option<Value
     if classifies {
         explanation["probabilities"] = list(&number);
     }
-    add(
-        "ExplainResponse",
-        object(json!({
-            "explanations": list(&object(explanation)),
-            "method": { "enum": ["shapley", "occlusion"] },
-            "unit": { "enum": ["target", "log_odds", "probability"] },
-            "model": text,
-            "version": text,
-            "digest": text,
-        })),
-    );
+    let mut explained = object(json!({
+        "explanations": list(&object(explanation)),
+        "method": { "enum": ["shapley", "occlusion"] },
+        "unit": { "enum": ["target", "log_odds", "probability"] },
+        "model": text,
+        "version": text,
+        "digest": text,
+    }));
+    explained["properties"]["warnings"] = list(&problem());
+    add("ExplainResponse", explained);
     let mut infer =
         object(json!({ "model_name": text, "model_version": text, "outputs": list(&tensor(true)) }));
     infer["properties"]["id"] = text;
     add("InferResponse", infer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_of_booleans_takes_them_by_its_schema() {
+        let feature =
+            |range| Feature { range: Some(range), ..Feature::of("member", FeatureType::Int, false) };
+        assert_eq!(cell(&feature((0.0, 1.0)))["type"], json!(["integer", "boolean"]));
+        assert_eq!(cell(&feature((0.0, 2.0)))["type"], "integer");
+        assert_eq!(cell(&Feature::of("age", FeatureType::Float, true))["type"], json!(["number", "null"]));
+    }
+
+    #[test]
+    fn a_tensor_without_values_is_none_by_its_schema() {
+        let tensor = tensor(true);
+        for list in ["shape", "data"] {
+            assert_eq!(tensor["properties"][list]["minItems"], 1, "{list}");
+        }
+    }
 }

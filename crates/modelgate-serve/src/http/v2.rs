@@ -11,7 +11,7 @@ use serde_json::json;
 use super::App;
 use super::extract::Named;
 use super::health;
-use super::predict::{Asked, Reading, answer, json, name_version};
+use super::predict::{Asked, Reading, answer, json, name_version, present};
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::request::v2;
@@ -38,6 +38,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
 
 fn find(app: &App, name: &str, version: Option<&str>) -> Result<Arc<ServedModel>, Refusal> {
     let served = app.catalog.served();
+    present(app, &served, Some(name))?;
     choose(&served, Some(name), version, None).map(|chosen| chosen.model)
 }
 

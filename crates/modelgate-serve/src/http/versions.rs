@@ -33,13 +33,14 @@ fn named(asked: &Uri) -> (Option<&str>, Option<&str>) {
     (name, parts.next().filter(|word| *word == "versions").and(parts.next()))
 }
 
-/// Returns the version that a request is about which no model answered: of the model that it names, else of the only one
-/// that is served. Of several models it is none.
+/// Returns the version that a request is about which no model answered: of the model that it names, or, where it names none,
+/// of the only one that is served. Of several models, and of a name that is not served, it is none.
 pub(crate) fn meant<'a>(served: &'a Served, asked: &Uri) -> Option<&'a Arc<ServedModel>> {
     let (name, version) = named(asked);
-    let of_name = name.and_then(|name| served.models.get(name));
-    let only = || served.models.values().next().filter(|_| served.models.len() == 1);
-    let stable = of_name.or_else(only)?;
+    let stable = match name {
+        Some(name) => served.models.get(name)?,
+        None => served.models.values().next().filter(|_| served.models.len() == 1)?,
+    };
     let canary = served.canaries.get(stable.name()).map(|canary| &canary.model);
     canary.filter(|canary| version == Some(canary.offer.version.as_str())).or(Some(stable))
 }

@@ -57,7 +57,8 @@ impl Inputs {
     }
 }
 
-fn is_binary(feature: &Feature) -> bool {
+/// Returns whether a feature is one of booleans, which is one of whole numbers from 0 to 1 in the package.
+pub(crate) fn is_binary(feature: &Feature) -> bool {
     let within = |(low, high): (f64, f64)| low >= 0.0 && high <= 1.0;
     feature.feature_type == FeatureType::Int && feature.range.is_some_and(within)
 }
@@ -90,4 +91,12 @@ fn expected(feature: &Feature) -> String {
         }
     };
     if feature.nullable { format!("{kind}, or null") } else { kind }
+}
+
+/// Inputs of a model that takes these features.
+#[cfg(test)]
+pub(crate) fn of_features(features: Vec<Feature>) -> Inputs {
+    use modelgate_core::schema::{SCHEMA_VERSION, Task};
+    let (target, task) = ("y".to_owned(), Task::Regression);
+    Inputs::new(&FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes: None })
 }

@@ -8,6 +8,42 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::rows::{Cell, Rows, TOO_MANY};
 use crate::refusal::Refusal;
 
+/// Turns what serde says of rows into a refusal that names the cell that broke the body off, if it was one.
+pub(crate) fn refusal_of_rows(error: &serde_json::Error, body: &[u8], rows: &Rows<'_>) -> Refusal {
+    let refusal = refusal(error);
+    let Some(place) = rows.broken_at() else { return refusal };
+    let said = refusal.message.strip_prefix(NO_BODY).unwrap_or(&refusal.message);
+    if is_number_without_end(error, body)
+        && let Some(problem) = rows.broken_by_number()
+    {
+        let message = format!("{NO_BODY}{} ({said})", problem.sentence());
+        return Refusal { problems: vec![problem], message, ..refusal };
+    }
+    Refusal { message: format!("{NO_BODY}{place}: {said}"), ..refusal }
+}
+
+/// Returns whether a body broke off at a number beyond all that there are, or at a word such as `NaN`.
+fn is_number_without_end(error: &serde_json::Error, body: &[u8]) -> bool {
+    let said = error.to_string();
+    if said.starts_with("number out of range") {
+        return true;
+    }
+    // Anything else is no word, or a word in a string.
+    if !["expected value", "expected ident", "invalid number"].iter().any(|one| said.starts_with(one)) {
+        return false;
+    }
+    let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    // The place may be inside the word: back to where it begins.
+    let (before, rest) = line.split_at(error.column().saturating_sub(1).min(line.len()));
+    let letters = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let word = &line[before.len() - letters..];
+    let begins = |name: &[u8]| word.get(..3).is_some_and(|word| word.eq_ignore_ascii_case(name));
+    !rest.is_empty() && (begins(b"nan") || begins(b"inf"))
+}
+
+/// How the sentence about a body begins that is none.
+const NO_BODY: &str = "the body is not what this path takes: ";
+
 /// Turns what serde says into a refusal; only syntax is told with its place, values never.
 pub(crate) fn refusal(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
@@ -22,7 +58,7 @@ pub(crate) fn refusal(error: &serde_json::Error) -> Refusal {
         Some((_, expected)) if text.starts_with("invalid") => format!("expected {expected}"),
         _ => text.to_owned(),
     };
-    Refusal::malformed(format!("the body is not what this path takes: {text}{place}"))
+    Refusal::malformed(format!("{NO_BODY}{text}{place}"))
 }
 
 /// One cell of feature `at`.
@@ -35,6 +71,7 @@ impl<'de> DeserializeSeed<'de> for CellSeed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.rows.reads(self.at);
         deserializer.deserialize_any(self)
     }
 }
@@ -62,8 +99,7 @@ impl<'de> Visitor<'de> for CellSeed<'_, '_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        let cell = i64::try_from(value).map_or(Cell::Number(value as f64), Cell::Int);
-        self.rows.set(self.at, cell);
+        self.rows.set(self.at, Cell::unsigned(value));
         Ok(())
     }
 

@@ -60,6 +60,11 @@ pub(crate) enum Cell<'a> {
 }
 
 impl Cell<'_> {
+    /// A whole number that is not below zero.
+    pub(crate) fn unsigned(value: u64) -> Self {
+        i64::try_from(value).map_or(Self::Number(value as f64), Self::Int)
+    }
+
     fn kind(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -83,12 +88,16 @@ pub(crate) struct Rows<'m> {
     columns: Vec<InputColumn>,
     /// Which cells of the row being read were given.
     given: Vec<bool>,
+    /// The feature whose cell is being read.
+    reading: Option<usize>,
     rows: usize,
     problems: Vec<Problem>,
     more: usize,
     warnings: Vec<Problem>,
 }
 
+/// The reason of a number that the model cannot hold.
+const NOT_FINITE: &str = "not_finite";
 /// The reason of a number that the data contract does not allow.
 const OUT_OF_CONTRACT: &str = "out_of_contract";
 
@@ -103,6 +112,7 @@ impl<'m> Rows<'m> {
             max_rows,
             columns: columns(inputs),
             given: vec![false; inputs.len()],
+            reading: None,
             rows: 0,
             problems: Vec::new(),
             more: 0,
@@ -144,6 +154,11 @@ impl<'m> Rows<'m> {
         found
     }
 
+    /// Returns the place of a feature, if the model has it.
+    pub(crate) fn has(&self, name: &str) -> Option<usize> {
+        self.inputs.find(name, 0)
+    }
+
     fn problem(&mut self, problem: Problem) {
         let row = Some(self.rows.saturating_sub(1));
         if self.problems.len() < LISTED {
@@ -154,9 +169,36 @@ impl<'m> Rows<'m> {
     }
 
     fn wrong(&mut self, at: usize, reason: &'static str, cell: Cell<'_>) {
+        let got = match cell {
+            Cell::Number(number) if number.is_finite() && reason == NOT_FINITE => {
+                "a number too large for 32 bits"
+            }
+            _ => cell.kind(),
+        };
+        self.problem(self.fault(at, reason, got));
+    }
+
+    /// Returns what is wrong with the cell of feature `at` of the row that was begun last.
+    fn fault(&self, at: usize, reason: &'static str, got: &'static str) -> Problem {
         let input = &self.inputs.inputs[at];
         let (feature, expected) = (Some(input.feature.name.clone()), input.expected.clone());
-        self.problem(Problem { row: None, feature, reason, expected, got: cell.kind() });
+        Problem { row: Some(self.rows.saturating_sub(1)), feature, reason, expected, got }
+    }
+
+    /// Takes note that the cell of feature `at` comes next: it may break off the whole body.
+    pub(crate) fn reads(&mut self, at: usize) {
+        self.reading = Some(at);
+    }
+
+    /// Returns the row and the feature of the cell that broke off the body, in words.
+    pub(crate) fn broken_at(&self) -> Option<String> {
+        let feature = &self.inputs.inputs.get(self.reading?)?.feature.name;
+        Some(format!("row {}: feature `{feature}`", self.rows.saturating_sub(1)))
+    }
+
+    /// Returns what is wrong with the cell that broke off the body, when it was to be a number that is not finite.
+    pub(crate) fn broken_by_number(&self) -> Option<Problem> {
+        self.reading.map(|at| self.fault(at, NOT_FINITE, Cell::Number(f64::INFINITY).kind()))
     }
 
     /// Takes note of a number that the data contract does not allow.
@@ -178,6 +220,7 @@ impl<'m> Rows<'m> {
 
     /// Takes the cell of feature `at` of the row that was begun last.
     pub(crate) fn set(&mut self, at: usize, cell: Cell<'_>) {
+        self.reading = None;
         if std::mem::replace(&mut self.given[at], true) {
             return self.wrong(at, "duplicate", cell);
         }
@@ -199,7 +242,7 @@ impl<'m> Rows<'m> {
             (InputColumn::Floats(values), Some(number), _) => {
                 let single = number as f32;
                 if !single.is_finite() {
-                    return self.wrong(at, "not_finite", cell);
+                    return self.wrong(at, NOT_FINITE, cell);
                 }
                 values[row] = single;
             }
@@ -271,7 +314,7 @@ impl<'m> Rows<'m> {
         for at in 0..self.given.len() {
             if !(self.given[at] || self.leniency.missing_features && self.inputs.inputs[at].feature.nullable)
             {
-                self.wrong(at, "missing", Cell::Null);
+                self.problem(self.fault(at, "missing", "nothing"));
             }
         }
     }

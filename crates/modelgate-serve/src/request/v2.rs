@@ -34,8 +34,52 @@ pub(crate) fn datatype(feature_type: FeatureType) -> &'static str {
     }
 }
 
-const INTEGERS: [&str; 8] = ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"];
-const FLOATS: [&str; 3] = ["FP16", "FP32", "FP64"];
+/// A type of the protocol, with the numbers that it holds.
+#[derive(Clone, Copy)]
+enum Datatype {
+    Whole(i128, i128),
+    /// Up to this size; of a larger one the features say whether they hold it.
+    Float(f64),
+    Bool,
+    Bytes,
+}
+
+impl Datatype {
+    fn of(name: &str) -> Option<Self> {
+        let signed = |bits: u32| Self::Whole(-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+        let unsigned = |bits: u32| Self::Whole(0, (1 << bits) - 1);
+        Some(match name {
+            "INT8" => signed(8),
+            "INT16" => signed(16),
+            "INT32" => signed(32),
+            "INT64" => signed(64),
+            "UINT8" => unsigned(8),
+            "UINT16" => unsigned(16),
+            "UINT32" => unsigned(32),
+            // The largest are rounded up when they are read.
+            "UINT64" => Self::Whole(0, 1 << 64),
+            "FP16" => Self::Float(65_504.0),
+            "FP32" | "FP64" => Self::Float(f64::MAX),
+            "BOOL" => Self::Bool,
+            "BYTES" => Self::Bytes,
+            _ => return None,
+        })
+    }
+
+    fn holds(self, cell: &Tree) -> bool {
+        match (self, cell) {
+            (_, Tree::Null) | (Self::Bool, Tree::Bool(_)) | (Self::Bytes, Tree::Text(_)) => true,
+            (Self::Whole(low, high), Tree::Int(value)) => (low..=high).contains(&(*value).into()),
+            // `7.0`, or beyond 64 bits with a sign.
+            (Self::Whole(low, high), Tree::Number(number)) => {
+                number.fract() == 0.0 && (low..=high).contains(&(*number as i128))
+            }
+            (Self::Float(most), Tree::Int(value)) => (*value as f64).abs() <= most,
+            (Self::Float(most), Tree::Number(number)) => number.abs() <= most,
+            _ => false,
+        }
+    }
+}
 
 /// Reads a body; `types` are those of the model's features, `known` the outputs it has.
 pub(crate) fn read(
@@ -45,8 +89,9 @@ pub(crate) fn read(
     mut rows: Rows<'_>,
 ) -> Result<Infer, Refusal> {
     let tree = Tree::read(body, &rows)?;
-    let [id, inputs, outputs, _parameters] =
+    let [id, inputs, outputs, parameters] =
         tree.fields("the body", ["id", "inputs", "outputs", "parameters"])?;
+    are_parameters("the body", parameters)?;
     let id =
         id.map(|id| id.text().map(str::to_owned).ok_or_else(|| Refusal::malformed("`id` is not a string")));
     let outputs = outputs.map_or(Ok(Vec::new()), |outputs| wanted(outputs, known))?;
@@ -90,12 +135,22 @@ fn by_name(tensors: &[Tensor<'_>], types: &[FeatureType], rows: &mut Rows<'_>) -
     Ok(())
 }
 
+/// Refuses `parameters` that are no object; what is in them says nothing here.
+fn are_parameters(place: &str, parameters: Option<&Tree>) -> Result<(), Refusal> {
+    match parameters {
+        // Clients write what they were not given as null.
+        None | Some(Tree::Null | Tree::Object(_)) => Ok(()),
+        Some(_) => Err(Refusal::malformed(format!("{place}: `parameters` is not an object"))),
+    }
+}
+
 fn wanted(outputs: &Tree, known: &[&str]) -> Result<Vec<String>, Refusal> {
     let wrong = || {
         Refusal::malformed(format!("`outputs` is a list of objects with a `name` of {}", known.join(", ")))
     };
     let one = |output: &Tree| {
-        let [name, _parameters] = output.fields("an output", ["name", "parameters"])?;
+        let [name, parameters] = output.fields("an output", ["name", "parameters"])?;
+        are_parameters("an output", parameters)?;
         let name = name.and_then(Tree::text).filter(|name| known.contains(name));
         name.map(str::to_owned).ok_or_else(wrong)
     };
@@ -104,10 +159,11 @@ fn wanted(outputs: &Tree, known: &[&str]) -> Result<Vec<String>, Refusal> {
 
 fn tensor(tree: &Tree) -> Result<Tensor<'_>, Refusal> {
     let keys = ["name", "shape", "datatype", "parameters", "data"];
-    let [name, shape, datatype, _parameters, data] = tree.fields("a tensor", keys)?;
+    let [name, shape, datatype, parameters, data] = tree.fields("a tensor", keys)?;
     let name = name.and_then(Tree::text).ok_or_else(|| Refusal::malformed("a tensor has no `name`"))?;
     let shown: String = name.chars().take(64).collect();
     let wrong = |what: &str| Refusal::malformed(format!("the tensor `{shown}`: {what}"));
+    are_parameters(&format!("the tensor `{shown}`"), parameters)?;
     let size = |size: &Tree| if let Tree::Int(size) = size { usize::try_from(*size).ok() } else { None };
     let shape: Option<Vec<usize>> =
         shape.and_then(Tree::list).and_then(|sizes| sizes.iter().map(size).collect());
@@ -120,22 +176,8 @@ fn tensor(tree: &Tree) -> Result<Tensor<'_>, Refusal> {
     if shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size)) != Some(cells.len()) {
         return Err(wrong(&format!("`data` has {} values, which is not the shape {shape:?}", cells.len())));
     }
-    let fits = |cell: &&Tree| match cell {
-        Tree::Null => true,
-        Tree::Int(_) => INTEGERS.contains(&datatype) || FLOATS.contains(&datatype),
-        Tree::Number(number) => {
-            FLOATS.contains(&datatype) || (INTEGERS.contains(&datatype) && number.fract() == 0.0)
-        }
-        Tree::Bool(_) => datatype == "BOOL",
-        Tree::Text(_) => datatype == "BYTES",
-        Tree::List(_) | Tree::Object(_) => false,
-    };
-    let is_known =
-        INTEGERS.contains(&datatype) || FLOATS.contains(&datatype) || ["BOOL", "BYTES"].contains(&datatype);
-    if !is_known {
-        return Err(wrong("`datatype` is none of the protocol's"));
-    }
-    if !cells.iter().all(fits) {
+    let held = Datatype::of(datatype).ok_or_else(|| wrong("`datatype` is none of the protocol's"))?;
+    if !cells.iter().all(|cell| held.holds(cell)) {
         return Err(wrong(&format!("a value is no {datatype}")));
     }
     Ok(Tensor { name, shape, cells })
@@ -146,5 +188,67 @@ fn flatten<'t>(data: &'t Tree, cells: &mut Vec<&'t Tree>) {
     match data {
         Tree::List(list) => list.iter().for_each(|one| flatten(one, cells)),
         cell => cells.push(cell),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::schema::Feature;
+
+    use super::*;
+    use crate::request::inputs::of_features;
+    use crate::settings::Leniency;
+
+    fn asked(tensor: &str, around: &str) -> Result<Infer, Refusal> {
+        let inputs = of_features(vec![Feature::of("age", FeatureType::Float, false)]);
+        let body = format!("{{\"inputs\": [{{\"name\": \"age\", \"shape\": [1], {tensor}}}]{around}}}");
+        let rows = Rows::new(&inputs, Leniency::default(), 10);
+        read(body.as_bytes(), &[FeatureType::Float], &["prediction"], rows)
+    }
+
+    #[test]
+    fn a_number_that_its_type_cannot_hold_is_refused() {
+        for (datatype, held, too_much) in [
+            ("INT8", ["-128", "127"], ["-129", "300"]),
+            ("INT16", ["-32768", "32767"], ["-32769", "32768"]),
+            ("INT32", ["-2147483648", "2147483647.0"], ["-2147483649", "2147483648"]),
+            ("INT64", ["-9223372036854775808", "9223372036854775807"], ["-1e19", "9223372036854775808"]),
+            ("UINT8", ["0", "255"], ["-1", "256"]),
+            ("UINT16", ["0", "65535"], ["-1", "65536"]),
+            ("UINT32", ["0", "4294967295"], ["-1", "4294967296"]),
+            ("UINT64", ["0", "18446744073709551615"], ["-1", "1e20"]),
+            ("FP16", ["-65504", "1.5"], ["65520", "-1e6"]),
+        ] {
+            let tensor = |number: &str| format!("\"datatype\": \"{datatype}\", \"data\": [{number}]");
+            for number in held {
+                assert!(asked(&tensor(number), "").is_ok(), "{datatype}: {number}");
+            }
+            for number in too_much {
+                let refusal = asked(&tensor(number), "").expect_err(number);
+                let said = format!("a value is no {datatype}");
+                assert!(refusal.message.ends_with(&said), "{datatype} {number}: {}", refusal.message);
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_are_an_object_wherever_they_stand() {
+        let tensor = "\"datatype\": \"FP32\", \"data\": [1]";
+        for good in ["{}", "{\"a\": 1}", "null"] {
+            let own = format!("{tensor}, \"parameters\": {good}");
+            let around = format!(
+                ", \"parameters\": {good}, \"outputs\": [{{\"name\": \"prediction\", \"parameters\": {good}}}]"
+            );
+            assert!(asked(&own, &around).is_ok(), "{good}");
+        }
+        for bad in ["[null, null]", "[]", "1", "\"a\"", "true"] {
+            let own = format!("{tensor}, \"parameters\": {bad}");
+            let around = format!(", \"parameters\": {bad}");
+            let output = format!(", \"outputs\": [{{\"name\": \"prediction\", \"parameters\": {bad}}}]");
+            for refused in [asked(&own, ""), asked(tensor, &around), asked(tensor, &output)] {
+                let refusal = refused.expect_err(bad);
+                assert!(refusal.message.ends_with("`parameters` is not an object"), "{}", refusal.message);
+            }
+        }
     }
 }

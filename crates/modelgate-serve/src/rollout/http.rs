@@ -111,8 +111,10 @@ async fn take(app: &App, caller: &Caller, model: &str, request: Request<Body>) -
 
 async fn load(app: &App, model: &str, order: &Order) -> Result<Arc<crate::served::ServedModel>, Refusal> {
     let name: ModelName = model.parse().map_err(|_| unknown())?;
-    let unavailable =
-        |sentence: String| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "source_unavailable", sentence);
+    let unavailable = |sentence: String| {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "source_unavailable", sentence);
+        Refusal { retry_after: Some(admin::AGAIN), ..refusal }
+    };
     let asked = app.reloads.canary(name, order.version.clone(), order.digest);
     match tokio::time::timeout(PATIENCE, asked).await {
         Err(_) => Err(unavailable("the source has not answered yet".to_owned())),

@@ -5,7 +5,7 @@ use std::path::Path;
 use modelgate_store::remote::{self, ObjectHome, RemoteError};
 
 use super::offered::Places;
-use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of};
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of, pickled};
 use crate::error::SourceError;
 
 /// Models from `s3://bucket/prefix`.
@@ -48,8 +48,10 @@ impl BucketSource {
         });
         let prefixes: Vec<String> = prefixes.collect();
         if prefixes.is_empty() {
+            let hint = pickled(list.iter().map(|(key, _)| key.as_str()));
+            let hint = hint.map_or_else(String::new, |sentence| format!("; {sentence}"));
             return Err(SourceError::Missing(format!(
-                "there is no package in {}: no {MANIFEST} there or one folder below",
+                "there is no package in {}: no {MANIFEST} there or one folder below{hint}",
                 self.home.name()
             )));
         }

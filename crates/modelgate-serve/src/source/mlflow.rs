@@ -368,6 +368,18 @@ impl MlflowVersion {
     }
 }
 
+/// The version that a server tells, such as `3.17.2` or `3.0.0rc1+local`. What another kind of server says there is its
+/// own, and is shown to nobody.
+fn version_of(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?.trim();
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
+    let is_version = text.len() <= 40
+        && text.starts_with(|letter: char| letter.is_ascii_digit())
+        && text.contains('.')
+        && text.bytes().all(allowed);
+    is_version.then(|| text.to_owned())
+}
+
 fn read_version(version: Value) -> Result<ModelVersion, SourceError> {
     serde_json::from_value(version).map_err(|error| {
         SourceError::Unavailable(format!("what MLflow says of a model version is not understood: {error}"))
@@ -417,10 +429,7 @@ impl Source for MlflowSource {
 
     fn offers(&mut self) -> Result<Offered, SourceError> {
         let version = self.send("/version", &[], None, 1024, ANSWER)?;
-        let version = version.and_then(|bytes| String::from_utf8(bytes).ok());
-        self.server_version = version.map(|text| text.trim().to_owned()).filter(|text| {
-            !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_graphic())
-        });
+        self.server_version = version.as_deref().and_then(version_of);
         let mut found = Vec::new();
         self.found.clear();
         let mut unreached = 0;
@@ -474,6 +483,17 @@ mod tests {
             let error = MlflowSource::new(options(wrong)).expect_err(wrong);
             assert!(error.contains(says) && !error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_no_version_is_not_shown_as_one() {
+        for text in ["3.17.2", "2.0.1.dev0", "3.0.0rc1+local\n"] {
+            assert_eq!(version_of(text.as_bytes()).as_deref(), Some(text.trim()));
+        }
+        for text in ["", "<html></html>", "OK", "12", "{\"a\":1.0}", "1.0 secret", &"1.".repeat(30)] {
+            assert_eq!(version_of(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(version_of(b"\xff1.0"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod bucket;
 mod fallback;
 mod hub;
 mod mlflow;
+mod named;
 mod offered;
 mod package;
 mod registry;
@@ -19,6 +20,7 @@ pub use bucket::BucketSource;
 pub use fallback::FallbackSource;
 pub use hub::{HubSource, pinned_digest};
 pub use mlflow::{MlflowLogin, MlflowOptions, MlflowSource, MlflowVersion};
+pub use named::NamedSource;
 pub use offered::Offered;
 pub use package::PackageSource;
 pub use registry::{RegistrySource, Selector};
@@ -87,6 +89,22 @@ pub trait Source: Send {
 
 const MANIFEST: &str = "manifest.json";
 
+/// Endings of files that hold a model as code of its own.
+const PICKLED: [&str; 4] = ["pkl", "pickle", "joblib", "skops"];
+
+/// Returns what there is to say of the first file that holds a pickled model: it is what somebody wants served.
+fn pickled<'a>(files: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let ending = |file: &str| {
+        let (_, ending) = file.rsplit_once('.')?;
+        PICKLED.iter().find(|one| ending.eq_ignore_ascii_case(one))
+    };
+    let file = files.into_iter().find(|file| ending(file).is_some())?;
+    Some(format!(
+        "`{file}` is no package: pickled models are never loaded, since loading one runs its code; docs/migrate.md \
+         converts it to ONNX"
+    ))
+}
+
 /// Makes the offer of a package out of its `manifest.json`, from a place that counts no versions.
 fn offer_of(manifest: &[u8], place: &str) -> Result<Offer, SourceError> {
     let parsed: Manifest = serde_json::from_slice(manifest)
@@ -132,4 +150,18 @@ fn files_by_name(get: impl Fn(&str) -> Result<Option<Vec<u8>>, SourceError>) -> 
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pickled_model_is_known_by_its_name() {
+        for file in ["model.pkl", "a/model.PICKLE", "m.joblib", "m.skops"] {
+            let said = pickled(["readme.md", file]).expect(file);
+            assert!(said.contains(file) && said.contains("docs/migrate.md"), "{said}");
+        }
+        assert_eq!(pickled(["readme.md", "model.onnx", "pkl"]), None);
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use modelgate_core::Digest;
 
 use super::offered::Places;
-use super::{Files, MANIFEST, Offer, Offered, Source, figures, offer_of};
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, offer_of, pickled};
 use crate::error::SourceError;
 
 /// Models from a folder.
@@ -26,9 +26,24 @@ impl PackageSource {
         Self { folder, places: Places::default() }
     }
 
+    /// Returns why no package will ever be at a path: it is a file, or the name of one that is never loaded. A folder that
+    /// is not there may come yet, as a volume that is mounted late does.
+    pub fn never(path: &Path) -> Option<String> {
+        if path.is_dir() {
+            return None;
+        }
+        let text = path.display().to_string();
+        pickled([text.as_str()]).or_else(|| {
+            path.is_file().then(|| format!("`{text}` is a file: a package is a folder with a {MANIFEST}"))
+        })
+    }
+
     fn packages(&self) -> Result<Vec<PathBuf>, SourceError> {
         if self.folder.join(MANIFEST).is_file() {
             return Ok(vec![self.folder.clone()]);
+        }
+        if let Some(sentence) = Self::never(&self.folder) {
+            return Err(SourceError::Missing(sentence));
         }
         let entries = fs_err::read_dir(&self.folder).map_err(|error| match error.kind() {
             // It may come yet, as a volume that is mounted late does: it is asked for again.
@@ -49,12 +64,27 @@ impl PackageSource {
         }
         found.sort();
         if found.is_empty() {
+            let hint = self.pickled().map_or_else(String::new, |sentence| format!("; {sentence}"));
             return Err(SourceError::Missing(format!(
-                "there is no package in `{}`: no {MANIFEST} there or one folder below",
+                "there is no package in `{}`: no {MANIFEST} there or one folder below{hint}",
                 self.folder.display()
             )));
         }
         Ok(found)
+    }
+
+    /// Returns what there is to say of a pickled model where a package was looked for.
+    fn pickled(&self) -> Option<String> {
+        let names = |folder: &Path| {
+            let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let here = names(&self.folder);
+        let below = here.iter().filter(|path| path.is_dir()).flat_map(|folder| names(folder));
+        let mut all: Vec<String> =
+            here.iter().cloned().chain(below).map(|path| path.display().to_string()).collect();
+        all.sort();
+        pickled(all.iter().map(String::as_str))
     }
 
     fn offer(folder: &Path) -> Result<Offer, SourceError> {
@@ -111,5 +141,42 @@ impl Source for PackageSource {
         }
         let place = self.folder.display();
         Err(SourceError::Missing(format!("the package {} is gone from `{place}`", offer.digest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(path: &Path) -> String {
+        match PackageSource::new(path.to_owned()).offers() {
+            Err(SourceError::Missing(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pickle_in_place_of_a_package_is_named_with_the_way_out() {
+        let folder = tempfile::tempdir().expect("folder");
+        let at = |name: &str| folder.path().join(name);
+        fs_err::create_dir_all(at("kept/below")).expect("made");
+        assert!(!said(&at("kept")).contains("pickled"));
+        fs_err::write(at("kept/below/model.skops"), "cos").expect("written");
+        let sentence = said(&at("kept"));
+        assert!(
+            sentence.contains("model.skops` is no package: pickled models are never loaded"),
+            "{sentence}"
+        );
+        fs_err::write(at("model.pkl"), "cos").expect("written");
+        assert!(said(&at("model.pkl")).contains("docs/migrate.md"));
+        fs_err::write(at("model.onnx"), "x").expect("written");
+        assert!(said(&at("model.onnx")).contains("is a file: a package is a folder"));
+        // Neither becomes a folder; what is not there may.
+        assert!(
+            PackageSource::never(&at("model.onnx")).is_some()
+                && PackageSource::never(&at("m.joblib")).is_some()
+        );
+        assert_eq!(PackageSource::never(&at("late")), None);
+        assert!(matches!(PackageSource::new(at("late")).offers(), Err(SourceError::Unavailable(_))));
     }
 }

@@ -128,7 +128,12 @@ impl Source for RegistrySource {
     }
 
     fn identity(&self) -> String {
-        format!("{:?}: {:?} in {}", self.uri, self.wanted, self.stage)
+        // A bucket is the same from everywhere; what is in the project is not what is in another.
+        let project = match self.uri {
+            RegistryUri::ObjectStore(_) => String::new(),
+            RegistryUri::Folder | RegistryUri::GitBranch(_) => format!(" of {}", self.project.display()),
+        };
+        format!("{:?}{project}: {:?} in {}", self.uri, self.wanted, self.stage)
     }
 
     fn offers(&mut self) -> Result<Offered, SourceError> {

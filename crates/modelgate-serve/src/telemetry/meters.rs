@@ -19,7 +19,10 @@ pub(crate) struct Meters {
     pub(crate) batch_rows: Histogram,
     /// Answers by class.
     pub(crate) classes: Vec<Counter>,
+    /// Answers of a regression from zero on.
     pub(crate) values: Histogram,
+    /// Those below zero, without their sign.
+    pub(crate) values_below_zero: Histogram,
 }
 
 impl Meters {
@@ -35,9 +38,16 @@ impl Meters {
                     }
                 }
             }
-            Prediction::Values(values) => {
-                values.iter().for_each(|value| self.values.observe(f64::from(*value)));
-            }
+            Prediction::Values(values) => values.iter().for_each(|value| self.value(f64::from(*value))),
         }
+    }
+
+    fn value(&self, value: f64) {
+        // The sum of a histogram only grows: what is no number would end it.
+        if !value.is_finite() {
+            return;
+        }
+        let histogram = if value < 0.0 { &self.values_below_zero } else { &self.values };
+        histogram.observe(value.abs());
     }
 }

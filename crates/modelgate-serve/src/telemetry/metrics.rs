@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     batch_rows: Histograms<VersionLabels>,
     classes: Family<ClassLabels, Counter>,
     values: Histograms<VersionLabels>,
+    values_below_zero: Histograms<VersionLabels>,
     info: Family<InfoLabels, Gauge>,
     load_seconds: Histogram,
     reloads: Family<OutcomeLabels, Counter>,
@@ -85,7 +86,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Returns the metrics of one version, for [`ServedModel`] to keep.
+    /// Returns the metrics of one version, for [`ServedModel`] to keep; `classes` are names, as a person reads them.
     pub(crate) fn meters(&self, offer: &Offer, track: Track, classes: &[String]) -> Meters {
         let (model, version) = (offer.name.to_string(), offer.version.clone());
         let track = track.name();
@@ -101,9 +102,13 @@ impl Metrics {
             self.requests.get_or_create_owned(&labels)
         });
         let class = |class: &String| {
-            let class = class.trim_matches('"').to_owned();
+            let class = class.clone();
             let labels = ClassLabels { model: model.clone(), version: version.clone(), track, class };
             self.classes.get_or_create_owned(&labels)
+        };
+        // A classifier has no values to count.
+        let of_values = |all: &Histograms<VersionLabels>| {
+            if classes.is_empty() { all.get_or_create_owned(&labels) } else { values() }
         };
         Meters {
             seconds: Route::ALL.map(|_| OnceLock::new()).into(),
@@ -112,7 +117,8 @@ impl Metrics {
             rows: self.rows.get_or_create_owned(&labels),
             batch_rows: self.batch_rows.get_or_create_owned(&labels),
             classes: classes.iter().map(class).collect(),
-            values: if classes.is_empty() { self.values.get_or_create_owned(&labels) } else { values() },
+            values: of_values(&self.values),
+            values_below_zero: of_values(&self.values_below_zero),
         }
     }
 
@@ -268,4 +274,54 @@ fn named(model: &ServedModel) -> (String, String) {
 fn every(served: &Served) -> impl Iterator<Item = &ServedModel> {
     let canaries = served.canaries.values().map(|canary| &canary.model);
     served.models.values().chain(canaries).map(AsRef::as_ref)
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::Digest;
+    use modelgate_model::Prediction;
+
+    use super::*;
+
+    fn offer() -> Offer {
+        Offer {
+            name: "shop".parse().expect("a name"),
+            version: "v001".to_owned(),
+            digest: Digest::of(b"shop"),
+            stage: String::new(),
+            metrics: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn answers_below_zero_have_a_histogram_without_negative_buckets() {
+        let metrics = Metrics::new();
+        let meters = metrics.meters(&offer(), Track::Stable, &[]);
+        let answers = Prediction::Values(vec![-25.0, -0.5, 0.0, 3.0, f32::NAN, f32::INFINITY]);
+        meters.predicted(&answers, 6, Duration::from_millis(1));
+        let text = metrics.text();
+        assert!(!text.contains("le=\"-"), "{text}");
+        let labels = "{model=\"shop\",version=\"v001\",track=\"stable\"}";
+        for line in [
+            format!("modelgate_prediction_value_sum{labels} 3.0"),
+            format!("modelgate_prediction_value_count{labels} 2"),
+            format!("modelgate_prediction_value_below_zero_sum{labels} 25.5"),
+            format!("modelgate_prediction_value_below_zero_count{labels} 2"),
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_class_is_a_label_as_a_person_wrote_it() {
+        let metrics = Metrics::new();
+        let classes = ["ye\"s\\".to_owned(), "no".to_owned()];
+        let meters = metrics.meters(&offer(), Track::Stable, &classes);
+        let answers = Prediction::Classes { labels: vec![0], probabilities: vec![1.0, 0.0] };
+        meters.predicted(&answers, 1, Duration::from_millis(1));
+        // Escaped once, as the text form asks for.
+        let counted = r#"track="stable",class="ye\"s\\"} 1"#;
+        let text = metrics.text();
+        assert!(text.lines().any(|line| line.ends_with(counted)), "{text}");
+    }
 }

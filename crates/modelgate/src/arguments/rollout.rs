@@ -53,6 +53,9 @@ pub(crate) struct Start {
     /// Why; the ledger keeps it.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+    /// Say what would be done; the ledger and the service stay as they are.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// The arguments of what moves a rollout.
@@ -63,6 +66,9 @@ pub(crate) struct Move {
     /// Why; the ledger keeps it. An abort needs it.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+    /// Say what would be done; the ledger and the service stay as they are.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// The arguments of `rollout watch`.
@@ -73,7 +79,7 @@ pub(crate) struct Watch {
     /// For how long, such as `5m`, instead of `serve.rollout.window`.
     #[arg(long = "for", value_name = "DURATION")]
     pub(crate) window: Option<String>,
-    /// The rule `rollout.error_rate <= SHARE`.
+    /// The rule `rollout.error_rate <= SHARE`, beside `serve.rollout.rules` or what `--rule` gives.
     #[arg(long, value_name = "SHARE")]
     pub(crate) max_error_rate: Option<f64>,
     /// A rule, such as `latency.p99_ms <= 50` or `latency.p99_ms <= stable + 20%`; may be given again. What is given here

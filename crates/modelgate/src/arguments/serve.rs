@@ -77,9 +77,10 @@ pub(crate) struct Service {
     )]
     pub(crate) mlflow: Option<String>,
     /// A model, or one version of it as NAME@VERSION or NAME@ALIAS; may be given again. Every model at the stage by default.
+    /// Of packages, the model alone.
     #[arg(long = "model", value_name = "NAME[@VERSION]", help_heading = "Models")]
     pub(crate) models: Vec<String>,
-    /// Where a version must stand.
+    /// Where a version must stand; a package stands in none.
     #[arg(
         long,
         env = "MODEL_STAGE",
@@ -89,7 +90,8 @@ pub(crate) struct Service {
         help_heading = "Models"
     )]
     pub(crate) stage: ServedStage,
-    /// Where packages are kept for a start without the registry [default: .modelgate/cache/serve, with a registry].
+    /// Where packages are kept for a start without the registry, in a folder for each source
+    /// [default: .modelgate/cache/serve, with a registry].
     #[arg(long, env = "MODEL_CACHE_DIR", value_name = "FOLDER", help_heading = "Models")]
     pub(crate) cache: Option<PathBuf>,
     /// Look for newer versions this often; 0 for never.
@@ -147,7 +149,7 @@ pub(crate) struct Service {
     /// The certificate's private key in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_certificate", help_heading = "Connections")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// An origin whose pages may ask, or `*`; may be given again.
+    /// An origin whose pages may ask, such as <https://app.example.com>, or `*`; may be given again.
     #[arg(long = "cors-origin", value_name = "ORIGIN", help_heading = "Connections")]
     pub(crate) cors_origins: Vec<String>,
 
@@ -167,7 +169,7 @@ pub(crate) struct Service {
     #[arg(long, default_value_t = 4096, value_name = "N",
         value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Limits")]
     pub(crate) max_connections: u64,
-    /// Requests per second and address, 0 for any number; more get 429.
+    /// Requests per second and address, 0 for any number; more get 429. Twice as many may come at once.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Limits")]
     pub(crate) rate_limit: u32,
     /// For the headers of a request, in seconds.

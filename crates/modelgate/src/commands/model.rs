@@ -260,7 +260,14 @@ fn decide(
     registry.apply(model, version, &event, &(around.now)(), &around.actor)?;
     match event {
         Event::Approve { .. } => {
-            printer.talk(&format!("{model} {version} is approved; `modelgate run` promotes it"));
+            // While a rollout is under way nothing else can promote.
+            let rollout = registry.model(model)?.active_rollout();
+            let next = match rollout.map(|rollout| rollout.canary == version) {
+                Some(true) => "`modelgate rollout promote` promotes it once it has taken its steps",
+                Some(false) => "the rollout that is under way has to end before it can be promoted",
+                None => "`modelgate run` promotes it",
+            };
+            printer.talk(&format!("{model} {version} is approved; {next}"));
         }
         Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
         _ => {

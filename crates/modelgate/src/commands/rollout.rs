@@ -3,6 +3,7 @@
 
 mod abort;
 mod moves;
+mod rehearse;
 mod settle;
 mod status;
 mod watch;
@@ -38,6 +39,9 @@ pub(crate) fn execute(rollout: &Rollout, project: &Project, printer: &Printer) -
     let model = model(target, project)?;
     let controller =
         Controller { project, printer, around: surroundings(), client: client(target, project)?, model };
+    if let Some(rehearsed) = controller.rehearsed(rollout) {
+        return rehearsed;
+    }
     match rollout {
         Rollout::Start(start) => controller.start(start),
         Rollout::Status(_) => controller.status(),

@@ -1,6 +1,8 @@
 //! `modelgate serve`: the prediction service; and `serve smoke`, a look at one from outside.
 
+mod callers;
 mod logging;
+mod place;
 mod server;
 mod telemetry;
 
@@ -10,25 +12,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 use modelgate_config::variables::REFUSED;
-use modelgate_config::{ServeConfig, ServeRequire, Unusual};
+use modelgate_config::{ServeConfig, ServeRequire, Unusual, smoke_rule};
 use modelgate_core::Verdict;
-use modelgate_core::lifecycle::Stage;
-use modelgate_core::rule::{GateRule, Subset, parse_expression};
+use modelgate_core::rule::{GateRule, Subset};
 use modelgate_core::verdict::GateVerdict;
 use modelgate_model::onnxruntime;
 use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::{Figures, PipelineError, Project, gate_check, signature};
-use modelgate_registry::RegistryUri;
 use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
-use modelgate_serve::source::{
-    BucketSource, FallbackSource, HubSource, MlflowSource, PackageSource, RegistrySource, Selector, Source,
-    pinned_digest,
-};
 use modelgate_serve::{ServeError, smoke};
 use modelgate_store::atomic;
 use serde_json::json;
 
-use crate::arguments::serve::{ModelSource, Serve, ServeCommand, ServedStage, Service, Smoke};
+use crate::arguments::serve::{ModelSource, Serve, ServeCommand, Service, Smoke};
 use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
@@ -68,46 +64,13 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         }
     };
     let public_keys = public_keys(arguments, project.as_ref().ok(), folder)?;
-    let mlflow = arguments.source == Some(ModelSource::Mlflow);
-    let source: Box<dyn Source> = match (local, &project) {
-        _ if mlflow => Box::new(MlflowSource::new(server::options(arguments)?).map_err(UsageError)?),
-        (Some(package), _) => match package.to_str().filter(|text| text.starts_with("s3://")) {
-            Some(uri) => {
-                let bucket = BucketSource::new(uri, &environment::variable);
-                Box::new(bucket.map_err(|error| UsageError(format!("--package: {error}")))?)
-            }
-            None if package.starts_with("hf:") => {
-                let uri = package.to_str().unwrap_or_default();
-                let hub = HubSource::new(uri, &environment::variable);
-                Box::new(hub.map_err(|error| UsageError(format!("--package: {error}")))?)
-            }
-            None => Box::new(PackageSource::new(folder.join(package))),
-        },
-        (None, Ok(project)) => {
-            let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
-            let stage = match arguments.stage {
-                ServedStage::Production => Stage::Production,
-                ServedStage::Staging => Stage::Staging,
-            };
-            let wanted = arguments.models.iter().map(|text| selector(text)).collect::<Result<_, _>>()?;
-            Box::new(RegistrySource::new(uri, project.root.clone(), stage, wanted))
-        }
-        (None, Err(_)) => return Err(UsageError("there is nothing to serve".to_owned()).into()),
-    };
-    let source: Box<dyn Source> = match &arguments.fallback {
-        None => source,
-        Some(path) => {
-            let digest =
-                pinned_digest(&environment::variable).map_err(|error| UsageError(error.to_string()))?;
-            Box::new(FallbackSource::new(source, PackageSource::new(folder.join(path)), digest))
-        }
-    };
+    let source = place::source(arguments, local.as_deref(), project.as_ref().ok(), folder)?;
     let cache = arguments.cache.as_ref().map(|path| folder.join(path));
     let cache = match (&cache, &project) {
         (None, Ok(project)) if source.kind() != "package" => Some(project.state_folder().join("cache/serve")),
         _ => cache,
     };
-    let settings = Settings { public_keys, cache, ..settings(arguments, config, folder)? };
+    let settings = Settings { public_keys, cache, ..settings(arguments, config, folder, printer)? };
     let talk = settings.talk;
     let result = modelgate_serve::serve(settings, source, |started| {
         let scheme = if started.tls { "https" } else { "http" };
@@ -144,15 +107,6 @@ fn public_keys(
     keys.map_err(|error| UsageError(format!("--public-key (MODELGATE_PUBLIC_KEYS): {error}")).into())
 }
 
-fn selector(text: &str) -> anyhow::Result<Selector> {
-    let (name, reference) = match text.split_once('@') {
-        Some((name, reference)) => (name, Some(reference.to_owned())),
-        None => (text, None),
-    };
-    let name = name.parse().map_err(|error| UsageError(format!("--model: {error}")))?;
-    Ok(Selector { name, reference })
-}
-
 /// Variables of other services that mean something here and are not honoured: better no service than another one.
 fn refuse_unknown_variables() -> anyhow::Result<()> {
     for (name, instead) in REFUSED {
@@ -165,7 +119,12 @@ fn refuse_unknown_variables() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow::Result<Settings> {
+fn settings(
+    arguments: &Service,
+    config: &ServeConfig,
+    folder: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Settings> {
     if !(0.0..=1.0).contains(&arguments.log_sample) {
         return Err(UsageError("--log-sample: expected a share from 0 to 1".to_owned()).into());
     }
@@ -206,8 +165,6 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
         _ => None,
     };
     let secret = |name: &str| environment::variable(name).map(Secret::new);
-    let keys = environment::variable("MODELGATE_API_KEYS").unwrap_or_default();
-    let keys = keys.split(',').map(str::trim).filter(|key| !key.is_empty());
     let header = |name: &str, default: &str| -> anyhow::Result<String> {
         let value = environment::variable(name).unwrap_or_else(|| default.to_owned());
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -247,10 +204,10 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
         retry_factor: tries(arguments.retry_factor, "MLFLOW_RETRY_BACKOFF_FACTOR", 1..=10, 2)?.into(),
         admin_token: secret("ADMIN_API_TOKEN"),
         admin_header: header("ADMIN_TOKEN_HEADER", "X-Admin-Token")?,
-        api_keys: keys.map(|key| Secret::new(key.to_owned())).collect(),
+        api_keys: callers::api_keys(environment::variable("MODELGATE_API_KEYS").as_deref())?,
         correlation_header: header("CORRELATION_ID_HEADER", "X-Correlation-ID")?,
         key_header: config.rollout.key_header.clone(),
-        cors_origins: arguments.cors_origins.clone(),
+        cors_origins: callers::origins(&arguments.cors_origins)?,
         limits: Limits {
             body_bytes: arguments.max_body as usize,
             batch_rows: arguments.max_batch as usize,
@@ -264,7 +221,7 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
             drain_timeout: seconds(arguments.drain_timeout),
         },
         log: PredictionLog { target, sample: arguments.log_sample, redact: config.redact.clone() },
-        talk: telemetry::talk()?,
+        talk: telemetry::talk(printer.is_quiet())?,
         traces: telemetry::traces(&environment::names("OTEL_"), &environment::variable)?,
         tls,
         threads: arguments.threads.map(|threads| threads as usize),
@@ -273,7 +230,7 @@ fn settings(arguments: &Service, config: &ServeConfig, folder: &Path) -> anyhow:
 }
 
 fn rules(texts: &[String]) -> anyhow::Result<Vec<GateRule>> {
-    let one = |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
+    let one = |text: &String| smoke_rule(text).map_err(|message| UsageError(format!("--rule: {message}")));
     Ok(texts.iter().map(one).collect::<Result<Vec<_>, _>>()?)
 }
 
@@ -306,6 +263,11 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
         api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
         bearer: None,
     };
+    // Before anything is waited for: what is no address never answers.
+    if !smoke::is_address(&options.url) {
+        let sentence = "smoke: expected the address of a service, such as http://127.0.0.1:8080";
+        return Err(UsageError(sentence.to_owned()).into());
+    }
     if arguments.ready {
         smoke::ready(&options)?;
         return Ok(Exit::Passed);

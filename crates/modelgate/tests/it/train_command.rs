@@ -221,7 +221,7 @@ fn models_of_lightgbm_and_xgboost_are_judged_here_and_answer_alike() {
     };
     let answers = |project: &TestProject| {
         let package = modelgate_model::open(&project.path("models/packaged/p")).expect("package");
-        match package.model.predict_columns(columns(), 4).expect("answers") {
+        match package.model.predict_columns(&columns(), 4).expect("answers") {
             modelgate_model::Prediction::Classes { probabilities, .. } => probabilities,
             modelgate_model::Prediction::Values(_) => panic!("classes"),
         }

@@ -19,9 +19,9 @@ const SECONDS: [f64; 16] =
 const PREDICT_SECONDS: [f64; 15] =
     [2e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, 0.25, 1.0];
 const ROWS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0];
-/// Decades on both sides of zero: what a regression answers has no other scale that is known here.
-const VALUES: [f64; 15] =
-    [-1e6, -1e5, -1e4, -1e3, -100.0, -10.0, -1.0, 0.0, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
+/// Decades: what a regression answers has no other scale that is known here. A histogram with a sum has no bucket below
+/// zero, so answers below zero are counted by their size in a histogram of their own.
+const VALUES: [f64; 8] = [0.0, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
 fn seconds() -> Histogram {
     Histogram::new(SECONDS)
@@ -143,7 +143,12 @@ impl Metrics {
             classes: own.keep("predictions", "Answers by class", Family::default()),
             values: own.keep(
                 "prediction_value",
-                "Answers of a regression",
+                "Answers of a regression from zero on",
+                Family::new_with_constructor(values),
+            ),
+            values_below_zero: own.keep(
+                "prediction_value_below_zero",
+                "Answers of a regression below zero, without their sign",
                 Family::new_with_constructor(values),
             ),
             info: own.keep("model_info", "1 for each version that is served", Family::default()),

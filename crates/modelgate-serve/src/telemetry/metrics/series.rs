@@ -26,7 +26,7 @@ impl Metrics {
     pub(super) fn forget(&self, served: &Served) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now: BTreeMap<(String, String), Vec<String>> =
-            every(served).map(|model| (named(model), model.classes.clone())).collect();
+            every(served).map(|model| (named(model), model.class_names.clone())).collect();
         let before = std::mem::replace(&mut known.served, now);
         for (version, classes) in before {
             if !known.served.contains_key(&version) {
@@ -54,9 +54,9 @@ impl Metrics {
         self.rows.remove(&labels);
         self.batch_rows.remove(&labels);
         self.values.remove(&labels);
+        self.values_below_zero.remove(&labels);
         for class in classes {
-            let (model, version) = (model.to_owned(), version.to_owned());
-            let class = class.trim_matches('"').to_owned();
+            let (model, version, class) = (model.to_owned(), version.to_owned(), class.clone());
             self.classes.remove(&ClassLabels { model, version, track, class });
         }
         for route in Route::ALL {

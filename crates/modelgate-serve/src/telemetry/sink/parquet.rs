@@ -84,7 +84,7 @@ impl Collected {
         self.predictions += 1;
     }
 
-    /// Returns everything as columns: the features, then `modelgate_…`.
+    /// Returns everything as columns: the features, then `modelgate_…`, which give way to a feature of the same name.
     fn table(&self, redact: &[String]) -> Result<RecordBatch, String> {
         let rows = self.rows.len();
         let mut columns: Vec<(String, ArrayRef, bool)> = Vec::new();
@@ -96,7 +96,10 @@ impl Collected {
             };
             columns.push((feature.name.clone(), array, true));
         }
-        let mut add = |name: &str, array: ArrayRef| columns.push((format!("modelgate_{name}"), array, true));
+        let mut add = |name: &str, array: ArrayRef| {
+            let name = free(format!("modelgate_{name}"), &columns);
+            columns.push((name, array, true));
+        };
         let offer = &self.model.offer;
         let same = |text: String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows)))
@@ -107,23 +110,27 @@ impl Collected {
         add("version", same(offer.version.clone()));
         add("digest", same(offer.digest.to_string()));
         add("track", same(self.model.track.name().to_owned()));
-        let classes = &self.model.classes;
+        let classes = &self.model.class_names;
         if classes.is_empty() {
             add("prediction", Arc::new(Float32Array::from(self.numbers.clone())));
         } else {
-            let name = |class: &str| class.trim_matches('"').to_owned();
-            let label = |label: &u32| classes.get(*label as usize).map(|class| name(class));
+            let label = |label: &u32| classes.get(*label as usize).map(String::as_str);
             add("prediction", Arc::new(self.labels.iter().map(label).collect::<StringArray>()));
             for (at, class) in classes.iter().enumerate() {
                 let shares = self.numbers.iter().skip(at).step_by(classes.len()).copied();
-                add(
-                    &format!("probability_{}", name(class)),
-                    Arc::new(Float32Array::from_iter_values(shares)),
-                );
+                add(&format!("probability_{class}"), Arc::new(Float32Array::from_iter_values(shares)));
             }
         }
         RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| error.to_string())
     }
+}
+
+/// Returns a name that no column has: two of one name cannot be read back.
+fn free<T, U>(mut name: String, columns: &[(String, T, U)]) -> String {
+    while columns.iter().any(|(taken, ..)| *taken == name) {
+        name.push('_');
+    }
+    name
 }
 
 fn filled(column: &InputColumn) -> ArrayRef {
@@ -244,5 +251,17 @@ impl Sink for Folder {
 
     fn finish(&mut self) -> Written {
         self.save_if(|_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_gives_way_to_a_feature_of_its_name() {
+        let columns = ["age", "modelgate_row", "modelgate_row_"].map(|name| (name.to_owned(), (), true));
+        assert_eq!(free("modelgate_time".to_owned(), &columns), "modelgate_time");
+        assert_eq!(free("modelgate_row".to_owned(), &columns), "modelgate_row__");
     }
 }

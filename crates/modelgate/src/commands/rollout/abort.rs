@@ -7,12 +7,18 @@ use super::{Controller, sequence};
 use crate::commands::notify;
 use crate::exit::{Exit, UsageError};
 
+/// Refuses an abort that does not say why.
+pub(super) fn needs_reason(reason: &str) -> Result<(), UsageError> {
+    if reason.trim().is_empty() {
+        return Err(UsageError("--reason is needed: what is wrong with the canary?".to_owned()));
+    }
+    Ok(())
+}
+
 impl Controller<'_> {
     /// Puts all traffic back, then ends the rollout in the ledger and quarantines the canary.
     pub(super) fn abort(&self, reason: &str) -> anyhow::Result<Exit> {
-        if reason.trim().is_empty() {
-            return Err(UsageError("--reason is needed: what is wrong with the canary?".to_owned()).into());
-        }
+        needs_reason(reason)?;
         let model = &self.model;
         // Before the ledger is opened or the project locked: nothing may stand between a bad canary and its end.
         let told = self.client.abort(model.as_str(), reason, None);

@@ -1,7 +1,7 @@
 //! `modelgate rollout start`, `step`, `pause` and `promote`.
 
 use modelgate_core::lifecycle::{Event, decide};
-use modelgate_core::rollout::{Percent, RolloutEvent, Steps};
+use modelgate_core::rollout::{Percent, Rollout, RolloutEvent, Steps};
 use modelgate_core::verdict::figure;
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{PromotionRequest, lock, policy, promote_canary, registry};
@@ -14,8 +14,8 @@ use crate::commands::{model, notify};
 use crate::exit::{Exit, UsageError};
 
 impl Controller<'_> {
-    /// Loads the canary without giving it anything, writes the ledger, then gives it its first share.
-    pub(super) fn start(&self, start: &Start) -> anyhow::Result<Exit> {
+    /// Returns the steps and the share of copies that a rollout starts with.
+    pub(super) fn shares(&self, start: &Start) -> Result<(Steps, Percent), UsageError> {
         let config = &self.project.config.serve.rollout;
         let steps = if start.steps.is_empty() { config.steps() } else { Steps::new(start.steps.clone()) };
         let steps = steps.map_err(|message| UsageError(format!("--steps: {message}")))?;
@@ -23,6 +23,12 @@ impl Controller<'_> {
             Some(shadow) => shadow,
             None => config.shadow().map_err(UsageError)?,
         };
+        Ok((steps, shadow))
+    }
+
+    /// Loads the canary without giving it anything, writes the ledger, then gives it its first share.
+    pub(super) fn start(&self, start: &Start) -> anyhow::Result<Exit> {
+        let (steps, shadow) = self.shares(start)?;
         let _lock = lock(self.project, "modelgate rollout start", &self.around)?;
         let mut registry = registry(self.project)?;
         let name = &self.model;
@@ -64,13 +70,7 @@ impl Controller<'_> {
         let mut registry = registry(self.project)?;
         self.settle(&mut registry)?;
         let rollout = self.active(&registry)?;
-        let Some(to) = rollout.next() else {
-            let last = rollout.split().canary();
-            anyhow::bail!(
-                "{} has the share of its last step, {last}: `rollout promote` or `rollout abort` ends it",
-                rollout.canary
-            );
-        };
+        let to = next(&rollout)?;
         let event = Event::StepRollout { to, reason: reason.to_owned() };
         registry.apply(&self.model, rollout.canary, &event, &self.now(), &self.around.actor)?;
         let rollout = self.active(&registry)?;
@@ -139,6 +139,17 @@ impl Controller<'_> {
             _ => {}
         }
     }
+}
+
+/// Returns the share of the next step.
+pub(super) fn next(rollout: &Rollout) -> anyhow::Result<Percent> {
+    let last = rollout.split().canary();
+    rollout.next().ok_or_else(|| {
+        anyhow::anyhow!(
+            "{} has the share of its last step, {last}: `rollout promote` or `rollout abort` ends it",
+            rollout.canary
+        )
+    })
 }
 
 /// Prints a figure that may not be there.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use modelgate_config::{check_rollout_rule, duration_seconds};
+use modelgate_config::{RolloutConfig, check_rollout_rule, duration_seconds};
 use modelgate_core::Verdict;
 use modelgate_core::rule::{GateRule, parse_rollout_expression};
 use modelgate_core::verdict::{GateVerdict, Outcome};
@@ -58,39 +58,38 @@ enum Seen {
     Lost(String),
 }
 
-impl Controller<'_> {
-    fn rules(&self, watch: &Watch) -> anyhow::Result<Vec<GateRule>> {
-        let config = &self.project.config.serve.rollout;
-        let samples = watch.min_samples.unwrap_or(config.min_samples);
-        let mut texts = watch.rules.clone();
-        if let Some(limit) = watch.max_error_rate {
-            if !(0.0..=1.0).contains(&limit) {
-                return Err(UsageError("--max-error-rate: expected a share from 0 to 1".to_owned()).into());
-            }
-            texts.insert(0, format!("rollout.error_rate <= {limit}"));
+/// Returns what is judged by: `--rule`, else what is configured, else an error rate; `--max-error-rate` beside either.
+fn rules(watch: &Watch, config: &RolloutConfig) -> Result<Vec<GateRule>, UsageError> {
+    let samples = watch.min_samples.unwrap_or(config.min_samples);
+    let mut texts = watch.rules.clone();
+    if let Some(limit) = watch.max_error_rate {
+        if !(0.0..=1.0).contains(&limit) {
+            return Err(UsageError("--max-error-rate: expected a share from 0 to 1".to_owned()));
         }
-        if texts.is_empty() && !config.rules.is_empty() {
-            let mut rules = config.rules().map_err(UsageError)?;
-            for (rule, own) in rules.iter_mut().zip(&config.rules) {
-                rule.min_samples = own.min_samples.or(Some(samples));
-            }
-            return Ok(rules);
-        }
-        if texts.is_empty() {
-            texts.push("rollout.error_rate <= 0.01".to_owned());
-        }
-        let mut rules: Vec<GateRule> = Vec::new();
-        for text in &texts {
-            let rule =
-                parse_rollout_expression(text).map_err(|error| UsageError(format!("--rule: {error}")))?;
-            check_rollout_rule(&rule).map_err(|message| UsageError(format!("--rule: {message}")))?;
-            rules.push(GateRule { min_samples: Some(samples), ..rule });
-        }
-        Ok(rules)
+        texts.insert(0, format!("rollout.error_rate <= {limit}"));
     }
+    if texts.is_empty() && config.rules.is_empty() {
+        texts.push("rollout.error_rate <= 0.01".to_owned());
+    }
+    let mut rules: Vec<GateRule> = Vec::new();
+    for text in &texts {
+        let rule = parse_rollout_expression(text).map_err(|error| UsageError(format!("--rule: {error}")))?;
+        check_rollout_rule(&rule).map_err(|message| UsageError(format!("--rule: {message}")))?;
+        rules.push(GateRule { min_samples: Some(samples), ..rule });
+    }
+    if watch.rules.is_empty() {
+        let configured = config.rules().map_err(UsageError)?;
+        rules.extend(configured.into_iter().zip(&config.rules).map(|(rule, own)| {
+            let min_samples = own.min_samples.or(Some(samples));
+            GateRule { min_samples, ..rule }
+        }));
+    }
+    Ok(rules)
+}
 
+impl Controller<'_> {
     pub(super) fn watch(&self, watch: &Watch) -> anyhow::Result<Exit> {
-        let rules = self.rules(watch)?;
+        let rules = rules(watch, &self.project.config.serve.rollout)?;
         let window = watch.window.as_ref().unwrap_or(&self.project.config.serve.rollout.window);
         let seconds = duration_seconds(window).map_err(|message| UsageError(format!("--for: {message}")))?;
         if !(1..=86_400).contains(&seconds) {
@@ -235,5 +234,44 @@ impl Controller<'_> {
         }
         let reason: String = format!("watched for {window}: {reason}").chars().take(1000).collect();
         self.pause(&reason).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        watch: Watch,
+    }
+
+    fn judged_by(arguments: &[&str], config: &str) -> Vec<(String, Option<u64>)> {
+        let line = Line::try_parse_from([&["watch"], arguments].concat()).expect("arguments");
+        let config = serde_json::from_str(config).expect("a configuration");
+        let rules = rules(&line.watch, &config).map_err(|error| error.to_string()).expect("rules");
+        rules.into_iter().map(|rule| (rule.id, rule.min_samples)).collect()
+    }
+
+    #[test]
+    fn a_limit_for_errors_stands_beside_the_configured_rules_and_rules_that_are_given_replace_them() {
+        let own = r#"{"min_samples": 7, "rules": [{"metric": "rollout.disagreement", "at_most": 0.3},
+            {"metric": "latency.p99_ms", "at_most": 50, "min_samples": 9}]}"#;
+        let of = |id: &str, samples: u64| (id.to_owned(), Some(samples));
+        let errors = |samples| of("rollout.error_rate <= 0.02", samples);
+        let configured = [of("max-rollout.disagreement", 7), of("max-latency.p99_ms", 9)];
+        assert_eq!(judged_by(&[], own), configured);
+        let limit = ["--max-error-rate", "0.02"];
+        assert_eq!(judged_by(&limit, own), [&[errors(7)][..], &configured].concat());
+        let given = ["--rule", "rollout.requests >= 1", "--min-samples", "3"];
+        assert_eq!(
+            judged_by(&[&limit[..], &given].concat(), own),
+            [errors(3), of("rollout.requests >= 1", 3)]
+        );
+        assert_eq!(judged_by(&limit, "{}"), [errors(100)]);
+        assert_eq!(judged_by(&[], "{}"), [of("rollout.error_rate <= 0.01", 100)]);
     }
 }

@@ -6,11 +6,11 @@ use modelgate_serve::settings::{Sampler, Secret, Talk, TalkLevel, Traces};
 use crate::environment;
 use crate::exit::UsageError;
 
-/// Returns how the service speaks.
+/// Returns how the service speaks; `quiet` goes before what the variables say.
 ///
 /// # Errors
 /// Fails for a level or a form that there is not.
-pub(super) fn talk() -> Result<Talk, UsageError> {
+pub(super) fn talk(quiet: bool) -> Result<Talk, UsageError> {
     let level =
         match environment::variable("LOG_LEVEL").map(|text| text.trim().to_ascii_lowercase()).as_deref() {
             None | Some("trace" | "debug" | "info") => TalkLevel::Info,
@@ -27,7 +27,7 @@ pub(super) fn talk() -> Result<Talk, UsageError> {
             Some("json") => true,
             Some(_) => return Err(UsageError("LOG_FORMAT: expected text or json".to_owned())),
         };
-    Ok(Talk { level, json })
+    Ok(Talk { level: if quiet { TalkLevel::Error } else { level }, json })
 }
 
 type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -196,6 +196,12 @@ mod tests {
         let variable =
             |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         traces(&names, &variable).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_quiet_service_says_what_ends_it_and_nothing_else() {
+        let quiet = talk(true).expect("a level");
+        assert_eq!((quiet.level, quiet.line("serving shop")), (TalkLevel::Error, None));
     }
 
     #[test]

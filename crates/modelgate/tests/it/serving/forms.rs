@@ -73,6 +73,30 @@ fn every_form_of_a_request_gives_the_same_answer() {
 
     let one = service.post("/api/predict", &json!({ "features": rows[1] })).is(200).json();
     assert_eq!(one, json!({ "prediction": expected[1], "model_version": "v001" }));
+    let mut odd = rows[0].clone();
+    odd["age"] = json!(500);
+    let flagged = || {
+        let metrics = service.get("/metrics").text;
+        let name = "modelgate_flagged_total{model=\"shop\",reason=\"out_of_range\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    let before = flagged();
+    for (path, body) in [
+        ("/predict", json!({ "features": odd })),
+        ("/api/predict", json!({ "features": odd })),
+        ("/explain/shop", json!({ "features": odd })),
+    ] {
+        let warnings = service.post(path, &body).is(200).json()["warnings"].clone();
+        assert_eq!(
+            (&warnings[0]["feature"], &warnings[0]["reason"], &warnings[1]),
+            (&json!("age"), &json!("out_of_range"), &Value::Null),
+            "{path}: {warnings}"
+        );
+    }
+    // Where the form of the answer has no place for it, it is counted all the same.
+    let fixed = service.post("/invocations", &json!({ "instances": [odd] })).is(200).json();
+    assert_eq!(fixed.as_object().map(serde_json::Map::len), Some(1), "{fixed}");
+    assert_eq!(flagged(), before + 4);
     assert!(service.get("/version").is(200).text.contains('.'));
 }
 
@@ -137,6 +161,8 @@ fn the_open_inference_protocol_is_spoken() {
         (0, "shape", json!([4]), "which is not the shape"),
         (0, "datatype", json!("FLOAT"), "none of the protocol's"),
         (0, "datatype", json!("BYTES"), "a value is no BYTES"),
+        (0, "data", json!([40, 300_000_000_000_i64, 70]), "a value is no INT32"),
+        (0, "parameters", json!([null, null]), "`parameters` is not an object"),
         (0, "data", Value::Null, "which is not the shape"),
         (1, "shape", json!([1, 3]), "is [rows] or [rows, 1]"),
     ] {
@@ -156,6 +182,9 @@ fn a_model_tells_what_it_takes_and_why_it_answers() {
     let model = service.get("/models/shop").is(200).json();
     assert_eq!(model["verified"], true);
     assert_eq!(model["features"][1]["nullable"], true);
+    let booleans: Vec<&Value> =
+        model["features"].as_array().expect("features").iter().map(|one| &one["boolean"]).collect();
+    assert_eq!(booleans, [false, false, false, true]);
     assert_eq!(model["features"][2]["categories"], json!(["east", "north", "south"]));
     let typical: Value = model["features"]
         .as_array()
@@ -183,6 +212,9 @@ fn a_model_tells_what_it_takes_and_why_it_answers() {
     assert_eq!(document["openapi"], "3.1.0");
     let required = &document["components"]["schemas"]["Row.shop"]["required"];
     assert_eq!(*required, json!(["age", "income", "region", "member"]));
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Row.shop"]["properties"]["member"]["type"], json!(["integer", "boolean"]));
+    assert_eq!(schemas["InferRequest.shop"]["properties"]["inputs"]["minItems"], 1);
     assert!(service.get("/docs").is(200).text.contains("swagger-ui-bundle.js"));
     assert!(service.get("/docs/swagger-ui-bundle.js").is(200).text.len() > 1_000_000);
     let _ = service.get("/docs/package.json").is(404);

@@ -200,6 +200,10 @@ fn wrong_starts_say_what_to_do() {
     project.run(&["serve", "--model", "Not A Name"]).exits(64).says("--model");
     project.run(&["serve", "--source", "local"]).exits(64).says("MODEL_PATH");
     project.run(&["serve", "--tls-certificate", "a.pem"]).exits(64).says("--tls-key");
+    project.run(&["serve", "--cors-origin", "foo"]).exits(64).says("is no origin");
+    let output = project.command(&["serve"]).env("MODELGATE_API_KEYS", ",").output().expect("ended");
+    assert_eq!(output.status.code(), Some(64), "an open service, where keys were meant");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("holds no key"));
     let output = project.command(&["serve"]).env("MODEL_VERSION", "3").output().expect("ended");
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("NAME@VERSION"));
@@ -210,6 +214,27 @@ fn wrong_starts_say_what_to_do() {
         .run(&["serve", "--port", "0", "--package", "empty", "--require-model", "--startup-timeout", "1"])
         .exits(1)
         .says("there is no package in");
+    let quiet =
+        ["-q", "serve", "--port", "0", "--package", "empty", "--require-model", "--startup-timeout", "1"];
+    let quiet = project.run(&quiet).exits(1);
+    assert!(
+        quiet.stderr.lines().all(|line| line.starts_with("error: no model is served")),
+        "{}",
+        quiet.stderr
+    );
+}
+
+#[test]
+fn a_pickle_is_refused_at_the_start_with_the_way_out() {
+    let project = project();
+    project.write("kept/model.pkl", "cos\nsystem\n");
+    for flag in ["--package", "--fallback"] {
+        let file = project.run(&["serve", "--port", "0", flag, "kept/model.pkl"]).exits(64);
+        file.says(flag).says("pickled models are never loaded").says("docs/migrate.md");
+    }
+    project.run(&["serve", "--port", "0", "--package", "data.csv"]).exits(64).says("is a file");
+    let folder = ["serve", "--port", "0", "--package", "kept", "--require-model", "--startup-timeout", "1"];
+    project.run(&folder).exits(1).says("model.pkl` is no package").says("docs/migrate.md");
 }
 
 #[test]
@@ -218,6 +243,7 @@ fn every_prediction_leaves_a_line() {
     let config = project.read("modelgate.yaml");
     project.write("modelgate.yaml", format!("{config}serve: {{redact: [income]}}\n"));
     let served = service(&project, &["--log", "logs/predictions.jsonl"]);
+    assert!(!served.talk().contains("serve.redact"), "{}", served.talk());
     let other = json!({ "age": 19, "income": null, "region": "north", "member": false });
     let body = json!({ "features": [row(), other] }).to_string();
     let answer = served
@@ -264,7 +290,10 @@ fn every_prediction_leaves_a_line() {
     assert!(!project.path("logs/small.jsonl.3").exists());
     drop(rotating);
 
+    // A slip of the pen would write what is private without a word.
+    project.replace("modelgate.yaml", "redact: [income]", "redact: [incom]");
     let none = service(&project, &["--log", "logs/none.jsonl", "--log-sample", "0"]);
+    none.until(|service| service.talk().contains("`serve.redact` names `incom`"));
     let _ = none.post("/predict/shop", &row()).is(200);
     assert!(none.get("/metrics").text.contains("modelgate_prediction_log_written_total 0"));
     assert_eq!(project.read("logs/none.jsonl"), "");
@@ -291,7 +320,7 @@ fn a_page_of_another_origin_may_ask_beforehand_whether_it_may() {
         let headers = [
             ("origin", origin),
             ("access-control-request-method", "POST"),
-            ("access-control-request-headers", "content-type,x-api-key,modelgate-key"),
+            ("access-control-request-headers", "content-type,x-api-key,modelgate-key,authorization"),
         ];
         service.request("OPTIONS", path, &headers, None)
     };
@@ -308,10 +337,12 @@ fn a_page_of_another_origin_may_ask_beforehand_whether_it_may() {
     assert_eq!(allowed.header("access-control-allow-origin"), Some("https://shop.example"));
     for (name, wanted) in [
         ("access-control-allow-methods", &["POST"][..]),
-        ("access-control-allow-headers", &["content-type", "x-api-key", "modelgate-key"]),
+        ("access-control-allow-headers", &["content-type", "x-api-key", "modelgate-key", "authorization"]),
     ] {
         let value = allowed.header(name).unwrap_or_default().to_ascii_lowercase();
-        let has = |word: &&str| value == "*" || value.contains(&word.to_ascii_lowercase());
+        // `*` stands for every method, and for every header but `Authorization`.
+        let all = value == "*" && name == "access-control-allow-methods";
+        let has = |word: &&str| all || value.contains(&word.to_ascii_lowercase());
         assert!(wanted.iter().all(has), "{name}: {value}");
     }
     assert_eq!(allowed.header("access-control-allow-credentials"), None);
@@ -326,6 +357,9 @@ fn a_page_of_another_origin_may_ask_beforehand_whether_it_may() {
     let names = answer.header("access-control-expose-headers").unwrap_or_default();
     for name in ["modelgate-model-version", "modelgate-model-digest", "modelgate-track", "x-correlation-id"] {
         assert!(names.contains(name) && answer.header(name).is_some(), "{name}: {names}");
+    }
+    for name in ["retry-after", "traceparent"] {
+        assert!(names.contains(name), "{name}: {names}");
     }
 }
 
@@ -402,7 +436,11 @@ fn a_smoke_test_judges_what_it_sees() {
         "{report}"
     );
     project.run(&["serve", "smoke", &service.url, "--rule", "p95_ms <= 0"]).exits(2).says("on window");
-    project.run(&["serve", "smoke", &service.url, "--rule", "auc >= 0.5"]).exits(3).says("inconclusive");
+    // What is not measured is said before anything is asked, and with what is.
+    let unknown = project.run(&["serve", "smoke", "http://127.0.0.1:1", "--rule", "auc >= 0.5"]).exits(64);
+    unknown.says("`auc` is not measured there").says("refused_rate, p50_ms");
+    project.run(&["serve", "smoke", "ftp://x"]).exits(64).says("http://127.0.0.1:8080");
+    project.run(&["serve", "smoke", "127.0.0.1:8080", "--ready"]).exits(64).says("expected the address");
     project.run(&["serve", "smoke", &service.url, "--rule", "nonsense"]).exits(64).says("--rule");
     project.write("other.csv", "a,b\n1,2\n");
     project.run(&["serve", "smoke", &service.url, "--rows", "other.csv"]).exits(1).says("no column `age`");

@@ -69,6 +69,58 @@ fn predictions_go_into_parquet_files_that_can_be_read_back() {
     assert_eq!(read(&found[1]).rows, 1);
 }
 
+#[test]
+fn a_class_and_a_feature_of_any_name_are_columns_that_can_be_read_back() {
+    let table = super::table(300)
+        .replacen("age,income", "modelgate_row,income", 1)
+        .replace(",yes\n", ",\"ye\"\"s\\\"\n");
+    let project = TestProject::with(crate::BINARY, &table, super::CONFIG);
+    let _ = project.run(&["run"]).exits(0);
+    let served = service(&project, &["--log", "parquet:logs", "--log-seconds", "3600"]);
+    let row = json!({ "modelgate_row": 70, "income": 1000, "region": "east", "member": true });
+    let answer = served.post("/predict/shop", &row).is(200).json();
+    assert_eq!(answer["classes"], json!(["no", "ye\"s\\"]));
+    let predicted = answer["predictions"][0].as_str().expect("a class").to_owned();
+    let metrics = served.get("/metrics").text;
+    assert!(metrics.contains(r#",class="ye\"s\\"} "#), "{metrics}");
+    assert_eq!(served.end("TERM"), 0);
+    let found = files(&project, "logs/shop");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let source = SourceFile::path("log.parquet", &found[0]);
+    let dataset = Dataset::open(vec![source], &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+    let table = read_table(&dataset).expect("rows");
+    let number = |name: &str| table.column(name).expect(name).number(0);
+    assert_eq!((number("modelgate_row"), number("modelgate_row_")), (Some(70.0), Some(0.0)));
+    let share = number("modelgate_probability_ye\"s\\").expect("a share");
+    assert!((share - answer["probabilities"][0][1].as_f64().expect("a share")).abs() < 1e-6);
+    assert_eq!(table.column("modelgate_prediction").expect("a class").text(0), Some(predicted.as_str()));
+}
+
+#[test]
+fn answers_below_zero_leave_metrics_that_are_openmetrics() {
+    let mut table = "size,price\n".to_owned();
+    for row in 0..300 {
+        table.push_str(&format!("{},{}\n", row % 60, 2 * (row % 60) - 50));
+    }
+    let config = super::CONFIG
+        .replace("task: classification", "task: regression")
+        .replace("target: label", "target: price")
+        .replace("metric: accuracy, at_least: 0.5", "metric: mae, at_most: 50");
+    let project = TestProject::with(crate::BINARY, &table, &config);
+    let _ = project.run(&["run"]).exits(0);
+    let served = service(&project, &[]);
+    for size in [1, 55] {
+        let _ = served.post("/predict/shop", &json!({ "size": size })).is(200);
+    }
+    let text = served.get("/metrics").text;
+    // A bucket below zero beside a sum is what OpenMetrics does not have.
+    assert!(!text.contains("le=\"-"), "{text}");
+    let labels = "{model=\"shop\",version=\"v001\",track=\"stable\"}";
+    for name in ["modelgate_prediction_value", "modelgate_prediction_value_below_zero"] {
+        assert_eq!(metric(&served, &format!("{name}_count{labels}")), 1, "{name}: {text}");
+    }
+}
+
 /// Asks each track of a service with a canary twice: an answer each of one row.
 fn ask_both(service: &Service) {
     for track in ["stable", "canary", "canary", "stable"] {

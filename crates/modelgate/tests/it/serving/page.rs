@@ -27,6 +27,45 @@ fn a_person_fills_the_form_and_sees_the_answer() {
     assert_eq!(browser.script("return [document.activeElement.id, document.getElementById('field-0').getAttribute('aria-invalid'), document.getElementById('result').hidden]"),
         json!(["field-0", "true", true]));
 
+    // A comma that may be one between thousands is asked about and nothing is sent; one before decimals is read.
+    browser.script("document.getElementById('form').reset()");
+    browser.script("document.getElementById('field-1').value = ''");
+    browser.keys("#field-1", "2,500\u{e007}");
+    browser.until_text("#field-1-error", "this may be 2500 or 2.500: write one of them");
+    assert_eq!(
+        browser.script(
+            "return [document.activeElement.id, document.getElementById('result').hidden, document.getElementById('submit').disabled]"
+        ),
+        json!(["field-1", true, false])
+    );
+    let read = |text: &str| {
+        browser.script(&format!(
+            "return [value({{ type: 'float' }}, '{text}'), unclear({{ type: 'float' }}, '{text}') === null]"
+        ))
+    };
+    for (text, number) in
+        [("2,5", 2.5), ("-2,50", -2.5), ("0,125", 0.125), ("1234,567", 1234.567), ("2.5", 2.5)]
+    {
+        assert_eq!(read(text), json!([number, true]), "{text}");
+    }
+    for text in ["2,500", "-12,345", "1,234,567", "2,500.5", "2.500,5", "1,"] {
+        assert_eq!(read(text), json!([text, false]), "{text}");
+    }
+    // True and false are what they say, in the field of a feature that has them.
+    browser.script("document.getElementById('form').reset()");
+    browser.until_text("#field-3-hint", "true or false");
+    browser.script("document.getElementById('field-3').value = ''");
+    browser.keys("#field-3", "True\u{e007}");
+    browser.until_text("#version", "v001");
+    // Only then may the form be sent again.
+    browser.until_text("#why", "typical value");
+    assert_eq!(browser.script("return row().member"), json!(true));
+    assert_eq!(
+        (browser.text("#field-1-error"), browser.text("#field-3-error")),
+        (String::new(), String::new())
+    );
+    browser.script("document.getElementById('form').reset()");
+
     // By keyboard alone: a number, then Enter.
     browser.script("document.getElementById('field-0').value = ''");
     browser.keys("#field-0", "18\u{e007}");

@@ -44,14 +44,20 @@ fn cells_that_the_model_does_not_take_are_named() {
     refused(&service, &with("age", json!([40])), "age", "wrong_type", "a list");
     refused(&service, &with("income", json!({ "a": 1 })), "income", "wrong_type", "an object");
     refused(&service, &with("income", json!(true)), "income", "wrong_type", "a boolean");
-    refused(&service, &with("income", json!(1e300)), "income", "not_finite", "a number");
+    refused(
+        &service,
+        &with("income", json!(1e300)),
+        "income",
+        "not_finite",
+        "a number too large for 32 bits",
+    );
     refused(&service, &with("region", json!(3)), "region", "wrong_type", "a whole number");
     refused(&service, &with("region", json!("SECRET")), "region", "unknown_category", "a string");
     refused(&service, &with("region", Value::Null), "region", "null", "null");
     refused(&service, &with("more", json!(1)), "more", "unknown", "a feature");
     let mut missing = row();
     missing.as_object_mut().expect("row").remove("region");
-    refused(&service, &json!({ "features": [row(), missing] }), "region", "missing", "null");
+    refused(&service, &json!({ "features": [row(), missing] }), "region", "missing", "nothing");
     let positional =
         service.post("/predict/shop", &json!({ "features": [[40, 1, "south", true, 5]] })).is(422);
     assert!(positional.text.contains("4 values, got 5"), "{}", positional.text);
@@ -134,8 +140,21 @@ fn every_answer_has_a_number_and_the_version_it_comes_from() {
         names(&reply, "v001", digest.as_str());
     };
     said(service.get("/nothing"), 404, "not_found");
-    said(service.get("/models/nothing"), 404, "not_found");
-    said(service.get("/v2/models/nothing/ready"), 404, "not_found");
+    // What is said of one model names no other one.
+    for path in
+        ["/models/nothing", "/v2/models/nothing", "/v2/models/nothing/ready", "/predict?model=nothing"]
+    {
+        let reply = if path.starts_with("/predict") {
+            service.post(path, &json!({ "features": row() }))
+        } else {
+            service.get(path)
+        };
+        text_of(&reply, 404, "not_found");
+        assert_eq!(
+            (reply.header("modelgate-model-version"), reply.header("modelgate-model-digest")),
+            (None, None)
+        );
+    }
     said(service.get("/predict/shop"), 405, "method_not_allowed");
     said(service.request("POST", "/admin/reload", &[], None), 403, "forbidden");
     names(&reload(&service).is(200), "v001", digest.as_str());
@@ -260,8 +279,12 @@ fn bodies_that_are_none_are_refused() {
     text(400, b"", "EOF");
     text(400, b"\xff\xfe", "expected");
     text(400, b"{\"features\": {\"age\": 1", "EOF");
-    text(400, b"{\"features\": {\"age\": NaN}}", "expected value");
-    text(400, b"{\"features\": {\"age\": 1e999}}", "out of range");
+    text(400, b"{\"features\": {\"age\": NaN}}", "row 0: feature `age`");
+    text(400, b"{\"features\": {\"age\": NaN}}", "expected value at line 1 column");
+    text(400, b"{\"features\": [[1, 1e999]]}", "row 0: feature `income`");
+    text(400, b"{\"features\": [[1, 1e999]]}", "out of range at line 1 column");
+    text(400, b"{\"features\": [[1, -Infinity]]}", "\"reason\":\"not_finite\"");
+    text(400, b"{\"features\": {\"age\": SECRET}}", "row 0: feature `age`: expected value");
     text(400, b"{\"features\": {\"region\": \"\\ud800\"}}", "hex escape");
     text(400, b"\"SECRET\"", "expected an object such as");
     text(400, b"{\"features\": \"SECRET\"}", "expected `features` as an object");
@@ -339,6 +362,7 @@ fn administration_needs_the_token() {
     assert_eq!(ask(&[("x-admin-token", "righ")]), 403);
     assert_eq!(ask(&[("authorization", "Bearer wrong")]), 403);
     assert_eq!(ask(&[("authorization", "bearer right")]), 200);
+    assert_eq!(ask(&[("x-admin-token", "wrong"), ("authorization", "Bearer right")]), 200);
     assert_eq!(reload(&service).is(200).json()["status"], "noop");
     // Who goes on guessing has to wait, and the right token still opens.
     let statuses: Vec<u16> = (0..20).map(|_| ask(&[("x-admin-token", "guess")])).collect();
@@ -378,10 +402,71 @@ fn predictions_can_need_a_key() {
         |headers: &[(&str, &str)]| service.request("POST", "/predict/shop", headers, Some(body.as_bytes()));
     let refused = ask(&[]).is(401);
     assert_eq!(refused.json()["code"], "unauthorized");
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     let _ = ask(&[("x-api-key", "older")]).is(401);
+    // One that is valid opens, whatever stands beside it.
+    let _ = ask(&[("x-api-key", "older"), ("authorization", "Bearer new")]).is(200);
+    let _ = ask(&[("x-api-key", "old"), ("authorization", "Bearer newer")]).is(200);
     let _ = ask(&[("x-api-key", "old")]).is(200);
     let _ = ask(&[("authorization", "Bearer new")]).is(200);
     let _ = service.get("/health").is(200);
+    // Who goes on guessing has to wait; who has a key, or forgot it, does not.
+    let guesses: Vec<_> = (0..30).map(|_| ask(&[("x-api-key", "guess")])).collect();
+    assert!(guesses.iter().all(|reply| [401, 429].contains(&reply.status)));
+    let often = guesses.iter().find(|reply| reply.status == 429).expect("a refusal of one in thirty");
+    text_of(often, 429, "rate_limited");
+    assert!(often.header("retry-after") == Some("1") && often.text.contains("wrong key"), "{}", often.text);
+    let _ = ask(&[("x-api-key", "old")]).is(200);
+    let _ = ask(&[]).is(401);
     let talk = service.talk();
     assert!(!talk.contains("old") && !talk.contains("right"), "{talk}");
+}
+
+#[test]
+fn a_large_body_that_is_refused_unread_leaves_its_answer_to_be_read() {
+    let project = project();
+    let mut command = serve(&project, &[]);
+    command.env("MODELGATE_API_KEYS", "sesame");
+    let service = Service::ready(command);
+    let body = vec![b' '; 3 << 20];
+    for chunked in [false, true] {
+        for (method, path, status) in [
+            ("POST", "/predict/shop", 401),
+            ("POST", "/nope", 404),
+            ("PUT", "/predict/shop", 405),
+            ("POST", "/admin/reload", 403),
+            ("PUT", "/admin/rollout/shop", 403),
+        ] {
+            let mut stream =
+                TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+            stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+            let length = if chunked {
+                "transfer-encoding: chunked".to_owned()
+            } else {
+                format!("content-length: {}", body.len())
+            };
+            let head =
+                format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).expect("sent");
+            if chunked {
+                stream.write_all(format!("{:x}\r\n", body.len()).as_bytes()).expect("sent");
+            }
+            // As many clients do: everything first, then the answer.
+            stream.write_all(&body).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            if chunked {
+                stream.write_all(b"\r\n0\r\n\r\n").expect("sent");
+            }
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
+        }
+    }
+    // Who asks before sending is answered at once and sends nothing.
+    let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+    let head =
+        "POST /predict/shop HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
 }

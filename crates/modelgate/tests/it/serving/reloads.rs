@@ -280,16 +280,36 @@ fn without_the_registry_it_starts_from_the_cache_and_says_so() {
 }
 
 #[test]
+fn two_services_of_one_project_start_each_from_its_own_cache() {
+    let project = project();
+    another(&project);
+    let newest = ["--model", "shop"];
+    let pinned = ["--model", "shop@v001"];
+    let both = [service(&project, &newest), service(&project, &pinned)];
+    assert_eq!([version(&both[0]), version(&both[1])], [json!("v002"), json!("v001")]);
+    drop(both);
+    project.write(".modelgate/ledger.jsonl", "garbage\n");
+    for (arguments, expected) in [(newest, "v002"), (pinned, "v001")] {
+        let mut command = serve(&project, &arguments);
+        command.env("MODELGATE_RETRY_MAX_ATTEMPTS", "1");
+        let service = Service::ready(command);
+        assert_eq!(
+            (source(&service)["from_cache"].clone(), version(&service)),
+            (json!(true), json!(expected))
+        );
+    }
+}
+
+#[test]
 fn a_damaged_cache_is_not_served() {
     let project = project();
     drop(service(&project, &[]));
-    let cache = project.path(".modelgate/cache/serve");
-    let package = fs_err::read_dir(&cache)
-        .expect("cache")
-        .flatten()
-        .find(|entry| entry.path().is_dir())
-        .expect("a package")
-        .path();
+    // The folder of the source, and in it that of the package.
+    let folder_in = |folder: std::path::PathBuf| {
+        let entries = fs_err::read_dir(folder).expect("cache").flatten();
+        entries.map(|entry| entry.path()).find(|path| path.is_dir()).expect("a folder")
+    };
+    let package = folder_in(folder_in(project.path(".modelgate/cache/serve")));
     fs_err::write(package.join("model.onnx"), "other").expect("written");
     project.write(".modelgate/ledger.jsonl", "garbage\n");
     let mut command = serve(&project, &["--require-model", "--startup-timeout", "1"]);

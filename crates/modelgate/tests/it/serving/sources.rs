@@ -31,6 +31,19 @@ fn a_folder_that_is_no_package_costs_the_others_nothing() {
     let absent = service.post("/predict/foreign", &row()).is(503);
     assert_eq!((&absent.json()["code"], absent.header("retry-after")), (&json!("no_model"), Some("30")));
     let _ = service.post("/predict/nobody", &row()).is(404);
+    for path in [
+        "/models/foreign",
+        "/v2/models/foreign",
+        "/v2/models/foreign/ready",
+        "/v2/models/foreign/versions/v001",
+        "/v2/models/foreign/versions/v001/ready",
+    ] {
+        let absent = service.get(path).is(503);
+        assert_eq!((&absent.json()["code"], absent.header("retry-after")), (&json!("no_model"), Some("30")));
+        // It is not the other model's doing.
+        assert_eq!(absent.header("modelgate-model-version"), None, "{path}");
+        let _ = service.get(&path.replace("foreign", "nobody")).is(404);
+    }
 
     // Two packages of one name: neither can be meant, and what is served stays.
     let before = version(&service);
@@ -38,6 +51,7 @@ fn a_folder_that_is_no_package_costs_the_others_nothing() {
     keep_package(&project, "all/second");
     let told = reload(&service).is(503);
     assert!(told.text.contains("more than one package is called `shop`"), "{}", told.text);
+    assert_eq!((&told.json()["code"], told.header("retry-after")), (&json!("reload_failed"), Some("30")));
     assert_eq!(version(&service), before);
     // One that breaks is refused under the name it had, and what is served stays too.
     fs_err::remove_dir_all(project.path("all/second")).expect("removed");
@@ -48,6 +62,35 @@ fn a_folder_that_is_no_package_costs_the_others_nothing() {
     assert!(refused(&service, "shop").contains("is no manifest"));
     assert_eq!(version(&service), before);
     let _ = service.post("/predict/shop", &row()).is(200);
+}
+
+#[test]
+fn of_a_folder_of_packages_only_the_models_that_are_named_are_served() {
+    let project = project();
+    keep_package(&project, "all/shop");
+    project.write("all/foreign/manifest.json", "{\"name\": 7}");
+    let named = service(&project, &["--package", "all", "--model", "shop"]);
+    assert_eq!(named.get("/health").is(200).json()["status"], "ok");
+    let _ = named.post("/predict/shop", &row()).is(200);
+    let other = Service::start(serve(&project, &["--package", "all", "--model", "nobody"]));
+    other.until(|service| !refused(service, "nobody").is_empty());
+    assert!(refused(&other, "nobody").contains("there is no package of `nobody` in"));
+    let _ = other.post("/predict/shop", &row()).is(503);
+    for (wrong, says) in [
+        (["--model", "shop@v001"], "no versions and no aliases"),
+        (["--model", "Not A Name"], "--model"),
+        (["--stage", "staging"], "stands in no stage"),
+    ] {
+        let arguments = [&["serve", "--port", "0", "--package", "all"][..], &wrong].concat();
+        project.run(&arguments).exits(64).says(says);
+    }
+    // Nor does what stands in for a registry serve more than was asked for.
+    project.write(".modelgate/ledger.jsonl", "garbage\n");
+    let mut command = serve(&project, &["--model", "nobody", "--fallback", "all"]);
+    command.env("MODELGATE_RETRY_MAX_ATTEMPTS", "1");
+    let standing_in = Service::start(command);
+    standing_in.until(|service| !refused(service, "nobody").is_empty());
+    let _ = standing_in.post("/predict/shop", &row()).is(503);
 }
 
 #[test]
@@ -102,6 +145,16 @@ fn a_version_that_is_quarantined_is_served_no_more_also_where_it_was_named() {
     let _ = project.run(&["model", "rollback", "shop", "--reason", "worse", "--yes"]).exits(0);
     pinned.until(|service| service.post("/predict/shop", &row()).status == 503);
     let _ = pinned.get("/health/ready").is(503);
+    for path in
+        ["/models/shop", "/v2/models/shop", "/v2/models/shop/ready", "/v2/models/shop/versions/v002/ready"]
+    {
+        let gone = pinned.get(path).is(503);
+        assert!(
+            gone.json()["code"] == "no_model" && gone.header("retry-after").is_some(),
+            "{path}: {}",
+            gone.text
+        );
+    }
     let health = pinned.get("/health").is(503).json();
     assert!(
         health["source"]["withdrawn"]["shop"].as_str().is_some_and(|why| why.contains("is quarantined")),
@@ -135,20 +188,23 @@ fn hanging() -> String {
 fn a_source_that_hangs_costs_a_start_some_seconds() {
     let project = project();
     let address = hanging();
-    let source = ["--source", "mlflow", "--mlflow", &format!("http://{address}"), "--model", "Shop model"];
+    let asked = ["--source", "mlflow", "--mlflow", &format!("http://{address}"), "--model", "Shop model"];
     // What another start left: the package, and what was asked for.
     let package = project.path("models/packaged/shop");
     let manifest = fs_err::read(package.join("manifest.json")).expect("a manifest");
     let digest = modelgate_core::Digest::of(&manifest);
     let folder = digest.to_string().replace(':', "-");
-    keep_package(&project, &format!("kept/{folder}"));
     let identity = format!("http://{address}: Shop model, a version in stage Production");
+    let source = modelgate_core::Digest::of(identity.as_bytes());
+    // Each source has its own folder.
+    let kept = format!("kept/{}", &source.hex()[..16]);
+    keep_package(&project, &format!("{kept}/{folder}"));
     let served = json!({
-        "source": modelgate_core::Digest::of(identity.as_bytes()),
+        "source": source,
         "offers": [{ "name": "shop", "version": "3", "digest": digest, "stage": "production" }],
     });
-    project.write("kept/served.json", served.to_string());
-    let mut command = serve(&project, &source);
+    project.write(&format!("{kept}/served.json"), served.to_string());
+    let mut command = serve(&project, &asked);
     command.args(["--cache", "kept", "--require-model", "--startup-timeout", "60"]);
     let began = Instant::now();
     let service = Service::ready(command);

@@ -27,6 +27,40 @@ fn without_requests_a_canary_is_inconclusive_and_waits() {
 }
 
 #[test]
+fn a_move_that_is_only_tried_says_what_it_would_do_and_does_nothing() {
+    let (project, service) = beside("[5, 50]");
+    let dry = |arguments: &[&str]| {
+        let before = (ledger(&project), standing(&service));
+        let output = rollout(&project, &[arguments, &["--dry-run"]].concat());
+        assert_eq!((ledger(&project), standing(&service)), before, "{arguments:?}");
+        output
+    };
+    for arguments in [&["step"][..], &["pause"], &["promote"], &["abort", "--reason", "worse"]] {
+        dry(arguments).exits(1).says("no rollout of shop is under way");
+    }
+    let start = dry(&["start", "--shadow", "20"]).exits(0);
+    start.says("shop: v002 would be loaded by").says("start beside v001, steps 5%, 50%, 20% mirrored");
+    let _ = dry(&["start", "--steps", "50,5"]).exits(64);
+    let _ = rollout(&project, &["start"]).exits(0);
+    dry(&["start"]).exits(1).says("under way");
+    dry(&["step"]).exits(0).says("v002 would go from 5% to 50%; nothing was done");
+    dry(&["pause"]).exits(0).says("v002 would stay at 5%");
+    dry(&["promote"]).exits(1).says("the next is 50%");
+    let _ = dry(&["abort"]).exits(64);
+    let json = dry(&["--output-format", "json", "abort", "--reason", "worse"]).exits(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["would"], "be quarantined, and all requests go to v001", "{json}");
+    let _ = rollout(&project, &["step"]).exits(0);
+    dry(&["step"]).exits(1).says("has the share of its last step");
+    dry(&["promote"]).exits(4).says("waits for approval");
+    let _ = project.run(&["model", "approve", "shop", "v002"]).exits(0);
+    dry(&["promote"]).exits(0).says("v002 would be in production in place of v001");
+    // Killed between the service and the ledger: it says so, and completes nothing.
+    let _ = admin(&service, "DELETE", "?reason=it+smokes", Some("right"), None).is(200);
+    dry(&["step"]).exits(1).says("a command was interrupted").says("no rollout of shop would be under way");
+}
+
+#[test]
 fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
     let (project, service) = beside("[30, 60, 100]");
     let asked = under_load(&service, 1, || {
@@ -46,7 +80,7 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
         assert!(on("canary") && on("shadow"), "{seen}");
         rollout(&project, &["promote"]).exits(1).says("the next is 100%");
         let other = project.run(&["model", "approve", "shop", "v002", "--reason", "seen"]).exits(0);
-        other.says("v002 is approved");
+        other.says("v002 is approved; `modelgate rollout promote` promotes it");
         // Nothing passes a rollout by.
         project.run(&["model", "promote", "shop", "v002"]).exits(1).says("a rollout is under way");
         project.run(&["run"]).exits(1).says("a rollout is under way");

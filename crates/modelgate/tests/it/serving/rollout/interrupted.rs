@@ -108,6 +108,20 @@ fn an_abort_works_when_the_service_does_not_answer() {
 }
 
 #[test]
+fn a_canary_whose_source_does_not_answer_may_be_asked_for_again() {
+    let (project, service) = beside("[10, 50]");
+    project.write(".modelgate/ledger.jsonl", "garbage\n");
+    let digest = modelgate_core::Digest::of(b"another package");
+    let order = json!({ "version": "v002", "digest": digest, "weight": 10, "shadow": 0, "sequence": 1_000_000,
+        "start": true });
+    let refused = admin(&service, "PUT", "", Some("right"), Some(&order)).is(503);
+    assert_eq!(
+        (&refused.json()["code"], refused.header("retry-after")),
+        (&json!("source_unavailable"), Some("30"))
+    );
+}
+
+#[test]
 fn another_production_leaves_the_canary_only_its_end() {
     let (project, service) = beside("[10, 50]");
     // Another version goes to production first, so that there is one to go back to.

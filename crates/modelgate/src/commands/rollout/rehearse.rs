@@ -1,0 +1,141 @@
+//! `--dry-run` of `modelgate rollout start`, `step`, `pause`, `promote` and `abort`: what stands against it is asked, and
+//! nothing is written or told.
+
+use modelgate_core::VersionNumber;
+use modelgate_core::lifecycle::Event;
+use modelgate_core::rollout::{Rollout as Standing, RolloutEvent, step};
+use modelgate_pipeline::{policy, registry};
+use modelgate_registry::{Registry, RegistryError};
+use serde_json::json;
+
+use super::Controller;
+use super::abort::needs_reason;
+use super::settle::{Gap, gap};
+use crate::arguments::rollout::{Move, Rollout, Start};
+use crate::commands::model;
+use crate::exit::Exit;
+
+impl Controller<'_> {
+    /// Says what a command would do; `None` for one that is no move.
+    pub(super) fn rehearsed(&self, rollout: &Rollout) -> Option<anyhow::Result<Exit>> {
+        let asks = |one: &Move| one.dry_run;
+        match rollout {
+            Rollout::Start(start) if start.dry_run => Some(self.rehearse_start(start)),
+            Rollout::Step(one) if asks(one) => Some(self.rehearse_step(&one.reason)),
+            Rollout::Pause(one) if asks(one) => Some(self.rehearse_pause(&one.reason)),
+            Rollout::Promote(one) if asks(one) => Some(self.rehearse_promote(&one.reason)),
+            Rollout::Abort(one) if asks(one) => Some(self.rehearse_abort(&one.reason)),
+            _ => None,
+        }
+    }
+
+    /// Prints what would be done with a version.
+    fn would(&self, version: VersionNumber, what: &str) -> anyhow::Result<Exit> {
+        if self.printer.is_json() {
+            self.printer.json(&json!({
+                "schema_version": 1, "dry_run": true, "model": self.model, "version": version, "would": what,
+            }))?;
+        } else {
+            self.printer.data(&format!("{}: {version} would {what}; nothing was done", self.model))?;
+        }
+        Ok(Exit::Passed)
+    }
+
+    fn allows(
+        &self,
+        registry: &Registry,
+        version: VersionNumber,
+        events: impl IntoIterator<Item = Event>,
+    ) -> anyhow::Result<()> {
+        let events: Vec<_> = events.into_iter().map(|event| (version, event)).collect();
+        Ok(registry.allows(&self.model, &events, &self.now(), &self.around.actor)?)
+    }
+
+    /// Says what the command would first bring to an end.
+    fn before(&self, registry: &Registry) -> anyhow::Result<()> {
+        let standing = self.client.standing(self.model.as_str())?;
+        let Some(gap) = gap(registry.model(&self.model)?.rollout.as_ref(), &standing) else { return Ok(()) };
+        self.printer.warning(&format!(
+            "a command was interrupted: {}; this one would first bring it to an end",
+            gap.sentence()
+        ));
+        if matches!(gap, Gap::AbortedThere(_)) {
+            anyhow::bail!("no rollout of {} would be under way then", self.model);
+        }
+        Ok(())
+    }
+
+    /// Opens the registry, and returns the rollout that is under way.
+    fn under_way(&self) -> anyhow::Result<(Registry, Standing)> {
+        let registry = registry(self.project)?;
+        self.before(&registry)?;
+        let rollout = self.active(&registry)?;
+        Ok((registry, rollout))
+    }
+
+    fn rehearse_start(&self, start: &Start) -> anyhow::Result<Exit> {
+        let (steps, shadow) = self.shares(start)?;
+        let registry = registry(self.project)?;
+        let version = model::chosen(&registry, &self.model, start.version.as_ref())?;
+        self.before(&registry)?;
+        let event = Event::StartRollout { steps: steps.clone(), shadow, reason: start.reason.clone() };
+        self.allows(&registry, version, [event])?;
+        policy::check_signature(self.project, &registry, &self.model, version)?;
+        let stable = registry.model(&self.model)?.production();
+        let beside = stable.map_or_else(String::new, |stable| format!(" beside {stable}"));
+        let url = self.client.url();
+        self.would(
+            version,
+            &format!("be loaded by {url} and start{beside}, steps {steps}, {shadow} mirrored"),
+        )
+    }
+
+    fn rehearse_step(&self, reason: &str) -> anyhow::Result<Exit> {
+        let (registry, rollout) = self.under_way()?;
+        let to = super::moves::next(&rollout)?;
+        self.allows(&registry, rollout.canary, [Event::StepRollout { to, reason: reason.to_owned() }])?;
+        self.would(rollout.canary, &format!("go from {} to {to}", rollout.split().canary()))
+    }
+
+    fn rehearse_pause(&self, reason: &str) -> anyhow::Result<Exit> {
+        let (registry, rollout) = self.under_way()?;
+        self.allows(&registry, rollout.canary, [Event::PauseRollout { reason: reason.to_owned() }])?;
+        let share = rollout.split().canary();
+        self.would(rollout.canary, &format!("stay at {share} until somebody takes a step"))
+    }
+
+    fn rehearse_promote(&self, reason: &str) -> anyhow::Result<Exit> {
+        let (registry, rollout) = self.under_way()?;
+        let (name, version) = (&self.model, rollout.canary);
+        step(&rollout, RolloutEvent::Promote)
+            .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
+        let approved =
+            registry.model(name)?.versions.get(&version).is_some_and(|found| found.approval.is_some());
+        let automatic = policy::is_automatic(self.project, name)?;
+        let reason = reason.to_owned();
+        let approval = (!approved && automatic).then(|| Event::Approve { reason: reason.clone() });
+        if !approved && !automatic {
+            self.printer.talk(&format!("{name} {version} waits for approval; nothing was done"));
+            return Ok(Exit::WaitingForApproval);
+        }
+        policy::check_promotion(self.project, &registry, name, version, &self.now())?;
+        let end = Event::PromoteRollout { reason: reason.clone() };
+        let promotion = Event::Promote { over: Some(rollout.stable), reason };
+        self.allows(&registry, version, approval.into_iter().chain([end, promotion]))?;
+        self.would(version, &format!("be in production in place of {}", rollout.stable))
+    }
+
+    fn rehearse_abort(&self, reason: &str) -> anyhow::Result<Exit> {
+        needs_reason(reason)?;
+        let registry = registry(self.project)?;
+        // A service that does not answer does not stand in the way of an abort.
+        if let Err(error) = self.client.standing(self.model.as_str()) {
+            self.printer.warning(&format!("{error}; the ledger would be written all the same"));
+        }
+        let rollout = self.active(&registry)?;
+        let reason = reason.to_owned();
+        let events = [Event::AbortRollout { reason: reason.clone() }, Event::Quarantine { reason }];
+        self.allows(&registry, rollout.canary, events)?;
+        self.would(rollout.canary, &format!("be quarantined, and all requests go to {}", rollout.stable))
+    }
+}

@@ -1,0 +1,114 @@
+//! Who may ask: the keys of callers, and the origins of pages.
+
+use modelgate_serve::settings::Secret;
+
+use crate::exit::UsageError;
+
+/// Returns the keys of `MODELGATE_API_KEYS`; none where it is not set.
+///
+/// # Errors
+/// Fails where it is set and holds no key: whoever set it wants a service that is closed.
+pub(super) fn api_keys(set: Option<&str>) -> Result<Vec<Secret>, UsageError> {
+    let Some(text) = set else { return Ok(Vec::new()) };
+    let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+    let keys: Vec<Secret> = keys.map(|key| Secret::new(key.to_owned())).collect();
+    if keys.is_empty() {
+        let sentence = "MODELGATE_API_KEYS is set and holds no key: give one, or unset it for a service that everybody \
+                        may ask";
+        return Err(UsageError(sentence.to_owned()));
+    }
+    Ok(keys)
+}
+
+/// Returns the origins whose pages may ask.
+///
+/// # Errors
+/// Fails for what no browser says of a page: it would let nobody in, without a word.
+pub(super) fn origins(given: &[String]) -> Result<Vec<String>, UsageError> {
+    match given.iter().find(|text| *text != "*" && !is_origin(text)) {
+        Some(wrong) => Err(UsageError(format!(
+            "--cors-origin: `{wrong}` is no origin: expected `*`, or as a browser sends it `scheme://host` or \
+             `scheme://host:port`, in small letters, without a path and without the port that the scheme has anyway"
+        ))),
+        None => Ok(given.to_vec()),
+    }
+}
+
+/// Holds for the form in which a browser sends the origin of a page, which is compared letter by letter.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let plain = |text: &str, more: &[u8]| {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || more.contains(&byte);
+        !text.is_empty() && text.bytes().all(allowed)
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let known = match (scheme, port) {
+        ("http", Some("80")) | ("https", Some("443")) => return false,
+        (_, None) => true,
+        (_, Some(port)) => port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port),
+    };
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = match inside {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => plain(host, b"-_."),
+    };
+    scheme.starts_with(|letter: char| letter.is_ascii_lowercase()) && plain(scheme, b"+-.") && host && known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_holds_no_key_does_not_open_the_service() {
+        assert!(api_keys(None).expect("open").is_empty());
+        let keys = api_keys(Some("old, new,")).expect("keys");
+        assert!(keys.len() == 2 && keys[0].is(b"old") && keys[1].is(b"new"));
+        for text in [",", " ", " , ,"] {
+            let error = api_keys(Some(text)).expect_err(text).to_string();
+            assert!(error.contains("MODELGATE_API_KEYS is set and holds no key"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_no_browser_sends_is_no_origin() {
+        let one = |text: &str| origins(&[text.to_owned()]);
+        for text in [
+            "*",
+            "https://app.example.com",
+            "http://localhost:3000",
+            "http://127.0.0.1:8080",
+            "http://[::1]:3000",
+            "http://[::1]",
+            "https://host:80",
+            "chrome-extension://abcdefgh",
+        ] {
+            assert_eq!(one(text).expect(text), [text]);
+        }
+        for text in [
+            "foo",
+            "",
+            "null",
+            "https://",
+            "app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/page",
+            "https://App.example.com",
+            "https://app.example.com:443",
+            "http://localhost:80",
+            "http://localhost:",
+            "http://localhost:0300",
+            "http://localhost:70000",
+            "https://*.example.com",
+            "https://me@example.com",
+            "https://a, https://b",
+            "http://[::x]",
+        ] {
+            let error = one(text).expect_err(text).to_string();
+            assert!(error.contains("is no origin"), "{error}");
+        }
+    }
+}

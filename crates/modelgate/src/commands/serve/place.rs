@@ -1,0 +1,121 @@
+//! Where models come from: a package, a bucket, the Hub, the project's registry or an MLflow server.
+
+use std::path::Path;
+
+use modelgate_core::ModelName;
+use modelgate_core::lifecycle::Stage;
+use modelgate_pipeline::Project;
+use modelgate_registry::RegistryUri;
+use modelgate_serve::source::{
+    BucketSource, FallbackSource, HubSource, MlflowSource, NamedSource, PackageSource, RegistrySource,
+    Selector, Source, pinned_digest,
+};
+
+use super::server;
+use crate::arguments::serve::{ModelSource, ServedStage, Service};
+use crate::environment;
+use crate::exit::UsageError;
+
+/// Returns the source that the arguments name, with what stands in for it.
+///
+/// # Errors
+/// Fails for what is no address, and for a choice among versions where the place has none.
+pub(super) fn source(
+    arguments: &Service,
+    package: Option<&Path>,
+    project: Option<&Project>,
+    folder: &Path,
+) -> anyhow::Result<Box<dyn Source>> {
+    if arguments.source == Some(ModelSource::Mlflow) {
+        let mlflow = MlflowSource::new(server::options(arguments)?).map_err(UsageError)?;
+        // Its models have names of their own, of which the packages know nothing.
+        return with_fallback(Box::new(mlflow), arguments, folder);
+    }
+    let wanted = arguments.models.iter().map(|text| selector(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut names: Vec<ModelName> = wanted.iter().map(|one| one.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    let found = match (package, project) {
+        (Some(package), _) => {
+            refuse_choice(arguments, &wanted)?;
+            named(packages(package, folder)?, &names)
+        }
+        (None, Some(project)) => {
+            let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
+            let stage = match arguments.stage {
+                ServedStage::Production => Stage::Production,
+                ServedStage::Staging => Stage::Staging,
+            };
+            Box::new(RegistrySource::new(uri, project.root.clone(), stage, wanted))
+        }
+        (None, None) => return Err(UsageError("there is nothing to serve".to_owned()).into()),
+    };
+    if arguments.fallback.is_none() {
+        return Ok(found);
+    }
+    Ok(named(with_fallback(found, arguments, folder)?, &names))
+}
+
+/// Refuses to choose among versions or stages in a place that has one package of a model and nothing else.
+fn refuse_choice(arguments: &Service, wanted: &[Selector]) -> Result<(), UsageError> {
+    if let Some(one) = wanted.iter().find(|one| one.reference.is_some()) {
+        return Err(UsageError(format!(
+            "--model: a package has no versions and no aliases to choose from: name `{}` alone, or leave --package \
+             (MODEL_PATH) out and serve from the registry",
+            one.name
+        )));
+    }
+    if arguments.stage == ServedStage::Staging {
+        return Err(UsageError(
+            "--stage (MODEL_STAGE): a package stands in no stage: leave it out, or leave --package (MODEL_PATH) out and \
+             serve from the registry"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn packages(package: &Path, folder: &Path) -> Result<Box<dyn Source>, UsageError> {
+    let wrong = |error: modelgate_serve::SourceError| UsageError(format!("--package: {error}"));
+    match package.to_str() {
+        Some(uri) if uri.starts_with("s3://") => {
+            Ok(Box::new(BucketSource::new(uri, &environment::variable).map_err(wrong)?))
+        }
+        Some(uri) if uri.starts_with("hf:") => {
+            Ok(Box::new(HubSource::new(uri, &environment::variable).map_err(wrong)?))
+        }
+        _ => Ok(Box::new(packaged("--package", &folder.join(package))?)),
+    }
+}
+
+fn packaged(flag: &str, folder: &Path) -> Result<PackageSource, UsageError> {
+    // A folder may come yet; a file never becomes one.
+    match PackageSource::never(folder) {
+        Some(sentence) => Err(UsageError(format!("{flag}: {sentence}"))),
+        None => Ok(PackageSource::new(folder.to_owned())),
+    }
+}
+
+fn named(source: Box<dyn Source>, names: &[ModelName]) -> Box<dyn Source> {
+    if names.is_empty() { source } else { Box::new(NamedSource::new(source, names.to_vec())) }
+}
+
+fn with_fallback(
+    source: Box<dyn Source>,
+    arguments: &Service,
+    folder: &Path,
+) -> anyhow::Result<Box<dyn Source>> {
+    let Some(path) = &arguments.fallback else { return Ok(source) };
+    let digest = pinned_digest(&environment::variable).map_err(|error| UsageError(error.to_string()))?;
+    let packaged = packaged("--fallback", &folder.join(path))?;
+    Ok(Box::new(FallbackSource::new(source, packaged, digest)))
+}
+
+fn selector(text: &str) -> Result<Selector, UsageError> {
+    let (name, reference) = match text.split_once('@') {
+        Some((name, reference)) => (name, Some(reference.to_owned())),
+        None => (text, None),
+    };
+    let name = name.parse().map_err(|error| UsageError(format!("--model: {error}")))?;
+    Ok(Selector { name, reference })
+}
