@@ -6,7 +6,7 @@ use modelgate_model::{ForeignModel, InputColumn, LoadedModel};
 /// Asks a loaded model about a few rows that are hard.
 pub fn answers(model: &LoadedModel) {
     for extreme in [0.0, f32::NAN, f32::MAX] {
-        let columns = model
+        let columns: Vec<InputColumn> = model
             .inputs()
             .iter()
             .map(|(_, kind)| match kind {
@@ -15,7 +15,7 @@ pub fn answers(model: &LoadedModel) {
                 FeatureType::Text => InputColumn::Texts(vec![String::new(), "é".to_owned()]),
             })
             .collect();
-        let _ = model.predict_columns(columns, 2);
+        let _ = model.predict_columns(&columns, 2);
     }
 }
 

@@ -24,6 +24,7 @@ pub enum LearnError {
 
 impl LearnError {
     /// Returns the error with the number that a row has in its file; `data_row` gives it, from 1, for the position of a row.
+    #[must_use]
     pub fn in_data(self, data_row: impl Fn(usize) -> Option<u64>) -> Self {
         match self {
             Self::Row { row, message } => match data_row(row) {

@@ -110,26 +110,17 @@ fn unscaled(objective: &Objective<'_>, point: &[f64]) -> LinearClassifier {
     linear
 }
 
-impl Trainer for LogisticRegression {
-    fn fit_weighted(
+impl LogisticRegression {
+    /// Fits rows that all count.
+    fn fit_counted(
         &self,
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         let Targets::Classes { labels, classes, names } = targets else {
             return Err(LearnError::Task("logistic regression learns classes".to_owned()));
         };
-        check(matrix, targets, weights)?;
-        if let Some(counted) = Counted::new(matrix, targets, weights) {
-            return self.fit_weighted(
-                &counted.matrix(matrix),
-                &counted.targets(targets),
-                Some(&counted.weights),
-                seed,
-            );
-        }
         check_finite(matrix, "logistic regression")?;
         let mut objective = Objective {
             values: matrix.values,
@@ -180,6 +171,25 @@ impl Trainer for LogisticRegression {
         ]);
         let estimator = Estimator::LinearClassifier(unscaled(&objective, &found.point));
         Ok(FitOutcome { estimator, warnings, details })
+    }
+}
+
+impl Trainer for LogisticRegression {
+    fn fit_weighted(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+        _seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
+        check(matrix, targets, weights)?;
+        match Counted::new(matrix, targets, weights) {
+            None => self.fit_counted(matrix, targets, weights),
+            Some(counted) => {
+                let (matrix, targets) = (counted.matrix(matrix), counted.targets(targets));
+                self.fit_counted(&matrix, &targets, Some(&counted.weights))
+            }
+        }
     }
 
     fn revision(&self) -> &'static str {

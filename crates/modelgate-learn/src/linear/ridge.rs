@@ -136,26 +136,17 @@ fn deficiency(name: &str, alpha: f64, solution: &Solution, matrix: &FeatureMatri
     ))
 }
 
-impl Trainer for Ridge {
-    fn fit_weighted(
+impl Ridge {
+    /// Fits rows that all count.
+    fn fit_counted(
         &self,
         matrix: &FeatureMatrix<'_>,
         targets: &Targets<'_>,
         weights: Option<&[f64]>,
-        seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         let Targets::Values(values) = targets else {
             return Err(LearnError::Task(format!("{} learns numbers, not classes", self.name)));
         };
-        check(matrix, targets, weights)?;
-        if let Some(counted) = Counted::new(matrix, targets, weights) {
-            return self.fit_weighted(
-                &counted.matrix(matrix),
-                &counted.targets(targets),
-                Some(&counted.weights),
-                seed,
-            );
-        }
         check_finite(matrix, self.name)?;
         let rows = Rows { values: matrix.values, columns: matrix.columns, targets: values, weights };
         let (solution, means) = if matrix.rows < matrix.columns {
@@ -176,6 +167,25 @@ impl Trainer for Ridge {
         let linear =
             LinearRegressor { features: matrix.columns, coefficients: solution.coefficients, intercept };
         Ok(FitOutcome { estimator: Estimator::LinearRegressor(linear), warnings, details })
+    }
+}
+
+impl Trainer for Ridge {
+    fn fit_weighted(
+        &self,
+        matrix: &FeatureMatrix<'_>,
+        targets: &Targets<'_>,
+        weights: Option<&[f64]>,
+        _seed: u64,
+    ) -> Result<FitOutcome, LearnError> {
+        check(matrix, targets, weights)?;
+        match Counted::new(matrix, targets, weights) {
+            None => self.fit_counted(matrix, targets, weights),
+            Some(counted) => {
+                let (matrix, targets) = (counted.matrix(matrix), counted.targets(targets));
+                self.fit_counted(&matrix, &targets, Some(&counted.weights))
+            }
+        }
     }
 
     fn revision(&self) -> &'static str {

@@ -215,7 +215,7 @@ impl Forest {
 pub struct Prepared {
     many: OnceLock<Vec<Option<MaskedTree>>>,
     /// None where a tree is too large.
-    one: OnceLock<Option<SortedTrees>>,
+    one: OnceLock<Option<Box<SortedTrees>>>,
 }
 
 impl Prepared {
@@ -224,7 +224,7 @@ impl Prepared {
     }
 
     fn one(&self, trees: &[Tree], features: usize, outputs: usize) -> Option<&SortedTrees> {
-        self.one.get_or_init(|| SortedTrees::new(trees, features, outputs)).as_ref()
+        self.one.get_or_init(|| SortedTrees::new(trees, features, outputs).map(Box::new)).as_deref()
     }
 
     /// Calls `visit` with the values of the leaf that a row reaches in each tree, in order.

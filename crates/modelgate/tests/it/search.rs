@@ -165,7 +165,7 @@ fn a_search_without_a_score_leaves_its_trials_as_runs() {
                   train: {algorithm: random_forest, params: {n_estimators: 3}, search: {n_iter: 2, metric: accuracy, \
                   space: {class_weight: {choice: [{\"5\": 2.0}, {\"7\": 2.0}]}}}}\n    promotion: {approval: automatic}\n";
     let project = TestProject::with(BINARY, &text, config);
-    project.run(&["run"]).exits(1).says("none of 2 trials has a score: class_weight names");
+    project.run(&["run"]).exits(1).says("none of 2 trials has a score: params.class_weight: it names");
     let index = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index");
     let mut runs = index.runs().expect("runs");
     runs.sort_by(|one, other| one.run.cmp(&other.run));
