@@ -79,10 +79,7 @@ fn the_commands_of_the_tutorial_do_what_it_says() {
 
 /// Commands that the documentation shows and no test runs, each with the reason; what begins a command is enough.
 const NOT_RUN: [(&str, &str); 7] = [
-    (
-        "cargo run --release -- -C examples/breast-cancer run",
-        "the last step of .ci/run types it in a fresh clone",
-    ),
+    ("cargo run -- -C examples/breast-cancer run", "the last step of .ci/run types it in a fresh clone"),
     ("cargo test --workspace", "it is what runs this test"),
     ("cargo install --path crates/modelgate", "the tests run the binary that was built"),
     ("cargo run --release -p modelgate-pipeline --example gate_statistics", "it simulates for minutes"),
