@@ -58,7 +58,7 @@ impl GradientBoosting {
         let mut rows: Vec<u32> = (0..matrix.rows as u32)
             .filter(|row| weights.is_empty() || weights[*row as usize] > 0.0)
             .collect();
-        let numbers = content::numbers(matrix, &varying(matrix, &rows), targets, &weights, &rows);
+        let mut numbers = content::numbers(matrix, &varying(matrix, &rows), targets, &weights, &rows);
         let held = if self.early_stopping && validation.is_none() {
             self.hold_out(&mut rows, &numbers, seed)?
         } else {
@@ -67,8 +67,10 @@ impl GradientBoosting {
         let start = self.start(targets, &weights, &rows);
         let noise: Vec<u8> = numbers.iter().map(|number| *number as u8).collect();
         let sample = sample(&rows, &numbers);
-        // They are needed further where each round draws its rows.
-        let numbers = if self.subsample < 1.0 { numbers } else { Vec::new() };
+        if self.subsample >= 1.0 {
+            // They are needed further where each round draws its rows, and take as much memory as an eighth of a fit.
+            numbers = Vec::new();
+        }
         let binned = Binned::new(matrix, &rows, &sample, self.max_bins, &categorical, &monotonic)?;
         drop(sample);
         let mut learned = scaled(targets, start.base, start.scale);
