@@ -2,23 +2,32 @@
 
 use crate::trainer::{FeatureMatrix, Targets};
 
+/// Calls `fit` with the rows above the weight 0: with what is given where all of them are.
+pub(crate) fn counted<R>(
+    matrix: &FeatureMatrix<'_>,
+    targets: &Targets<'_>,
+    weights: Option<&[f64]>,
+    fit: impl FnOnce(&FeatureMatrix<'_>, &Targets<'_>, Option<&[f64]>) -> R,
+) -> R {
+    match Counted::new(matrix, targets, weights) {
+        None => fit(matrix, targets, weights),
+        Some(counted) => fit(&counted.matrix(matrix), &counted.targets(targets), Some(&counted.weights)),
+    }
+}
+
 /// The rows above the weight 0, moved together.
-pub(crate) struct Counted {
+struct Counted {
     values: Vec<f32>,
     labels: Vec<u32>,
     numbers: Vec<f64>,
     /// One per row.
-    pub(crate) weights: Vec<f64>,
+    weights: Vec<f64>,
 }
 
 impl Counted {
-    /// Returns the rows that count; nothing where all of them do. Every value of a row of weight 0 is numberless then, a missing or
-    /// a huge one too.
-    pub(crate) fn new(
-        matrix: &FeatureMatrix<'_>,
-        targets: &Targets<'_>,
-        weights: Option<&[f64]>,
-    ) -> Option<Self> {
+    /// Returns the rows that count; nothing where all of them do. What is in the others is no matter then, a missing or a huge value
+    /// neither.
+    fn new(matrix: &FeatureMatrix<'_>, targets: &Targets<'_>, weights: Option<&[f64]>) -> Option<Self> {
         let weights = weights.filter(|weights| weights.contains(&0.0))?;
         let mut counted =
             Self { values: Vec::new(), labels: Vec::new(), numbers: Vec::new(), weights: Vec::new() };
@@ -35,12 +44,12 @@ impl Counted {
     }
 
     /// Returns the matrix of these rows, which are of `of`.
-    pub(crate) fn matrix<'a>(&'a self, of: &FeatureMatrix<'a>) -> FeatureMatrix<'a> {
+    fn matrix<'a>(&'a self, of: &FeatureMatrix<'a>) -> FeatureMatrix<'a> {
         FeatureMatrix { rows: self.weights.len(), values: &self.values, ..*of }
     }
 
     /// Returns what is learned of these rows, which is of `of`.
-    pub(crate) fn targets<'a>(&'a self, of: &Targets<'a>) -> Targets<'a> {
+    fn targets<'a>(&'a self, of: &Targets<'a>) -> Targets<'a> {
         match *of {
             Targets::Classes { classes, names, .. } => {
                 Targets::Classes { labels: &self.labels, classes, names }

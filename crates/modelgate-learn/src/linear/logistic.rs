@@ -11,7 +11,7 @@ use super::CHUNK;
 use super::minimise::{Minimum, lbfgs, newton};
 use super::objective::{Objective, scales};
 use crate::check::{check, check_finite};
-use crate::counted::Counted;
+use crate::counted::counted;
 use crate::error::{LearnError, ParamError};
 use crate::params::{ClassWeight, Params};
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
@@ -183,13 +183,9 @@ impl Trainer for LogisticRegression {
         _seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         check(matrix, targets, weights)?;
-        match Counted::new(matrix, targets, weights) {
-            None => self.fit_counted(matrix, targets, weights),
-            Some(counted) => {
-                let (matrix, targets) = (counted.matrix(matrix), counted.targets(targets));
-                self.fit_counted(&matrix, &targets, Some(&counted.weights))
-            }
-        }
+        counted(matrix, targets, weights, |matrix, targets, weights| {
+            self.fit_counted(matrix, targets, weights)
+        })
     }
 
     fn revision(&self) -> &'static str {

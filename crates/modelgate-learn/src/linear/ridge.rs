@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::gram::{Moments, Rows};
 use super::solve::Factor;
 use crate::check::{check, check_finite};
-use crate::counted::Counted;
+use crate::counted::counted;
 use crate::error::{LearnError, ParamError};
 use crate::params::Params;
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Trainer};
@@ -179,13 +179,9 @@ impl Trainer for Ridge {
         _seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         check(matrix, targets, weights)?;
-        match Counted::new(matrix, targets, weights) {
-            None => self.fit_counted(matrix, targets, weights),
-            Some(counted) => {
-                let (matrix, targets) = (counted.matrix(matrix), counted.targets(targets));
-                self.fit_counted(&matrix, &targets, Some(&counted.weights))
-            }
-        }
+        counted(matrix, targets, weights, |matrix, targets, weights| {
+            self.fit_counted(matrix, targets, weights)
+        })
     }
 
     fn revision(&self) -> &'static str {
