@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,29 @@ pub struct LockHolder {
 impl fmt::Display for LockHolder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "`{}`, process {} on {}, since {}", self.command, self.pid, self.host, self.since)
+    }
+}
+
+/// Looks at a lock file whose holder is not written down yet, and the pause between two of them.
+const LOOKS: (u32, Duration) = (20, Duration::from_millis(5));
+
+impl LockHolder {
+    /// Reads who holds the lock of a file. Whoever has just taken it writes it down a moment later.
+    fn read(file: &mut std::fs::File) -> Self {
+        for _ in 0..LOOKS.0 {
+            let mut text = String::new();
+            let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+            if let (Ok(_), Ok(holder)) = (read, serde_json::from_str(&text)) {
+                return holder;
+            }
+            std::thread::sleep(LOOKS.1);
+        }
+        Self {
+            pid: 0,
+            host: "an unknown machine".to_owned(),
+            since: "an unknown time".to_owned(),
+            command: "modelgate".to_owned(),
+        }
     }
 }
 
@@ -49,17 +73,7 @@ impl ProjectLock {
             if let std::fs::TryLockError::Error(error) = error {
                 return Err(error.into());
             }
-            let mut text = String::new();
-            let _ = file.read_to_string(&mut text);
-            let unknown = || LockHolder {
-                pid: 0,
-                host: "an unknown machine".to_owned(),
-                since: "an unknown time".to_owned(),
-                command: "modelgate".to_owned(),
-            };
-            return Err(StoreError::Locked {
-                holder: serde_json::from_str(&text).unwrap_or_else(|_| unknown()),
-            });
+            return Err(StoreError::Locked { holder: LockHolder::read(&mut file) });
         }
         let holder = LockHolder {
             pid: std::process::id(),
@@ -101,5 +115,23 @@ mod tests {
         );
         drop(first);
         assert!(ProjectLock::acquire(&path, "modelgate run", "2026-01-01T00:00:02Z").is_ok());
+    }
+    #[test]
+    fn a_holder_that_has_just_taken_the_lock_is_waited_for() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("lock");
+        let mut first = std::fs::File::create_new(&path).expect("a file");
+        first.try_lock().expect("free");
+        let text = r#"{"pid":7,"host":"here","since":"2026-01-01T00:00:00Z","command":"modelgate run"}"#;
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                first.write_all(text.as_bytes()).expect("written");
+            });
+            ProjectLock::acquire(&path, "modelgate run", "2026-01-01T00:00:01Z")
+                .expect_err("held")
+                .to_string()
+        });
+        assert!(error.contains("`modelgate run`, process 7 on here"), "{error}");
     }
 }
