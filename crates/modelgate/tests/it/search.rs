@@ -131,17 +131,23 @@ fn a_search_that_makes_no_sense_is_refused_before_any_work() {
     }
 }
 
-#[test]
-fn a_trial_that_cannot_be_fitted_is_recorded_with_its_reason() {
-    // A weight for a class that is not there is only seen with the rows.
+/// A search among weights of classes; one that is not there is only seen with the rows, whose classes are 0 and 1.
+fn weighing(choices: &str) -> TestProject {
     let text: String = std::iter::once("x,y\n".to_owned())
         .chain((0..40).map(|row| format!("{row},{}\n", row / 20)))
         .collect();
-    let config = "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
-                  data: {source: data.csv, target: y, split: {train: 0.6, validation: 0.2, test: 0.2}}\n    \
-                  train: {algorithm: random_forest, params: {n_estimators: 3}, search: {n_iter: 2, metric: accuracy, \
-                  space: {class_weight: {choice: [{\"5\": 2.0}, balanced]}}}}\n    promotion: {approval: automatic}\n";
-    let project = TestProject::with(BINARY, &text, config);
+    let config = format!(
+        "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
+         data: {{source: data.csv, target: y, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}\n    \
+         train: {{algorithm: random_forest, params: {{n_estimators: 3}}, search: {{n_iter: 2, metric: accuracy, \
+         space: {{class_weight: {{choice: [{choices}]}}}}}}}}\n    promotion: {{approval: automatic}}\n"
+    );
+    TestProject::with(BINARY, &text, &config)
+}
+
+#[test]
+fn a_trial_that_cannot_be_fitted_is_recorded_with_its_reason() {
+    let project = weighing("{\"5\": 2.0}, balanced");
     let _ = project.run(&["run"]).exits(0);
     let trials = project.json("outputs/p/trials.json");
     let failed: Vec<&Value> = trials["trials"]
@@ -157,14 +163,7 @@ fn a_trial_that_cannot_be_fitted_is_recorded_with_its_reason() {
 
 #[test]
 fn a_search_without_a_score_leaves_its_trials_as_runs() {
-    let text: String = std::iter::once("x,y\n".to_owned())
-        .chain((0..40).map(|row| format!("{row},{}\n", row / 20)))
-        .collect();
-    let config = "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
-                  data: {source: data.csv, target: y, split: {train: 0.6, validation: 0.2, test: 0.2}}\n    \
-                  train: {algorithm: random_forest, params: {n_estimators: 3}, search: {n_iter: 2, metric: accuracy, \
-                  space: {class_weight: {choice: [{\"5\": 2.0}, {\"7\": 2.0}]}}}}\n    promotion: {approval: automatic}\n";
-    let project = TestProject::with(BINARY, &text, config);
+    let project = weighing("{\"5\": 2.0}, {\"7\": 2.0}");
     project.run(&["run"]).exits(1).says("none of 2 trials has a score: params.class_weight: it names");
     let index = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index");
     let mut runs = index.runs().expect("runs");
