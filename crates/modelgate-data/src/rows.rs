@@ -407,8 +407,10 @@ impl Following {
             return Some("is the target".to_owned());
         }
         let (vx, vy) = (sxx - sx * sx / n, syy - sy * sy / n);
-        let correlation = (sxy - sx * sy / n) / (vx * vy).sqrt();
-        (correlation.abs() >= COPIED)
+        let correlation = (sxy - sx * sy / n) / (vx.sqrt() * vy.sqrt());
+        // What has no digits left is no correlation.
+        (COPIED..1.000_001)
+            .contains(&correlation.abs())
             .then(|| format!("follows the target with a correlation of {correlation:.6}"))
     }
 }

@@ -63,7 +63,7 @@ impl Trainer for GradientBoosting {
     }
 
     fn revision(&self) -> &'static str {
-        "3"
+        "4"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

@@ -19,6 +19,62 @@ pub(crate) fn check(
     }
 }
 
+/// Steps of an answer within which a target has to vary: with fewer there is nothing to tell its values apart by.
+const STEPS: f64 = 10.0;
+
+/// Steps below which that is to be known.
+const FINE: f64 = 1000.0;
+
+/// Returns a warning where numbers of 32 bits, which answers are, are coarse beside how much the target varies over the rows that count.
+///
+/// # Errors
+/// Fails where they cannot tell its values apart.
+pub(crate) fn resolution(
+    targets: &Targets<'_>,
+    weights: Option<&[f64]>,
+) -> Result<Option<String>, LearnError> {
+    let Targets::Values(values) = targets else { return Ok(None) };
+    let (low, high) = extent(values, weights);
+    let (spread, largest) = (high - low, low.abs().max(high.abs()));
+    let step = step_of(largest);
+    // One value alone is learned as it is.
+    if spread <= 0.0 || spread >= FINE * step {
+        return Ok(None);
+    }
+    let sentence = format!(
+        "the target varies by {spread:.3e} between {low:.6e} and {high:.6e}, and answers, numbers of 32 bits, go there in steps of \
+         {step:.1e}: learn its distance from a constant, or in another unit"
+    );
+    if spread < STEPS * step { Err(LearnError::Data(sentence)) } else { Ok(Some(sentence)) }
+}
+
+/// Returns the smallest and the largest of the values that count.
+fn extent(values: &[f64], weights: Option<&[f64]>) -> (f64, f64) {
+    // Side by side: each lane has its own.
+    const LANES: usize = 8;
+    let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    let mut take = |values: &[f64]| {
+        for ((low, high), value) in low.iter_mut().zip(&mut high).zip(values) {
+            *low = if *value < *low { *value } else { *low };
+            *high = if *value > *high { *value } else { *high };
+        }
+    };
+    match weights {
+        None => values.chunks(LANES).for_each(take),
+        Some(weights) => {
+            let counted = values.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
+            counted.for_each(|(value, _)| take(std::slice::from_ref(value)));
+        }
+    }
+    (low.into_iter().fold(f64::INFINITY, f64::min), high.into_iter().fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// Returns how far numbers of 32 bits are from one another at `number`, from 0 to the largest of them.
+fn step_of(number: f64) -> f64 {
+    let (_, exponent) = libm::frexp(number.max(f64::from(f32::MIN_POSITIVE)));
+    libm::ldexp(1.0, exponent - 24)
+}
+
 /// Checks that there are rows and features, and that targets and weights fit them; `kind` is what the rows are for.
 pub(crate) fn check_rows(
     matrix: &FeatureMatrix<'_>,
@@ -53,16 +109,27 @@ pub(crate) fn check_rows(
             }
         }
         Targets::Values(values) => {
-            if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-                return at(row, "the target of {row} is not finite".to_owned());
-            }
-            if let Some(row) = values.iter().position(|value| value.abs() > f64::from(f32::MAX)) {
+            let can_be_predicted = |value: &f64| value.abs() <= f64::from(f32::MAX);
+            if let Some(row) = first_not(values, can_be_predicted) {
+                if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+                    return at(row, "the target of {row} is not finite".to_owned());
+                }
                 let message = "is larger than a prediction can be (3.4e38); divide the target by its unit";
                 return at(row, format!("the target {} of {{row}} {message}", values[row]));
             }
         }
     }
     Ok(())
+}
+
+/// Returns the place of the first number that is not `right`. Whole pieces are looked at before any number of them: a loop that may
+/// end anywhere goes number by number.
+fn first_not<T>(values: &[T], right: impl Fn(&T) -> bool) -> Option<usize> {
+    const PIECE: usize = 1024;
+    let all_right = |piece: &[T]| piece.iter().fold(true, |all, value| all & right(value));
+    let piece = values.chunks(PIECE).position(|piece| !all_right(piece))?;
+    let within = values[piece * PIECE..].iter().position(|value| !right(value))?;
+    Some(piece * PIECE + within)
 }
 
 /// Returns the error of a row; its message has `{row}` in the place of the row's number.
@@ -103,7 +170,7 @@ fn check_classes(labels: &[u32], classes: usize, weights: Option<&[f64]>) -> Res
 
 /// Checks that every value is a number, which a linear model needs.
 pub(crate) fn check_finite(matrix: &FeatureMatrix<'_>, algorithm: &str) -> Result<(), LearnError> {
-    let Some(at) = matrix.values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let Some(at) = first_not(matrix.values, |value| value.is_finite()) else { return Ok(()) };
     let name = matrix.names.get(at % matrix.columns).map_or("?", String::as_str);
     let message = if matrix.values[at].is_nan() {
         format!(
@@ -117,4 +184,31 @@ pub(crate) fn check_finite(matrix: &FeatureMatrix<'_>, algorithm: &str) -> Resul
         )
     };
     Err(LearnError::Row { row: at / matrix.columns, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_32_bits() {
+        for number in [1.0_f32, 1.5, 1e9, 3.4e38, 1e-37, 1e-40] {
+            let next = f32::from_bits(number.to_bits() + 1);
+            assert_eq!(step_of(f64::from(number)), f64::from(next) - f64::from(number), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_answers_cannot_tell_apart_is_refused_and_a_coarse_one_told() {
+        let of = |values: &[f64], weights: Option<&[f64]>| resolution(&Targets::Values(values), weights);
+        assert_eq!(of(&[1.0, 2.0, 3.0], None), Ok(None));
+        assert_eq!(of(&[1e12, 1e12], None), Ok(None), "one value");
+        assert!(
+            matches!(of(&[1e9, 1e9 + 3.0], None), Err(LearnError::Data(told)) if told.contains("steps of 6.4e1"))
+        );
+        assert!(of(&[1e-60, 2e-60], None).is_err());
+        assert!(of(&[1e6, 1e6 + 3.0], None).is_ok_and(|told| told.is_some()));
+        assert_eq!(of(&[1e9, 1e9 + 3.0, 5.0], None), Ok(None));
+        assert!(of(&[1e9, 1e9 + 3.0, 5.0], Some(&[1.0, 2.0, 0.0])).is_err(), "a row of weight 0 is none");
+    }
 }

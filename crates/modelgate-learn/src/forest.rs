@@ -18,11 +18,11 @@ mod values;
 use std::collections::BTreeMap;
 
 use modelgate_core::schema::Task;
-use modelgate_model::estimator::{Estimator, Forest, Tree};
+use modelgate_model::estimator::{Boosted, Estimator, Forest, Tree};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::check::check;
+use crate::check::{check, resolution};
 use crate::error::LearnError;
 use crate::progress::Progress;
 use crate::random::SplitMix64;
@@ -61,6 +61,10 @@ impl Features {
         in_bytes(&features).map_or(Self::Values(features), Self::Bins)
     }
 }
+
+/// From this many deviations of the target from zero on, a forest's mean is a base beside its trees: each tree has but a share of it, and
+/// 32 bits for that and for what it learned.
+const FAR: f64 = 100.0;
 
 impl RandomForest {
     fn limits(&self, rows: usize, features: usize) -> Limits {
@@ -229,6 +233,7 @@ impl Trainer for RandomForest {
         seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         check(matrix, targets, weights)?;
+        let coarse = resolution(targets, weights)?;
         let counted = |row: &u32| weights.is_none_or(|weights| weights[*row as usize] > 0.0);
         let rows: Vec<u32> = (0..matrix.rows as u32).filter(counted).collect();
         if let Amount::Count(most) = self.max_samples
@@ -247,8 +252,10 @@ impl Trainer for RandomForest {
         let prepared = Prepared { matrix: *matrix, order: order.clone(), columns, weights };
         let exact = prepared.order.len() <= EXACT_ROWS;
         let features = Features::new(&prepared, exact);
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = coarse.into_iter().collect();
         let mut details = BTreeMap::new();
+        // Added to the sum of the trees, where that would lose it.
+        let mut base = None;
         let (grown, outputs) = match (targets, self.task) {
             (Targets::Classes { labels, classes, names }, Task::Classification) => {
                 if *classes > usize::from(u16::MAX) {
@@ -283,6 +290,12 @@ impl Trainer for RandomForest {
                 let mut values = ordered(values);
                 let mean = weighted_mean(&values, prepared.weights.as_deref());
                 values.iter_mut().for_each(|value| *value -= mean);
+                let weights = prepared.weights.as_deref();
+                let squares: Vec<f64> = values.iter().map(|value| value * value).collect();
+                if self.trees > 1 && mean.abs() > FAR * weighted_mean(&squares, weights).sqrt() {
+                    base = Some(mean as f32);
+                }
+                let mean = mean - base.map_or(0.0, f64::from);
                 let grown = match &features {
                     Features::Values(features) => self.grow_values(&prepared, features, &values, mean, seed),
                     Features::Bins(features) => self.grow_values(&prepared, features, &values, mean, seed),
@@ -301,12 +314,14 @@ impl Trainer for RandomForest {
         details.insert("splits".to_owned(), json!(if exact { "exact" } else { "histogram" }));
         let trees: Vec<Tree> = grown.into_iter().map(|grown| grown.tree).collect();
         details.insert("depth".to_owned(), json!(trees.iter().map(depth).max()));
-        let forest = Forest {
-            features: matrix.columns,
-            outputs,
-            trees,
-            prepared: modelgate_model::estimator::Prepared::default(),
-        };
+        let prepared = modelgate_model::estimator::Prepared::default();
+        let features = matrix.columns;
+        if let Some(base) = base {
+            // A sum of trees over a base is what a forest is too.
+            let boosted = Boosted { features, scores: 1, base: vec![base], trees, prepared };
+            return Ok(FitOutcome { estimator: Estimator::BoostedRegressor(boosted), warnings, details });
+        }
+        let forest = Forest { features, outputs, trees, prepared };
         let estimator = match self.task {
             Task::Classification => Estimator::ForestClassifier(forest),
             Task::Regression => Estimator::ForestRegressor(forest),
@@ -319,7 +334,7 @@ impl Trainer for RandomForest {
     }
 
     fn revision(&self) -> &'static str {
-        "4"
+        "5"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

@@ -12,9 +12,46 @@ pub(crate) struct Params<'a> {
     pub(crate) resolved: BTreeMap<String, Value>,
 }
 
-/// Returns ` did you mean …?` when a name is near.
+/// What settings are called elsewhere, LightGBM's and XGBoost's names first, and what they are called here.
+const ELSEWHERE: [(&str, &str); 28] = [
+    ("num_leaves", "max_leaf_nodes"),
+    ("max_leaves", "max_leaf_nodes"),
+    ("num_iterations", "n_estimators"),
+    ("num_boost_round", "n_estimators"),
+    ("num_round", "n_estimators"),
+    ("eta", "learning_rate"),
+    ("shrinkage_rate", "learning_rate"),
+    ("min_child_samples", "min_samples_leaf"),
+    ("min_data_in_leaf", "min_samples_leaf"),
+    ("min_child_weight", "min_sum_hessian_in_leaf"),
+    ("min_sum_hessian", "min_sum_hessian_in_leaf"),
+    ("reg_lambda", "l2_regularization"),
+    ("lambda_l2", "l2_regularization"),
+    ("lambda", "l2_regularization"),
+    ("reg_alpha", "l1_regularization"),
+    ("lambda_l1", "l1_regularization"),
+    ("colsample_bynode", "max_features"),
+    ("feature_fraction_bynode", "max_features"),
+    ("colsample_bytree", "max_features"),
+    ("feature_fraction", "max_features"),
+    ("bagging_fraction", "subsample"),
+    ("max_bin", "max_bins"),
+    ("objective", "loss"),
+    ("early_stopping_rounds", "n_iter_no_change"),
+    ("early_stopping_round", "n_iter_no_change"),
+    ("monotone_constraints", "monotonic_cst"),
+    ("categorical_feature", "categorical_features"),
+    ("num_trees", "n_estimators"),
+];
+
+/// Returns ` did you mean …?` when a name is near, or one that is used elsewhere.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(there, here)| *there == name && known.contains(here)) {
+        return format!(" here it is `{here}`;");
+    }
     let best = known
+        .into_iter()
         .map(|one| (strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase()), one))
         .max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(score, _)| *score > 0.7)

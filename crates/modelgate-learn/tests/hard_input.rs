@@ -243,6 +243,12 @@ fn separable_classes_converge_with_the_penalty_and_are_told_without() {
     for solver in ["newton-cholesky", "lbfgs"] {
         let with = data.fit("logistic_regression", &format!(r#"{{"solver": "{solver}"}}"#)).expect("fitted");
         assert_eq!((&with.details["converged"], with.warnings.len()), (&json!(true), 0), "{solver}");
+        let params = format!(r#"{{"solver": "{solver}", "C": 1e7, "max_iter": 500}}"#);
+        let loose = data.fit("logistic_regression", &params).expect("fitted");
+        assert!(
+            loose.warnings.iter().any(|text| text.contains("comes from `C` (10000000) alone")),
+            "{loose:?}"
+        );
         let params = format!(r#"{{"solver": "{solver}", "penalty": null, "max_iter": 500}}"#);
         let without = data.fit("logistic_regression", &params).expect("fitted");
         assert!(
@@ -589,4 +595,59 @@ proptest! {
             }
         }
     }
+}
+
+/// Returns the share of the spread that answers explain.
+fn explained(found: &[f32], numbers: &[f64]) -> f64 {
+    let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
+    let missed: f64 =
+        found.iter().zip(numbers).map(|(found, number)| (f64::from(*found) - number).powi(2)).sum();
+    1.0 - missed / numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>()
+}
+
+#[test]
+fn a_target_far_from_zero_is_learned_as_one_near_it() {
+    let values = noise(2000, 40);
+    let near = |row: &[f32]| 2.0 * f64::from(row[0]) + f64::from(3.0 * row[1]).sin();
+    for offset in [0.0, -3e6, 1e6] {
+        let numbers = values.chunks_exact(4).map(|row| near(row) + offset).collect();
+        let data = Data::numbers(4, values.clone(), numbers);
+        let of = |name: &str| data.fit(name, r#"{"n_estimators": 50}"#).expect("fitted");
+        for name in ["random_forest", "gradient_boosting"] {
+            let score = explained(&answers(&of(name), &values), &data.numbers);
+            assert!(score > 0.97, "{name} {offset}: {score}");
+        }
+        assert_eq!(of("random_forest").warnings.is_empty(), offset == 0.0);
+    }
+}
+
+#[test]
+fn a_target_that_32_bits_cannot_tell_apart_is_refused() {
+    let values = noise(240, 41);
+    for (factor, offset) in [(1.0, 1e9), (1e-60, 0.0)] {
+        let numbers = (0..80).map(|row| f64::from(row % 7) * factor + offset).collect();
+        let data = Data::numbers(3, values.clone(), numbers);
+        for (algorithm, params) in REGRESSORS {
+            let refused = data.fit(algorithm, params).expect_err("no answer can tell them apart").to_string();
+            assert!(refused.contains("numbers of 32 bits, go there in steps of"), "{algorithm}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn lbfgs_reaches_the_minimum_whatever_the_units_of_features() {
+    let (rows, columns) = (600, 12);
+    let scale = |column: usize| 10_f32.powi(column as i32 % 6 - 3);
+    let values: Vec<f32> =
+        noise(rows * columns, 42).iter().enumerate().map(|(at, value)| value * scale(at % columns)).collect();
+    let labels =
+        values.chunks_exact(columns).map(|row| u32::from(row[5] + row[11] + 3e4 * row[0] > 115.0)).collect();
+    let data = Data::classes(columns, values, labels);
+    let of = |solver: &str| {
+        data.fit("logistic_regression", &format!(r#"{{"solver": "{solver}"}}"#)).expect("fitted")
+    };
+    let (newton, lbfgs) = (of("newton-cholesky"), of("lbfgs"));
+    let objective = |outcome: &FitOutcome| outcome.details["objective"].as_f64().expect("a number");
+    assert_eq!(lbfgs.details["converged"], json!(true), "{lbfgs:?}");
+    assert!(objective(&lbfgs) < objective(&newton) * 1.0001, "{} {}", objective(&lbfgs), objective(&newton));
 }

@@ -241,7 +241,9 @@ impl Division<'_> {
         let count = self.split.left.rows as usize;
         let mut lefts = vec![count];
         if parts.len() > 1 {
-            let counted = |rows: &&[u32]| simd::count_left(binned, feature, &table, rows);
+            // All threads count, also where there are but two parts and thus one to be counted.
+            let lefts_of = |rows: &[u32]| simd::count_left(binned, feature, &table, rows);
+            let counted = |rows: &&[u32]| rows.par_chunks(MANY).map(lefts_of).sum();
             lefts = parts[..parts.len() - 1].par_iter().map(counted).collect();
             lefts.push(count - lefts.iter().sum::<usize>());
         }

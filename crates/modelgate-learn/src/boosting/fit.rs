@@ -16,7 +16,7 @@ use super::settings::{GradientBoosting, Loss};
 use super::split::Limits;
 use super::spread::Spread;
 use super::{content, emit, leaves, reorder};
-use crate::check::{check, check_rows};
+use crate::check::{check, check_rows, resolution};
 use crate::error::LearnError;
 use crate::forest::varying;
 use crate::random::SplitMix64;
@@ -24,6 +24,11 @@ use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Validation};
 
 /// Below this many rows the classes of a round are grown side by side.
 const FEW: usize = 1 << 14;
+
+/// The largest step of a leaf in log odds, before the learning rate. Where nearly all rows of a leaf are predicted with certainty and one
+/// of them is not what was predicted, Newton's step is hundreds of times longer than what its formula holds for, and a rare class
+/// makes scores diverge. Friedman, Hastie and Tibshirani, 2000, "Additive logistic regression", limit what a row asks for to 2 to 4.
+const LARGEST_STEP: f64 = 8.0;
 
 /// Where scores begin and what one unit of them is.
 struct Start {
@@ -52,6 +57,7 @@ impl GradientBoosting {
         seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         check(matrix, targets, weights)?;
+        let coarse = resolution(targets, weights)?;
         let (categorical, monotonic) = self.columns(matrix, targets)?;
         let given = weights;
         let weights = self.row_weights(targets, given)?;
@@ -136,7 +142,8 @@ impl GradientBoosting {
         details.insert("feature_importances".to_owned(), by_name(&binned, matrix, gain));
         let splits = by_name(&binned, matrix, |place| importance[place].1 as u64);
         details.insert("feature_splits".to_owned(), splits);
-        let warnings = warnings(&binned, matrix);
+        let mut warnings = warnings(&binned, matrix);
+        warnings.extend(coarse);
         if trees.is_empty() {
             // An ensemble without a tree is no model to ONNX Runtime.
             trees = vec![constant(); width];
@@ -309,6 +316,8 @@ impl GradientBoosting {
                         sum / exact_sum(rows.iter().map(weight))
                     }
                 };
+                // The model holds it in 32 bits: what that loses is left for the trees.
+                let base = f64::from(base as f32);
                 let distance = |row: &u32| (values[*row as usize] - base).abs();
                 let largest = rows.iter().map(distance).fold(0.0, f64::max);
                 let scale = if largest > 0.0 { largest } else { 1.0 };
@@ -451,6 +460,7 @@ impl Rounds<'_> {
                 settings.l1
             },
             l2: settings.l2,
+            most: if settings.loss == Loss::LogLoss { LARGEST_STEP } else { f64::INFINITY },
             units: units.one,
         };
         let shape = Shape {

@@ -235,7 +235,8 @@ mod tests {
         let pairs: Vec<u32> = (0..2000).map(pair).collect();
         let heavy = |row, gradient| Heavy { row, gradient, hessian: 20 };
         let heavy = vec![heavy(5, 9000), heavy(900, -7000), heavy(1300, 4000)];
-        let limits = Limits { min_samples_leaf: 5, min_hessian: 0.0, l1: 0.0, l2: 0.0, units: [0.01, 0.1] };
+        let limits =
+            Limits { min_samples_leaf: 5, min_hessian: 0.0, l1: 0.0, l2: 0.0, most: 1e9, units: [0.01, 0.1] };
         let ground = Ground { binned: &binned, level: Level::Baseline, pairs: &pairs, limits: &limits };
         let shape = Shape { max_leaf_nodes: 60, max_depth: usize::MAX, max_features: 1.0 };
         let grown = |most_held: usize| {
@@ -274,7 +275,8 @@ mod tests {
         let binned = Binned::new(&matrix, &rows, &rows, 255, &[false; 5], &[0; 5]).expect("bins");
         let pair = |row: u32| simd::pair(((row * 37) % 101) as f32 - 50.0, 10.0, 0.0);
         let pairs: Vec<u32> = (0..count as u32).map(pair).collect();
-        let limits = Limits { min_samples_leaf: 5, min_hessian: 0.0, l1: 0.0, l2: 0.0, units: [0.01, 0.1] };
+        let limits =
+            Limits { min_samples_leaf: 5, min_hessian: 0.0, l1: 0.0, l2: 0.0, most: 1e9, units: [0.01, 0.1] };
         let ground = Ground { binned: &binned, level: Level::Baseline, pairs: &pairs, limits: &limits };
         let grown = |threads: usize, max_leaf_nodes: usize| {
             let shape = Shape { max_leaf_nodes, max_depth: 7, max_features: 1.0 };

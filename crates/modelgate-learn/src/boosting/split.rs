@@ -43,6 +43,8 @@ pub(super) struct Limits {
     pub(super) min_hessian: f64,
     pub(super) l1: f64,
     pub(super) l2: f64,
+    /// A leaf's value is no larger than this, before the learning rate.
+    pub(super) most: f64,
     /// One unit of gradient and of Hessian.
     pub(super) units: [f64; 2],
 }
@@ -108,7 +110,7 @@ impl Limits {
     pub(super) fn value(&self, sums: Sums, bounds: Bounds) -> f64 {
         let (gradient, hessian) = self.real(sums);
         let value = if hessian > 0.0 { -gradient / hessian } else { 0.0 };
-        value.clamp(bounds.low, bounds.high)
+        value.clamp(-self.most, self.most).clamp(bounds.low, bounds.high)
     }
 
     /// Returns by how much the loss falls, twice, when the rows get one value.
@@ -363,6 +365,7 @@ mod tests {
                 min_hessian: if case % 3 == 0 { 5.0 } else { 0.0 },
                 l1: if case % 5 == 0 { 3.0 } else { 0.0 },
                 l2: if case % 7 == 0 { 10.0 } else { 0.0 },
+                most: f64::INFINITY,
                 units: [0.001, 0.0005],
             };
             let total = total(&cells);

@@ -8,7 +8,7 @@ pub(crate) struct SquaredError<'a> {
     pub(crate) values: &'a [f64],
     /// One per row, above 0; all 1 without.
     pub(crate) weights: Option<&'a [f64]>,
-    /// What was subtracted.
+    /// What of the subtracted mean is in the leaves again.
     pub(crate) mean: f64,
     /// Number of trees, over which leaf values are divided.
     pub(crate) trees: f64,

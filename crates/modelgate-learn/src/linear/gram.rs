@@ -80,7 +80,6 @@ impl Rows<'_> {
         let stride = self.stride();
         let rows = self.targets.len();
         let shift = if centre { self.first_means() } else { vec![0.0; width] };
-        let ones = vec![1.0; columns];
         let mut block = vec![0.0; BLOCK * stride];
         let mut weighted = vec![0.0; if self.weights.is_some() { BLOCK * stride } else { 0 }];
         // A column of ones behind the target: its products are the sums.
@@ -90,7 +89,7 @@ impl Rows<'_> {
             let count = BLOCK.min(rows - first);
             let cells = count * stride;
             let values = &self.values[first * columns..(first + count) * columns];
-            simd::standardise(level, values, &shift[..columns], &ones, stride, &mut block[..cells]);
+            simd::centre(level, values, &shift[..columns], stride, &mut block[..cells]);
             for (row, target) in block.chunks_exact_mut(stride).zip(&self.targets[first..first + count]) {
                 row[columns] = target - shift[columns];
             }
@@ -179,7 +178,6 @@ impl Rows<'_> {
         let chunks = self.targets.len().div_ceil(CHUNK);
         let mut point = vec![0.0; stride];
         point[..columns].copy_from_slice(coefficients);
-        let ones = vec![1.0; columns];
         let part = |number: usize| {
             let chunk = self.chunk(number);
             let mut sums = vec![0.0; stride];
@@ -189,7 +187,7 @@ impl Rows<'_> {
                 let count = BLOCK.min(chunk.targets.len() - first);
                 let values = &chunk.values[first * columns..(first + count) * columns];
                 let cells = count * stride;
-                simd::standardise(level, values, &means[..columns], &ones, stride, &mut block[..cells]);
+                simd::centre(level, values, &means[..columns], stride, &mut block[..cells]);
                 simd::dots(level, &block[..cells], &point, &mut found[..count]);
                 for (at, found) in found[..count].iter_mut().enumerate() {
                     let weight = chunk.weights.map_or(1.0, |weights| weights[first + at]);

@@ -22,6 +22,10 @@ const NEWTON_UP_TO: usize = 400;
 /// With this many chunks Newton's method starts from what it finds on a part of them.
 const SAMPLE_FROM: usize = 32;
 
+/// An objective below this, with every row right, says that the penalty is next to nothing: the mean probability of the right
+/// class is above 0.999 then.
+const NEXT_TO_NOTHING: f64 = 1e-3;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Solver {
     Auto,
@@ -153,8 +157,14 @@ impl LogisticRegression {
                 found.iterations, found.gradient, self.tolerance
             ));
         }
-        let separated = !self.penalty && found.wrong == 0;
-        if separated {
+        let separated = found.wrong == 0 && (!self.penalty || found.value < NEXT_TO_NOTHING);
+        if separated && self.penalty {
+            warnings.push(format!(
+                "the features separate the classes perfectly: how large the coefficients are, and how sure the probabilities, \
+                 comes from `C` ({}) alone; a smaller one makes them less sure",
+                self.inverse_strength
+            ));
+        } else if separated {
             warnings.push(
                 "the features separate the classes perfectly: without a penalty the coefficients have no limit, and where \
                  they stand is where the search ended; set `penalty: l2`"
@@ -189,7 +199,7 @@ impl Trainer for LogisticRegression {
     }
 
     fn revision(&self) -> &'static str {
-        "3"
+        "4"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

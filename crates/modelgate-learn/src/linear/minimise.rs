@@ -104,9 +104,10 @@ pub(crate) fn newton(objective: &Objective<'_>, point: Vec<f64>, max_iter: usize
     ended(point, &at, max_iter, tolerance)
 }
 
-/// L-BFGS from zero.
+/// L-BFGS from zero; what it takes for the curvature at first are the objective's own diagonal elements.
 pub(crate) fn lbfgs(objective: &Objective<'_>, max_iter: usize, tolerance: f64) -> Minimum {
     let mut point = vec![0.0; objective.size()];
+    let diagonal = objective.diagonal();
     let mut at = objective.evaluate(&point, false);
     // Pairs of step and change of the gradient, the newest last.
     let mut memory: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
@@ -114,10 +115,8 @@ pub(crate) fn lbfgs(objective: &Objective<'_>, max_iter: usize, tolerance: f64) 
         if largest(&at.gradient) <= tolerance {
             return ended(point, &at, iteration, tolerance);
         }
-        let direction = two_loops(&at.gradient, &memory);
-        let first =
-            if memory.is_empty() { 1.0 / dot(&at.gradient, &at.gradient).sqrt().max(1.0) } else { 1.0 };
-        let Some((next, found)) = step(objective, &point, &at, &direction, first) else {
+        let direction = two_loops(&at.gradient, &memory, &diagonal);
+        let Some((next, found)) = step(objective, &point, &at, &direction, 1.0) else {
             if memory.is_empty() {
                 return ended(point, &at, iteration, tolerance);
             }
@@ -139,8 +138,8 @@ pub(crate) fn lbfgs(objective: &Objective<'_>, max_iter: usize, tolerance: f64) 
     ended(point, &at, max_iter, tolerance)
 }
 
-/// Returns the direction of L-BFGS.
-fn two_loops(gradient: &[f64], memory: &[(Vec<f64>, Vec<f64>)]) -> Vec<f64> {
+/// Returns the direction of L-BFGS; the curvature that it begins with is `diagonal`, times what the newest step says.
+fn two_loops(gradient: &[f64], memory: &[(Vec<f64>, Vec<f64>)], diagonal: &[f64]) -> Vec<f64> {
     let mut direction: Vec<f64> = gradient.iter().map(|part| -part).collect();
     let mut shares = Vec::with_capacity(memory.len());
     for (step, change) in memory.iter().rev() {
@@ -148,10 +147,11 @@ fn two_loops(gradient: &[f64], memory: &[(Vec<f64>, Vec<f64>)]) -> Vec<f64> {
         direction.iter_mut().zip(change).for_each(|(part, change)| *part -= share * change);
         shares.push(share);
     }
-    if let Some((step, change)) = memory.last() {
-        let scale = dot(step, change) / dot(change, change);
-        direction.iter_mut().for_each(|part| *part *= scale);
-    }
+    let scale = memory.last().map_or(1.0, |(step, change)| {
+        let shaped: f64 = change.iter().zip(diagonal).map(|(change, own)| change * change / own).sum();
+        dot(step, change) / shaped
+    });
+    direction.iter_mut().zip(diagonal).for_each(|(part, own)| *part *= scale / own);
     for ((step, change), share) in memory.iter().zip(shares.iter().rev()) {
         let back = dot(change, &direction) / dot(step, change);
         direction.iter_mut().zip(step).for_each(|(part, step)| *part += (share - back) * step);

@@ -94,6 +94,26 @@ impl Objective<'_> {
         self.outputs * (self.columns + 1)
     }
 
+    /// Returns the diagonal of the curvature at zero, over the sum of weights: nearly 1 of the standardised features, times p (1 − p) of
+    /// classes that are all as probable, and the penalty of each, which is large where the deviation is small.
+    pub(crate) fn diagonal(&self) -> Vec<f64> {
+        let weight = |(row, label): (usize, &u32)| {
+            self.class_weights[*label as usize] * self.weights.map_or(1.0, |weights| weights[row])
+        };
+        let total: f64 = self.labels.iter().enumerate().map(weight).sum();
+        let share = 1.0 / self.outputs.max(2) as f64;
+        let of_column = |inverse: &f64| {
+            if *inverse == 0.0 {
+                1.0
+            } else {
+                share * (1.0 - share) + self.strength * inverse * inverse / total
+            }
+        };
+        let one = self.scales.inverse.iter().map(of_column).chain([share * (1.0 - share)]);
+        let one: Vec<f64> = one.collect();
+        one.repeat(self.outputs)
+    }
+
     /// Evaluates the objective at `point`.
     pub(crate) fn evaluate(&self, point: &[f64], with_curvature: bool) -> Evaluation {
         let chunks: Vec<usize> = (0..self.labels.len().div_ceil(CHUNK)).step_by(self.every).collect();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::gram::{Moments, Rows};
 use super::solve::Factor;
-use crate::check::{check, check_finite};
+use crate::check::{check, check_finite, resolution};
 use crate::counted::counted;
 use crate::error::{LearnError, ParamError};
 use crate::params::Params;
@@ -147,13 +147,18 @@ impl Ridge {
         let Targets::Values(values) = targets else {
             return Err(LearnError::Task(format!("{} learns numbers, not classes", self.name)));
         };
-        check_finite(matrix, self.name)?;
         let rows = Rows { values: matrix.values, columns: matrix.columns, targets: values, weights };
         let (solution, means) = if matrix.rows < matrix.columns {
+            check_finite(matrix, self.name)?;
             let means = if self.intercept { rows.means() } else { vec![0.0; matrix.columns + 1] };
             (self.dual(&rows, &means), means)
         } else {
             let moments = rows.moments(self.intercept);
+            // One value that is no number makes sums that are none; squares of 32-bit numbers do not overflow in 64 bits. A look at
+            // every value before would be another pass over the memory.
+            if !moments.products.iter().all(|product| product.is_finite()) {
+                check_finite(matrix, self.name)?;
+            }
             (self.primal(&rows, &moments), moments.means)
         };
         let products = solution.coefficients.iter().zip(&means).map(|(one, mean)| one * mean);
@@ -179,13 +184,16 @@ impl Trainer for Ridge {
         _seed: u64,
     ) -> Result<FitOutcome, LearnError> {
         check(matrix, targets, weights)?;
-        counted(matrix, targets, weights, |matrix, targets, weights| {
+        let coarse = resolution(targets, weights)?;
+        let mut outcome = counted(matrix, targets, weights, |matrix, targets, weights| {
             self.fit_counted(matrix, targets, weights)
-        })
+        })?;
+        outcome.warnings.extend(coarse);
+        Ok(outcome)
     }
 
     fn revision(&self) -> &'static str {
-        "2"
+        "3"
     }
 
     fn resolved_params(&self) -> BTreeMap<String, Value> {

@@ -22,6 +22,11 @@ dispatched! {
 }
 
 dispatched! {
+    /// Writes `f64(values[row][column]) − shift[column]` as [`standardise`] does.
+    centre, centre_body, (values: &[f32], shift: &[f64], stride: usize, rows: &mut [f64])
+}
+
+dispatched! {
     /// Writes `Σ rows[row][j] · point[j]` for each row of `point.len()` doubles.
     dots, dots_body, (rows: &[f64], point: &[f64], sums: &mut [f64])
 }
@@ -37,23 +42,41 @@ const TILE: usize = 4;
 #[inline(always)]
 fn add_products_body(weighted: &[f64], plain: &[f64], stride: usize, sums: &mut [f64]) {
     for top in (0..stride).step_by(TILE) {
-        for left in (top / LANES * LANES..stride).step_by(LANES) {
-            let mut tile = [[0.0_f64; LANES]; TILE];
-            for (weighted, plain) in weighted.chunks_exact(stride).zip(plain.chunks_exact(stride)) {
-                let weighted = &weighted[top..top + TILE];
-                let plain = &plain[left..left + LANES];
-                for (cells, weight) in tile.iter_mut().zip(weighted) {
-                    for (cell, value) in cells.iter_mut().zip(plain) {
-                        *cell += weight * value;
-                    }
-                }
+        let mut left = top / LANES * LANES;
+        if left < top {
+            // What lies left of the diagonal is not wanted.
+            add_tile::<TILE>(weighted, plain, stride, (top, top), sums);
+            left += LANES;
+        }
+        for left in (left..stride).step_by(LANES) {
+            add_tile::<LANES>(weighted, plain, stride, (top, left), sums);
+        }
+    }
+}
+
+/// Adds the products of [`TILE`] columns from `top` with `W` from `left`.
+#[inline(always)]
+fn add_tile<const W: usize>(
+    weighted: &[f64],
+    plain: &[f64],
+    stride: usize,
+    (top, left): (usize, usize),
+    sums: &mut [f64],
+) {
+    let mut tile = [[0.0_f64; W]; TILE];
+    for (weighted, plain) in weighted.chunks_exact(stride).zip(plain.chunks_exact(stride)) {
+        let weighted = &weighted[top..top + TILE];
+        let plain = &plain[left..left + W];
+        for (cells, weight) in tile.iter_mut().zip(weighted) {
+            for (cell, value) in cells.iter_mut().zip(plain) {
+                *cell += weight * value;
             }
-            for (down, cells) in tile.iter().enumerate() {
-                let start = (top + down) * stride + left;
-                for (sum, cell) in sums[start..start + LANES].iter_mut().zip(cells) {
-                    *sum += cell;
-                }
-            }
+        }
+    }
+    for (down, cells) in tile.iter().enumerate() {
+        let start = (top + down) * stride + left;
+        for (sum, cell) in sums[start..start + W].iter_mut().zip(cells) {
+            *sum += cell;
         }
     }
 }
@@ -64,6 +87,16 @@ fn standardise_body(values: &[f32], shift: &[f64], scale: &[f64], stride: usize,
     for (row, values) in rows.chunks_exact_mut(stride).zip(values.chunks_exact(width)) {
         for (((cell, value), shift), scale) in row[..width].iter_mut().zip(values).zip(shift).zip(scale) {
             *cell = (f64::from(*value) - shift) * scale;
+        }
+    }
+}
+
+#[inline(always)]
+fn centre_body(values: &[f32], shift: &[f64], stride: usize, rows: &mut [f64]) {
+    let width = shift.len();
+    for (row, values) in rows.chunks_exact_mut(stride).zip(values.chunks_exact(width)) {
+        for ((cell, value), shift) in row[..width].iter_mut().zip(values).zip(shift) {
+            *cell = f64::from(*value) - shift;
         }
     }
 }
@@ -111,11 +144,17 @@ mod tests {
             add_products(level, &weighted, &plain, stride, &mut products);
             let mut scaled = vec![0.0; rows * stride];
             standardise(level, &single[..rows * 30], &factors[..30], &factors[30..60], stride, &mut scaled);
+            let mut centred = vec![0.0; rows * stride];
+            centre(level, &single[..rows * 30], &factors[..30], stride, &mut centred);
             let mut sums = vec![0.0; rows];
             dots(level, &plain, &weighted[..stride], &mut sums);
             let mut columns = vec![0.0; stride];
             add_rows(level, &plain, &factors, &mut columns);
-            [products, scaled, sums, columns].concat().into_iter().map(f64::to_bits).collect::<Vec<u64>>()
+            [products, scaled, centred, sums, columns]
+                .concat()
+                .into_iter()
+                .map(f64::to_bits)
+                .collect::<Vec<u64>>()
         };
         for level in levels() {
             assert_eq!(computed(Level::Baseline), computed(level), "{level:?}");

@@ -192,3 +192,44 @@ proptest! {
         }
     }
 }
+
+/// Numbers about 0, of a deviation of about 1.
+fn normal(count: usize, seed: u64) -> Vec<f32> {
+    uniform(count * 12, seed).chunks_exact(12).map(|twelve| twelve.iter().sum::<f32>() - 6.0).collect()
+}
+
+#[test]
+fn a_rare_class_does_not_make_scores_diverge() {
+    let (rows, columns) = (14_000, 5);
+    for seed in 1..=8 {
+        let (values, noise) = (normal(2 * rows * columns, seed), normal(2 * rows, seed + 100));
+        let labels: Vec<u32> = values
+            .chunks_exact(columns)
+            .zip(&noise)
+            .map(|(row, noise)| u32::from(row[0] + 0.5 * row[1] * row[2] + 0.5 * noise > 3.3))
+            .collect();
+        let (train, test) = values.split_at(rows * columns);
+        let outcome = fit_classes(json!({}), train, columns, &labels[..rows], 2, None).expect("fitted");
+        let found = answers(&outcome.estimator, test);
+        let loss: f64 = found
+            .chunks_exact(2)
+            .zip(&labels[rows..])
+            .map(|(pair, label)| -f64::from(pair[*label as usize].max(1e-15)).ln())
+            .sum();
+        // Who says the frequency of the class to everybody.
+        let share = f64::from(labels.iter().sum::<u32>()) / labels.len() as f64;
+        let knows_nothing = -(share * share.ln() + (1.0 - share) * (1.0 - share).ln());
+        let loss = loss / rows as f64;
+        assert!(loss < 1.3 * knows_nothing, "{seed}: {loss} beside {knows_nothing}");
+    }
+}
+
+#[test]
+fn what_the_base_loses_in_32_bits_the_trees_learn() {
+    let (values, numbers) = bent(3000, 4, 5);
+    let far: Vec<f64> = numbers.iter().map(|number| number + 1e6 + 0.03).collect();
+    let outcome = fit_values(json!({}), &values, 4, &far).expect("fitted");
+    let found = answers(&outcome.estimator, &values);
+    let mean = found.iter().zip(&far).map(|(found, far)| f64::from(*found) - far).sum::<f64>() / 3000.0;
+    assert!(mean.abs() < 4e-3, "{mean}");
+}
