@@ -56,7 +56,8 @@ pub(crate) fn names_unknown(setting: &str, name: &str, known: &[&str]) -> String
 }
 
 /// Returns the sentence for a column that is not there, with the nearest of those that are.
-pub(crate) fn not_there(what: &str, name: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn not_there(what: &str, name: &str, known: &[&str]) -> String {
     format!("{what} `{name}` is not there; {}", what_is_there(name, known))
 }
 

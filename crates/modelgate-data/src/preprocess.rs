@@ -3,6 +3,8 @@
 //! The key type is [`PreprocessPlan`]. Everything is `f32`, rounded once from the column's own type; a fill, a
 //! subtraction and a division are separate operations, as the graph has them.
 
+mod doubts;
+
 use std::collections::BTreeMap;
 
 use modelgate_core::schema::{Feature, FeatureType};

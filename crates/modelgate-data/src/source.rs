@@ -150,6 +150,9 @@ pub(crate) enum RandomAccess {
     File(std::fs::File),
 }
 
+/// What is said of a pattern that finds nothing.
+pub const NO_SUCH_NAME: &str = "no file has such a name";
+
 /// Returns the files that `source` names below `root`: one file, or all that a glob finds, sorted by name.
 ///
 /// # Errors
@@ -167,7 +170,7 @@ pub fn find_files(root: &Path, source: &str) -> Result<Vec<SourceFile>, DataErro
     let found = glob::matches(root, source)
         .map_err(|refused| DataError::File { source_name: refused.name, message: refused.reason })?;
     if found.is_empty() {
-        return Err(error("no file has such a name".to_owned()));
+        return Err(error(NO_SUCH_NAME.to_owned()));
     }
     Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect())
 }

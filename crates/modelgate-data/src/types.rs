@@ -130,7 +130,7 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Returns whether the trimmed value is one of [`NULL_TOKENS`].
-pub(crate) fn is_null(value: &[u8]) -> bool {
+pub fn is_null(value: &[u8]) -> bool {
     let Some(first) = value.first() else { return true };
     // Most values are turned away by their first letter or their length.
     matches!(first, b'#' | b'-' | b'1' | b'<' | b'N' | b'n')
@@ -195,7 +195,7 @@ fn parse_float_slowly(value: &[u8]) -> Option<f64> {
 }
 
 /// Reads `true` or `false`, as Python, R and JSON write them, from a trimmed value.
-pub(crate) fn parse_bool(value: &[u8]) -> Option<bool> {
+pub fn parse_bool(value: &[u8]) -> Option<bool> {
     match value {
         b"true" | b"True" | b"TRUE" => Some(true),
         b"false" | b"False" | b"FALSE" => Some(false),

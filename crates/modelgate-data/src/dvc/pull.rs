@@ -1,8 +1,9 @@
 //! Bringing files that DVC tracks into the working copy: from the cache, or from the remote through the cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use modelgate_store::remote::{ObjectHome, RemoteError};
 use modelgate_store::{DigestIndex, LinkPolicy, bring};
@@ -12,6 +13,11 @@ use serde::Serialize;
 use super::output::{DvcHash, DvcOutput};
 use super::repository::DvcRepository;
 use crate::snapshot::{SnapshotError, inside};
+
+/// The ending of what is arriving.
+const PARTIAL: &str = "partial";
+/// What no byte has come to for so long is left by a command that was killed.
+const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a pull of DVC's files did.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -152,6 +158,11 @@ impl DvcRepository {
             },
             other => other,
         })?;
+        let folders: BTreeSet<_> = missing
+            .iter()
+            .filter_map(|(_, hash)| Some(self.cache.join(&hash.keys()[0]).parent()?.to_owned()))
+            .collect();
+        folders.iter().for_each(|folder| remove_left(folder));
         let bytes = AtomicU64::new(0);
         let count = |more: u64| {
             bytes.fetch_add(more, Ordering::Relaxed);
@@ -189,18 +200,22 @@ impl DvcRepository {
     ) -> Result<(), SnapshotError> {
         let [key, other] = hash.keys();
         let target = self.cache.join(&key);
+        let folder = target.parent().unwrap_or(&self.cache);
+        fs_err::create_dir_all(folder)?;
+        // Under a name of its own, which goes with an error: DVC's cache is shared, and another command may fetch the
+        // same.
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let partial = target.with_file_name(format!(".{name}.partial"));
-        if let Some(folder) = partial.parent() {
-            fs_err::create_dir_all(folder)?;
-        }
+        let partial = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(&format!(".{PARTIAL}"))
+            .make_in(folder, |path| fs_err::OpenOptions::new().write(true).create_new(true).open(path))?
+            .into_temp_path();
         let fetched = match home.download(&key, &partial, count) {
             Err(RemoteError::Missing { .. }) => home.download(&other, &partial, count),
             other => other,
         };
         match fetched {
             Err(RemoteError::Missing { home, .. }) => {
-                let _ = fs_err::remove_file(&partial);
                 let message = format!(
                     "the content {} of `{}` is not in the remote `{home}`; somebody who has it must run `dvc push`",
                     hash.md5,
@@ -212,13 +227,72 @@ impl DvcRepository {
         }
         if !Self::is_content(&partial, hash, index)? {
             let found = index.md5_of(&partial)?.to_string();
-            fs_err::remove_file(&partial)?;
             return Err(RemoteError::OtherBytes { key, home: home.name(), found }.into());
         }
         let mut permissions = fs_err::metadata(&partial)?.permissions();
         permissions.set_readonly(true);
         fs_err::set_permissions(&partial, permissions)?;
-        fs_err::rename(&partial, &target)?;
+        partial.persist(&target).map_err(|failed| failed.error)?;
         Ok(())
+    }
+}
+
+/// Removes what killed commands have left in `folder`.
+fn remove_left(folder: &Path) {
+    let Ok(entries) = fs_err::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if !is_hidden || path.extension().is_none_or(|ending| ending != PARTIAL) {
+            continue;
+        }
+        // One that is gone meanwhile has arrived.
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        if written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFT)) {
+            let _ = fs_err::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use modelgate_store::remote::FolderObjects;
+
+    use super::*;
+
+    const CONTENT: &[u8] = b"a,b\n1,2\n";
+
+    #[test]
+    fn two_commands_that_fetch_one_content_do_not_write_into_one_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs_err::create_dir(path(".dvc")).expect("made");
+        let repository = DvcRepository::find(folder.path()).expect("read").expect("a repository");
+        let home = FolderObjects::new(&path("remote"));
+        let hash = DvcHash { md5: modelgate_store::Md5::of(CONTENT), is_folder: false, is_legacy: false };
+        home.put(&hash.keys()[0], CONTENT).expect("put");
+        let index = DigestIndex::open(folder.path());
+        let fetch = |count: &(dyn Fn(u64) + Sync)| {
+            repository.fetch_one(&home, &path("a.csv"), &hash, &index, count).expect("fetched");
+        };
+        let in_cache = repository.cache.join(&hash.keys()[0]);
+        let left = in_cache.with_file_name(".left.partial");
+        fs_err::create_dir_all(left.parent().expect("a folder")).expect("made");
+        let file = fs_err::File::create(&left).expect("made").into_file();
+        file.set_modified(std::time::SystemTime::now() - 2 * LEFT).expect("aged");
+        let is_first = AtomicBool::new(true);
+        fetch(&|_| {
+            // While the first is at it, another begins and ends.
+            if is_first.swap(false, Ordering::SeqCst) {
+                fetch(&|_| {});
+            }
+        });
+        assert!(!is_first.into_inner(), "it was told of its bytes");
+        assert_eq!(fs_err::read(&in_cache).expect("in the cache"), CONTENT);
+        remove_left(left.parent().expect("a folder"));
+        let names = || fs_err::read_dir(in_cache.parent().expect("a folder")).expect("read");
+        assert_eq!(names().count(), 1, "{:?}", names().collect::<Vec<_>>());
     }
 }

@@ -1,0 +1,93 @@
+//! What a person should look at twice before a model learns from a column of text.
+
+use super::{PreprocessPlan, TextColumn};
+use crate::table::Table;
+
+/// From how many texts on a column is doubted: fewer are categories.
+const MANY: usize = 50;
+
+impl PreprocessPlan {
+    /// Returns what is doubtful in the columns of text over the training `rows`, a sentence each: numbers and dates that are
+    /// written as they are not read, and texts that are nearly as many as rows.
+    pub fn doubts(&self, table: &Table, rows: &[u32]) -> Vec<String> {
+        let doubt = |text: &TextColumn| {
+            let column = table.column(&text.name)?;
+            let known =
+                rows.iter().filter(|row| column.text(**row as usize).is_some_and(|text| !text.is_empty()));
+            doubt(&text.name, &text.categories, known.count())
+        };
+        self.text.iter().filter_map(doubt).collect()
+    }
+}
+
+fn doubt(name: &str, categories: &[String], known: usize) -> Option<String> {
+    let texts: Vec<&str> = categories.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+    if texts.len() < MANY {
+        return None;
+    }
+    let nearly_all =
+        |is: fn(&str) -> bool| texts.iter().filter(|text| is(text)).count() * 20 >= texts.len() * 19;
+    let count = texts.len();
+    if nearly_all(has_decimal_comma) && texts.iter().any(|text| text.contains(',')) {
+        return Some(format!(
+            "column `{name}` has numbers with a decimal comma, which are text here ({count} categories): write them with a point, or \
+             add it to `preprocess.drop`"
+        ));
+    }
+    if nearly_all(is_day_first) {
+        return Some(format!(
+            "column `{name}` has what looks like dates, which are text here ({count} categories): declare them, such as `data.types: \
+             {{{name}: \"date:%d.%m.%Y\"}}`, or add it to `preprocess.drop`"
+        ));
+    }
+    (count * 2 > known).then(|| {
+        format!(
+            "column `{name}` has {count} different texts in {known} training rows: what is seen once teaches nothing, and a service \
+             refuses what was never seen; add it to `preprocess.drop` if it names the row"
+        )
+    })
+}
+
+/// Holds for `1.234,5` and `-3,75`, also `12`, of a column that has others.
+fn has_decimal_comma(text: &str) -> bool {
+    let text = text.trim().trim_start_matches(['-', '+']);
+    let (whole, part) = text.split_once(',').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut groups = whole.split('.');
+    groups.next().is_some_and(digits) && groups.all(|group| digits(group) && group.len() == 3) && digits(part)
+}
+
+/// Holds for `31.12.2024`, `31/12/24` and `31-12-2024`.
+fn is_day_first(text: &str) -> bool {
+    let parts: Vec<&str> = text.trim().split(['.', '/', '-']).collect();
+    let [day, month, year] = parts[..] else { return false };
+    let number =
+        |text: &str, longest: usize| (text.len() <= longest).then(|| text.parse::<u32>().ok()).flatten();
+    number(day, 2).is_some_and(|day| (1..=31).contains(&day))
+        && number(month, 2).is_some_and(|month| (1..=31).contains(&month))
+        && matches!(year.len(), 2 | 4)
+        && number(year, 4).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doubted(text: impl Fn(usize) -> String, known: usize) -> String {
+        let mut categories: Vec<String> = (0..60).map(text).collect();
+        categories.push(String::new());
+        doubt("x", &categories, known).unwrap_or_default()
+    }
+
+    #[test]
+    fn columns_that_are_no_categories_are_doubted() {
+        let comma = doubted(|at| format!("-1.{:03},{at}", at * 7), 1000);
+        assert!(comma.contains("numbers with a decimal comma") && comma.contains("60 categories"), "{comma}");
+        let date = doubted(|at| format!("{:02}.{:02}.2024", at % 28 + 1, at % 12 + 1), 1000);
+        assert!(date.contains("looks like dates") && date.contains("{x: \"date:%d.%m.%Y\"}"), "{date}");
+        let name = doubted(|at| format!("customer {at}"), 100);
+        assert!(name.contains("60 different texts in 100 training rows"), "{name}");
+        assert_eq!(doubted(|at| format!("town {at}"), 1000), "", "a category with many rows each");
+        assert_eq!(doubt("x", &["1,5".to_owned(), "2,5".to_owned()], 2), None, "too few to say");
+    }
+}
