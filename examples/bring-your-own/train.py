@@ -13,11 +13,17 @@ from sklearn.ensemble import RandomForestClassifier
 from modelgate_onnx import columns_of, export
 
 TARGET = os.environ.get("MODELGATE_TARGET", "target")
+# The columns of the graph in their order: neither the target nor a key, a date or weights are among them.
+FEATURES = json.loads(os.environ.get("MODELGATE_FEATURES", "null"))
+
+
+def features_of(rows):
+    return rows.drop(columns=TARGET) if FEATURES is None else rows[FEATURES]
 
 
 def fit(rows, seed):
     params = json.loads(os.environ.get("MODELGATE_PARAMS", "{}"))
-    features = rows.drop(columns=TARGET)
+    features = features_of(rows)
     # What a tree compares are the f32 values that the package gets.
     model = RandomForestClassifier(random_state=seed, **params).fit(features.astype("float32").values, rows[TARGET])
     return model, columns_of(features)
@@ -30,7 +36,7 @@ def check(packaged, path):
     rows = pandas.read_csv(path)
     model, columns = fit(rows.iloc[::2], 0)
     export(model, columns, "check.onnx")
-    features = rows.drop(columns=TARGET)
+    features = features_of(rows)
     inputs = {name: features[name].to_numpy().astype(kind) for name, kind in columns.items()}
     names = ["label", *(f"probability_{name}" for name in model.classes_)]
     label, *probabilities = onnxruntime.InferenceSession("check.onnx").run(names, inputs)
@@ -53,5 +59,6 @@ if __name__ == "__main__":
         check(*arguments.check)
     else:
         rows = pandas.read_csv(arguments.train)
-        print(f"{len(rows)} rows, {rows.shape[1] - 1} columns")
-        export(*fit(rows, arguments.seed), arguments.output)
+        model, columns = fit(rows, arguments.seed)
+        print(f"{len(rows)} rows, {len(columns)} columns")
+        export(model, columns, arguments.output, rows[list(columns)])

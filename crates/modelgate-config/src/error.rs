@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::place::Place;
+
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -21,12 +23,12 @@ pub enum ConfigError {
         message: String,
     },
     /// A value has the right form and makes no sense.
-    #[error("{}{}: {key}: {message}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+    #[error("{}{}: {key}: {message}", path.display(), place.map_or_else(String::new, |place| format!(":{}:{}", place.line, place.column)))]
     Value {
         /// The file.
         path: PathBuf,
-        /// The line of the key, when it is known.
-        line: Option<u64>,
+        /// Where the key stands, or what is above it, when it is known.
+        place: Option<Place>,
         /// The key, dotted.
         key: String,
         /// What is wrong and what to do.

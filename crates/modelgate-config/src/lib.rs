@@ -7,8 +7,10 @@ pub mod env;
 mod error;
 mod governance;
 mod load;
+mod measured;
 mod origin;
 mod params;
+mod place;
 mod project;
 mod rollout;
 mod rules;
@@ -27,6 +29,7 @@ pub use governance::{
 };
 pub use load::{Loaded, load, parse, show};
 pub use origin::{Origin, origins};
+pub use place::{Place, place, place_in};
 pub use project::{
     ApprovalPolicy, AverageName, ColumnTypeText, DataConfig, DataStorageConfig, EncodeName, EvaluateConfig,
     GateConfig, IntervalsName, LinkName, ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig,

@@ -75,11 +75,17 @@ pub fn parse(text: &str, path: &Path) -> Result<ProjectConfig, ConfigError> {
     Ok(config)
 }
 
+/// A task that is asked for and not there yet.
+const LATER_TASK: &str = "image_classification_cnn";
+
 fn yaml_error(error: &serde_saphyr::Error, path: &Path) -> ConfigError {
     let error = error.without_snippet();
     let location = error.location();
     let message = match error {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+        serde_saphyr::Error::SerdeUnknownVariant { variant, .. } if variant == LATER_TASK => {
+            format!("`{variant}` is not in this version; use `classification` or `regression`")
+        }
         serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
             format!("`{variant}` is not allowed here: expected one of {}", expected.join(", "))
         }

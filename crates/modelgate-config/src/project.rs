@@ -51,7 +51,8 @@ pub struct ProjectConfig {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistryConfig {
-    /// Nothing for `.modelgate/`, or `git+branch:NAME`.
+    /// Nothing for the folder `.modelgate/`; `git+branch:NAME`, a branch of the project's repository; or
+    /// `s3://bucket/prefix`.
     pub uri: Option<String>,
 }
 
@@ -325,8 +326,6 @@ pub enum TaskKind {
     Classification,
     /// Predict a number.
     Regression,
-    /// Predict the class of an image; not in this version.
-    ImageClassificationCnn,
 }
 
 /// What a violation of the contract does.

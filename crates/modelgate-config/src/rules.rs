@@ -372,7 +372,7 @@ const REGRESSION_RULES: [(&str, &str); 3] = [
 pub(crate) fn default_rule_lines(task: TaskKind) -> &'static [(&'static str, &'static str)] {
     match task {
         TaskKind::Regression => &REGRESSION_RULES,
-        _ => &CLASSIFICATION_RULES,
+        TaskKind::Classification => &CLASSIFICATION_RULES,
     }
 }
 

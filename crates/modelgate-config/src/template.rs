@@ -32,7 +32,7 @@ fn written(project: &str, source: &str, target: &str, task: TaskKind, train: &st
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let (name, bound) = match task {
         TaskKind::Regression => ("regression", "{metric: r2, at_least: 0.5}"),
-        _ => ("classification", "{metric: accuracy, at_least: 0.80}"),
+        TaskKind::Classification => ("classification", "{metric: accuracy, at_least: 0.80}"),
     };
     let mut rules = String::new();
     for (rule, comment) in std::iter::once(&(bound, "yours to set")).chain(default_rule_lines(task)) {

@@ -4,68 +4,43 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use modelgate_core::ModelName;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use std::collections::BTreeMap;
 
 use crate::error::ConfigError;
 use crate::governance::duration_seconds;
-use crate::project::{ColumnTypeText, PipelineConfig, ProjectConfig, SplitKindName, TaskKind};
-
-/// Just enough of the file to know on which line each pipeline and each rule stands.
-#[derive(Deserialize)]
-struct Places {
-    pipelines: BTreeMap<String, serde_saphyr::Spanned<PipelinePlaces>>,
-}
-
-#[derive(Deserialize)]
-struct PipelinePlaces {
-    #[serde(default)]
-    gate: GatePlaces,
-}
-
-#[derive(Deserialize, Default)]
-struct GatePlaces {
-    #[serde(default)]
-    rules: Option<Vec<serde_saphyr::Spanned<IgnoredAny>>>,
-}
+use crate::measured::check_metric;
+use crate::place::place;
+use crate::project::{ColumnTypeText, PipelineConfig, ProjectConfig, SplitKindName};
 
 pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
-    let places: Option<Places> = serde_saphyr::from_str(text).ok();
-    let error = |line: Option<u64>, key: String, message: String| {
-        Err(ConfigError::Value { path: path.to_owned(), line, key, message })
-    };
+    check(config).map_err(|(key, message)| {
+        let place = place(text, &key);
+        ConfigError::Value { path: path.to_owned(), place, key, message }
+    })
+}
+
+/// Returns the first key that makes no sense, and why.
+fn check(config: &ProjectConfig) -> Result<(), Wrong> {
     if config.version != 1 {
         let message = format!("this modelgate reads version 1, not {}", config.version);
-        return error(Some(1), "version".to_owned(), message);
+        return Err(("version".to_owned(), message));
     }
     if config.pipelines.is_empty() {
-        return error(
-            None,
-            "pipelines".to_owned(),
-            "there is no pipeline; `modelgate init` shows one".to_owned(),
-        );
+        return Err(("pipelines".to_owned(), "there is no pipeline; `modelgate init` shows one".to_owned()));
     }
-    if let Err((key, message)) = check_governance(config) {
-        return error(None, key.clone(), message);
-    }
+    check_governance(config)?;
     for (name, pipeline) in &config.pipelines {
-        let place = places.as_ref().and_then(|places| places.pipelines.get(name));
-        let line = place.map(|place| place.referenced.line());
         let key = format!("pipelines.{name}");
         if let Err(wrong) = name.parse::<ModelName>() {
-            return error(line, key, wrong.to_string());
+            return Err((key, wrong.to_string()));
         }
-        if let Err((below, message)) = check_pipeline(pipeline) {
-            return error(line, format!("{key}.{below}"), message);
-        }
-        let rules = place.and_then(|place| place.value.gate.rules.as_ref());
-        let line_of =
-            |index: usize| rules.and_then(|rules| rules.get(index)).map(|rule| rule.referenced.line());
-        if let Err((index, message)) = check_rules(pipeline) {
-            let key = index
-                .map_or_else(|| format!("{key}.gate.rules"), |index| format!("{key}.gate.rules[{index}]"));
-            return error(index.and_then(line_of).or(line), key, message);
+        let below = |(below, message): Wrong| (format!("{key}.{below}"), message);
+        check_pipeline(pipeline).map_err(below)?;
+        check_rules(pipeline).map_err(below)?;
+        for (index, rule) in config.policy.required_rules.iter().enumerate() {
+            check_metric(&rule.metric, pipeline.task).map_err(|message| {
+                let key = format!("policy.required_rules[{index}].metric");
+                (key, format!("{message} (pipeline `{name}`)"))
+            })?;
         }
     }
     Ok(())
@@ -74,11 +49,6 @@ pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Resul
 type Wrong = (String, String);
 
 fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
-    if pipeline.task == TaskKind::ImageClassificationCnn {
-        let message =
-            "`image_classification_cnn` is not in this version; use `classification` or `regression`";
-        return Err(("task".to_owned(), message.to_owned()));
-    }
     if let Some(name) = &pipeline.model.name {
         name.parse::<ModelName>().map_err(|error| ("model.name".to_owned(), error.to_string()))?;
     }
@@ -190,6 +160,7 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             let message = format!("`{metric}` is not a metric of which it is known whether higher is better");
             return Err(("promotion.choose".to_owned(), message));
         }
+        check_metric(metric, pipeline.task).map_err(|message| ("promotion.choose".to_owned(), message))?;
     }
     if let Some(expires) = &promotion.approval_expires {
         duration_seconds(expires).map_err(|message| ("promotion.approval_expires".to_owned(), message))?;
@@ -202,10 +173,11 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
 
 fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
     let mut ids = BTreeSet::new();
-    for rule in &config.policy.required_rules {
-        let rule = rule.to_rule().map_err(|message| ("policy.required_rules".to_owned(), message))?;
+    for (index, rule) in config.policy.required_rules.iter().enumerate() {
+        let key = format!("policy.required_rules[{index}]");
+        let rule = rule.to_rule().map_err(|message| (key.clone(), message))?;
         if !ids.insert(rule.id.clone()) {
-            return Err(("policy.required_rules".to_owned(), format!("the id `{}` stands twice", rule.id)));
+            return Err((key, format!("the id `{}` stands twice", rule.id)));
         }
     }
     if let Some(keep) = &config.retention.keep {
@@ -245,18 +217,20 @@ fn is_reload(url: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !host.contains(['?', '#']))
 }
 
-fn check_rules(pipeline: &PipelineConfig) -> Result<(), (Option<usize>, String)> {
+fn check_rules(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     let Some(rules) = &pipeline.gate.rules else { return Ok(()) };
     if rules.is_empty() {
         let message =
             "a gate without rules would pass everything; remove the key for the default rules, or add one";
-        return Err((None, message.to_owned()));
+        return Err(("gate.rules".to_owned(), message.to_owned()));
     }
     let mut ids = BTreeSet::new();
     for (index, rule) in rules.iter().enumerate() {
-        let rule = rule.to_rule().map_err(|message| (Some(index), message))?;
-        if !ids.insert(rule.id.clone()) {
-            return Err((Some(index), format!("the id `{}` is taken by another rule", rule.id)));
+        let key = format!("gate.rules[{index}]");
+        let read = rule.to_rule().map_err(|message| (key.clone(), message))?;
+        check_metric(&rule.metric, pipeline.task).map_err(|message| (format!("{key}.metric"), message))?;
+        if !ids.insert(read.id.clone()) {
+            return Err((key, format!("the id `{}` is taken by another rule", read.id)));
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ mod conditions;
 mod event;
 mod state;
 
-pub use conditions::check_actor;
+pub use conditions::{check_actor, check_reason};
 pub use event::Event;
 pub use state::{Approval, ModelState, PendingRollback, Stage, VersionState};
 

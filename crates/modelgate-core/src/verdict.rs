@@ -184,36 +184,37 @@ pub struct GateVerdict {
 
 /// Judges `rules` on `evidence`: failed if a rule failed; else inconclusive if one was, or if there is no rule; else passed.
 pub fn judge(rules: &[GateRule], evidence: &Evidence) -> GateVerdict {
-    let results: Vec<RuleResult> = rules.iter().map(|rule| judge_rule(rule, evidence)).collect();
-    let count = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
-    let (failed, inconclusive) = (count(Outcome::Failed), count(Outcome::Inconclusive));
+    let results = rules.iter().map(|rule| judge_rule(rule, evidence)).collect();
     let bootstrap = matches!(evidence.references.get(&Versus::Production), Some(Reference::None));
-    let (verdict, mut sentence) = if failed > 0 {
-        let verb = if failed == 1 { "does" } else { "do" };
-        (Verdict::Failed, format!("{failed} of {} rules {verb} not hold", results.len()))
-    } else if results.is_empty() {
-        (Verdict::Inconclusive, "there is no rule to judge by".to_owned())
-    } else if inconclusive > 0 {
-        (Verdict::Inconclusive, format!("{inconclusive} of {} rules could not be judged", results.len()))
-    } else {
-        let applied = results.len() - count(Outcome::NotApplicable);
-        let sentence = match applied {
-            0 => "no rule applies yet".to_owned(),
-            1 => "the rule that applies holds".to_owned(),
-            _ => format!("all {applied} rules that apply hold"),
+    GateVerdict::of(results, bootstrap, evidence.candidate.digest)
+}
+
+impl GateVerdict {
+    /// Returns the verdict over what became of each rule; `bootstrap` says that there was no production model to compare
+    /// with.
+    pub fn of(results: Vec<RuleResult>, bootstrap: bool, digest: Option<Digest>) -> Self {
+        let count = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
+        let (failed, inconclusive) = (count(Outcome::Failed), count(Outcome::Inconclusive));
+        let (verdict, mut sentence) = if failed > 0 {
+            let verb = if failed == 1 { "does" } else { "do" };
+            (Verdict::Failed, format!("{failed} of {} rules {verb} not hold", results.len()))
+        } else if results.is_empty() {
+            (Verdict::Inconclusive, "there is no rule to judge by".to_owned())
+        } else if inconclusive > 0 {
+            (Verdict::Inconclusive, format!("{inconclusive} of {} rules could not be judged", results.len()))
+        } else {
+            let applied = results.len() - count(Outcome::NotApplicable);
+            let sentence = match applied {
+                0 => "no rule applies yet".to_owned(),
+                1 => "the rule that applies holds".to_owned(),
+                _ => format!("all {applied} rules that apply hold"),
+            };
+            (Verdict::Passed, sentence)
         };
-        (Verdict::Passed, sentence)
-    };
-    if bootstrap {
-        sentence.push_str("; bootstrap: there is no production model of this name yet");
-    }
-    GateVerdict {
-        schema_version: 1,
-        verdict,
-        bootstrap,
-        digest: evidence.candidate.digest,
-        sentence,
-        rules: results,
+        if bootstrap {
+            sentence.push_str("; bootstrap: there is no production model of this name yet");
+        }
+        Self { schema_version: 1, verdict, bootstrap, digest, sentence, rules: results }
     }
 }
 
@@ -295,6 +296,10 @@ fn candidate_value(rule: &GateRule, evidence: &Evidence, result: &mut RuleResult
         format!("{metric} was not measured on {on}; measured are {}", known.join(", "))
     })?;
     let value = value.filter(|value| value.is_finite());
+    if let (None, Some(needed), Some(0)) = (value, rule.min_samples, rows_of(Some(scores), &slice)) {
+        let rows = if result.on == Subset::Canary { "requests" } else { "rows" };
+        return Err(format!("{metric} on {on}: 0 {rows}, {needed} are needed"));
+    }
     let value = value.ok_or_else(|| format!("{metric} on {on} is undefined or not a finite number"))?;
     let intervals = scores.slices.get(&slice).map_or(&scores.intervals, |found| &found.intervals);
     result.interval = intervals.get(metric).copied();

@@ -1,16 +1,45 @@
 //! What can go wrong in a run, by what a person can do about it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::stage::Stage;
+use crate::stages::command::Interrupt;
 use crate::stages::trials::FailedSearch;
+
+/// No project is in a folder or above it.
+#[derive(Debug)]
+pub struct MissingProject {
+    start: PathBuf,
+    /// A file with the other ending that YAML is known by.
+    misnamed: Option<PathBuf>,
+}
+
+impl MissingProject {
+    /// Looks above `start` for what may be meant.
+    pub(crate) fn at(start: &Path) -> Self {
+        let misnamed = start.ancestors().map(|root| root.join("modelgate.yml")).find(|path| path.is_file());
+        Self { start: start.to_owned(), misnamed }
+    }
+}
+
+impl fmt::Display for MissingProject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = self.start.display();
+        write!(formatter, "there is no `modelgate.yaml` in `{start}` or a folder above it; ")?;
+        match &self.misnamed {
+            Some(path) => write!(formatter, "`{}` is there: rename it to `modelgate.yaml`", path.display()),
+            None => formatter.write_str("`modelgate init` makes one"),
+        }
+    }
+}
 
 /// A run, an approval or a promotion could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     /// There is no project here.
-    #[error("there is no `modelgate.yaml` in `{}` or a folder above it", .0.display())]
-    NoProject(PathBuf),
+    #[error("{0}")]
+    NoProject(MissingProject),
     /// The project has no such pipeline.
     #[error("there is no pipeline `{name}` in modelgate.yaml; there is {known}")]
     UnknownPipeline {
@@ -93,14 +122,36 @@ pub enum PipelineError {
         /// What is wrong.
         reason: String,
     },
+    /// A signal asked for the end while a program trained, which has ended too.
+    #[error("interrupted by {0}: train.command was ended, and the rows that it was given are removed")]
+    Interrupted(Interrupt),
     /// The policy of the project forbids it.
     #[error("{0}")]
     Policy(String),
 }
 
 impl PipelineError {
+    /// Returns the error as it may leave, in the report of a run: where it was, and nothing that stands in a row.
+    pub(crate) fn without_values(&self) -> String {
+        use modelgate_data::DataError;
+        let hidden = "what is there cannot be used; the output of the run says why";
+        match self {
+            Self::Data(DataError::Line { source_name, line, column: Some(column), .. }) => {
+                format!("{source_name}: line {line}, column `{column}`: {hidden}")
+            }
+            Self::Data(DataError::Line { source_name, line, .. }) => {
+                format!("{source_name}: line {line}: {hidden}")
+            }
+            Self::Data(DataError::Preprocess { column, .. }) => format!("column `{column}`: {hidden}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Returns whether the command line or the configuration is to be changed, rather than the world.
     pub fn is_usage(&self) -> bool {
+        if let Self::FailedSearch(search) = self {
+            return search.settings;
+        }
         matches!(
             self,
             Self::NoProject(_)
@@ -112,6 +163,7 @@ impl PipelineError {
                 | Self::Name(_)
                 | Self::NotYetRun { .. }
                 | Self::Sharing(_)
+                | Self::Registry(modelgate_registry::RegistryError::Uri { .. })
         )
     }
 }

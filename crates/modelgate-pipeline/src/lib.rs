@@ -6,6 +6,7 @@ mod analysis;
 mod answers;
 mod changes;
 pub mod choice;
+mod columns;
 mod contributions;
 pub mod datasets;
 pub mod deployment;
@@ -14,6 +15,7 @@ mod evaluation;
 mod explain;
 pub mod foreign;
 mod gate_check;
+mod gate_run;
 mod history;
 mod latency;
 pub mod notify;
@@ -42,11 +44,13 @@ mod unfinished;
 
 pub use analysis::{Analysis, analyse};
 pub use answers::{Answers, answers};
+pub use columns::check_columns;
 pub use contributions::Contribution;
-pub use error::PipelineError;
+pub use error::{MissingProject, PipelineError};
 pub use evaluation::{EvaluateOptions, Evaluation, SliceEvaluation, SubsetEvaluation, evaluate};
 pub use explain::{RuleExplanation, explain};
 pub use gate_check::{Figures, gate_check};
+pub use gate_run::gate_check_run;
 pub use latency::Latency;
 pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
@@ -56,12 +60,14 @@ pub use production::{
     Baseline, Production, baseline, find as find_production, version as production_version,
 };
 pub use project::{PROJECT_FILE, Pipeline, Project};
-pub use promotion::{PromotionRequest, approval_request, materialise, promote, promote_canary};
+pub use promotion::{
+    PromotionRequest, approval_request, materialise, promote, promote_canary, rehearse_promotion,
+};
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
-pub use stages::command::missing_for;
+pub use stages::command::{Interrupt, missing_for};
 pub use stages::contract::{micros, read_contract};
-pub use stages::data::{PartPreview, SplitPreview, features, split_preview};
+pub use stages::data::{PartPreview, SplitPreview, features, split_preview, write_split};
 pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::{BaselineFigures, Comparison, pipeline_rules};
 pub use stages::trials::{FailedSearch, Trial, Trials};

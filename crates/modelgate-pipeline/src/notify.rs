@@ -10,6 +10,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use modelgate_config::{NotifyConfig, NotifyEvent};
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
+use modelgate_store::trust;
 use serde::Serialize;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -107,6 +108,7 @@ pub fn send(
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .proxy(None)
+            .tls_config(trust())
             .timeout_global(Some(Duration::from_secs(10)))
             .build(),
         DefaultConnector::default(),
@@ -151,6 +153,7 @@ pub fn ask_for_reload(url: &str, token: Option<&str>) -> Result<(), String> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
+        .tls_config(trust())
         .timeout_global(Some(Duration::from_secs(70)))
         .build();
     let agent: ureq::Agent = config.into();

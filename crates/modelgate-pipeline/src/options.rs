@@ -89,6 +89,8 @@ pub trait Reporter {
     fn started(&mut self, stage: Stage);
     /// Called with something a person should know while a stage works.
     fn note(&mut self, sentence: &str);
+    /// Called with a line that a program which does the work of `stage` has printed.
+    fn said(&mut self, _stage: Stage, _line: &str) {}
     /// Called as a long stage goes on: `done` of `of` things, named by `what`, are done.
     fn progress(&mut self, _stage: Stage, _what: &str, _done: usize, _of: usize) {}
     /// Called when a stage has ended.

@@ -6,6 +6,7 @@ use std::path::Path;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, ModelName, RunId, Verdict, VersionNumber, canonical};
+use modelgate_data::split::SplitAssignment;
 use modelgate_store::atomic;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,9 @@ pub struct RunReport {
     pub version: Option<VersionNumber>,
     /// Where the version stands.
     pub state: Option<Lifecycle>,
+    /// The error that ended it, where one did, without what stands in the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The runs below this one: the trials of a search, which `trials.json` has in full.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<String>,
@@ -176,10 +180,24 @@ pub fn read<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, name: &str)
     serde_json::from_str(&text).ok()
 }
 
+/// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
+pub fn sampled(pipeline: &Pipeline<'_>, run: &RunReport) -> Option<String> {
+    run.sample?;
+    let rows = |split: SplitAssignment| split.train.len() + split.validation.len() + split.test.len();
+    let rows = read::<SplitAssignment>(pipeline, "split.json").map(rows);
+    Some(rows.map_or_else(|| "sample".to_owned(), |rows| format!("sample of {rows} rows")))
+}
+
 /// Returns the figures that one run left.
 pub fn evaluation_of_run(pipeline: &Pipeline<'_>, run: &RunId) -> Result<Evaluation, PipelineError> {
     let path = pipeline.outputs().join("evaluations").join(format!("{run}.json"));
-    let text = fs_err::read_to_string(&path)?;
+    let text = fs_err::read_to_string(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            let name = pipeline.name;
+            PipelineError::Policy(format!("the run {run} of pipeline `{name}` left no figures"))
+        }
+        _ => error.into(),
+    })?;
     let report: EvaluationReport = serde_json::from_str(&text)?;
     Ok(Evaluation {
         schema_version: 1,

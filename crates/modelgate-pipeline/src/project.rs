@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use modelgate_config::{PipelineConfig, ProjectConfig};
+use modelgate_config::{ConfigError, PipelineConfig, ProjectConfig};
 use modelgate_core::ModelName;
+use modelgate_registry::RegistryError;
 
-use crate::error::PipelineError;
+use crate::error::{MissingProject, PipelineError};
 
 /// The project file's name.
 pub const PROJECT_FILE: &str = "modelgate.yaml";
@@ -22,16 +23,14 @@ pub struct Project {
 impl Project {
     /// Opens the project in `start` or the nearest folder above it that holds a `modelgate.yaml`.
     pub fn find(start: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, PipelineError> {
-        let mut folder = Some(start);
-        while let Some(root) = folder {
+        for root in start.ancestors() {
             let path = root.join(PROJECT_FILE);
             if path.is_file() {
                 let loaded = modelgate_config::load(&path, environment)?;
                 return Ok(Self { root: root.to_owned(), config: loaded.config });
             }
-            folder = root.parent();
         }
-        Err(PipelineError::NoProject(start.to_owned()))
+        Err(PipelineError::NoProject(MissingProject::at(start)))
     }
 
     /// Returns the pipeline called `name`, or the only one when no name is given.
@@ -49,6 +48,22 @@ impl Project {
             };
         let model = config.model.name.as_deref().unwrap_or(name).parse::<ModelName>()?;
         Ok(Pipeline { project: self, name, config, model })
+    }
+
+    /// Returns the error with the place of what is wrong in the project file, where it is about a setting.
+    #[must_use]
+    pub fn placed(&self, error: PipelineError) -> PipelineError {
+        let (key, message) = match error {
+            PipelineError::Setting { pipeline, key, reason } => {
+                (format!("pipelines.{pipeline}.{key}"), reason)
+            }
+            PipelineError::Registry(error @ RegistryError::Uri { .. }) => {
+                ("registry.uri".to_owned(), error.to_string())
+            }
+            other => return other,
+        };
+        let place = modelgate_config::place_in(&self.root.join(PROJECT_FILE), &key);
+        ConfigError::Value { path: PROJECT_FILE.into(), place, key, message }.into()
     }
 
     /// Returns all pipelines.
@@ -86,6 +101,13 @@ pub struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
+    /// Returns the error that the setting `key`, below the pipeline, is wrong, with its place in the project file.
+    pub(crate) fn wrong(&self, key: &str, message: String) -> PipelineError {
+        let key = format!("pipelines.{}.{key}", self.name);
+        let place = modelgate_config::place_in(&self.project.root.join(PROJECT_FILE), &key);
+        ConfigError::Value { path: PROJECT_FILE.into(), place, key, message }.into()
+    }
+
     /// Returns the folder of the last run's reports.
     pub fn outputs(&self) -> PathBuf {
         self.project.root.join("outputs").join(self.name)

@@ -86,15 +86,29 @@ pub fn promote_canary(
     promote_behind(project, registry, request, Some(end), surroundings)
 }
 
-fn promote_behind(
+/// Asks everything that could stand against a promotion, as [`promote`] does, and writes nothing.
+///
+/// # Errors
+/// Says what stands against it.
+pub fn rehearse_promotion(
     project: &Project,
-    registry: &mut Registry,
+    registry: &Registry,
+    request: &PromotionRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(), PipelineError> {
+    planned(project, registry, request, None, &(surroundings.now)(), surroundings).map(drop)
+}
+
+/// Returns what is to be written, once nothing that can be known stands against it.
+fn planned(
+    project: &Project,
+    registry: &Registry,
     request: &PromotionRequest,
     first: Option<Event>,
+    now: &str,
     surroundings: &Surroundings<'_>,
-) -> Result<Production, PipelineError> {
-    let (model, version, now) = (&request.model, request.version, (surroundings.now)());
-    let reason = request.reason.clone();
+) -> Result<Vec<(VersionNumber, Event)>, PipelineError> {
+    let (model, version, reason) = (&request.model, request.version, request.reason.clone());
     let mut events = if request.override_quarantine {
         policy::override_quarantine(project, registry, model, version, &reason, surroundings)?
     } else {
@@ -105,13 +119,24 @@ fn promote_behind(
     if is_approved_now {
         policy::check_signature(project, registry, model, version)?;
     } else {
-        policy::check_promotion(project, registry, model, version, &now)?;
+        policy::check_promotion(project, registry, model, version, now)?;
     }
     events.extend(first.map(|event| (version, event)));
     events.push((version, Event::Promote { over: request.over, reason }));
-    // Everything that can be known to stand against it is asked before anything is written.
-    registry.allows(model, &events, &now, &surroundings.actor)?;
+    registry.allows(model, &events, now, &surroundings.actor)?;
     package_of(registry, model, version)?;
+    Ok(events)
+}
+
+fn promote_behind(
+    project: &Project,
+    registry: &mut Registry,
+    request: &PromotionRequest,
+    first: Option<Event>,
+    surroundings: &Surroundings<'_>,
+) -> Result<Production, PipelineError> {
+    let (model, version, now) = (&request.model, request.version, (surroundings.now)());
+    let events = planned(project, registry, request, first, &now, surroundings)?;
     unfinished::begin(project, Work::Promotion, model, version)?;
     let applied = registry.apply_all(model, &events, &now, &surroundings.actor);
     if let Err(error) = applied {

@@ -78,6 +78,9 @@ impl Court {
             let name = format!("baseline {}", stored.version);
             Reference::Scores(Box::new(stored.evaluation().scores(name, None)))
         });
+        let mut references = gate::runs_named(runner.pipeline, &rules);
+        references.insert(Versus::Production, production);
+        references.insert(Versus::Baseline, baseline);
         Ok(Self {
             table,
             target,
@@ -88,7 +91,7 @@ impl Court {
             figures: contract::figures(runner)?,
             rules,
             on: gate::gate_subset(runner),
-            references: BTreeMap::from([(Versus::Production, production), (Versus::Baseline, baseline)]),
+            references,
         })
     }
 

@@ -4,6 +4,7 @@
 mod card;
 pub mod compare;
 mod contract;
+mod ended;
 pub(crate) mod escape;
 mod html;
 mod junit;
@@ -15,7 +16,6 @@ mod training;
 
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::GateVerdict;
-use modelgate_data::split::SplitAssignment;
 
 use crate::analysis::Analysis;
 use crate::error::PipelineError;
@@ -26,6 +26,7 @@ use crate::stages::judge::Comparison;
 
 pub(crate) use card::model_card;
 pub use contract::contract_report;
+pub use ended::{EndedRun, WhyEnded};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
@@ -36,8 +37,8 @@ pub use sarif::sarif;
 pub struct RunEvidence {
     /// The run.
     pub run: RunReport,
-    /// How many rows there were, when the run was on a sample.
-    pub sampled: Option<u64>,
+    /// `sample of 500 rows`, when the run was on a sample.
+    pub sampled: Option<String>,
     /// The verdict.
     pub verdict: GateVerdict,
     /// The figures.
@@ -78,8 +79,15 @@ impl RunEvidence {
     /// Reads what the last run of `pipeline` left.
     ///
     /// # Errors
-    /// Says that there is no judged run, and what to do.
+    /// Says that the last run was not judged, or that there is none, and what to do. The verdict that lies there then is of
+    /// an earlier run.
     pub fn load(pipeline: &Pipeline<'_>) -> Result<Self, PipelineError> {
+        if let Some(ended) = EndedRun::read(pipeline) {
+            let (name, run) = (pipeline.name, &ended.run.run_id);
+            let why = ended.sentence();
+            let sentence = format!("the last run of pipeline `{name}`, {run}, has no verdict, {why}");
+            return Err(PipelineError::Policy(sentence));
+        }
         let run: Option<RunReport> = outputs::read(pipeline, "run_report.json");
         let missing = |what: &str| {
             let name = pipeline.name;
@@ -98,11 +106,8 @@ impl RunEvidence {
             modelgate_config::SubsetName::Test => Subset::Test,
         };
         let plots = plots(pipeline);
-        let split: Option<SplitAssignment> = outputs::read(pipeline, "split.json");
-        let split = split.filter(|_| run.sample.is_some());
-        let rows = |split: SplitAssignment| split.train.len() + split.validation.len() + split.test.len();
         Ok(Self {
-            sampled: split.map(|split| rows(split) as u64),
+            sampled: outputs::sampled(pipeline, &run),
             latency: outputs::read(pipeline, "latency.json"),
             training: outputs::read(pipeline, "training.json"),
             trials: outputs::read(pipeline, "trials.json"),
@@ -130,8 +135,7 @@ impl RunEvidence {
 
     /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
     pub fn sample(&self) -> Option<String> {
-        self.run.sample?;
-        Some(self.sampled.map_or_else(|| "sample".to_owned(), |rows| format!("sample of {rows} rows")))
+        self.sampled.clone()
     }
 }
 

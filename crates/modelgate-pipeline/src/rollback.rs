@@ -10,6 +10,7 @@ use modelgate_registry::Registry;
 use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::probe::{self, PROBES, Probes};
+use crate::production::Production;
 use crate::project::Project;
 use crate::promotion::{materialise, package_of, place_package};
 use crate::run::check_manual_promotion;
@@ -211,8 +212,19 @@ pub fn rollback(
     apply(registry, Event::RollBack { reason: request.reason.clone() })?;
     let found = materialise(project, registry, model)?;
     unfinished::end(project)?;
-    let digest = found.map_or_else(|| Digest::of(&[]), |found| found.digest);
-    Ok(RolledBack { from, to, digest })
+    arrived(from, to, found)
+}
+
+/// Returns what was done, if `to` is what was then found in production.
+fn arrived(
+    from: VersionNumber,
+    to: VersionNumber,
+    found: Option<Production>,
+) -> Result<RolledBack, PipelineError> {
+    match found {
+        Some(Production { version, digest }) if version == to => Ok(RolledBack { from, to, digest }),
+        _ => Err(PipelineError::Policy(format!("{to} left production while it was gone back to"))),
+    }
 }
 
 /// What the policy asks of a target, verified or not: its signature, and, of a version that was never in production,
@@ -282,4 +294,20 @@ pub fn undo(
     registry.apply(model, pending.version, &event, &(surroundings.now)(), &surroundings.actor)?;
     materialise(project, registry, model)?;
     Ok(pending.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_after_which_its_target_is_not_in_production_is_an_error() {
+        let (from, to, digest) = (VersionNumber(3), VersionNumber(2), Digest::of(b"package"));
+        let found = |version| Some(Production { version, digest });
+        assert_eq!(arrived(from, to, found(to)).expect("there"), RolledBack { from, to, digest });
+        for gone in [None, found(from)] {
+            let error = arrived(from, to, gone).expect_err("gone").to_string();
+            assert!(error.contains("v002 left production while it was gone back to"), "{error}");
+        }
+    }
 }

@@ -16,11 +16,11 @@ use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
 use crate::outputs::{self, EvaluationReport, PromotionDecision, RunReport, write, write_json};
 use crate::production::{self, Production};
 use crate::project::{Pipeline, Project};
-use crate::reports::{self, RunEvidence};
+use crate::reports::{self, EndedRun, RunEvidence};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
-use crate::stages::{analyse, contract, data, dataset, judge, model, registration};
+use crate::stages::{analyse, command as training, contract, data, dataset, judge, model, registration};
 use crate::{together, tracking};
 
 /// How a run ended.
@@ -69,7 +69,9 @@ pub fn lock(
     command: &str,
     surroundings: &Surroundings<'_>,
 ) -> Result<ProjectLock, PipelineError> {
-    Ok(ProjectLock::acquire(&project.state_folder().join("lock"), command, &(surroundings.now)())?)
+    let lock = ProjectLock::acquire(&project.state_folder().join("lock"), command, &(surroundings.now)())?;
+    training::remove_left(project);
+    Ok(lock)
 }
 
 pub(crate) fn new_run_id(started_at: &str) -> Result<RunId, PipelineError> {
@@ -94,19 +96,81 @@ pub fn run(
     let _lock =
         if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
-    if options.import.is_none() {
+    let mut progress = Progress { run_id, started_at, decision: None, version: None };
+    let ended = work(&mut runner, &mut progress, approver).map_err(|error| pipeline.project.placed(error));
+    if let Err(error) = &ended
+        && !options.dry_run
+        && let Err(unrecorded) = record_failure(&runner, &progress, error)
+    {
+        runner.reporter.note(&format!("that this run failed could not be recorded: {unrecorded}"));
+    }
+    ended
+}
+
+/// Checks the settings, then runs the stages and writes what came of them.
+fn work(
+    runner: &mut Runner<'_>,
+    progress: &mut Progress,
+    approver: &mut dyn Approver,
+) -> Result<RunOutcome, PipelineError> {
+    let pipeline = runner.pipeline;
+    if runner.options.import.is_none() {
         model::check_training(pipeline)?;
     }
     judge::pipeline_rules(pipeline)?;
     contract::read_contract(pipeline)?;
-    let mut progress = Progress { run_id, started_at, decision: None, version: None };
+    RegistryUri::parse(pipeline.project.config.registry.uri.as_deref())?;
     let mut registry = None;
-    let finished = stages(&mut runner, &mut registry, &mut progress, approver);
-    if let Err(PipelineError::FailedSearch(search)) = &finished {
-        tracking::record_failed_search(&runner, &progress.run_id, &progress.started_at, search)?;
+    let judged = stages(runner, &mut registry, progress, approver)?;
+    finish(runner, registry.as_ref(), progress, judged)
+}
+
+/// Leaves word of a run that an error ended, so that nobody takes what an earlier one left for its results.
+fn record_failure(
+    runner: &Runner<'_>,
+    progress: &Progress,
+    error: &PipelineError,
+) -> Result<(), PipelineError> {
+    let pipeline = runner.pipeline;
+    let folder = pipeline.outputs();
+    let report =
+        RunReport { error: Some(error.without_values()), ..run_report(runner, progress, None, None) };
+    write_json(&folder, "run_report.json", &report)?;
+    if let Some(ended) = EndedRun::read(pipeline) {
+        write(&folder, "report.md", ended.markdown().as_bytes())?;
+        write(&folder, "report.html", ended.html().as_bytes())?;
     }
-    let finished = finished?;
-    finish(&mut runner, registry.as_ref(), &progress, finished)
+    tracking::record_failed(runner, &report, error)
+}
+
+/// Returns what is known of the run now.
+fn run_report(
+    runner: &Runner<'_>,
+    progress: &Progress,
+    verdict: Option<&GateVerdict>,
+    state: Option<Lifecycle>,
+) -> RunReport {
+    let pipeline = runner.pipeline;
+    let trials = model::trials(runner).map(|(trials, _)| trials.trials).unwrap_or_default();
+    RunReport {
+        schema_version: 1,
+        run_id: progress.run_id.clone(),
+        pipeline: pipeline.name.to_owned(),
+        model: pipeline.model.clone(),
+        started_at: progress.started_at.clone(),
+        finished_at: (runner.surroundings.now)(),
+        actor: runner.surroundings.actor.clone(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: pipeline.config.seed,
+        sample: runner.options.sample,
+        stages: runner.reports.clone(),
+        digest: runner.output(Stage::Assemble, model::MANIFEST).ok(),
+        verdict: verdict.map(|verdict| verdict.verdict),
+        version: progress.version,
+        state,
+        error: None,
+        children: trials.iter().map(|trial| trial.run_id(progress.run_id.as_str())).collect(),
+    }
 }
 
 struct Progress {
@@ -209,8 +273,13 @@ fn finish(
     let did = runner.reports.iter().any(|report| report.status == StageStatus::Ran);
     // A run that was killed before it told what it did, and decisions since: the files must not tell of an earlier day.
     let is_behind = !runner.options.dry_run
-        && progress.version.is_some()
-        && last.as_ref().is_some_and(|last| last.version != progress.version || last.state != state);
+        && last.as_ref().is_some_and(|last| {
+            let moved = last.version != progress.version || last.state != state;
+            // An error, or data that were blocked, are told of as long as they last.
+            let told = last.error.is_some()
+                || (last.verdict.is_some() != verdict.is_some() && (judged || is_stopped));
+            told || (progress.version.is_some() && moved)
+        });
     let run_id = match (&last, did || is_behind) {
         (Some(last), false) => Some(last.run_id.clone()),
         (None, false) if runner.options.dry_run => None,
@@ -247,9 +316,6 @@ fn write_outputs(
     // What is here is uploaded, committed and commented by others: no value of a row is in it.
     if let Some(report) = contract::report(runner)?.map(ContractReport::without_values) {
         write_json(&folder, "contract_report.json", &report)?;
-        if contract::blocks(runner)? {
-            write(&folder, "report.md", reports::contract_report(pipeline.name, &report).as_bytes())?;
-        }
     }
     let evaluation: Option<Evaluation> = judge::evaluation(runner).ok();
     if let Some(evaluation) = &evaluation {
@@ -307,34 +373,17 @@ fn write_outputs(
         write_json(&folder, "promotion_decision.json", &decision)?;
         deployment::write(pipeline, registry, state)?;
     }
-    let finished_at = (runner.surroundings.now)();
-    let report = RunReport {
-        schema_version: 1,
-        run_id: progress.run_id.clone(),
-        pipeline: pipeline.name.to_owned(),
-        model: pipeline.model.clone(),
-        started_at: progress.started_at.clone(),
-        finished_at,
-        actor: runner.surroundings.actor.clone(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        seed: pipeline.config.seed,
-        sample: runner.options.sample,
-        stages: runner.reports.clone(),
-        digest,
-        verdict: verdict.map(|verdict| verdict.verdict),
-        version: progress.version,
-        state,
-        children: model::trials(runner)
-            .map(|(trials, _)| {
-                trials.trials.iter().map(|trial| trial.run_id(progress.run_id.as_str())).collect()
-            })
-            .unwrap_or_default(),
-    };
+    let report = run_report(runner, progress, verdict, state);
     write_json(&folder, "run_report.json", &report)?;
     if verdict.is_some() && evaluation.is_some() {
         let evidence = RunEvidence::load(pipeline)?;
         write(&folder, "report.md", reports::markdown(&evidence, true).as_bytes())?;
         write(&folder, "report.html", reports::html(&evidence).as_bytes())?;
+    } else if contract::blocks(runner)?
+        && let Some(ended) = EndedRun::read(pipeline)
+    {
+        write(&folder, "report.md", ended.markdown().as_bytes())?;
+        write(&folder, "report.html", ended.html().as_bytes())?;
     }
     tracking::record(runner, &report, evaluation.as_ref())
 }
@@ -344,12 +393,15 @@ pub fn set_threads(threads: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
 }
 
-/// Checks the settings that only a trainer or the gate can check.
+/// Checks the settings that only a trainer, the gate or the registry can check.
 pub fn check_pipeline(pipeline: &Pipeline<'_>) -> Result<(), PipelineError> {
-    model::check_training(pipeline)?;
-    judge::pipeline_rules(pipeline)?;
-    contract::read_contract(pipeline)?;
-    Ok(())
+    let check = || {
+        model::check_training(pipeline)?;
+        judge::pipeline_rules(pipeline)?;
+        contract::read_contract(pipeline)?;
+        Ok(RegistryUri::parse(pipeline.project.config.registry.uri.as_deref()).map(drop)?)
+    };
+    check().map_err(|error| pipeline.project.placed(error))
 }
 
 /// Refuses a promotion by hand where the policy of the model's pipeline forbids it.

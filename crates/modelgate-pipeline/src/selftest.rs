@@ -1,12 +1,17 @@
 //! Does the gate refuse what it must? A model trained on permuted labels has learned nothing, and a copy of production
 //! with damaged numbers has forgotten everything: a gate that lets one through is too weak.
+//!
+//! Only a rule that has seen the model refuses it. One that cannot be judged here whatever the model stands in the way of
+//! good ones alike, and so does one on the data, the columns or the time: what nothing else refuses is not refused.
 
-use modelgate_core::verdict::{GateVerdict, Outcome};
+use std::collections::BTreeSet;
+
+use modelgate_core::verdict::{GateVerdict, Outcome, RuleResult};
 use modelgate_core::{Digest, Verdict, canonical};
 use modelgate_data::target::Target;
 use modelgate_data::{Table, Values};
 use modelgate_learn::{FeatureMatrix, Targets};
-use modelgate_model::LoadedModel;
+use modelgate_model::{LoadedModel, Package};
 use serde::Serialize;
 
 use crate::error::PipelineError;
@@ -16,7 +21,20 @@ use crate::rejudge::{Court, production_package};
 use crate::run::{lock, registry};
 use crate::runner::Runner;
 use crate::stage::{Selection, Stage};
-use crate::stages::{command, data, dataset, model};
+use crate::stages::{command, contract, data, dataset, model};
+
+/// How a trial came out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialOutcome {
+    /// A rule that has seen the model stands against it.
+    Refused,
+    /// Every rule that applies holds.
+    LetThrough,
+    /// Nothing that was seen of the model stands against it, and yet it did not pass: there is no rule, or those that do
+    /// not hold could not be judged here, or are not about what the model has learned.
+    Undecided,
+}
 
 /// What became of one model that must be refused.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -25,10 +43,15 @@ pub struct Trial {
     pub name: String,
     /// What the gate said.
     pub verdict: GateVerdict,
-    /// Whether the gate let it through.
+    /// How it came out.
+    pub outcome: TrialOutcome,
+    /// Whether nothing that was seen of the model stands against it: it was let through, or is undecided.
     pub let_through: bool,
     /// The rules that held, each with its sentence: those that were too weak.
     pub too_weak: Vec<String>,
+    /// The rules that did not hold and say nothing of the model, each with its sentence: they could not be judged, or are
+    /// about the data, the columns or the time.
+    pub undecided: Vec<String>,
 }
 
 /// What the self-test found.
@@ -61,14 +84,16 @@ pub fn selftest(
     let _lock = lock(pipeline.project, "modelgate gate selftest", surroundings)?;
     let options = RunOptions { selection: Selection::Until(Stage::Assemble), ..RunOptions::default() };
     let mut runner = Runner::new(pipeline, &options, surroundings, reporter);
-    let stages: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 5] =
-        [dataset::snapshot, data::split, data::preprocess, model::train, model::assemble];
+    let stages: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 6] =
+        [dataset::snapshot, contract::contract, data::split, data::preprocess, model::train, model::assemble];
+    // Data that do not keep their contract end no self-test: it is the rules that are asked about, not the data.
     for stage in stages {
         stage(&mut runner)?;
     }
     let registry = registry(pipeline.project)?;
     let court = Court::of(&mut runner, &registry)?;
     let own = modelgate_model::from_files(model::package_files(&runner)?)?;
+    let blind = blind(&court, &own)?;
     let mut trials = Vec::new();
 
     let (name, permuted, digest) = if let Some(command) = &pipeline.config.train.command {
@@ -83,7 +108,7 @@ pub fn selftest(
     };
     let schema = &own.manifest.schema;
     let (_, verdict) = court.judge(&permuted, digest, "a model trained on permuted labels", schema)?;
-    trials.push(trial(name, verdict));
+    trials.push(trial(name, verdict, &blind));
 
     let (name, package) = match production_package(&runner, &registry)? {
         Some((name, package)) => (format!("{name} with damaged weights"), package),
@@ -92,18 +117,45 @@ pub fn selftest(
     let damaged = package.model.damaged()?;
     let digest = Digest::of(format!("damaged {}", package.digest).as_bytes());
     let (_, verdict) = court.judge(&damaged, digest, &name, &package.manifest.schema)?;
-    trials.push(trial(&name, verdict));
+    trials.push(trial(&name, verdict, &blind));
     Ok(SelfTest { schema_version: 1, pipeline: pipeline.name.to_owned(), trials })
 }
 
-fn trial(name: &str, verdict: GateVerdict) -> Trial {
-    let let_through = verdict.verdict == Verdict::Passed;
-    let held = verdict
-        .rules
-        .iter()
-        .filter(|rule| let_through && matches!(rule.outcome, Outcome::Passed | Outcome::NotApplicable));
-    let too_weak = held.map(|rule| format!("{}: {}", rule.id, rule.sentence)).collect();
-    Trial { name: name.to_owned(), verdict, let_through, too_weak }
+/// Returns the rules that cannot be judged here of the candidate as it is either: that they cannot of a bad model says
+/// nothing of it.
+fn blind(court: &Court, own: &Package) -> Result<BTreeSet<String>, PipelineError> {
+    // Under another digest it is held against production also when it is that.
+    let digest = Digest::of(format!("undamaged {}", own.digest).as_bytes());
+    let (_, verdict) = court.judge(&own.model, digest, "the candidate", &own.manifest.schema)?;
+    let rules = verdict.rules.into_iter();
+    Ok(rules.filter(|rule| rule.outcome == Outcome::Inconclusive).map(|rule| rule.id).collect())
+}
+
+/// Holds for a figure that depends on what a model has learned.
+fn is_of_the_model(metric: &str) -> bool {
+    metric != "schema" && !["contract.", "latency."].iter().any(|kind| metric.starts_with(kind))
+}
+
+fn trial(name: &str, verdict: GateVerdict, blind: &BTreeSet<String>) -> Trial {
+    let stands = |rule: &&RuleResult| matches!(rule.outcome, Outcome::Failed | Outcome::Inconclusive);
+    let sees_the_model = |rule: &RuleResult| {
+        let is_blind = rule.outcome == Outcome::Inconclusive && blind.contains(&rule.id);
+        !is_blind && is_of_the_model(&rule.metric)
+    };
+    let outcome = if verdict.verdict == Verdict::Passed {
+        TrialOutcome::LetThrough
+    } else if verdict.rules.iter().filter(stands).any(sees_the_model) {
+        TrialOutcome::Refused
+    } else {
+        TrialOutcome::Undecided
+    };
+    let let_through = outcome != TrialOutcome::Refused;
+    let named = |stand: bool| {
+        let rules = verdict.rules.iter().filter(|rule| let_through && stands(rule) == stand);
+        rules.map(|rule| format!("{}: {}", rule.id, rule.sentence)).collect()
+    };
+    let (too_weak, undecided) = (named(false), named(true));
+    Trial { name: name.to_owned(), verdict, outcome, let_through, too_weak, undecided }
 }
 
 /// Fits the pipeline's trainer to the training rows with their labels in a seeded random order.
@@ -168,7 +220,9 @@ fn permutation(rows: &[u32], seed: u64) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::permutation;
+    use super::*;
+    use crate::options::{ApprovalAnswer, ApprovalRequest, Approver, StageReport};
+    use crate::{Ending, Project};
 
     #[test]
     fn labels_are_permuted_and_none_is_lost() {
@@ -179,5 +233,129 @@ mod tests {
         let mut sorted = shuffled;
         sorted.sort_unstable();
         assert_eq!(sorted, rows);
+    }
+
+    struct Nobody;
+
+    impl Reporter for Nobody {
+        fn started(&mut self, _: Stage) {}
+        fn note(&mut self, _: &str) {}
+        fn finished(&mut self, _: &StageReport) {}
+    }
+
+    impl Approver for Nobody {
+        fn ask(&mut self, _: &ApprovalRequest) -> ApprovalAnswer {
+            ApprovalAnswer::Nobody
+        }
+    }
+
+    /// A project with a contract that its data keep, and any rules.
+    struct Scene {
+        folder: tempfile::TempDir,
+        rules: String,
+    }
+
+    impl Scene {
+        fn new(rules: &str) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let rows =
+                (0..120).map(|row| format!("{}.5,{},{}\n", row % 10, row % 7, u8::from(row % 10 >= 5)));
+            let scene = Self { folder, rules: rules.to_owned() };
+            scene.write("d.csv", &("a,b,y\n".to_owned() + &rows.collect::<String>()));
+            scene.keep(true);
+            scene
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs_err::write(self.folder.path().join(name), text).expect("written");
+        }
+
+        /// Makes the contract one that the data keep, or break.
+        fn keep(&self, kept: bool) {
+            let max = if kept { 10 } else { 5 };
+            self.write("c.yaml", &format!("version: 1\ncolumns: {{a: {{type: float, max: {max}}}, b: {{type: int}}, y: {{type: int}}}}\n"));
+        }
+
+        fn with<T>(&self, work: impl FnOnce(&Pipeline<'_>, &Surroundings<'_>) -> T) -> T {
+            self.write(
+                "modelgate.yaml",
+                &format!(
+                    "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: d.csv, target: y, contract: c.yaml, on_violation: judge}}\n    train: {{algorithm: decision_tree}}\n    gate: {{rules: [{}]}}\n",
+                    self.rules
+                ),
+            );
+            let project = Project::find(self.folder.path(), &|_| None).expect("a project");
+            let clock = || "2026-01-01T00:00:00.000Z".to_owned();
+            work(
+                &project.pipeline(None).expect("a pipeline"),
+                &Surroundings { now: &clock, actor: "tester".to_owned() },
+            )
+        }
+
+        /// Returns the first trial, of permuted labels, and whether all were refused.
+        fn trial(&self) -> (Trial, bool) {
+            let found =
+                self.with(|pipeline, around| selftest(pipeline, around, &mut Nobody).expect("tested"));
+            (found.trials[0].clone(), found.refused_all())
+        }
+    }
+
+    const CONTRACT: &str = "{id: clean, metric: contract.violations, at_most: 0}";
+    const WEAK: &str = "{id: weak, metric: accuracy, at_least: 0.01}";
+    const STRONG: &str = "{id: strong, metric: accuracy, at_least: 0.95}";
+
+    #[test]
+    fn a_rule_on_the_contract_hides_no_weak_gate() {
+        let scene = Scene::new(&format!("{CONTRACT}, {WEAK}"));
+        let (trial, refused) = scene.trial();
+        assert_eq!((trial.outcome, refused), (TrialOutcome::LetThrough, false), "{trial:#?}");
+        assert_eq!(trial.verdict.verdict, Verdict::Passed);
+        assert!(trial.too_weak.iter().any(|rule| rule.starts_with("weak: ")), "{:?}", trial.too_weak);
+        // Data that break it refuse every model, whatever it is like.
+        scene.keep(false);
+        let (trial, refused) = scene.trial();
+        assert_eq!((trial.outcome, refused), (TrialOutcome::Undecided, false), "{trial:#?}");
+        assert_eq!(trial.verdict.verdict, Verdict::Failed);
+        assert!(trial.let_through && trial.undecided[0].starts_with("clean: "), "{:?}", trial.undecided);
+    }
+
+    #[test]
+    fn a_gate_that_sees_what_a_model_is_worth_refuses_it_also_on_data_that_break_their_contract() {
+        let scene = Scene::new(&format!("{CONTRACT}, {STRONG}"));
+        for kept in [true, false] {
+            scene.keep(kept);
+            let (trial, refused) = scene.trial();
+            assert_eq!((trial.outcome, refused), (TrialOutcome::Refused, true), "{trial:#?}");
+            assert!(trial.too_weak.is_empty() && trial.undecided.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_judged_of_any_model_refuses_none() {
+        let (trial, refused) =
+            Scene::new(&format!("{{id: many, metric: f1, at_least: 0.9, min_samples: 100000}}, {WEAK}"))
+                .trial();
+        assert_eq!((trial.outcome, refused), (TrialOutcome::Undecided, false), "{trial:#?}");
+        assert_eq!(trial.verdict.verdict, Verdict::Inconclusive);
+        assert!(trial.undecided[0].starts_with("many: ") && trial.too_weak[0].starts_with("weak: "));
+    }
+
+    #[test]
+    fn a_rule_versus_a_run_is_judged_by_the_figures_of_that_run() {
+        let mut scene = Scene::new(WEAK);
+        let run = scene.with(|pipeline, around| {
+            let outcome = crate::run(pipeline, &RunOptions::default(), around, &mut Nobody, &mut Nobody);
+            let outcome = outcome.expect("run");
+            assert_ne!(outcome.ending, Ending::Blocked);
+            outcome.run_id.expect("a run")
+        });
+        let versus =
+            |drop: &str| format!("{{id: run, metric: accuracy, max_drop: {drop}, versus: \"run:{run}\"}}");
+        scene.rules = versus("0.9");
+        assert_eq!(scene.trial().0.outcome, TrialOutcome::LetThrough);
+        scene.rules = versus("0.01");
+        let (trial, refused) = scene.trial();
+        assert_eq!((trial.verdict.verdict, trial.outcome), (Verdict::Failed, TrialOutcome::Refused));
+        assert!(refused);
     }
 }

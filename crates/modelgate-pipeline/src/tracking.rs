@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::RunId;
 use modelgate_registry::{Index, RunRow};
 
 use crate::error::PipelineError;
@@ -10,7 +9,7 @@ use crate::evaluation::Evaluation;
 use crate::outputs::RunReport;
 use crate::runner::Runner;
 use crate::stages::model;
-use crate::stages::trials::{FailedSearch, Trial};
+use crate::stages::trials::Trial;
 
 /// Keeps a run that came to its end, and the trials of the search that it made.
 pub(crate) fn record(
@@ -53,26 +52,29 @@ pub(crate) fn record(
     Ok(Index::open(&runner.pipeline.project.state_folder())?.record_runs(&rows)?)
 }
 
-/// Keeps a run that ended at its search, since no trial could be fitted and measured, and the trials with it.
-pub(crate) fn record_failed_search(
+/// Keeps a run that an error ended; and the trials of its search, where none of them could be fitted and measured.
+pub(crate) fn record_failed(
     runner: &Runner<'_>,
-    run_id: &RunId,
-    started_at: &str,
-    search: &FailedSearch,
+    report: &RunReport,
+    error: &PipelineError,
 ) -> Result<(), PipelineError> {
     let config = &runner.pipeline.config;
     let row = RunRow {
-        run: run_id.to_string(),
-        experiment: runner.pipeline.name.to_owned(),
-        started_at: started_at.to_owned(),
-        finished_at: (runner.surroundings.now)(),
+        run: report.run_id.to_string(),
+        experiment: report.pipeline.clone(),
+        started_at: report.started_at.clone(),
+        finished_at: report.finished_at.clone(),
         status: "failed".to_owned(),
         digest: None,
         params: params(config.train.params.clone(), &config.train.algorithm, config.seed),
         metrics: BTreeMap::new(),
     };
-    let mut rows: Vec<RunRow> =
-        search.trials.iter().map(|trial| child(&row, &search.metric, trial)).collect();
+    let mut rows: Vec<RunRow> = match error {
+        PipelineError::FailedSearch(search) => {
+            search.trials.iter().map(|trial| child(&row, &search.metric, trial)).collect()
+        }
+        _ => Vec::new(),
+    };
     rows.insert(0, row);
     Ok(Index::open(&runner.pipeline.project.state_folder())?.record_runs(&rows)?)
 }

@@ -14,7 +14,7 @@ use modelgate_core::lifecycle::Stage;
 use serde::{Deserialize, Serialize};
 
 use crate::chain_file::{ReadError, for_each_entry};
-use crate::home::Objects;
+use crate::home::{Objects, object_key};
 use crate::index::RunRow;
 use crate::registry::Registry;
 use crate::{RegistryError, verify_file};
@@ -108,7 +108,7 @@ pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, Regis
         add(&mut archive, RUNS, runs.as_bytes())?;
         for digest in &objects {
             match registry.object(digest) {
-                Ok(bytes) => add(&mut archive, &object_name(digest), &bytes)?,
+                Ok(bytes) => add(&mut archive, &object_key(digest), &bytes)?,
                 Err(error) => {
                     failed = Some(error);
                     return Err(std::io::Error::other("an object cannot be read"));
@@ -124,11 +124,6 @@ pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, Regis
             Ok(manifest)
         }
     }
-}
-
-fn object_name(digest: &Digest) -> String {
-    let hex = digest.hex();
-    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
 }
 
 /// Adds a file whose header tells nothing of this machine or moment.
@@ -174,7 +169,7 @@ fn digest_of_name(name: &str) -> Option<Digest> {
     let hex = name.strip_prefix("objects/sha256/")?;
     let (first, rest) = hex.split_once('/')?;
     let digest: Digest = format!("sha256:{first}{rest}").parse().ok()?;
-    (object_name(&digest) == name).then_some(digest)
+    (object_key(&digest) == name).then_some(digest)
 }
 
 fn read_all(path: &Path, from: &mut dyn Read, size: u64) -> Result<Vec<u8>, RegistryError> {

@@ -145,7 +145,10 @@ pub enum RegistryError {
         home: String,
     },
     /// The index could not be used.
-    #[error("cannot use the index `{path}`: {source}; remove the file, it is rebuilt from the ledger")]
+    #[error(
+        "cannot use the index `{path}`: {source}; move the file aside: the next command makes the index from the ledger, \
+         but the runs with their parameters and figures are in that file alone"
+    )]
     Index {
         /// The file.
         path: String,

@@ -14,7 +14,7 @@ use modelgate_core::Digest;
 use modelgate_store::remote::without_credentials;
 
 use crate::RegistryError;
-use crate::home::{Home, Objects, Position, StoredObject};
+use crate::home::{Home, Objects, Position, StoredObject, object_key};
 use crate::stamp::Stamp;
 
 const LEDGER: &str = "ledger.jsonl";
@@ -190,16 +190,40 @@ impl GitBranchHome {
         } else {
             self.local()
         };
-        let (found, output, _) =
+        let (found, output, errors) =
             self.try_git(&["rev-parse", "--verify", "--quiet", &reference], None, None)?;
+        // A branch that is there and cannot be read is not one that is not there.
+        if !found && errors.contains("broken ref") {
+            return Err(self.unavailable(&errors));
+        }
         Ok(found.then(|| String::from_utf8_lossy(&output).trim().to_owned()))
     }
 
-    /// Returns a file of the commit that the last read saw.
+    /// Returns a file of the commit that the last read saw; `None` when that commit names no such file.
     fn file(&self, name: &str) -> Result<Option<Vec<u8>>, RegistryError> {
         let Some(tip) = &self.tip else { return Ok(None) };
-        let (found, bytes, _) = self.try_git(&["cat-file", "blob", &format!("{tip}:{name}")], None, None)?;
-        Ok(found.then_some(bytes))
+        let (found, bytes, errors) =
+            self.try_git(&["cat-file", "blob", &format!("{tip}:{name}")], None, None)?;
+        if found {
+            return Ok(Some(bytes));
+        }
+        // Only the tree tells a file that is not there from one that cannot be read: a damaged or partial clone, a disk
+        // that is full.
+        let named = self.git(&["ls-tree", "--full-tree", tip, "--", name], None)?;
+        if named.is_empty() { Ok(None) } else { Err(self.unavailable(&format!("git cat-file: {errors}"))) }
+    }
+
+    /// Returns the ledger of the commit that the last read saw: empty where there is no branch yet. Each commit of ours has
+    /// one, so a branch without is no registry, and is not taken for an empty one.
+    fn recorded(&self) -> Result<Vec<u8>, RegistryError> {
+        match (self.file(LEDGER)?, &self.tip) {
+            (Some(ledger), _) => Ok(ledger),
+            (None, None) => Ok(Vec::new()),
+            (None, Some(tip)) => {
+                let reason = format!("its commit {tip} holds no `{LEDGER}`: nothing of ours wrote it");
+                Err(self.unavailable(&reason))
+            }
+        }
     }
 
     /// Returns the file that says which commit the copy is of.
@@ -221,7 +245,7 @@ impl GitBranchHome {
     /// Adds and removes objects on top of what the last read saw; the ledger stays. Returns `false`, having changed
     /// nothing, when another writer was faster.
     fn change(&mut self, added: &Objects, gone: &[Digest]) -> Result<bool, RegistryError> {
-        let ledger = self.file(LEDGER)?.unwrap_or_default();
+        let ledger = self.recorded()?;
         let commit = self.commit(&ledger, added, gone)?;
         if !self.publish(&commit)? {
             return Ok(false);
@@ -245,11 +269,11 @@ impl GitBranchHome {
         };
         add(LEDGER, ledger)?;
         for (digest, bytes) in objects {
-            add(&object_path(digest), bytes)?;
+            add(&object_key(digest), bytes)?;
         }
         let zero = "0".repeat(self.tip.as_ref().map_or(40, String::len));
         for digest in gone {
-            listing.push_str(&format!("0 {zero}\t{}\n", object_path(digest)));
+            listing.push_str(&format!("0 {zero}\t{}\n", object_key(digest)));
         }
         self.git_bytes(&["update-index", "--add", "--index-info"], Some(listing.as_bytes()), Some(&index))?;
         let tree = self.git_bytes(&["write-tree"], None, Some(&index))?;
@@ -296,11 +320,6 @@ impl GitBranchHome {
     }
 }
 
-fn object_path(digest: &Digest) -> String {
-    let hex = digest.hex();
-    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
-}
-
 impl Home for GitBranchHome {
     fn name(&self) -> String {
         format!("git branch `{}`{}", self.branch, if self.remote { " of origin" } else { "" })
@@ -316,7 +335,7 @@ impl Home for GitBranchHome {
         if !again && self.copy.is_file() && copied == Some(self.tip.clone().unwrap_or_default()) {
             return Ok(());
         }
-        self.keep_copy(&self.file(LEDGER)?.unwrap_or_default())
+        self.keep_copy(&self.recorded()?)
     }
 
     fn append(
@@ -325,7 +344,7 @@ impl Home for GitBranchHome {
         lines: &str,
         objects: &Objects,
     ) -> Result<Option<Stamp>, RegistryError> {
-        let mut ledger = self.file(LEDGER)?.unwrap_or_default();
+        let mut ledger = self.recorded()?;
         if (ledger.len() as u64) < expected.end || ledger[expected.end as usize..].contains(&b'\n') {
             return Ok(None);
         }
@@ -352,7 +371,7 @@ impl Home for GitBranchHome {
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
         let missing = || RegistryError::MissingObject { digest: *digest, home: self.name() };
-        let bytes = self.file(&object_path(digest))?.ok_or_else(missing)?;
+        let bytes = self.file(&object_key(digest))?.ok_or_else(missing)?;
         if Digest::of(&bytes) == *digest {
             return Ok(bytes);
         }
@@ -361,7 +380,7 @@ impl Home for GitBranchHome {
 
     fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
         let Some(tip) = &self.tip else { return Ok(Vec::new()) };
-        let listing = self.git(&["ls-tree", "-r", "-l", tip, "objects/sha256/"], None)?;
+        let listing = self.git(&["ls-tree", "-r", "-l", "--full-tree", tip, "objects/sha256/"], None)?;
         // Each line: mode, kind, blob, size, tab, path.
         let object = |line: &str| {
             let (about, path) = line.split_once('\t')?;
@@ -376,7 +395,7 @@ impl Home for GitBranchHome {
     /// The branch no longer holds them; its history still does, until the repository is told to forget it.
     fn remove(&mut self, expected: &Position, digests: &[Digest]) -> Result<bool, RegistryError> {
         // The copy is of the tip, which the push's lease holds; who read less of it has to look again.
-        let ledger = self.file(LEDGER)?.unwrap_or_default();
+        let ledger = self.recorded()?;
         if ledger.len() as u64 != expected.end {
             return Ok(false);
         }
@@ -388,6 +407,115 @@ impl Home for GitBranchHome {
 mod tests {
     use super::*;
 
+    /// Runs git in a folder, which must succeed, and returns what it says.
+    #[track_caller]
+    fn git(folder: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(folder).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]);
+        let output = command.args(arguments).output().expect("git");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn home(repository: &Path, state: &Path) -> GitBranchHome {
+        GitBranchHome::new(repository, "modelgate", state).expect("a home")
+    }
+
+    /// A repository with a branch of ours, whose ledger has one line, and an object.
+    fn repository() -> (tempfile::TempDir, Objects) {
+        let folder = tempfile::tempdir().expect("a folder");
+        git(folder.path(), &["init", "--quiet"]);
+        let objects = Objects::from([(Digest::of(b"package"), b"package".to_vec())]);
+        let mut writer = home(folder.path(), &folder.path().join("writer"));
+        writer.pull(false).expect("there is no branch yet");
+        assert!(writer.recorded().expect("an empty ledger").is_empty());
+        writer.append(&Position::default(), "{\"seq\":1}\n", &objects).expect("written").expect("won");
+        (folder, objects)
+    }
+
+    /// Removes the loose object that the branch has under `name`, as a damaged or partial clone lacks it.
+    fn lose(repository: &Path, name: &str) {
+        let blob = git(repository, &["rev-parse", &format!("modelgate:{name}")]);
+        let path = repository.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
+        fs_err::remove_file(path).expect("a loose object");
+    }
+
+    #[test]
+    fn a_ledger_that_git_cannot_read_is_not_an_empty_one() {
+        let (folder, objects) = repository();
+        let tip = git(folder.path(), &["rev-parse", "modelgate"]);
+        let mut stale = home(folder.path(), &folder.path().join("writer"));
+        stale.pull(false).expect("the copy is there");
+        lose(folder.path(), LEDGER);
+        let is_told = |error: RegistryError| {
+            let error = error.to_string();
+            assert!(
+                error.contains("could not be reached: git cat-file: ") && error.contains("bad"),
+                "{error}"
+            );
+        };
+        is_told(home(folder.path(), &folder.path().join("reader")).pull(false).expect_err("no ledger"));
+        let copy = fs_err::read(stale.ledger()).expect("a copy");
+        is_told(stale.pull(true).expect_err("no ledger"));
+        assert_eq!(fs_err::read(stale.ledger()).expect("a copy"), copy);
+        // Neither with what was read of it nor as the first to write.
+        let after = Position { end: copy.len() as u64, ..Position::default() };
+        for expected in [after, Position::default()] {
+            is_told(stale.append(&expected, "{\"seq\":2}\n", &objects).expect_err("no ledger"));
+        }
+        let more = Objects::from([(Digest::of(b"more"), b"more".to_vec())]);
+        is_told(stale.keep(&more).expect_err("no ledger"));
+        is_told(stale.remove(&after, &[Digest::of(b"package")]).expect_err("no ledger"));
+        assert_eq!(git(folder.path(), &["rev-parse", "modelgate"]), tip, "the branch has not moved");
+    }
+
+    #[test]
+    fn an_object_that_git_cannot_read_is_not_one_that_is_missing() {
+        let (folder, objects) = repository();
+        let mut home = home(folder.path(), &folder.path().join("reader"));
+        home.pull(false).expect("read");
+        let (digest, bytes) = objects.first_key_value().expect("an object");
+        assert_eq!(home.get(digest).expect("read"), *bytes);
+        let missing = home.get(&Digest::of(b"another")).expect_err("nobody put it");
+        assert!(matches!(missing, RegistryError::MissingObject { .. }), "{missing}");
+        lose(folder.path(), &object_key(digest));
+        let lost = home.get(digest).expect_err("gone");
+        assert!(matches!(lost, RegistryError::Unavailable { .. }), "{lost}");
+    }
+
+    #[test]
+    fn a_branch_of_something_else_is_not_taken_for_an_empty_registry() {
+        let folder = tempfile::tempdir().expect("a folder");
+        git(folder.path(), &["init", "--quiet", "--initial-branch", "modelgate"]);
+        git(folder.path(), &["commit", "--quiet", "--allow-empty", "--message", "mine"]);
+        let tip = git(folder.path(), &["rev-parse", "modelgate"]);
+        let mut home = home(folder.path(), &folder.path().join("state"));
+        let error = home.pull(false).expect_err("no ledger").to_string();
+        assert!(error.contains(&format!("its commit {tip} holds no `ledger.jsonl`")), "{error}");
+        home.append(&Position::default(), "{\"seq\":1}\n", &Objects::new()).expect_err("no ledger");
+        assert_eq!(git(folder.path(), &["rev-parse", "modelgate"]), tip);
+    }
+
+    #[test]
+    fn a_branch_that_is_damaged_is_not_one_that_is_missing() {
+        let (folder, _) = repository();
+        fs_err::write(folder.path().join(".git/refs/heads/modelgate"), "").expect("cut off by a crash");
+        let error = home(folder.path(), &folder.path().join("reader")).pull(false).expect_err("broken");
+        assert!(error.to_string().contains("broken ref"), "{error}");
+    }
+
+    #[test]
+    fn a_project_below_its_repository_sees_the_same_files() {
+        let (folder, objects) = repository();
+        let project = folder.path().join("models/churn");
+        fs_err::create_dir_all(&project).expect("a folder");
+        let mut home = home(&project, &project.join("state"));
+        home.pull(false).expect("read");
+        assert_eq!(fs_err::read_to_string(home.ledger()).expect("a copy"), "{\"seq\":1}\n");
+        let found: Vec<Digest> = home.objects().expect("listed").iter().map(|found| found.digest).collect();
+        assert_eq!(found, objects.into_keys().collect::<Vec<_>>());
+    }
+
     #[test]
     fn a_remote_that_takes_the_connection_and_says_nothing_is_given_up() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -398,13 +526,9 @@ mod tests {
             drop(held);
         });
         let folder = tempfile::tempdir().expect("a folder");
-        let git = |arguments: &[&str]| {
-            let status = Command::new("git").arg("-C").arg(folder.path()).args(arguments).status();
-            assert!(status.expect("git").success(), "{arguments:?}");
-        };
-        git(&["init", "--quiet"]);
-        git(&["remote", "add", "origin", &format!("git://{address}/nothing")]);
-        let mut home = GitBranchHome::new(folder.path(), "modelgate", folder.path()).expect("a home");
+        git(folder.path(), &["init", "--quiet"]);
+        git(folder.path(), &["remote", "add", "origin", &format!("git://{address}/nothing")]);
+        let mut home = home(folder.path(), folder.path());
         home.patience = Duration::from_secs(1);
         let began = Instant::now();
         let error = home.pull(false).expect_err("nobody answers").to_string();

@@ -12,6 +12,12 @@ use crate::stamp::Stamp;
 /// Objects by digest, kept together with an append.
 pub type Objects = BTreeMap<Digest, Vec<u8>>;
 
+/// Returns the name of an object below a home, the same in each of them and in an archive.
+pub(crate) fn object_key(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
+}
+
 /// Where a ledger ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Position {

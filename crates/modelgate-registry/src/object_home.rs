@@ -9,7 +9,7 @@ use modelgate_store::remote::ObjectHome;
 
 use crate::RegistryError;
 use crate::folder_home::append_behind;
-use crate::home::{Home, Objects, Position, StoredObject};
+use crate::home::{Home, Objects, Position, StoredObject, object_key};
 use crate::stamp::Stamp;
 
 /// A prefix of a bucket, or any other home of objects with conditional writes.
@@ -75,11 +75,6 @@ impl ObjectStoreHome {
 
 fn segment_key(first: u64) -> String {
     format!("ledger/{first:012}.jsonl")
-}
-
-fn object_key(digest: &Digest) -> String {
-    let hex = digest.hex();
-    format!("objects/sha256/{}/{}", &hex[..2], &hex[2..])
 }
 
 /// Returns the number of the event on a whole line; `None` for the rest of a line that begins elsewhere.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use modelgate_core::ledger::{LedgerEntry, Registration, RegistryState};
+use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration, RegistryState};
 use modelgate_core::lifecycle::ModelState;
 use modelgate_core::{Alias, Digest, ModelName, VersionNumber};
 use modelgate_store::remote::without_credentials;
@@ -137,12 +137,23 @@ impl Registry {
         version: VersionNumber,
     ) -> Result<(Registration, String), RegistryError> {
         self.resolve(model, &version.to_string())?;
-        self.index.registration(&self.home.key(), model, version)?.ok_or_else(|| {
-            RegistryError::UnknownVersion {
-                model: model.clone(),
-                reference: version.to_string(),
-                known: "another state of the index: run `modelgate ledger verify`".to_owned(),
+        if let Some(found) = self.index.registration(&self.home.key(), model, version)? {
+            return Ok(found);
+        }
+        // Where the index could not be written, as on a full disk, it is behind the ledger, which has the event.
+        let mut found = None;
+        self.for_each_entry(|entry| {
+            if let LedgerEvent::Registered { model: of, version: number, registration } = &entry.event
+                && (of, *number) == (model, version)
+            {
+                found = Some((registration.as_ref().clone(), entry.time.clone()));
             }
+            Ok(())
+        })?;
+        found.ok_or_else(|| RegistryError::UnknownVersion {
+            model: model.clone(),
+            reference: version.to_string(),
+            known: "another state of the index: run `modelgate ledger verify`".to_owned(),
         })
     }
 
@@ -250,5 +261,47 @@ impl Registry {
     /// Fails when the home cannot be read.
     pub fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
         self.home.objects()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::Verdict;
+    use modelgate_core::ledger::Lineage;
+    use modelgate_core::schema::Task;
+
+    use super::*;
+
+    #[test]
+    fn what_an_index_that_cannot_be_written_lacks_is_read_from_the_ledger() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
+        // As on a full disk, which has room for the few bytes of an event still.
+        registry.index.connection.pragma_update(None, "query_only", true).expect("no room");
+        let digest = Digest::of(b"model");
+        let time = "2026-01-01T00:00:00.000Z";
+        let registration = Registration {
+            digest,
+            verdict: Verdict::Passed,
+            verdict_digest: digest,
+            bootstrap: true,
+            lineage: Lineage {
+                run_id: "run-1".parse().expect("run"),
+                config: digest,
+                dataset: digest,
+                task: Task::Classification,
+                algorithm: "random_forest".to_owned(),
+                seed: 42,
+                trained_at: time.to_owned(),
+                tool_version: "0.1.0".to_owned(),
+            },
+            metrics: BTreeMap::new(),
+            files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
+            checks: BTreeMap::new(),
+        };
+        let (name, objects) = ("churn".parse().expect("name"), BTreeMap::from([(digest, b"model".to_vec())]));
+        let version = registry.register(&name, &registration, &objects, time, "tester").expect("registered");
+        assert!(registry.index.registration(&registry.home.key(), &name, version).expect("read").is_none());
+        assert_eq!(registry.registered(&name, version).expect("known").0, registration);
     }
 }

@@ -1,3 +1,3 @@
 addEventListener('DOMContentLoaded', () => {
-  SwaggerUIBundle({ url: '/openapi.json', dom_id: '#paths', deepLinking: true });
+  SwaggerUIBundle({ url: 'openapi.json', dom_id: '#paths', deepLinking: true });
 });

@@ -17,6 +17,7 @@ const key = {
   set: (value) => sessionStorage.setItem('modelgate-key', value),
 };
 
+// Relative to the page: a proxy may serve it below a path of its own.
 async function call(path, options = {}) {
   const headers = { ...(key.get() ? { 'X-API-Key': key.get() } : {}), ...options.headers };
   const response = await fetch(path, { ...options, headers });
@@ -39,8 +40,7 @@ function allowed({ min = null, max = null }) {
 function hint(feature) {
   const parts = [];
   if (feature.allowed) parts.push(allowed(feature.allowed));
-  if (feature.boolean) parts.push('true or false');
-  if (feature.range) parts.push(`training: ${short(feature.range[0])} to ${short(feature.range[1])}`);
+  if (feature.range && !feature.boolean) parts.push(`training: ${short(feature.range[0])} to ${short(feature.range[1])}`);
   if (feature.nullable) parts.push('may be empty');
   return parts.join(' · ');
 }
@@ -51,19 +51,21 @@ function field(feature, index) {
   const id = `field-${index}`;
   const described = `${id}-hint ${id}-error`;
   let input;
-  if (feature.type === 'text' && feature.categories.length) {
+  const choices = feature.boolean ? ['true', 'false'] : (feature.type === 'text' ? feature.categories : []);
+  const typical = String(feature.boolean ? Boolean(feature.typical) : feature.typical);
+  if (choices.length) {
     input = element('select', { id });
-    if (feature.nullable) input.append(element('option', { value: '', textContent: '(none)' }));
-    feature.categories.forEach((one) => input.append(element('option', { value: one, textContent: one })));
+    if (feature.nullable && !feature.boolean) input.append(element('option', { value: '', textContent: '(none)' }));
+    choices.forEach((one) => input.append(element('option', { value: one, textContent: one })));
   } else {
     input = element('input', { id, autocomplete: 'off' });
     input.inputMode = feature.type === 'text' ? 'text' : (feature.type === 'int' ? 'numeric' : 'decimal');
   }
   input.name = feature.name;
   input.setAttribute('aria-describedby', described);
-  input.defaultValue = feature.typical;
-  input.value = feature.typical;
-  if (input.tagName === 'SELECT') [...input.options].forEach((one) => { one.defaultSelected = one.value === feature.typical; });
+  input.defaultValue = typical;
+  input.value = typical;
+  if (input.tagName === 'SELECT') [...input.options].forEach((one) => { one.defaultSelected = one.value === typical; });
   return element('div', { className: 'field' },
     element('label', { htmlFor: id, title: feature.name },
       called(feature), feature.unit ? element('span', { className: 'unit', textContent: ` (${feature.unit})` }) : ''),
@@ -80,8 +82,7 @@ function value(feature, text) {
   if (feature.type === 'text') return text === '' && feature.nullable ? null : text;
   const trimmed = text.trim();
   if (trimmed === '') return null;
-  const word = trimmed.toLowerCase();
-  if (feature.boolean && (word === 'true' || word === 'false')) return word === 'true';
+  if (feature.boolean) return trimmed === 'true';
   const number = Number(DECIMAL_COMMA.test(trimmed) ? trimmed.replace(',', '.') : trimmed);
   return Number.isFinite(number) ? number : trimmed;
 }
@@ -102,13 +103,23 @@ function row() {
   return features;
 }
 
+// What is wrong with a field, in words for who looks at it.
+function sentence({ sentence, reason, expected, got }) {
+  if (sentence) return sentence;
+  if (got === 'null') return `it is empty; expected ${expected}`;
+  if (reason === 'out_of_contract' || reason === 'out_of_range') {
+    return `it is too ${got.includes('below') ? 'small' : 'large'}; expected ${expected}`;
+  }
+  return `expected ${expected}; got ${got}`;
+}
+
 function show(details) {
   let first = null;
   model.features.forEach((feature, index) => {
     const input = $(`field-${index}`);
     const problem = details.find((one) => one.feature === feature.name);
     input.setAttribute('aria-invalid', problem ? 'true' : 'false');
-    $(`field-${index}-error`).textContent = problem ? problem.sentence || `expected ${problem.expected}; got ${problem.got}` : '';
+    $(`field-${index}-error`).textContent = problem ? sentence(problem) : '';
     if (problem && !first) first = input;
   });
   if (first) first.focus();
@@ -149,6 +160,18 @@ function answered(answer) {
     element('li', { textContent: `${calledBy(one.feature)} is unusual: ${one.reason === 'out_of_contract' ? 'expected' : 'training had'} ${one.expected}` })));
   $('version').replaceChildren(`version ${answer.version} · `, mark(model), ` · ${answer.digest}`);
   $('result').hidden = false;
+  // The answer stands in a part of the page that was hidden, of which nobody who listens to it would hear.
+  $('said').textContent = `Answer: ${$('prediction').textContent}`;
+  reveal($('result'));
+}
+
+// On a phone the answer is below all fields: whoever asked is brought there, where it is not seen.
+function reveal(part) {
+  const { top } = part.getBoundingClientRect();
+  if (top >= 0 && top < innerHeight / 2) return;
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  part.focus({ preventScroll: true });
+  part.scrollIntoView({ behavior: still ? 'auto' : 'smooth', block: 'start' });
 }
 
 function explained(answer) {
@@ -169,16 +192,19 @@ async function predict(event) {
   event.preventDefault();
   $('submit').disabled = true;
   $('form-error').hidden = true;
+  $('said').textContent = '';
   show([]);
   const path = encodeURIComponent(model.name);
   try {
     const details = model.features.map((feature, index) => unclear(feature, $(`field-${index}`).value)).filter(Boolean);
     if (details.length) throw Object.assign(new Error(details[0].sentence), { body: { details } });
     const features = row();
-    const answer = await post(`/predict/${path}`, { features: [features] });
+    const answer = await post(`predict/${path}`, { features: [features] });
     if (answer.version !== model.version) await load(model.name, true);
     answered(answer);
-    explained(await post(`/explain/${path}`, { features: [features] }));
+    explained(await post(`explain/${path}`, { features: [features] }));
+    // With what came below it there is room to bring it all the way up.
+    if (document.activeElement === $('result')) reveal($('result'));
   } catch (error) {
     $('result').hidden = true;
     const details = (error.body && error.body.details) || [];
@@ -186,8 +212,10 @@ async function predict(event) {
       $('access').hidden = false;
       $('key').focus();
     }
-    const sentence = error.status === 401 ? 'The service asks for a key: enter it above.' : error.message;
-    $('form-error').textContent = details.length ? 'Some values are not what the model takes.' : sentence;
+    const asks = key.get() ? 'The service does not take this key: enter another one above.' : 'The service asks for a key: enter it above.';
+    if (error.status === 401) $('access-result').textContent = key.get() ? 'this key is wrong' : '';
+    const otherwise = error.status === 401 ? asks : error.message;
+    $('form-error').textContent = details.length ? 'Some values are not what the model takes.' : otherwise;
     $('form-error').hidden = false;
     show(details);
   } finally {
@@ -196,7 +224,7 @@ async function predict(event) {
 }
 
 async function load(name, keep) {
-  model = await call(`/models/${encodeURIComponent(name)}`);
+  model = await call(`models/${encodeURIComponent(name)}`);
   about();
   if (!keep) {
     $('fields').replaceChildren(...model.features.map(field));
@@ -209,7 +237,7 @@ async function reload(event) {
   const output = $('admin-result');
   output.textContent = '…';
   try {
-    const answer = await call('/admin/reload', { method: 'POST', headers: { Authorization: `Bearer ${$('token').value}` } });
+    const answer = await call('admin/reload', { method: 'POST', headers: { Authorization: `Bearer ${$('token').value}` } });
     const refused = Object.keys(answer.refused || {});
     output.textContent = answer.status === 'noop' ? 'it is the newest already'
       : refused.length ? `reloaded, but not ${refused.join(', ')}: see Health` : 'reloaded';
@@ -233,7 +261,7 @@ async function start() {
   $('form').addEventListener('reset', () => { show([]); $('result').hidden = true; });
   $('admin').addEventListener('submit', reload);
   try {
-    const { models } = await call('/models');
+    const { models } = await call('models');
     if (!models.length) throw new Error('no model is loaded yet; /health says why');
     if (models.length > 1) {
       $('picker').hidden = false;

@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
+use modelgate_model::Manifest;
 use modelgate_store::atomic;
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Files, Offer};
+use crate::source::{Files, MANIFEST, Offer};
 
 /// A folder with the packages that were served last.
 #[derive(Clone, Debug)]
@@ -142,6 +143,12 @@ impl Cache {
         Some((bytes, written))
     }
 
+    /// Returns the manifest of a package, if it is there; nothing is verified.
+    pub(crate) fn manifest(&self, digest: &Digest) -> Option<Manifest> {
+        let bytes = fs_err::read(self.package(digest).join(MANIFEST)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
     /// Returns a package, if it is there.
     pub(crate) fn files(&self, digest: &Digest) -> Option<Files> {
         let folder = self.package(digest);
@@ -178,7 +185,7 @@ mod tests {
     fn offer(digest: Digest) -> Offer {
         let name = "shop".parse().expect("a name");
         let (version, stage) = ("v001".to_owned(), String::new());
-        Offer { name, version, digest, stage, metrics: BTreeMap::new() }
+        Offer { name, version, digest, stage, metrics: BTreeMap::new(), attached: None }
     }
 
     fn remember(cache: &Cache, source: &str, digest: Digest) {

@@ -42,6 +42,29 @@ pub enum SourceError {
 
 impl From<modelgate_registry::RegistryError> for SourceError {
     fn from(error: modelgate_registry::RegistryError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(one_line(&error.to_string()))
+    }
+}
+
+/// Returns what another program says in several lines, such as git, as one: it becomes a line of a log.
+pub(crate) fn one_line(text: &str) -> String {
+    if !text.contains(['\n', '\r']) {
+        return text.to_owned();
+    }
+    let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_in_lines_is_one() {
+        let said = "git: fatal: Could not read from remote repository.\n\nPlease make sure\r\nthe repository exists.\n";
+        let whole =
+            "git: fatal: Could not read from remote repository.; Please make sure; the repository exists.";
+        assert_eq!(one_line(said), whole);
+        assert_eq!(one_line("one "), "one ");
     }
 }

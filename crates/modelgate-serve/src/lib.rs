@@ -9,11 +9,16 @@
 mod answer;
 mod cache;
 mod catalog;
+mod caught;
+mod client;
 mod error;
 mod explanation;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod garbled;
 mod http;
+mod news;
+mod patience;
 mod redaction;
 mod refusal;
 mod reload;
@@ -22,6 +27,7 @@ pub mod rollout;
 mod served;
 mod server;
 pub mod settings;
+mod signals;
 pub mod smoke;
 pub mod source;
 mod start;
@@ -31,4 +37,4 @@ mod tls;
 mod trim;
 
 pub use error::{ServeError, SourceError};
-pub use server::{Started, serve};
+pub use server::{Ended, Started, serve};

@@ -67,12 +67,29 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
     }
 
+    /// What came is no request that can be read: hyper says so with this status.
+    pub(crate) fn of_head(status: StatusCode) -> Self {
+        let (code, sentence) = match status {
+            StatusCode::URI_TOO_LONG => ("uri_too_long", "the path of the request is too long"),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                ("headers_too_large", "the headers are more than 100, or larger than 64 KiB")
+            }
+            _ => (
+                "malformed_request",
+                "this is no request of HTTP/1.1: its first line or a header cannot be read",
+            ),
+        };
+        Self::new(status, code, sentence)
+    }
+
     /// The rows are not what the model takes.
     pub(crate) fn of_problems(problems: Vec<Problem>, more: usize) -> Self {
         let first = problems.first().map_or_else(String::new, Problem::sentence);
-        let others = problems.len() + more - 1;
-        let message =
-            if others == 0 { first } else { format!("{first}; {others} more problems are in `details`") };
+        let message = match (problems.len().saturating_sub(1), more) {
+            (0, 0) => first,
+            (others, 0) => format!("{first}; {others} more in `details`"),
+            (others, more) => format!("{first}; {others} more in `details`, and {more} that are not listed"),
+        };
         Self { problems, more, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_features", message) }
     }
 
@@ -81,7 +98,8 @@ impl Refusal {
         self.problems.first().map_or(self.code, |problem| problem.reason)
     }
 
-    fn body(&self, correlation_id: &str) -> String {
+    /// Returns the text of the answer.
+    pub(crate) fn body(&self, correlation_id: &str) -> String {
         #[derive(Serialize)]
         struct Body<'a> {
             error: &'a str,
@@ -126,12 +144,20 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Problem {
+    /// Returns whether what the model does not have is the index of a frame, as pandas writes it and reads it again.
+    fn is_index(&self) -> bool {
+        self.feature.as_ref().is_some_and(|name| name.trim().is_empty() || name.starts_with("Unnamed: "))
+    }
+
     pub(crate) fn sentence(&self) -> String {
         let Self { row, feature, reason, expected, got } = self;
         let row = row.map_or_else(String::new, |row| format!("row {row}: "));
         let feature = feature.as_ref().map_or_else(String::new, |feature| format!("feature `{feature}`: "));
         match *reason {
             "missing" => format!("{row}{feature}it is missing; expected {expected}"),
+            "unknown" if self.is_index() => format!(
+                "{row}a column without a name: pandas writes its index so, and `index=False` leaves it out; {expected}"
+            ),
             "unknown" => format!("{row}{feature}the model has no such feature; {expected}"),
             "duplicate" => format!("{row}{feature}it is given twice"),
             "unknown_category" => {

@@ -1,6 +1,8 @@
 //! The thread that owns the source: it asks at intervals and on demand, retries with pauses that grow, and leaves a
 //! source alone that fails too often.
 
+mod canaries;
+
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,14 +14,17 @@ use modelgate_core::{Digest, ModelName};
 use tokio::sync::oneshot;
 
 use crate::catalog::{Breaker, Catalog, Outcome, Served};
-use crate::error::SourceError;
+use crate::caught::caught;
+use crate::error::{SourceError, one_line};
+use crate::news::{self, News};
 use crate::rollout::Track;
-use crate::served::ServedModel;
+use crate::served::{ServedModel, admit};
 use crate::settings::Settings;
 use crate::source::{Offer, Offered, Source};
 use crate::start::Start;
-use crate::telemetry::talk::warn;
+use crate::telemetry::talk::{info, warn};
 use crate::telemetry::{Attribute, Context, Metrics, Tracer};
+use crate::tls::Certificate;
 
 /// The first pause between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -27,6 +32,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a service without a model looks for one.
 const EMPTY_PAUSE: Duration = Duration::from_secs(2);
+/// How often a service that does not look at its source by itself looks at its certificate.
+const CERTIFICATE_PAUSE: Duration = Duration::from_secs(300);
 
 /// Why a canary was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +88,20 @@ pub(crate) struct Reloader {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     tracer: Arc<Tracer>,
+    certificate: Option<Arc<Certificate>>,
+    news: News,
     /// The look at the source that is going on.
     trace: Option<Context>,
     failures: u32,
     open_until: Option<Instant>,
+}
+
+/// Why a model was not loaded.
+enum Unloaded {
+    /// What is served of it stays.
+    Refused(String),
+    /// It is what is served, and may not be any more.
+    Withdrawn(String),
 }
 
 /// What came of the offers.
@@ -101,6 +118,7 @@ impl Reloader {
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
         tracer: Arc<Tracer>,
+        certificate: Option<Arc<Certificate>>,
     ) -> Self {
         catalog.update(|status| {
             status.kind = source.kind();
@@ -115,6 +133,8 @@ impl Reloader {
             settings,
             metrics,
             tracer,
+            certificate,
+            news: News::default(),
             trace: None,
             failures: 0,
             open_until: None,
@@ -126,10 +146,12 @@ impl Reloader {
         let (sender, receiver) = channel();
         self.start.watch()?;
         let work = move || {
-            let outcome = self.reload();
+            self.reload();
             self.start.over();
             self.catalog.settled.store(true, Ordering::Release);
-            crate::server::first(&outcome, &self.catalog);
+            if self.catalog.status().from_cache {
+                warn("the source was not reached: what is served comes from the cache");
+            }
             #[cfg(target_os = "linux")]
             crate::trim::trim();
             self.run(&receiver);
@@ -144,6 +166,7 @@ impl Reloader {
             let empty = self.catalog.served().models.is_empty();
             let pause = match self.settings.refresh {
                 _ if empty => EMPTY_PAUSE,
+                Duration::ZERO if self.certificate.is_some() => CERTIFICATE_PAUSE,
                 Duration::ZERO => Duration::from_secs(24 * 3600),
                 pause => pause,
             };
@@ -172,6 +195,8 @@ impl Reloader {
                 Err(RecvTimeoutError::Timeout) => {
                     if empty || !self.settings.refresh.is_zero() {
                         self.reload();
+                    } else {
+                        self.renew_certificate();
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -187,7 +212,31 @@ impl Reloader {
         }
     }
 
+    fn renew_certificate(&self) {
+        if let Some(certificate) = &self.certificate {
+            certificate.renew();
+        }
+    }
+
+    /// Looks at the source. One that makes the look break off has failed, and is asked again like any that did.
     fn reload(&mut self) -> Outcome {
+        self.renew_certificate();
+        let began = Instant::now();
+        caught(|| self.look()).unwrap_or_else(|what| {
+            let reason = format!("a look at the source broke off, which is a fault of modelgate: {what}");
+            self.tracer.end(self.trace.take(), "reload", SystemTime::now(), Vec::new, Some(&reason));
+            self.start.lock().offered = None;
+            self.news.failed(&reason);
+            self.note(Some(reason.clone()));
+            let breaker = self.breaker();
+            self.show(breaker);
+            let outcome = Outcome::Failed { reason };
+            self.metrics.reloaded(&outcome, began.elapsed());
+            outcome
+        })
+    }
+
+    fn look(&mut self) -> Outcome {
         let began = Instant::now();
         let breaker = self.breaker();
         self.show(breaker);
@@ -213,18 +262,27 @@ impl Reloader {
                     status.last_check = Some(now.clone());
                     status.server_version.clone_from(&server_version);
                 });
-                let taken = self.take(&offered, tries);
+                let taken = self.take(offered, tries);
+                match &taken.unreached {
+                    // Told with the model that could not be fetched.
+                    Some(reason) => self.news.known(reason),
+                    None => self.news.answered(),
+                }
                 self.note(taken.unreached);
                 taken.outcome
             }
             Err(SourceError::Missing(reason)) => {
+                let reason = one_line(&reason);
                 self.start.lock().offered = Some(Vec::new());
+                self.news.empty(&reason);
                 self.note(None);
                 self.catalog.update(|status| status.last_error = Some(reason.clone()));
                 Outcome::Failed { reason }
             }
             Err(SourceError::Unavailable(reason)) => {
+                let reason = one_line(&reason);
                 self.start.lock().offered = None;
+                self.news.failed(&reason);
                 self.note(Some(reason.clone()));
                 Outcome::Failed { reason }
             }
@@ -246,71 +304,17 @@ impl Reloader {
 
     /// Counts a source that answered, or one that did not and why.
     fn note(&mut self, unreached: Option<String>) {
+        let threshold = self.settings.breaker_threshold;
         self.failures = if unreached.is_none() { 0 } else { self.failures + 1 };
-        self.open_until = (self.failures >= self.settings.breaker_threshold)
-            .then(|| Instant::now() + self.settings.breaker_timeout);
+        if self.failures == threshold {
+            news::left_alone(threshold, self.settings.breaker_timeout);
+        }
+        self.open_until =
+            (self.failures >= threshold).then(|| Instant::now() + self.settings.breaker_timeout);
         self.catalog.update(|status| {
             status.reachable = Some(unreached.is_none());
             status.last_error = unreached;
         });
-    }
-
-    /// Loads and verifies a canary like anything that is served, against what it stands beside.
-    fn load_canary(&mut self, name: &ModelName, version: &str, digest: &Digest) -> Loaded {
-        let began = Instant::now();
-        let offer = self.source.candidate(name, version).map_err(CanaryError::Source)?;
-        if offer.digest != *digest {
-            return Err(CanaryError::Refused(format!("{name} {version} is the package {}", offer.digest)));
-        }
-        let files = self.source.files(&offer).map_err(CanaryError::Source)?;
-        let loaded = self.start.verify_canary(offer, files.clone()).map_err(CanaryError::Refused)?;
-        if let Some(Err(error)) = self.start.cache.as_ref().map(|cache| cache.keep(digest, &files)) {
-            self.cache_failed(&error);
-        }
-        self.metrics.loaded(began.elapsed());
-        Ok(loaded)
-    }
-
-    /// Brings canaries to what the source says of them: those that were promoted or may not answer any more go, those
-    /// that a restart lost come back.
-    fn follow_rollouts(&mut self) {
-        let catalog = Arc::clone(&self.catalog);
-        let rollouts = &catalog.rollouts;
-        for (name, record) in rollouts.active() {
-            let served = catalog.served();
-            let Some(stable) = served.models.get(&name) else { continue };
-            if stable.offer.digest == record.digest {
-                rollouts.promoted(&catalog, &self.metrics, &name, &record.digest);
-                continue;
-            }
-            let Ok(model) = name.parse::<ModelName>() else { continue };
-            let here =
-                served.canaries.get(&name).is_some_and(|canary| canary.model.offer.digest == record.digest);
-            drop(served);
-            let gone = match self.source.candidate(&model, &record.version) {
-                Ok(offer) if offer.digest == record.digest => {
-                    if !here {
-                        let loaded = self.load_canary(&model, &record.version, &record.digest);
-                        match loaded {
-                            Ok(loaded) => rollouts.resume(&catalog, &self.metrics, &name, loaded),
-                            Err(error) => rollouts.refuse(&name, &record.digest, &error.to_string()),
-                        }
-                    }
-                    continue;
-                }
-                Err(SourceError::Unavailable(reason)) => {
-                    if !here && let Err(own) = self.start.resume(&name, &record) {
-                        rollouts.refuse(&name, &record.digest, &format!("{reason}; {own}"));
-                    }
-                    continue;
-                }
-                Ok(_) => "the source has another package of this version".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            if let Err(error) = rollouts.abort(&catalog, &self.metrics, &name, &gone, None) {
-                self.cache_failed(&error);
-            }
-        }
     }
 
     fn show(&self, breaker: Breaker) {
@@ -345,27 +349,40 @@ impl Reloader {
         old: Option<&ServedModel>,
         tries: u32,
         unreached: &mut Option<String>,
-    ) -> Result<ServedModel, String> {
+    ) -> Result<ServedModel, Unloaded> {
         let began = Instant::now();
         let fetched = self.retried(tries, |source| source.files(offer));
         let cache = self.start.cache.clone();
         let (files, fresh) = match fetched {
             Ok(files) => (files, true),
-            Err(SourceError::Missing(reason)) => return Err(reason),
+            Err(SourceError::Missing(reason)) => return Err(Unloaded::Refused(one_line(&reason))),
             Err(SourceError::Unavailable(reason)) => {
+                let reason = one_line(&reason);
                 *unreached = Some(reason.clone());
                 // What the source offers may lie here from the last time.
                 let kept = cache.as_ref().and_then(|cache| cache.files(&offer.digest));
                 let Some(kept) = kept else {
                     self.metrics.cache_misses.inc();
-                    return Err(reason);
+                    return Err(Unloaded::Refused(reason));
                 };
                 self.metrics.cache_hits.inc();
                 (kept, false)
             }
         };
         let (settings, metrics) = (&self.settings, &self.metrics);
-        let model = ServedModel::load(offer.clone(), Track::Stable, files.clone(), old, settings, metrics)?;
+        // The very package that is served, of which something else is said: where that no longer lets it in, a start would
+        // not serve it either.
+        if fresh
+            && old.is_some_and(|old| old.offer.digest == offer.digest)
+            && let Err(reason) = admit(&offer.digest, &files, settings)
+        {
+            return Err(Unloaded::Withdrawn(format!("{} {}: {reason}", offer.name, offer.version)));
+        }
+        let model = ServedModel::load(offer.clone(), Track::Stable, files.clone(), old, settings, metrics)
+            .map_err(Unloaded::Refused)?;
+        if old.is_none() {
+            self.start.compare_with_last(&model);
+        }
         if let Some(Err(error)) = cache.filter(|_| fresh).map(|cache| cache.keep(&offer.digest, &files)) {
             self.cache_failed(&error);
         }
@@ -380,12 +397,13 @@ impl Reloader {
 
     /// Makes what the source offers what is served. A model that does not verify, or cannot be fetched, keeps its place as
     /// it is; one that is withdrawn loses it.
-    fn take(&mut self, offered: &Offered, tries: u32) -> Taken {
+    fn take(&mut self, offered: Offered, tries: u32) -> Taken {
         let before = Arc::clone(&self.catalog.served());
         let mut served = Served::default();
-        let mut refused = offered.refused.clone();
+        let Offered { offers, mut refused, mut withdrawn } = offered;
+        refused.values_mut().chain(withdrawn.values_mut()).for_each(|reason| *reason = one_line(reason));
         let mut unreached = None;
-        for offer in &offered.offers {
+        for offer in &offers {
             let name = offer.name.to_string();
             let old = before.models.get(&name);
             if let Some(old) = old.filter(|old| old.offer == *offer) {
@@ -403,22 +421,29 @@ impl Reloader {
                     ("modelgate.digest", Attribute::Text(offer.digest.to_string())),
                 ]
             };
-            self.tracer.end(trace, "load", began_at, about, loaded.as_ref().err().map(String::as_str));
+            let failure = match &loaded {
+                Ok(_) => None,
+                Err(Unloaded::Refused(reason) | Unloaded::Withdrawn(reason)) => Some(reason.as_str()),
+            };
+            self.tracer.end(trace, "load", began_at, about, failure);
             match loaded {
                 Ok(model) => {
                     served.models.insert(name, Arc::new(model));
                 }
-                Err(reason) => {
+                Err(Unloaded::Refused(reason)) => {
                     refused.insert(name, format!("{} {}: {reason}", offer.name, offer.version));
+                }
+                Err(Unloaded::Withdrawn(reason)) => {
+                    withdrawn.insert(name, reason);
                 }
             }
         }
-        self.report(&refused, &offered.withdrawn);
-        let changed = self.swap(served, &refused, &offered.withdrawn);
+        self.report(&refused, &withdrawn);
+        let changed = self.swap(served, &refused, &withdrawn);
         let now_served: Vec<Offer> =
             self.catalog.served().models.values().map(|model| model.offer.clone()).collect();
         if let Some(cache) = &self.start.cache
-            && (!now_served.is_empty() || !offered.withdrawn.is_empty())
+            && (!now_served.is_empty() || !withdrawn.is_empty())
         {
             let canaries = self.catalog.rollouts.wanted();
             let keeps = |name: &str| refused.contains_key(name);
@@ -458,6 +483,10 @@ impl Reloader {
             served.models.iter().filter(|(name, model)| !same(name, model)).map(|(name, _)| name.clone());
         let gone = current.models.keys().filter(|name| !served.models.contains_key(*name)).cloned();
         let changed: Vec<String> = new.chain(gone).collect();
+        for name in &changed {
+            let (before, now) = (current.models.get(name), served.models.get(name));
+            news::changed(before.map(AsRef::as_ref), now.map(AsRef::as_ref));
+        }
         self.catalog.update(|status| {
             status.from_cache = status.from_cache && changed.is_empty() && !refused.is_empty();
             status.refused.clone_from(refused);
@@ -482,5 +511,74 @@ impl Reloader {
         for (name, reason) in withdrawn.iter().filter(|(name, reason)| new(&status.withdrawn, name, reason)) {
             warn(&format!("nothing of {name} is served any more: {reason}"));
         }
+        for name in status.refused.keys().filter(|name| !refused.contains_key(*name)) {
+            info(&format!("nothing of {name} is refused any more"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Files;
+
+    /// A place that breaks whoever looks at it, as often as is said, and then has nothing.
+    struct Breaking(u32);
+
+    impl Source for Breaking {
+        fn kind(&self) -> &'static str {
+            "place"
+        }
+
+        fn describe(&self) -> String {
+            "a place".to_owned()
+        }
+
+        fn identity(&self) -> String {
+            self.describe()
+        }
+
+        fn offers(&mut self) -> Result<Offered, SourceError> {
+            if self.0 > 0 {
+                self.0 -= 1;
+                panic!("cannot access key \"0\" in JSON array");
+            }
+            Err(SourceError::Missing("nothing\nis there".to_owned()))
+        }
+
+        fn candidate(&mut self, _name: &ModelName, _version: &str) -> Result<Offer, SourceError> {
+            panic!("a fault")
+        }
+
+        fn files(&mut self, _offer: &Offer) -> Result<Files, SourceError> {
+            Ok(Files::new())
+        }
+    }
+
+    #[test]
+    fn a_look_that_breaks_off_is_a_failure_of_the_source_and_the_next_one_comes() {
+        let (metrics, catalog) = (Arc::new(Metrics::new()), Arc::new(Catalog::new(None)));
+        let tracer = Arc::new(Tracer::start(None, &metrics).expect("a tracer"));
+        let settings = Arc::new(Settings { breaker_threshold: 2, ..Settings::default() });
+        let (catalog_of, metrics_of) = (Arc::clone(&catalog), Arc::clone(&metrics));
+        let reloader = Reloader::new(Box::new(Breaking(2)), catalog_of, settings, metrics_of, tracer, None);
+        let reloads = reloader.spawn().expect("a thread");
+        let ask = || reloads.ask().blocking_recv().expect("an answer");
+        // The first look was that of the start.
+        let Outcome::Failed { reason } = ask() else { panic!("it did not fail") };
+        assert!(reason.contains("a look at the source broke off") && reason.contains("cannot access key"));
+        let status = catalog.status();
+        assert_eq!(
+            (status.reachable, status.last_error, status.breaker),
+            (Some(false), Some(reason), Breaker::Open)
+        );
+        assert!(metrics.text().contains("modelgate_reloads_total{outcome=\"failed\"} 2"));
+        // A canary that breaks the look for it is not loaded, and that is all.
+        let name = || "shop".parse().expect("a name");
+        let loaded = reloads.canary(name(), "v002".to_owned(), Digest::of(b"two")).blocking_recv();
+        assert!(matches!(loaded, Ok(Err(CanaryError::Source(SourceError::Unavailable(_))))));
+        assert_eq!(ask(), Outcome::Failed { reason: "nothing; is there".to_owned() });
+        let status = catalog.status();
+        assert_eq!((status.reachable, status.breaker), (Some(true), Breaker::Closed));
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::http::HeaderValue;
-use modelgate_core::Verdict;
 use modelgate_core::schema::{Classes, Feature, FeatureType, incompatibilities};
 use modelgate_core::verdict::GateVerdict;
+use modelgate_core::{Digest, Verdict};
 use modelgate_model::estimator::Estimator;
 use modelgate_model::signing::{self, SIGNATURE_FILE};
 use modelgate_model::{InputColumn, Package, Prediction};
@@ -13,11 +13,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer;
+use crate::caught::caught;
 use crate::request::inputs::Inputs;
 use crate::request::rows::{Batch, Cell, Rows};
 use crate::rollout::Track;
 use crate::settings::{Leniency, Require, Settings};
-use crate::source::{Files, Offer};
+use crate::source::{Files, Offer, VERDICT_FILE};
 use crate::telemetry::{Meters, Metrics};
 
 /// What is known of a package that is served.
@@ -76,8 +77,21 @@ impl ServedModel {
         settings: &Settings,
         metrics: &Metrics,
     ) -> Result<Self, String> {
-        let signed = signature(&files, settings)?;
-        let verdict = files.get("verdict.json").cloned();
+        // A package that breaks what reads it is not served, and costs the others nothing.
+        caught(|| Self::make(offer, track, files, before, settings, metrics)).unwrap_or_else(|what| {
+            Err(format!("reading it broke off, which is a fault of modelgate: {what}"))
+        })
+    }
+
+    fn make(
+        offer: Offer,
+        track: Track,
+        files: Files,
+        before: Option<&Self>,
+        settings: &Settings,
+        metrics: &Metrics,
+    ) -> Result<Self, String> {
+        let Admitted { signed, verified } = admit(&offer.digest, &files, settings)?;
         let reference = files.get("reference.json").cloned();
         let package = modelgate_model::from_files(files).map_err(|error| error.to_string())?;
         if package.digest != offer.digest {
@@ -89,13 +103,6 @@ impl ServedModel {
         if package.manifest.name != offer.name {
             return Err(format!("it is a package of `{}`", package.manifest.name));
         }
-        let verified = match judged(&package, verdict.as_deref()) {
-            Ok(()) => Verified::Verdict,
-            Err(_) if settings.require == Require::Digest => Verified::Digest,
-            Err(reason) => {
-                return Err(format!("{reason}; only judged packages are served (`serve.require: verdict`)"));
-            }
-        };
         let schema = &package.manifest.schema;
         if let Some(wanted) = settings.feature_dimension.filter(|wanted| *wanted != schema.features.len()) {
             return Err(format!("it takes {} features and {wanted} are expected", schema.features.len()));
@@ -164,10 +171,7 @@ impl ServedModel {
     /// Predicts the stored row: the model answers, and with numbers.
     pub(crate) fn check(&self) -> Result<(), String> {
         let answer = self.predict(&self.stored.columns, self.stored.rows)?;
-        let numbers = match &answer {
-            Prediction::Classes { probabilities, .. } => probabilities,
-            Prediction::Values(values) => values,
-        };
+        let numbers = numbers(&answer);
         let finite = !numbers.is_empty() && numbers.iter().all(|number| number.is_finite());
         if finite { Ok(()) } else { Err("its answer to the stored row is no finite number".to_owned()) }
     }
@@ -186,6 +190,20 @@ impl ServedModel {
     }
 }
 
+fn numbers(answer: &Prediction) -> &[f32] {
+    match answer {
+        Prediction::Classes { probabilities, .. } => probabilities,
+        Prediction::Values(values) => values,
+    }
+}
+
+/// Returns the first row whose answer is no finite number: its features are so large that the model left the range of numbers.
+pub(crate) fn overflown(answer: &Prediction, rows: usize) -> Option<usize> {
+    let numbers = numbers(answer);
+    let at = numbers.iter().position(|number| !number.is_finite())?;
+    Some(at / (numbers.len() / rows.max(1)).max(1))
+}
+
 /// What a call of ONNX Runtime counts as; what is inside is not known.
 const RUNTIME_COST: usize = 1000;
 
@@ -197,11 +215,34 @@ fn cost(estimator: &Estimator) -> usize {
     }
 }
 
-fn judged(package: &Package, verdict: Option<&[u8]>) -> Result<(), String> {
+/// What lets a package in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    signed: Option<bool>,
+    verified: Verified,
+}
+
+/// Looks at what lies beside a package and decides whether it may be served: its signature and its verdict.
+///
+/// # Errors
+/// Says why it may not.
+pub(crate) fn admit(digest: &Digest, files: &Files, settings: &Settings) -> Result<Admitted, String> {
+    let signed = signature(files, settings)?;
+    let verified = match judged(digest, files.get(VERDICT_FILE).map(Vec::as_slice)) {
+        Ok(()) => Verified::Verdict,
+        Err(_) if settings.require == Require::Digest => Verified::Digest,
+        Err(reason) => {
+            return Err(format!("{reason}; only judged packages are served (`serve.require: verdict`)"));
+        }
+    };
+    Ok(Admitted { signed, verified })
+}
+
+fn judged(digest: &Digest, verdict: Option<&[u8]>) -> Result<(), String> {
     let bytes = verdict.ok_or("it has no verdict")?;
     let verdict: GateVerdict =
         serde_json::from_slice(bytes).map_err(|error| format!("its verdict.json cannot be read: {error}"))?;
-    if verdict.digest != Some(package.digest) {
+    if verdict.digest != Some(*digest) {
         return Err("its verdict is of another package".to_owned());
     }
     match verdict.verdict {

@@ -5,12 +5,12 @@ use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -19,16 +19,24 @@ use tokio_rustls::TlsAcceptor;
 use tower::{Layer, Service};
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 
-use crate::catalog::{Catalog, Outcome};
+use crate::catalog::Catalog;
 use crate::error::ServeError;
+use crate::garbled::Ungarbled;
 use crate::http::{App, body, router};
+use crate::patience::Patience;
 use crate::reload::Reloader;
 use crate::rollout::Mirror;
-use crate::settings::Settings;
+use crate::settings::{Limits, Settings};
+use crate::signals::{Signal, Signals};
 use crate::source::Source;
 use crate::telemetry::talk::{self, info, warn};
 use crate::telemetry::{Log, Metrics, Tracer};
-use crate::tls::acceptor;
+use crate::tls::Certificate;
+
+/// Bytes of the first line and the headers of a request at most.
+pub(crate) const LARGEST_HEAD: usize = 64 << 10;
+/// How often it is told that there are as many connections as may be.
+const FULL_PAUSE: Duration = Duration::from_secs(60);
 
 type Paths = NormalizePath<axum::Router>;
 
@@ -41,7 +49,18 @@ pub struct Started {
     pub tls: bool,
 }
 
-/// Serves until SIGTERM or SIGINT; then lets requests under way finish.
+/// How a service ended that ran as it should.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Requests under way were let finish, or the time for that was over.
+    Drained,
+    /// A second signal ended it at once: SIGTERM.
+    Terminated,
+    /// A second signal ended it at once: an interrupt.
+    Interrupted,
+}
+
+/// Serves until SIGTERM or SIGINT; then lets requests under way finish, unless such a signal comes once more.
 ///
 /// `started` is called once the address is listened on; models may still be loading then.
 ///
@@ -52,11 +71,12 @@ pub fn serve(
     settings: Settings,
     source: Box<dyn Source>,
     started: impl FnOnce(&Started),
-) -> Result<(), ServeError> {
+) -> Result<Ended, ServeError> {
     let cache = settings.cache.map(|folder| crate::cache::place(&folder, &source.identity()));
     let settings = Arc::new(Settings { cache, ..settings });
     talk::set(settings.talk);
-    let tls = settings.tls.as_ref().map(acceptor).transpose()?;
+    let certificate = settings.tls.as_ref().map(Certificate::open).transpose()?;
+    let tls = certificate.clone().map(Certificate::acceptor).transpose()?;
     let listen = |source| ServeError::Listen { address: settings.address, source };
     let listener = TcpListener::bind(settings.address).map_err(listen)?;
     listener.set_nonblocking(true)?;
@@ -64,7 +84,8 @@ pub fn serve(
     let (log, farewell) = Log::start(&settings.log, Arc::clone(&metrics))?.unzip();
     let tracer = Arc::new(Tracer::start(settings.traces.as_ref(), &metrics)?);
     let (settings_of, metrics_of) = (Arc::clone(&settings), Arc::clone(&metrics));
-    let reloader = Reloader::new(source, Arc::clone(&catalog), settings_of, metrics_of, Arc::clone(&tracer));
+    let (catalog_of, tracer_of) = (Arc::clone(&catalog), Arc::clone(&tracer));
+    let reloader = Reloader::new(source, catalog_of, settings_of, metrics_of, tracer_of, certificate);
     let reloads = reloader.spawn()?;
     let mirror = Mirror::start(Arc::clone(&metrics))?;
     let app = App::new(Arc::clone(&settings), catalog, metrics, reloads, log, tracer, mirror);
@@ -82,9 +103,14 @@ pub fn serve(
     });
     // What is left after the time for draining is cut off.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    if let (Ok(app), Some(farewell)) = (Arc::try_unwrap(app).map_err(|_| ()), farewell) {
+    if let (Ok(app), Some(farewell)) = (Arc::try_unwrap(app).map_err(|_| ()), farewell)
+        && !matches!(result, Ok(Ended::Terminated | Ended::Interrupted))
+    {
         drop(app);
         farewell.wait();
+    }
+    if matches!(result, Ok(Ended::Drained)) {
+        info("stopped");
     }
     result
 }
@@ -93,57 +119,81 @@ async fn run(
     app: &Arc<App>,
     listener: tokio::net::TcpListener,
     tls: Option<TlsAcceptor>,
-) -> Result<(), ServeError> {
-    let paths = NormalizePathLayer::trim_trailing_slash().layer(router(Arc::clone(app)));
-    let limits = &app.settings.limits;
-    let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+) -> Result<Ended, ServeError> {
     let graceful = GracefulShutdown::new();
-    let ended = ending(app);
-    tokio::pin!(ended);
-    let result = loop {
-        let slot = Arc::clone(&slots).acquire_owned();
-        let accepted = async {
-            // The semaphore is never closed.
-            let slot = slot.await.ok();
-            (slot, listener.accept().await)
-        };
-        tokio::select! {
-            result = &mut ended => break result,
-            (slot, accepted) = accepted => match accepted {
-                Ok((stream, peer)) => {
-                    let _ = stream.set_nodelay(true);
-                    let connection = Connection { app: Arc::clone(app), paths: paths.clone(), peer };
-                    let (tls, watcher) = (tls.clone(), graceful.watcher());
-                    tokio::spawn(async move {
-                        let _slot = slot;
-                        connection.app.metrics.connections.inc();
-                        let metrics = Arc::clone(&connection.app.metrics);
-                        match tls {
-                            None => connection.serve(stream, watcher).await,
-                            Some(tls) => {
-                                let patience = connection.app.settings.limits.header_timeout;
-                                if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
-                                    connection.serve(stream, watcher).await;
-                                }
-                            }
-                        }
-                        metrics.connections.dec();
-                    });
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: wait for connections to end.
-                    warn(&format!("a connection cannot be accepted: {error}"));
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
+    let mut signals = Signals::listen(app.reloads.clone());
+    let result = tokio::select! {
+        result = ending(app, &mut signals) => result,
+        never = accept(app, &listener, tls, &graceful) => match never {},
     };
     // Or the system would go on taking connections that nobody answers.
     drop(listener);
-    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
-        warn("requests were still under way when the time for draining was over");
+    if matches!(result, Ok(Ended::Terminated | Ended::Interrupted)) {
+        return result;
     }
-    result
+    tokio::select! {
+        drained = tokio::time::timeout(app.settings.limits.drain_timeout, graceful.shutdown()) => {
+            if drained.is_err() {
+                warn("requests were still under way when the time for draining was over");
+            }
+            result
+        }
+        signal = signals.next() => result.map(|_| cut(app, signal)),
+    }
+}
+
+/// Accepts connections, as many at a time as may be open.
+async fn accept(
+    app: &Arc<App>,
+    listener: &tokio::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+    graceful: &GracefulShutdown,
+) -> Infallible {
+    let paths = NormalizePathLayer::trim_trailing_slash().layer(router(Arc::clone(app)));
+    let limits = &app.settings.limits;
+    let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let mut told: Option<Instant> = None;
+    loop {
+        if slots.available_permits() == 0 {
+            app.metrics.connections_full.inc();
+            if told.is_none_or(|told| told.elapsed() >= FULL_PAUSE) {
+                told = Some(Instant::now());
+                let open = limits.connections;
+                warn(&format!(
+                    "{open} connections are open, as many as --max-connections allows: others wait"
+                ));
+            }
+        }
+        // The semaphore is never closed.
+        let slot = Arc::clone(&slots).acquire_owned().await.ok();
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                let connection = Connection { app: Arc::clone(app), paths: paths.clone(), peer };
+                let (tls, watcher) = (tls.clone(), graceful.watcher());
+                tokio::spawn(async move {
+                    let _slot = slot;
+                    connection.app.metrics.connections.inc();
+                    let metrics = Arc::clone(&connection.app.metrics);
+                    match tls {
+                        None => connection.serve(stream, watcher).await,
+                        Some(tls) => {
+                            let patience = connection.app.settings.limits.header_timeout;
+                            if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
+                                connection.serve(stream, watcher).await;
+                            }
+                        }
+                    }
+                    metrics.connections.dec();
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: wait for connections to end.
+                warn(&format!("a connection cannot be accepted: {error}"));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 struct Connection {
@@ -173,22 +223,24 @@ impl Connection {
                 Ok::<_, Infallible>(app.sent(response, &caller, &asked))
             }
         });
+        let Limits { header_timeout, idle_timeout, write_timeout, .. } = app.settings.limits;
+        let patience = Patience::new(header_timeout, idle_timeout);
+        let stream = patience.over(stream);
         let mut connection = hyper::server::conn::http1::Builder::new();
-        connection
-            .timer(TokioTimer::new())
-            .header_read_timeout(app.settings.limits.header_timeout)
-            .max_buf_size(64 << 10);
+        // How long a head is waited for is the timer's to say.
+        connection.timer(patience).header_read_timeout(idle_timeout).max_buf_size(LARGEST_HEAD);
+        let stream = Ungarbled::new(stream, move |status| app.garbled(status, peer.ip()));
         // Who takes nothing of its answer keeps the answer here.
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(app.settings.limits.write_timeout));
+        stream.set_write_timeout(Some(write_timeout));
         let connection = connection.serve_connection(TokioIo::new(Box::pin(stream)), service);
         // A connection that breaks off is the caller's to notice.
         let _ = watcher.watch(connection).await;
     }
 }
 
-/// Waits for a signal, or for a model that is required and does not come.
-async fn ending(app: &Arc<App>) -> Result<(), ServeError> {
+/// Waits for a signal, or for a model that is required and does not come; then lets callers learn of the end.
+async fn ending(app: &Arc<App>, signals: &mut Signals) -> Result<Ended, ServeError> {
     let settings = &app.settings;
     let missing = async {
         if !settings.require_model {
@@ -207,60 +259,38 @@ async fn ending(app: &Arc<App>) -> Result<(), ServeError> {
     };
     let result = tokio::select! {
         error = missing => Err(error),
-        () = signal() => Ok(()),
+        _ = signals.next() => Ok(()),
     };
     app.draining.store(true, Ordering::Relaxed);
-    if result.is_ok() && !settings.limits.drain_delay.is_zero() {
-        // Whoever sends requests here learns from the readiness that it should stop.
-        tokio::time::sleep(settings.limits.drain_delay).await;
-    }
-    result
-}
-
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
+    result?;
+    let delay = settings.limits.drain_delay;
+    let open = match delay.as_secs() {
+        0 => String::new(),
+        seconds => format!(", others are taken for {seconds} s"),
     };
+    info(&format!("draining: {} under way{open}; once more to stop now", under_way(app)));
+    if delay.is_zero() {
+        return Ok(Ended::Drained);
+    }
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        // Whoever sends requests here learns from the readiness that it should stop.
+        () = tokio::time::sleep(delay) => Ok(Ended::Drained),
+        signal = signals.next() => Ok(cut(app, signal)),
     }
 }
 
-#[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+/// A second signal: what is under way is not waited for.
+fn cut(app: &App, signal: Signal) -> Ended {
+    warn(&format!("stopped at once: {} cut off", under_way(app)));
+    match signal {
+        Signal::Terminate => Ended::Terminated,
+        Signal::Interrupt => Ended::Interrupted,
     }
 }
 
-/// What the first look at the source gave, for whoever started the service.
-pub(crate) fn first(outcome: &Outcome, catalog: &Catalog) {
-    tell_served(catalog);
-    if let Outcome::Failed { reason } = outcome {
-        warn(reason);
-    }
-    if catalog.status().from_cache {
-        warn("the source was not reached: what is served comes from the cache");
-    }
-}
-
-/// What is served, for whoever started the service.
-pub(crate) fn tell_served(catalog: &Catalog) {
-    for model in catalog.served().models.values() {
-        let verified = match model.verified {
-            crate::served::Verified::Verdict => "its verdict passed",
-            crate::served::Verified::Digest => "not verified: nobody judged it",
-        };
-        info(&format!(
-            "serving {} {} ({}; {verified})",
-            model.name(),
-            model.offer.version,
-            model.offer.digest
-        ));
+fn under_way(app: &App) -> String {
+    match app.metrics.in_flight.get() {
+        1 => "1 request".to_owned(),
+        requests => format!("{requests} requests"),
     }
 }

@@ -1,8 +1,10 @@
 //! What the service is told: by flags, variables and `modelgate.yaml`, checked before anything starts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use ipnet::IpNet;
 
 /// What is let through although the model was not trained on it. Everything is refused by default but a number
 /// outside of the range of the training rows, which is answered and flagged.
@@ -41,6 +43,16 @@ pub enum Require {
     Verdict,
     /// Its own digests; it is served, and shown as not verified.
     Digest,
+}
+
+/// Reads a network, such as `10.0.0.0/8`, or the address of one machine.
+///
+/// # Errors
+/// Says what is expected.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| "expected a network such as `10.0.0.0/8`, or an address".to_owned())
 }
 
 /// A secret that is never printed.
@@ -233,8 +245,10 @@ pub struct Limits {
     pub concurrency: usize,
     /// Requests per second and address; 0 for any number. Twice as many may come at once.
     pub rate_per_second: u32,
-    /// For the headers of a request.
+    /// For the headers of a request, once they have begun; for the first request of a connection, once that is open.
     pub header_timeout: Duration,
+    /// For the next request of a connection to begin.
+    pub idle_timeout: Duration,
     /// For the body of a request.
     pub read_timeout: Duration,
     /// For a caller to take some of its answer.
@@ -255,6 +269,8 @@ impl Default for Limits {
             concurrency: 256,
             rate_per_second: 0,
             header_timeout: Duration::from_secs(10),
+            // Longer than the minute for which load balancers keep a connection: who closes first must not be the service.
+            idle_timeout: Duration::from_secs(75),
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
@@ -305,6 +321,8 @@ pub struct Settings {
     pub key_header: String,
     /// Origins whose pages may ask; `*` for all.
     pub cors_origins: Vec<String>,
+    /// Reverse proxies that are believed when they say who asked them.
+    pub trusted_proxies: Vec<IpNet>,
     /// The limits.
     pub limits: Limits,
     /// Where predictions are logged.
@@ -341,6 +359,7 @@ impl Default for Settings {
             correlation_header: "X-Correlation-ID".to_owned(),
             key_header: "modelgate-key".to_owned(),
             cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
             log: PredictionLog::default(),
             talk: Talk::default(),

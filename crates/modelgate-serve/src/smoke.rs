@@ -1,13 +1,17 @@
 //! A look at a running service from outside, as its callers see it: is it ready, does it predict, how fast, how well.
 
+mod rows;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use modelgate_data::DataError;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
+use crate::client;
 use crate::settings::Secret;
 
 /// What is looked at.
@@ -17,7 +21,8 @@ pub struct Options {
     pub url: String,
     /// The model; the only one by default.
     pub model: Option<String>,
-    /// A CSV file of rows to send; with the target column, accuracy is measured. Typical values by default.
+    /// A file of rows to send, of a form that training reads; with the target column, accuracy is measured. Typical values by
+    /// default.
     pub rows: Option<PathBuf>,
     /// Predictions that are asked for.
     pub requests: usize,
@@ -94,6 +99,9 @@ pub enum SmokeError {
         /// Why.
         reason: String,
     },
+    /// The file of rows cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
 }
 
 struct Client<'a> {
@@ -173,19 +181,12 @@ impl Client<'_> {
     }
 }
 
-/// A row to send, and the answer it should get.
-struct Row {
-    body: String,
-    expected: Option<String>,
+fn agent() -> ureq::Agent {
+    client::client().timeout_global(Some(Duration::from_secs(10))).build().into()
 }
 
 fn client(options: &Options) -> Client<'_> {
-    let config = ureq::config::Config::builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_global(Some(Duration::from_secs(10)))
-        .build();
-    Client { agent: config.into(), options }
+    Client { agent: agent(), options }
 }
 
 /// Waits until a service is ready, and asks it for nothing.
@@ -201,12 +202,7 @@ pub fn ready(options: &Options) -> Result<(), SmokeError> {
 /// # Errors
 /// Says why there is no answer.
 pub fn status(url: &str, bearer: Option<&Secret>) -> Result<u16, String> {
-    let config = ureq::config::Config::builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_global(Some(Duration::from_secs(10)))
-        .build();
-    let mut request = ureq::Agent::from(config).get(url);
+    let mut request = agent().get(url);
     if let Some(token) = bearer {
         request = request.header("authorization", format!("Bearer {}", token.expose()));
     }
@@ -223,8 +219,8 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     let model = client.model()?;
     let name = model["name"].as_str().unwrap_or_default().to_owned();
     let rows = match &options.rows {
-        Some(path) => read_rows(path, &model)?,
-        None => vec![typical(&model)],
+        Some(path) => rows::read(path, &model)?,
+        None => vec![rows::typical(&model)],
     };
     let path = format!("/predict/{name}");
     let mut milliseconds = Vec::with_capacity(options.requests);
@@ -315,53 +311,6 @@ fn refusal(path: &str, status: u16, said: &Value) -> String {
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn typical(model: &Value) -> Row {
-    let features = model["features"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let row: Map<String, Value> = features
-        .iter()
-        .filter_map(|feature| Some((feature["name"].as_str()?.to_owned(), feature["typical"].clone())))
-        .collect();
-    Row { body: json!({ "features": [row] }).to_string(), expected: None }
-}
-
-/// Rows of the file that are sent at most.
-const ROWS: usize = 10_000;
-
-fn read_rows(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
-    let wrong = |reason: String| SmokeError::Rows { path: path.to_owned(), reason };
-    let mut reader = csv::Reader::from_path(path).map_err(|error| wrong(error.to_string()))?;
-    let header = reader.headers().map_err(|error| wrong(error.to_string()))?.clone();
-    let features = model["features"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut places = Vec::new();
-    for feature in features {
-        let name = feature["name"].as_str().unwrap_or_default();
-        let at = header.iter().position(|column| column == name);
-        let at = at.ok_or_else(|| wrong(format!("it has no column `{name}`, which the model takes")))?;
-        places.push((name, feature["type"].as_str().unwrap_or_default(), at));
-    }
-    let target =
-        model["target"].as_str().and_then(|target| header.iter().position(|column| column == target));
-    let mut rows = Vec::new();
-    for record in reader.records().take(ROWS) {
-        let record = record.map_err(|error| wrong(error.to_string()))?;
-        let cell = |(name, kind, at): &(&str, &str, usize)| {
-            let text = record.get(*at).unwrap_or_default();
-            let value = match (*kind, text.trim().parse::<i64>(), text.trim().parse::<f64>()) {
-                _ if text.is_empty() => Value::Null,
-                ("int" | "float", Ok(whole), _) => json!(whole),
-                ("int" | "float", _, Ok(number)) => json!(number),
-                ("int", ..) if text == "true" || text == "false" => json!(text == "true"),
-                _ => json!(text),
-            };
-            ((*name).to_owned(), value)
-        };
-        let row: Map<String, Value> = places.iter().map(cell).collect();
-        let expected = target.and_then(|at| record.get(at)).map(str::to_owned);
-        rows.push(Row { body: json!({ "features": [row] }).to_string(), expected });
-    }
-    if rows.is_empty() { Err(wrong("it holds no row".to_owned())) } else { Ok(rows) }
 }
 
 #[cfg(test)]

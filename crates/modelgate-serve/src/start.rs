@@ -6,9 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use modelgate_core::Digest;
+use modelgate_core::schema::incompatibilities;
 
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Served};
+use crate::news;
 use crate::redaction::Redaction;
 use crate::rollout::{Record, Track};
 use crate::served::ServedModel;
@@ -77,7 +79,6 @@ impl Start {
             let waited = start.ended.wait_timeout_while(known, patience, |known| !known.over);
             let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if !known.over && start.load_cached(&known) {
-                crate::server::tell_served(&start.catalog);
                 warn("the source lets us wait: what is served comes from the cache until it answers");
             }
         };
@@ -122,6 +123,7 @@ impl Start {
         if served.models.is_empty() {
             return false;
         }
+        served.models.values().for_each(|model| news::changed(None, Some(model)));
         self.catalog.replace(&self.metrics, served.models);
         self.catalog.update(|status| status.from_cache = true);
         self.check_redaction();
@@ -143,6 +145,27 @@ impl Start {
         ServedModel::load(offer, Track::Canary, files, Some(stable), settings, metrics).map(Arc::new)
     }
 
+    /// Warns of a model whose schema does not fit what was served under its name before this start. A service that goes on
+    /// refuses such a one; a new start is how it is let in, and its callers may not know.
+    pub(crate) fn compare_with_last(&self, model: &ServedModel) {
+        let Some(cache) = &self.cache else { return };
+        let offers = cache.offers(&self.identity).unwrap_or_default();
+        let last = offers.iter().find(|last| last.name == model.offer.name);
+        let Some(last) = last.filter(|last| last.digest != model.offer.digest) else { return };
+        let Some(before) = cache.manifest(&last.digest) else { return };
+        let reasons = incompatibilities(&model.package.manifest.schema, &before.schema);
+        if !reasons.is_empty() {
+            warn(&format!(
+                "the schema of {} {} does not fit {}, which was served last: {}; it is served, and callers of before may be \
+                 refused",
+                model.name(),
+                model.offer.version,
+                last.version,
+                reasons.join("; ")
+            ));
+        }
+    }
+
     /// Serves a canary from the cache again, while the source does not answer.
     pub(crate) fn resume(&self, name: &str, record: &Record) -> Result<(), String> {
         let offer = Offer {
@@ -151,6 +174,7 @@ impl Start {
             digest: record.digest,
             stage: String::new(),
             metrics: BTreeMap::new(),
+            attached: None,
         };
         let files = self.cache.as_ref().and_then(|cache| cache.files(&record.digest));
         let loaded = self.verify_canary(offer, files.ok_or("the cache has no package of it")?)?;

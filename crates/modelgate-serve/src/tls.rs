@@ -1,45 +1,143 @@
-//! TLS, where a certificate is set up.
+//! TLS, where a certificate is set up. Its files are looked at again, so that one that was renewed is used without a new
+//! start.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
+use modelgate_core::Digest;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
 use crate::error::ServeError;
 use crate::settings::Tls;
-use crate::telemetry::talk::warn;
+use crate::telemetry::talk::{info, warn};
 
-/// Makes what speaks TLS with the certificate of the settings. One that no caller accepts any more is warned of: the
-/// service runs, since it may be behind something that does not look.
-///
-/// # Errors
-/// Fails when a file cannot be read, or the key is another one's.
-pub(crate) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
-    let wrong = |path: &std::path::Path, reason: String| {
-        ServeError::Setting(format!("`{}`: {reason}", path.display()))
-    };
-    let read = |path: &std::path::Path| fs_err::read(path);
-    let certificates = CertificateDer::pem_slice_iter(&read(&tls.certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(&tls.certificate, format!("it holds no certificate in PEM: {error}")))?;
-    if certificates.is_empty() {
-        return Err(wrong(&tls.certificate, "it holds no certificate in PEM".to_owned()));
+/// The certificate that callers are shown, and the files that it comes from.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    files: Tls,
+    current: ArcSwap<CertifiedKey>,
+    /// What was last seen in the files, used or not: each content is told of once.
+    seen: Mutex<[Digest; 2]>,
+}
+
+/// What is in the two files.
+struct Pem {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Pem {
+    fn read(files: &Tls) -> std::io::Result<Self> {
+        Ok(Self { certificate: fs_err::read(&files.certificate)?, key: fs_err::read(&files.key)? })
     }
-    if let Some(reason) = certificates.first().and_then(|first| outdated(first, UnixTime::now())) {
-        warn(&format!("`{}`: {reason}: callers will refuse it", tls.certificate.display()));
+
+    fn digests(&self) -> [Digest; 2] {
+        [Digest::of(&self.certificate), Digest::of(&self.key)]
     }
-    let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)?)
-        .map_err(|error| wrong(&tls.key, format!("it holds no private key in PEM: {error}")))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ServeError::Setting(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(|error| wrong(&tls.certificate, format!("it does not go with the key: {error}")))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+
+    /// Reads a chain and its key.
+    fn parse(&self, files: &Tls) -> Result<CertifiedKey, String> {
+        let wrong = |path: &Path, reason: String| format!("`{}`: {reason}", path.display());
+        let none =
+            |reason: &str| wrong(&files.certificate, format!("it holds no certificate in PEM{reason}"));
+        let certificates = CertificateDer::pem_slice_iter(&self.certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| none(&format!(": {error}")))?;
+        if certificates.is_empty() {
+            return Err(none(""));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|error| wrong(&files.key, format!("it holds no private key in PEM: {error}")))?;
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(certificates, key, &provider)
+            .map_err(|error| wrong(&files.certificate, format!("it does not go with the key: {error}")))
+    }
+}
+
+impl Certificate {
+    /// Reads the certificate of the settings. One that no caller accepts any more is warned of: the service runs, since it
+    /// may be behind something that does not look.
+    ///
+    /// # Errors
+    /// Fails when a file cannot be read, or the key is another one's.
+    pub(crate) fn open(files: &Tls) -> Result<Arc<Self>, ServeError> {
+        let pem = Pem::read(files)?;
+        let found = pem.parse(files).map_err(ServeError::Setting)?;
+        warn_if_outdated(files, &found);
+        let (seen, current) = (Mutex::new(pem.digests()), ArcSwap::from_pointee(found));
+        Ok(Arc::new(Self { files: files.clone(), current, seen }))
+    }
+
+    /// Takes what is in the files now, for connections to come; what does not fit is warned of, once, and the one before
+    /// stays.
+    pub(crate) fn renew(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let pem = match Pem::read(&self.files) {
+            Ok(pem) => pem,
+            Err(error) => {
+                // As unlike any content as nothing is.
+                let none = [Digest::of(error.to_string().as_bytes()); 2];
+                if *seen != none {
+                    kept(&error.to_string());
+                }
+                *seen = none;
+                return;
+            }
+        };
+        let digests = pem.digests();
+        if *seen == digests {
+            return;
+        }
+        *seen = digests;
+        match pem.parse(&self.files) {
+            Ok(found) if found.cert == self.current.load().cert => {}
+            Ok(found) => {
+                info(&format!(
+                    "the certificate in `{}` is new and is used",
+                    self.files.certificate.display()
+                ));
+                warn_if_outdated(&self.files, &found);
+                self.current.store(Arc::new(found));
+            }
+            Err(reason) => kept(&reason),
+        }
+    }
+
+    /// Makes what speaks TLS with the certificate.
+    ///
+    /// # Errors
+    /// Fails where there is no version of TLS to speak.
+    pub(crate) fn acceptor(self: Arc<Self>) -> Result<TlsAcceptor, ServeError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| ServeError::Setting(error.to_string()))?
+            .with_no_client_auth()
+            .with_cert_resolver(self);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn kept(reason: &str) {
+    warn(&format!("the certificate is not renewed, the one before is used on: {reason}"));
+}
+
+fn warn_if_outdated(files: &Tls, found: &CertifiedKey) {
+    if let Some(reason) = found.cert.first().and_then(|first| outdated(first, UnixTime::now())) {
+        warn(&format!("`{}`: {reason}: callers will refuse it", files.certificate.display()));
+    }
 }
 
 /// Returns why a certificate is of no use at `now`: it has expired, or is not valid yet. What else may be wrong with it

@@ -1,18 +1,45 @@
 //! Atomic writes: a reader, and a process killed at any moment, sees the old file or the new one.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::StoreError;
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Returns a name beside `path` that no other writer uses.
+/// What tells this process from others of its number: in two containers that share a volume both may be the first.
+static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+
+/// Returns a name beside `path` that no other writer uses. What has it is made with [`create`], so that no file of
+/// another writer is ever written into.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{name}.{}.{number}.tmp", std::process::id()))
+    path.with_file_name(format!(".{name}.{}.{:016x}.{number}.tmp", std::process::id(), *PROCESS))
+}
+
+/// Holds for the names that [`temporary`] gives beside the file `name`, and gave before processes had a random part. What
+/// belongs to another name that begins with this one, as `churn.eu` does with `churn`, is not among them.
+fn is_temporary(found: &str, name: &str) -> bool {
+    let rest = found.strip_prefix('.').and_then(|found| found.strip_prefix(name)?.strip_prefix('.'));
+    let Some(rest) = rest.and_then(|rest| rest.strip_suffix(".tmp")) else { return false };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match rest.split('.').collect::<Vec<_>>()[..] {
+        [process, random, number] => {
+            let is_random = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_number(process) && is_random && is_number(number)
+        }
+        [process, number] => is_number(process) && is_number(number),
+        _ => false,
+    }
+}
+
+/// Makes a file that is not there yet.
+pub(crate) fn create(path: &Path) -> std::io::Result<fs_err::File> {
+    fs_err::OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 /// Writes `bytes` to `path`: into a temporary file beside it, flushed to disk, then renamed.
@@ -24,7 +51,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         fs_err::create_dir_all(folder)?;
     }
     let staged = temporary(path);
-    let written = write_through(&staged, bytes).and_then(|()| fs_err::rename(&staged, path));
+    let file = create(&staged)?;
+    let written = fill_through(file, bytes).and_then(|()| fs_err::rename(&staged, path));
     if let Err(error) = written {
         // The original error is the one to tell of.
         let _ = fs_err::remove_file(&staged);
@@ -45,8 +73,9 @@ pub fn write_with(
         fs_err::create_dir_all(folder)?;
     }
     let staged = temporary(path);
+    let file = create(&staged)?;
     let write = || {
-        let mut output = std::io::BufWriter::new(fs_err::File::create(&staged)?);
+        let mut output = std::io::BufWriter::new(file);
         fill(&mut output)?;
         output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()?;
         fs_err::rename(&staged, path)
@@ -67,7 +96,10 @@ pub(crate) fn write_cache(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         fs_err::create_dir_all(folder)?;
     }
     let staged = temporary(path);
-    let written = fs_err::write(&staged, bytes).and_then(|()| fs_err::rename(&staged, path));
+    let mut file = create(&staged)?;
+    let written = file.write_all(bytes);
+    drop(file);
+    let written = written.and_then(|()| fs_err::rename(&staged, path));
     if let Err(error) = written {
         let _ = fs_err::remove_file(&staged);
         return Err(error.into());
@@ -75,8 +107,7 @@ pub(crate) fn write_cache(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs_err::File::create(path)?;
+fn fill_through(mut file: fs_err::File, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_data()
 }
@@ -109,10 +140,10 @@ fn replace_folder_by<'a>(
         fs_err::create_dir_all(parent)?;
     }
     let staged = temporary(target);
+    fs_err::create_dir(&staged)?;
     let write = || -> std::io::Result<()> {
-        fs_err::create_dir_all(&staged)?;
         for (name, bytes) in files {
-            write_through(&staged.join(name), bytes)?;
+            fill_through(create(&staged.join(name))?, bytes)?;
         }
         sync_folder(&staged)?;
         place(target, &staged, exchange)
@@ -194,12 +225,11 @@ pub fn recover_folder(target: &Path) -> Result<(), StoreError> {
         }
     }
     let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else { return Ok(()) };
-    let prefix = format!(".{}.", name.to_string_lossy());
+    let name = name.to_string_lossy();
     let Ok(listing) = fs_err::read_dir(parent) else { return Ok(()) };
     for entry in listing.flatten() {
         let found = entry.file_name();
-        let found = found.to_string_lossy();
-        if found.starts_with(&prefix) && found.ends_with(".tmp") && entry.path().is_dir() {
+        if is_temporary(&found.to_string_lossy(), &name) && entry.path().is_dir() {
             fs_err::remove_dir_all(entry.path())?;
         }
     }
@@ -220,6 +250,69 @@ mod tests {
         write(&path, b"two").expect("written");
         assert_eq!(fs_err::read(&path).expect("read"), b"two");
         assert_eq!(fs_err::read_dir(folder.path().join("a")).expect("listing").count(), 1);
+    }
+
+    #[test]
+    fn names_of_one_number_in_two_processes_differ_and_are_known_again() {
+        let name = |path: &str| {
+            let path = temporary(Path::new(path));
+            path.file_name().expect("a name").to_string_lossy().into_owned()
+        };
+        let (one, other) = (name("models/churn"), name("models/churn"));
+        assert_ne!(one, other);
+        // Process and count are what two first processes of two containers share; the rest is drawn.
+        let drawn = |name: &str| name.split('.').nth(3).map(str::to_owned);
+        assert_eq!(drawn(&one), drawn(&other));
+        assert_eq!(drawn(&one).expect("a random part").len(), 16);
+        assert!(is_temporary(&one, "churn") && is_temporary(".churn.17.3.tmp", "churn"));
+        for foreign in
+            [&name("churn.eu")[..], &name("churn.1"), ".churn.previous", ".churn.eu.1.2.tmp", "churn"]
+        {
+            assert!(!is_temporary(foreign, "churn"), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_writer_is_never_written_into() {
+        let folder = tempfile::tempdir().expect("folder");
+        let staged = temporary(&folder.path().join("model"));
+        fs_err::write(&staged, b"theirs").expect("written");
+        let error = create(&staged).expect_err("it is there");
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(fs_err::read(&staged).expect("read"), b"theirs");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_process_draws_another_name() {
+        // The test's own program, asked for the name alone.
+        const ASKED: &str = "MODELGATE_TEST_TEMPORARY";
+        if std::env::var_os(ASKED).is_some() {
+            let line = format!("\n{}\n", temporary(Path::new("a")).display());
+            std::io::stderr().write_all(line.as_bytes()).expect("written");
+            return;
+        }
+        let drawn = || {
+            let mut program = std::process::Command::new(std::env::current_exe().expect("a program"));
+            let own = "atomic::tests::another_process_draws_another_name";
+            let output =
+                program.args(["--exact", own, "--nocapture"]).env(ASKED, "1").output().expect("started");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let name = said.split_whitespace().find(|word| word.starts_with(".a.")).expect("a name");
+            name.split('.').nth(3).expect("a random part").to_owned()
+        };
+        assert_ne!(drawn(), drawn());
+    }
+
+    #[test]
+    fn what_is_staged_for_a_longer_name_is_left_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let other = temporary(&folder.path().join("churn.eu"));
+        fs_err::create_dir(&other).expect("staged");
+        recover_folder(&folder.path().join("churn")).expect("recovered");
+        assert!(other.is_dir());
+        recover_folder(&folder.path().join("churn.eu")).expect("recovered");
+        assert!(!other.exists());
     }
 
     fn files(name: &str) -> BTreeMap<String, Vec<u8>> {

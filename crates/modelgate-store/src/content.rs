@@ -92,7 +92,7 @@ impl ContentStore {
         // A clone is taken first: it cannot change while it is read.
         let cloned = policy.reflink() && size > 0 && self.reflink(source, &staged.0);
         let copying = !cloned && !policy.hardlink() && policy.copy();
-        let copy = if copying { Some(fs_err::File::create(&staged.0)?) } else { None };
+        let copy = if copying { Some(atomic::create(&staged.0)?) } else { None };
         let (digest, read) = match known {
             // Linking needs no reading.
             Some(digest) if !copying => (digest, identity),
@@ -181,7 +181,7 @@ impl ContentStore {
             return Err(StoreError::NoLink { path: source.to_owned(), kind: policy.only(), reason });
         }
         let staged = Staged(self.staging()?);
-        let copy = fs_err::File::create(&staged.0)?;
+        let copy = atomic::create(&staged.0)?;
         let (_, again) = hashing::of_open_file(&hashing::open(source)?, Some(&copy))?;
         if again != *read {
             return Err(StoreError::Changed { path: source.to_owned() });

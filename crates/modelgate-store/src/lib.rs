@@ -12,6 +12,7 @@ mod index;
 mod link;
 mod lock;
 pub mod remote;
+mod trust;
 
 pub use content::{ContentStore, Kept, Listed};
 pub use error::StoreError;
@@ -20,3 +21,4 @@ pub use identity::FileIdentity;
 pub use index::DigestIndex;
 pub use link::{Link, LinkPolicy, bring};
 pub use lock::{LockHolder, ProjectLock, host};
+pub use trust::trust;

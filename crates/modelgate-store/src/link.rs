@@ -105,7 +105,7 @@ pub fn bring(source: &Path, target: &Path, policy: LinkPolicy) -> Result<Link, S
         protect(&staged.0)?;
         Link::Hardlink
     } else if policy.copy() {
-        let copy = fs_err::File::create(&staged.0)?;
+        let copy = atomic::create(&staged.0)?;
         let mut object = fs_err::File::open(source)?;
         std::io::copy(&mut object, &mut &copy)?;
         sync(&copy, object.metadata()?.len())?;

@@ -1,11 +1,14 @@
 //! The arguments, as `modelgate --help` shows them.
 
+mod blamed;
 pub(crate) mod ci;
 pub(crate) mod data;
 pub(crate) mod deploy;
 pub(crate) mod model;
 pub(crate) mod rollout;
 pub(crate) mod serve;
+
+pub(crate) use blamed::blamed;
 
 use std::path::PathBuf;
 
@@ -22,7 +25,7 @@ pub(crate) struct Arguments {
     /// Work in this folder instead of the current one.
     #[arg(short = 'C', long = "project-dir", global = true, value_name = "DIR")]
     pub(crate) project_dir: Option<PathBuf>,
-    /// How data is printed on stdout.
+    /// How data is printed on stdout; errors are text on stderr, and stdout is empty then.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output_format: OutputFormat,
     /// Print no talk on stderr but errors.
@@ -61,10 +64,10 @@ pub(crate) enum Command {
     Model(model::Model),
     /// Answer predictions over HTTP with the models in production, verified before they are loaded.
     Serve(Box<serve::Serve>),
-    /// Let a new version at a growing share of the requests, watch it, then promote or abort it.
+    /// Give a new version a growing share of the requests, watch it, then promote or abort it.
     #[command(subcommand)]
     Rollout(rollout::Rollout),
-    /// Make CI for a repository, and say a verdict there.
+    /// Write CI workflows, and report a verdict on GitHub.
     #[command(subcommand)]
     Ci(ci::Ci),
     /// Bring a model or its results to where they are used, and record it.
@@ -95,9 +98,9 @@ pub(crate) struct Init {
     /// The CSV file with the training data, relative to the project.
     #[arg(long, value_name = "FILE", default_value = "data/raw/data.csv")]
     pub(crate) source: String,
-    /// The column to predict.
-    #[arg(long, value_name = "COLUMN", default_value = "target")]
-    pub(crate) target: String,
+    /// The column to predict; `target` by default.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) target: Option<String>,
     /// What the model is for.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) task: TaskName,

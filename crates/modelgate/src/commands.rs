@@ -99,7 +99,11 @@ fn folder(arguments: &Arguments) -> anyhow::Result<PathBuf> {
         return std::env::current_dir().context("there is no current folder");
     };
     match fs_err::canonicalize(folder) {
-        Ok(folder) if folder.is_dir() => Ok(folder),
+        // As of `git -C`: every path that is relative, in whatever argument, is so to this folder.
+        Ok(folder) if folder.is_dir() => {
+            std::env::set_current_dir(&folder).with_context(|| format!("-C: `{}`", folder.display()))?;
+            Ok(folder)
+        }
         _ => Err(UsageError(format!("-C: there is no folder `{}`", folder.display())).into()),
     }
 }

@@ -27,10 +27,57 @@ pub(crate) fn now() -> String {
         .to_string()
 }
 
-/// Returns who is at work: `MODELGATE_ACTOR`, the CI's actor, or the user.
+/// Returns who is at work: `MODELGATE_ACTOR`, the CI's actor, the user by name, or by number as in a container.
 pub(crate) fn actor() -> String {
-    let names = ["MODELGATE_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "USERNAME"];
-    names.iter().find_map(|name| variable(name)).unwrap_or_else(|| "unknown".to_owned())
+    let names = ["MODELGATE_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME"];
+    let named = names.iter().find_map(|name| variable(name));
+    named.or_else(account).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Returns the account that this process runs under: its name in `/etc/passwd`, or its number.
+#[cfg(unix)]
+fn account() -> Option<String> {
+    let number = own_uid()?;
+    let known = fs_err::read_to_string("/etc/passwd").unwrap_or_default();
+    Some(name_of(&number, &known).unwrap_or_else(|| format!("uid:{number}")))
+}
+
+#[cfg(not(unix))]
+fn account() -> Option<String> {
+    None
+}
+
+/// Returns the number of the account, as the system writes it of this process.
+#[cfg(unix)]
+fn own_uid() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    // Linux says it here; a file of this process is its account's own.
+    fs_err::metadata("/proc/self").ok().map(|own| own.uid().to_string())
+}
+
+/// Returns the name of an account by its number.
+#[cfg(unix)]
+fn name_of(number: &str, accounts: &str) -> Option<String> {
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
+        (uid == number && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_a_name_in_the_environment_is_named_by_the_system() {
+        let accounts = "root:x:0:0:root:/root:/bin/bash\n:x:7:\nbroken\nci:x:1001:1001::/home/ci:/bin/sh\n";
+        assert_eq!(name_of("1001", accounts).as_deref(), Some("ci"));
+        assert_eq!((name_of("7", accounts), name_of("42", accounts)), (None, None));
+        if let Some(number) = own_uid() {
+            assert!(account().is_some_and(|name| !name.is_empty()), "{number}");
+        }
+    }
 }
 
 /// Returns the surroundings of a command.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use modelgate_core::Verdict;
-use modelgate_pipeline::PipelineError;
+use modelgate_pipeline::{Interrupt, PipelineError};
 
 use crate::printer::Printer;
 
@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     WaitingForApproval = 4,
     /// The command line or the configuration is wrong (`EX_USAGE` of `sysexits.h`).
     Usage = 64,
+    /// It was interrupted, by the signal of Ctrl-C.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -53,6 +55,13 @@ pub(crate) fn of_error(error: &anyhow::Error, printer: &Printer) -> ExitCode {
         return Exit::Passed.into();
     }
     printer.error(error);
+    let interrupted = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<PipelineError>();
+        matches!(cause, Some(PipelineError::Interrupted(Interrupt::Interrupt)))
+    };
+    if error.chain().any(interrupted) {
+        return Exit::Interrupted.into();
+    }
     let usage = error.chain().any(|cause| {
         cause.downcast_ref::<PipelineError>().is_some_and(PipelineError::is_usage)
             || cause.downcast_ref::<modelgate_config::ConfigError>().is_some()

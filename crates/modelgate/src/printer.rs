@@ -5,7 +5,9 @@ use std::io::{IsTerminal, Write};
 
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
+use modelgate_core::{ModelName, VersionNumber};
 use owo_colors::{OwoColorize, Style};
+use serde_json::json;
 
 use crate::arguments::{Arguments, OutputFormat};
 
@@ -58,6 +60,16 @@ impl Printer {
             // Talk that cannot be printed must not end the work.
             let _ = writeln!(anstream::stderr().lock(), "{}", clean(line));
         }
+    }
+
+    /// Says what a command would do with a version of a model, were it not for `--dry-run`.
+    pub(crate) fn would(&self, model: &ModelName, version: VersionNumber, what: &str) -> anyhow::Result<()> {
+        if self.is_json() {
+            return self.json(&json!({
+                "schema_version": 1, "dry_run": true, "model": model, "version": version, "would": what,
+            }));
+        }
+        Ok(self.data(&format!("{model}: {version} would {what}; nothing was done"))?)
     }
 
     /// Prints talk that the next such line takes the place of; only on a terminal.

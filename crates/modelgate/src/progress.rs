@@ -30,6 +30,10 @@ impl Reporter for StageLines<'_> {
         self.printer.warning(sentence);
     }
 
+    fn said(&mut self, stage: Stage, line: &str) {
+        self.printer.talk(&format!("  {stage:<10} {line}"));
+    }
+
     fn progress(&mut self, stage: Stage, what: &str, done: usize, of: usize) {
         if self.shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
             self.shown = Some(Instant::now());

@@ -130,7 +130,11 @@ pub(super) fn not_reserved(alias: &Alias) -> Result<(), Refusal> {
     })
 }
 
-pub(super) fn check_reason(reason: &str, needed: bool) -> Result<(), Refusal> {
+/// Refuses a reason that the ledger does not hold: one that is too long or has control characters, or none where it is `needed`.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_reason(reason: &str, needed: bool) -> Result<(), Refusal> {
     refuse_unless(!needed || !reason.trim().is_empty(), || "a reason is needed".to_owned())?;
     refuse_unless(reason.len() <= MAX_REASON, || {
         format!("the reason has {} bytes; {MAX_REASON} are allowed", reason.len())

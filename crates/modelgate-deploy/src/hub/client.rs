@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::io::Read as _;
 use std::time::Duration;
 
+use modelgate_store::trust;
 use serde_json::Value;
 
 use super::content::Content;
@@ -257,6 +258,7 @@ fn agent() -> ureq::Agent {
     ureq::config::Config::builder()
         .http_status_as_error(false)
         .max_redirects(5)
+        .tls_config(trust())
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_global(Some(Duration::from_secs(180)))
         .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))

@@ -23,6 +23,15 @@ pub enum InputColumn {
 }
 
 impl InputColumn {
+    /// Returns about how many bytes of memory the values take up.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Ints(values) => size_of_val(values.as_slice()),
+            Self::Floats(values) => size_of_val(values.as_slice()),
+            Self::Texts(values) => values.iter().map(|text| text.len() + size_of::<String>()).sum(),
+        }
+    }
+
     /// Returns an empty column for an input of this type.
     pub fn new(feature_type: FeatureType) -> Self {
         match feature_type {

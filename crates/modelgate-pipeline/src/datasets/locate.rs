@@ -1,6 +1,7 @@
 //! Where the bytes of a source are when they are not in the project: in the store, in DVC's cache, in S3.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use modelgate_core::Digest;
 use modelgate_data::SourceFile;
@@ -61,6 +62,11 @@ pub fn remote_files(project: &Project, uri: &str) -> Result<Vec<SourceFile>, Pip
     Ok(found.into_iter().map(|(name, path)| SourceFile::path(name, path)).collect())
 }
 
+/// The ending of what is arriving.
+const PARTIAL: &str = "partial";
+/// What no byte has come to for so long is left by a command that was killed.
+const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What is known of a fetched object.
 #[derive(Serialize, Deserialize)]
 struct Fetched {
@@ -117,8 +123,7 @@ fn fetch(
 ) -> Result<(String, PathBuf), PipelineError> {
     let name = format!("{address}/{key}");
     let id = Digest::of(name.as_bytes()).hex();
-    let (path, partial, note) =
-        (folder.join(&id), folder.join(format!("{id}.partial")), folder.join(format!("{id}.json")));
+    let (path, note) = (folder.join(&id), folder.join(format!("{id}.json")));
     let Some((size, version)) = home.head(key).map_err(StoreError::from)? else {
         return Err(PipelineError::Sharing(format!("`{name}`: there is no such object")));
     };
@@ -131,17 +136,194 @@ fn fetch(
         return Ok((name, path));
     }
     fs_err::create_dir_all(folder)?;
-    // Which version an earlier try had begun with is not known.
-    let _ = fs_err::remove_file(&partial);
-    home.download(key, &partial, &|_| {}).map_err(StoreError::from)?;
+    remove_left(folder)?;
+    // Under a name of its own, which goes with an error: another command, which need not hold the project's lock, may
+    // fetch the same object. Nothing goes on where an earlier try ended: which version that had begun with is not known.
+    let arriving = tempfile::Builder::new()
+        .prefix(&format!(".{id}."))
+        .suffix(&format!(".{PARTIAL}"))
+        .make_in(folder, |path| fs_err::OpenOptions::new().write(true).create_new(true).open(path))?
+        .into_temp_path();
+    home.download(key, &arriving, &|_| {}).map_err(StoreError::from)?;
     let after = home.head(key).map_err(StoreError::from)?;
     if after.as_ref().is_none_or(|(_, after)| *after != version) {
-        let _ = fs_err::remove_file(&partial);
         return Err(StoreError::Changed { path: name.into() }.into());
     }
-    let (digest, _) = index.digest_of(&partial)?;
-    fs_err::rename(&partial, &path)?;
+    let arrived = fs_err::metadata(&arriving)?.len();
+    if arrived != size {
+        return Err(PipelineError::Sharing(format!(
+            "`{name}` has {size} bytes, and {arrived} have arrived; try again"
+        )));
+    }
+    let (digest, _) = index.digest_of(&arriving)?;
+    arriving.persist(&path).map_err(|failed| failed.error)?;
     let fetched = Fetched { version: version.as_str().to_owned(), size, digest };
     atomic::write(&note, &serde_json::to_vec(&fetched)?)?;
     Ok((name, path))
+}
+
+/// Removes what killed commands have left in `folder`.
+fn remove_left(folder: &Path) -> std::io::Result<()> {
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_none_or(|ending| ending != PARTIAL) {
+            continue;
+        }
+        // One that is gone meanwhile has arrived.
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        if written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > LEFT)) {
+            let _ = fs_err::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use modelgate_store::remote::{FolderObjects, Moved, ObjectHome, Version};
+
+    use super::*;
+
+    type Download<'a> =
+        dyn Fn(&dyn ObjectHome, &Path, Moved<'_>) -> Result<(), RemoteError> + Send + Sync + 'a;
+
+    /// A folder whose downloads go as a test wants.
+    struct Wanted<'a> {
+        objects: FolderObjects,
+        download: Box<Download<'a>>,
+    }
+
+    impl std::fmt::Debug for Wanted<'_> {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.objects.fmt(formatter)
+        }
+    }
+
+    impl ObjectHome for Wanted<'_> {
+        fn name(&self) -> String {
+            self.objects.name()
+        }
+        fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, RemoteError> {
+            self.objects.get(key)
+        }
+        fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
+            self.objects.head(key)
+        }
+        fn put(&self, key: &str, bytes: &[u8]) -> Result<(), RemoteError> {
+            self.objects.put(key, bytes)
+        }
+        fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<bool, RemoteError> {
+            self.objects.put_if_absent(key, bytes)
+        }
+        fn put_if_unchanged(&self, key: &str, bytes: &[u8], version: &Version) -> Result<bool, RemoteError> {
+            self.objects.put_if_unchanged(key, bytes, version)
+        }
+        fn remove(&self, key: &str) -> Result<(), RemoteError> {
+            self.objects.remove(key)
+        }
+        fn upload(&self, key: &str, from: &Path, at: &Path, moved: Moved<'_>) -> Result<(), RemoteError> {
+            self.objects.upload(key, from, at, moved)
+        }
+        fn download(&self, _: &str, to: &Path, moved: Moved<'_>) -> Result<(), RemoteError> {
+            (self.download)(&self.objects, to, moved)
+        }
+        fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, RemoteError> {
+            self.objects.list(prefix)
+        }
+        fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
+            self.objects.list_versions(prefix)
+        }
+        fn file(&self, key: &str) -> Result<Option<PathBuf>, RemoteError> {
+            self.objects.file(key)
+        }
+        fn agrees(&self, of: &Version, at: &Path, index: &DigestIndex) -> Result<Option<bool>, RemoteError> {
+            self.objects.agrees(of, at, index)
+        }
+        fn parallel(&self) -> usize {
+            self.objects.parallel()
+        }
+    }
+
+    const KEY: &str = "a.csv";
+    const CONTENT: &[u8] = b"a,b\n1,2\n";
+
+    /// A bucket with one object, and the folder that it is fetched into.
+    struct Scene {
+        folder: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let scene = Self { folder };
+            scene.objects().put(KEY, CONTENT).expect("put");
+            scene
+        }
+
+        fn objects(&self) -> FolderObjects {
+            FolderObjects::new(&self.folder.path().join("bucket"))
+        }
+
+        fn cache(&self) -> PathBuf {
+            self.folder.path().join("cache")
+        }
+
+        fn fetch(&self, home: &dyn ObjectHome) -> Result<PathBuf, PipelineError> {
+            let index = DigestIndex::open(self.folder.path());
+            fetch(home, "s3://bucket", KEY, &self.cache(), &index).map(|(_, path)| path)
+        }
+
+        /// Returns the names of what is still arriving.
+        fn arriving(&self) -> Vec<String> {
+            let entries = fs_err::read_dir(self.cache()).expect("a folder");
+            let names = entries.map(|entry| entry.expect("an entry").file_name().display().to_string());
+            names.filter(|name| name.ends_with(".partial")).collect()
+        }
+    }
+
+    #[test]
+    fn two_commands_that_fetch_one_object_do_not_write_into_one_file() {
+        let scene = Scene::new();
+        let download = |objects: &dyn ObjectHome, to: &Path, moved: Moved<'_>| {
+            // While the first has its file and waits for bytes, another begins and ends.
+            let mut file = fs_err::OpenOptions::new().append(true).create(true).open(to)?;
+            scene.fetch(objects).expect("the other has it");
+            std::io::Write::write_all(&mut file, CONTENT)?;
+            moved(CONTENT.len() as u64);
+            Ok(())
+        };
+        let home = Wanted { objects: scene.objects(), download: Box::new(download) };
+        let path = scene.fetch(&home).expect("and so has the first");
+        assert_eq!(fs_err::read(path).expect("read"), CONTENT);
+        assert!(scene.arriving().is_empty(), "{:?}", scene.arriving());
+    }
+
+    #[test]
+    fn an_object_that_has_not_arrived_as_a_whole_is_not_taken() {
+        let scene = Scene::new();
+        for bytes in [&CONTENT[..5], &[CONTENT, CONTENT].concat()] {
+            let download = |_: &dyn ObjectHome, to: &Path, _: Moved<'_>| Ok(fs_err::write(to, bytes)?);
+            let home = Wanted { objects: scene.objects(), download: Box::new(download) };
+            let error = scene.fetch(&home).expect_err("another length").to_string();
+            let said = format!("`s3://bucket/a.csv` has 8 bytes, and {} have arrived", bytes.len());
+            assert!(error.contains(&said), "{error}");
+            assert_eq!(fs_err::read_dir(scene.cache()).expect("a folder").count(), 0, "nothing is left");
+        }
+        assert_eq!(fs_err::read(scene.fetch(&scene.objects()).expect("fetched")).expect("read"), CONTENT);
+    }
+
+    #[test]
+    fn what_a_killed_command_left_goes_after_a_day() {
+        let scene = Scene::new();
+        fs_err::create_dir(scene.cache()).expect("a folder");
+        let day = Duration::from_secs(24 * 60 * 60);
+        for (name, age) in [("id.partial", 2 * day), (".id.x.partial", 2 * day), (".id.y.partial", day / 2)] {
+            let file = fs_err::File::create(scene.cache().join(name)).expect("made");
+            file.into_file().set_modified(SystemTime::now() - age).expect("aged");
+        }
+        scene.fetch(&scene.objects()).expect("fetched");
+        assert_eq!(scene.arriving(), [".id.y.partial"], "another command may be at work on it");
+    }
 }

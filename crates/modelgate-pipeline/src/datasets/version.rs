@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{DataSet, POINTER, Sharing, remote_files};
-use crate::error::PipelineError;
+use crate::error::{MissingProject, PipelineError};
 use crate::options::Surroundings;
 use crate::project::Project;
 use crate::run::lock;
@@ -165,7 +165,7 @@ pub fn version(
     name: &str,
     fetching: &Fetching<'_>,
 ) -> Result<Version, PipelineError> {
-    let needs_project = || PipelineError::NoProject(folder.to_owned());
+    let needs_project = || PipelineError::NoProject(MissingProject::at(folder));
     let rows = |files: Vec<SourceFile>| Version::Rows { files, source: name.to_owned() };
     if name.starts_with("s3://") {
         return Ok(rows(remote_files(project.ok_or_else(needs_project)?, name)?));

@@ -88,7 +88,7 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
         let _ = writeln!(page, "\nClasses: {}.", text(&classes.names().join(", ")));
     }
     page.push_str(
-        "\n## Limits\n\nThe figures hold for rows like those of the data set above. There is no drift data and no\nfairness analysis in this card.\n",
+        "\n## Limits\n\nThe figures hold for rows like those of the data set above. There is no fairness analysis\nin this card.\n",
     );
     page
 }

@@ -112,7 +112,9 @@ pub fn html(evidence: &RunEvidence) -> String {
     page
 }
 
+/// The rules: few columns, so that a page of paper has room for them; what else is known of a rule stands below it.
 fn rules(evidence: &RunEvidence) -> String {
+    let heads = heads(evidence);
     let row = |line: RuleLine<'_>| {
         let rule = line.rule;
         let class = match rule.outcome {
@@ -122,6 +124,9 @@ fn rules(evidence: &RunEvidence) -> String {
         };
         let power =
             rule.power.as_deref().map_or_else(String::new, |power| format!("<br>{}.", sentence(power)));
+        let details = details(&line, &heads);
+        let details =
+            if details.is_empty() { details } else { format!("<br><small>{}</small>", sentence(&details)) };
         let compared = line.compared.map_or_else(
             || "–".to_owned(),
             |(reference, value)| {
@@ -132,35 +137,38 @@ fn rules(evidence: &RunEvidence) -> String {
             },
         );
         format!(
-            "<tr><td class=\"{class}\">{}</td><td class=s><b>{}</b><br>{}{power}</td>{}{}{}<td>{compared}</td>{}{}{}{}<td class=n>{}</td></tr>",
+            "<tr><td class=\"o {class}\">{}</td><td class=s><b>{}</b><br>{}{power}{details}</td>{}{}<td class=c>{compared}</td></tr>",
             rule.outcome,
             name(&rule.id),
             sentence(&rule.sentence),
             number(rule.value),
-            range(rule.interval),
             number(rule.limit),
-            signed(line.difference),
-            range(rule.difference_interval),
-            signed(line.to_production),
-            signed(line.to_baseline),
-            rule.samples.map_or_else(|| "–".to_owned(), |rows| rows.to_string())
         )
     };
-    let [production, baseline] = heads(evidence);
-    let head = [
-        "outcome",
-        "rule",
-        "value",
-        "interval",
-        "limit",
-        "compared with",
-        "difference",
-        "its interval",
-        &production,
-        &baseline,
-        "rows",
-    ];
+    let head = ["outcome", "rule", "value", "limit", "compared with"];
     format!("<h2>Rules</h2>{}", table(&head, lines(evidence).into_iter().map(row)))
+}
+
+/// Returns the figures of a rule that have no column of their own.
+fn details(line: &RuleLine<'_>, heads: &[String; 2]) -> String {
+    let rule = line.rule;
+    let ends = |(low, high): (f64, f64)| format!("{} to {}", figure(low), figure(high));
+    let by = |difference: f64| format!("{difference:+.4}");
+    let mut said: Vec<String> = Vec::new();
+    said.extend(rule.interval.map(|interval| format!("interval {}", ends(interval))));
+    said.extend(line.difference.map(|difference| {
+        let interval = rule.difference_interval.map(|interval| format!(" ({})", ends(interval)));
+        format!("difference {}{}", by(difference), interval.unwrap_or_default())
+    }));
+    let [production, baseline] = heads;
+    let compared = line.compared.map(|(name, _)| format!("to {name}"));
+    for (head, difference) in [(production, line.to_production), (baseline, line.to_baseline)] {
+        // What the rule itself compares with has its difference already.
+        let difference = difference.filter(|_| compared.as_ref() != Some(head));
+        said.extend(difference.map(|difference| format!("{head} {}", by(difference))));
+    }
+    said.extend(rule.samples.map(|rows| format!("{rows} rows")));
+    said.join(" · ")
 }
 
 fn worst(evidence: &RunEvidence) -> String {

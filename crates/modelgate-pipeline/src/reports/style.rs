@@ -12,11 +12,11 @@ pub(crate) fn style() -> String {
          body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--background);max-width:62rem;margin:2rem auto;padding:0 1rem}}\
          table{{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}}th,td{{border-bottom:1px solid var(--grid);padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}}th{{white-space:nowrap}}\
          th{{color:var(--pale);font-weight:600}}td.n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}\
-         .wide{{overflow-x:auto}}td.s{{min-width:17em}}@media (max-width:50rem){{th{{white-space:normal}}}}\
+         .wide{{overflow-x:auto}}td.s{{min-width:17em;overflow-wrap:anywhere}}td.o{{white-space:nowrap}}td.c{{min-width:6em}}small{{color:var(--pale)}}@media (max-width:50rem){{th{{white-space:normal}}}}\
          .passed{{color:var(--third)}}.failed{{color:var(--other);font-weight:700}}.verdict{{font-size:1.2rem;border-left:.4rem solid var(--pale);padding-left:.8rem}}\
          .verdict.failed{{border-color:var(--other)}}.verdict.passed{{border-color:var(--third)}}\
          figure{{margin:1rem 0}}svg{{max-width:100%;height:auto}}.plots{{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:1rem}}code{{overflow-wrap:anywhere}}\
-         @media print{{:root{{color-scheme:light}}body{{max-width:none;margin:0}}.wide{{overflow:visible}}table{{font-size:.7rem}}th,td{{padding:.2rem .3rem;white-space:normal;overflow-wrap:anywhere}}td.s{{min-width:0}}figure,tr{{break-inside:avoid}}details>*{{display:block}}}}",
+         @media print{{:root{{color-scheme:light}}body{{max-width:none;margin:0}}.wide{{overflow:visible}}table{{font-size:.7rem}}th,td{{padding:.2rem .3rem}}th{{white-space:normal}}td{{min-width:5em;overflow-wrap:anywhere}}td.n,td.o{{min-width:0;overflow-wrap:normal}}td.s{{min-width:14em}}.plots{{grid-template-columns:1fr 1fr}}figure,tr{{break-inside:avoid}}details>*{{display:block}}}}",
         variables(Theme::LIGHT),
         variables(Theme::DARK)
     )

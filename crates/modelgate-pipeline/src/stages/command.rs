@@ -1,9 +1,11 @@
 //! `train.command`: any program trains, and leaves `model.onnx` or a model of LightGBM or XGBoost.
 
-use std::io::{BufRead, BufReader, Read};
+mod interrupt;
+mod process;
+pub(crate) mod rows;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use modelgate_core::Digest;
@@ -12,14 +14,31 @@ use modelgate_data::split::SplitAssignment;
 use serde_json::{Value, json};
 
 use crate::error::PipelineError;
+use crate::project::Project;
 use crate::runner::{Runner, Work};
+use crate::stage::Stage;
 use crate::stages::data;
+
+pub use interrupt::Interrupt;
+use process::{Ended, Heard, follow, shell};
+use rows::csv;
 
 /// The name of the output that holds the model as it came, whatever its form.
 pub(crate) const MODEL: &str = "model.onnx";
 
-/// Lines of a program's output that an error repeats.
-const LAST_LINES: usize = 12;
+/// How the names of the folders begin that hold the rows while a program trains.
+const FOLDER: &str = "train-";
+
+/// Removes what runs that were killed have left of the rows. Whoever calls it holds the project's lock: nobody trains.
+pub(crate) fn remove_left(project: &Project) {
+    let Ok(entries) = fs_err::read_dir(project.state_folder()) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(FOLDER) {
+            // What cannot be removed now stands in nobody's way.
+            let _ = fs_err::remove_dir_all(entry.path());
+        }
+    }
+}
 
 /// Returns the command of the pipeline, if it has one.
 pub(crate) fn command<'a>(runner: &'a Runner<'_>) -> Option<&'a str> {
@@ -110,7 +129,7 @@ pub(crate) fn fit(
     let config = runner.pipeline.config;
     let state = runner.pipeline.project.state_folder();
     fs_err::create_dir_all(&state)?;
-    let folder = tempfile::Builder::new().prefix("train-").tempdir_in(&state)?;
+    let folder = tempfile::Builder::new().prefix(FOLDER).tempdir_in(&state)?;
     let path = |name: &str| folder.path().join(name);
     fs_err::write(path("train.csv"), csv(table, &split.train))?;
     fs_err::write(path("validation.csv"), csv(table, &split.validation))?;
@@ -121,6 +140,8 @@ pub(crate) fn fit(
         ("output", path(MODEL).display().to_string()),
         ("seed", seed),
         ("target", config.data.target.clone()),
+        ("key", config.data.key.clone().unwrap_or_default()),
+        ("features", json!(data::run_features(runner)?).to_string()),
         ("params", json!(config.train.params).to_string()),
     ];
     let mut line = text.to_owned();
@@ -134,10 +155,14 @@ pub(crate) fn fit(
         program.env(format!("MODELGATE_{}", name.to_uppercase()), value);
     }
     let limit = Duration::from_secs(config.train.timeout_seconds);
-    let (ended, last) =
-        follow(&mut program, limit, &mut |line| runner.reporter.note(line)).map_err(|error| {
-            PipelineError::Policy(format!("train.command `{text}` could not be started: {error}"))
-        })?;
+    let reporter = &mut *runner.reporter;
+    let mut hear = |heard: Heard<'_>| match heard {
+        Heard::Line(line) => reporter.said(Stage::Train, line),
+        Heard::Note(sentence) => reporter.note(sentence),
+    };
+    let (ended, last) = follow(&mut program, limit, folder.path(), &mut hear).map_err(|error| {
+        PipelineError::Policy(format!("train.command `{text}` could not be started: {error}"))
+    })?;
     let failed = |what: String| {
         let said = if last.is_empty() {
             "it printed nothing".to_owned()
@@ -150,6 +175,7 @@ pub(crate) fn fit(
         Ended::TimedOut => {
             return Err(failed(format!("did not end within {} s (train.timeout_seconds)", limit.as_secs())));
         }
+        Ended::Interrupted(interrupt) => return Err(PipelineError::Interrupted(interrupt)),
         Ended::With(Some(0)) => {}
         Ended::With(Some(code)) => return Err(failed(format!("ended with exit code {code}"))),
         Ended::With(None) => return Err(failed("was ended by a signal".to_owned())),
@@ -169,127 +195,9 @@ pub(crate) fn fit(
     Ok(bytes)
 }
 
-fn shell(line: &str) -> Command {
-    #[cfg(windows)]
-    {
-        let mut command = Command::new("cmd");
-        command.args(["/C", line]);
-        command
-    }
-    #[cfg(not(windows))]
-    {
-        use std::os::unix::process::CommandExt;
-        let mut command = Command::new("sh");
-        // A group of its own, so that what the shell started ends with it.
-        command.args(["-c", line]).process_group(0);
-        command
-    }
-}
-
 /// Returns a value as one word of the shell.
 fn quoted(value: &str) -> String {
     if cfg!(windows) { format!("\"{value}\"") } else { format!("'{}'", value.replace('\'', "'\\''")) }
-}
-
-enum Ended {
-    With(Option<i32>),
-    TimedOut,
-}
-
-/// Runs a program and passes on its lines; returns how it ended and its last lines.
-fn follow(
-    program: &mut Command,
-    limit: Duration,
-    line: &mut dyn FnMut(&str),
-) -> std::io::Result<(Ended, Vec<String>)> {
-    let mut child = program.spawn()?;
-    let (sender, receiver): (Sender<String>, Receiver<String>) = channel();
-    for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().flatten() {
-        let sender = sender.clone();
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(stream);
-            let mut bytes = Vec::new();
-            // Also what is not UTF-8 is shown.
-            while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
-                let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-                bytes.clear();
-                if sender.send(text).is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    drop(sender);
-    let started = Instant::now();
-    let mut last: Vec<String> = Vec::new();
-    let mut open = true;
-    loop {
-        match receiver.recv_timeout(Duration::from_millis(20)) {
-            Ok(text) => {
-                line(&text);
-                if last.len() == LAST_LINES {
-                    last.remove(0);
-                }
-                last.push(text);
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                open = false;
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-        // Lines that are still in the pipe come first.
-        if !open && let Some(status) = child.try_wait()? {
-            return Ok((Ended::With(status.code()), last));
-        }
-        if started.elapsed() > limit {
-            stop(&mut child);
-            return Ok((Ended::TimedOut, last));
-        }
-    }
-}
-
-fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
-    Box::new(stream)
-}
-
-fn stop(child: &mut Child) {
-    #[cfg(not(windows))]
-    {
-        // The group has the number of its first process.
-        let group = format!("-{}", child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// Returns rows as CSV; null is empty. A number with a fraction keeps its point, so that a reader sees the same types.
-fn csv(table: &Table, rows: &[u32]) -> String {
-    let cell = |text: &str| {
-        if text.contains([',', '"', '\n', '\r']) || text != text.trim() {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        } else {
-            text.to_owned()
-        }
-    };
-    let head: Vec<String> = table.columns.iter().map(|column| cell(&column.name)).collect();
-    let mut page = head.join(",") + "\n";
-    for row in rows {
-        let row = *row as usize;
-        let cells = table.columns.iter().map(|column| match &column.values {
-            modelgate_data::Values::Int(values) => {
-                values[row].map_or_else(String::new, |value| value.to_string())
-            }
-            modelgate_data::Values::Float(values) => {
-                values[row].map_or_else(String::new, |value| format!("{value:?}"))
-            }
-            modelgate_data::Values::Text(values) => values[row].as_deref().map_or_else(String::new, cell),
-        });
-        page.push_str(&cells.collect::<Vec<_>>().join(","));
-        page.push('\n');
-    }
-    page
 }
 
 /// Says that `command` cannot go with what it replaces.
@@ -378,15 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_written_so_that_they_read_back() {
-        let text = "a,b,c\n1,0.1,\"x, \"\"y\"\"\"\n2,,z\n3,1e-7,\n";
-        let table = modelgate_data::read_csv(text.as_bytes(), "a", &modelgate_data::ReadOptions::default())
-            .expect("table");
-        let written = csv(&table, &[0, 1, 2]);
-        let again =
-            modelgate_data::read_csv(written.as_bytes(), "a", &modelgate_data::ReadOptions::default())
-                .expect("table");
-        assert_eq!(table, again);
+    fn a_value_is_one_word_of_the_shell() {
         assert_eq!(quoted("it's"), if cfg!(windows) { "\"it's\"" } else { "'it'\\''s'" });
     }
 }

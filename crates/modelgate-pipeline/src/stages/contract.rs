@@ -120,12 +120,16 @@ pub(crate) fn report(runner: &Runner<'_>) -> Result<Option<ContractReport>, Pipe
 /// Returns the figures that rules may ask for.
 pub(crate) fn figures(runner: &Runner<'_>) -> Result<Vec<(&'static str, f64)>, PipelineError> {
     let Some(report) = report(runner)? else { return Ok(Vec::new()) };
-    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
-    Ok(vec![
+    Ok(counts(report.count(Severity::Error), report.count(Severity::Warning)).to_vec())
+}
+
+/// Returns the figures of so many violations.
+pub(crate) fn counts(errors: u64, warnings: u64) -> [(&'static str, f64); 3] {
+    [
         ("contract.violations", (errors + warnings) as f64),
         ("contract.errors", errors as f64),
         ("contract.warnings", warnings as f64),
-    ])
+    ]
 }
 
 #[cfg(test)]

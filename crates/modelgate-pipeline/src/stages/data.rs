@@ -1,6 +1,7 @@
 //! Split and preprocess: from a snapshot to rows with parts and a fitted plan.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use modelgate_config as config;
@@ -25,21 +26,15 @@ use crate::stages::dataset;
 const EXACT_BELOW_ROWS: u64 = 10_000;
 
 /// Returns the pipeline's task.
-pub(crate) fn task(runner: &Runner<'_>) -> Result<Task, PipelineError> {
+pub(crate) fn task(runner: &Runner<'_>) -> Task {
     pipeline_task(runner.pipeline)
 }
 
 /// Returns the task of `pipeline`.
-pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Result<Task, PipelineError> {
+pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Task {
     match pipeline.config.task {
-        config::TaskKind::Classification => Ok(Task::Classification),
-        config::TaskKind::Regression => Ok(Task::Regression),
-        config::TaskKind::ImageClassificationCnn => Err(PipelineError::Setting {
-            pipeline: pipeline.name.to_owned(),
-            key: "task",
-            reason: "`image_classification_cnn` is not in this version; use `classification` or `regression`"
-                .to_owned(),
-        }),
+        config::TaskKind::Classification => Task::Classification,
+        config::TaskKind::Regression => Task::Regression,
     }
 }
 
@@ -76,7 +71,7 @@ pub(crate) fn table(runner: &mut Runner<'_>) -> Result<Rc<Table>, PipelineError>
 /// Returns the target column, encoded.
 pub(crate) fn target(runner: &Runner<'_>, table: &Table) -> Result<Target, PipelineError> {
     let data = &runner.pipeline.config.data;
-    Ok(modelgate_data::target::extract_target(table, &data.target, task(runner)?, &data.source)?)
+    Ok(modelgate_data::target::extract_target(table, &data.target, task(runner), &data.source)?)
 }
 
 /// Returns the weight of every row of `table`, if the configuration names a column of weights.
@@ -112,7 +107,7 @@ pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> 
     let data = &runner.pipeline.config.data;
     Ok(Inputs::from([
         ("data".to_owned(), json!(runner.output(Stage::Snapshot, "data")?)),
-        ("task".to_owned(), json!(task(runner)?)),
+        ("task".to_owned(), json!(task(runner))),
         (
             "columns".to_owned(),
             json!({ "target": data.target, "key": data.key, "weight": data.weight, "by": data.split.column,
@@ -198,10 +193,54 @@ pub struct SplitPreview {
 
 /// Splits the source of `pipeline` as a run would, and leaves nothing behind.
 pub fn split_preview(pipeline: &crate::Pipeline<'_>) -> Result<SplitPreview, PipelineError> {
+    let (_, found, assignment) = assigned(pipeline)?;
+    Ok(preview(&found, &assignment))
+}
+
+/// Splits the source of `pipeline` as a run would, and writes the rows of each part as CSV into `folder`: as a program of
+/// `train.command` gets them.
+///
+/// # Errors
+/// Fails when `folder` holds anything else: nobody's files are mixed with these.
+pub fn write_split(pipeline: &crate::Pipeline<'_>, folder: &Path) -> Result<SplitPreview, PipelineError> {
+    let refuse = |what: String| PipelineError::Policy(format!("`{}` {what}", folder.display()));
+    match fs_err::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let name = entry?.file_name();
+                if !PARTS.iter().any(|part| name == format!("{part}.csv").as_str()) {
+                    let name = name.to_string_lossy();
+                    return Err(refuse(format!(
+                        "holds `{name}`: name a folder that is empty or not there yet"
+                    )));
+                }
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (dataset, found, assignment) = assigned(pipeline)?;
+    let table = modelgate_data::read_table(&dataset)?;
+    for (part, rows) in PARTS.iter().zip([&assignment.train, &assignment.validation, &assignment.test]) {
+        let page = super::command::rows::csv(&table, rows);
+        modelgate_store::atomic::write(&folder.join(format!("{part}.csv")), page.as_bytes())?;
+    }
+    Ok(preview(&found, &assignment))
+}
+
+/// The parts of a split.
+const PARTS: [&str; 3] = ["train", "validation", "test"];
+
+/// Returns the source of `pipeline`, what its split goes by, and the split.
+fn assigned(pipeline: &crate::Pipeline<'_>) -> Result<(Dataset, Splitter, SplitAssignment), PipelineError> {
     let files = dataset::source_files(pipeline)?;
     let dataset = Dataset::open(files, &dataset::read_options(pipeline), Mixed::Refuse)?;
     let found = Splitter::look(pipeline, &dataset)?;
     let assignment = split::assign(&found.scan.keys, &found.target, &found.spec)?;
+    Ok((dataset, found, assignment))
+}
+
+fn preview(found: &Splitter, assignment: &SplitAssignment) -> SplitPreview {
     let part = |name: &'static str, rows: &[u32]| {
         let mut classes = BTreeMap::new();
         if let Target::Classes { labels, classes: known } = &found.target {
@@ -212,16 +251,13 @@ pub fn split_preview(pipeline: &crate::Pipeline<'_>) -> Result<SplitPreview, Pip
         }
         PartPreview { name, rows: rows.len() as u64, classes }
     };
-    Ok(SplitPreview {
+    let parts = PARTS.iter().zip([&assignment.train, &assignment.validation, &assignment.test]);
+    SplitPreview {
         schema_version: 1,
         kind: found.spec.kind.as_str(),
-        parts: vec![
-            part("train", &assignment.train),
-            part("validation", &assignment.validation),
-            part("test", &assignment.test),
-        ],
-        leakage: modelgate_data::rows::leakage(&found.scan, &assignment),
-    })
+        parts: parts.map(|(name, rows)| part(name, rows)).collect(),
+        leakage: modelgate_data::rows::leakage(&found.scan, assignment),
+    }
 }
 
 /// What a split goes by, from one look at all rows.
@@ -243,7 +279,7 @@ impl Splitter {
         let is_there = dataset.schema.position(&data.target).is_some();
         let names = if is_there { target_only.to_vec() } else { dataset.schema.names() };
         let column = modelgate_data::read_columns(dataset, &names)?;
-        let task = pipeline_task(pipeline)?;
+        let task = pipeline_task(pipeline);
         let target = extract_target(&column, &data.target, task, &data.source)?;
         let query = RowQuery {
             kind: spec.kind,
@@ -368,6 +404,7 @@ pub(crate) fn preprocess(runner: &mut Runner<'_>) -> Result<bool, PipelineError>
                     column.name, column.declared.column_type, column.name
                 )
             }));
+            work.warnings.extend(plan.doubts(&table, &rows));
             Ok(work)
         },
     )

@@ -8,12 +8,14 @@ use modelgate_config as config;
 use modelgate_core::{Digest, canonical};
 use modelgate_data::snapshot::SnapshotFile;
 use modelgate_data::{
-    ColumnType, DataSchema, Dataset, DeclaredType, Mixed, Quoting, ReadOptions, SourceFile, find_files,
+    ColumnType, DataError, DataSchema, Dataset, DeclaredType, Mixed, NO_SUCH_NAME, Quoting, ReadOptions,
+    SourceFile, find_files,
 };
 use modelgate_store::{CHUNK, ContentStore, DigestIndex, Link, LinkPolicy, StoreError};
 use rayon::prelude::*;
 use serde_json::json;
 
+use crate::columns;
 use crate::datasets;
 use crate::error::PipelineError;
 use crate::project::Pipeline;
@@ -66,19 +68,29 @@ pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, Pipeline
     if source.starts_with("s3://") {
         return datasets::remote_files(project, source);
     }
+    let wrong = |reason: String| PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "data.source",
+        reason,
+    };
     if source.contains("://") {
-        return Err(PipelineError::Setting {
-            pipeline: pipeline.name.to_owned(),
-            key: "data.source",
-            reason: format!("`{source}`: expected a file or a glob below the project, or `s3://bucket/key`"),
-        });
+        let expected = "expected a file or a glob below the project, or `s3://bucket/key`";
+        return Err(wrong(format!("`{source}`: {expected}")));
     }
     let index = DigestIndex::open(&project.state_folder());
-    let files = find_files(&project.root, source)?;
+    let files = find_files(&project.root, source).map_err(|error| match error {
+        DataError::File { message, .. } if message == NO_SUCH_NAME => {
+            wrong(format!("`{source}`: {NO_SUCH_NAME}; put the files there, or name yours"))
+        }
+        other => other.into(),
+    })?;
     // A file that is not in the working copy may be kept all the same.
     match files.as_slice() {
         [only] if !only.on_disk().is_some_and(Path::exists) => {
             let kept = datasets::locate(project, source, &index)?;
+            if !kept.exists() {
+                return Err(wrong(format!("there is no file `{source}`; put it there, or name yours")));
+            }
             Ok(vec![SourceFile::path(only.name.clone(), kept)])
         }
         _ => Ok(files),
@@ -108,6 +120,7 @@ pub(crate) fn dataset_digest(files: &[SnapshotFile]) -> Result<Digest, PipelineE
 pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     let settings = read_settings(runner.pipeline);
     let files = source_files(runner.pipeline)?;
+    columns::check_files(runner.pipeline, &files)?;
     let found = digests(runner, &files)?;
     let inputs = found.clone();
     runner.step(

@@ -260,13 +260,17 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
     crate::policy::with_required_rules(pipeline, rules)
 }
 
-/// Returns the runs that rules compare with.
-fn runs_named(rules: &[GateRule]) -> Vec<RunId> {
+/// Returns the runs that rules compare with, as their own figures tell of them.
+pub(crate) fn runs_named(pipeline: &crate::Pipeline<'_>, rules: &[GateRule]) -> BTreeMap<Versus, Reference> {
     let named = rules.iter().filter_map(|rule| match rule.check.versus() {
-        Some(Versus::Run(run)) => Some(run.clone()),
+        Some(Versus::Run(run)) => Some(run),
         _ => None,
     });
-    named.collect()
+    let figures = |run: &RunId| match crate::outputs::evaluation_of_run(pipeline, run) {
+        Ok(evaluation) => Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))),
+        Err(error) => Reference::Unavailable(error.to_string()),
+    };
+    named.map(|run| (Versus::Run(run.clone()), figures(run))).collect()
 }
 
 /// Returns the times of predictions that rules ask for, measured now if no run has measured them; none when no rule does.
@@ -358,15 +362,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             };
             let mut references =
                 BTreeMap::from([(Versus::Production, production), (Versus::Baseline, baseline)]);
-            for run in runs_named(&rules) {
-                let reference = match crate::outputs::evaluation_of_run(runner.pipeline, &run) {
-                    Ok(evaluation) => {
-                        Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None)))
-                    }
-                    Err(error) => Reference::Unavailable(error.to_string()),
-                };
-                references.insert(Versus::Run(run), reference);
-            }
+            references.extend(runs_named(runner.pipeline, &rules));
             let mut candidate =
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
             let figures = contract::figures(runner)?;

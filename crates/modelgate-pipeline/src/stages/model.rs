@@ -42,7 +42,7 @@ pub(crate) fn check_training(pipeline: &crate::Pipeline<'_>) -> Result<(), Pipel
 /// Returns the trainer that the configuration of `pipeline` asks for.
 pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
     let train = &pipeline.config.train;
-    let task = data::pipeline_task(pipeline)?;
+    let task = data::pipeline_task(pipeline);
     let wrong =
         |reason: String| PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "train", reason };
     if let Some(config) = &train.search {
@@ -63,10 +63,11 @@ fn searched(
     let features = data::run_features(runner)?;
     let weights = data::weights(runner, table)?;
     let searched = search::Searched {
+        pipeline: runner.pipeline.name,
         config: search,
         algorithm: &config.train.algorithm,
         params: &config.train.params,
-        task: data::task(runner)?,
+        task: data::task(runner),
         seed: config.seed,
         average: judge::average(runner),
         table,
@@ -167,7 +168,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 None => trainer(runner)?,
                 Some(trials) => {
                     let algorithm = &runner.pipeline.config.train.algorithm;
-                    let made = modelgate_learn::trainer(algorithm, data::task(runner)?, &trials.best_params);
+                    let made = modelgate_learn::trainer(algorithm, data::task(runner), &trials.best_params);
                     made.map_err(|error| PipelineError::Policy(format!("train.search: {error}")))?
                 }
             };
@@ -306,7 +307,7 @@ fn describe(estimator: &Estimator) -> String {
         }
         Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => {
             let nodes: usize = boosted.trees.iter().map(|tree| tree.nodes.len()).sum();
-            format!("{} boosted trees, {nodes} nodes", boosted.trees.len())
+            format!("{} trees, {nodes} nodes", boosted.trees.len())
         }
         Estimator::LinearClassifier(linear) => format!("{} coefficients", linear.coefficients.len()),
         Estimator::LinearRegressor(linear) => format!("{} coefficients", linear.coefficients.len()),
@@ -318,7 +319,7 @@ pub(crate) fn config_digest(runner: &Runner<'_>) -> Result<Digest, PipelineError
     let config = runner.pipeline.config;
     let value = json!({
         "model": runner.pipeline.model,
-        "task": data::task(runner)?,
+        "task": data::task(runner),
         "seed": config.seed,
         "columns": { "target": config.data.target, "key": config.data.key, "weight": config.data.weight, "types": config.data.types, "delimiter": config.data.delimiter },
         "split": config.data.split,

@@ -49,8 +49,9 @@ fn registered(
     if production.is_some() {
         return production;
     }
+    // A version whose artefacts are removed can go nowhere: its package comes in anew, under a number of its own.
     let same = |found: &modelgate_core::lifecycle::VersionState| {
-        found.digest == package && found.verdict_digest == verdict
+        found.digest == package && found.verdict_digest == verdict && found.stage != Lifecycle::Removed
     };
     state.versions.iter().rev().find(|(_, found)| same(found)).map(|(version, _)| *version)
 }
@@ -117,7 +118,7 @@ pub(crate) fn register(
             run_id: run_id.clone(),
             config: lineage.config,
             dataset: lineage.dataset,
-            task: data::task(runner)?,
+            task: data::task(runner),
             algorithm: lineage.algorithm.clone(),
             seed: lineage.seed,
             trained_at: started_at.to_owned(),

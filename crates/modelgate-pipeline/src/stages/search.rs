@@ -15,7 +15,7 @@ use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec};
 use modelgate_data::target::Target;
 use modelgate_evaluate::{Average, ClassificationInput};
 use modelgate_learn::search::{Range, Round, candidates, folds as fold_of, rounds, stratified_order};
-use modelgate_learn::{FeatureMatrix, Targets, Trainer, Validation};
+use modelgate_learn::{FeatureMatrix, LearnError, Targets, Trainer, Validation};
 use modelgate_model::Prediction;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -26,6 +26,8 @@ use crate::stages::trials::{FailedSearch, Trial, Trials, compare, judged};
 
 /// Everything a search looks at.
 pub(crate) struct Searched<'a> {
+    /// The pipeline, as errors name it.
+    pub(crate) pipeline: &'a str,
     pub(crate) config: &'a SearchConfig,
     pub(crate) algorithm: &'a str,
     pub(crate) params: &'a BTreeMap<String, Value>,
@@ -164,7 +166,7 @@ impl Searched<'_> {
     }
 
     /// Fits and measures one trial on one fold.
-    fn measure(&self, trainer: &dyn Trainer, fold: &Fold, metric: &str) -> Result<f64, String> {
+    fn measure(&self, trainer: &dyn Trainer, fold: &Fold, metric: &str) -> Result<f64, LearnError> {
         let names = match self.target {
             Target::Classes { classes, .. } => classes.names(),
             Target::Values(_) => Vec::new(),
@@ -182,9 +184,9 @@ impl Searched<'_> {
         } else {
             trainer.fit_weighted(&learned, &of_learned, weights, self.seed)
         };
-        let outcome = outcome.map_err(|error| error.to_string())?;
-        let answers = outcome.estimator.predict(&held_out.values, held_out.rows);
-        let (metrics, undefined) = match answers.map_err(|error| error.to_string())? {
+        let answers = outcome?.estimator.predict(&held_out.values, held_out.rows);
+        let told = |error: &dyn std::error::Error| LearnError::Data(error.to_string());
+        let (metrics, undefined) = match answers.map_err(|error| told(&error))? {
             Prediction::Classes { labels: predicted, probabilities } => {
                 let input = ClassificationInput {
                     labels: &held_out.labels,
@@ -193,18 +195,20 @@ impl Searched<'_> {
                     class_names: &names,
                 };
                 let found = modelgate_evaluate::classification(&input, self.average);
-                found.map(|found| (found.metrics, found.undefined)).map_err(|error| error.to_string())?
+                found.map(|found| (found.metrics, found.undefined)).map_err(|error| told(&error))?
             }
             Prediction::Values(predicted) => {
                 let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
                 let found = modelgate_evaluate::regression(&held_out.numbers, &predicted);
-                found.map(|found| (found.metrics, found.undefined)).map_err(|error| error.to_string())?
+                found.map(|found| (found.metrics, found.undefined)).map_err(|error| told(&error))?
             }
         };
         let value = metrics.get(metric).copied().flatten().filter(|value| value.is_finite());
-        value.ok_or_else(|| match undefined.get(metric) {
-            Some(why) => format!("{metric} is not defined: {why}"),
-            None => format!("{metric} is not defined"),
+        value.ok_or_else(|| {
+            LearnError::Data(match undefined.get(metric) {
+                Some(why) => format!("{metric} is not defined: {why}"),
+                None => format!("{metric} is not defined"),
+            })
         })
     }
 
@@ -223,7 +227,10 @@ impl Searched<'_> {
 
     /// Searches; `progress` hears of fits that are done and of all there are.
     pub(crate) fn run(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Trials, PipelineError> {
-        let setting = |reason: String| PipelineError::Policy(format!("train.search: {reason}"));
+        let setting = |reason: String| {
+            let pipeline = self.pipeline.to_owned();
+            PipelineError::Setting { pipeline, key: "train.search", reason }
+        };
         let made = trials(self.config, self.algorithm, self.params, self.task, self.seed).map_err(setting)?;
         let (metric, higher_is_better) = metric(self.config, self.task).map_err(setting)?;
         let folds = self.config.cv.map_or(1, |folds| folds as usize);
@@ -264,7 +271,7 @@ impl Searched<'_> {
             let jobs: Vec<(usize, usize)> =
                 left.iter().flat_map(|trial| (0..prepared.len()).map(|fold| (*trial, fold))).collect();
             let before = done;
-            let work = |sender: mpsc::Sender<Option<(usize, usize)>>| -> Vec<Result<f64, String>> {
+            let work = |sender: mpsc::Sender<Option<(usize, usize)>>| -> Vec<Result<f64, LearnError>> {
                 let ended = AtomicUsize::new(before);
                 let one = |(trial, fold): &(usize, usize)| {
                     let score = self.measure(made[*trial].1.as_ref(), &prepared[*fold], &metric);
@@ -276,6 +283,9 @@ impl Searched<'_> {
             };
             let scores = heard(work, progress);
             done += jobs.len();
+            let settings = scores.iter().all(|score| matches!(score, Err(LearnError::Setting(_))));
+            let scores: Vec<Result<f64, String>> =
+                scores.into_iter().map(|score| score.map_err(|error| error.to_string())).collect();
             for (trial, scores) in left.iter().zip(scores.chunks(prepared.len())) {
                 found[*trial] = Some(judged(*trial, &made[*trial].0, number, round.rows, scores));
             }
@@ -284,7 +294,12 @@ impl Searched<'_> {
                 // There is nothing to choose the next round by.
                 let trials = found.into_iter().flatten().collect();
                 let rows = (round.rows < self.train.len()).then_some(round.rows);
-                return Err(PipelineError::FailedSearch(Box::new(FailedSearch { metric, rows, trials })));
+                return Err(PipelineError::FailedSearch(Box::new(FailedSearch {
+                    metric,
+                    rows,
+                    trials,
+                    settings,
+                })));
             }
             left.sort_by(|one, other| {
                 let score = |trial: &usize| found[*trial].as_ref().and_then(|trial| trial.score);
@@ -294,7 +309,12 @@ impl Searched<'_> {
         let trials: Vec<Trial> = found.into_iter().flatten().collect();
         let best = left.first().and_then(|best| trials.get(*best));
         let Some(best) = best.filter(|best| best.score.is_some()) else {
-            return Err(PipelineError::FailedSearch(Box::new(FailedSearch { metric, rows: None, trials })));
+            return Err(PipelineError::FailedSearch(Box::new(FailedSearch {
+                metric,
+                rows: None,
+                trials,
+                settings: false,
+            })));
         };
         Ok(Trials {
             schema_version: 1,

@@ -64,6 +64,8 @@ pub struct FailedSearch {
     pub rows: Option<usize>,
     /// The trials in order, each with the reason why it has no score.
     pub trials: Vec<Trial>,
+    /// Whether settings alone are to blame, and not the data.
+    pub settings: bool,
 }
 
 impl fmt::Display for FailedSearch {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::OnceLock;
 
-use axum::http::header;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
 
@@ -13,6 +13,12 @@ use crate::refusal::Refusal;
 /// `GET /docs`.
 pub(crate) async fn page() -> Html<&'static str> {
     Html(include_str!("../../assets/docs.html"))
+}
+
+/// Leads from `/docs/` to `/docs`: what the page loads is named relative to it, since a proxy may put a path before both.
+pub(crate) fn moved(asked: &Uri) -> Option<Response> {
+    let place = [(header::LOCATION, "../docs")];
+    (asked.path() == "/docs/").then(|| (StatusCode::PERMANENT_REDIRECT, place).into_response())
 }
 
 /// The files of Swagger UI that are handed out, with their types.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::extract::Named;
-use super::predict::{Asked, Reading, answer};
+use super::predict::{Asked, Reading, answer, answered};
 use crate::answer;
 use crate::explanation::{self, Explanation, Method};
 use crate::refusal::Refusal;
@@ -19,7 +19,7 @@ use crate::served::ServedModel;
 use crate::telemetry::Route;
 
 /// Rows of a request: each is predicted many times.
-const ROWS: usize = 100;
+pub(super) const ROWS: usize = 100;
 
 /// `POST /explain/{name}`.
 pub(crate) async fn explain(
@@ -32,13 +32,10 @@ pub(crate) async fn explain(
 }
 
 fn work(reading: &Reading<'_>) -> Result<String, Refusal> {
-    let batch = native::read(reading.body, reading.rows(), true)?;
-    if batch.rows > ROWS {
-        return Err(Refusal::malformed(format!("this path takes at most {ROWS} rows")));
-    }
+    let batch = native::read(reading.body, reading.rows_up_to(ROWS), true)?;
     reading.flag(&batch);
     let model = reading.model;
-    let prediction = model.predict(&batch.columns, batch.rows).map_err(Refusal::internal)?;
+    let prediction = answered(model.predict(&batch.columns, batch.rows), batch.rows)?;
     let explanations = explanation::explain(model, &batch, &prediction).map_err(Refusal::internal)?;
     let mut rows = Vec::with_capacity(batch.rows);
     for (row, explanation) in explanations.iter().enumerate() {

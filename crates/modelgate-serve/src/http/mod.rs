@@ -12,6 +12,7 @@ mod models;
 mod openapi;
 mod page;
 mod predict;
+mod proxies;
 mod router;
 mod schemas;
 mod v2;
@@ -21,12 +22,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use axum::http::{HeaderMap, HeaderName, Uri};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
-use crate::refusal::numbered;
+use crate::refusal::{Refusal, numbered};
 use crate::reload::Reloads;
 use crate::rollout::Mirror;
 use crate::settings::Settings;
@@ -66,13 +67,15 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Returns who sends a request with these headers.
-    pub(crate) fn caller(&self, headers: &HeaderMap, address: IpAddr) -> ids::Caller {
+    /// Returns who sends a request with these headers over a connection from `peer`.
+    pub(crate) fn caller(&self, headers: &HeaderMap, peer: IpAddr) -> ids::Caller {
+        let address = proxies::asker(headers, peer, &self.settings.trusted_proxies);
         self.ids.caller(headers, address, self.tracer.of_request(headers))
     }
 
     /// Gives an answer what every answer has: the number of its request, and the version that is served.
     pub(crate) fn sent(&self, response: Response, caller: &ids::Caller, asked: &Uri) -> Response {
+        let response = docs::moved(asked).unwrap_or(response);
         let mut response = numbered(response, &caller.id);
         // An answer of a model names it already.
         if !response.headers().contains_key(versions::VERSION_HEADER)
@@ -85,6 +88,24 @@ impl App {
             response.headers_mut().insert(HeaderName::from_static(TRACE_HEADER), header);
         }
         response
+    }
+
+    /// Returns the whole answer to what is no request that can be read; the connection ends with it.
+    pub(crate) fn garbled(&self, status: StatusCode, address: IpAddr) -> Vec<u8> {
+        let caller = self.caller(&HeaderMap::new(), address);
+        let refusal = Refusal::of_head(status);
+        let response = self.sent(refusal.response(&caller.id), &caller, &Uri::default());
+        let (head, body) = (response.headers(), refusal.body(&caller.id));
+        let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
+        for (name, value) in head.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let end = format!("content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        bytes.extend_from_slice(end.as_bytes());
+        bytes
     }
 
     /// Returns the header that has the number of a request.

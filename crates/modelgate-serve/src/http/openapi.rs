@@ -14,6 +14,8 @@ use crate::served::ServedModel;
 /// The type of a body that is JSON.
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
+/// A header and a row at least.
+const CSV: &str = "^[^\\r\\n]+\\r?\\n[^\\r\\n]+";
 const HTML: &str = "text/html";
 
 fn answer(description: &str, kind: &str, schema: &Value) -> Value {
@@ -29,6 +31,8 @@ fn with_errors(mut responses: Value, errors: &[(&str, &str)]) -> Value {
 }
 
 const MALFORMED: (&str, &str) = ("400", "The request is not of the form of this path");
+/// Paths that ask for a key, where keys are set; those of V2 are known by their end.
+const PREDICTING: [&str; 4] = ["/predict", "/api/predict", "/invocations", "/explain"];
 const METHOD: (&str, &str) = ("405", "The path takes another method");
 const NOT_FOUND: (&str, &str) = ("404", "There is no such model or version");
 const ABSENT: (&str, &str) = ("503", "The model cannot be served now");
@@ -217,7 +221,10 @@ pub(crate) fn document(app: &App) -> Value {
         value["post"]["parameters"] = which.clone();
         if path == "/invocations" {
             let header = models.first().map(|model| csv(model)).unwrap_or_default();
-            value["post"]["requestBody"]["content"]["text/csv"] = json!({ "schema": { "type": "string", "description": "Rows below a header" }, "example": header });
+            value["post"]["requestBody"]["content"]["text/csv"] = json!({
+                "schema": { "type": "string", "description": "Rows below a header", "pattern": CSV },
+                "example": header,
+            });
         }
         paths.insert(path.to_owned(), value);
     }
@@ -231,6 +238,8 @@ pub(crate) fn document(app: &App) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Models that passed their gate. Every answer names the version and the digest of the package that gave it.",
         },
+        // Where this description lies: behind a proxy the paths may have something before them.
+        "servers": [{ "url": "." }],
         "paths": paths,
         "components": {
             "schemas": schemas::all(&served, app.settings.limits.batch_rows),
@@ -243,7 +252,14 @@ pub(crate) fn document(app: &App) -> Value {
         let schemes = &mut document["components"]["securitySchemes"];
         schemes["bearer"] = json!({ "type": "http", "scheme": "bearer" });
         schemes["key"] = json!({ "type": "apiKey", "in": "header", "name": "X-API-Key" });
-        document["security"] = json!([{ "bearer": [] }, { "key": [] }]);
+        if let Some(paths) = document["paths"].as_object_mut() {
+            // The others are open to everybody, or to administrators.
+            let asked =
+                |path: &str| PREDICTING.iter().any(|one| path.starts_with(one)) || path.ends_with("/infer");
+            for (_, operations) in paths.iter_mut().filter(|(path, _)| asked(path)) {
+                operations["post"]["security"] = json!([{ "bearer": [] }, { "key": [] }]);
+            }
+        }
     }
     document
 }

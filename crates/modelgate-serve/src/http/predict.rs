@@ -20,11 +20,11 @@ use super::ids::Caller;
 use super::versions;
 use crate::answer;
 use crate::catalog::Served;
-use crate::refusal::Refusal;
+use crate::refusal::{Problem, Refusal};
 use crate::request::rows::{Batch, Rows};
 use crate::request::{mlflow, native};
 use crate::rollout::{self, Asker, Canary, Chosen, Mirror, Mirrored, TRACK_HEADER, Track};
-use crate::served::ServedModel;
+use crate::served::{ServedModel, overflown};
 use crate::telemetry::{Answered, Attribute, REQUEST, Route};
 
 /// Rows times trees from which a prediction moves out of the way of other requests; about a millisecond.
@@ -55,8 +55,13 @@ pub(crate) struct Reading<'a> {
 impl Reading<'_> {
     /// Returns a reader of rows for the model.
     pub(crate) fn rows(&self) -> Rows<'_> {
+        self.rows_up_to(usize::MAX)
+    }
+
+    /// As [`Self::rows`], for a path that takes fewer rows than others.
+    pub(crate) fn rows_up_to(&self, most: usize) -> Rows<'_> {
         let settings = &self.app.settings;
-        Rows::new(&self.model.inputs, settings.leniency, settings.limits.batch_rows)
+        Rows::new(&self.model.inputs, settings.leniency, settings.limits.batch_rows.min(most))
     }
 
     pub(crate) fn types(&self) -> Vec<FeatureType> {
@@ -85,8 +90,7 @@ impl Reading<'_> {
         } else {
             work()
         };
-        // The rows were checked: what fails now is not the caller's doing.
-        let prediction = prediction.map_err(Refusal::internal)?;
+        let prediction = answered(prediction, batch.rows)?;
         model.meters.predicted(&prediction, batch.rows, began.elapsed());
         if let Some(trace) = self.log.trace {
             let rows = || vec![("modelgate.rows", Attribute::Number(batch.rows as i64))];
@@ -112,6 +116,21 @@ impl Reading<'_> {
         }
         Ok(prediction)
     }
+}
+
+/// Returns the answer of a model to rows that were checked. What fails now is not the caller's doing, but for a row with which a
+/// model cannot compute: no answer is better than one that is no number.
+pub(super) fn answered(prediction: Result<Prediction, String>, rows: usize) -> Result<Prediction, Refusal> {
+    let prediction = prediction.map_err(Refusal::internal)?;
+    let Some(row) = overflown(&prediction, rows) else { return Ok(prediction) };
+    let problem = Problem {
+        row: Some(row),
+        feature: None,
+        reason: "not_finite",
+        expected: "numbers that the model can compute with".to_owned(),
+        got: "some so large that its answer is no finite number",
+    };
+    Err(Refusal::of_problems(vec![problem], 0))
 }
 
 /// Counts a request as being answered while it lives, also when answering it panics.

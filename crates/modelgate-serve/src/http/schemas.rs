@@ -3,6 +3,7 @@
 use modelgate_core::schema::{Feature, FeatureType};
 use serde_json::{Map, Value, json};
 
+use super::explain;
 use crate::answer;
 use crate::catalog::Served;
 use crate::request::inputs::is_binary;
@@ -135,7 +136,7 @@ fn problem() -> Value {
                 "out_of_range", "out_of_contract",
             ] },
             "expected": { "type": "string" },
-            "got": { "type": "string", "description": "The kind of value, never the value" },
+            "got": { "type": "string", "description": "The kind of value, or the side of the bounds that it is on, never the value" },
         },
     })
 }
@@ -182,7 +183,7 @@ fn described() -> Value {
 
 fn source() -> Value {
     object(json!({
-        "kind": { "enum": ["package", "registry", "bucket", "mlflow"] },
+        "kind": { "enum": ["package", "registry", "bucket", "hub", "mlflow"] },
         "place": { "type": "string" },
         "reachable": nullable("boolean"),
         "last_check": nullable("string"),
@@ -198,10 +199,12 @@ fn source() -> Value {
 fn tensor(data: bool) -> Value {
     let mut tensor = json!({
         "name": { "type": "string" },
-        "shape": filled(&json!({ "type": "integer" })),
+        // -1 stands for any number of rows, where it is not known yet.
+        "shape": filled(&json!({ "type": "integer", "minimum": if data { 1 } else { -1 } })),
         "datatype": { "type": "string" },
     });
     if data {
+        tensor["shape"]["maxItems"] = json!(2);
         tensor["data"] = json!({ "type": "array", "minItems": 1 });
     }
     object(tensor)
@@ -292,7 +295,10 @@ pub(super) fn all(served: &Served, batch: usize) -> Map<String, Value> {
         let mut add = |kind: &str, schema: Value| schemas.insert(format!("{kind}.{}", model.name()), schema);
         add("Row", row(model));
         add("Positional", positional(model));
-        let rows = |kind: &str| json!({ "type": "array", "minItems": 1, "maxItems": batch, "items": reference(kind, model) });
+        let rows = |kind: &str, most: usize| {
+            let most = batch.min(most);
+            json!({ "type": "array", "minItems": 1, "maxItems": most, "items": reference(kind, model) })
+        };
         requests(model, &rows, &mut add);
         answers(model, &mut add);
     }
@@ -301,7 +307,7 @@ pub(super) fn all(served: &Served, batch: usize) -> Map<String, Value> {
 
 fn requests(
     model: &ServedModel,
-    rows: &dyn Fn(&str) -> Value,
+    rows_up_to: &dyn Fn(&str, usize) -> Value,
     add: &mut dyn FnMut(&str, Value) -> Option<Value>,
 ) {
     let closed = |name: &str, schema: Value, example: Value| {
@@ -314,10 +320,12 @@ fn requests(
         })
     };
     let typical = || json!(model.typical);
+    let rows = |kind: &str| rows_up_to(kind, usize::MAX);
     let features = json!({ "anyOf": [reference("Row", model), rows("Row"), rows("Positional")] });
     add("PredictRequest", closed("features", features, typical()));
     add("FlatRequest", json!({ "anyOf": [reference("PredictRequest", model), reference("Row", model)] }));
-    let explained = json!({ "anyOf": [reference("Row", model), rows("Row"), rows("Positional")] });
+    let few = |kind: &str| rows_up_to(kind, explain::ROWS);
+    let explained = json!({ "anyOf": [reference("Row", model), few("Row"), few("Positional")] });
     let explained = closed("features", explained, typical());
     add("ExplainRequest", json!({ "anyOf": [explained, reference("Row", model)] }));
     add("OneRequest", closed("features", reference("Row", model), typical()));
@@ -430,5 +438,6 @@ mod tests {
         for list in ["shape", "data"] {
             assert_eq!(tensor["properties"][list]["minItems"], 1, "{list}");
         }
+        assert_eq!(tensor["properties"]["shape"]["items"]["minimum"], 1);
     }
 }

@@ -84,7 +84,9 @@ fn expected(feature: &Feature) -> String {
         (FeatureType::Float, Some((low, high))) => format!("a number from {low} to {high}"),
         (FeatureType::Text, _) if feature.categories.is_empty() => "a string".to_owned(),
         (FeatureType::Text, _) => {
-            let named: Vec<&str> = feature.categories.iter().take(NAMED).map(String::as_str).collect();
+            // Quoted: a comma may be part of a category.
+            let named: Vec<String> =
+                feature.categories.iter().take(NAMED).map(|one| format!("{one:?}")).collect();
             let more = feature.categories.len().saturating_sub(NAMED);
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             format!("one of {}{more}", named.join(", "))

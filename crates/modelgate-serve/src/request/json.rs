@@ -49,9 +49,9 @@ pub(crate) fn refusal(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);
-    if let Some(at) = text.find(TOO_MANY) {
-        let message = text[at..].to_owned();
-        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", message);
+    // At its beginning: further on it would be a word of the caller's.
+    if text.starts_with(TOO_MANY) {
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", text);
     }
     // "invalid type: string \"…\", expected …" has the value in it.
     let text = match text.rsplit_once(", expected ") {

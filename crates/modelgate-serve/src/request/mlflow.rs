@@ -2,6 +2,7 @@
 //! `inputs` and CSV. Stricter than MLflow: an unknown column, an unknown key, a null and a wrong type are refused.
 
 use modelgate_core::schema::FeatureType;
+use modelgate_data::{is_null, parse_bool};
 
 use super::rows::{Batch, Cell, Rows};
 use super::tree::{Tree, begin};
@@ -113,7 +114,9 @@ pub(crate) fn read_csv(body: &[u8], types: &[FeatureType], mut rows: Rows<'_>) -
         begin(&mut rows)?;
         for (guess, (name, text)) in names.iter().zip(&record).enumerate() {
             if let Some(at) = rows.find(name, guess) {
-                rows.set(at, typed(text, types[at]));
+                // A category that a model knows is no null, whatever it is called.
+                let known = types[at] == FeatureType::Text && rows.knows(at, text);
+                rows.set(at, if known { Cell::Text(text) } else { typed(text, types[at]) });
             }
         }
         rows.end();
@@ -121,18 +124,73 @@ pub(crate) fn read_csv(body: &[u8], types: &[FeatureType], mut rows: Rows<'_>) -
     rows.finish()
 }
 
-/// Text of CSV in the type of its feature; what is no number stays text and is refused as such.
+/// Text of CSV in the type of its feature, with the nulls and booleans of training; what is no number stays text and is
+/// refused as such.
 fn typed(text: &str, feature_type: FeatureType) -> Cell<'_> {
-    let trimmed = text.trim();
-    match feature_type {
-        _ if text.is_empty() => Cell::Null,
-        FeatureType::Text => Cell::Text(text),
-        FeatureType::Int if trimmed == "true" || trimmed == "True" => Cell::Bool(true),
-        FeatureType::Int if trimmed == "false" || trimmed == "False" => Cell::Bool(false),
-        FeatureType::Int | FeatureType::Float => match (trimmed.parse::<i64>(), trimmed.parse::<f64>()) {
-            (Ok(whole), _) => Cell::Int(whole),
-            (_, Ok(number)) => Cell::Number(number),
-            _ => Cell::Text(text),
-        },
+    let trimmed = text.trim_ascii();
+    if is_null(trimmed.as_bytes()) {
+        return Cell::Null;
+    }
+    match (feature_type, parse_bool(trimmed.as_bytes())) {
+        (FeatureType::Text, _) => Cell::Text(text),
+        (FeatureType::Int, Some(value)) => Cell::Bool(value),
+        (FeatureType::Int | FeatureType::Float, _) => {
+            match (trimmed.parse::<i64>(), trimmed.parse::<f64>()) {
+                (Ok(whole), _) => Cell::Int(whole),
+                (_, Ok(number)) => Cell::Number(number),
+                _ => Cell::Text(text),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::schema::Feature;
+    use modelgate_model::InputColumn;
+
+    use super::*;
+    use crate::request::inputs::{Inputs, of_features};
+    use crate::settings::Leniency;
+
+    fn inputs() -> Inputs {
+        let member = Feature { range: Some((0.0, 1.0)), ..Feature::of("member", FeatureType::Int, false) };
+        let income = Feature::of("income", FeatureType::Float, true);
+        let categories = vec!["NA".to_owned(), "north".to_owned()];
+        let region = Feature { categories, ..Feature::of("region", FeatureType::Text, true) };
+        of_features(vec![member, income, region])
+    }
+
+    fn read(text: &str) -> Result<Batch, Refusal> {
+        let inputs = inputs();
+        let types = [FeatureType::Int, FeatureType::Float, FeatureType::Text];
+        read_csv(text.as_bytes(), &types, Rows::new(&inputs, Leniency::default(), 100))
+    }
+
+    #[test]
+    fn csv_has_the_booleans_and_nulls_of_training() {
+        for (yes, no) in
+            [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0"), (" TRUE", "0 ")]
+        {
+            let batch = read(&format!("member,income,region\n{yes},1,north\n{no},2,north\n")).expect("rows");
+            assert!(matches!(&batch.columns[0], InputColumn::Ints(found) if found == &[1, 0]), "{yes} {no}");
+        }
+        for null in modelgate_data::NULL_TOKENS {
+            let batch = read(&format!("member,income,region\n1,{null},north\n")).expect("rows");
+            assert!(matches!(&batch.columns[1], InputColumn::Floats(found) if found[0].is_nan()), "{null}");
+        }
+        // What a model knows as a category is one: its rows may have come from Parquet, where `NA` is text.
+        let batch = read("member,income,region\n1,1,NA\n1,1,None\n").expect("rows");
+        assert!(matches!(&batch.columns[2], InputColumn::Texts(found) if found == &["NA", ""]));
+        assert_eq!(read("member,income,region\nyes,1,north\n").expect_err("refused").reason(), "wrong_type");
+    }
+
+    #[test]
+    fn the_index_that_pandas_writes_is_told_of() {
+        for name in ["", "Unnamed: 0"] {
+            let refusal = read(&format!("{name},member,income,region\n0,1,1,north\n")).expect_err("refused");
+            assert!(refusal.message.contains("`index=False` leaves it out"), "{}", refusal.message);
+            assert_eq!(refusal.reason(), "unknown");
+        }
     }
 }

@@ -59,6 +59,11 @@ pub(crate) enum Cell<'a> {
     Object,
 }
 
+/// Returns on which side of its bounds a number is: that it is a number says nothing of what is wrong with it.
+fn beside(below: bool) -> &'static str {
+    if below { "a number below that" } else { "a number above that" }
+}
+
 impl Cell<'_> {
     /// A whole number that is not below zero.
     pub(crate) fn unsigned(value: u64) -> Self {
@@ -154,6 +159,12 @@ impl<'m> Rows<'m> {
         found
     }
 
+    /// Returns whether a text is a category that the model has in its list.
+    pub(crate) fn knows(&self, at: usize, text: &str) -> bool {
+        let input = &self.inputs.inputs[at];
+        !input.feature.categories.is_empty() && input.knows(text)
+    }
+
     /// Returns the place of a feature, if the model has it.
     pub(crate) fn has(&self, name: &str) -> Option<usize> {
         self.inputs.find(name, 0)
@@ -202,19 +213,19 @@ impl<'m> Rows<'m> {
     }
 
     /// Takes note of a number that the data contract does not allow.
-    fn forbidden(&mut self, at: usize, cell: Cell<'_>) {
+    fn forbidden(&mut self, at: usize, got: &'static str) {
         let input = &self.inputs.inputs[at];
         let (feature, expected) = (Some(input.feature.name.clone()), input.contract.clone());
-        self.problem(Problem { row: None, feature, reason: OUT_OF_CONTRACT, expected, got: cell.kind() });
+        self.problem(Problem { row: None, feature, reason: OUT_OF_CONTRACT, expected, got });
     }
 
-    fn unusual(&mut self, at: usize, reason: &'static str, cell: Cell<'_>) {
+    fn unusual(&mut self, at: usize, reason: &'static str, got: &'static str) {
         if self.warnings.len() < LISTED {
             let input = &self.inputs.inputs[at];
             let expected = if reason == OUT_OF_CONTRACT { &input.contract } else { &input.expected };
             let (feature, expected) = (Some(input.feature.name.clone()), expected.clone());
             let row = Some(self.rows.saturating_sub(1));
-            self.warnings.push(Problem { row, feature, reason, expected, got: cell.kind() });
+            self.warnings.push(Problem { row, feature, reason, expected, got });
         }
     }
 
@@ -264,7 +275,7 @@ impl<'m> Rows<'m> {
                     return self.wrong(at, "unknown_category", cell);
                 }
                 if !known {
-                    return self.unusual(at, "unknown_category", cell);
+                    return self.unusual(at, "unknown_category", cell.kind());
                 }
             }
             _ => return self.wrong(at, "wrong_type", cell),
@@ -273,9 +284,9 @@ impl<'m> Rows<'m> {
             let below = allowed.min.is_some_and(|min| number < min);
             if below || allowed.max.is_some_and(|max| number > max) {
                 if self.leniency.reject_out_of_contract {
-                    self.forbidden(at, cell);
+                    self.forbidden(at, beside(below));
                 } else {
-                    self.unusual(at, OUT_OF_CONTRACT, cell);
+                    self.unusual(at, OUT_OF_CONTRACT, beside(below));
                 }
                 return;
             }
@@ -286,10 +297,14 @@ impl<'m> Rows<'m> {
                 let single = number as f32;
                 single >= low as f32 && single <= high as f32
             };
-            if !inside && self.leniency.reject_out_of_range {
-                self.wrong(at, "out_of_range", cell);
-            } else if !inside {
-                self.unusual(at, "out_of_range", cell);
+            if inside {
+                return;
+            }
+            let got = beside(number < low);
+            if self.leniency.reject_out_of_range {
+                self.problem(self.fault(at, "out_of_range", got));
+            } else {
+                self.unusual(at, "out_of_range", got);
             }
         }
     }

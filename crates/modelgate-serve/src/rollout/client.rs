@@ -6,6 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::wire::{Order, Standing};
+use crate::client::client;
 use crate::settings::Secret;
 
 /// Why a service did not do what it was told.
@@ -50,13 +51,8 @@ pub struct Client {
 impl Client {
     /// Talks to the service at `url`, such as `http://127.0.0.1:8080`, with its administrator's token.
     pub fn new(url: &str, token: Secret) -> Self {
-        let config = ureq::config::Config::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(Duration::from_secs(70)))
-            .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let config =
+            client().max_redirects_will_error(false).timeout_global(Some(Duration::from_secs(70))).build();
         Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), token }
     }
 

@@ -9,6 +9,7 @@ use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use modelgate_core::ModelName;
+use modelgate_core::lifecycle::{self, MAX_REASON};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -23,8 +24,19 @@ use crate::reload::CanaryError;
 
 /// How long a caller waits for a canary to be loaded.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest reason.
-const LONGEST: usize = 4096;
+
+/// The last number that an order may have, the largest whole one that all readers of JSON hold: behind one that is far beyond
+/// the ledger's, no order would be taken any more.
+const LAST: u64 = (1 << 53) - 1;
+/// What a reason is made of: line ends and tabs, and no other letter that is not seen.
+const VISIBLE: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$";
+
+fn check_sequence(sequence: Option<u64>) -> Result<(), Refusal> {
+    match sequence {
+        Some(sequence) if sequence > LAST => Err(Refusal::malformed(format!("`sequence` is {LAST} at most"))),
+        _ => Ok(()),
+    }
+}
 
 fn unknown() -> Refusal {
     Refusal::not_found("no such model is served")
@@ -88,6 +100,7 @@ async fn take(app: &App, caller: &Caller, model: &str, request: Request<Body>) -
         let (line, column) = (error.line(), error.column());
         Refusal::malformed(format!("it is no order: something is wrong at line {line}, column {column}"))
     })?;
+    check_sequence(Some(order.sequence))?;
     let served = app.catalog.served();
     let stable = served.models.get(model).ok_or_else(unknown)?;
     let conflict = |sentence: String| Refusal::new(StatusCode::CONFLICT, "conflict", sentence);
@@ -141,9 +154,10 @@ pub(crate) async fn abort(
             return Err(Refusal::malformed("what follows `?` may be one `reason` and one `sequence`"));
         };
         let reason = asked.reason.as_deref().unwrap_or("an administrator took it out");
-        if reason.len() > LONGEST || reason.chars().any(|letter| letter.is_control() && letter != '\n') {
-            return Err(Refusal::malformed("the reason is too long or holds control characters"));
+        if let Err(refusal) = lifecycle::check_reason(reason, false) {
+            return Err(Refusal::malformed(refusal.to_string()));
         }
+        check_sequence(asked.sequence)?;
         if !app.catalog.served().models.contains_key(&model) {
             return Err(unknown());
         }
@@ -200,14 +214,14 @@ pub(crate) fn openapi(paths: &mut Map<String, Value>, models: &[&str]) {
                 "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$" },
                 "weight": share,
                 "shadow": share,
-                "sequence": { "type": "integer", "minimum": 0 },
+                "sequence": { "type": "integer", "minimum": 0, "maximum": LAST },
                 "start": { "type": "boolean" },
             },
         } } } });
         let mut delete = operation("Take the canary out", id("abort"));
         delete["parameters"] = json!([
-            { "name": "reason", "in": "query", "schema": { "type": "string" } },
-            { "name": "sequence", "in": "query", "schema": { "type": "integer", "minimum": 0 } },
+            { "name": "reason", "in": "query", "schema": { "type": "string", "maxLength": MAX_REASON / 4, "pattern": VISIBLE } },
+            { "name": "sequence", "in": "query", "schema": { "type": "integer", "minimum": 0, "maximum": LAST } },
         ]);
         let get = operation("Where the rollout stands", id("standing"));
         paths.insert(format!("/admin/rollout/{model}"), json!({ "get": get, "put": put, "delete": delete }));

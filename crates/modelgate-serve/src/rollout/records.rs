@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Canary;
 use super::wire::{Aborted, CanaryStanding, Order, Standing, VersionStanding};
 use crate::catalog::{Catalog, Served};
+use crate::news;
 use crate::served::ServedModel;
 use crate::telemetry::Metrics;
 use crate::telemetry::talk::warn;
@@ -70,17 +71,22 @@ impl Rollouts {
     /// Reads what was kept. A file that cannot be read is told of: then everything goes to production.
     pub(crate) fn open(cache: Option<&Path>) -> Self {
         let path = cache.map(|cache| cache.join(FILE));
-        let bytes = path.as_ref().and_then(|path| fs_err::read(path).ok());
-        let records = match bytes.map(|bytes| serde_json::from_slice::<Kept>(&bytes)) {
-            None => BTreeMap::new(),
-            Some(Ok(kept)) if kept.schema_version == 1 => kept.models,
-            Some(_) => {
-                warn(&format!(
-                    "the cache's {FILE} cannot be read: no canary is served until one is started again"
-                ));
-                BTreeMap::new()
-            }
+        let read = match path.as_ref().map(fs_err::read) {
+            None => Ok(BTreeMap::new()),
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(bytes)) => match serde_json::from_slice::<Kept>(&bytes) {
+                Ok(kept) if kept.schema_version == 1 => Ok(kept.models),
+                Ok(kept) => Err(format!("it is of schema version {}", kept.schema_version)),
+                Err(error) => Err(error.to_string()),
+            },
         };
+        let records = read.unwrap_or_else(|reason| {
+            warn(&format!(
+                "the cache's {FILE} cannot be read: no canary is served until one is started again ({reason})"
+            ));
+            BTreeMap::new()
+        });
         Self { path, records: Mutex::new(records) }
     }
 
@@ -141,8 +147,9 @@ impl Rollouts {
             refused: None,
         };
         let mut after = records.clone();
-        after.insert(model.to_owned(), record);
+        after.insert(model.to_owned(), record.clone());
         self.keep(&after).map_err(Objection::Kept)?;
+        news::ordered(model, records.get(model), &record);
         *records = after;
         let (digest, weight, shadow) = (order.digest, order.weight, order.shadow);
         catalog.edit(metrics, |served| serve(served, model, &digest, weight, shadow, loaded));
@@ -156,6 +163,7 @@ impl Rollouts {
         let own = records.get_mut(model).filter(|record| record.digest == digest && record.aborted.is_none());
         let Some(record) = own else { return };
         record.refused = None;
+        news::resumed(model, record);
         let (weight, shadow) = (record.weight, record.shadow);
         catalog.edit(metrics, |served| serve(served, model, &digest, weight, shadow, Some(loaded)));
     }
@@ -203,7 +211,9 @@ impl Rollouts {
         if records.get(model).is_none_or(|record| record.digest != *digest || record.aborted.is_some()) {
             return;
         }
-        records.remove(model);
+        if let Some(record) = records.remove(model) {
+            news::promoted(model, &record.version);
+        }
         catalog.edit(metrics, |served| drop(served.canaries.remove(model)));
         if let Err(error) = self.keep(&records) {
             warn(&format!("the cache cannot be written: {error}"));

@@ -16,8 +16,8 @@ use crate::telemetry::Metrics;
 
 /// Copies that may wait.
 const QUEUE: usize = 1024;
-/// Cells that may wait; about 4 MiB of numbers.
-const CELLS: usize = 1 << 20;
+/// Bytes of rows that may wait.
+const BYTES: usize = 8 << 20;
 /// The thread rests between two batches, so that requests seldom have to wake it.
 const REST: Duration = Duration::from_micros(250);
 
@@ -32,8 +32,8 @@ pub(crate) struct Mirrored {
 }
 
 impl Mirrored {
-    fn cells(&self) -> usize {
-        self.rows.saturating_mul(self.columns.len())
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(InputColumn::bytes).sum()
     }
 }
 
@@ -41,7 +41,7 @@ impl Mirrored {
 #[derive(Debug)]
 struct Bounded<T> {
     queue: SyncSender<T>,
-    /// Cells that wait.
+    /// Bytes of rows that wait.
     waiting: Arc<AtomicUsize>,
 }
 
@@ -51,13 +51,13 @@ impl<T> Bounded<T> {
         (Self { queue, waiting: Arc::default() }, receiver)
     }
 
-    /// Takes an item of so many cells, or returns `false`; one alone is taken whatever its size.
-    fn offer(&self, item: T, cells: usize) -> bool {
-        let before = self.waiting.fetch_add(cells, Ordering::Relaxed);
-        let fits = before == 0 || before + cells <= CELLS;
+    /// Takes an item of so many bytes, or returns `false`; one alone is taken whatever its size.
+    fn offer(&self, item: T, bytes: usize) -> bool {
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before == 0 || before + bytes <= BYTES;
         let taken = fits && self.queue.try_send(item).is_ok();
         if !taken {
-            self.waiting.fetch_sub(cells, Ordering::Relaxed);
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }
         taken
     }
@@ -88,8 +88,8 @@ impl Mirror {
 
     /// Hands a copy over, or drops and counts it.
     pub(crate) fn send(&self, copy: Mirrored) {
-        let (canary, cells) = (Arc::clone(&copy.canary), copy.cells());
-        if !self.queue.offer(copy, cells) {
+        let (canary, bytes) = (Arc::clone(&copy.canary), copy.bytes());
+        if !self.queue.offer(copy, bytes) {
             canary.tallies.shadow.dropped();
             self.metrics.shadow(&canary.model, 0, 0, 1);
         }
@@ -100,9 +100,9 @@ fn run(copies: &Receiver<Mirrored>, waiting: &AtomicUsize, metrics: &Metrics) {
     while let Ok(first) = copies.recv() {
         let mut next = Some(first);
         while let Some(copy) = next {
-            let cells = copy.cells();
+            let bytes = copy.bytes();
             compare(copy, metrics);
-            waiting.fetch_sub(cells, Ordering::Relaxed);
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
             next = copies.try_recv().ok();
         }
         std::thread::sleep(REST);
@@ -181,7 +181,7 @@ mod tests {
         let taken = (0..10 * QUEUE).filter(|_| queue.offer((), 1)).count();
         assert_eq!((taken, queue.waiting.load(Ordering::Relaxed)), (QUEUE, QUEUE));
         let (queue, _kept) = Bounded::new();
-        assert!(queue.offer((), 2 * CELLS), "one alone is taken");
+        assert!(queue.offer((), 2 * BYTES), "one alone is taken");
         assert!(!queue.offer((), 1));
         assert!(began.elapsed() < Duration::from_secs(5));
     }

@@ -214,6 +214,11 @@ mod tests {
             }
         }
         assert_eq!(judge(&[], &busy).verdict, Verdict::Inconclusive);
+        let said = |metric: &str| verdict(&format!("{metric} <= 1"), 20, &none).1;
+        let expected = "rollout.error_rate on canary: 0 requests, 20 are needed";
+        assert!(said("rollout.error_rate").contains(expected), "{}", said("rollout.error_rate"));
+        let expected = "rollout.disagreement on shadow: 0 rows, 20 are needed";
+        assert!(said("rollout.disagreement").contains(expected), "{}", said("rollout.disagreement"));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use modelgate_core::ModelName;
 use modelgate_store::remote::{self, ObjectHome, RemoteError};
 
 use super::offered::Places;
-use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of, pickled};
-use crate::error::SourceError;
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, no_canary, offer_of, pickled};
+use crate::error::{SourceError, one_line};
 
 /// Models from `s3://bucket/prefix`.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct BucketSource {
 
 impl From<RemoteError> for SourceError {
     fn from(error: RemoteError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(one_line(&error.to_string()))
     }
 }
 
@@ -96,6 +97,10 @@ impl Source for BucketSource {
             }
         }
         self.places.sort(found)
+    }
+
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        no_canary(self.kind(), name, version)
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {

@@ -3,11 +3,11 @@
 //! It is used until that place has answered once, and never again then: what is served stays as it is when the place goes
 //! down later, and a place that answers has the last word.
 
-use modelgate_core::Digest;
+use modelgate_core::{Digest, ModelName};
 
 use super::{Files, Offer, Offered, PackageSource, Source};
 use crate::error::SourceError;
-use crate::telemetry::talk::warn;
+use crate::telemetry::talk::{info, warn};
 
 /// A source, and the packages that stand in for it.
 pub struct FallbackSource {
@@ -17,12 +17,14 @@ pub struct FallbackSource {
     answered: bool,
     /// Whether the packages were offered last.
     standing_in: bool,
+    /// The canary that the place named last: its files are not among the packages.
+    candidate: Option<Digest>,
 }
 
 impl FallbackSource {
     /// Serves from `source`, and from `packaged` until that has answered; with `digest`, that package alone.
     pub fn new(source: Box<dyn Source>, packaged: PackageSource, digest: Option<Digest>) -> Self {
-        Self { source, packaged, digest, answered: false, standing_in: false }
+        Self { source, packaged, digest, answered: false, standing_in: false, candidate: None }
     }
 }
 
@@ -50,6 +52,9 @@ impl Source for FallbackSource {
     fn offers(&mut self) -> Result<Offered, SourceError> {
         let error = match self.source.offers() {
             Ok(offers) => {
+                if self.standing_in {
+                    info(&format!("{} answers: the copy stands in no longer", self.source.describe()));
+                }
                 (self.answered, self.standing_in) = (true, false);
                 return Ok(offers);
             }
@@ -75,8 +80,16 @@ impl Source for FallbackSource {
         Ok(offered)
     }
 
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        // A copy knows nothing of canaries.
+        let offer = self.source.candidate(name, version)?;
+        self.candidate = Some(offer.digest);
+        Ok(offer)
+    }
+
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {
-        if self.standing_in { self.packaged.files(offer) } else { self.source.files(offer) }
+        let is_candidate = self.candidate == Some(offer.digest);
+        if self.standing_in && !is_candidate { self.packaged.files(offer) } else { self.source.files(offer) }
     }
 }
 
@@ -103,6 +116,13 @@ mod tests {
 
         fn offers(&mut self) -> Result<Offered, SourceError> {
             self.0.remove(0)
+        }
+
+        fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+            let digest = Digest::of(b"canary");
+            let (name, version, stage) = (name.clone(), version.to_owned(), "approved".to_owned());
+            let metrics = std::collections::BTreeMap::new();
+            Ok(Offer { name, version, digest, stage, metrics, attached: None })
         }
 
         fn files(&mut self, _offer: &Offer) -> Result<Files, SourceError> {
@@ -147,6 +167,10 @@ mod tests {
         let offers = source.offers().expect("the copy").offers;
         assert_eq!(offers[0].digest, digest);
         assert!(source.describe().contains("a copy of a place"));
+        assert!(source.files(&offers[0]).expect("files").contains_key("manifest.json"));
+        // The place has no list of models to give, and knows of a canary.
+        let canary = source.candidate(&offers[0].name, "v002").expect("a canary");
+        assert!(source.files(&canary).expect("files").contains_key("from-the-place"));
         assert!(source.files(&offers[0]).expect("files").contains_key("manifest.json"));
         let offers = source.offers().expect("the place").offers;
         assert_eq!((offers[0].version.as_str(), source.describe().as_str()), ("of the place", "a place"));

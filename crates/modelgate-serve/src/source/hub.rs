@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use modelgate_core::Digest;
+use modelgate_core::{Digest, ModelName};
 
-use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of};
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, no_canary, offer_of};
+use crate::client::client;
 use crate::error::SourceError;
 use crate::settings::Secret;
 
@@ -32,6 +33,14 @@ pub fn pinned_digest(environment: &dyn Fn(&str) -> Option<String>) -> Result<Opt
     let Some(text) = environment("MODELGATE_MODEL_DIGEST") else { return Ok(None) };
     let wrong = |error| SourceError::Missing(format!("MODELGATE_MODEL_DIGEST is no digest: {error}"));
     text.parse().map(Some).map_err(wrong)
+}
+
+/// Returns the token without the end of line that it may have been written with.
+fn token(text: String) -> Result<Secret, SourceError> {
+    match text.trim() {
+        "" => Err(SourceError::Missing("HF_TOKEN is set and holds nothing".to_owned())),
+        token => Ok(Secret::new(token.to_owned())),
+    }
 }
 
 impl HubSource {
@@ -66,13 +75,11 @@ impl HubSource {
                 "HF_ENDPOINT: expected an address that begins with https:// and holds no token".to_owned(),
             ));
         }
-        let agent = ureq::config::Config::builder()
-            .http_status_as_error(false)
+        let agent = client()
             .max_redirects(5)
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(Duration::from_secs(30)))
             .timeout_global(Some(Duration::from_secs(600)))
-            .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
             .build();
         Ok(Self {
             agent: agent.into(),
@@ -80,7 +87,7 @@ impl HubSource {
             repository: repository.to_owned(),
             revision,
             digest: pinned_digest(environment)?,
-            token: environment("HF_TOKEN").map(Secret::new),
+            token: environment("HF_TOKEN").map(token).transpose()?,
         })
     }
 
@@ -138,6 +145,10 @@ impl Source for HubSource {
         Ok(Offered { offers: vec![offer], ..Offered::default() })
     }
 
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        no_canary(self.kind(), name, version)
+    }
+
     fn files(&mut self, _offer: &Offer) -> Result<Files, SourceError> {
         files_by_name(|name| self.get(name))
     }
@@ -146,6 +157,11 @@ impl Source for HubSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_has_no_end_of_line() {
+        assert!(token("hf_secret\n".to_owned()).expect("a token").is(b"hf_secret"));
+    }
 
     #[test]
     fn an_address_and_its_variables_are_checked_before_anything_is_asked() {
@@ -165,6 +181,7 @@ mod tests {
             ("hf://me/drug", ("MODELGATE_MODEL_REVISION", "a/../b"), "MODELGATE_MODEL_REVISION"),
             ("hf://me/drug", ("MODELGATE_MODEL_DIGEST", "v003"), "MODELGATE_MODEL_DIGEST"),
             ("hf://me/drug", ("HF_ENDPOINT", "http://hub.test"), "HF_ENDPOINT"),
+            ("hf://me/drug", ("HF_TOKEN", " \n"), "HF_TOKEN is set and holds nothing"),
         ] {
             let error = with(uri, &[set]).expect_err(says);
             assert!(error.contains(says), "{error}");

@@ -8,12 +8,13 @@
 
 use std::time::Duration;
 
-use modelgate_core::Digest;
+use modelgate_core::{Digest, ModelName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::offered::Places;
-use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, offer_of};
+use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, no_canary, offer_of};
+use crate::client::client;
 use crate::error::SourceError;
 use crate::settings::Secret;
 
@@ -132,12 +133,10 @@ impl MlflowSource {
             return Err("the address of the MLflow server ends before the `?`".to_owned());
         }
         options.address = address;
-        let config = ureq::config::Config::builder()
-            .http_status_as_error(false)
+        let config = client()
             .max_redirects(3)
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
-            .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
             .build();
         Ok(Self {
             agent: config.into(),
@@ -240,7 +239,8 @@ impl MlflowSource {
             MlflowVersion::Stage(stage) => {
                 let body = json!({ "name": name, "stages": [stage] });
                 let answer = self.ask("registered-models/get-latest-versions", &[], Some(&body))?;
-                answer.map(|mut answer| answer["model_versions"][0].take())
+                // With no version there, MLflow answers `{}`.
+                answer.and_then(|mut answer| answer.pointer_mut("/model_versions/0").map(Value::take))
             }
         };
         let what = format!("registered model `{name}` with {}", self.options.version.words());
@@ -288,7 +288,12 @@ impl MlflowSource {
                     found.push(read_version(version)?);
                 }
             }
-            answer["next_page_token"].as_str().unwrap_or_default().clone_into(&mut token);
+            let next = answer["next_page_token"].as_str().unwrap_or_default();
+            if !next.is_empty() && next == token {
+                let reason = "the server gives out the same page of its models again and again".to_owned();
+                return Err(SourceError::Unavailable(reason));
+            }
+            next.clone_into(&mut token);
             if token.is_empty() || found.len() >= MODELS {
                 break;
             }
@@ -449,6 +454,10 @@ impl Source for MlflowSource {
         self.places.sort(found)
     }
 
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        no_canary(self.kind(), name, version)
+    }
+
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {
         let Some(version) = self.found(&offer.digest) else {
             return Err(SourceError::Missing(format!("the package {} is gone from MLflow", offer.digest)));
@@ -482,6 +491,59 @@ mod tests {
         ] {
             let error = MlflowSource::new(options(wrong)).expect_err(wrong);
             assert!(error.contains(says) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    /// A server that answers everything but its version with `body`.
+    fn answering(body: &'static str) -> String {
+        use std::io::{Read as _, Write as _};
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", socket.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            for mut stream in socket.incoming().flatten() {
+                let mut head = [0; 4096];
+                let length = stream.read(&mut head).unwrap_or(0);
+                let body = if head[..length].starts_with(b"GET /version") { "3.17.2" } else { body };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_server_that_has_nothing_there_or_answers_another_thing_is_no_panic() {
+        let stage = || MlflowVersion::Stage("Staging".to_owned());
+        let said = |body: &'static str, model: Option<&str>, version: MlflowVersion| {
+            let model = model.map(str::to_owned);
+            let options = MlflowOptions { model, version, ..options(&answering(body)) };
+            MlflowSource::new(options).expect("an address").offers().expect_err(body)
+        };
+        for body in ["{}", r#"{"model_versions": []}"#, r#"{"model_versions": null}"#] {
+            let error = said(body, Some("shop"), stage());
+            assert!(matches!(error, SourceError::Missing(_)));
+            let expected = "MLflow has no registered model `shop` with a version in stage Staging";
+            assert_eq!(error.to_string(), expected, "{body}");
+        }
+        for body in [
+            "{}",
+            "[]",
+            "null",
+            "7",
+            r#""text""#,
+            r#"{"model_versions": {"0": 1}}"#,
+            r#"{"model_versions": [7]}"#,
+            r#"{"model_version": 7}"#,
+            r#"{"registered_models": 7}"#,
+            r#"{"registered_models": [7, {}, {"latest_versions": [[]], "aliases": [7]}]}"#,
+        ] {
+            for version in [stage(), MlflowVersion::Alias("champion".to_owned()), MlflowVersion::Number(1)] {
+                for model in [Some("shop"), None] {
+                    let _ = said(body, model, version.clone());
+                }
+            }
         }
     }
 

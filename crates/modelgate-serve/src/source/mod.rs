@@ -44,6 +44,10 @@ pub struct Offer {
     /// The figures it was judged by.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+    /// What is said of the package in files beside it that its digest does not cover – its verdict and its signature –
+    /// where looking is cheap, as in a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Digest>,
 }
 
 /// A place that models come from.
@@ -73,12 +77,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Fails when the place cannot be reached, has no such version, or says that it may not answer requests.
-    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
-        Err(SourceError::Missing(format!(
-            "a {} gives out no {name} {version} as a canary: serve from a registry",
-            self.kind()
-        )))
-    }
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError>;
 
     /// Returns the files of an offer.
     ///
@@ -87,7 +86,15 @@ pub trait Source: Send {
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError>;
 }
 
-const MANIFEST: &str = "manifest.json";
+/// Says that a place has no versions to choose a canary from.
+fn no_canary(kind: &str, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+    Err(SourceError::Missing(format!(
+        "a {kind} gives out no {name} {version} as a canary: serve from a registry"
+    )))
+}
+
+pub(crate) const MANIFEST: &str = "manifest.json";
+pub(crate) const VERDICT_FILE: &str = "verdict.json";
 
 /// Endings of files that hold a model as code of its own.
 const PICKLED: [&str; 4] = ["pkl", "pickle", "joblib", "skops"];
@@ -117,6 +124,7 @@ fn offer_of(manifest: &[u8], place: &str) -> Result<Offer, SourceError> {
         digest,
         stage: String::new(),
         metrics: BTreeMap::new(),
+        attached: None,
     })
 }
 

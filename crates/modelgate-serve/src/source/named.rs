@@ -96,6 +96,10 @@ mod tests {
             Ok(self.0.clone())
         }
 
+        fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+            super::super::no_canary(self.kind(), name, version)
+        }
+
         fn files(&mut self, _offer: &Offer) -> Result<Files, SourceError> {
             Ok(Files::new())
         }
@@ -103,7 +107,8 @@ mod tests {
 
     fn offer(name: &str) -> Offer {
         let (name, digest) = (name.parse().expect("a name"), Digest::of(name.as_bytes()));
-        Offer { name, version: "1".to_owned(), digest, stage: String::new(), metrics: BTreeMap::new() }
+        let (version, stage, metrics) = ("1".to_owned(), String::new(), BTreeMap::new());
+        Offer { name, version, digest, stage, metrics, attached: None }
     }
 
     #[test]

@@ -25,8 +25,8 @@ impl Offered {
             return;
         }
         match self.offers.iter().position(|one| one.name == offer.name) {
-            // The same package twice is no question.
-            Some(at) if self.offers[at] == offer => {}
+            // The same package twice is no question, whatever lies beside it: the first place is that of its files.
+            Some(at) if self.offers[at] == Offer { attached: self.offers[at].attached, ..offer.clone() } => {}
             Some(at) => {
                 let other = self.offers.remove(at);
                 let sentence = format!(
@@ -91,6 +91,7 @@ mod tests {
             digest: modelgate_core::Digest::of(version.as_bytes()),
             stage: String::new(),
             metrics: BTreeMap::new(),
+            attached: None,
         }
     }
 

@@ -3,10 +3,11 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use modelgate_core::Digest;
+use modelgate_core::{Digest, ModelName};
+use modelgate_model::signing::SIGNATURE_FILE;
 
 use super::offered::Places;
-use super::{Files, MANIFEST, Offer, Offered, Source, figures, offer_of, pickled};
+use super::{Files, MANIFEST, Offer, Offered, Source, VERDICT_FILE, figures, no_canary, offer_of, pickled};
 use crate::error::SourceError;
 
 /// Models from a folder.
@@ -18,6 +19,20 @@ pub struct PackageSource {
 
 fn unavailable(error: std::io::Error) -> SourceError {
     SourceError::Unavailable(error.to_string())
+}
+
+/// Returns the digest of what decides whether a package is served and is not covered by its own digest.
+fn attached(folder: &Path) -> Digest {
+    let digest = |file: &str| fs_err::read(folder.join(file)).ok().map(|bytes| Digest::of(&bytes));
+    let found = [VERDICT_FILE, SIGNATURE_FILE].map(digest);
+    let found = found.map(|digest| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()));
+    Digest::of(found.join(" ").as_bytes())
+}
+
+/// Returns whether what is called so is none of a package's: a volume keeps what it mounts below a hidden folder, with
+/// links to it, an ext4 file system has its `lost+found`, and a desktop leaves a `.DS_Store`.
+fn is_foreign(name: &str, path: &Path) -> bool {
+    name.starts_with('.') || (name == "lost+found" && path.is_dir())
 }
 
 impl PackageSource {
@@ -92,7 +107,7 @@ impl PackageSource {
         let bytes = fs_err::read(&path).map_err(unavailable)?;
         let offer = offer_of(&bytes, &format!("`{}`", path.display()))?;
         let metrics = fs_err::read(folder.join("metrics.json")).ok().map(|bytes| figures(&bytes));
-        Ok(Offer { metrics: metrics.unwrap_or_default(), ..offer })
+        Ok(Offer { metrics: metrics.unwrap_or_default(), attached: Some(attached(folder)), ..offer })
     }
 }
 
@@ -101,6 +116,25 @@ impl PackageSource {
     pub(super) fn pinned(&self, digest: &Digest) -> Option<Offer> {
         let packages = self.packages().ok()?;
         packages.iter().filter_map(|folder| Self::offer(folder).ok()).find(|offer| offer.digest == *digest)
+    }
+
+    /// Reads the files of the package in `folder`.
+    fn read(folder: &Path) -> Result<Files, SourceError> {
+        let mut files = Files::new();
+        for entry in fs_err::read_dir(folder).map_err(unavailable)? {
+            let path = entry.map_err(unavailable)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if is_foreign(&name, &path) {
+                continue;
+            }
+            if path.is_dir() {
+                let folder = folder.display();
+                let reason = format!("`{folder}` holds the folder `{name}`: a package has files alone");
+                return Err(SourceError::Missing(reason));
+            }
+            files.insert(name, fs_err::read(&path).map_err(unavailable)?);
+        }
+        Ok(files)
     }
 }
 
@@ -125,19 +159,17 @@ impl Source for PackageSource {
         self.places.sort(found)
     }
 
+    fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+        no_canary(self.kind(), name, version)
+    }
+
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {
         for folder in self.packages()? {
             // Another package that cannot be read is not this one.
             if !Self::offer(&folder).is_ok_and(|one| one.digest == offer.digest) {
                 continue;
             }
-            let mut files = Files::new();
-            for entry in fs_err::read_dir(&folder).map_err(unavailable)? {
-                let path = entry.map_err(unavailable)?.path();
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                files.insert(name.unwrap_or_default(), fs_err::read(&path).map_err(unavailable)?);
-            }
-            return Ok(files);
+            return Self::read(&folder);
         }
         let place = self.folder.display();
         Err(SourceError::Missing(format!("the package {} is gone from `{place}`", offer.digest)))
@@ -178,5 +210,35 @@ mod tests {
         );
         assert_eq!(PackageSource::never(&at("late")), None);
         assert!(matches!(PackageSource::new(at("late")).offers(), Err(SourceError::Unavailable(_))));
+    }
+
+    #[test]
+    fn what_a_file_system_or_a_desktop_leaves_in_a_folder_is_none_of_the_package() {
+        let folder = tempfile::tempdir().expect("folder");
+        let at = |name: &str| folder.path().join(name);
+        fs_err::write(at(MANIFEST), "{}").expect("written");
+        for name in [".DS_Store", "._model.onnx", ".nfs0001"] {
+            fs_err::write(at(name), "x").expect("written");
+        }
+        for name in ["lost+found", "..2026_11_27", ".git"] {
+            fs_err::create_dir(at(name)).expect("made");
+        }
+        let names =
+            |folder: &Path| PackageSource::read(folder).map(|files| files.into_keys().collect::<Vec<_>>());
+        assert_eq!(names(folder.path()).expect("files"), [MANIFEST]);
+        fs_err::create_dir(at("models")).expect("made");
+        let refused = names(folder.path()).expect_err("a folder").to_string();
+        assert!(refused.contains("a package has files alone"), "{refused}");
+    }
+
+    #[test]
+    fn what_lies_beside_a_package_is_part_of_what_is_offered() {
+        let folder = tempfile::tempdir().expect("folder");
+        let before = attached(folder.path());
+        fs_err::write(folder.path().join(VERDICT_FILE), "{}").expect("written");
+        let judged = attached(folder.path());
+        fs_err::rename(folder.path().join(VERDICT_FILE), folder.path().join(SIGNATURE_FILE)).expect("moved");
+        let signed = attached(folder.path());
+        assert!(before != judged && judged != signed && before != signed);
     }
 }

@@ -8,7 +8,7 @@ use modelgate_core::{ModelName, Verdict, VersionNumber};
 use modelgate_registry::{Registry, RegistryUri};
 
 use super::{Files, Offer, Offered, Source};
-use crate::error::SourceError;
+use crate::error::{SourceError, one_line};
 
 /// One model, and which of its versions.
 #[derive(Clone, PartialEq, Debug)]
@@ -89,18 +89,18 @@ fn find(
     let name = &selector.name;
     let model = registry.model(name)?;
     let version = match &selector.reference {
-        Some(reference) => Some(registry.resolve(name, reference)?),
-        None => at_stage(model, stage),
+        Some(reference) => registry.resolve(name, reference).map_err(|error| one_line(&error.to_string())),
+        None => at_stage(model, stage).ok_or_else(|| {
+            format!("{name} has no version in {stage}: run a pipeline, or approve and promote one")
+        }),
     };
-    let Some(version) = version else {
-        // What was served moved on to another stage, or was taken out of service.
-        let reason = last.and_then(|last| banned(model, name, last));
-        return Ok(match reason {
-            Some(reason) => Found::Withdrawn(reason),
-            None => Found::None(format!(
-                "{name} has no version in {stage}: run a pipeline, or approve and promote one"
-            )),
-        });
+    let version = match version {
+        Ok(version) => version,
+        // What was served moved on to another stage or lost its alias, or it was taken out of service and lost them by that.
+        Err(reason) => {
+            let banned = last.and_then(|last| banned(model, name, last));
+            return Ok(banned.map_or(Found::None(reason), Found::Withdrawn));
+        }
     };
     if let Some(reason) = banned(model, name, version) {
         return Ok(Found::Withdrawn(reason));
@@ -113,6 +113,7 @@ fn find(
         digest: state.digest,
         stage: state.stage.to_string(),
         metrics: registry.registration(name, version)?.metrics,
+        attached: None,
     }))
 }
 
@@ -137,7 +138,9 @@ impl Source for RegistrySource {
     }
 
     fn offers(&mut self) -> Result<Offered, SourceError> {
-        let (stage, wanted, mut last) = (self.stage, self.wanted.clone(), std::mem::take(&mut self.last));
+        let (stage, wanted) = (self.stage, self.wanted.clone());
+        // A look that fails leaves what was offered before it to the next one.
+        let mut last = self.last.clone();
         let registry = self.registry()?;
         let selectors = if wanted.is_empty() {
             let every = |name: &ModelName| Selector { name: name.clone(), reference: None };
@@ -198,7 +201,8 @@ impl Source for RegistrySource {
         }
         let (digest, stage) = (state.digest, state.stage.to_string());
         let metrics = registry.registration(name, number)?.metrics;
-        Ok(Offer { name: name.clone(), version: number.to_string(), digest, stage, metrics })
+        let version = number.to_string();
+        Ok(Offer { name: name.clone(), version, digest, stage, metrics, attached: None })
     }
 
     fn files(&mut self, offer: &Offer) -> Result<Files, SourceError> {

@@ -205,17 +205,15 @@ impl Drop for Log {
 impl Entry {
     /// Returns about what it takes up.
     fn bytes(&self) -> usize {
-        let cells = |column: &InputColumn| match column {
-            InputColumn::Ints(values) => values.len() * 8,
-            InputColumn::Floats(values) => values.len() * 4,
-            InputColumn::Texts(values) => values.iter().map(|text| text.len() + size_of::<String>()).sum(),
-        };
         let answers = match &self.prediction {
             Prediction::Values(values) => values.len() * 4,
             Prediction::Classes { labels, probabilities } => (labels.len() + probabilities.len()) * 4,
         };
         let fixed = size_of::<Self>() + self.columns.len() * size_of::<InputColumn>();
-        self.columns.iter().map(cells).sum::<usize>() + answers + self.correlation_id.len() + fixed
+        self.columns.iter().map(InputColumn::bytes).sum::<usize>()
+            + answers
+            + self.correlation_id.len()
+            + fixed
     }
 }
 

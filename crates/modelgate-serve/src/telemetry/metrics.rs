@@ -76,6 +76,7 @@ pub(crate) struct Metrics {
     #[cfg_attr(not(any(feature = "otlp", test)), expect(dead_code, reason = "counted where spans are sent"))]
     pub(crate) spans_dropped: Counter,
     pub(crate) connections: Gauge,
+    pub(crate) connections_full: Counter,
     memory: Gauge,
     cpu: Gauge<f64, AtomicU64>,
     /// A gauge, since the name of a counter ends in `_total` and this one is looked for as it is.
@@ -290,6 +291,7 @@ mod tests {
             digest: Digest::of(b"shop"),
             stage: String::new(),
             metrics: std::collections::BTreeMap::new(),
+            attached: None,
         }
     }
 

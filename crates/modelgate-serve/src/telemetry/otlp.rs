@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Metrics;
 use super::trace::Span;
+use crate::client::client;
 use crate::settings::Traces;
 
 /// Spans that may wait.
@@ -38,12 +39,7 @@ impl Exporter {
     /// Fails when it cannot be started.
     pub(super) fn start(traces: &Traces, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (queue, spans) = sync_channel(QUEUE);
-        let config = ureq::config::Config::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(PATIENCE))
-            .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let config = client().timeout_global(Some(PATIENCE)).build();
         let collector = Collector {
             agent: config.into(),
             traces: traces.clone(),

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
+use crate::error::one_line;
 use crate::settings::{Talk, TalkLevel};
 
 static TALK: OnceLock<Talk> = OnceLock::new();
@@ -34,6 +35,7 @@ fn say(level: TalkLevel, sentence: &str) {
 
 /// Returns a line as it is written, with its end.
 pub(crate) fn line(talk: Talk, level: TalkLevel, sentence: &str) -> String {
+    let sentence = one_line(sentence);
     if talk.json {
         let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         let line = json!({ "time": time, "level": level.name(), "message": sentence, "target": "modelgate" });

@@ -136,9 +136,9 @@ impl ObjectHome for FolderObjects {
         }
         // What a broken copy left is gone on with by nobody: a folder is fast, and two writers may meet here.
         let staged = atomic::temporary(&path);
-        let copy = || -> std::io::Result<()> {
-            let mut source = fs_err::File::open(from)?;
-            let mut target = fs_err::File::create(&staged)?;
+        let mut source = fs_err::File::open(from)?;
+        let mut target = atomic::create(&staged)?;
+        let mut copy = || -> std::io::Result<()> {
             append(&mut source, &mut target, moved)?;
             target.sync_data()?;
             fs_err::rename(&staged, &path)

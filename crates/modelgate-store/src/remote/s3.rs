@@ -275,7 +275,7 @@ impl S3Objects {
         }
     }
 
-    /// Reads the object from `offset` on into `file`; returns whether all of it has arrived.
+    /// Reads the object from `offset` on into `file`; returns how many bytes have arrived, also with an error.
     async fn fetch(
         &self,
         key: &str,

@@ -14,6 +14,10 @@ pub(crate) enum Data {
     Split {
         /// The pipeline; not needed when there is only one.
         pipeline: Option<String>,
+        /// Write the rows of the parts into this folder, as `train.command` gets them: `train.csv`, `validation.csv` and
+        /// `test.csv`.
+        #[arg(long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
     },
     /// Compare two versions of a data set: columns, rows and values.
     Diff(DataDiff),

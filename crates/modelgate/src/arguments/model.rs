@@ -68,6 +68,9 @@ pub(crate) enum Model {
         /// Why; the ledger keeps it.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Say what would be done, and what stands against it; write nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Bring a package from the registry into a folder.
     Pull {
@@ -130,6 +133,9 @@ pub(crate) struct Decision {
     /// Why; the ledger keeps it.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+    /// Say what would be done, and what stands against it; write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// The arguments of `model promote`.
@@ -145,7 +151,7 @@ pub(crate) struct Promote {
     #[arg(long, value_name = "VERSION")]
     pub(crate) over: Option<String>,
     /// A folder with a package that was made elsewhere: verified, judged here, and registered; a person then approves.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["version", "override_quarantine", "over"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["version", "override_quarantine", "over", "dry_run"])]
     pub(crate) from_run: Option<PathBuf>,
 }
 
@@ -186,7 +192,7 @@ pub(crate) struct Sign {
     pub(crate) model: Option<ModelName>,
     /// A version (`3`, `v003`) or an alias; the newest by default.
     pub(crate) version: Option<String>,
-    /// A PEM file with the private key, ECDSA on P-256.
+    /// A PEM file with the private key, ECDSA on P-256, P-384 or P-521.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
     /// Sign the files of this folder and write `model.sig` into it.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand, ValueEnum, value_parser};
+use modelgate_serve::settings::{IpNet, network};
 
 /// The arguments of `serve`.
 #[derive(Args, Debug)]
@@ -143,7 +144,7 @@ pub(crate) struct Service {
     /// Threads that answer [default: the number of cores].
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1024), help_heading = "Connections")]
     pub(crate) threads: Option<u64>,
-    /// A certificate chain in PEM, for TLS.
+    /// A certificate chain in PEM, for TLS; looked at again with the models, so that one that was renewed is used.
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Connections")]
     pub(crate) tls_certificate: Option<PathBuf>,
     /// The certificate's private key in PEM.
@@ -152,6 +153,11 @@ pub(crate) struct Service {
     /// An origin whose pages may ask, such as <https://app.example.com>, or `*`; may be given again.
     #[arg(long = "cors-origin", value_name = "ORIGIN", help_heading = "Connections")]
     pub(crate) cors_origins: Vec<String>,
+    /// Reverse proxies that are believed when they say who asked, in `X-Forwarded-For` or `Forwarded`: networks or addresses,
+    /// with commas [default: none].
+    #[arg(long, env = "MODELGATE_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',',
+        value_parser = network, help_heading = "Connections")]
+    pub(crate) trusted_proxies: Vec<IpNet>,
 
     /// Rows of a request.
     #[arg(long, env = "MAX_BATCH_SIZE", default_value_t = 1000, value_name = "ROWS",
@@ -165,17 +171,21 @@ pub(crate) struct Service {
     #[arg(long, default_value_t = 256, value_name = "N",
         value_parser = value_parser!(u64).range(1..=100_000), help_heading = "Limits")]
     pub(crate) max_concurrency: u64,
-    /// Open connections.
+    /// Open connections; more wait until one ends.
     #[arg(long, default_value_t = 4096, value_name = "N",
         value_parser = value_parser!(u64).range(1..=1_000_000), help_heading = "Limits")]
     pub(crate) max_connections: u64,
     /// Requests per second and address, 0 for any number; more get 429. Twice as many may come at once.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Limits")]
     pub(crate) rate_limit: u32,
-    /// For the headers of a request, in seconds.
+    /// For the headers of a request once they have begun, and for the first request of a connection, in seconds.
     #[arg(long, default_value_t = 10, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
     pub(crate) header_timeout: u64,
+    /// For the next request of a connection to begin, in seconds: longer than a proxy before the service keeps a connection.
+    #[arg(long, env = "MODELGATE_IDLE_TIMEOUT", default_value_t = 75, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=86_400), help_heading = "Limits")]
+    pub(crate) idle_timeout: u64,
     /// For the body of a request, in seconds.
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
@@ -184,11 +194,11 @@ pub(crate) struct Service {
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(1..=3600), help_heading = "Limits")]
     pub(crate) write_timeout: u64,
-    /// Between SIGTERM, which turns readiness off, and the last connection that is accepted.
+    /// Between SIGTERM, which turns readiness off, and the last connection that is accepted, in seconds.
     #[arg(long, default_value_t = 0, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(0..=3600), help_heading = "Limits")]
     pub(crate) drain_delay: u64,
-    /// For requests under way after that.
+    /// For requests under way after that, in seconds; a second signal ends the service at once.
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
         value_parser = value_parser!(u64).range(0..=3600), help_heading = "Limits")]
     pub(crate) drain_timeout: u64,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::arguments::Config;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -34,10 +36,19 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
             let project = super::project(folder)?;
             for pipeline in project.pipelines()? {
                 modelgate_pipeline::check_pipeline(&pipeline)?;
+                if !modelgate_pipeline::check_columns(&pipeline)? {
+                    let (name, source) = (pipeline.name, &pipeline.config.data.source);
+                    printer.talk(&format!("{name}: `{source}` is not here: its columns were not looked at"));
+                }
             }
             let count = project.config.pipelines.len();
             let noun = if count == 1 { "pipeline" } else { "pipelines" };
-            printer.data(&format!("modelgate.yaml is valid: {count} {noun}"))?;
+            if printer.is_json() {
+                let names: Vec<&String> = project.config.pipelines.keys().collect();
+                printer.json(&json!({ "schema_version": 1, "valid": true, "pipelines": names }))?;
+            } else {
+                printer.data(&format!("modelgate.yaml is valid: {count} {noun}"))?;
+            }
         }
     }
     Ok(Exit::Passed)

@@ -25,7 +25,10 @@ pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::
         Data::Pull(pull) => pull::execute(pull, &super::project(folder)?, folder, printer),
         Data::Validate(validate) => validate::execute(validate, folder, printer),
         Data::Profile(profile) => profile::execute(profile, folder, printer),
-        Data::Split { pipeline } => split::execute(&super::project(folder)?, pipeline.as_deref(), printer),
+        Data::Split { pipeline, output } => {
+            let output = output.as_ref().map(|output| folder.join(output));
+            split::execute(&super::project(folder)?, pipeline.as_deref(), output.as_deref(), printer)
+        }
         Data::Diff(diff) => diff::execute(diff, folder, printer),
         Data::Contract(contract) => contract::execute(contract, folder, printer),
     }

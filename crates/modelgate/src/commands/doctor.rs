@@ -5,7 +5,7 @@ use std::process::Command;
 
 use modelgate_deploy::hub::Token;
 use modelgate_model::onnxruntime::{self, Unavailable};
-use modelgate_pipeline::{PROJECT_FILE, Pipeline, PipelineError, missing_for, registry, source_files};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, missing_for, registry, source_files};
 use serde::Serialize;
 use serde_json::json;
 
@@ -64,8 +64,7 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
         Err(error) => {
             let here = folder.join(PROJECT_FILE).is_file();
             let state = if here { "broken" } else { "missing" };
-            let hint = if here { String::new() } else { "; `modelgate init` writes one".to_owned() };
-            found("project", state, format!("{error}{hint}"));
+            found("project", state, error.to_string());
         }
         Ok(project) => {
             let count = project.config.pipelines.len();
@@ -128,15 +127,9 @@ fn data(pipeline: &Pipeline<'_>) -> (&'static str, String) {
     }
     let files = match source_files(pipeline) {
         Ok(files) => files,
-        Err(error @ PipelineError::Data(_)) => {
-            return ("broken", format!("{error}: put the data there or set data.source"));
-        }
         Err(error) => return ("broken", error.to_string()),
     };
     match files.as_slice() {
-        [only] if !only.on_disk().is_some_and(Path::exists) => {
-            ("broken", format!("there is no `{source}`: put the data there or set data.source"))
-        }
         [_] => ("ok", source.clone()),
         several => ("ok", format!("{source}, files: {}", several.len())),
     }

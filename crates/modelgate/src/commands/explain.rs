@@ -2,6 +2,7 @@
 
 use modelgate_core::verdict::figure;
 use modelgate_pipeline::Project;
+use modelgate_pipeline::reports::EndedRun;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -10,9 +11,25 @@ use crate::printer::{Printer, coloured};
 pub(crate) fn execute(pipeline: Option<&str>, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let pipeline = project.pipeline(pipeline)?;
     let rules = modelgate_pipeline::explain(&pipeline)?;
+    let ended = EndedRun::read(&pipeline);
     if printer.is_json() {
-        printer.json(&json!({ "schema_version": 1, "pipeline": pipeline.name, "rules": rules }))?;
+        let note = ended.as_ref().map(|ended| {
+            json!({
+                "run": ended.run.run_id, "ending": ended.code(), "said": ended.sentence(), "found_by": ended.before,
+            })
+        });
+        printer.json(&json!({
+            "schema_version": 1, "pipeline": pipeline.name, "rules": rules, "ended_before_the_gate": note,
+        }))?;
         return Ok(Exit::Passed);
+    }
+    if let Some(ended) = &ended {
+        let before = ended.before.as_ref();
+        let found =
+            before.map_or_else(String::new, |run| format!("; what was found is of the run {run} before it"));
+        let (run, sentence) = (&ended.run.run_id, ended.sentence());
+        printer.data(&format!("the last run, {run}, ended before the gate, {sentence}{found}"))?;
+        printer.data("")?;
     }
     for rule in rules {
         printer.data(&rule.id)?;

@@ -4,10 +4,12 @@ mod selftest;
 
 use std::path::Path;
 
+use modelgate_core::RunId;
 use modelgate_core::rule::{GateRule, parse_expression};
 use modelgate_core::verdict::GateVerdict;
 use modelgate_pipeline::outputs::{self, RunReport};
-use modelgate_pipeline::{Figures, Pipeline, gate_check, pipeline_rules};
+use modelgate_pipeline::reports::EndedRun;
+use modelgate_pipeline::{Figures, Pipeline, gate_check, gate_check_run};
 use serde_json::json;
 
 use crate::arguments::{Gate, GateCheck};
@@ -25,6 +27,8 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
     let parse =
         |text: &String| parse_expression(text).map_err(|error| UsageError(format!("--rule: {error}")));
     let given = check.rules.iter().map(parse).collect::<Result<Vec<GateRule>, _>>()?;
+    // An expression is its own name.
+    let named = given.is_empty();
     let (figures, verdict) = judge(check, given, folder)?;
     if let Some(path) = &check.output {
         let value = json!({ "schema_version": 1, "metrics": figures, "verdict": verdict });
@@ -36,7 +40,8 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
         for rule in &verdict.rules {
             let outcome = rule.outcome.to_string();
             let padded = format!("{outcome:<14}").replacen(&outcome, &coloured(&outcome), 1);
-            printer.data(&format!("{padded} {}", rule.sentence))?;
+            let id = if named { format!("{}: ", rule.id) } else { String::new() };
+            printer.data(&format!("{padded} {id}{}", rule.sentence))?;
         }
         printer.data(&format!(
             "verdict: {} – {}",
@@ -78,16 +83,22 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
     } else {
         let report = reported(&pipeline);
         let none = || UsageError(format!("pipeline `{}` has not run yet", pipeline.name));
-        report.ok_or_else(none)?.run_id
+        let run = report.ok_or_else(none)?.run_id;
+        left_figures(&pipeline, &run)?;
+        run
     };
-    let evaluation = outputs::evaluation_of_run(&pipeline, &run)?;
-    let on = match pipeline.config.gate.on {
-        modelgate_config::SubsetName::Validation => modelgate_core::rule::Subset::Validation,
-        modelgate_config::SubsetName::Test => modelgate_core::rule::Subset::Test,
-    };
-    let metrics = evaluation.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default();
-    let rules = if given.is_empty() { pipeline_rules(&pipeline)? } else { given };
-    let figures = Figures(metrics);
-    let verdict = gate_check(&figures, &rules, modelgate_core::rule::Subset::Validation);
-    Ok((figures, verdict))
+    Ok(gate_check_run(&pipeline, &run, given)?)
+}
+
+/// Says why the last run left nothing to judge, when it did not, and which run did.
+fn left_figures(pipeline: &Pipeline<'_>, run: &RunId) -> anyhow::Result<()> {
+    if outputs::evaluation_of_run(pipeline, run).is_ok() {
+        return Ok(());
+    }
+    let Some(ended) = EndedRun::read(pipeline) else { return Ok(()) };
+    let before = ended.before.as_ref();
+    let hint =
+        before.map_or_else(String::new, |before| format!("; `--run {before}` judges the run before it"));
+    let (name, sentence) = (pipeline.name, ended.sentence());
+    anyhow::bail!("the last run of `{name}`, {run}, left no figures to judge, {sentence}{hint}")
 }

@@ -14,6 +14,11 @@ pub(crate) fn execute(import: &Import, project: &Project, printer: &Printer) -> 
     if let Some(schema) = &import.schema {
         check(&path, schema)?;
     }
+    // Nobody but its maker knows which rows those are.
+    printer.warning(&format!(
+        "rows that the model was trained on prove nothing: its figures count where `{}` has rows that it has never seen",
+        pipeline.config.data.source
+    ));
     let options = RunOptions { import: Some(path), ..RunOptions::default() };
     super::run::walk(&pipeline, &options, printer)
 }

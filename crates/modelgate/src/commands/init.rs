@@ -4,6 +4,7 @@ use std::path::Path;
 
 use modelgate_config::TaskKind;
 use modelgate_core::ModelName;
+use modelgate_data::{Dataset, ReadOptions, column_not_there, find_files};
 use modelgate_pipeline::PROJECT_FILE;
 
 use super::ci::repository_of;
@@ -35,7 +36,9 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     };
     let own = init.template == Some(TemplateName::BringYourOwn);
     let written = if own { modelgate_config::command_template } else { modelgate_config::template };
-    let text = written(name.as_str(), &init.source, &init.target, task);
+    let header = header(folder, &init.source);
+    let target = target(init.target.as_deref(), header.as_deref())?;
+    let text = written(name.as_str(), &init.source, target.unwrap_or(DEFAULT_TARGET), task);
     if own {
         for (file, text) in SCRIPTS {
             // A script of the user's is theirs.
@@ -62,13 +65,56 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         let workflows = Ci::Init(ci::Init::default());
         return super::ci::execute(&workflows, &super::project(folder)?, printer);
     }
-    if folder.join(&init.source).is_file() {
-        printer.talk("next: `modelgate run`");
-    } else {
-        printer
-            .talk(&format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source));
-    }
+    printer.talk(&match (header, target) {
+        (Some(header), None) => format!(
+            "next: set `target` in {PROJECT_FILE} to the column to predict, such as {}, then `modelgate run`; there is \
+             no column `{DEFAULT_TARGET}`",
+            candidates(&header)
+        ),
+        (Some(_), Some(_)) => "next: `modelgate run`".to_owned(),
+        (None, _) if folder.join(&init.source).is_file() => "next: `modelgate run`".to_owned(),
+        (None, _) => {
+            format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source)
+        }
+    });
     Ok(Exit::Passed)
+}
+
+/// What the target is called when nobody says so.
+const DEFAULT_TARGET: &str = "target";
+
+/// Returns the columns of the source, when it is there and has a header.
+fn header(folder: &Path, source: &str) -> Option<Vec<String>> {
+    let files = find_files(folder, source).ok()?;
+    Dataset::column_names(files.first()?, &ReadOptions::default()).ok()
+}
+
+/// Returns the column to predict; `None` when nobody has named one, and none of the header has the default's name.
+///
+/// # Errors
+/// Names the nearest column for one that is not there.
+fn target<'a>(named: Option<&'a str>, header: Option<&[String]>) -> Result<Option<&'a str>, UsageError> {
+    let Some(header) = header else { return Ok(Some(named.unwrap_or(DEFAULT_TARGET))) };
+    let known: Vec<&str> = header.iter().map(String::as_str).collect();
+    match named {
+        Some(name) if !known.contains(&name) => {
+            Err(UsageError(format!("--target: {}", column_not_there("the column", name, &known))))
+        }
+        Some(name) => Ok(Some(name)),
+        None => Ok(known.contains(&DEFAULT_TARGET).then_some(DEFAULT_TARGET)),
+    }
+}
+
+/// Names by which a column to predict often goes.
+const COMMON: [&str; 9] =
+    ["label", "class", "y", "outcome", "species", "churn", "price", "survived", "quality"];
+
+/// Returns the columns that are most likely to be what is predicted: those with a common name, else the last.
+fn candidates(header: &[String]) -> String {
+    let common = header.iter().filter(|name| COMMON.contains(&name.to_lowercase().as_str()));
+    let mut found: Vec<&String> = common.collect();
+    found.extend(header.last().filter(|last| !found.contains(last)));
+    found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
 }
 
 /// Makes a name of a folder's.

@@ -131,6 +131,10 @@ fn export(registry: &Registry, file: Option<&Path>, printer: &Printer) -> anyhow
     })?;
     let events = registry.position().head.map_or(0, |head| head.seq);
     printer.talk(&format!("{events} events written to {}", path.display()));
+    if printer.is_json() {
+        let file = path.display().to_string();
+        printer.json(&json!({ "schema_version": 1, "file": file, "events": events }))?;
+    }
     Ok(Exit::Passed)
 }
 

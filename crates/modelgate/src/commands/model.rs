@@ -1,5 +1,6 @@
 //! `modelgate model`.
 
+mod alias;
 mod archive;
 mod rollback;
 mod sign;
@@ -12,7 +13,7 @@ use modelgate_core::{ModelName, VersionNumber};
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{
     Project, PromotionRequest, approval_request, lock, materialise, policy, production_version, promote,
-    registry,
+    registry, rehearse_promotion,
 };
 use modelgate_registry::Registry;
 use serde_json::{Value, json};
@@ -28,6 +29,9 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
         Model::List { model } => list(model.as_ref(), project, printer),
         Model::Show { model, version } => show(model, version, project, printer),
         Model::Compare(compare) => super::compare::execute(compare, project, printer),
+        Model::Import(import) if !import.file.exists() => {
+            Err(UsageError(format!("there is no file `{}`", import.file.display())).into())
+        }
         Model::Import(import) if import.file.extension().is_some_and(|ending| ending == "tar") => {
             archive::import(&import.file, project, printer)
         }
@@ -41,21 +45,8 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
         Model::Verify(arguments) => sign::verify(arguments, project, printer),
         Model::Gc { dry_run, yes } => archive::gc(*dry_run, *yes, project, printer),
         Model::Export { file } => archive::export(file, project, printer),
-        Model::Alias { model, alias, version, delete, reason } => {
-            let around = surroundings();
-            let _lock = lock(project, "modelgate model alias", &around)?;
-            let mut registry = registry(project)?;
-            let now = (around.now)();
-            if let (Some(version), _) = (version, delete) {
-                let version = registry.resolve(model, version)?;
-                let event = Event::SetAlias { alias: alias.clone(), reason: reason.clone() };
-                registry.apply(model, version, &event, &now, &around.actor)?;
-                printer.talk(&format!("{model}: {alias} is {version}"));
-            } else {
-                registry.delete_alias(model, alias, reason, &now, &around.actor)?;
-                printer.talk(&format!("{model}: {alias} is removed"));
-            }
-            Ok(Exit::Passed)
+        Model::Alias { model, alias, version, delete: _, reason, dry_run } => {
+            alias::execute((model, alias), version.as_deref(), reason, *dry_run, project, printer)
         }
         Model::Pull { model, version, to } => pull(model, version, to.as_deref(), project, printer),
     }
@@ -83,7 +74,19 @@ fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyh
         }
     }
     let mut rows: Vec<Value> = Vec::new();
-    let mut text = String::new();
+    let shown = models.keys().filter(|name| model.is_none_or(|model| model == *name));
+    // A name and ` v001` are at least as wide as their head.
+    let width = shown.map(|name| name.as_str().len()).max().unwrap_or_default().max(2);
+    let mut text = format!(
+        "{:<head$} {:<11} {:<12} {:<14} {:<19} {:<24} aliases\n",
+        "version",
+        "stage",
+        "verdict",
+        "figure",
+        "package",
+        "trained at",
+        head = width + " v001".len()
+    );
     registry.list(model, &mut |row| {
         let Some(found) = models.get(&row.model).and_then(|state| state.versions.get(&row.version)) else {
             return;
@@ -105,16 +108,18 @@ fn list(model: Option<&ModelName>, project: &Project, printer: &Printer) -> anyh
             .f1
             .map(|value| format!("f1 {}", figure(value)))
             .or_else(|| main.rmse.map(|value| format!("rmse {}", figure(value))));
-        text.push_str(&format!(
-            "{} {} {stage} {:<12} {:<14} sha256:{} {} {}\n",
-            row.model,
+        let line = format!(
+            "{:<width$} {} {stage} {:<12} {:<14} sha256:{} {:<24} {}",
+            row.model.as_str(),
             row.version,
             found.verdict.to_string(),
             main.unwrap_or_default(),
             found.digest.short(),
             row.trained_at,
             own.join(",")
-        ));
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
     })?;
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "versions": rows }))?;
@@ -154,7 +159,9 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
         printer.data(&format!("  {what:<11} {value}"))?;
     }
     if let Some(approval) = &found.approval {
-        printer.data(&format!("  approved by {}: {}", approval.actor, approval.reason))?;
+        let reason = approval.reason.trim();
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        printer.data(&format!("  approved by {}{reason}", approval.actor))?;
     }
     for (metric, value) in &registration.metrics {
         printer.data(&format!("  {metric:<18} {}", figure(*value)))?;
@@ -193,7 +200,7 @@ fn seen(
 
 fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let around = surroundings();
-    let Decision { model, version, reason } = &arguments.decision;
+    let Decision { model, version, reason, dry_run } = &arguments.decision;
     modelgate_pipeline::check_manual_promotion(project, model)?;
     if let Some(folder) = &arguments.from_run {
         return archive::from_run(folder, model, reason, project, printer);
@@ -201,7 +208,8 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     // Before the lock: of two who promote over the same production, the lock lets both in, one after the other.
     let mut registry = registry(project)?;
     let over = seen(&registry, model, arguments.over.as_deref())?;
-    let _lock = lock(project, "modelgate model promote", &around)?;
+    // Nothing is written: nobody has to wait for it.
+    let _lock = if *dry_run { None } else { Some(lock(project, "modelgate model promote", &around)?) };
     registry.refresh()?;
     let version = chosen(&registry, model, version.as_ref())?;
     if arguments.override_quarantine {
@@ -214,6 +222,12 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
         reason: reason.clone(),
         override_quarantine: arguments.override_quarantine,
     };
+    if *dry_run {
+        rehearse_promotion(project, &registry, &request, &around)?;
+        let place = over.map_or_else(String::new, |over| format!(" in place of {over}"));
+        printer.would(model, version, &format!("be in production{place}"))?;
+        return Ok(Exit::Passed);
+    }
     let found = promote(project, &mut registry, &request, &around)?;
     printer.talk(&format!("{model} {} is in production, models/packaged/{model}/", found.version));
     let event = Notice::promoted(model, found.version, found.digest, reason);
@@ -235,7 +249,8 @@ fn decide(
     verb: &'static str,
 ) -> anyhow::Result<Exit> {
     let around = surroundings();
-    let _lock = lock(project, &format!("modelgate model {verb}"), &around)?;
+    let waits = || lock(project, &format!("modelgate model {verb}"), &around);
+    let _lock = if decision.dry_run { None } else { Some(waits()?) };
     let mut registry = registry(project)?;
     let model = &decision.model;
     let version = chosen(&registry, model, decision.version.as_ref())?;
@@ -257,7 +272,18 @@ fn decide(
             Event::Quarantine { reason }
         }
     };
-    registry.apply(model, version, &event, &(around.now)(), &around.actor)?;
+    let now = (around.now)();
+    if decision.dry_run {
+        let done = match event {
+            Event::Approve { .. } => "be approved",
+            Event::Reject { .. } => "be rejected",
+            _ => "be quarantined",
+        };
+        registry.allows(model, &[(version, event)], &now, &around.actor)?;
+        printer.would(model, version, done)?;
+        return Ok(Exit::Passed);
+    }
+    registry.apply(model, version, &event, &now, &around.actor)?;
     match event {
         Event::Approve { .. } => {
             // While a rollout is under way nothing else can promote.
@@ -298,8 +324,7 @@ fn pull(
         }
         let _lock = lock(project, "modelgate model pull", &surroundings())?;
         materialise(project, &registry, model)?;
-        printer.data(&format!("models/packaged/{model}"))?;
-        return Ok(Exit::Passed);
+        return pulled(model, version, &format!("models/packaged/{model}"), printer);
     };
     let occupied = folder.is_dir() && fs_err::read_dir(folder)?.next().is_some();
     if occupied && !folder.join("manifest.json").is_file() {
@@ -312,6 +337,22 @@ fn pull(
     let files = registry.version_files(model, version)?;
     modelgate_model::from_files(files.clone())?;
     modelgate_store::atomic::replace_folder(folder, &files)?;
-    printer.data(&folder.display().to_string())?;
+    pulled(model, version, &folder.display().to_string(), printer)
+}
+
+/// Says where a package was brought to.
+fn pulled(
+    model: &ModelName,
+    version: VersionNumber,
+    folder: &str,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "model": model, "version": version, "folder": folder,
+        }))?;
+    } else {
+        printer.data(folder)?;
+    }
     Ok(Exit::Passed)
 }

@@ -13,7 +13,7 @@ pub(crate) fn tell(project: &Project, notice: &Notice, around: &Surroundings<'_>
     let moved =
         matches!(notice.event, NotifyEvent::Promoted | NotifyEvent::RolledBack | NotifyEvent::Quarantined);
     if let Some(url) = project.config.serve.reload_url.as_deref().filter(|_| moved) {
-        let token = environment::variable("ADMIN_API_TOKEN");
+        let token = environment::variable("ADMIN_API_TOKEN").map(|token| token.trim().to_owned());
         if let Err(why) = notify::ask_for_reload(url, token.as_deref()) {
             printer.warning(&format!("the prediction service does not follow (`serve.reload_url`): {why}"));
         }

@@ -1,7 +1,7 @@
 //! `modelgate report`.
 
-use modelgate_pipeline::Project;
-use modelgate_pipeline::reports::{RunEvidence, html, junit, markdown, sarif};
+use modelgate_pipeline::reports::{EndedRun, RunEvidence, html, junit, markdown, sarif};
+use modelgate_pipeline::{Pipeline, Project};
 
 use crate::arguments::{Report, ReportForm};
 use crate::exit::Exit;
@@ -9,16 +9,9 @@ use crate::printer::Printer;
 
 pub(crate) fn execute(report: &Report, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let pipeline = project.pipeline(report.pipeline.as_deref())?;
-    let evidence = RunEvidence::load(&pipeline)?;
-    let text = match report.form {
-        ReportForm::Markdown => markdown(&evidence, false),
-        ReportForm::Html => html(&evidence),
-        ReportForm::Card => fs_err::read_to_string(pipeline.outputs().join("MODEL_CARD.md"))?,
-        ReportForm::Junit => {
-            junit(&evidence.verdict, &format!("modelgate.{}", pipeline.name), &evidence.run.finished_at)
-        }
-        ReportForm::Sarif => modelgate_core::canonical::to_pretty(&sarif(&evidence.verdict, pipeline.name))?,
-        ReportForm::Json => modelgate_core::canonical::to_pretty(&evidence.verdict)?,
+    let text = match EndedRun::read(&pipeline) {
+        Some(ended) => of_ended(report.form, &ended, &pipeline)?,
+        None => of_judged(report.form, &RunEvidence::load(&pipeline)?, &pipeline)?,
     };
     match &report.output {
         Some(path) => {
@@ -28,4 +21,36 @@ pub(crate) fn execute(report: &Report, project: &Project, printer: &Printer) -> 
         None => printer.data(text.trim_end_matches('\n'))?,
     }
     Ok(Exit::Passed)
+}
+
+fn suite(pipeline: &Pipeline<'_>) -> String {
+    format!("modelgate.{}", pipeline.name)
+}
+
+fn of_judged(form: ReportForm, evidence: &RunEvidence, pipeline: &Pipeline<'_>) -> anyhow::Result<String> {
+    Ok(match form {
+        ReportForm::Markdown => markdown(evidence, false),
+        ReportForm::Html => html(evidence),
+        ReportForm::Card => fs_err::read_to_string(pipeline.outputs().join("MODEL_CARD.md"))?,
+        ReportForm::Junit => junit(&evidence.verdict, &suite(pipeline), &evidence.run.finished_at),
+        ReportForm::Sarif => modelgate_core::canonical::to_pretty(&sarif(&evidence.verdict, pipeline.name))?,
+        ReportForm::Json => modelgate_core::canonical::to_pretty(&evidence.verdict)?,
+    })
+}
+
+/// The report of a run that ended before its gate; what an earlier one left is not its own.
+fn of_ended(form: ReportForm, ended: &EndedRun, pipeline: &Pipeline<'_>) -> anyhow::Result<String> {
+    Ok(match form {
+        ReportForm::Markdown => ended.markdown(),
+        ReportForm::Html => ended.html(),
+        ReportForm::Card => {
+            let (name, run) = (pipeline.name, &ended.run.run_id);
+            let (sentence, figures) = (ended.sentence(), ended.figures());
+            let said = format!("the last run of `{name}`, {run}, made no model card, {sentence}; {figures}");
+            return Err(anyhow::anyhow!(said));
+        }
+        ReportForm::Junit => junit(&ended.verdict(), &suite(pipeline), &ended.run.finished_at),
+        ReportForm::Sarif => modelgate_core::canonical::to_pretty(&sarif(&ended.verdict(), pipeline.name))?,
+        ReportForm::Json => modelgate_core::canonical::to_pretty(&ended.verdict())?,
+    })
 }

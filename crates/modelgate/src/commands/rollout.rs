@@ -88,7 +88,7 @@ fn client(target: &Target, project: &Project) -> anyhow::Result<Client> {
                 .to_owned(),
         )
     })?;
-    Ok(Client::new(url, Secret::new(token)))
+    Ok(Client::new(url, Secret::new(token.trim().to_owned())))
 }
 
 /// Returns the ledger's number of its last event.

@@ -19,8 +19,8 @@ use modelgate_core::verdict::GateVerdict;
 use modelgate_model::onnxruntime;
 use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::{Figures, PipelineError, Project, gate_check, signature};
-use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Secret, Settings, Tls};
-use modelgate_serve::{ServeError, smoke};
+use modelgate_serve::settings::{Leniency, Limits, LogTarget, PredictionLog, Require, Settings, Tls};
+use modelgate_serve::{Ended, ServeError, smoke};
 use modelgate_store::atomic;
 use serde_json::json;
 
@@ -83,7 +83,9 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         }
     });
     match result {
-        Ok(()) => Ok(Exit::Passed),
+        Ok(Ended::Drained) => Ok(Exit::Passed),
+        Ok(Ended::Interrupted) => Ok(Exit::Interrupted),
+        Ok(Ended::Terminated) => Ok(Exit::Error),
         Err(ServeError::Setting(sentence)) => Err(UsageError(sentence).into()),
         Err(error) => Err(error.into()),
     }
@@ -164,7 +166,6 @@ fn settings(
         }
         _ => None,
     };
-    let secret = |name: &str| environment::variable(name).map(Secret::new);
     let header = |name: &str, default: &str| -> anyhow::Result<String> {
         let value = environment::variable(name).unwrap_or_else(|| default.to_owned());
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -202,12 +203,13 @@ fn settings(
         ),
         retry_attempts: tries(arguments.retry_attempts, "MLFLOW_RETRY_MAX_ATTEMPTS", 1..=20, 3)?,
         retry_factor: tries(arguments.retry_factor, "MLFLOW_RETRY_BACKOFF_FACTOR", 1..=10, 2)?.into(),
-        admin_token: secret("ADMIN_API_TOKEN"),
+        admin_token: callers::secret("ADMIN_API_TOKEN")?,
         admin_header: header("ADMIN_TOKEN_HEADER", "X-Admin-Token")?,
         api_keys: callers::api_keys(environment::variable("MODELGATE_API_KEYS").as_deref())?,
         correlation_header: header("CORRELATION_ID_HEADER", "X-Correlation-ID")?,
         key_header: config.rollout.key_header.clone(),
         cors_origins: callers::origins(&arguments.cors_origins)?,
+        trusted_proxies: arguments.trusted_proxies.clone(),
         limits: Limits {
             body_bytes: arguments.max_body as usize,
             batch_rows: arguments.max_batch as usize,
@@ -215,6 +217,7 @@ fn settings(
             connections: arguments.max_connections as usize,
             rate_per_second: arguments.rate_limit,
             header_timeout: seconds(arguments.header_timeout),
+            idle_timeout: seconds(arguments.idle_timeout),
             read_timeout: seconds(arguments.read_timeout),
             write_timeout: seconds(arguments.write_timeout),
             drain_delay: seconds(arguments.drain_delay),
@@ -260,7 +263,7 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
         rows: arguments.rows.as_ref().map(|path| folder.join(path)),
         requests: arguments.requests as usize,
         timeout: Duration::from_secs(arguments.timeout),
-        api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
+        api_key: callers::secret("MODELGATE_API_KEY")?,
         bearer: None,
     };
     // Before anything is waited for: what is no address never answers.

@@ -3,6 +3,7 @@
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_pipeline::datasets::dvc_stages;
 use modelgate_pipeline::outputs::{self, RunReport};
+use modelgate_pipeline::reports::EndedRun;
 use modelgate_pipeline::{Project, find_production, registry};
 use serde_json::{Value, json};
 
@@ -14,6 +15,8 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
     let mut found: Vec<Value> = Vec::new();
     for pipeline in project.pipelines()? {
         let last: Option<RunReport> = outputs::read(&pipeline, "run_report.json");
+        let ended = EndedRun::read(&pipeline);
+        let sample = last.as_ref().and_then(|last| outputs::sampled(&pipeline, last));
         let production = find_production(&registry, &pipeline.model);
         let state = registry.state().models.get(&pipeline.model);
         let waiting: Vec<_> = state
@@ -41,7 +44,9 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             found.push(json!({
                 "pipeline": pipeline.name, "model": pipeline.model, "production": production.map(|found| found.version),
                 "digest": production.map(|found| found.digest), "package": package, "waiting": waiting,
-                "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().and_then(|run| run.verdict),
+                "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().filter(|_| ended.is_none()).and_then(|run| run.verdict),
+                "last_ending": last.as_ref().map(|_| ended.as_ref().map_or("judged", EndedRun::code)),
+                "last_said": ended.as_ref().map(EndedRun::sentence), "last_sample": sample,
             }));
             continue;
         }
@@ -60,12 +65,19 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         let text = last.map_or_else(
             || "none; `modelgate run` makes one".to_owned(),
             |run| {
-                let verdict =
-                    run.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string());
-                format!("{} at {}, {}", run.run_id, run.started_at, coloured(&verdict))
+                let verdict = match &ended {
+                    Some(ended) => ended.word(),
+                    None => run.verdict.map_or_else(String::new, |verdict| verdict.to_string()),
+                };
+                let on = sample.as_ref().map_or_else(String::new, |sample| format!(" on a {sample}"));
+                format!("{} at {}, {}{on}", run.run_id, run.started_at, coloured(&verdict))
             },
         );
         printer.data(&format!("  last run    {text}"))?;
+        if let Some(ended) = &ended {
+            printer.data(&format!("              {}", ended.sentence()))?;
+            printer.data(&format!("              {}", ended.figures()))?;
+        }
     }
     let stages = dvc_stages(project)?;
     if printer.is_json() {

@@ -42,12 +42,11 @@ fn data_that_cannot_be_used_is_named_by_file_line_and_column() {
     mixed.push_str("oops,1,1\n");
     let mut latin = good().into_bytes();
     latin.extend(b"\xe9,1,1\n");
-    let cases: [(Vec<u8>, &str); 12] = [
+    let cases: [(Vec<u8>, &str); 11] = [
         (Vec::new(), "data.csv: the file is empty"),
         (b"a,b,y\n".to_vec(), "data.csv: the file has a header and no rows"),
         (ragged.into_bytes(), "data.csv: line 62: the row has 2 values and the header 3"),
         (format!("a,a,y\n{}", rows()).into_bytes(), "the column name `a` stands twice"),
-        (format!("a,b,z\n{}", rows()).into_bytes(), "the target column `y` is not there"),
         (good().replace(",1\n", ",0\n").into_bytes(), "the same value in every row"),
         (format!("{}1,1,7\n", good()).into_bytes(), "class `7` (1 rows in all) has no row in validation"),
         (good().replace("59,3,0", "59,3,").into_bytes(), "the target `y` has no value in 1 of 60 rows"),
@@ -97,7 +96,7 @@ fn a_configuration_that_cannot_be_used_is_named_by_line_and_key() {
         (format!("{CONFIG}    gate: {{rules: []}}\n"), "would pass everything"),
         (
             format!("{CONFIG}    gate: {{rules: [{{metric: f1}}]}}\n"),
-            "modelgate.yaml:9: pipelines.p.gate.rules[0]: a rule has exactly one of",
+            "modelgate.yaml:9:20: pipelines.p.gate.rules[0]: a rule has exactly one of",
         ),
         (
             format!("{CONFIG}    gate: {{rules: [{{metric: rmse, versus: production, max_drop: 1}}]}}\n"),
@@ -110,8 +109,94 @@ fn a_configuration_that_cannot_be_used_is_named_by_line_and_key() {
         refuses(good(), &config, 64, message);
     }
     let project = TestProject::new(BINARY);
-    project.run(&["run"]).exits(64).says("there is no `modelgate.yaml`");
+    project.run(&["run"]).exits(64).says("there is no `modelgate.yaml`").says("`modelgate init` makes one");
+    project.write("modelgate.yml", CONFIG);
+    project.run(&["run"]).exits(64).says("modelgate.yml` is there: rename it to `modelgate.yaml`");
     project.run(&["rnu"]).exits(64).says("unrecognized subcommand");
+}
+
+#[test]
+fn what_the_data_or_this_version_does_not_have_is_named_by_line_and_column_before_any_work() {
+    let with = |text: &str| format!("{CONFIG}{text}");
+    let rule = |rule: &str| with(&format!("    gate: {{rules: [{rule}]}}\n"));
+    let cases = [
+        (
+            rule("{metric: acuracy, at_least: 0.5}"),
+            "modelgate.yaml:9:21: pipelines.p.gate.rules[0].metric: there is no metric `acuracy`; did you mean `accuracy`?",
+        ),
+        (
+            rule("{metric: rmse, at_most: 1}"),
+            ":9:21: pipelines.p.gate.rules[0].metric: `rmse` is a metric of the task",
+        ),
+        (rule("{metric: drift.psi, at_most: 1}"), "drift is not measured in this version"),
+        (
+            rule("{metric: f1, slice: {aa: 1}, at_least: 0}"),
+            "modelgate.yaml:9:33: pipelines.p.gate.rules[0].slice: the column `aa` is not there",
+        ),
+        (
+            CONFIG.replace("target: y", "target: yy"),
+            "modelgate.yaml:6:30: pipelines.p.data.target: the column `yy`",
+        ),
+        (
+            CONFIG.replace("target: y", "target: y, key: id"),
+            "pipelines.p.data.key: the column `id` is not there",
+        ),
+        (
+            CONFIG.replace("target: y", "target: y, weight: w"),
+            "pipelines.p.data.weight: the column `w` is not there",
+        ),
+        (
+            with("    preprocess: {drop: [a, c]}\n"),
+            "modelgate.yaml:9:28: pipelines.p.preprocess.drop[1]: the column `c` is not there",
+        ),
+        (
+            with("    evaluate: {slices: [aa]}\n"),
+            "modelgate.yaml:9:25: pipelines.p.evaluate.slices[0]: the column `aa` is not there",
+        ),
+        (
+            with("    preprocess: {drop: [a]}\n    evaluate: {slices: [a]}\n"),
+            "pipelines.p.evaluate.slices[0]: `a` is left out by `preprocess.drop`",
+        ),
+        (
+            CONFIG.replace("data.csv", "data/none.csv"),
+            "modelgate.yaml:6:12: pipelines.p.data.source: there is no file `data/none.csv`; put it there, or name yours",
+        ),
+        (
+            CONFIG.replace("project: p", "project: p\nregistry: {uri: \"http://localhost:5000\"}"),
+            "modelgate.yaml:3:12: registry.uri: `http://localhost:5000` is not a registry",
+        ),
+        (
+            CONFIG.replace("project: p", "project: p\nretention: {keep: long}"),
+            "modelgate.yaml:3:13: retention.keep: `long` is not a duration",
+        ),
+        (
+            CONFIG.replace("target: y", "target: y, split: {train: 0.9}"),
+            "modelgate.yaml:6:41: pipelines.p.data.split: train, validation and test",
+        ),
+        (
+            CONFIG.replace("target: y", "target: y, contract: none.yaml"),
+            "modelgate.yaml:6:41: pipelines.p.data.contract: ",
+        ),
+        (CONFIG.replace("  p:", "  P!:"), "modelgate.yaml:4:3: pipelines.P!: "),
+        (
+            CONFIG.replace("classification", "image_classification_cnn"),
+            "`image_classification_cnn` is not in this version; use `classification` or `regression`",
+        ),
+    ];
+    for (config, message) in cases {
+        for command in [&["config", "check"][..], &["run"]] {
+            let project = TestProject::with(BINARY, &good(), &config);
+            project.run(command).exits(64).says(message);
+        }
+    }
+}
+
+#[test]
+fn a_file_to_import_that_is_not_there_is_said_to_be_missing() {
+    let project = TestProject::with(BINARY, &good(), CONFIG);
+    for name in ["nope.onnx", "nope.pkl", "nope.tar"] {
+        project.run(&["model", "import", name]).exits(64).says(&format!("there is no file `{name}`"));
+    }
 }
 
 #[test]

@@ -28,6 +28,124 @@ fn said(project: &TestProject, code: i32, what: &str, variables: &[(&str, &str)]
 }
 
 #[test]
+fn init_looks_at_the_header_of_the_data_that_are_there() {
+    let project = TestProject::new(BINARY);
+    project.write("flowers.csv", "length,width,species\n1,2,a\n");
+    let init = |arguments: &[&str]| {
+        let _ = fs_err::remove_file(project.path("modelgate.yaml"));
+        let mut whole = vec!["init", "--name", "p", "--source", "flowers.csv"];
+        whole.extend(arguments);
+        project.run(&whole)
+    };
+    let refused = init(&["--target", "specis"]).exits(64);
+    refused.says("--target: the column `specis` is not there; did you mean `species`?");
+    assert!(!project.path("modelgate.yaml").exists());
+    init(&[]).exits(0).says("set `target` in modelgate.yaml to the column to predict, such as `species`");
+    assert!(init(&["--target", "species"]).exits(0).stderr.contains("next: `modelgate run`"));
+    let _ = project.run(&["config", "check"]).exits(0);
+}
+
+#[test]
+fn commands_that_answer_programs_print_one_object() {
+    let project = TestProject::example(BINARY, "iris", None);
+    let _ = project.run(&["run"]).exits(4);
+    let _ = project.run(&["model", "approve", "iris"]).exits(0);
+    let _ = project.run(&["run"]).exits(0);
+    for (arguments, key) in [
+        (&["config", "check"][..], "valid"),
+        (&["model", "pull", "iris", "v001"], "folder"),
+        (&["model", "pull", "iris", "v001", "--to", "pulled"], "folder"),
+        (&["model", "alias", "iris", "tested", "v001"], "version"),
+        (&["model", "alias", "iris", "tested", "--delete"], "alias"),
+        (&["model", "export", "all.tar"], "objects"),
+        (&["ledger", "export", "ledger.jsonl"], "events"),
+    ] {
+        let mut whole = vec!["--output-format", "json"];
+        whole.extend(arguments);
+        let text = project.run(&whole).exits(0).stdout;
+        let found: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("{arguments:?}: {text}"));
+        assert_eq!(found["schema_version"], 1, "{arguments:?}");
+        assert!(!found[key].is_null(), "{arguments:?}: {text}");
+    }
+    // An error is said on stderr alone.
+    let refused = project.run(&["--output-format", "json", "model", "show", "iris", "v009"]).exits(1);
+    assert!(refused.stdout.is_empty() && refused.stderr.starts_with("error:"), "{}", refused.stdout);
+}
+
+#[test]
+fn versions_are_listed_below_a_header_and_nothing_is_left_open_at_the_end_of_a_line() {
+    let project = TestProject::example(BINARY, "iris", None);
+    let _ = project.run(&["run"]).exits(4);
+    let mut approve = project.command(&["model", "approve", "iris"]);
+    for name in ["MODELGATE_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME"] {
+        approve.env_remove(name);
+    }
+    assert!(approve.output().expect("ended").status.success());
+    let list = project.run(&["model", "list"]).exits(0).stdout;
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[0].starts_with("version   stage") && lines[1].starts_with("iris v001 approved"), "{list}");
+    assert!(lines.iter().all(|line| !line.ends_with(' ')), "{list:?}");
+    let show = project.run(&["model", "show", "iris", "v001"]).exits(0).stdout;
+    let approved = show.lines().find(|line| line.contains("approved by")).expect("an approval");
+    assert!(!approved.ends_with([':', ' ']), "{approved}");
+    assert!(cfg!(not(target_os = "linux")) || !approved.contains("unknown"), "{approved}");
+}
+
+#[test]
+fn every_path_is_relative_to_the_folder_that_is_named() {
+    let project = TestProject::example(BINARY, "iris", None);
+    project.write("elsewhere/nothing.txt", "");
+    let inside = project.path(".").canonicalize().expect("a folder");
+    let run = |arguments: &[&str]| {
+        let mut command = project.command(&["-C", &inside.display().to_string()]);
+        command.args(arguments).current_dir(project.path("elsewhere"));
+        let output = command.output().expect("ended");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        // A version waits for approval after a run.
+        let expected = if arguments == ["run"] { 4 } else { 0 };
+        assert_eq!(output.status.code(), Some(expected), "{arguments:?}: {said}");
+    };
+    run(&["run"]);
+    project.write("figures.json", "{\"accuracy\": 0.9}");
+    let data = "data/raw/iris.csv";
+    for (arguments, written) in [
+        (
+            &["data", "profile", "--data", data, "--output", "profile.json", "--html", "profile.html"][..],
+            "profile.html",
+        ),
+        (&["data", "validate", "--data", data, "--infer", "--contract", "contract.yaml"], "contract.yaml"),
+        (
+            &["data", "validate", "--data", data, "--contract", "contract.yaml", "--output", "found.json"],
+            "found.json",
+        ),
+        (&["data", "contract", "export", "contract.yaml", "--output", "open.yaml"], "open.yaml"),
+        (
+            &[
+                "gate",
+                "check",
+                "--metrics",
+                "figures.json",
+                "--rule",
+                "accuracy >= 0.5",
+                "--output",
+                "v.json",
+            ],
+            "v.json",
+        ),
+        (&["report", "markdown", "--output", "report.md"], "report.md"),
+        (&["ledger", "export", "ledger.jsonl"], "ledger.jsonl"),
+        (&["ledger", "verify", "--file", "ledger.jsonl"], "ledger.jsonl"),
+        (&["model", "export", "registry.tar"], "registry.tar"),
+    ] {
+        run(arguments);
+        assert!(project.path(written).is_file(), "{arguments:?} wrote no {written}");
+    }
+    let left = fs_err::read_dir(project.path("elsewhere")).expect("a folder").count();
+    assert_eq!(left, 1);
+}
+
+#[test]
 fn doctor_doubts_a_source_that_names_nothing() {
     let project = TestProject::example(BINARY, "iris", None);
     let of = |code: i32, source: &str| {
@@ -40,10 +158,13 @@ fn doctor_doubts_a_source_that_names_nothing() {
     for nothing in ["nowhere/*.csv", "data/raw/*.parquet", "data/**/other.csv"] {
         let (state, detail) = of(1, nothing);
         assert_eq!(state, "broken", "{nothing}: {detail}");
-        assert!(detail.contains(nothing) && detail.contains("set data.source"), "{detail}");
+        assert!(detail.contains(nothing) && detail.contains("data.source"), "{detail}");
     }
     let (state, detail) = of(1, "data/raw/missing.csv");
-    assert_eq!((state.as_str(), detail.contains("there is no `data/raw/missing.csv`")), ("broken", true));
+    assert_eq!(
+        (state.as_str(), detail.contains("there is no file `data/raw/missing.csv`")),
+        ("broken", true)
+    );
     let (state, detail) = of(1, "data/raw");
     assert_eq!((state.as_str(), detail.contains("it is a folder")), ("broken", true), "{detail}");
     let (state, detail) = of(1, "http://localhost/a.csv");

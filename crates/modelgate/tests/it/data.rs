@@ -121,6 +121,45 @@ fn profile_split_and_diff_are_shown() {
 }
 
 #[test]
+fn the_rows_of_the_parts_are_written_as_a_program_that_trains_gets_them() {
+    let project = project(CONTRACT, "");
+    project.run(&["data", "split", "--output", "parts"]).exits(0).says("split: exact").says("are in");
+    let written = |name: &str| project.read(&format!("parts/{name}.csv"));
+    let names = ["train", "validation", "test"];
+    let lines = names.map(|name| written(name).lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
+    // Each row of the source is in one part, the one in which a run has it.
+    let mut all = lines.concat();
+    let mut source: Vec<String> = project.read("data.csv").lines().skip(1).map(str::to_owned).collect();
+    let _ = project.run(&["run", "--until", "split"]).exits(0);
+    let split = project.json("outputs/p/split.json");
+    for (name, lines) in names.iter().zip(&lines) {
+        let rows = split[name].as_array().expect("rows").iter();
+        let rows: Vec<&String> = rows.map(|row| &source[row.as_u64().expect("a number") as usize]).collect();
+        assert_eq!(rows, lines.iter().collect::<Vec<_>>(), "{name}");
+    }
+    all.sort_unstable();
+    source.sort_unstable();
+    assert_eq!(all, source);
+    assert_eq!(written("test").lines().next(), project.read("data.csv").lines().next());
+    let marker = "echo yes > same; cmp $MODELGATE_TRAIN parts/train.csv && cmp $MODELGATE_VALIDATION parts/validation.csv && exit 9";
+    project.write(
+        "modelgate.yaml",
+        format!("version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: y}}\n    train: {{command: \"{marker}\"}}\n"),
+    );
+    if cfg!(unix) {
+        project.run(&["run"]).exits(1).says("ended with exit code 9");
+    }
+    // A folder of parts is written anew, one of anything else is not touched.
+    project.write("parts/test.csv", "old");
+    let _ = project.run(&["data", "split", "--output", "parts"]).exits(0);
+    assert_ne!(written("test"), "old");
+    project.write("mine/train.csv", "mine");
+    project.write("mine/notes.txt", "mine too");
+    project.run(&["data", "split", "--output", "mine"]).exits(1).says("holds `notes.txt`");
+    assert_eq!(project.read("mine/train.csv"), "mine");
+}
+
+#[test]
 fn leakage_is_told_by_a_run() {
     let project = project(CONTRACT, "      key: b\n");
     let mut text = String::from("a,b,y,copy\n");

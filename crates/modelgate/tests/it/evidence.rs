@@ -31,9 +31,9 @@ pipelines:
     gate:
       rules:
         - {id: \"a|<b>\", metric: accuracy, at_least: 0.1}
-        - {metric: no_such_metric, at_least: 0.5}
+        - {metric: top_5_accuracy, at_least: 0.5}
         - {metric: accuracy, slice: {\"x|<i>\": 99999}, at_least: 0.5}
-        - {metric: accuracy, slice: {gone: north}, at_least: 0.5}
+        - {metric: accuracy, slice: {y: 99999}, at_least: 0.5}
 ";
     let project = TestProject::with(BINARY, &format!("\"x|<i>\",y,\"t|<b>\"\n{lines}"), config);
     project.run(&["run"]).exits(3).says("verdict: inconclusive");
@@ -160,7 +160,7 @@ pipelines:
 }
 
 #[test]
-fn a_metric_nobody_defined_and_a_slice_that_is_gone_are_inconclusive() {
+fn a_metric_that_has_no_value_here_and_a_slice_that_is_gone_are_inconclusive() {
     let project = hostile();
     let verdict = project.json("outputs/p/verdict.json");
     let sentences: Vec<&str> = verdict["rules"]
@@ -170,11 +170,11 @@ fn a_metric_nobody_defined_and_a_slice_that_is_gone_are_inconclusive() {
         .map(|rule| rule["sentence"].as_str().expect("a sentence"))
         .collect();
     assert!(
-        sentences[1].contains("no_such_metric was not measured on validation; measured are accuracy"),
+        sentences[1].contains("top_5_accuracy was not measured on validation; measured are accuracy"),
         "{sentences:?}"
     );
     assert!(sentences[2].contains("has no row where x|<i>=99999"), "{sentences:?}");
-    assert!(sentences[3].contains("has no row where gone=north: check the column"), "{sentences:?}");
+    assert!(sentences[3].contains("has no row where y=99999: check the column"), "{sentences:?}");
 }
 
 #[test]
@@ -192,8 +192,8 @@ pipelines:
     project
         .run(&["run"])
         .exits(64)
-        .says("evaluate.slices")
-        .says("no column `regio`; there is id, x, y, region");
+        .says("modelgate.yaml:7:25: pipelines.p.evaluate.slices[0]: ")
+        .says("the column `regio` is not there; did you mean `region`? there is `id`, `x`, `y`, `region`");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn rules_that_make_no_sense_are_refused_before_any_work() {
         let config = format!(
             "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: t}}\n    gate: {{rules: [{rule}]}}\n"
         );
-        TestProject::with(BINARY, "", &config).run(&["config", "check"]).exits(64).stderr
+        TestProject::with(BINARY, "t\n", &config).run(&["config", "check"]).exits(64).stderr
     };
     for (rule, message) in [
         (
@@ -273,7 +273,7 @@ fn small_helpers_print_what_they_promise() {
     project.run(&["completions", "bash"]).exits(0).says("_modelgate()");
     project.run(&["doctor"]).exits(0).says("ok      project");
     fs_err::remove_file(project.path("data/raw/iris.csv")).expect("removed");
-    project.run(&["doctor"]).exits(1).says("broken").says("there is no `data/raw/iris.csv`");
+    project.run(&["doctor"]).exits(1).says("broken").says("there is no file `data/raw/iris.csv`");
     project.run(&["report", "html"]).exits(1).says("`modelgate run iris` makes it");
     project.run(&["gate", "explain"]).exits(0).says("nothing yet");
 }
@@ -341,6 +341,7 @@ fn init_writes_what_each_template_promises() {
         let project = TestProject::new(BINARY);
         let _ = project.run(&["init", "--template", template, "--name", "mine"]).exits(0);
         assert!(project.read("modelgate.yaml").contains(promised), "{template}");
+        project.write("data/raw/data.csv", "a,target\n1,2\n");
         let _ = project.run(&["config", "check"]).exits(0);
         assert_eq!(project.path("train.py").is_file(), template == "bring-your-own");
         project

@@ -32,7 +32,7 @@ fn california_housing_reaches_production_with_boosted_trees() {
     let Some(table) = shared_table("california_8f.csv") else { return };
     let data = Some((Path::new(&table), "data/raw/california_housing.csv"));
     let project = TestProject::example(BINARY, "california-housing", data);
-    project.run(&["run"]).exits(0).says("300 boosted trees").says("v001 is production");
+    project.run(&["run"]).exits(0).says("300 trees").says("v001 is production");
     let report = project.json("outputs/california-housing/evaluation_report.json");
     let metrics = &report["subsets"]["test"]["metrics"];
     assert!(metrics["r2"].as_f64() > Some(0.80), "{metrics}");

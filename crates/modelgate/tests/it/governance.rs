@@ -2,6 +2,7 @@
 
 mod archive;
 mod damage;
+mod dry_run;
 mod policies;
 mod quarantine;
 mod retention;

@@ -14,6 +14,7 @@ mod evidence;
 mod examples;
 mod governance;
 mod interop;
+mod last_run;
 mod lost_answers;
 mod main_job;
 mod object_registry;

@@ -144,7 +144,7 @@ fn approval_is_asked_for_and_waits_without_a_terminal() {
     assert!(!project.path("models/packaged/iris").exists());
     project.run(&["run"]).exits(4).says("v001 waits for approval");
     project.run(&["model", "promote", "iris"]).exits(1).says("must be approved before");
-    project.run(&["model", "approve", "iris", "--reason", "looks good"]).exits(0).says("no drift data");
+    project.run(&["model", "approve", "iris", "--reason", "looks good"]).exits(0).says("in production");
     project.run(&["run"]).exits(0).says("v001 is production");
     project.run(&["ledger", "log"]).exits(0).says("tester").says("v001 approved: looks good");
 }
@@ -246,6 +246,9 @@ fn the_gate_judges_a_run_by_name() {
 fn init_writes_a_project_that_is_valid_and_never_overwrites_one() {
     let project = TestProject::new(BINARY);
     let _ = project.run(&["init", "--name", "churn", "--target", "left"]).exits(0);
+    let missing = project.run(&["config", "check"]).exits(64);
+    missing.says("pipelines.churn.data.source: there is no file `data/raw/data.csv`; put it there");
+    project.write("data/raw/data.csv", "a,left\n1,no\n2,yes\n");
     let _ = project.run(&["config", "check"]).exits(0).says("modelgate.yaml is valid");
     let shown = project.run(&["config", "show"]).exits(0).stdout;
     let _ = project.run(&["init"]).exits(64).says("it was not touched");

@@ -164,7 +164,7 @@ fn a_trial_that_cannot_be_fitted_is_recorded_with_its_reason() {
 #[test]
 fn a_search_without_a_score_leaves_its_trials_as_runs() {
     let project = weighing("{\"5\": 2.0}, {\"7\": 2.0}");
-    project.run(&["run"]).exits(1).says("none of 2 trials has a score: params.class_weight: it names");
+    project.run(&["run"]).exits(64).says("none of 2 trials has a score: params.class_weight: it names");
     let index = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index");
     let mut runs = index.runs().expect("runs");
     runs.sort_by(|one, other| one.run.cmp(&other.run));
@@ -210,5 +210,5 @@ fn a_round_has_rows_for_every_fold() {
     assert!(all.iter().all(|trial| trial["score"].is_number()), "{all:?}");
     assert!(all.iter().all(|trial| trial["rows"].as_u64() >= Some(40)), "{all:?}");
     let few = self::project(&search(", min_rows: 30"));
-    few.run(&["run"]).exits(1).says("min_rows: 30 rows are too few for 20 folds: 40 at least");
+    few.run(&["run"]).exits(64).says("min_rows: 30 rows are too few for 20 folds: 40 at least");
 }

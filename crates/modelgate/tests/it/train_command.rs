@@ -48,7 +48,9 @@ fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() 
         "modelgate.yaml",
         config("command: \"sh train.sh {train} {seed} {output}\", params: {depth: 3}"),
     );
-    project.run(&["run"]).exits(0).says("training with seed 42 and {\"depth\":3}").says("v002 is production");
+    let output = project.run(&["run"]).exits(0);
+    output.says("  train      training with seed 42 and {\"depth\":3}").says("v002 is production");
+    assert!(!output.stderr.contains("warning: training"), "{}", output.stderr);
     let manifest = project.json("models/packaged/p/manifest.json");
     assert_eq!(manifest["lineage"]["algorithm"], "command");
     assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
@@ -121,6 +123,155 @@ fn what_goes_wrong_with_a_program_is_explained() {
     assert_eq!(before, project.read(".modelgate/ledger.jsonl"));
 }
 
+/// Waits until `holds`, for a while.
+#[cfg(unix)]
+#[track_caller]
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "waited in vain: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// Whether there is a process of this number that has not ended; one may have ended that nobody has asked how.
+#[cfg(unix)]
+fn is_running(number: &str) -> bool {
+    let state = Command::new("ps").args(["-o", "stat=", "-p", number.trim()]).output().expect("ps");
+    let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+/// Returns the folders with rows of a program that trains.
+#[cfg(unix)]
+fn given(project: &TestProject) -> Vec<String> {
+    let entries = fs_err::read_dir(project.path(".modelgate")).expect("a folder");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("train-")).collect()
+}
+
+/// Returns the command as one that hears signals: whatever is started in the background of a script ignores some of them.
+#[cfg(unix)]
+fn hearing(command: &Command) -> Command {
+    // Linux tells in bits which are ignored: the first is SIGHUP, the second SIGINT.
+    let ignores = fs_err::read_to_string("/proc/self/status").is_ok_and(|status| {
+        let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 3 != 0)
+    });
+    let mut hearing = Command::new(if ignores { "env".as_ref() } else { command.get_program() });
+    if ignores {
+        hearing.arg("--default-signal=INT,HUP").arg(command.get_program());
+    }
+    hearing.args(command.get_args()).stdin(std::process::Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => hearing.env(name, value),
+            None => hearing.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        hearing.current_dir(folder);
+    }
+    hearing
+}
+
+/// Starts a run whose program trains for a minute, in a shell below a shell; returns it with the number of the innermost.
+#[cfg(unix)]
+fn training(project: &TestProject, script: &str) -> (std::process::Child, String) {
+    project.write(
+        "long.sh",
+        format!("{script}sh -c 'echo $$ > number.new; mv number.new number; sleep 60; true'; true\n"),
+    );
+    project.write("modelgate.yaml", config("command: \"sh long.sh {train}; true\""));
+    let mut run = hearing(&project.command(&["run"]));
+    let run = run.stderr(std::process::Stdio::piped()).spawn().expect("started");
+    until("it trains", || project.path("number").exists());
+    let number = project.read("number");
+    fs_err::remove_file(project.path("number")).expect("removed");
+    assert!(is_running(&number) && given(project).len() == 1);
+    (run, number)
+}
+
+#[cfg(unix)]
+fn send(signal: &str, run: &std::process::Child) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &run.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "no signal was sent");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_program_that_trains_and_leaves_no_rows() {
+    let project = TestProject::with(BINARY, &data(), "");
+    for (signal, code, said) in
+        [("INT", 130, "Ctrl-C (SIGINT)"), ("TERM", 1, "SIGTERM"), ("HUP", 1, "SIGHUP")]
+    {
+        let (run, number) = training(&project, "");
+        send(signal, &run);
+        let output = run.wait_with_output().expect("ended");
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{signal}: {talk}");
+        assert!(talk.contains(&format!("interrupted by {said}: train.command was ended")), "{talk}");
+        assert!(!is_running(&number), "{signal}");
+        assert!(given(&project).is_empty(), "{signal}");
+    }
+    assert!(
+        project.json("outputs/p/run_report.json")["error"].as_str().expect("an error").contains("SIGHUP")
+    );
+    // One that does not want to is made to end by one more signal.
+    let (mut run, number) = training(&project, "trap '' TERM INT\n");
+    let began = std::time::Instant::now();
+    send("INT", &run);
+    let talk = std::io::BufReader::new(run.stderr.take().expect("piped"));
+    let mut lines = std::io::BufRead::lines(talk).map(|line| line.expect("a line"));
+    assert!(lines.any(|line| line.contains("once more ends it at once")));
+    send("INT", &run);
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(run.wait().expect("ended").code(), Some(130), "{rest:?}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+    until("the program is gone", || !is_running(&number));
+    assert!(given(&project).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_takes_the_program_that_trains_with_it() {
+    let project = TestProject::with(BINARY, &data(), "");
+    let (mut run, number) = training(&project, "");
+    send("KILL", &run);
+    assert_eq!(run.wait().expect("ended").code(), None);
+    until("the program is gone", || !is_running(&number));
+    until("its rows are gone", || given(&project).is_empty());
+}
+
+#[test]
+fn what_a_killed_run_left_of_the_rows_goes_with_the_next_command() {
+    let project = TestProject::with(BINARY, &data(), &config("params: {n_estimators: 3}"));
+    let left = ".modelgate/train-Ab12Cd/train.csv";
+    project.write(left, "id,x,level,y\n");
+    let _ = project.run(&["run", "--dry-run"]).exits(0);
+    assert!(project.path(left).exists(), "a dry run does nothing");
+    let _ = project.run(&["run"]).exits(0);
+    assert!(!project.path(left).exists() && !project.path(".modelgate/train-Ab12Cd").exists());
+    project.write(left, "id,x,level,y\n");
+    let _ = project.run(&["model", "gc", "--dry-run"]).exits(0);
+    assert!(!project.path(".modelgate/train-Ab12Cd").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_is_told_of_the_key_and_the_features() {
+    let project = TestProject::with(BINARY, &data(), "");
+    let script =
+        "echo features $MODELGATE_FEATURES; echo key [$MODELGATE_KEY]; echo again {features} [{key}]; exit 3";
+    let with = |more: &str| config(&format!("command: '{script}'")).replace(", key: id", more);
+    project.write("modelgate.yaml", with(", key: id"));
+    let output = project.run(&["run"]).exits(1);
+    output.says("features [\"x\",\"level\"]").says("key [id]").says("again [\"x\",\"level\"] [id]");
+    project.write("modelgate.yaml", with(""));
+    let output = project.run(&["run"]).exits(1);
+    output.says("features [\"id\",\"x\",\"level\"]").says("key []").says("[]");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_graph_for_other_columns_is_refused() {
@@ -147,7 +298,7 @@ fn a_graph_from_elsewhere_is_judged_here() {
     refused.says("the graph takes [x (float), level (string)]").says("grade (string)");
     project.write("model.pkl", b"\x80\x04\x95");
     project.run(&["model", "import", "model.pkl"]).exits(1).says("pickled models are never loaded");
-    project.run(&["model", "import", "nowhere.onnx"]).exits(1).says("nowhere.onnx");
+    project.run(&["model", "import", "nowhere.onnx"]).exits(64).says("there is no file `nowhere.onnx`");
 }
 
 /// A model of LightGBM: `x` up to 6 is class 0, and more of `level` is hidden in it.
@@ -416,6 +567,119 @@ fn scikit_learn_trains_a_model_for_the_example() {
         .expect("python");
     let said = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
     assert!(check.status.success() && said.contains("same answers"), "{said}");
+}
+
+#[test]
+fn the_program_of_the_template_works_with_a_key_and_dates() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let project = TestProject::new(BINARY);
+    let rows = (0..300).map(|row| {
+        let (day, good) = (1 + row % 28, ["false", "true"][row % 2]);
+        format!("c{row},2024-03-{day:02},{}.5,{row},{good},{}\n", row % 11, u8::from(row % 11 > 5))
+    });
+    project.write("data.csv", "customer,since,x,n,good,churned\n".to_owned() + &rows.collect::<String>());
+    let _ = project
+        .run(&["init", "--template", "bring-your-own", "--source", "data.csv", "--name", "p"])
+        .exits(0);
+    project.write(
+        "modelgate.yaml",
+        config("command: \"python3 train.py {train} {output} --seed {seed}\", params: {n_estimators: 20}")
+            .replace(
+                "target: y, key: id",
+                "target: churned, key: customer, split: {kind: time, column: since, stratify: false}",
+            ),
+    );
+    let path = std::path::Path::new(&python).parent().expect("a folder").display().to_string();
+    let path = format!("{path}:{}", std::env::var("PATH").unwrap_or_default());
+    let output = project.command(&["run"]).env("PATH", path).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("3 columns") && said.contains("v001 is in production"), "{said}");
+    let schema = project.json("models/packaged/p/manifest.json")["schema"]["features"].clone();
+    let names = schema.as_array().expect("features").iter().map(|one| one["name"].as_str().expect("a name"));
+    assert_eq!(names.collect::<Vec<_>>(), ["x", "n", "good"]);
+}
+
+const KINDS: &str = "
+import sys, warnings
+import numpy, onnxruntime
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.ensemble import *
+from sklearn.linear_model import *
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from modelgate_onnx import export
+
+warnings.filterwarnings('ignore')
+rows, classes = load_wine(return_X_y=True)
+rows = rows.astype('float32')
+others, numbers = load_diabetes(return_X_y=True)
+others = others.astype('float32')
+holes = rows.copy()
+holes[::5, 0] = numpy.nan
+
+def written(model, rows, targets):
+    model.fit(rows, targets)
+    export(model, {f'x{at}': 'float32' for at in range(rows.shape[1])}, 'kind.onnx', rows)
+    session = onnxruntime.InferenceSession('kind.onnx')
+    answers = session.run(None, {f'x{at}': rows[:, at].copy() for at in range(rows.shape[1])})
+    if hasattr(model, 'classes_'):
+        assert (answers[0] == model.predict(rows)).all(), model
+        found, expected = numpy.stack(answers[1:], axis=1), model.predict_proba(rows)
+    else:
+        found, expected = answers[0], model.predict(rows)
+    assert numpy.abs(found - expected).max() <= 1e-4 * max(1, numpy.abs(expected).max()), model
+
+for model in [RandomForestClassifier(10), ExtraTreesClassifier(10), LogisticRegression(max_iter=2000)]:
+    written(model, rows, classes)
+written(RandomForestClassifier(10), holes, classes)
+written(RandomForestClassifier(10), rows, numpy.array(['a', 'b', 'c'])[classes])
+for model in [RandomForestRegressor(10), LinearRegression(), Ridge()]:
+    written(model, others, numbers)
+
+def refused(model, rows, targets, words):
+    try:
+        written(model, rows, targets)
+    except SystemExit as refusal:
+        assert words in str(refusal), refusal
+    else:
+        raise AssertionError(f'{model} was written')
+
+for model in [BaggingClassifier(max_features=0.5), AdaBoostClassifier(), SVC(), make_pipeline(LogisticRegression()),
+              GradientBoostingClassifier(n_estimators=2), VotingClassifier([('one', RandomForestClassifier(2))])]:
+    refused(model, rows, classes, 'is none of DecisionTreeClassifier')
+refused(RandomForestClassifier(2), rows, classes == 1, 'its classes are of the type bool')
+refused(RandomForestClassifier(2), rows, classes.astype('float64'), 'its classes are of the type float64')
+refused(LinearRegression(), others, numpy.stack([numbers, numbers], axis=1), 'several targets')
+
+class Other(RandomForestClassifier):
+    def predict_proba(self, rows):
+        return numpy.roll(super().predict_proba(rows), 1, axis=1)
+
+# What nobody thought of is found by its answers.
+Other.__name__, Other.__module__ = 'RandomForestClassifier', 'sklearn.ensemble'
+refused(Other(5), rows, classes, 'it was not written')
+print('as they are')
+";
+
+#[test]
+fn models_of_scikit_learn_are_written_as_they_are_or_refused() {
+    let Some(python) = std::env::var_os("MODELGATE_INTEROP_PYTHON") else {
+        skip("MODELGATE_INTEROP_PYTHON names no Python with interop/requirements.txt");
+        return;
+    };
+    let project = TestProject::new(BINARY);
+    let helper = modelgate_testing::example("bring-your-own/modelgate_onnx.py");
+    project.write("modelgate_onnx.py", fs_err::read_to_string(helper).expect("the helper"));
+    project.write("kinds.py", KINDS);
+    let output =
+        Command::new(python).arg("kinds.py").current_dir(project.path(".")).output().expect("python");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("as they are"), "{said}");
 }
 
 const TRAIN: &str = "

@@ -47,7 +47,7 @@ fn weights_that_make_no_sense_are_told_by_place() {
     let wrong = [
         ("-1", "weight: w", 64, "data.weight: column `w` has no number from 0 on in data row 1"),
         ("", "weight: w", 64, "data.weight: column `w` has no number from 0 on in data row 1"),
-        ("0", "weight: v", 64, "data.weight: there is no column `v`"),
+        ("0", "weight: v", 64, "data.weight: the column `v` is not there"),
         ("0", "weight: y", 64, "data.weight: `y` is the target or the key"),
     ];
     for (others, data, code, message) in wrong {
@@ -315,5 +315,5 @@ fn a_setting_that_names_what_the_data_lack_is_told_by_its_place() {
     project
         .run(&["run"])
         .exits(64)
-        .says("modelgate.yaml: pipelines.p.train: params.monotonic_cst: there is no feature `height`");
+        .says("modelgate.yaml:8:5: pipelines.p.train: params.monotonic_cst: there is no feature `height`");
 }

@@ -14,6 +14,9 @@ pub(super) fn process() -> Option<(i64, f64)> {
     // The name of the program stands in parentheses and may hold anything.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
-    // Pages of 4096 bytes and 100 ticks a second are what Linux has on x86-64 and arm64.
-    Some((resident * 4096, (ticks(11)? + ticks(12)?) / 100.0))
+    #[cfg(target_os = "linux")]
+    let (page, second) = (rustix::param::page_size() as i64, rustix::param::clock_ticks_per_second() as f64);
+    #[cfg(not(target_os = "linux"))]
+    let (page, second) = (4096, 100.0);
+    Some((resident * page, (ticks(11)? + ticks(12)?) / second))
 }

@@ -202,6 +202,11 @@ impl Metrics {
                 Counter::default(),
             ),
             connections: own.keep("connections", "Open connections", Gauge::default()),
+            connections_full: own.keep(
+                "connections_full",
+                "Times that a connection had to wait until another one ended",
+                Counter::default(),
+            ),
             memory,
             cpu,
             ml_requests,

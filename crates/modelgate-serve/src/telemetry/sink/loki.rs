@@ -7,6 +7,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use super::{Sink, Wants, Written};
+use crate::client::client;
 use crate::settings::{Loki, Secret};
 use crate::telemetry::log::Batch;
 
@@ -27,12 +28,7 @@ pub(super) struct Push {
 
 impl Push {
     pub(super) fn new(loki: &Loki) -> Self {
-        let config = ureq::config::Config::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(PATIENCE))
-            .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let config = client().timeout_global(Some(PATIENCE)).build();
         let login = loki.login.as_ref().map(|(user, password)| {
             let both = format!("{user}:{}", password.expose());
             Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both)))

@@ -2,6 +2,7 @@
 //! and what is known of the answer beside them. A file is there as a whole or not at all.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub(super) struct Folder {
     open: BTreeMap<(String, String, &'static str), Collected>,
     /// Files that were written, for names that nobody else has.
     number: u64,
+    /// What tells this process from others: in two containers that share a volume both may have the number 1.
+    process: u64,
 }
 
 /// Answers of one version that are in no file yet.
@@ -164,19 +167,26 @@ impl Folder {
     /// Fails when it cannot be made.
     pub(super) fn open(settings: &ParquetFolder, redact: &[String]) -> std::io::Result<Self> {
         fs_err::create_dir_all(&settings.folder)?;
-        Ok(Self { settings: settings.clone(), redact: redact.to_vec(), open: BTreeMap::new(), number: 0 })
+        let process = RandomState::new().hash_one(std::process::id());
+        let (settings, redact) = (settings.clone(), redact.to_vec());
+        Ok(Self { settings, redact, open: BTreeMap::new(), number: 0, process })
     }
 
     fn path(&mut self, model: &ServedModel) -> PathBuf {
+        let name = self.file_name(&model.offer.version);
+        self.settings.folder.join(model.name()).join(name)
+    }
+
+    /// Returns a name that no other file has, of this process or of another.
+    fn file_name(&mut self, version: &str) -> String {
         self.number += 1;
         let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S");
         // Of a foreign registry a version may be any text.
         let letter = |letter: char| {
             if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '_' }
         };
-        let version: String = model.offer.version.chars().map(letter).collect();
-        let name = format!("{time}-{version}-{}-{}.parquet", std::process::id(), self.number);
-        self.settings.folder.join(model.name()).join(name)
+        let version: String = version.chars().map(letter).collect();
+        format!("{time}-{version}-{:016x}-{}.parquet", self.process, self.number)
     }
 
     fn save(&mut self, collected: &Collected) -> Written {
@@ -257,6 +267,18 @@ impl Sink for Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_services_in_one_folder_name_no_file_alike() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings =
+            ParquetFolder { folder: folder.path().to_owned(), rows: 1, every: Duration::from_secs(1) };
+        let open = || Folder::open(&settings, &[]).expect("opened");
+        // In containers both may be the first process, and write their first file in the same second.
+        let names = [open().file_name("v001"), open().file_name("v001")];
+        let without_time = names.map(|name| name.split_once('-').expect("a time").1.to_owned());
+        assert_ne!(without_time[0], without_time[1]);
+    }
 
     #[test]
     fn a_column_gives_way_to_a_feature_of_its_name() {

@@ -9,8 +9,8 @@ use modelgate_core::verdict::Outcome;
 use modelgate_data::contract::{ContractReport, Severity};
 use modelgate_deploy::github::{Annotation, Saying};
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
-use modelgate_pipeline::reports::{self, RunEvidence};
-use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, Stage, StageStatus, micros};
+use modelgate_pipeline::reports::{self, EndedRun, RunEvidence, WhyEnded};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, micros};
 
 use super::{from_root, repository};
 
@@ -46,14 +46,10 @@ impl Words {
 
 /// Returns what is wrong with the data, when that is why the last run went no further.
 fn stopped_by_contract(pipeline: &Pipeline<'_>) -> Option<ContractReport> {
-    let run: RunReport = outputs::read(pipeline, "run_report.json")?;
-    let refused = |stage: &modelgate_pipeline::StageReport| {
-        stage.stage == Stage::Contract && stage.status == StageStatus::Refused
-    };
-    if run.verdict.is_some() || !run.stages.iter().any(refused) {
-        return None;
+    match EndedRun::read(pipeline)?.why {
+        WhyEnded::Contract(found) => Some(*found).filter(|found| !found.passed()),
+        _ => None,
     }
-    outputs::read(pipeline, "contract_report.json").filter(|found: &ContractReport| !found.passed())
 }
 
 /// Returns when a run ended, in seconds since 1970.
@@ -110,12 +106,15 @@ fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) 
 }
 
 fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> {
+    let none =
+        || format!("the last run of `{}` ended before its gate: there is no verdict to say", pipeline.name);
+    if let Some(ended) = EndedRun::read(pipeline) {
+        return Err(anyhow::anyhow!("{}; {}", none(), ended.sentence()));
+    }
     let evidence = RunEvidence::load(pipeline)?;
-    // A run that ended before its gate leaves the verdict of an earlier one behind.
-    if evidence.run.verdict.is_none() || evidence.run.digest != evidence.verdict.digest {
-        let sentence =
-            format!("the last run of `{}` ended before its gate: there is no verdict to say", pipeline.name);
-        return Err(anyhow::anyhow!(sentence));
+    // A run that was killed as it wrote leaves the verdict of an earlier one behind.
+    if evidence.run.digest != evidence.verdict.digest {
+        return Err(anyhow::anyhow!(none()));
     }
     let verdict = &evidence.verdict;
     let waiting = evidence.run.state.as_ref().is_some_and(|state| *state == Lifecycle::Candidate);

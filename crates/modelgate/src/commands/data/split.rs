@@ -1,12 +1,23 @@
 //! `modelgate data split`.
 
-use modelgate_pipeline::{Project, split_preview};
+use std::path::Path;
+
+use modelgate_pipeline::{Project, split_preview, write_split};
 
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-pub(crate) fn execute(project: &Project, pipeline: Option<&str>, printer: &Printer) -> anyhow::Result<Exit> {
-    let preview = split_preview(&project.pipeline(pipeline)?)?;
+pub(crate) fn execute(
+    project: &Project,
+    pipeline: Option<&str>,
+    output: Option<&Path>,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let pipeline = project.pipeline(pipeline)?;
+    let preview = match output {
+        Some(folder) => write_split(&pipeline, folder)?,
+        None => split_preview(&pipeline)?,
+    };
     if printer.is_json() {
         printer.json(&preview)?;
         return Ok(Exit::Passed);
@@ -26,6 +37,9 @@ pub(crate) fn execute(project: &Project, pipeline: Option<&str>, printer: &Print
         printer.data(
             "no leakage found: no equal rows or keys on both sides, no feature that holds the target",
         )?;
+    }
+    if let Some(folder) = output {
+        printer.talk(&format!("the rows of the parts are in {}", folder.display()));
     }
     warnings.iter().for_each(|warning| printer.warning(warning));
     Ok(Exit::Passed)

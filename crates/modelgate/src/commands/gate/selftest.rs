@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelgate_pipeline::selftest::selftest;
+use modelgate_pipeline::selftest::{SelfTest, TrialOutcome, selftest};
 
 use crate::environment::surroundings;
 use crate::exit::Exit;
@@ -17,18 +17,37 @@ pub(super) fn execute(pipeline: Option<&str>, folder: &Path, printer: &Printer) 
         printer.json(&found)?;
     } else {
         for trial in &found.trials {
-            let word = if trial.let_through { "let through" } else { "refused" };
+            let word = match trial.outcome {
+                TrialOutcome::Refused => "refused",
+                TrialOutcome::LetThrough => "let through",
+                TrialOutcome::Undecided => "undecided",
+            };
             let verdict = trial.verdict.verdict.to_string();
             printer.data(&format!("{word}: {} (verdict {})", trial.name, coloured(&verdict)))?;
             for rule in &trial.too_weak {
                 printer.data(&format!("  too weak: {rule}"))?;
             }
+            for rule in &trial.undecided {
+                printer.data(&format!("  says nothing of the model: {rule}"))?;
+            }
         }
     }
-    if found.refused_all() {
-        printer.talk("the gate refuses what it must");
-        return Ok(Exit::Passed);
+    let (exit, sentence) = ending(&found);
+    printer.talk(sentence);
+    Ok(exit)
+}
+
+/// Returns how the command ends, and what it says at last.
+fn ending(found: &SelfTest) -> (Exit, &'static str) {
+    let came = |outcome| found.trials.iter().any(|trial| trial.outcome == outcome);
+    if came(TrialOutcome::LetThrough) {
+        let sentence = "the gate lets a model through that it must refuse: tighten the rules that are named";
+        return (Exit::Blocked, sentence);
     }
-    printer.talk("the gate lets a model through that it must refuse: tighten the rules that are named");
-    Ok(Exit::Blocked)
+    if came(TrialOutcome::Undecided) {
+        let sentence = "no rule that has seen the model refuses it, and it did not pass either: add a rule on what a model is worth, \
+                        or give the rules that are named what they need";
+        return (Exit::Inconclusive, sentence);
+    }
+    (Exit::Passed, "the gate refuses what it must")
 }

@@ -59,6 +59,12 @@ pub(crate) fn export(file: &Path, project: &Project, printer: &Printer) -> anyho
     let registry = registry(project)?;
     let manifest = modelgate_registry::export(&registry, file)?;
     printer.talk(&format!("{} written to {}", content(&manifest), file.display()));
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "file": file.display().to_string(), "events": manifest.events,
+            "objects": manifest.objects, "runs": manifest.runs.as_ref().map(|runs| runs.count),
+        }))?;
+    }
     Ok(Exit::Passed)
 }
 

@@ -1,5 +1,6 @@
 //! `modelgate rollout abort`: traffic first, whatever else works.
 
+use modelgate_core::lifecycle::check_reason;
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{lock, registry};
 
@@ -12,7 +13,8 @@ pub(super) fn needs_reason(reason: &str) -> Result<(), UsageError> {
     if reason.trim().is_empty() {
         return Err(UsageError("--reason is needed: what is wrong with the canary?".to_owned()));
     }
-    Ok(())
+    // Here, before the service is told: neither it nor the ledger would take it, and the canary would keep its share.
+    check_reason(reason, true).map_err(|refusal| UsageError(format!("--reason: {refusal}")))
 }
 
 impl Controller<'_> {

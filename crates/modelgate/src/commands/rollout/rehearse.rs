@@ -6,7 +6,6 @@ use modelgate_core::lifecycle::Event;
 use modelgate_core::rollout::{Rollout as Standing, RolloutEvent, step};
 use modelgate_pipeline::{policy, registry};
 use modelgate_registry::{Registry, RegistryError};
-use serde_json::json;
 
 use super::Controller;
 use super::abort::needs_reason;
@@ -31,13 +30,7 @@ impl Controller<'_> {
 
     /// Prints what would be done with a version.
     fn would(&self, version: VersionNumber, what: &str) -> anyhow::Result<Exit> {
-        if self.printer.is_json() {
-            self.printer.json(&json!({
-                "schema_version": 1, "dry_run": true, "model": self.model, "version": version, "would": what,
-            }))?;
-        } else {
-            self.printer.data(&format!("{}: {version} would {what}; nothing was done", self.model))?;
-        }
+        self.printer.would(&self.model, version, what)?;
         Ok(Exit::Passed)
     }
 

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use modelgate_config::{RolloutConfig, check_rollout_rule, duration_seconds};
 use modelgate_core::Verdict;
+use modelgate_core::lifecycle::Event;
+use modelgate_core::rollout::RolloutState;
 use modelgate_core::rule::{GateRule, parse_rollout_expression};
 use modelgate_core::verdict::{GateVerdict, Outcome};
 use modelgate_pipeline::{lock, registry};
-use modelgate_serve::rollout::{Counted, Standing, VersionStanding, Watched, judge};
+use modelgate_serve::rollout::{ClientError, Counted, Standing, VersionStanding, Watched, judge};
 use modelgate_store::atomic;
 use serde_json::json;
 
@@ -114,7 +116,7 @@ impl Controller<'_> {
             Seen::Lost(reason) => {
                 self.printer.warning(&format!("nothing could be seen to the end: {reason}"));
                 if watch.step {
-                    self.pause(&format!("nothing could be seen to the end: {reason}"))?;
+                    self.stop(&reason, window)?;
                 }
                 return Ok(Exit::Inconclusive);
             }
@@ -217,7 +219,7 @@ impl Controller<'_> {
                 self.step(&format!("watched for {window}: passed on {requests} requests")).map(drop)
             }
             Verdict::Failed if watch.abort_on_failure => {
-                self.abort(&format!("watched for {window}: {}", of(Outcome::Failed))).map(drop)
+                self.abort(&shortened(&of(Outcome::Failed), window)).map(drop)
             }
             Verdict::Failed if watch.step => self.stop(&of(Outcome::Failed), window),
             Verdict::Inconclusive if watch.step => self.stop(&of(Outcome::Inconclusive), window),
@@ -225,16 +227,32 @@ impl Controller<'_> {
         }
     }
 
-    /// Pauses, unless it is paused already.
+    /// Pauses, unless it is paused or ended already. The canary keeps its share, so the ledger can be written also while the
+    /// service cannot be told of what was settled.
     fn stop(&self, reason: &str, window: &str) -> anyhow::Result<()> {
-        let paused =
-            self.active(&registry(self.project)?)?.state == modelgate_core::rollout::RolloutState::Paused;
-        if paused {
+        let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
+        let mut registry = registry(self.project)?;
+        match self.settle(&mut registry) {
+            Err(error) if error.downcast_ref::<ClientError>().is_some() => {
+                self.printer.warning(&format!("{error}; the ledger is written all the same"));
+            }
+            other => drop(other?),
+        }
+        let state = registry.model(&self.model)?.rollout.as_ref().map(|rollout| rollout.state);
+        if state != Some(RolloutState::Running) {
             return Ok(());
         }
-        let reason: String = format!("watched for {window}: {reason}").chars().take(1000).collect();
-        self.pause(&reason).map(drop)
+        let canary = self.active(&registry)?.canary;
+        let event = Event::PauseRollout { reason: shortened(reason, window) };
+        registry.apply(&self.model, canary, &event, &self.now(), &self.around.actor)?;
+        self.printer.talk(&format!("{}: {}", self.model, self.active(&registry)?.sentence()));
+        Ok(())
     }
+}
+
+/// Returns what was found as a reason that the ledger takes, however many rules failed.
+fn shortened(found: &str, window: &str) -> String {
+    format!("watched for {window}: {found}").chars().take(1000).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,23 @@
 
 use modelgate_serve::settings::Secret;
 
+use crate::environment;
 use crate::exit::UsageError;
+
+/// Returns the secret in a variable, without what is around it: one that was written into a file has an end of line.
+///
+/// # Errors
+/// Fails where the variable is set and holds nothing else.
+pub(super) fn secret(name: &str) -> Result<Option<Secret>, UsageError> {
+    environment::variable(name).map(|text| trimmed(name, &text)).transpose()
+}
+
+fn trimmed(name: &str, text: &str) -> Result<Secret, UsageError> {
+    match text.trim() {
+        "" => Err(UsageError(format!("{name} is set and holds nothing: give it a value, or unset it"))),
+        secret => Ok(Secret::new(secret.to_owned())),
+    }
+}
 
 /// Returns the keys of `MODELGATE_API_KEYS`; none where it is not set.
 ///
@@ -70,6 +86,17 @@ mod tests {
         for text in [",", " ", " , ,"] {
             let error = api_keys(Some(text)).expect_err(text).to_string();
             assert!(error.contains("MODELGATE_API_KEYS is set and holds no key"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_what_stands_between_blanks() {
+        for text in ["open sesame", "open sesame\n", "\topen sesame\r\n"] {
+            assert!(trimmed("ADMIN_API_TOKEN", text).expect(text).is(b"open sesame"), "{text:?}");
+        }
+        for text in [" ", "\n"] {
+            let error = trimmed("ADMIN_API_TOKEN", text).expect_err(text).to_string();
+            assert!(error.contains("ADMIN_API_TOKEN is set and holds nothing"), "{error}");
         }
     }
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use modelgate_serve::settings::{LogTarget, Loki, ParquetFolder, Secret};
+use modelgate_serve::settings::{LogTarget, Loki, ParquetFolder};
 
+use super::callers;
 use crate::arguments::serve::Service;
 use crate::environment;
 use crate::exit::UsageError;
@@ -46,10 +47,12 @@ fn loki(address: &str) -> Result<Loki, UsageError> {
         let sentence = "--log: the address holds a password: give it in MODELGATE_LOKI_USERNAME and MODELGATE_LOKI_PASSWORD";
         return Err(UsageError(sentence.to_owned()));
     }
-    let variable = |name: &str| environment::variable(&format!("MODELGATE_LOKI_{name}"));
-    let login = match (variable("USERNAME"), variable("PASSWORD")) {
+    let variable = |name: &str| {
+        environment::variable(&format!("MODELGATE_LOKI_{name}")).map(|text| text.trim().to_owned())
+    };
+    let login = match (variable("USERNAME"), callers::secret("MODELGATE_LOKI_PASSWORD")?) {
         (None, None) => None,
-        (Some(user), Some(password)) => Some((user, Secret::new(password))),
+        (Some(user), Some(password)) => Some((user, password)),
         _ => {
             let sentence =
                 "MODELGATE_LOKI_USERNAME and MODELGATE_LOKI_PASSWORD go together: one of them is missing";

@@ -1,8 +1,8 @@
 //! What is asked of an MLflow server: by flags, or by the variables that MLflow's own clients heed.
 
-use modelgate_serve::settings::Secret;
 use modelgate_serve::source::{MlflowLogin, MlflowOptions, MlflowVersion};
 
+use super::callers;
 use crate::arguments::serve::{ServedStage, Service};
 use crate::environment;
 use crate::exit::UsageError;
@@ -76,11 +76,12 @@ fn variables(arguments: &Service) -> Result<MlflowVersion, UsageError> {
 }
 
 fn login() -> Result<MlflowLogin, UsageError> {
-    let variable = |name: &str| environment::variable(&format!("MLFLOW_TRACKING_{name}"));
-    match (variable("USERNAME"), variable("PASSWORD"), variable("TOKEN")) {
+    let secret = |name: &str| callers::secret(&format!("MLFLOW_TRACKING_{name}"));
+    let user = environment::variable("MLFLOW_TRACKING_USERNAME").map(|user| user.trim().to_owned());
+    match (user, secret("PASSWORD")?, secret("TOKEN")?) {
         (None, None, None) => Ok(MlflowLogin::None),
-        (Some(user), Some(password), None) => Ok(MlflowLogin::Basic(user, Secret::new(password))),
-        (None, None, Some(token)) => Ok(MlflowLogin::Bearer(Secret::new(token))),
+        (Some(user), Some(password), None) => Ok(MlflowLogin::Basic(user, password)),
+        (None, None, Some(token)) => Ok(MlflowLogin::Bearer(token)),
         (_, _, Some(_)) => Err(UsageError(
             "MLFLOW_TRACKING_TOKEN and MLFLOW_TRACKING_USERNAME are both set: leave the one that is meant"
                 .to_owned(),

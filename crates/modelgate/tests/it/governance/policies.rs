@@ -319,6 +319,25 @@ fn the_self_test_passes_a_good_gate_and_names_the_rules_of_a_weak_one() {
 }
 
 #[test]
+fn the_self_test_tells_what_it_cannot_decide() {
+    let blind = "{id: many, metric: f1, at_least: 0.9, min_samples: 100000}";
+    let project = project(&CONFIG.replace("{id: min-accuracy, metric: accuracy, at_least: 0.7}", blind), 0);
+    let output = project.run(&["gate", "selftest"]).exits(3);
+    output
+        .says("undecided: trained on permuted labels")
+        .says("says nothing of the model: many:")
+        .says("no rule that has seen the model refuses it");
+    assert!(
+        !output.stdout.contains("let through") && !output.stdout.contains("refused"),
+        "{}",
+        output.stdout
+    );
+    // Of one that is let through it is said even where another could not be judged.
+    project.replace("modelgate.yaml", blind, "{id: weak, metric: accuracy, at_least: 0.01}");
+    project.run(&["gate", "selftest"]).exits(2).says("too weak: weak:").says("tighten the rules");
+}
+
+#[test]
 fn the_self_test_knows_every_algorithm() {
     let rows = (0..700_u32).map(|row| {
         let (a, b, c) = (row % 10, row % 7, row % 97);

@@ -31,7 +31,7 @@ fn a_quarantine_outlives_the_collection_of_its_artefacts() {
     let again = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert_eq!(again.status.code(), Some(2), "{said}");
-    assert!(said.contains("v002 is removed"), "{said}");
+    assert!(said.contains("is quarantined as v002"), "{said}");
     assert_eq!(packaged(&project), digest(&project, 1));
     // Somebody who says why may.
     let free = ["model", "promote", "p", "3", "--override-quarantine", "--reason", "the data were wrong"];

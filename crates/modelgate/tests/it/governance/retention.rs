@@ -197,3 +197,62 @@ fn a_collection_removes_all_of_its_versions_or_none() {
         assert!(registry.version_files(&model(), VersionNumber(version)).is_ok());
     }
 }
+
+/// Runs the pipeline with `seed`, which must end with `code`.
+#[track_caller]
+fn run_to(project: &TestProject, seed: &str, code: i32) -> String {
+    let output = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+#[test]
+fn what_waits_for_approval_stays_and_a_package_that_was_removed_comes_in_again() {
+    let config = CONFIG.replace("approval: automatic", "approval: required");
+    let project =
+        TestProject::with(BINARY, &easy(), &config.replace("pipelines:", &format!("{KEEP}pipelines:")));
+    run_to(&project, "1", 4);
+    let gone = |days| {
+        let (found, mut registry) = open(&project);
+        collect(&found, &mut registry, days)
+    };
+    assert!(gone(60).is_empty(), "it waits");
+    run_to(&project, "2", 4);
+    // Somebody who trains another model elsewhere leaves no report here.
+    fs_err::remove_dir_all(project.path("outputs")).expect("removed");
+    assert_eq!(gone(60), [1]);
+    project.run(&["model", "list"]).exits(0).says("v001 removed").says("v002 candidate");
+    let said = run_to(&project, "1", 4);
+    assert!(said.contains("v003 waits for approval"), "{said}");
+    assert_eq!(super::digest(&project, 1), super::digest(&project, 3));
+    let said = run_to(&project, "1", 4);
+    assert!(said.contains("p v003 (this package was registered with this verdict)"), "{said}");
+    let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
+    let said = run_to(&project, "1", 0);
+    assert!(said.contains("v003 is production") || said.contains("v003 is in production"), "{said}");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+    project.run(&["status"]).exits(0).says("verified");
+}
+
+#[test]
+fn what_the_last_run_came_to_stays_and_a_report_that_cannot_be_read_ends_a_collection() {
+    let config = CONFIG.replace("at_least: 0.7", "at_most: 0.1");
+    let project =
+        TestProject::with(BINARY, &easy(), &config.replace("pipelines:", &format!("{KEEP}pipelines:")));
+    run_to(&project, "1", 2);
+    let gone = |days| {
+        let (found, mut registry) = open(&project);
+        collect(&found, &mut registry, days)
+    };
+    assert!(gone(60).is_empty(), "its verdict is what the last run told of");
+    let report = project.read("outputs/p/run_report.json");
+    project.write("outputs/p/run_report.json", &report[..report.len() / 2]);
+    let (found, registry) = open(&project);
+    let error =
+        retention::plan(&found, &registry, &days_from_now(60)).expect_err("half a report").to_string();
+    assert!(error.contains("run_report.json") && error.contains("nothing is collected"), "{error}");
+    project.write("outputs/p/run_report.json", &report);
+    run_to(&project, "2", 2);
+    assert_eq!(gone(60), [1]);
+}

@@ -142,6 +142,83 @@ fn slow_callers_are_cut_off() {
     let _ = service.post("/predict/shop", &row()).is(200);
 }
 
+/// Asks over an open connection, and returns the status line.
+fn ask_again(stream: &mut TcpStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").expect("sent");
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while !answer.ends_with(b"}") {
+        let length = stream.read(&mut buffer).expect("an answer");
+        assert!(length > 0, "the connection is closed: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&buffer[..length]);
+    }
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+}
+
+/// Returns how long it takes until the other end closes a connection.
+fn closed_after(mut stream: TcpStream) -> Duration {
+    stream.set_read_timeout(Some(Duration::from_secs(50))).expect("a time");
+    let began = Instant::now();
+    let ended = stream.read(&mut [0; 256]);
+    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
+    assert!(ended.as_ref().map_or_else(reset, |length| *length == 0), "{ended:?}");
+    began.elapsed()
+}
+
+#[test]
+fn a_connection_is_kept_between_requests_for_longer_than_a_head_may_take() {
+    let project = project();
+    let service = service(&project, &["--header-timeout", "1", "--idle-timeout", "60"]);
+    let open = || TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+    let half = b"GET /health/live HTTP/1.1\r\nhos";
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = open();
+            assert_eq!(ask_again(&mut stream), "HTTP/1.1 200 OK");
+            std::thread::sleep(Duration::from_millis(2500));
+            assert_eq!(ask_again(&mut stream), "HTTP/1.1 200 OK");
+            // A head that has begun and does not end is none between requests.
+            stream.write_all(half).expect("sent");
+            assert!(closed_after(stream) < Duration::from_secs(30));
+        });
+        scope.spawn(|| {
+            // Nor is the beginning of a connection.
+            assert!(closed_after(open()) < Duration::from_secs(30));
+        });
+    });
+}
+
+#[test]
+fn a_connection_without_a_next_request_is_closed_in_time() {
+    let project = project();
+    let mut command = serve(&project, &["--header-timeout", "60"]);
+    command.env("MODELGATE_IDLE_TIMEOUT", "1");
+    let service = Service::ready(command);
+    let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+    assert_eq!(ask_again(&mut stream), "HTTP/1.1 200 OK");
+    assert!(closed_after(stream) < Duration::from_secs(30));
+}
+
+#[test]
+fn as_many_connections_as_may_be_are_told_of_once() {
+    let project = project();
+    let service = service(&project, &["--max-connections", "2", "--idle-timeout", "3600"]);
+    let address = service.url.trim_start_matches("http://").to_owned();
+    let held: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&address).expect("connected");
+            assert_eq!(ask_again(&mut stream), "HTTP/1.1 200 OK");
+            stream
+        })
+        .collect();
+    service.until(|service| service.talk().contains("2 connections are open, as many as --max-connections"));
+    drop(held);
+    let metrics = service.get("/metrics").is(200).text;
+    assert!(!metrics.contains("modelgate_connections_full_total 0"), "{metrics}");
+    assert_eq!(service.talk().matches("as many as --max-connections").count(), 1, "{}", service.talk());
+}
+
 #[test]
 fn a_caller_that_asks_too_often_is_told() {
     let project = project();
@@ -165,6 +242,54 @@ fn the_end_lets_requests_finish() {
     stream.write_all(&[last]).expect("sent");
     assert!(answer(stream).starts_with("HTTP/1.1 200"));
     assert_eq!(service.wait(), 0);
+}
+
+/// Sends a signal to a service.
+#[cfg(unix)]
+fn signal(service: &Service, name: &str) {
+    let sent =
+        std::process::Command::new("kill").args([&format!("-{name}"), &service.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "no signal was sent");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_second_signal_ends_it_at_once() {
+    let project = project();
+    for (name, code) in [("INT", 130), ("TERM", 1)] {
+        let service = service(&project, &["--read-timeout", "300", "--drain-timeout", "300"]);
+        let _held = begun(&service);
+        in_flight(&service, 1);
+        signal(&service, name);
+        service
+            .until(|service| service.talk().contains("draining: 1 request under way; once more to stop now"));
+        let began = Instant::now();
+        assert_eq!(service.end(name), code, "{name}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    }
+    // So it does before the door is shut.
+    let service = service(&project, &["--drain-delay", "300"]);
+    signal(&service, "TERM");
+    service.until(|service| {
+        service.talk().contains("0 requests under way, others are taken for 300 s; once more")
+    });
+    assert_eq!(service.end("TERM"), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_hangup_makes_it_look_at_its_source() {
+    let project = project();
+    let service = service(&project, &[]);
+    super::reloads::another(&project);
+    signal(&service, "HUP");
+    service.until(|service| super::reloads::version(service) == "v002");
+    let talk = service.talk();
+    assert!(
+        talk.contains("SIGHUP: the source") && talk.contains("serving shop v002 instead of v001"),
+        "{talk}"
+    );
+    assert_eq!(service.end("TERM"), 0);
 }
 
 #[test]
@@ -204,6 +329,15 @@ fn wrong_starts_say_what_to_do() {
     let output = project.command(&["serve"]).env("MODELGATE_API_KEYS", ",").output().expect("ended");
     assert_eq!(output.status.code(), Some(64), "an open service, where keys were meant");
     assert!(String::from_utf8_lossy(&output.stderr).contains("holds no key"));
+    for name in ["ADMIN_API_TOKEN", "MLFLOW_TRACKING_TOKEN", "MODELGATE_LOKI_PASSWORD"] {
+        let arguments = ["serve", "--port", "0", "--log", "loki:http://127.0.0.1:1", "--source", "mlflow"];
+        let mut command = project.command(&arguments);
+        command.env("MLFLOW_TRACKING_URI", "http://127.0.0.1:1").env(name, " \n");
+        let output = command.output().expect("ended");
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{name}: {talk}");
+        assert!(talk.contains(&format!("{name} is set and holds nothing")), "{talk}");
+    }
     let output = project.command(&["serve"]).env("MODEL_VERSION", "3").output().expect("ended");
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("NAME@VERSION"));
@@ -417,6 +551,167 @@ fn tls_is_spoken_with_a_certificate_that_holds() {
         .run(&["serve", "--port", "0", "--tls-certificate", "data.csv", "--tls-key", "good.key"])
         .exits(64)
         .says("no certificate in PEM");
+}
+
+#[test]
+fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
+    let project = project();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let own = rcgen::KeyPair::generate().expect("a key");
+    project.write("authority.pem", authority.self_signed(&own).expect("a certificate").pem());
+    let issuer = rcgen::Issuer::new(authority, own);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    project.write("leaf.pem", leaf.signed_by(&key, &issuer).expect("a certificate").pem());
+    project.write("leaf.key", key.serialize_pem());
+    let service =
+        Service::start(serve(&project, &["--tls-certificate", "leaf.pem", "--tls-key", "leaf.key"]));
+    let run = |arguments: &[&str], trusted: Option<&str>| {
+        let mut command = project.command(arguments);
+        command.env("ADMIN_API_TOKEN", "right").env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        command.envs(trusted.map(|file| ("SSL_CERT_FILE", file)));
+        let output = command.output().expect("ended");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let smoke = ["serve", "smoke", &service.url, "--ready", "--timeout", "0"];
+    let patient = ["serve", "smoke", &service.url];
+    let status = ["rollout", "status", "--url", &service.url];
+    for arguments in [&patient[..], &status] {
+        let (code, said) = run(arguments, Some("authority.pem"));
+        assert!(code == Some(0) && !said.contains("does not answer"), "{said}");
+    }
+    for trusted in [None, Some("leaf.key"), Some("nowhere.pem")] {
+        let (code, said) = run(&smoke, trusted);
+        assert!(code == Some(1) && said.contains("is not ready"), "{trusted:?}: {said}");
+        let (_, said) = run(&status, trusted);
+        assert!(said.contains("does not answer"), "{trusted:?}: {said}");
+    }
+    let (_, said) = run(&smoke, None);
+    assert!(said.contains("UnknownIssuer"), "{said}");
+}
+
+#[test]
+fn a_file_of_rows_is_whatever_training_reads() {
+    let table = |yes: &str, no: &str, null: &str| {
+        let mut text = "member,age,paid\n".to_owned();
+        for row in 0..200 {
+            let (member, paid) = (row % 2 == 0, row % 4 < 2);
+            let age = if row % 9 == 0 {
+                null.to_owned()
+            } else {
+                (20 + row % 40 + 30 * usize::from(paid)).to_string()
+            };
+            let word = |value: bool| if value { yes } else { no };
+            text.push_str(&format!("{},{age},{}\n", word(member), word(paid)));
+        }
+        text
+    };
+    let config = super::CONFIG.replace("target: label", "target: paid");
+    let project = modelgate_testing::TestProject::with(crate::BINARY, &table("True", "False", "NA"), &config);
+    let _ = project.run(&["run"]).exits(0);
+    let service = service(&project, &[]);
+    let lines = table("TRUE", "FALSE", "").replace(',', ";");
+    project.write("semicolons.csv", lines);
+    project.write("packed.csv", table("true", "false", "nan"));
+    let packed = std::process::Command::new("gzip").arg(project.path("packed.csv")).status();
+    assert!(packed.is_ok_and(|status| status.success()), "gzip");
+    for file in ["data.csv", "semicolons.csv", "packed.csv.gz"] {
+        let seen = project.run(&["serve", "smoke", &service.url, "--rows", file, "--output", "seen.json"]);
+        seen.exits(0).says("(200 rows sent)");
+        let figures = project.json("seen.json")["report"]["figures"].clone();
+        assert_eq!(figures["refused_rate"], 0.0, "{file}: {figures}");
+        assert!(figures["accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.8), "{file}: {figures}");
+    }
+    for (text, member) in [("TRUE", 1), ("False", 0)] {
+        let body = format!("member,age\n{text},NA\n");
+        let headers = [("content-type", "text/csv")];
+        let answer = service.request("POST", "/invocations", &headers, Some(body.as_bytes())).is(200).json();
+        let same = json!({ "dataframe_records": [{ "member": member, "age": null }] });
+        assert_eq!(answer, service.post("/invocations", &same).is(200).json(), "{text}");
+    }
+}
+
+#[test]
+fn behind_a_proxy_each_caller_has_limits_of_its_own() {
+    let project = project();
+    let ask = |service: &Service, caller: &str| {
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", caller)];
+        let body = json!({ "features": row() }).to_string();
+        service.request("POST", "/predict/shop", &headers, Some(body.as_bytes())).status
+    };
+    for (trusted, expected) in [("127.0.0.0/8,::1", 200), ("10.0.0.0/8", 429)] {
+        let service = service(&project, &["--rate-limit", "1", "--trusted-proxies", trusted]);
+        // Twice as many may come at once.
+        assert_eq!([ask(&service, "203.0.113.1"), ask(&service, "203.0.113.1")], [200, 200]);
+        assert_eq!(ask(&service, "203.0.113.1"), 429, "{trusted}");
+        assert_eq!(ask(&service, "203.0.113.2"), expected, "{trusted}");
+    }
+    let refused = project.run(&["serve", "--trusted-proxies", "10.0.0.0/99"]).exits(64);
+    refused.says("expected a network such as `10.0.0.0/8`");
+}
+
+#[test]
+fn a_value_of_a_variable_is_not_blamed_on_a_flag_that_nobody_typed() {
+    let project = modelgate_testing::TestProject::with(crate::BINARY, "", "");
+    let said = |arguments: &[&str]| {
+        let output = project.command(arguments).env("MAX_BATCH_SIZE", "0").output().expect("ended");
+        assert_eq!(output.status.code(), Some(64));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let own = said(&["serve"]);
+    assert!(own.contains("'--max-batch <ROWS> (from MAX_BATCH_SIZE)'"), "{own}");
+    let typed = said(&["serve", "--max-batch", "0"]);
+    assert!(typed.contains("'--max-batch <ROWS>'") && !typed.contains("(from"), "{typed}");
+}
+
+#[test]
+fn a_certificate_that_was_renewed_is_used_and_one_that_does_not_fit_is_not() {
+    let project = project();
+    let copy =
+        |from: &str, end: &str| project.write(&format!("live.{end}"), project.read(&format!("{from}.{end}")));
+    let both = |from: &str| {
+        copy(from, "pem");
+        copy(from, "key");
+    };
+    let pems = ["one", "two"].map(|name| certificate(&project, name, 2120));
+    both("one");
+    let arguments = ["--tls-certificate", "live.pem", "--tls-key", "live.key"];
+    let service = Service::start(serve(&project, &arguments));
+    // Each question is one of a new connection, by whom trusts one certificate alone.
+    let ask = |trusted: &str, method: &str, path: &str| {
+        let root = ureq::tls::Certificate::from_pem(trusted.as_bytes()).expect("a certificate");
+        let roots = ureq::tls::RootCerts::new_with_certs(&[root]);
+        let tls = ureq::tls::TlsConfig::builder().root_certs(roots).build();
+        let config = ureq::config::Config::builder().tls_config(tls).http_status_as_error(false).build();
+        let url = format!("{}{path}", service.url);
+        send(&config.into(), method, &url, &[("x-admin-token", "right")], None)
+    };
+    let shows = |pem: &str| ask(pem, "GET", "/health/live").is_ok_and(|reply| reply.status == 200);
+    service.until(|_| ask(&pems[0], "GET", "/health/ready").is_ok_and(|reply| reply.status == 200));
+    assert!(shows(&pems[0]) && !shows(&pems[1]));
+    // Half of the two is written: the one before is shown on.
+    copy("two", "pem");
+    let _ = ask(&pems[0], "POST", "/admin/reload").expect("an answer").is(200);
+    let _ = ask(&pems[0], "POST", "/admin/reload").expect("an answer").is(200);
+    assert!(shows(&pems[0]));
+    assert_eq!(service.talk().matches("the certificate is not renewed").count(), 1, "{}", service.talk());
+    copy("two", "key");
+    let _ = ask(&pems[0], "POST", "/admin/reload").expect("an answer").is(200);
+    assert!(shows(&pems[1]) && !shows(&pems[0]));
+    assert_eq!(service.talk().matches("is new and is used").count(), 1, "{}", service.talk());
+    fs_err::remove_file(project.path("live.key")).expect("removed");
+    let _ = ask(&pems[1], "POST", "/admin/reload").expect("an answer").is(200);
+    assert!(shows(&pems[1]));
+}
+
+#[test]
+fn a_token_is_what_stands_before_the_end_of_line() {
+    let project = project();
+    let mut command = serve(&project, &[]);
+    command.env("ADMIN_API_TOKEN", "right\n");
+    let _ = super::reload(&Service::ready(command)).is(200);
 }
 
 #[test]

@@ -310,6 +310,33 @@ fn an_mlflow_server_is_asked_with_what_was_given_and_nothing_of_it_is_said() {
 }
 
 #[test]
+fn a_stage_without_a_version_is_said_and_looked_at_again() {
+    let project = project();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+        }
+    });
+    let arguments = ["--source", "mlflow", "--mlflow", &url, "--model", "Shop model", "--stage", "staging"];
+    let service = Service::start(serve(&project, &arguments));
+    let says = "MLflow has no registered model `Shop model` with a version in stage Staging";
+    for _ in 0..2 {
+        let told = reload(&service).is(503);
+        assert!(told.text.contains(says), "{}", told.text);
+    }
+    let health = service.get("/health").is(503).json();
+    assert_eq!(
+        (&health["source"]["last_error"], &health["source"]["reachable"]),
+        (&json!(says), &json!(true))
+    );
+    assert_eq!(service.talk().matches(says).count(), 1, "{}", service.talk());
+}
+
+#[test]
 fn a_server_that_hangs_dies_or_talks_nonsense_keeps_the_service_alive() {
     let project = project();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,5 +1,8 @@
 //! The page in a real browser.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
 use serde_json::{Value, json};
 
 use super::{project, service};
@@ -16,7 +19,7 @@ fn a_person_fills_the_form_and_sees_the_answer() {
     browser.until_text("#about", "passed its gate");
     assert_eq!(
         browser.script("return [...document.querySelectorAll('#fields select')].map(one => one.name)"),
-        json!(["region"])
+        json!(["region", "member"])
     );
 
     // A value that is none: the field says so, and has the focus.
@@ -51,15 +54,21 @@ fn a_person_fills_the_form_and_sees_the_answer() {
     for text in ["2,500", "-12,345", "1,234,567", "2,500.5", "2.500,5", "1,"] {
         assert_eq!(read(text), json!([text, false]), "{text}");
     }
-    // True and false are what they say, in the field of a feature that has them.
+    // A field that is empty is called so.
     browser.script("document.getElementById('form').reset()");
-    browser.until_text("#field-3-hint", "true or false");
-    browser.script("document.getElementById('field-3').value = ''");
-    browser.keys("#field-3", "True\u{e007}");
+    browser.script("document.getElementById('field-0').value = ''");
+    browser.keys("#field-0", "\u{e007}");
+    browser.until_text("#field-0-error", "it is empty; expected a whole number from 18 to 77");
+    // True and false are chosen, in the field of a feature that has them.
+    browser.script("document.getElementById('form').reset()");
+    for word in ["true", "false"] {
+        browser.script(&format!("document.getElementById('field-3').value = '{word}'"));
+        assert_eq!(browser.script("return row().member"), json!(word == "true"));
+    }
+    browser.keys("#field-0", "\u{e007}");
     browser.until_text("#version", "v001");
     // Only then may the form be sent again.
     browser.until_text("#why", "typical value");
-    assert_eq!(browser.script("return row().member"), json!(true));
     assert_eq!(
         (browser.text("#field-1-error"), browser.text("#field-3-error")),
         (String::new(), String::new())
@@ -212,6 +221,10 @@ fn a_form_has_labels_units_and_a_field_for_a_key_in_light_and_dark() {
         json!(["key", false])
     );
     let phone = browser.picture("phone-light-key.png");
+    browser.keys("#key", "wrong\u{e007}");
+    browser.until_text("#form-error", "does not take this key");
+    browser.until_text("#access-result", "this key is wrong");
+    browser.script("document.getElementById('key').value = ''");
     browser.script("document.getElementById('field-0').value = '18'");
     browser.keys("#key", "open-sesame\u{e007}");
     browser.until_text("#version", "v001");
@@ -219,7 +232,7 @@ fn a_form_has_labels_units_and_a_field_for_a_key_in_light_and_dark() {
     // What the contract does not allow is said beside its field.
     browser.script("document.getElementById('field-0').value = '121'");
     browser.keys("#field-1", "\u{e007}");
-    browser.until_text("#field-0-error", "expected from 0 to 120, by the data contract");
+    browser.until_text("#field-0-error", "it is too large; expected from 0 to 120, by the data contract");
     browser.picture("phone-light-error.png");
     browser.script("document.getElementById('field-0').value = '40'");
     browser.keys("#field-1", "\u{e007}");
@@ -266,3 +279,113 @@ return Math.min(...seen.map((one) => {
   return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 }));
 ";
+
+#[test]
+fn on_a_phone_the_answer_is_brought_into_view() {
+    let Some(browser) = Browser::start() else { return };
+    let mut table = (0..20).map(|at| format!("measure_{at},")).collect::<String>() + "label\n";
+    for row in 0..200 {
+        let cells = (0..20).map(|at| format!("{}.5,", (row * (at + 3)) % 17)).collect::<String>();
+        table.push_str(&format!("{cells}{}\n", if row * 3 % 17 > 8 { "yes" } else { "no" }));
+    }
+    let project = modelgate_testing::TestProject::with(crate::BINARY, &table, super::CONFIG);
+    let _ = project.run(&["run"]).exits(0);
+    let service = service(&project, &[]);
+    browser.dress(390, 844, "light");
+    browser.open(&service.url);
+    browser.until_text("#title", "shop");
+    // Who listens to the page hears of an answer by a part that was there before.
+    let heard =
+        "const said = document.getElementById('said'); return [said.getAttribute('role'), said.textContent]";
+    assert_eq!(browser.script(heard), json!(["status", ""]));
+    browser.keys("#field-0", "\u{e007}");
+    browser.until_text("#why", "typical value");
+    let seen = "const { top, bottom } = document.getElementById('prediction').getBoundingClientRect();
+                return [top >= 0 && bottom <= innerHeight, document.activeElement.id];";
+    let began = std::time::Instant::now();
+    while browser.script(seen) != json!([true, "result"]) {
+        assert!(began.elapsed().as_secs() < 30, "{}", browser.script(seen));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    browser.picture("phone-answer.png");
+    assert_eq!(browser.script(heard)[1], json!(format!("Answer: {}", browser.text("#prediction"))));
+    // Beside the form it is seen anyway: who changes one field after the other stays where he is.
+    browser.dress(1280, 900, "light");
+    browser.script("scrollTo(0, 0)");
+    browser.keys("#field-0", "\u{e007}");
+    browser.until_text("#said", "Answer");
+    assert_eq!(browser.script("return document.activeElement.id"), json!("field-0"));
+}
+
+#[test]
+fn the_pages_work_below_a_path_of_a_proxys_own() {
+    let Some(browser) = Browser::start() else { return };
+    let project = project();
+    let service = service(&project, &[]);
+    let proxy = proxied(service.url.trim_start_matches("http://"));
+    browser.open(&format!("http://{proxy}/ml/"));
+    browser.until_text("#title", "shop");
+    browser.keys("#field-0", "\u{e007}");
+    browser.until_text("#why", "typical value");
+    let links = "return [...document.querySelectorAll('footer a')].map((one) => new URL(one.href).pathname)";
+    assert_eq!(browser.script(links), json!(["/ml/docs", "/ml/health", "/ml/metrics"]));
+    let below =
+        "return performance.getEntriesByType('resource').filter((one) => !one.name.startsWith('data:')
+                   && !new URL(one.name).pathname.startsWith('/ml/')).map((one) => one.name)";
+    assert_eq!(browser.script(below), json!([]));
+    // The page of the paths, also as its folder, tries them where they are.
+    for path in ["docs", "docs/"] {
+        browser.open(&format!("http://{proxy}/ml/{path}"));
+        browser.until_text("body", "/predict/shop");
+        assert_eq!(browser.script(below), json!([]), "{path}");
+    }
+    let press = |selector: &str| {
+        browser.until_text(selector, "");
+        browser.script(&format!("document.querySelector('{selector}').click()"));
+    };
+    press("#operations-health-live .opblock-summary-control");
+    press("#operations-health-live .try-out__btn");
+    press("#operations-health-live .execute");
+    browser.until_text("#operations-health-live .live-responses-table", "200");
+    browser.until_text("#operations-health-live .request-url", &format!("http://{proxy}/ml/health/live"));
+}
+
+/// A reverse proxy that has the service below `/ml/`; what is not below it is not found. Returns its address.
+fn proxied(service: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let service = service.to_owned();
+    std::thread::spawn(move || {
+        for caller in listener.incoming().map_while(Result::ok) {
+            let service = service.clone();
+            std::thread::spawn(move || pass_on(caller, &service));
+        }
+    });
+    address
+}
+
+/// Passes one request on, without its `/ml`, and the answer back.
+fn pass_on(mut caller: TcpStream, service: &str) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        caller.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let Some((method, rest)) = head.split_once(" /ml/") else {
+        return caller
+            .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .ok();
+    };
+    let mut service = TcpStream::connect(service).ok()?;
+    let lines = rest.lines().filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
+    let kept: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let head = format!("{method} /{}\r\nconnection: close\r\n\r\n", kept.join("\r\n"));
+    service.write_all(head.as_bytes()).ok()?;
+    let mut body = caller.try_clone().ok()?;
+    let mut sent = service.try_clone().ok()?;
+    std::thread::spawn(move || std::io::copy(&mut body, &mut sent));
+    std::io::copy(&mut service, &mut caller).ok()?;
+    caller.shutdown(Shutdown::Both).ok()
+}

@@ -88,7 +88,7 @@ fn settings_say_what_becomes_of_the_unusual() {
         format!("{config}serve: {{out_of_range: reject, unknown_category: flag}}\n"),
     );
     let service = service(&project, &[]);
-    refused(&service, &with("age", json!(500)), "age", "out_of_range", "a whole number");
+    refused(&service, &with("age", json!(500)), "age", "out_of_range", "a number above that");
     let flagged = service.post("/predict/shop", &with("region", json!("west"))).is(200).json();
     assert_eq!(flagged["warnings"][0]["reason"], "unknown_category");
 }
@@ -469,4 +469,113 @@ fn a_large_body_that_is_refused_unread_leaves_its_answer_to_be_read() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[test]
+fn a_path_that_takes_fewer_rows_says_so_as_others_do() {
+    let project = project();
+    let service = service(&project, &[]);
+    let rows = |count: usize| json!({ "features": vec![super::row(); count] });
+    let _ = service.post("/explain/shop", &rows(100)).is(200);
+    let refused = service.post("/explain/shop", &rows(101)).is(413).json();
+    assert_eq!(refused["code"], "batch_too_large", "{refused}");
+    assert!(
+        refused["error"].as_str().is_some_and(|said| said.contains("at most this many rows: 100")),
+        "{refused}"
+    );
+    let schemas = service.get("/openapi.json").is(200).json()["components"]["schemas"].clone();
+    let most = |request: &Value| {
+        let lists = request["properties"]["features"]["anyOf"].as_array().expect("forms").clone();
+        lists.iter().filter_map(|form| form["maxItems"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(most(&schemas["ExplainRequest.shop"]["anyOf"][0]), [100, 100]);
+    assert_eq!(most(&schemas["PredictRequest.shop"]), [1000, 1000]);
+}
+
+#[test]
+fn an_order_far_beyond_the_ledgers_is_none() {
+    let project = project();
+    let service = service(&project, &[]);
+    let digest = modelgate_core::Digest::of(b"another");
+    let order = |sequence: u64| {
+        let body =
+            json!({ "version": "v002", "digest": digest, "weight": 1, "shadow": 0, "sequence": sequence });
+        let headers = [("content-type", "application/json"), ("x-admin-token", "right")];
+        service.request("PUT", "/admin/rollout/shop", &headers, Some(body.to_string().as_bytes()))
+    };
+    for sequence in [1 << 53, u64::MAX] {
+        assert!(order(sequence).is(400).text.contains("9007199254740991 at most"));
+        let path = format!("/admin/rollout/shop?sequence={sequence}");
+        let _ = service.request("DELETE", &path, &[("x-admin-token", "right")], None).is(400);
+    }
+    let _ = order((1 << 53) - 1).is(409);
+}
+
+#[test]
+fn what_is_no_http_is_answered_like_everything_else() {
+    let project = project();
+    let service = service(&project, &[]);
+    let served = service.get("/models/shop").is(200);
+    let (version, digest) = ("modelgate-model-version", "modelgate-model-digest");
+    let many = (0..120).map(|at| format!("x-{at}: 1\r\n")).collect::<String>();
+    let long = "a".repeat(1 << 20);
+    for (sent, status, code) in [
+        ("\u{16}\u{3}\u{1}\u{2} TLS\r\n\r\n".to_owned(), 400, "malformed_request"),
+        ("GET / HTTP/9.1\r\n\r\n".to_owned(), 400, "malformed_request"),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400, "malformed_request"),
+        ("GET /health/live HTTP/1.1\r\nhost: a\r\n\r\nnonsense\r\n\r\n".to_owned(), 400, "malformed_request"),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431, "headers_too_large"),
+        (format!("GET / HTTP/1.1\r\nx: {long}\r\n\r\n"), 431, "headers_too_large"),
+    ] {
+        let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time");
+        // It may be answered, and the connection ended, before all of it is sent.
+        let _ = stream.write_all(sent.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).expect("text");
+        // The answer to what came before the nonsense stands before it.
+        let answer = &answer[answer.rfind("HTTP/1.1 ").unwrap_or_else(|| panic!("{sent:.40}: {answer}"))..];
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let header = |name: &str| {
+            head.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim_start_matches(": "))
+        };
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{sent:.40}: {answer}");
+        let told: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(told["code"], code, "{answer}");
+        assert_eq!(told["correlation_id"].as_str(), header("x-correlation-id"), "{answer}");
+        assert_eq!(header("content-length"), Some(body.len().to_string().as_str()), "{answer}");
+        assert_eq!(header("content-type"), Some("application/json"), "{answer}");
+        assert_eq!(
+            (header(version), header(digest)),
+            (served.header(version), served.header(digest)),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a_row_that_no_number_answers_is_refused() {
+    let rows =
+        (0..300).map(|row| format!("{},{}\n", f64::from(row % 13) / 1e4, f64::from(row % 13) * 2.0 + 1.0));
+    let table = "x,y\n".to_owned() + &rows.collect::<String>();
+    let config = super::CONFIG
+        .replace("classification", "regression")
+        .replace("target: label", "target: y")
+        .replace("{missing: median, encode: onehot}", "{scale: standard}")
+        .replace("{algorithm: random_forest, params: {n_estimators: 10}}", "{algorithm: ridge}")
+        .replace("accuracy, at_least: 0.5", "r2, at_least: 0.1");
+    let project = modelgate_testing::TestProject::with(crate::BINARY, &table, &config);
+    let _ = project.run(&["run"]).exits(0);
+    let service = service(&project, &[]);
+    let body = json!({ "features": [{ "x": 0.0005 }, { "x": 3e38 }] });
+    for path in ["/predict/shop", "/explain/shop"] {
+        let told = service.post(path, &body).is(422).json();
+        let detail = &told["details"][0];
+        assert_eq!((&detail["row"], &detail["reason"]), (&json!(1), &json!("not_finite")), "{told}");
+        assert_eq!(told["code"], "invalid_features", "{told}");
+    }
+    let tensor = json!({ "inputs": [{ "name": "x", "datatype": "FP64", "shape": [1], "data": [3e38] }] });
+    let _ = service.post("/v2/models/shop/infer", &tensor).is(422);
+    let _ = service.post("/predict/shop", &json!({ "features": { "x": 0.0005 } })).is(200);
 }

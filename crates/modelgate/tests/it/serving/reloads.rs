@@ -6,6 +6,7 @@ use std::time::Duration;
 use modelgate_testing::{Service, TestProject, send};
 use serde_json::{Value, json};
 
+use super::rollout::{candidate, careful, configure, rollout};
 use super::{project, reload, row, serve, service};
 
 /// Copies the package in production to a folder of its own.
@@ -148,6 +149,135 @@ fn a_package_that_nobody_judged_is_served_only_where_that_is_allowed() {
     assert_eq!(service.get("/health").json()["models"]["shop"]["verified"], false);
     let metrics = service.get("/metrics").text;
     assert!(metrics.contains("verified=\"digest\"} 1"), "{metrics}");
+    // Somebody judges it, and it is the same package.
+    project.write("foreign/verdict.json", project.read("models/packaged/shop/verdict.json"));
+    assert_eq!(reload(&service).is(200).json()["changed"], json!(["shop"]));
+    assert_eq!(service.get("/health").json()["models"]["shop"]["verified"], true);
+    assert_eq!(reload(&service).is(200).json()["status"], "noop");
+}
+
+#[test]
+fn a_package_that_loses_its_verdict_is_served_no_more() {
+    let project = project();
+    keep_package(&project, "live");
+    let service = service(&project, &["--package", "live"]);
+    fs_err::remove_file(project.path("live/verdict.json")).expect("removed");
+    let told = reload(&service).is(200).json();
+    assert_eq!((&told["status"], &told["changed"]), (&json!("reloaded"), &json!(["shop"])), "{told}");
+    let _ = service.post("/predict/shop", &row()).is(503);
+    let health = service.get("/health").is(503).json();
+    assert!(
+        health["source"]["withdrawn"]["shop"].as_str().is_some_and(|why| why.contains("it has no verdict")),
+        "{health}"
+    );
+    let verdict = project.read("models/packaged/shop/verdict.json");
+    project.write("live/verdict.json", verdict.replace("\"passed\"", "\"failed\""));
+    assert!(reload(&service).is(503).text.contains("its verdict is `failed`"));
+    project.write("live/verdict.json", verdict);
+    assert_eq!(reload(&service).is(200).json()["changed"], json!(["shop"]));
+    let _ = service.post("/predict/shop", &row()).is(200);
+}
+
+#[test]
+fn each_change_is_a_line_and_what_stays_is_none() {
+    let project = project();
+    keep_package(&project, "live");
+    let service = service(&project, &["--package", "live"]);
+    let before = version(&service).as_str().expect("a version").to_owned();
+    let (live, away) = (project.path("live"), project.path("away"));
+    let said = |what: &str| service.talk().matches(what).count();
+    for _ in 0..3 {
+        assert_eq!(reload(&service).is(200).json()["status"], "noop");
+    }
+    assert_eq!(said("\n"), 2, "{}", service.talk());
+    fs_err::rename(&live, &away).expect("moved");
+    for _ in 0..2 {
+        let _ = reload(&service).is(503);
+    }
+    assert_eq!(said("the source failed: there is no folder"), 1, "{}", service.talk());
+    fs_err::rename(&away, &live).expect("moved");
+    for _ in 0..2 {
+        assert_eq!(reload(&service).is(200).json()["status"], "noop");
+    }
+    assert_eq!(said("the source answers again"), 1, "{}", service.talk());
+    another(&project);
+    keep_package(&project, "live");
+    assert_eq!(reload(&service).is(200).json()["status"], "reloaded");
+    let after = version(&service).as_str().expect("a version").to_owned();
+    assert_eq!(said(&format!("serving shop {after} instead of {before} (sha256:")), 1, "{}", service.talk());
+    // A fault in a package is told once, and that it is gone.
+    project.write("live/notes.txt", "x");
+    project.write("live/verdict.json", project.read("live/verdict.json") + "\n");
+    for _ in 0..2 {
+        assert!(reload(&service).is(503).text.contains("notes.txt"));
+    }
+    fs_err::remove_file(project.path("live/notes.txt")).expect("removed");
+    let _ = reload(&service).is(200);
+    assert_eq!(
+        (said("not served: shop"), said("nothing of shop is refused any more")),
+        (1, 1),
+        "{}",
+        service.talk()
+    );
+}
+
+#[test]
+fn each_step_of_a_canary_is_a_line() {
+    let project = careful();
+    candidate(&project);
+    let first = service(&project, &[]);
+    configure(&project, &first, "[10, 50]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    let _ = rollout(&project, &["step"]).exits(0);
+    let _ = reload(&first).is(200);
+    let talk = first.talk();
+    assert_eq!(talk.matches("the canary shop v002 started: 0 % of the requests").count(), 1, "{talk}");
+    assert_eq!(
+        talk.matches("the canary shop v002 has 50 % of the requests, before 10 %").count(),
+        1,
+        "{talk}"
+    );
+    let url = first.url.clone();
+    drop(first);
+    // A new start gives it its share back, and says so.
+    let again = service(&project, &[]);
+    again.until(|service| service.talk().contains("the canary shop v002 goes on: 50 % of the requests"));
+    project.replace("modelgate.yaml", &url, &again.url);
+    let _ = project.run(&["model", "approve", "shop", "v002"]).exits(0);
+    let _ = rollout(&project, &["promote"]).exits(0);
+    again.until(|service| service.talk().contains("the canary shop v002 is in production now"));
+    let talk = again.talk();
+    assert_eq!(talk.matches("serving shop v002 instead of v001").count(), 1, "{talk}");
+    assert_eq!(talk.matches("the canary").count(), 2, "{talk}");
+}
+
+#[test]
+fn a_source_that_is_left_alone_is_told_of() {
+    let project = project();
+    let mut command = serve(&project, &["--package", "live"]);
+    command.env("MODELGATE_RETRY_MAX_ATTEMPTS", "1").env("MODELGATE_CIRCUIT_BREAKER_THRESHOLD", "2");
+    let service = Service::start(command);
+    for _ in 0..4 {
+        let _ = reload(&service).is(503);
+    }
+    let talk = service.talk();
+    assert_eq!(talk.matches("the source failed: there is no folder").count(), 1, "{talk}");
+    assert_eq!(
+        talk.matches("the source failed 2 times in a row and is left alone, for 60 s").count(),
+        1,
+        "{talk}"
+    );
+}
+
+#[test]
+fn a_refusal_at_the_start_is_told_once() {
+    let project = project();
+    keep_package(&project, "live");
+    fs_err::remove_file(project.path("live/verdict.json")).expect("removed");
+    let service = Service::start(serve(&project, &["--package", "live"]));
+    service.until(|service| service.talk().contains("it has no verdict"));
+    let _ = reload(&service).is(503);
+    assert_eq!(service.talk().matches("it has no verdict").count(), 1, "{}", service.talk());
 }
 
 #[test]
@@ -160,7 +290,15 @@ pub(super) fn another_schema_needs_a_new_start() {
     assert!(refused.text.contains("feature `member` was removed"), "{}", refused.text);
     assert_eq!(version(&served), "v001");
     drop(served);
-    assert_eq!(version(&service(&project, &[])), "v002");
+    let served = service(&project, &[]);
+    assert_eq!(version(&served), "v002");
+    let talk = served.talk();
+    let says = "the schema of shop v002 does not fit v001, which was served last: feature `member` was removed; it is served";
+    assert!(talk.contains(says), "{talk}");
+    drop(served);
+    // What was served last is that very version now.
+    let served = service(&project, &[]);
+    assert!(!served.talk().contains("does not fit"), "{}", served.talk());
 }
 
 #[test]

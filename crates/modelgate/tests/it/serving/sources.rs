@@ -413,7 +413,8 @@ fn a_source_that_failed_too_often_is_tried_once_after_a_while_and_comes_back() {
     service.until(|_| fake.downloads.load(Ordering::Relaxed) >= first + 4);
     let pauses = pauses(&fake, first);
     assert!(pauses[1..3].iter().all(|pause| *pause >= Duration::from_secs(2)), "{pauses:?}");
-    assert_eq!(service.get("/health").json()["source"]["reachable"], false);
+    // The look that is going on has reached the server, and not yet its files.
+    service.until(|service| service.get("/health").json()["source"]["reachable"] == false);
     assert_eq!(digest(&service), before);
     let _ = service.post("/predict/shop", &row()).is(200);
 
@@ -460,4 +461,38 @@ fn what_is_in_staging_is_served_where_that_is_asked_for() {
     assert!(told.text.contains("has no version in staging"), "{}", told.text);
     assert_eq!(version(&staging), "v002");
     let _ = staging.post("/predict/shop", &row()).is(200);
+}
+
+#[test]
+fn what_was_served_by_its_stage_or_alias_is_withdrawn_once_it_is_bad_also_after_a_look_that_failed() {
+    let project = project();
+    project.replace("modelgate.yaml", "approval: automatic", "approval: automatic, choose: best_by accuracy");
+    project.replace("modelgate.yaml", "n_estimators: 10", "n_estimators: 1, max_depth: 1");
+    project.run(&["run"]).exits(0).says("v002 is in staging");
+    let services =
+        [&["--stage", "staging"][..], &["--model", "shop@staging"], &["--model", "shop@challenger"]];
+    let services = services.map(|asked| {
+        let mut command = serve(&project, asked);
+        command.env("MODELGATE_RETRY_MAX_ATTEMPTS", "1");
+        let service = Service::ready(command);
+        assert_eq!(version(&service), "v002", "{asked:?}");
+        service
+    });
+    // One look finds a registry that cannot be read.
+    let ledger = project.read(".modelgate/ledger.jsonl");
+    project.write(".modelgate/ledger.jsonl", "garbage\n");
+    for service in &services {
+        let _ = reload(service).is(503);
+        let _ = service.post("/predict/shop", &row()).is(200);
+    }
+    project.write(".modelgate/ledger.jsonl", &ledger);
+    // Out of quarantine's reach the stage and both aliases are gone with it.
+    let _ = project.run(&["model", "quarantine", "shop", "v002", "--reason", "worse"]).exits(0);
+    for service in &services {
+        assert_eq!(reload(service).is(200).json()["models"], json!({}));
+        let health = service.get("/health").json();
+        let why = health["source"]["withdrawn"]["shop"].as_str().unwrap_or_default();
+        assert!(why.contains("v002 is quarantined"), "{health}");
+        let _ = service.post("/predict/shop", &row()).is(503);
+    }
 }

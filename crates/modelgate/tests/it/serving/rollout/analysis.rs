@@ -11,7 +11,7 @@ fn without_requests_a_canary_is_inconclusive_and_waits() {
     rollout(&project, &["watch", "--for", "1s"]).exits(1).says("no rollout of shop is under way");
     let _ = rollout(&project, &["start"]).exits(0);
     let nothing = rollout(&project, &["watch", "--for", "1s", "--max-error-rate", "0.02"]).exits(3);
-    nothing.says("verdict: inconclusive");
+    nothing.says("verdict: inconclusive").says("rollout.error_rate on canary: 0 requests, 10 are needed");
     // Requests to the version in production say nothing of the canary.
     for _ in 0..40 {
         let _ = ask(&service, &[("modelgate-track", "stable")]).is(200);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::{reload, service};
-use super::{admin, ask, beside, ledger, rollout, standing, track, under_load};
+use super::{admin, ask, beside, configure, ledger, rollout, standing, track, under_load};
 
 #[test]
 fn the_next_command_completes_what_a_killed_one_began() {
@@ -105,6 +105,28 @@ fn an_abort_works_when_the_service_does_not_answer() {
     assert_eq!(standing(&again)["canary"], json!(null));
     assert_eq!(track(&ask(&again, &[]).is(200)), "stable");
     let _ = ask(&again, &[("modelgate-track", "canary")]).is(404);
+}
+
+#[test]
+fn a_service_that_ends_while_it_is_watched_leaves_a_paused_rollout() {
+    let (project, running) = beside("[50, 100]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| rollout(&project, &["watch", "--for", "4s", "--step"]));
+        // It has looked once when it waits for the second look.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        drop(running);
+        let ended = watch.join().expect("a watch").exits(3);
+        ended.says("nothing could be seen to the end").says("the ledger is written all the same");
+        ended.says("paused at 50%");
+    });
+    assert!(ledger(&project).contains("rollout of v002 paused: watched for 4s"), "{}", ledger(&project));
+    // Nobody answers from the beginning: that is an error, and there is nothing to write.
+    let _ = rollout(&project, &["watch", "--for", "1s", "--step"]).exits(1);
+    // It goes on where it stood.
+    let again = service(&project, &[]);
+    configure(&project, &again, "[50, 100]");
+    assert_eq!(standing(&again)["canary"]["weight"], 50);
 }
 
 #[test]

@@ -1,0 +1,155 @@
+//! The gate on the figures of a run that is over: a rule that the run was judged by comes out as it did there, another is
+//! judged by what the run left.
+//!
+//! No model is scored here: that would need the rows, which may have changed since.
+
+use std::collections::BTreeMap;
+
+use modelgate_config::SubsetName;
+use modelgate_core::RunId;
+use modelgate_core::rule::{GateRule, Subset, Versus};
+use modelgate_core::verdict::{
+    Comparisons, Evidence, GateVerdict, Outcome, Reference, RuleResult, Scores, SubsetScores, judge,
+};
+use modelgate_data::contract::{ContractReport, Severity};
+use modelgate_store::ContentStore;
+use serde_json::json;
+
+use crate::error::PipelineError;
+use crate::gate_check::Figures;
+use crate::latency::Latency;
+use crate::outputs::{self, PromotionDecision};
+use crate::production;
+use crate::project::Pipeline;
+use crate::record::StageRecord;
+use crate::stage::Stage;
+use crate::stages::contract;
+use crate::stages::judge::{BaselineFigures, Comparison, pipeline_rules, runs_named};
+
+/// Judges the figures of `run` by `given`, or by the rules of `pipeline` when there are none.
+///
+/// # Errors
+/// Fails when the run left no figures, or a rule makes no sense.
+pub fn gate_check_run(
+    pipeline: &Pipeline<'_>,
+    run: &RunId,
+    given: Vec<GateRule>,
+) -> Result<(Figures, GateVerdict), PipelineError> {
+    let evaluation = outputs::evaluation_of_run(pipeline, run)?;
+    let rules = if given.is_empty() { pipeline_rules(pipeline)? } else { given };
+    let on = match pipeline.config.gate.on {
+        SubsetName::Validation => Subset::Validation,
+        SubsetName::Test => Subset::Test,
+    };
+    // What lies beside the last verdict is of that verdict's run alone.
+    let decision: Option<PromotionDecision> = outputs::read(pipeline, "promotion_decision.json");
+    let is_last = decision.is_some_and(|decision| decision.run_id == *run);
+    let comparison: Option<Comparison> =
+        is_last.then(|| outputs::read(pipeline, "comparison.json")).flatten();
+    let mut candidate = evaluation.scores("the candidate".to_owned(), None);
+    if is_last {
+        let found = others(pipeline);
+        for subset in candidate.subsets.values_mut() {
+            subset.metrics.extend(found.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
+        }
+    }
+    let figures = Figures(candidate.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default());
+    let mut references = runs_named(pipeline, &rules);
+    references.insert(Versus::Baseline, baseline(pipeline, comparison.as_ref())?);
+    references.insert(Versus::Production, in_production(comparison.as_ref()));
+    let evidence = Evidence { candidate, references, on, comparisons: Comparisons::default() };
+    let mut verdict = judge(&rules, &evidence);
+    let known = is_last.then(|| Judged::read(pipeline, on)).flatten();
+    for (rule, result) in rules.iter().zip(&mut verdict.rules) {
+        if let Some(before) = known.as_ref().and_then(|known| known.result(rule)) {
+            before.clone_into(result);
+        } else if result.outcome == Outcome::Inconclusive && rule.check.versus().is_some() {
+            result.sentence.push_str("; `modelgate run --from gate` scores both models and judges the rule");
+        }
+    }
+    let bootstrap = known.as_ref().map_or(verdict.bootstrap, |known| known.verdict.bootstrap);
+    Ok((figures, GateVerdict::of(verdict.rules, bootstrap, Some(evaluation.digest))))
+}
+
+/// The last verdict, with the rules that it is of.
+struct Judged {
+    rules: Vec<serde_json::Value>,
+    verdict: GateVerdict,
+}
+
+impl Judged {
+    /// Reads what the gate left; `None` when that is not what `verdict.json` says, or it looked at other rows.
+    fn read(pipeline: &Pipeline<'_>, on: Subset) -> Option<Self> {
+        let verdict: GateVerdict = outputs::read(pipeline, "verdict.json")?;
+        let record = StageRecord::load(&pipeline.records(), Stage::Gate)?;
+        let store = ContentStore::new(&pipeline.project.state_folder());
+        let kept = store.get(record.outputs.get("verdict")?).ok()?;
+        let kept: GateVerdict = serde_json::from_slice(&kept).ok()?;
+        let rules = record.inputs.get("rules")?.as_array()?.clone();
+        let is_it = kept == verdict && record.inputs.get("on") == Some(&json!(on));
+        is_it.then_some(Self { rules, verdict })
+    }
+
+    /// Returns how `rule` came out, when it was one of the rules, word for word.
+    fn result(&self, rule: &GateRule) -> Option<&RuleResult> {
+        let at = self.rules.iter().position(|known| *known == json!(rule))?;
+        self.verdict.rules.get(at)
+    }
+}
+
+/// Returns production's figures as the run measured them on its rows.
+fn in_production(comparison: Option<&Comparison>) -> Reference {
+    let Some(comparison) = comparison else {
+        let why = "its figures on the rows of this run are not kept";
+        return Reference::Unavailable(why.to_owned());
+    };
+    match (&comparison.production, &comparison.unavailable) {
+        (Some(name), _) => {
+            let subsets = comparison.subsets.iter().map(|(subset, rows)| {
+                let known = rows.iter().map(|row| (row.metric.clone(), row.production));
+                let metrics = known.filter(|(_, value)| value.is_some()).collect();
+                (*subset, SubsetScores { metrics, ..SubsetScores::default() })
+            });
+            let scores = Scores { name: name.clone(), subsets: subsets.collect(), ..Scores::default() };
+            Reference::Scores(Box::new(scores))
+        }
+        (None, Some(why)) => Reference::Unavailable(why.clone()),
+        (None, None) => Reference::None,
+    }
+}
+
+/// Returns the figures of the committed baseline: as the run knew them, or as they are now.
+fn baseline(pipeline: &Pipeline<'_>, comparison: Option<&Comparison>) -> Result<Reference, PipelineError> {
+    if let Some(comparison) = comparison {
+        let of = |found: &BaselineFigures| {
+            let subsets = found.subsets.iter().map(|(subset, figures)| {
+                let metrics = figures.iter().map(|(name, value)| (name.clone(), Some(*value))).collect();
+                (*subset, SubsetScores { metrics, ..SubsetScores::default() })
+            });
+            Reference::Scores(Box::new(Scores {
+                name: found.name.clone(),
+                subsets: subsets.collect(),
+                ..Scores::default()
+            }))
+        };
+        return Ok(comparison.baseline.as_ref().map_or(Reference::None, of));
+    }
+    let stored = production::baseline(pipeline.project, &pipeline.model)?;
+    Ok(stored.map_or(Reference::None, |stored| {
+        let name = format!("baseline {}", stored.version);
+        Reference::Scores(Box::new(stored.evaluation().scores(name, None)))
+    }))
+}
+
+/// Returns what rules may be on besides the figures of an evaluation: violations of the contract and times.
+fn others(pipeline: &Pipeline<'_>) -> BTreeMap<&'static str, f64> {
+    let mut found = BTreeMap::new();
+    let report: Option<ContractReport> = outputs::read(pipeline, "contract_report.json");
+    if let Some(report) = report.filter(|_| pipeline.config.data.contract.is_some()) {
+        found.extend(contract::counts(report.count(Severity::Error), report.count(Severity::Warning)));
+    }
+    if let Some(latency) = outputs::read::<Latency>(pipeline, "latency.json") {
+        found.extend(latency.figures());
+    }
+    found
+}
