@@ -1,7 +1,7 @@
 """Gradient boosting: ours, LightGBM, XGBoost and scikit-learn, interleaved, on the same data with the same settings.
 
     python boosting.py --binary target/release/examples/bench_forest_linear [--rounds 5] [--threads 1,2]
-                       [--cases binary-1m,regression-500k,binary-100k,small,files] [--peers lightgbm,xgboost,sklearn]
+                       [--cases binary-1m,regression-500k,binary-100k,small,rare,files] [--peers lightgbm,xgboost,sklearn]
                        [--scale 1.0] [--ours-only] [--growth 100000,1000000,10000000] [--data FOLDER] [--json results.json]
 
 100 rounds of 31 leaves, rate 0.1, 255 bins, at least 20 rows in a leaf (XGBoost, which has no such setting: a Hessian of
@@ -9,6 +9,7 @@
 above the loaded data are of the fit alone, the dataset's construction included. `predict` is the time for a million
 rows: the test rows, over and over. `row` is one row alone, through the library that it is (Python's for the peers, 200
 rows). Medians over the rounds; a ratio is of medians.
+`rare` compares log loss where one of two classes is a fortieth to a thousandth of the rows;
 `small` compares log loss and R² on the data that scikit-learn ships, 5 seeds of a split of a quarter; `files` on King
 County, drug200 and California Housing of the folder `tabular` in --data, $MODELGATE_TEST_DATA by default.
 `--growth` fits ours alone, on one thread, on more and more rows.
@@ -49,6 +50,8 @@ AIMS = [
 ]
 WORSE = 0.0005  # the area under the curve may be below LightGBM's by this
 GROWTH = 12.0  # for 10 times the rows
+# A row is of the rare class where its score is above this.
+RARE = [2.45, 3.3, 4.0]
 SMALL = ["iris", "wine", "digits", "breast_cancer", "diabetes"]
 
 
@@ -225,6 +228,19 @@ def small(arguments):
     return missed
 
 
+def rare(arguments):
+    """Two classes of which one is rare, a new set of rows for each share: what diverges has a large log loss."""
+    print(SPLITS, flush=True)
+    missed = []
+    for above in RARE:
+        random = np.random.default_rng(5)
+        x = random.normal(size=(26_000, 5))
+        y = x[:, 0] + 0.5 * x[:, 1] * x[:, 2] + random.normal(size=len(x)) * 0.5 > above
+        name = f"{100 * y.mean():.2f} % of 26,000 rows"
+        missed += splits(arguments, name, x.astype(np.float32), y.astype(np.float64), "classification")
+    return missed
+
+
 def table(path, target, drop=()):
     """Reads a CSV: numbers as they are, texts as positions among those there are."""
     with open(path, newline="", encoding="utf-8") as file:
@@ -339,7 +355,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--cases", default="binary-1m,regression-500k,binary-100k,small,files")
+    parser.add_argument("--cases", default="binary-1m,regression-500k,binary-100k,small,rare,files")
     parser.add_argument("--peers", default="lightgbm,xgboost,sklearn")
     parser.add_argument("--ours-only", action="store_true", help="no peers")
     parser.add_argument("--scale", type=float, default=1.0)
@@ -358,6 +374,8 @@ def main():
             for threads in map(int, arguments.threads.split(",")):
                 bench(name, arguments, threads, results)
     missed += misses(results)
+    if "rare" in cases:
+        missed += rare(arguments)
     if "small" in cases:
         missed += small(arguments)
     if "files" in cases and arguments.data:
