@@ -7,12 +7,26 @@ pub(crate) mod deploy;
 pub(crate) mod model;
 pub(crate) mod rollout;
 pub(crate) mod serve;
+mod unset;
 
-pub(crate) use blamed::blamed;
+/// Reads what was typed and what the environment says.
+///
+/// # Errors
+/// Says what is wrong, or is what was asked for in place of a command, such as the version.
+pub(crate) fn read() -> Result<Arguments, clap::Error> {
+    let mut command = unset::without_empty(Arguments::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let read = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    read.map_err(|error| {
+        let words = std::env::args_os().skip(1);
+        let typed: Vec<String> = words.map(|word| word.to_string_lossy().into()).collect();
+        blamed::blamed(error.format(&mut command), &command, &typed)
+    })
+}
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use modelgate_core::{Digest, ModelName};
 use modelgate_pipeline::{Sample, Stage};
 

@@ -10,17 +10,10 @@ mod progress;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-
 fn main() -> ExitCode {
-    let arguments = match arguments::Arguments::try_parse() {
+    let arguments = match arguments::read() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let typed: Vec<String> =
-                std::env::args_os().skip(1).map(|word| word.to_string_lossy().into()).collect();
-            let command = arguments::Arguments::command();
-            return exit::of_usage(&arguments::blamed(error, &command, &typed));
-        }
+        Err(error) => return exit::of_usage(&error),
     };
     let printer = printer::Printer::new(&arguments);
     match commands::execute(&arguments, &printer) {

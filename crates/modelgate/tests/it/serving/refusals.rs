@@ -579,3 +579,15 @@ fn a_row_that_no_number_answers_is_refused() {
     let _ = service.post("/v2/models/shop/infer", &tensor).is(422);
     let _ = service.post("/predict/shop", &json!({ "features": { "x": 0.0005 } })).is(200);
 }
+
+#[test]
+fn a_variable_that_is_empty_is_one_that_is_not_set() {
+    let project = project();
+    let mut command = serve(&project, &[]);
+    for name in
+        ["MAX_BATCH_SIZE", "HOST", "MODELGATE_TRUSTED_PROXIES", "MODEL_STAGE", "EXPECTED_FEATURE_DIMENSION"]
+    {
+        command.env(name, "");
+    }
+    let _ = Service::ready(command).post("/predict/shop", &row()).is(200);
+}
