@@ -232,7 +232,24 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     printer.talk(&format!("{model} {} is in production, models/packaged/{model}/", found.version));
     let event = Notice::promoted(model, found.version, found.digest, reason);
     notify::tell(project, &event, &around, printer);
+    standing(&registry, model, found.version, printer)?;
     Ok(Exit::Passed)
+}
+
+/// Prints, as JSON, where a version stands after what was decided.
+fn standing(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    if !printer.is_json() {
+        return Ok(());
+    }
+    let Some(found) = registry.model(model)?.versions.get(&version) else { return Ok(()) };
+    printer.json(&json!({
+        "schema_version": 1, "model": model, "version": version, "stage": found.stage, "digest": found.digest,
+    }))
 }
 
 fn needs_reason(reason: &str, question: &str) -> anyhow::Result<()> {
@@ -305,6 +322,7 @@ fn decide(
             }
         }
     }
+    standing(&registry, model, version, printer)?;
     Ok(Exit::Passed)
 }
 

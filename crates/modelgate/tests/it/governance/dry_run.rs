@@ -47,6 +47,11 @@ fn decisions_are_rehearsed_and_nothing_is_written() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!((&json["dry_run"], &json["version"]), (&true.into(), &3.into()), "{json}");
     assert_eq!((ledger(), project.read("baselines/p.json")), before);
-    let _ = project.run(&["model", "promote", "p"]).exits(0);
+    let promoted = project.run(&["--output-format", "json", "model", "promote", "p"]).exits(0);
+    let promoted: serde_json::Value = serde_json::from_str(&promoted.stdout).expect("JSON");
+    assert_eq!((&promoted["stage"], &promoted["version"]), (&"production".into(), &3.into()), "{promoted}");
+    let bad = ["--output-format", "json", "model", "quarantine", "p", "v001", "--reason", "bad"];
+    let bad: serde_json::Value = serde_json::from_str(&project.run(&bad).exits(0).stdout).expect("JSON");
+    assert_eq!(bad["stage"], "quarantined", "{bad}");
     assert_eq!(project.json("baselines/p.json")["version"], 3);
 }
