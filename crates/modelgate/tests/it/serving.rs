@@ -1,17 +1,23 @@
 //! The prediction service, as its callers and its operators see it.
 
 mod bucket;
+mod certificates;
+mod ending;
 mod forms;
 mod hostile;
 mod limits;
+mod lines;
 mod logs;
 mod mlflow;
 mod openapi;
+mod origins;
 mod page;
 mod refusals;
 mod reloads;
 mod rollout;
+mod smoke;
 mod sources;
+mod starts;
 mod traces;
 
 use std::process::Command;

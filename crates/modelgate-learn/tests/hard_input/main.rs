@@ -1,5 +1,8 @@
 //! Input that is hard or wrong, and what must not change a model.
 
+mod targets;
+mod weights;
+
 use std::collections::BTreeMap;
 
 use modelgate_core::schema::Task;
@@ -223,20 +226,6 @@ fn more_features_than_rows_fit_exactly_or_with_the_penalty() {
 }
 
 #[test]
-fn a_target_of_one_value_is_learned_or_refused() {
-    let values = noise(60, 8);
-    let constant = Data::numbers(3, values.clone(), vec![2.5; 20]);
-    for (algorithm, params) in REGRESSORS {
-        let found = answers(&constant.fit(algorithm, params).expect("fitted"), &values);
-        assert!(found.iter().all(|found| (found - 2.5).abs() < 1e-6), "{algorithm}");
-    }
-    let one_class = Data::classes(3, values, vec![1; 20]);
-    for (algorithm, params) in CLASSIFIERS {
-        assert!(one_class.fit(algorithm, params).is_err(), "{algorithm}");
-    }
-}
-
-#[test]
 fn separable_classes_converge_with_the_penalty_and_are_told_without() {
     let values: Vec<f32> = (0..40).map(|row| row as f32).collect();
     let data = Data::classes(1, values.clone(), (0..40).map(|row| u32::from(row >= 20)).collect());
@@ -272,25 +261,6 @@ fn too_few_iterations_are_a_warning_with_what_to_do() {
 }
 
 #[test]
-fn weights_that_make_no_sense_are_errors() {
-    for data in both(10, 2, 10) {
-        for (weights, message) in [
-            (vec![1.0; 9], "there are 9 weights for 10 rows"),
-            (vec![0.0; 10], "every row has the weight 0"),
-            ([vec![1.0; 9], vec![-0.5]].concat(), "the weight -0.5 of training row 10"),
-            ([vec![1.0; 9], vec![f64::NAN]].concat(), "the weight NaN of training row 10"),
-            ([vec![1.0; 9], vec![1e300]].concat(), "is not a number from 0 to 1e100"),
-        ] {
-            let data = Data { weights: Some(weights), ..data.clone() };
-            for (algorithm, params) in data.algorithms() {
-                let error = data.fit(algorithm, params).expect_err("refused").to_string();
-                assert!(error.contains(message), "{algorithm}: {error}");
-            }
-        }
-    }
-}
-
-#[test]
 fn a_batch_gets_the_bits_of_its_rows_one_by_one() {
     for data in both(200, 4, 31) {
         for (algorithm, params) in data.algorithms() {
@@ -313,101 +283,6 @@ fn wide_data_are_solved_by_the_method_for_wide_data() {
         outcome.details["solver"].clone()
     };
     assert_eq!((of(300), of(500)), (json!("newton-cholesky"), json!("lbfgs")));
-}
-
-#[test]
-fn a_row_of_weight_zero_is_a_row_that_is_not_there() {
-    for data in both(80, 3, 11) {
-        let weights: Vec<f64> = (0..80).map(|row| f64::from(u8::from(row % 4 != 0))).collect();
-        let kept: Vec<usize> = (0..80).filter(|row| row % 4 != 0).collect();
-        let less = data.take(&kept);
-        let weighted = Data { weights: Some(weights), ..data };
-        for (algorithm, params) in less.algorithms() {
-            let found = answers(&weighted.fit(algorithm, params).expect("fitted"), &less.values);
-            let expected = answers(&less.fit(algorithm, params).expect("fitted"), &less.values);
-            let loose = if algorithm == "logistic_regression" { 1e-3 } else { 1e-5 };
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - expected).abs() <= loose, "{algorithm} {params}: {found} {expected}");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_is_in_a_row_of_weight_zero_is_no_matter() {
-    for (strange, data) in
-        [1e10, 1e30, f32::NAN].into_iter().flat_map(|strange| both(80, 3, 31).map(|data| (strange, data)))
-    {
-        let weights: Vec<f64> = (0..80).map(|row| f64::from(u8::from(row % 4 != 0))).collect();
-        let kept: Vec<usize> = (0..80).filter(|row| row % 4 != 0).collect();
-        let less = data.take(&kept);
-        let mut weighted = Data { weights: Some(weights), ..data };
-        (0..80).step_by(4).for_each(|row| weighted.values[row * 3] = strange);
-        for (algorithm, params) in less.algorithms().into_iter().filter(|(name, _)| !is_of_trees(name)) {
-            let found = answers(&weighted.fit(algorithm, params).expect("fitted"), &less.values);
-            let expected = answers(&less.fit(algorithm, params).expect("fitted"), &less.values);
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!(
-                    (found - expected).abs() <= 1e-5,
-                    "{algorithm} {params} {strange}: {found} {expected}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn a_row_of_weight_two_is_that_row_twice() {
-    for data in both(80, 3, 12) {
-        let weights: Vec<f64> = (0..80).map(|row| f64::from(1 + row % 2)).collect();
-        let rows: Vec<usize> = (0..80).flat_map(|row| vec![row; 1 + row % 2]).collect();
-        let twice = data.take(&rows);
-        let weighted = Data { weights: Some(weights), ..data.clone() };
-        for (algorithm, params) in data.algorithms() {
-            if params.contains("n_estimators") && !params.contains("false") {
-                // What is drawn is another thing.
-                continue;
-            }
-            let found = answers(&weighted.fit(algorithm, params).expect("fitted"), &data.values);
-            let expected = answers(&twice.fit(algorithm, params).expect("fitted"), &data.values);
-            let loose = if params.contains("lbfgs") { 1e-3 } else { 1e-5 };
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - expected).abs() <= loose, "{algorithm} {params}: {found} {expected}");
-            }
-        }
-    }
-}
-
-#[test]
-fn weights_of_any_size_are_weights() {
-    for data in both(60, 3, 17) {
-        let pattern = |unit: f64| (0..60).map(|row| unit * f64::from(1 + row % 3)).collect::<Vec<f64>>();
-        let with = |unit: f64| Data { weights: Some(pattern(unit)), ..data.clone() };
-        for (algorithm, params) in data.algorithms() {
-            let trees = is_of_trees(algorithm) && algorithm != "gradient_boosting";
-            let expected = answers(&with(1.0).fit(algorithm, params).expect("fitted"), &data.values);
-            for unit in [1e-90, 1e98] {
-                let found = answers(&with(unit).fit(algorithm, params).expect("fitted"), &data.values);
-                // A penalty is of another size beside them.
-                let same = trees && !params.contains("n_estimators");
-                let near =
-                    found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-5);
-                assert!(near || !same, "{algorithm} {params} {unit}");
-            }
-        }
-    }
-}
-
-#[test]
-fn weights_of_which_some_are_nothing_beside_others_give_numbers() {
-    for data in both(60, 3, 18) {
-        let weights = (0..60).map(|row| if row % 2 == 0 { 1e100 } else { 1e-300 }).collect();
-        let data = Data { weights: Some(weights), ..data };
-        for (algorithm, params) in data.algorithms() {
-            // `answers` asks for finite ones.
-            let _ = answers(&data.fit(algorithm, params).expect("fitted"), &data.values);
-        }
-    }
 }
 
 #[test]
@@ -466,26 +341,6 @@ fn infinities_are_values_to_trees_and_errors_of_linear_models() {
                 }
             }
         }
-    }
-}
-
-#[test]
-fn a_target_beyond_what_a_prediction_can_be_is_refused() {
-    for (wrong, message) in [
-        (f64::NAN, "the target of training row 3 is not finite"),
-        (f64::INFINITY, "the target of training row 3 is not finite"),
-        (1e300, "of training row 3 is larger than a prediction can be"),
-    ] {
-        let data = Data::numbers(1, vec![1.0, 2.0, 3.0], vec![1.0, 2.0, wrong]);
-        for (algorithm, params) in REGRESSORS {
-            let error = data.fit(algorithm, params).expect_err("refused").to_string();
-            assert!(error.contains(message), "{algorithm}: {error}");
-        }
-    }
-    let data = Data::numbers(1, vec![1.0, 2.0, 3.0, 4.0], vec![3e38, -3e38, 1e30, 3e38]);
-    for (algorithm, params) in REGRESSORS {
-        let outcome = data.fit(algorithm, params).expect("fitted");
-        outcome.estimator.validate().unwrap_or_else(|error| panic!("{algorithm}: {error}"));
     }
 }
 
@@ -593,43 +448,6 @@ proptest! {
                     prop_assert!((one - two).abs() <= 2e-5, "{} {}: {} {}", algorithm, params, one, two);
                 }
             }
-        }
-    }
-}
-
-/// Returns the share of the spread that answers explain.
-fn explained(found: &[f32], numbers: &[f64]) -> f64 {
-    let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-    let missed: f64 =
-        found.iter().zip(numbers).map(|(found, number)| (f64::from(*found) - number).powi(2)).sum();
-    1.0 - missed / numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>()
-}
-
-#[test]
-fn a_target_far_from_zero_is_learned_as_one_near_it() {
-    let values = noise(2000, 40);
-    let near = |row: &[f32]| 2.0 * f64::from(row[0]) + f64::from(3.0 * row[1]).sin();
-    for offset in [0.0, -3e6, 1e6] {
-        let numbers = values.chunks_exact(4).map(|row| near(row) + offset).collect();
-        let data = Data::numbers(4, values.clone(), numbers);
-        let of = |name: &str| data.fit(name, r#"{"n_estimators": 50}"#).expect("fitted");
-        for name in ["random_forest", "gradient_boosting"] {
-            let score = explained(&answers(&of(name), &values), &data.numbers);
-            assert!(score > 0.97, "{name} {offset}: {score}");
-        }
-        assert_eq!(of("random_forest").warnings.is_empty(), offset == 0.0);
-    }
-}
-
-#[test]
-fn a_target_that_32_bits_cannot_tell_apart_is_refused() {
-    let values = noise(240, 41);
-    for (factor, offset) in [(1.0, 1e9), (1e-60, 0.0)] {
-        let numbers = (0..80).map(|row| f64::from(row % 7) * factor + offset).collect();
-        let data = Data::numbers(3, values.clone(), numbers);
-        for (algorithm, params) in REGRESSORS {
-            let refused = data.fit(algorithm, params).expect_err("no answer can tell them apart").to_string();
-            assert!(refused.contains("numbers of 32 bits, go there in steps of"), "{algorithm}: {refused}");
         }
     }
 }
