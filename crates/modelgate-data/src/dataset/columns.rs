@@ -1,5 +1,7 @@
 //! Whether the columns of a file are those that are asked for, and those of the files before it.
 
+use std::collections::HashMap;
+
 use super::{DataSchema, Mixed, ReadOptions};
 use crate::error::{DataError, listed, names_unknown};
 use crate::source::SourceFile;
@@ -7,11 +9,13 @@ use crate::types::DeclaredType;
 
 /// Refuses names that are empty or stand twice, and settings that name a column that is not there.
 pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptions) -> Result<(), DataError> {
+    // Each name is looked up once: a header may have a hundred thousand.
+    let mut seen = HashMap::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
         if name.trim().is_empty() {
             return Err(file.error(format!("column {} has no name in the header line", index + 1)));
         }
-        if let Some(first) = names[..index].iter().position(|other| other == name) {
+        if let Some(first) = seen.insert(*name, index) {
             let (first, second) = (first + 1, index + 1);
             return Err(file.error(format!(
                 "the column name `{name}` stands twice, at {first} and {second}; rename one"
@@ -21,7 +25,7 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
     let dropped = options.drop.iter().map(|name| ("preprocess.drop", name));
     let typed = options.types.keys().map(|name| ("data.types", name));
     for (what, name) in dropped.chain(typed) {
-        if !names.contains(&name.as_str()) {
+        if !seen.contains_key(name.as_str()) {
             return Err(file.error(names_unknown(what, name, names)));
         }
     }
