@@ -1,24 +1,17 @@
 //! Prediction over a matrix of preprocessed features, in the order of operations that ONNX Runtime has with one
 //! thread: the `f32` sum of a row's leaves tree by tree, the first class of the highest probability.
 
+mod ensemble;
 mod masks;
 mod simd;
-mod sorted;
-
-use std::fmt;
-use std::sync::OnceLock;
-
-use rayon::prelude::*;
+mod walks;
 
 use crate::error::ModelError;
 use crate::estimator::{Boosted, Estimator, Forest, Tree, TreeNode};
 use crate::linear::softmax;
-use crate::processor::level;
-use masks::MaskedTree;
-use sorted::SortedTrees;
+pub use ensemble::Prepared;
 
-/// Rows that one task predicts; the result does not depend on it.
-const BLOCK: usize = 256;
+use ensemble::Ensemble;
 
 /// The answers of a model.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,11 +40,6 @@ impl Tree {
             }
             at = node.next(row[node.column()]);
         }
-    }
-
-    /// Returns the values of a leaf that [`leaf`](Self::leaf) has returned.
-    fn leaf_values(&self, leaf: usize, outputs: usize) -> &[f32] {
-        &self.values[leaf * outputs..(leaf + 1) * outputs]
     }
 
     fn validate(&self, features: usize, outputs: usize) -> Result<(), String> {
@@ -99,214 +87,27 @@ impl TreeNode {
     }
 }
 
-/// Walks at a time: each step of one waits for its memory.
-const WALKS: usize = 8;
-
-/// Returns the leaf that each walk reaches, as the position of its row in the values.
-#[inline]
-fn leaves<const N: usize>(walks: [(&Tree, &[f32]); N]) -> [usize; N] {
-    let mut at = [0_usize; N];
-    loop {
-        let mut open = false;
-        for (at, (tree, row)) in at.iter_mut().zip(walks) {
-            let node = &tree.nodes[*at];
-            if !node.is_leaf() {
-                *at = node.next(row[node.column()]);
-                open = true;
-            }
-        }
-        if !open {
-            break;
-        }
-    }
-    let mut walks = walks.iter();
-    at.map(|at| walks.next().map_or(0, |(tree, _)| tree.nodes[at].left as usize))
-}
-
-/// Calls `visit` with each tree's number and the leaf that a row reaches in it, in order.
-#[inline]
-fn each_tree(trees: &[Tree], row: &[f32], mut visit: impl FnMut(usize, usize)) {
-    let (groups, rest) = trees.as_chunks::<WALKS>();
-    let mut number = 0;
-    for group in groups {
-        for leaf in leaves(group.each_ref().map(|tree| (tree, row))) {
-            visit(number, leaf);
-            number += 1;
-        }
-    }
-    for tree in rest {
-        visit(number, tree.leaf(row));
-        number += 1;
-    }
-}
-
-/// Calls `visit` with each row's number and the leaf that it reaches in a tree, in order.
-#[inline]
-fn each_row(tree: &Tree, matrix: &[f32], features: usize, mut visit: impl FnMut(usize, usize)) {
-    let mut number = 0;
-    let mut groups = matrix.chunks_exact(features * WALKS);
-    for group in &mut groups {
-        let mut walks = [(tree, group); WALKS];
-        for (walk, row) in walks.iter_mut().zip(group.chunks_exact(features)) {
-            walk.1 = row;
-        }
-        for leaf in leaves(walks) {
-            visit(number, leaf);
-            number += 1;
-        }
-    }
-    for row in groups.remainder().chunks_exact(features) {
-        visit(number, tree.leaf(row));
-        number += 1;
-    }
-}
-
-/// Calls `one` with each block of rows and its sums, of which a row has `width`; on all threads where there are several.
-fn each_block(
-    sums: &mut [f32],
-    width: usize,
-    matrix: &[f32],
-    features: usize,
-    one: impl Fn(&mut [f32], &[f32]) + Sync,
-) {
-    if sums.len() <= BLOCK * width {
-        // To hand a few rows to another thread costs more than to predict them.
-        return one(sums, matrix);
-    }
-    let blocks = sums.par_chunks_mut(BLOCK * width).zip(matrix.par_chunks(BLOCK * features));
-    blocks.for_each(|(sums, matrix)| one(sums, matrix));
-}
-
 impl Forest {
     /// Sums the leaves of each row, row-major `[rows × outputs]`.
     fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
         let Self { features, outputs, trees, prepared } = self;
-        let mut sums = vec![0.0_f32; rows * outputs];
-        let add = |sum: &mut [f32], values: &[f32]| {
-            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-        };
-        if rows < WALKS || rows < MANY && prepared.one(trees, *features, *outputs).is_some() {
-            for (sum, row) in sums.chunks_exact_mut(*outputs).zip(matrix.chunks_exact(*features)) {
-                prepared.each_tree(trees, row, *outputs, |values| add(sum, values));
-            }
-            return sums;
-        }
-        let masked = prepared.many(trees, *outputs);
-        each_block(&mut sums, *outputs, matrix, *features, |sums, matrix| {
-            // Tree by tree over a block, so that one tree stays in the cache; each row still sums in tree order.
-            let (level, block) = (level(), masks::Block::new(matrix, *features));
-            let mut leaves = vec![0_u32; block.lanes()];
-            for (tree, masked) in trees.iter().zip(masked) {
-                match masked {
-                    Some(masked) => masked.add(level, &block, &mut leaves, sums, *outputs),
-                    None => each_row(tree, matrix, *features, |row, leaf| {
-                        add(&mut sums[row * outputs..(row + 1) * outputs], tree.leaf_values(leaf, *outputs));
-                    }),
-                }
-            }
-        });
-        sums
+        let (features, outputs) = (*features, *outputs);
+        Ensemble { trees, prepared, features, outputs, width: outputs }.sums(matrix, rows)
     }
 }
-
-/// Trees in the forms for one row and for many, each made when it is first needed and then kept. It is no part of the model:
-/// a copy begins without, and all are equal.
-#[derive(Default)]
-pub struct Prepared {
-    many: OnceLock<Vec<Option<MaskedTree>>>,
-    /// None where a tree is too large.
-    one: OnceLock<Option<Box<SortedTrees>>>,
-}
-
-impl Prepared {
-    fn many(&self, trees: &[Tree], outputs: usize) -> &[Option<MaskedTree>] {
-        self.many.get_or_init(|| trees.iter().map(|tree| MaskedTree::new(tree, outputs)).collect())
-    }
-
-    fn one(&self, trees: &[Tree], features: usize, outputs: usize) -> Option<&SortedTrees> {
-        self.one.get_or_init(|| SortedTrees::new(trees, features, outputs).map(Box::new)).as_deref()
-    }
-
-    /// Calls `visit` with the values of the leaf that a row reaches in each tree, in order.
-    #[inline]
-    fn each_tree(&self, trees: &[Tree], row: &[f32], outputs: usize, mut visit: impl FnMut(&[f32])) {
-        match self.one(trees, row.len(), outputs) {
-            Some(sorted) => sorted.each(row, visit),
-            None => each_tree(trees, row, |number, leaf| visit(trees[number].leaf_values(leaf, outputs))),
-        }
-    }
-}
-
-impl Clone for Prepared {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl PartialEq for Prepared {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Prepared {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Prepared")
-    }
-}
-
-/// Rows from which on it pays to take a block of rows at a time through a tree.
-const MANY: usize = 64;
 
 impl Boosted {
     /// Returns the scores of each row, row-major `[rows × scores]`.
     fn sums(&self, matrix: &[f32], rows: usize) -> Vec<f32> {
-        let mut sums = vec![0.0_f32; rows * self.scores];
-        if rows < MANY {
-            for (sums, row) in sums.chunks_exact_mut(self.scores).zip(matrix.chunks_exact(self.features)) {
-                if let [sum] = sums {
-                    // A sum that is not in memory is not waited for.
-                    let mut kept = *sum;
-                    self.prepared.each_tree(&self.trees, row, 1, |values| kept += values[0]);
-                    *sum = kept;
-                    continue;
-                }
-                // Trees take turns with the scores.
-                let mut score = 0;
-                self.prepared.each_tree(&self.trees, row, 1, |values| {
-                    sums[score] += values[0];
-                    score = if score + 1 == self.scores { 0 } else { score + 1 };
-                });
-            }
-        } else {
-            let masked = self.prepared.many(&self.trees, 1);
-            each_block(&mut sums, self.scores, matrix, self.features, |sums, matrix| {
-                self.add_block(masked, matrix, sums);
-            });
-        }
+        let Self { features, scores, trees, prepared, .. } = self;
+        let ensemble = Ensemble { trees, prepared, features: *features, outputs: 1, width: *scores };
+        let mut sums = ensemble.sums(matrix, rows);
         for sums in sums.chunks_exact_mut(self.scores) {
             for (sum, base) in sums.iter_mut().zip(&self.base) {
                 *sum += base;
             }
         }
         sums
-    }
-
-    /// Adds every tree to the scores of a block of rows.
-    fn add_block(&self, masked: &[Option<MaskedTree>], matrix: &[f32], sums: &mut [f32]) {
-        let level = level();
-        let block = masks::Block::new(matrix, self.features);
-        let mut leaves = vec![0_u32; block.lanes()];
-        for (number, tree) in self.trees.iter().enumerate() {
-            let score = number % self.scores;
-            if let Some(Some(masked)) = masked.get(number) {
-                masked.add(level, &block, &mut leaves, &mut sums[score..], self.scores);
-            } else {
-                each_row(tree, matrix, self.features, |row, leaf| {
-                    sums[row * self.scores + score] += tree.values[leaf];
-                });
-            }
-        }
     }
 
     fn validate(&self) -> Result<(), String> {
