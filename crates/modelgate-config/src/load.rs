@@ -6,6 +6,7 @@ use crate::env;
 use crate::error::ConfigError;
 use crate::params;
 use crate::project::ProjectConfig;
+use crate::undeclared::filled_in;
 use crate::validate::validate;
 
 /// A project file that was read.
@@ -22,6 +23,28 @@ pub struct Loaded {
 /// # Errors
 /// Names file, line and column, and what to do.
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
+    load_as(path, environment, parse)
+}
+
+/// As [`load`], for who needs neither a target nor a task: a pipeline that declares none has the target [`UNDECLARED`].
+///
+/// # Errors
+/// As [`load`].
+pub fn load_open(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
+    load_as(path, environment, |text, shown| {
+        parse(text, shown).or_else(|error| {
+            let filled = ["classification", "regression"].into_iter();
+            let mut filled = filled.filter_map(|task| parse(&filled_in(text, task)?, shown).ok());
+            filled.next().ok_or(error)
+        })
+    })
+}
+
+fn load_as(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    parse: impl Fn(&str, &Path) -> Result<ProjectConfig, ConfigError>,
+) -> Result<Loaded, ConfigError> {
     let bytes = fs_err::read(path)?;
     let shown = PathBuf::from(path.file_name().unwrap_or(path.as_os_str()));
     let text = String::from_utf8(bytes).map_err(|error| {

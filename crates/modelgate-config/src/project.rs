@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::deploy::DeployConfig;
+use crate::dialect;
 use crate::governance::{NotifyConfig, PolicyConfig, RetentionConfig, SigningConfig};
 use crate::rules::RuleConfig;
 use crate::search::SearchConfig;
@@ -62,7 +63,8 @@ pub struct RegistryConfig {
 pub struct DataStorageConfig {
     /// What `data push` and `data pull` use: `s3://bucket/prefix`, or a folder relative to the project.
     pub remote: Option<String>,
-    /// How a file gets into the store and back.
+    /// How a file gets into the store and back: `auto` is by reflink where the file system has them, else by copy; with
+    /// `hardlink` file and store are one, which becomes read-only.
     pub link: LinkName,
 }
 
@@ -70,12 +72,13 @@ pub struct DataStorageConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkName {
-    /// By reflink where the file system has them, else by hard link, which makes the file read-only, else by copy.
+    /// By reflink where the file system has them, else by copy.
     #[default]
     Auto,
     /// By reflink alone.
     Reflink,
-    /// By hard link alone: the file and what the store keeps are one, and read-only.
+    /// By hard link alone: the file and what the store keeps are one, and read-only. Who writes to it in place all the same
+    /// changes what the store keeps. A file outside of the project, behind a symbolic link, is copied.
     Hardlink,
     /// By copy alone: twice the room.
     Copy,
@@ -139,11 +142,12 @@ pub struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
     /// Declared column types, where what is inferred is wrong: `int`, `float`, `bool`, `string`, `category`, `date`,
-    /// `timestamp`, `decimal`; a date or timestamp with its form as `date:%d.%m.%Y`.
+    /// `timestamp`, `decimal`; a date or timestamp with its form as `date:%d.%m.%Y`. In a column that is declared as text,
+    /// words such as `NA` and `None` are values.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnTypeText>,
     /// The delimiter, one ASCII character; found in the first lines by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dialect::delimiter")]
     pub delimiter: Option<char>,
     /// What stands around values that hold a delimiter, one ASCII character, or `none`; found by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

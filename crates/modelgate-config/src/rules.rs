@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::project::{SubsetName, TaskKind};
 use crate::rollout::check_rollout_rule;
+use crate::slice_value::{SliceValue, reversed};
 
 /// One rule: exactly one of `at_least`, `at_most` and `equals`, or `versus` with one of `max_drop`, `max_rise` and
 /// `non_inferior`.
@@ -68,36 +69,6 @@ pub struct NonInferior {
 
 fn default_confidence() -> f64 {
     0.95
-}
-
-/// A text, or a number as text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SliceValue(pub String);
-
-impl<'de> Deserialize<'de> for SliceValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrText {
-            expected: "a text, a number, or a range such as `30..40`",
-            number: |value| value.is_finite().then(|| Self(value.to_string())),
-            text: |text| Some(Self(text.to_owned())),
-        })
-    }
-}
-
-impl Serialize for SliceValue {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl JsonSchema for SliceValue {
-    fn schema_name() -> Cow<'static, str> {
-        "SliceValue".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number"] })
-    }
 }
 
 /// A number, or the word `compatible` or `not_worse`.
@@ -255,6 +226,16 @@ impl RuleConfig {
             self.slice.iter().map(|(column, value)| (column.clone(), value.0.clone())).collect();
         if !slice.is_empty() && matches!(self.metric.as_str(), "schema" | "slices") {
             return Err(format!("a rule on `{}` looks at all rows and takes no `slice`", self.metric));
+        }
+        if let Some((column, value)) = slice.iter().find(|(_, value)| reversed(value)) {
+            return Err(format!(
+                "`slice: {{{column}: {value}}}` holds no row: the lower end stands first, and the upper end is left out"
+            ));
+        }
+        if let Some(id) = &self.id
+            && (id.trim().is_empty() || id.chars().any(char::is_control))
+        {
+            return Err("`id` is what reports call the rule: one line that is not empty".to_owned());
         }
         let id = self.id.clone().unwrap_or_else(|| default_id(&self.metric, &check, on, &slice));
         Ok(GateRule { id, metric: self.metric.clone(), on, check, slice, min_samples: self.min_samples })

@@ -74,6 +74,15 @@ pipelines:
     )
 }
 
+/// Returns a first project file whose rule on slices is a comment, with the reason above it.
+pub fn without_slices(text: &str, reason: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("        - {metric: slices, ") {
+        Some(rest) => format!("        # With more rows: {reason}.\n        # - {{metric: slices, {rest}\n"),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +100,23 @@ mod tests {
         let schema = crate::json_schema();
         for name in algorithm::names() {
             assert!(schema.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_could_judge_nothing_is_a_comment_with_the_reason() {
+        for (kind, left) in [(TaskKind::Classification, 4), (TaskKind::Regression, 3)] {
+            let text = template("p", "data.csv", "y", kind);
+            let without = without_slices(&text, "there are 9 rows");
+            assert!(without.contains(
+                "        # With more rows: there are 9 rows.\n        # - {metric: slices, versus: production, equals: not_worse}"
+            ));
+            let config = crate::parse(&without, std::path::Path::new("modelgate.yaml")).expect("valid");
+            let rules = config.pipelines["p"].gate.rules.clone().expect("rules");
+            assert_eq!(rules.len(), left);
+            assert!(rules.iter().all(|rule| rule.metric != "slices"));
+            // Who takes the marks of a comment away has the rule again.
+            assert!(without.replace("# - {", "- {").contains("        - {metric: slices, "));
         }
     }
 }

@@ -33,6 +33,26 @@ pub fn undeclared(text: &str) -> Vec<Undeclared> {
     missing.collect()
 }
 
+/// The target of a pipeline that does not declare one, for who does not need it.
+pub const UNDECLARED: &str = "(not declared)";
+
+/// Returns the project file with `task` and [`UNDECLARED`] where a pipeline declares none; `None` when all do.
+pub(crate) fn filled_in(text: &str, task: &str) -> Option<String> {
+    let missing = undeclared(text);
+    let mut file = serde_saphyr::from_str::<Value>(text).ok().filter(|_| !missing.is_empty())?;
+    for open in missing {
+        let pipeline = file.get_mut("pipelines")?.get_mut(&open.pipeline)?;
+        if open.task {
+            pipeline.as_object_mut()?.insert("task".to_owned(), task.into());
+        }
+        if open.target {
+            pipeline.get_mut("data")?.as_object_mut()?.insert("target".to_owned(), UNDECLARED.into());
+        }
+    }
+    // JSON is YAML.
+    Some(file.to_string())
+}
+
 /// Returns the text with a task, a target or both written into a pipeline; comments, order and line ends stay.
 ///
 /// `None` when the place cannot be found, as in a file in flow style throughout, or when the text would not say just that.
@@ -110,6 +130,24 @@ mod tests {
     use super::*;
 
     const BLOCK: &str = "version: 1\nproject: p   # mine\npipelines:\n  a:   # first\n    data:\n      # rows\n      source: x.csv\n  b:\n    task: regression\n    data: {source: y.csv}\n";
+
+    #[test]
+    fn what_is_not_declared_is_left_open_for_who_does_not_need_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("modelgate.yaml");
+        let load = |text: &str| {
+            fs_err::write(&path, text).expect("written");
+            crate::load_open(&path, &|_| None)
+        };
+        let found = load(BLOCK).expect("loaded").config;
+        assert!(found.pipelines.values().any(|pipeline| pipeline.data.target == UNDECLARED));
+        let rule = "version: 1\nproject: p\npipelines:\n  p:\n    data: {source: d.csv}\n    gate: {rules: [{metric: r2, at_least: 0}]}\n";
+        assert!(load(rule).is_ok());
+        // What else is wrong is told as ever.
+        let wrong = rule.replace("gate:", "gaet:");
+        let error = load(&wrong).expect_err("refused").to_string();
+        assert_eq!(error, crate::load(&path, &|_| None).expect_err("refused").to_string());
+    }
 
     #[test]
     fn what_is_missing_is_found_and_written_where_it_belongs() {

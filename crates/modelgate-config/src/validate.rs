@@ -5,11 +5,13 @@ use std::path::Path;
 
 use modelgate_core::ModelName;
 
+use crate::decidable::check_decidable;
+use crate::dialect;
 use crate::error::ConfigError;
 use crate::governance::duration_seconds;
 use crate::measured::check_metric;
 use crate::place::place;
-use crate::project::{ColumnTypeText, PipelineConfig, ProjectConfig, SplitKindName};
+use crate::project::{PipelineConfig, ProjectConfig, SplitKindName};
 
 pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
     check(config).map_err(|(key, message)| {
@@ -40,6 +42,10 @@ fn check(config: &ProjectConfig) -> Result<(), Wrong> {
             check_metric(&rule.metric, pipeline.task).map_err(|message| {
                 let key = format!("policy.required_rules[{index}].metric");
                 (key, format!("{message} (pipeline `{name}`)"))
+            })?;
+            let Ok(read) = rule.to_rule() else { continue };
+            check_decidable(&read, pipeline.data.contract.is_some()).map_err(|message| {
+                (format!("policy.required_rules[{index}]"), format!("{message} (pipeline `{name}`)"))
             })?;
         }
     }
@@ -74,33 +80,7 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             format!("the target `{}` cannot be dropped", data.target),
         ));
     }
-    if let Some(delimiter) = data.delimiter
-        && (!delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r'))
-    {
-        return Err((
-            "data.delimiter".to_owned(),
-            format!("`{delimiter}` cannot be a delimiter: expected one ASCII character"),
-        ));
-    }
-    for (column, declared) in &data.types {
-        if declared.parts().is_none() {
-            let message = format!(
-                "column `{column}`: `{}` is not a type: expected one of {}, a date or timestamp with its form as \
-                 `date:%d.%m.%Y`",
-                declared.0,
-                ColumnTypeText::NAMES.join(", ")
-            );
-            return Err(("data.types".to_owned(), message));
-        }
-    }
-    if let Some(quote) = data.quote.as_deref().filter(|quote| *quote != "none") {
-        let mut letters = quote.chars();
-        if !matches!((letters.next(), letters.next()), (Some(letter), None) if letter.is_ascii_punctuation())
-        {
-            let message = format!("`{quote}` cannot be a quote: expected one ASCII character, or `none`");
-            return Err(("data.quote".to_owned(), message));
-        }
-    }
+    dialect::check(data)?;
     let split = &data.split;
     let by_column = matches!(split.kind, Some(SplitKindName::Time | SplitKindName::Group));
     if by_column != split.column.is_some() {
@@ -229,6 +209,7 @@ fn check_rules(pipeline: &PipelineConfig) -> Result<(), Wrong> {
         let key = format!("gate.rules[{index}]");
         let read = rule.to_rule().map_err(|message| (key.clone(), message))?;
         check_metric(&rule.metric, pipeline.task).map_err(|message| (format!("{key}.metric"), message))?;
+        check_decidable(&read, pipeline.data.contract.is_some()).map_err(|message| (key.clone(), message))?;
         if !ids.insert(read.id.clone()) {
             return Err((key, format!("the id `{}` is taken by another rule", read.id)));
         }

@@ -89,6 +89,13 @@ pub const GROUPS: &[Group] = &[
                 "",
             ),
             variable(
+                "MODELGATE_SHOW_VALUES",
+                "whether values of rows are printed: in the words of `run` and `data`, not in files and JSON",
+                "`1`, in a step of GitHub Actions `0`",
+                "`0` or `1`",
+                "",
+            ),
+            variable(
                 "MODELGATE_SIMD",
                 "keeps to narrower registers than the processor has; results do not depend on them",
                 "the widest there are",
@@ -210,6 +217,13 @@ pub const GROUPS: &[Group] = &[
                 "PEM files with public keys, with commas: only what one of them signed is served",
                 "those of the project, where `signing.require_signature` is set",
                 "",
+                "",
+            ),
+            variable(
+                env::MODELGATE_SERVE,
+                "what `serve:` says, as JSON; the images of `deploy` hold that of the project",
+                "`serve` of the project",
+                "such as `{\"out_of_range\":\"reject\"}`",
                 "",
             ),
             variable(
@@ -520,6 +534,13 @@ pub const GROUPS: &[Group] = &[
             ),
             variable("GITHUB_SERVER_URL", "where people see repositories", "`https://github.com`", "", ""),
             variable("GITHUB_RUN_ID", "the number of the run, for links to it", "", "a number", ""),
+            variable(
+                "GITHUB_ACTIONS",
+                "`true` in a step: no values of rows are printed, see `MODELGATE_SHOW_VALUES`",
+                "",
+                "`true`",
+                "",
+            ),
             variable("GITHUB_ACTOR", "who started the run", "", "", "`ci approver` finds no approval"),
             variable(
                 "GITHUB_STEP_SUMMARY",

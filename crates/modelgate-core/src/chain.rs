@@ -17,6 +17,19 @@ pub struct ChainError {
     pub what: String,
 }
 
+impl ChainError {
+    /// Returns whether the line needs a newer modelgate, and is no sign that anything was changed.
+    pub fn is_of_a_newer_version(&self) -> bool {
+        self.what.starts_with(NEWER_EVENT)
+            || self.what.strip_prefix(OTHER_VERSION).is_some_and(|rest| rest.contains(": use "))
+    }
+}
+
+/// How the words about a line of another form begin.
+const OTHER_VERSION: &str = "it has schema version ";
+/// How the words about an event of a later version begin.
+const NEWER_EVENT: &str = "it holds an event that this modelgate, ";
+
 const MEMBER: &str = ",\"hash\":\"sha256:";
 /// The member's length: its beginning, 64 digits and the closing quote.
 const MEMBER_LENGTH: usize = MEMBER.len() + 65;
@@ -58,8 +71,7 @@ fn digest_of_two(first: &str, second: &str) -> Digest {
 /// Says what a line of another form needs; who registered a version says by which modelgate.
 fn of_another_form(version: u64, line: &serde_json::Value) -> String {
     let own = env!("CARGO_PKG_VERSION");
-    let reads =
-        format!("it has schema version {version}; this modelgate reads {LEDGER_VERSION} and is {own}");
+    let reads = format!("{OTHER_VERSION}{version}; this modelgate reads {LEDGER_VERSION} and is {own}");
     if version <= u64::from(LEDGER_VERSION) {
         return reads;
     }
@@ -85,9 +97,7 @@ fn why_not_an_entry(line: &str, parse: &serde_json::Error) -> String {
     let text = parse.to_string();
     if text.contains("unknown variant") && version.is_some() {
         let own = env!("CARGO_PKG_VERSION");
-        return format!(
-            "it holds an event that this modelgate, {own}, does not know; use a newer one: {text}"
-        );
+        return format!("{NEWER_EVENT}{own}, does not know; use a newer one: {text}");
     }
     format!("it is not a ledger entry: {text}")
 }

@@ -4,7 +4,7 @@
 //! the same [`ModelState::check`], so a ledger written past the door does not replay. A transition is a row of `check.rs` and one of
 //! `apply.rs`.
 
-use self::conditions::{overtaken, refuse_unless};
+use self::conditions::{no_version, overtaken, refuse_unless};
 use crate::ledger::LedgerEvent;
 use crate::{ModelName, VersionNumber};
 
@@ -14,7 +14,7 @@ mod conditions;
 mod event;
 mod state;
 
-pub use conditions::{check_actor, check_reason};
+pub use conditions::{check_actor, check_reason, check_who_acts};
 pub use event::Event;
 pub use state::{Approval, ModelState, PendingRollback, Stage, VersionState};
 
@@ -77,7 +77,10 @@ pub fn decide(
         Event::PauseRollout { reason } => LedgerEvent::RolloutPaused { model, version, digest, reason },
         Event::PromoteRollout { reason } => LedgerEvent::RolloutPromoted { model, version, digest, reason },
         Event::AbortRollout { reason } => LedgerEvent::RolloutAborted { model, version, digest, reason },
-        Event::SetAlias { alias, reason } => LedgerEvent::AliasSet { model, version, alias, reason },
+        Event::SetAlias { alias, reason } => {
+            no_version(&alias)?;
+            LedgerEvent::AliasSet { model, version, alias, reason }
+        }
     };
     state.check(&event)?;
     Ok(event)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The text cannot be this kind of name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{text}` is not a {kind}: {expected}")]
+#[error("`{text}` is not {} {kind}: {expected}", if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" })]
 pub struct NameError {
     text: String,
     kind: &'static str,
@@ -124,6 +124,14 @@ mod tests {
             assert!(text.parse::<ModelName>().is_err(), "{text}");
         }
         assert_eq!("breast-cancer_1.2".parse::<ModelName>().expect("name").as_str(), "breast-cancer_1.2");
+    }
+
+    #[test]
+    fn an_error_says_what_the_text_is_not() {
+        let error = "a b".parse::<crate::Alias>().expect_err("a blank").to_string();
+        assert!(error.starts_with("`a b` is not an alias: expected 1 to 128"), "{error}");
+        let error = "a b".parse::<ModelName>().expect_err("a blank").to_string();
+        assert!(error.starts_with("`a b` is not a model name: "), "{error}");
     }
 
     #[test]

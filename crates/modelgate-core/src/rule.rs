@@ -193,12 +193,15 @@ impl Check {
 }
 
 /// The part of the rows that a rule looks at: what each column is, as text; all of it holds. A number is written as it
-/// is or as a range such as `30..40`, the upper end left out.
+/// is or as a range such as `30..40`, the upper end left out; an empty text means the rows without a value.
 pub type Slice = BTreeMap<String, String>;
 
 /// Returns the name of a slice, such as `age=30..40, region=north`; empty for all rows.
 pub fn slice_name(slice: &Slice) -> String {
-    slice.iter().map(|(column, value)| format!("{column}={value}")).collect::<Vec<_>>().join(", ")
+    let named = slice.iter().map(|(column, value)| {
+        if value.is_empty() { format!("{column} is missing") } else { format!("{column}={value}") }
+    });
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// One rule of a gate.

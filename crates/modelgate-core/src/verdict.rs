@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::metric::{CLASSIFICATION, REGRESSION};
-use crate::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
-use crate::schema::{FeatureSchema, incompatibilities};
+use crate::rule::{Check, GateRule, Subset, Versus, slice_name};
+use crate::schema::FeatureSchema;
 
+mod against;
 mod comparisons;
+mod footing;
 
+use against::Side;
 pub use comparisons::{Comparisons, PairedFigure, SliceFigure, SliceFigures};
+pub use footing::Footing;
 
 /// The outcome of a gate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -77,6 +81,9 @@ pub struct SubsetScores {
     /// The figures of parts of the rows, by the name of [`slice_name`].
     #[serde(default)]
     pub slices: BTreeMap<String, SliceScores>,
+    /// Rows whose answer is no finite number.
+    #[serde(default)]
+    pub unanswered: u64,
 }
 
 /// The metrics of one model on a part of a subset.
@@ -102,6 +109,9 @@ pub struct Scores {
     pub subsets: BTreeMap<Subset, SubsetScores>,
     /// The package's schema.
     pub schema: Option<FeatureSchema>,
+    /// Why there are no figures, of a model that is there and could not be scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscored: Option<String>,
 }
 
 /// What a candidate is compared with.
@@ -126,6 +136,8 @@ pub struct Evidence {
     pub on: Subset,
     /// What was measured of candidate and reference together.
     pub comparisons: Comparisons,
+    /// The references that not every row is fair to; for one that is not here every row is.
+    pub footings: BTreeMap<Versus, Footing>,
 }
 
 /// How one rule came out.
@@ -195,13 +207,17 @@ impl GateVerdict {
     pub fn of(results: Vec<RuleResult>, bootstrap: bool, digest: Option<Digest>) -> Self {
         let count = |outcome| results.iter().filter(|result| result.outcome == outcome).count();
         let (failed, inconclusive) = (count(Outcome::Failed), count(Outcome::Inconclusive));
+        let rules = if results.len() == 1 { "rule" } else { "rules" };
         let (verdict, mut sentence) = if failed > 0 {
             let verb = if failed == 1 { "does" } else { "do" };
-            (Verdict::Failed, format!("{failed} of {} rules {verb} not hold", results.len()))
+            (Verdict::Failed, format!("{failed} of {} {rules} {verb} not hold", results.len()))
         } else if results.is_empty() {
             (Verdict::Inconclusive, "there is no rule to judge by".to_owned())
         } else if inconclusive > 0 {
-            (Verdict::Inconclusive, format!("{inconclusive} of {} rules could not be judged", results.len()))
+            (
+                Verdict::Inconclusive,
+                format!("{inconclusive} of {} {rules} could not be judged", results.len()),
+            )
         } else {
             let applied = results.len() - count(Outcome::NotApplicable);
             let sentence = match applied {
@@ -230,7 +246,7 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         limit: None,
         reference: None,
         reference_name: None,
-        samples: rows_of(evidence.candidate.subsets.get(&on), &slice),
+        samples: rows_of(footing::candidate_scores(rule, evidence, on), &slice),
         slice: (!slice.is_empty()).then_some(slice),
         interval: None,
         difference_interval: None,
@@ -247,18 +263,21 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         Check::Equals(limit) => {
             bound(rule, evidence, &mut result, *limit, "equal to", |value, limit| value == limit)
         }
-        Check::MaxDrop { versus, limit } => movement(rule, evidence, &mut result, versus, *limit, Side::Drop),
-        Check::MaxRise { versus, limit } => movement(rule, evidence, &mut result, versus, *limit, Side::Rise),
+        Check::MaxDrop { versus, limit } => {
+            against::movement(rule, evidence, &mut result, versus, *limit, Side::Drop)
+        }
+        Check::MaxRise { versus, limit } => {
+            against::movement(rule, evidence, &mut result, versus, *limit, Side::Rise)
+        }
         Check::NonInferior { versus, margin, confidence } => {
             comparisons::non_inferior(rule, evidence, &mut result, versus, *margin, *confidence)
         }
         Check::SlicesNotWorse { versus } => {
             comparisons::slices_not_worse(rule, evidence, &mut result, versus)
         }
-        Check::SchemaCompatible { versus } => schema(evidence, &mut result, versus),
+        Check::SchemaCompatible { versus } => against::schema(evidence, &mut result, versus),
     };
-    result.outcome = outcome;
-    result.sentence = sentence;
+    (result.outcome, result.sentence) = footing::told(rule, evidence, on, outcome, sentence);
     result
 }
 
@@ -284,34 +303,49 @@ fn place(rule: &GateRule, on: Subset) -> String {
 
 /// Returns the candidate's value, or why there is none that can be judged.
 fn candidate_value(rule: &GateRule, evidence: &Evidence, result: &mut RuleResult) -> Result<f64, String> {
-    let on = result.on;
-    let scores = evidence.candidate.subsets.get(&on);
-    let scores = scores.ok_or_else(|| format!("nothing was measured on {on}"))?;
-    let slice = slice_name(&rule.slice);
-    let metrics = metrics_of(scores, &slice)
-        .ok_or_else(|| format!("{on} has no row where {slice}: check the column and the value"))?;
-    let (metric, on) = (&rule.metric, place(rule, on));
-    let value = metrics.get(metric).ok_or_else(|| {
-        let known: Vec<&str> = metrics.keys().map(String::as_str).take(20).collect();
-        format!("{metric} was not measured on {on}; measured are {}", known.join(", "))
-    })?;
-    let value = value.filter(|value| value.is_finite());
-    if let (None, Some(needed), Some(0)) = (value, rule.min_samples, rows_of(Some(scores), &slice)) {
-        let rows = if result.on == Subset::Canary { "requests" } else { "rows" };
-        return Err(format!("{metric} on {on}: 0 {rows}, {needed} are needed"));
-    }
-    let value = value.ok_or_else(|| format!("{metric} on {on} is undefined or not a finite number"))?;
+    let scores = footing::candidate_scores(rule, evidence, result.on);
+    let (scores, value) = defined_value(rule, scores, result.on)?;
+    let (metric, on, slice) = (&rule.metric, place(rule, result.on), slice_name(&rule.slice));
     let intervals = scores.slices.get(&slice).map_or(&scores.intervals, |found| &found.intervals);
     result.interval = intervals.get(metric).copied();
     let rows = rows_of(Some(scores), &slice);
     enough_rows(rule, rows, &format!("{metric} on {on}"))?;
+    let fewest = footing::fewest_rows(rule, evidence, result.on);
     match rows {
-        Some(rows) if rows < FEW_ROWS && rule.min_samples.is_none() && is_own(metric) => Err(format!(
-            "{metric} on {on} is {} on {rows} rows, too few to judge by; `min_samples: {rows}` judges by them",
-            figure(value)
-        )),
+        Some(rows) if rows < fewest && rule.min_samples.is_none() && is_own(metric) => {
+            let few = format!("{metric} on {on} is {} on {rows} rows, too few to judge by", figure(value));
+            Err(match comparisons::rows_wanted(rule, evidence, result.on) {
+                Some(wanted) if wanted > rows => format!("{few}: `non_inferior` wants {wanted}"),
+                _ => format!("{few}; `min_samples: {rows}` judges by them"),
+            })
+        }
         _ => Ok(value),
     }
+}
+
+/// Returns the value of a rule's metric in `scores`, or why there is none that is a number.
+fn defined_value<'a>(
+    rule: &GateRule,
+    scores: Option<&'a SubsetScores>,
+    on: Subset,
+) -> Result<(&'a SubsetScores, f64), String> {
+    let scores = scores.ok_or_else(|| format!("nothing was measured on {on}"))?;
+    let slice = slice_name(&rule.slice);
+    let metrics = metrics_of(scores, &slice)
+        .ok_or_else(|| format!("{on} has no row where {slice}: check the column and the value"))?;
+    let metric = &rule.metric;
+    let value = metrics.get(metric).ok_or_else(|| {
+        let known: Vec<&str> = metrics.keys().map(String::as_str).take(20).collect();
+        format!("{metric} was not measured on {}; measured are {}", place(rule, on), known.join(", "))
+    })?;
+    let value = value.filter(|value| value.is_finite());
+    if let (None, Some(needed), Some(0)) = (value, rule.min_samples, rows_of(Some(scores), &slice)) {
+        let rows = if on == Subset::Canary { "requests" } else { "rows" };
+        return Err(format!("{metric} on {}: 0 {rows}, {needed} are needed", place(rule, on)));
+    }
+    let value =
+        value.ok_or_else(|| format!("{metric} on {} is undefined or not a finite number", place(rule, on)));
+    Ok((scores, value?))
 }
 
 /// Below so many rows a figure of ours is not judged, unless the rule says with `min_samples` how many are enough.
@@ -355,102 +389,8 @@ fn bound(
     }
 }
 
-/// Returns the reference with figures, or the outcome when there is nothing to compare with.
-fn reference<'a>(evidence: &'a Evidence, versus: &Versus) -> Result<&'a Scores, Judged> {
-    let scores = match evidence.references.get(versus) {
-        Some(Reference::Scores(scores)) => scores,
-        Some(Reference::None) => {
-            let sentence = format!(
-                "there is no {versus} model of this name yet: bootstrap, the rule applies from the next run"
-            );
-            return Err((Outcome::NotApplicable, sentence));
-        }
-        Some(Reference::Unavailable(reason)) => {
-            return Err((Outcome::Inconclusive, format!("{versus} could not be compared with: {reason}")));
-        }
-        None => return Err((Outcome::Inconclusive, format!("{versus} is not known here"))),
-    };
-    if scores.digest.is_some() && scores.digest == evidence.candidate.digest {
-        let sentence = format!(
-            "the candidate is {} itself (same digest): a model is not compared with itself",
-            scores.name
-        );
-        return Err((Outcome::NotApplicable, sentence));
-    }
-    Ok(scores)
-}
-
 /// How sure a rule that names no confidence would have to be for what its rows can show.
 pub const POWER_CONFIDENCE: f64 = 0.95;
-
-#[derive(Clone, Copy)]
-enum Side {
-    Drop,
-    Rise,
-}
-
-fn movement(
-    rule: &GateRule,
-    evidence: &Evidence,
-    result: &mut RuleResult,
-    versus: &Versus,
-    limit: Amount,
-    side: Side,
-) -> Judged {
-    let candidate = candidate_value(rule, evidence, result);
-    result.value = candidate.as_ref().ok().copied();
-    let scores = match reference(evidence, versus) {
-        Ok(scores) => scores,
-        Err(judged) => return judged,
-    };
-    result.reference_name = Some(scores.name.clone());
-    let value = match candidate {
-        Ok(value) => value,
-        Err(reason) => return (Outcome::Inconclusive, reason),
-    };
-    let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
-    let Some(old) = reference_value(rule, scores, result.on) else {
-        return (Outcome::Inconclusive, format!("{metric} on {on} is not known for {name}"));
-    };
-    result.reference = Some(old);
-    let (moved, allowed, verb) = match side {
-        Side::Drop => (old - value, old - limit.of(old), "dropped"),
-        Side::Rise => (value - old, old + limit.of(old), "rose"),
-    };
-    result.limit = Some(allowed);
-    if let Some(found) = comparisons::paired_figure(rule, evidence, result.on, versus, POWER_CONFIDENCE) {
-        comparisons::tell_difference(found, result);
-    }
-    let change =
-        format!("{metric} on {on} is {} and {name} has {} ({:+.4})", figure(value), figure(old), value - old);
-    if moved > limit.of(old) {
-        (Outcome::Failed, format!("{change}: it {verb} by more than {limit}"))
-    } else {
-        (Outcome::Passed, format!("{change}, within {limit}"))
-    }
-}
-
-fn reference_value(rule: &GateRule, scores: &Scores, on: Subset) -> Option<f64> {
-    let metrics = metrics_of(scores.subsets.get(&on)?, &slice_name(&rule.slice))?;
-    metrics.get(&rule.metric).copied().flatten().filter(|old| old.is_finite())
-}
-
-fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Versus) -> Judged {
-    let scores = match reference(evidence, versus) {
-        Ok(scores) => scores,
-        Err(judged) => return judged,
-    };
-    result.reference_name = Some(scores.name.clone());
-    let (Some(candidate), Some(old)) = (&evidence.candidate.schema, &scores.schema) else {
-        return (Outcome::Inconclusive, format!("the schema of {} is not known", scores.name));
-    };
-    let found = incompatibilities(candidate, old);
-    if found.is_empty() {
-        (Outcome::Passed, format!("the schema is compatible with {}", scores.name))
-    } else {
-        (Outcome::Failed, format!("the schema is not compatible with {}: {}", scores.name, found.join("; ")))
-    }
-}
 
 /// Prints a figure with six significant digits at most, without trailing zeros.
 pub fn figure(value: f64) -> String {

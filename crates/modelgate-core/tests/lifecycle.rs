@@ -365,6 +365,61 @@ fn a_quarantine_outlives_the_artefacts_and_is_overridden_all_the_same() {
 }
 
 #[test]
+fn a_version_whose_artefacts_are_removed_is_quarantined_all_the_same() {
+    let bad = Event::Quarantine { reason: "trained on the leaked column".to_owned() };
+    let gone = Event::RemoveArtefacts { reason: "retention".to_owned() };
+    let state = all(approved(2), 1, &[gone, bad.clone()]);
+    assert_eq!(state.versions[&VersionNumber(1)].stage, Stage::Removed, "its artefacts do not come back");
+    let again = Box::new(registration_of(3, 1, Verdict::Passed));
+    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: again };
+    let mut after = state.clone();
+    after.apply(&event, "tester", TIME).expect("registered");
+    assert!(refusal(&after, 3, &Event::Approve { reason: String::new() }).contains("is quarantined as v001"));
+    assert!(refusal(&state, 1, &bad).contains("v001 is quarantined already"));
+}
+
+#[test]
+fn what_left_staging_for_a_newer_one_may_be_removed_and_what_is_there_may_not() {
+    let gone = Event::RemoveArtefacts { reason: "retention".to_owned() };
+    let stage = Event::Stage { reason: String::new() };
+    let state = all(with_candidates(), 2, std::slice::from_ref(&stage));
+    assert!(refusal(&state, 2, &gone).contains("an alias points at v002"));
+    let state = all(state, 3, std::slice::from_ref(&stage));
+    let state = all(state, 2, std::slice::from_ref(&gone));
+    assert_eq!(state.versions[&VersionNumber(2)].stage, Stage::Removed);
+    assert!(refusal(&state, 3, &gone).contains("an alias points at v003"));
+}
+
+#[test]
+fn an_approved_version_is_not_rejected_and_is_told_what_keeps_it_from_production() {
+    let approve = Event::Approve { reason: String::new() };
+    let state = all(with_candidates(), 2, &[approve]);
+    let said = refusal(&state, 2, &Event::Reject { reason: because() });
+    assert!(said.contains("v002 is approved and cannot be rejected: `modelgate model quarantine`"), "{said}");
+}
+
+#[test]
+fn an_alias_that_reads_as_a_version_is_refused_and_one_from_before_is_still_read() {
+    let mut state = approved(2);
+    for text in ["v005", "5", "v1"] {
+        let alias = || text.parse().expect("alias");
+        let said = refusal(&state, 1, &Event::SetAlias { alias: alias(), reason: String::new() });
+        assert!(said.contains(&format!("`{text}` reads as the number of a version")), "{said}");
+        let old = LedgerEvent::AliasSet {
+            model: name(),
+            version: VersionNumber(1),
+            alias: alias(),
+            reason: String::new(),
+        };
+        state.apply(&old, "tester", TIME).expect("a ledger that has it replays");
+        let removed = LedgerEvent::AliasDeleted { model: name(), alias: alias(), reason: String::new() };
+        state.apply(&removed, "tester", TIME).expect("it can be removed");
+    }
+    let named = Event::SetAlias { alias: "version-5".parse().expect("alias"), reason: String::new() };
+    let _ = all(state, 1, &[named]);
+}
+
+#[test]
 fn a_promotion_over_another_production_than_was_seen_is_refused() {
     let mut state = approved(2);
     let third = Box::new(registration(3, Verdict::Passed));
@@ -574,4 +629,46 @@ fn who_rejects_or_quarantines_a_canary_ends_its_rollout() {
     let state = all(with_candidates(), 2, &[start()]);
     let gone = Event::RemoveArtefacts { reason: because() };
     assert!(refusal(&state, 2, &gone).contains("a rollout of v002 is under way"));
+}
+
+#[test]
+fn a_production_that_nothing_can_be_gone_back_to_from_is_quarantined_itself() {
+    let mut state = ModelState::default();
+    let play = |state: &mut ModelState, version: u32, event: Event| {
+        let (next, events) = step(state, &name(), VersionNumber(version), &event, "tester", TIME)?;
+        *state = next;
+        Ok::<_, modelgate_core::lifecycle::Refusal>(events)
+    };
+    let register = |state: &mut ModelState, number: u32| {
+        let (version, registration) =
+            (VersionNumber(number), Box::new(registration(number, Verdict::Passed)));
+        let event = LedgerEvent::Registered { model: name(), version, registration };
+        state.apply(&event, "tester", TIME).expect("registered");
+    };
+    let (empty, bad) = (String::new, || "it does not answer".to_owned());
+    register(&mut state, 1);
+    play(&mut state, 1, Event::Approve { reason: empty() }).expect("approved");
+    play(&mut state, 1, Event::Promote { over: None, reason: empty() }).expect("promoted");
+    play(&mut state, 1, Event::Quarantine { reason: bad() }).expect("there is no other");
+    assert_eq!((state.production(), state.aliases.len()), (None, 0));
+    assert_eq!(state.versions[&VersionNumber(1)].stage, Stage::Quarantined);
+
+    // The next begins anew, and is the one that the version behind it goes back to: that one is not quarantined alone.
+    for number in [2, 3] {
+        register(&mut state, number);
+        play(&mut state, number, Event::Approve { reason: empty() }).expect("approved");
+        let over = state.production();
+        play(&mut state, number, Event::Promote { over, reason: empty() }).expect("promoted");
+    }
+    assert!(!state.can_be_gone_back_to(VersionNumber(1)) && state.can_be_gone_back_to(VersionNumber(2)));
+    let refused = play(&mut state, 3, Event::Quarantine { reason: bad() }).expect_err("there is v002");
+    assert_eq!(refused.0, "v003 is in production: roll back to another version, which quarantines it");
+    // A canary would be left without what it is compared with.
+    play(&mut state, 2, Event::Quarantine { reason: bad() }).expect("archived");
+    register(&mut state, 4);
+    let start = Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason: empty() };
+    play(&mut state, 4, start).expect("started");
+    let refused =
+        play(&mut state, 3, Event::Quarantine { reason: bad() }).expect_err("a rollout is under way");
+    assert!(refused.0.contains("`rollout abort`"), "{refused:?}");
 }

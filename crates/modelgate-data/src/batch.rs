@@ -168,8 +168,18 @@ pub(crate) fn read_column(
     column: usize,
     declared: &DeclaredType,
     range: NumberRange,
+    nulls: Nulls,
 ) -> BatchColumn {
-    read_texts(fields.column(column), declared, range)
+    read_texts(fields.column(column), declared, range, nulls)
+}
+
+/// Which texts of a column of text are null.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Nulls {
+    /// [`crate::NULL_TOKENS`].
+    Words,
+    /// The empty one.
+    Empty,
 }
 
 /// Which numbers are values.
@@ -186,6 +196,7 @@ pub(crate) fn read_texts<'a>(
     values: impl Iterator<Item = &'a [u8]>,
     declared: &DeclaredType,
     range: NumberRange,
+    nulls: Nulls,
 ) -> BatchColumn {
     match declared.column_type {
         ColumnType::Int => ints(values, parse_int),
@@ -193,7 +204,7 @@ pub(crate) fn read_texts<'a>(
         ColumnType::Float | ColumnType::Decimal => floats(values, range),
         ColumnType::Date => times(values, declared, time::as_day),
         ColumnType::Timestamp => times(values, declared, time::as_micros),
-        ColumnType::String | ColumnType::Category => texts(values),
+        ColumnType::String | ColumnType::Category => texts(values, nulls),
     }
 }
 
@@ -243,11 +254,12 @@ fn times<'a>(
     ints(values, |value| parse(value).map(&convert))
 }
 
-fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> BatchColumn {
+fn texts<'a>(values: impl Iterator<Item = &'a [u8]>, nulls: Nulls) -> BatchColumn {
     let mut cells = Texts::default();
     let mut found = BatchColumn::new(Cells::Text(Texts::default()));
     for (row, value) in values.enumerate() {
-        if is_null(trim(value)) {
+        let trimmed = trim(value);
+        if trimmed.is_empty() || (nulls == Nulls::Words && is_null(trimmed)) {
             cells.push(None);
             continue;
         }

@@ -15,6 +15,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod unique;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -151,10 +152,10 @@ pub struct ColumnContract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// Whether the file may be without it.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false", deserialize_with = "words::flag")]
     pub optional: bool,
     /// Whether a row may be without a value.
-    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[serde(default = "yes", skip_serializing_if = "is_true", deserialize_with = "words::flag")]
     pub nullable: bool,
     /// The smallest value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,7 +176,7 @@ pub struct ColumnContract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u64>,
     /// Whether no value stands twice.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false", deserialize_with = "words::flag")]
     pub unique: bool,
     /// How many rows may break what is asked of the values: a number, or a share such as `0.1%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -276,7 +277,8 @@ pub fn parse(text: &str, source: &str) -> Result<Contract, DataError> {
             "the contract is empty; `modelgate data validate --infer` writes one".to_owned(),
         ));
     }
-    let contract: Contract = serde_saphyr::from_str(text).map_err(|error| {
+    let read = serde_saphyr::from_str_with_options(text, words::options());
+    let mut contract: Contract = read.map_err(|error: serde_saphyr::Error| {
         let error = error.without_snippet();
         let line = error.location().map_or(1, |place| place.line());
         let message = match error {
@@ -302,6 +304,7 @@ pub fn parse(text: &str, source: &str) -> Result<Contract, DataError> {
             format!("this modelgate reads contracts of version 1, not {}", contract.version),
         ));
     }
+    contract.settle_words();
     check::compile(&contract)
         .map_err(|message| DataError::File { source_name: source.to_owned(), message })?;
     Ok(contract)

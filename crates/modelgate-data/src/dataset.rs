@@ -3,17 +3,20 @@
 //! The key type is [`Dataset`]. Reading is parallel and its memory bounded: some blocks of a megabyte at a time.
 //! What is found does not depend on the number of threads, since results are folded in the order of the rows.
 
+mod bad;
 mod columns;
 mod notes;
+mod nulls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use bad::expected;
 use columns::{check_names, same_columns};
 use notes::notes_on;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{BadValue, Batch, NumberRange, Position, RowPlaces, read_column};
+use crate::batch::{Batch, NumberRange, Position, RowPlaces, read_column};
 use crate::csv::Quoting;
 use crate::csv::blocks::{Block, Blocks, Declared};
 use crate::csv::dialect::Dialect;
@@ -22,6 +25,7 @@ use crate::error::{DataError, listed, not_there};
 use crate::infer::{Evidence, Finding};
 use crate::parquet;
 use crate::source::{FileState, Format, SourceFile};
+use crate::time;
 use crate::types::{ColumnType, DeclaredType};
 
 /// How files are read.
@@ -31,6 +35,8 @@ pub struct ReadOptions {
     pub drop: Vec<String>,
     /// Declared types.
     pub types: BTreeMap<String, DeclaredType>,
+    /// Columns of text that are read to the letter: none of [`crate::NULL_TOKENS`] but the empty one is null in them.
+    pub literal: BTreeSet<String>,
     /// The delimiter; found in the first lines by default.
     pub delimiter: Option<u8>,
     /// The quote; found in the first lines by default.
@@ -99,12 +105,30 @@ struct Member {
     positions: Vec<usize>,
 }
 
+/// What a file says of its columns.
+enum Header {
+    Csv(Vec<String>),
+    Parquet(parquet::ParquetInfo),
+}
+
+/// Returns the columns of unsigned numbers that are floats in all files because one of them has a number too large.
+fn wide<'a>(headers: impl Iterator<Item = &'a Header>) -> BTreeSet<String> {
+    let columns = headers.flat_map(|header| match header {
+        Header::Csv(_) => &[],
+        Header::Parquet(info) => info.columns.as_slice(),
+    });
+    let wide = columns.filter(|column| column.is_unsigned && column.column_type == ColumnType::Float);
+    wide.map(|column| column.name.clone()).collect()
+}
+
 /// Files of one form.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     members: Vec<Member>,
     declared: Declared,
     range: NumberRange,
+    /// Columns of text that are read to the letter.
+    literal: BTreeSet<String>,
     /// Columns that no value can be read of, and what they are.
     nested: BTreeMap<String, String>,
     /// The columns and the number of rows.
@@ -193,16 +217,28 @@ impl Dataset {
         let mut members: Vec<Member> = Vec::with_capacity(files.len());
         let mut schema = DataSchema::default();
         let mut nested = BTreeMap::new();
+        for (name, declared) in &options.types {
+            if let Some(problem) = declared.format.as_deref().and_then(time::wrong_format) {
+                let (source_name, message) = ("data.types".to_owned(), format!("column `{name}`: {problem}"));
+                return Err(DataError::File { source_name, message });
+            }
+        }
+        let mut opened = Vec::with_capacity(files.len());
         for file in files {
-            let state = file.state();
-            let format = file.format()?;
-            let found: Vec<(String, DeclaredType)> = match format {
-                Format::Csv => {
-                    let header = Blocks::open(&file, declared)?.header;
-                    header.into_iter().map(|name| (name, ColumnType::Float.into())).collect()
+            let (state, format) = (file.state(), file.format()?);
+            let header = match format {
+                Format::Csv => Header::Csv(Blocks::open(&file, declared)?.header),
+                Format::Parquet => Header::Parquet(parquet::info(&file)?),
+            };
+            opened.push((file, state, format, header));
+        }
+        let wide = wide(opened.iter().map(|(.., header)| header));
+        for (file, state, format, header) in opened {
+            let found: Vec<(String, DeclaredType)> = match header {
+                Header::Csv(names) => {
+                    names.into_iter().map(|name| (name, ColumnType::Float.into())).collect()
                 }
-                Format::Parquet => {
-                    let info = parquet::info(&file)?;
+                Header::Parquet(info) => {
                     schema.rows += info.rows;
                     for column in info.columns.iter().filter(|column| !options.drop.contains(&column.name)) {
                         schema.notes.extend(column.note.clone());
@@ -215,7 +251,14 @@ impl Dataset {
                         }
                         nested.insert(column.name.clone(), what.clone());
                     }
-                    info.columns.into_iter().map(|column| (column.name, column.column_type.into())).collect()
+                    let column_type = |column: &parquet::ParquetColumn| {
+                        let is_wide = column.is_unsigned && wide.contains(&column.name);
+                        if is_wide { ColumnType::Float } else { column.column_type }
+                    };
+                    info.columns
+                        .into_iter()
+                        .map(|column| (column.name.clone(), column_type(&column).into()))
+                        .collect()
                 }
             };
             let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
@@ -262,7 +305,8 @@ impl Dataset {
                 ));
             }
         }
-        Ok(Self { members, declared, range: NumberRange::Models, nested, schema })
+        let literal = options.literal.clone();
+        Ok(Self { members, declared, range: NumberRange::Models, literal, nested, schema })
     }
 
     fn infer(&mut self, options: &ReadOptions, mixed: Mixed) -> Result<(), DataError> {
@@ -368,12 +412,8 @@ impl Dataset {
                     let read = |block: &Block, dialect: Dialect| {
                         let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
                         let column = |column: &ReadColumn| {
-                            read_column(
-                                &fields,
-                                member.positions[column.position],
-                                &column.declared,
-                                self.range,
-                            )
+                            let at = member.positions[column.position];
+                            read_column(&fields, at, &column.declared, self.range, self.nulls(column))
                         };
                         let columns = columns.iter().map(column).collect();
                         let rows = fields.rows();
@@ -411,75 +451,6 @@ impl Dataset {
             },
         )
     }
-
-    fn bad_places(&self, columns: &[ReadColumn], batch: &Batch) -> Option<BadPlace> {
-        let first = |(column, read): (&crate::batch::BatchColumn, &ReadColumn)| {
-            let bad = column.bad.first()?;
-            let column = &self.schema.columns[read.position].name;
-            Some(BadPlace {
-                row: bad.row,
-                line: batch.line(bad.row),
-                column: column.clone(),
-                column_type: read.declared.column_type,
-                format: read.declared.format.clone(),
-                value: bad.value.clone(),
-                problem: bad.problem,
-            })
-        };
-        batch.columns.iter().zip(columns).filter_map(first).min_by_key(|bad| bad.row)
-    }
-
-    fn bad_value(&self, bad: &BadPlace, position: Position) -> DataError {
-        let file = &self.members[position.file].file;
-        let value = &bad.value;
-        let what = match bad.problem {
-            BadValue::Infinite => format!(
-                "{value} is infinite or beyond ±3.4e38, the range of `f32`, which models compute in; mend or remove it"
-            ),
-            BadValue::NotUtf8 => format!("the bytes of {value} are not UTF-8; save the file as UTF-8"),
-            BadValue::Type => {
-                let expected = expected(bad.column_type, bad.format.as_deref());
-                format!("{value} is not {expected}, as the declared type says")
-            }
-        };
-        if let Some(line) = bad.line {
-            DataError::Line {
-                source_name: file.name.clone(),
-                line,
-                column: Some(bad.column.clone()),
-                message: what,
-            }
-        } else {
-            let row = position.row_in_file + bad.row as u64 + 1;
-            file.error(format!("row {row}, column `{}`: {what}", bad.column))
-        }
-    }
-}
-
-/// Returns what a value of a type is, for a message.
-pub(crate) fn expected(column_type: ColumnType, format: Option<&str>) -> String {
-    if let Some(format) = format {
-        return format!("a {column_type} such as `{format}`");
-    }
-    match column_type {
-        ColumnType::Int => "a whole number of 64 bits",
-        ColumnType::Float | ColumnType::Decimal => "a number",
-        ColumnType::Bool => "`true` or `false`",
-        ColumnType::String | ColumnType::Category => "text",
-        ColumnType::Date => "a date such as `2014-10-13`",
-        ColumnType::Timestamp => "a timestamp such as `2014-10-13T00:00:00` or `20141013T000000`",
-    }
-    .to_owned()
-}
-
-struct BadPlace {
-    row: usize,
-    line: Option<u64>,
-    column: String,
-    column_type: ColumnType,
-    format: Option<String>,
-    value: String,
-    problem: BadValue,
 }
 
 /// Reads blocks and works on several at once, while the next ones are read; `fold` takes the results in order.

@@ -181,6 +181,45 @@ impl<'a> Side<'a> {
         )
     }
 
+    /// Returns where the first key stands that stands again, in words; `hashes` are those of all rows, sorted.
+    fn first_twice(&self, key: &[String], hashes: &[(u64, u64)]) -> Result<String, DataError> {
+        let twice: HashSet<u64> =
+            hashes.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0).collect();
+        let of_key: Vec<usize> = (0..key.len()).collect();
+        let files = self.dataset.files();
+        let mut seen: HashMap<u64, String> = HashMap::new();
+        let mut found = String::new();
+        self.dataset.scan_strictly(
+            &self.columns[..key.len()],
+            |batch| {
+                let hashes = hash_columns(batch, &of_key, 0);
+                let rows = hashes.into_iter().enumerate().filter(|(_, hash)| twice.contains(hash));
+                let row = |(row, hash): (usize, u64)| {
+                    let shown: Vec<String> = of_key.iter().map(|part| self.show(batch, row, *part)).collect();
+                    (row, hash, batch.line(row), shown.join(", "))
+                };
+                rows.map(row).collect::<Vec<_>>()
+            },
+            |rows, position| {
+                for (row, hash, line, shown) in rows {
+                    let place = match line {
+                        Some(line) => format!("line {line}"),
+                        None => format!("row {}", position.row_in_file + row as u64 + 1),
+                    };
+                    let place =
+                        if files.len() == 1 { place } else { format!("{place} of {}", files[position.file]) };
+                    match seen.get(&hash) {
+                        Some(first) if found.is_empty() => {
+                            found = format!(", such as {} = {shown} in {first} and {place}", key.join(", "));
+                        }
+                        _ => drop(seen.insert(hash, place)),
+                    }
+                }
+            },
+        )?;
+        Ok(found)
+    }
+
     fn show(&self, batch: &Batch, row: usize, column: usize) -> String {
         batch.columns[column].show(row, self.columns[column].declared.column_type)
     }
@@ -228,8 +267,10 @@ pub fn diff(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDif
         hashes.sort_unstable();
         let twice = hashes.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
         if !key.is_empty() && twice > 0 {
+            let rows = if twice == 1 { "1 row has" } else { &format!("{twice} rows have") };
+            let first = side.first_twice(key, &hashes)?;
             let message = format!(
-                "{twice} rows have a key that another row has; name a `--key` that is unique, or none to compare by content"
+                "{rows} a key that another row has{first}; name a `--key` that is unique, or none to compare by content"
             );
             return Err(DataError::File { source_name: side.dataset.files()[0].to_owned(), message });
         }
@@ -398,7 +439,12 @@ mod tests {
     #[test]
     fn a_key_that_is_not_one_is_refused() {
         let error = compared("a\n1\n1\n", "a\n1\n", &["a"]).expect_err("twice").to_string();
-        assert!(error.starts_with("a.csv: 1 rows have a key that another row has"), "{error}");
+        let expected =
+            "a.csv: 1 row has a key that another row has, such as a = 1 in line 2 and line 3; name a `--key`";
+        assert!(error.starts_with(expected), "{error}");
+        let error = compared("a,b\n1,x\n2,y\n3,z\n2,y\n3,z\n", "a,b\n1,x\n", &["a", "b"]).expect_err("twice");
+        let expected = "2 rows have a key that another row has, such as a, b = 2, y in line 3 and line 5;";
+        assert!(error.to_string().contains(expected), "{error}");
         let error = compared("a\n1\n", "b\n1\n", &["a"]).expect_err("missing").to_string();
         assert!(error.starts_with("b.csv: the key column `a` is not there"), "{error}");
     }

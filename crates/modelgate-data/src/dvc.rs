@@ -4,6 +4,7 @@
 //! remote is put into the cache, where DVC finds it too.
 
 mod config;
+mod contents;
 mod output;
 mod pull;
 mod repository;

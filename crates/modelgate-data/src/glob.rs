@@ -1,4 +1,5 @@
-//! The files that a glob names below a folder, found as a shell with `globstar` finds them.
+//! The files that a glob names below a folder, found as a shell with `globstar` finds them: what begins with a point is
+//! hidden, and only a pattern that begins with one finds it.
 //!
 //! Links are followed, but never in a circle and never twice to the same file: rows of a file would be there as often
 //! as ways lead to it. What cannot be told apart or read is an error, never passed over.
@@ -8,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use ::glob::Pattern;
 
-/// Folders that are another tool's own; wildcards do not find them.
-pub(crate) const NOT_DATA: [&str; 3] = [".git", ".modelgate", ".dvc"];
+/// Files and folders that are another tool's own: neither wildcards nor the snapshot of a folder find them. Other hidden
+/// files of a folder may be data, as those of a Zarr array are.
+pub(crate) const NOT_DATA: [&str; 5] = [".git", ".modelgate", ".dvc", ".ipynb_checkpoints", ".DS_Store"];
 
 /// What a path is, links followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +109,10 @@ enum Part {
     Folders,
 }
 
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
 struct Search {
     /// The folders that lead here, without links.
     above: Vec<PathBuf>,
@@ -126,7 +132,9 @@ impl Search {
                 Ok(())
             }
             Part::Like(pattern) => {
-                for (path, below) in listing(folder, name, &|entry| pattern.matches(entry))? {
+                let asks_hidden = is_hidden(pattern.as_str());
+                let wanted = |entry: &str| pattern.matches(entry) && (asks_hidden || !is_hidden(entry));
+                for (path, below) in listing(folder, name, &wanted)? {
                     self.take(&path, below, rest)?;
                 }
                 Ok(())
@@ -140,7 +148,7 @@ impl Search {
                 }
                 self.above.push(real);
                 self.enter(folder, name, rest)?;
-                for (path, below) in listing(folder, name, &|_| true)? {
+                for (path, below) in listing(folder, name, &|entry| !is_hidden(entry))? {
                     if path.is_dir() {
                         self.enter(&path, &format!("{below}/"), parts)?;
                     }
@@ -239,6 +247,24 @@ mod tests {
         let whole = format!("{}/data/*.csv", root.display());
         assert_eq!(names(Path::new("/nowhere"), &whole).expect("found").len(), 1);
         assert!(names(root, "data/[.csv").expect_err("no glob").reason.contains("it is not a glob"));
+    }
+
+    #[test]
+    fn wildcards_find_nothing_hidden_unless_they_begin_with_a_point() {
+        let folder = tree();
+        let root = folder.path();
+        for name in ["data/.ipynb_checkpoints/b-checkpoint.csv", "data/.old/h.csv", "data/._b.csv"] {
+            let path = root.join(name);
+            fs_err::create_dir_all(path.parent().expect("a folder")).expect("folder");
+            fs_err::write(path, name).expect("written");
+        }
+        assert_eq!(names(root, "data/*.csv").expect("found"), ["data/b.csv"]);
+        assert_eq!(names(root, "data/*/*.csv").expect("found"), ["data/x/d.csv"]);
+        let below = ["data/b.csv", "data/x/d.csv", "data/x/y/e.csv"];
+        assert_eq!(names(root, "data/**/*.csv").expect("found"), below);
+        assert_eq!(names(root, "data/.*.csv").expect("found"), ["data/._b.csv"]);
+        assert_eq!(names(root, "data/.old/*.csv").expect("found"), ["data/.old/h.csv"]);
+        assert_eq!(names(root, "data/.*/*.csv").expect("found"), ["data/.old/h.csv"]);
     }
 
     #[cfg(unix)]

@@ -31,4 +31,4 @@ pub use error::{DataError, not_there as column_not_there};
 pub use read::{read_columns, read_csv, read_table};
 pub use source::{NO_SUCH_NAME, SourceFile, find_files};
 pub use table::{Column, Table, Values};
-pub use types::{ColumnType, DeclaredType, NULL_TOKENS, is_null, parse_bool, show_int};
+pub use types::{ColumnType, DeclaredType, NULL_TOKENS, is_null, parse_bool, read_int, show_int};

@@ -12,8 +12,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Compression;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 
-use crate::batch::{BadCell, BadValue, BatchColumn, Cells, NumberRange, Texts};
+use crate::batch::{BadCell, BadValue, BatchColumn, Cells, Nulls, NumberRange, Texts};
 use crate::error::DataError;
 use crate::source::{RandomAccess, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
@@ -25,6 +28,8 @@ const BATCH_ROWS: usize = 8192;
 pub(crate) struct ParquetColumn {
     pub(crate) name: String,
     pub(crate) column_type: ColumnType,
+    /// Whether it holds whole numbers of 64 bits without a sign: [`ColumnType::Float`] when one is beyond those with a sign.
+    pub(crate) is_unsigned: bool,
     /// What is lost on the way to that type.
     pub(crate) note: Option<String>,
     /// What the file calls its type when it is not flat, which no value can be read of.
@@ -42,6 +47,43 @@ fn damaged(file: &SourceFile, error: impl std::fmt::Display) -> DataError {
     file.error(format!("it is not a whole Parquet file: {error}"))
 }
 
+/// Returns what is said of a file compressed by what is not read here.
+fn unread(codec: Compression) -> Option<String> {
+    let name = match codec {
+        Compression::BROTLI(_) => "Brotli",
+        Compression::LZO => "LZO",
+        _ => return None,
+    };
+    Some(format!(
+        "it is compressed with {name}, which is not read here; write it with Snappy, Zstandard, gzip or LZ4"
+    ))
+}
+
+/// Returns whether a column of unsigned numbers has one from 2^63 on, which no whole number of 64 bits with a sign holds.
+fn is_beyond(file: &SourceFile, metadata: &ArrowReaderMetadata, at: usize) -> Result<bool, DataError> {
+    let schema = metadata.parquet_schema();
+    let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == at).unwrap_or(at);
+    // Whichever order its writer put them in, as numbers with a sign none is below zero then.
+    let is_below = |group: &RowGroupMetaData| match group.column(leaf).statistics() {
+        Some(Statistics::Int64(found)) => {
+            let known = |value: Option<&i64>| value.is_some_and(|value| *value >= 0);
+            known(found.min_opt()) && known(found.max_opt())
+        }
+        _ => false,
+    };
+    if metadata.metadata().row_groups().iter().all(is_below) {
+        return Ok(false);
+    }
+    let mut reader = open(file, &[at])?;
+    while let Some(batch) = next(file, &mut reader)? {
+        let values = batch.column(0).as_primitive_opt::<UInt64Type>();
+        if values.is_some_and(|values| values.iter().flatten().any(|value| i64::try_from(value).is_err())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Reads schema and number of rows.
 pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
     let metadata = match file.open_at_random()? {
@@ -49,16 +91,29 @@ pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
         RandomAccess::File(open) => ArrowReaderMetadata::load(&open, ArrowReaderOptions::default()),
     };
     let metadata = metadata.map_err(|error| damaged(file, error))?;
-    let column = |field: &arrow_schema::FieldRef| {
+    let groups = metadata.metadata().row_groups().iter();
+    let unread = groups.flat_map(RowGroupMetaData::columns).find_map(|column| unread(column.compression()));
+    if let Some(message) = unread {
+        return Err(file.error(message));
+    }
+    let column = |(at, field): (usize, &arrow_schema::FieldRef)| {
         let name = field.name().clone();
+        let is_unsigned = *field.data_type() == arrow_schema::DataType::UInt64;
+        if is_unsigned && is_beyond(file, &metadata, at)? {
+            let note =
+                format!("{}: column `{name}` is uint64 with values from 2^63 on, read as float", file.name);
+            let (column_type, note) = (ColumnType::Float, Some(note));
+            return Ok(ParquetColumn { name, column_type, is_unsigned, note, nested: None });
+        }
         let Some((column_type, note)) = column_type(field.data_type()) else {
-            let nested = Some(field.data_type().to_string());
-            return ParquetColumn { name, column_type: ColumnType::String, note: None, nested };
+            let (column_type, nested) = (ColumnType::String, Some(field.data_type().to_string()));
+            return Ok(ParquetColumn { name, column_type, is_unsigned, note: None, nested });
         };
         let note = note.map(|note| format!("{}: column `{name}` is {note}", file.name));
-        ParquetColumn { name, column_type, note, nested: None }
+        Ok(ParquetColumn { name, column_type, is_unsigned, note, nested: None })
     };
-    let columns = metadata.schema().fields().iter().map(column).collect();
+    let columns =
+        metadata.schema().fields().iter().enumerate().map(column).collect::<Result<_, DataError>>()?;
     let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
     Ok(ParquetInfo { columns, rows })
 }
@@ -75,10 +130,8 @@ fn column_type(data_type: &arrow_schema::DataType) -> Option<(ColumnType, Option
         | DataType::Int64
         | DataType::UInt8
         | DataType::UInt16
-        | DataType::UInt32 => (ColumnType::Int, None),
-        DataType::UInt64 => {
-            (ColumnType::Int, Some("uint64, read as int: a value from 2^63 on is refused".to_owned()))
-        }
+        | DataType::UInt32
+        | DataType::UInt64 => (ColumnType::Int, None),
         DataType::Float16 | DataType::Float32 | DataType::Float64 => (ColumnType::Float, None),
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
@@ -136,6 +189,9 @@ pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType, range: Num
         DataType::UInt8 => ints::<UInt8Type>(array, |value| Some(i64::from(value))),
         DataType::UInt16 => ints::<UInt16Type>(array, |value| Some(i64::from(value))),
         DataType::UInt32 => ints::<UInt32Type>(array, |value| Some(i64::from(value))),
+        DataType::UInt64 if matches!(declared.column_type, ColumnType::Float | ColumnType::Decimal) => {
+            floats::<UInt64Type>(array, |value| value as f64, range)
+        }
         DataType::UInt64 => ints::<UInt64Type>(array, |value| i64::try_from(value).ok()),
         DataType::Float16 => floats::<Float16Type>(array, f64::from, range),
         DataType::Float32 => floats::<Float32Type>(array, f64::from, range),
@@ -352,200 +408,8 @@ impl Read {
 /// Reads text of a Parquet file by another declared type, as text of a CSV file is.
 fn reparse(values: &Texts, declared: &DeclaredType, range: NumberRange) -> BatchColumn {
     let texts = values.iter().map(|value| value.unwrap_or_default().as_bytes());
-    crate::batch::read_texts(texts, declared, range)
+    crate::batch::read_texts(texts, declared, range, Nulls::Words)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::Arc;
-
-    use arrow_array::{
-        ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array,
-        StringArray, StructArray, TimestampNanosecondArray, UInt64Array,
-    };
-    use parquet::arrow::ArrowWriter;
-
-    use super::*;
-    use crate::dataset::{Dataset, Mixed, ReadOptions};
-    use crate::table::Values;
-
-    fn batch() -> RecordBatch {
-        let dictionary: DictionaryArray<Int32Type> = ["x", "y", "x"].into_iter().collect();
-        let decimal = Decimal128Array::from(vec![Some(150), None, Some(-25)])
-            .with_precision_and_scale(10, 2)
-            .expect("a decimal");
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            ("i", Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]))),
-            ("f", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None]))),
-            ("b", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
-            ("t", Arc::new(StringArray::from(vec![Some("a"), Some(""), None]))),
-            ("c", Arc::new(dictionary)),
-            ("d", Arc::new(Date32Array::from(vec![Some(16_356), None, Some(0)]))),
-            ("m", Arc::new(TimestampNanosecondArray::from(vec![Some(1_000_500), None, Some(-1)]))),
-            ("n", Arc::new(decimal)),
-            ("u", Arc::new(UInt64Array::from(vec![1, 2, 3]))),
-            ("z", Arc::new(arrow_array::NullArray::new(3))),
-        ];
-        let columns = columns.into_iter().map(|(name, column)| (name, column, true));
-        RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
-    }
-
-    pub(crate) fn write(path: &std::path::Path) {
-        write_batch(path, &batch());
-    }
-
-    fn write_batch(path: &std::path::Path, batch: &RecordBatch) {
-        let file = std::fs::File::create(path).expect("a file");
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
-        writer.write(batch).expect("written");
-        writer.close().expect("closed");
-    }
-
-    fn open(path: &std::path::Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-        Dataset::open(vec![SourceFile::path("a.parquet", path)], options, Mixed::Refuse)
-    }
-
-    #[test]
-    fn every_flat_type_is_read() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("a.parquet");
-        write(&path);
-        let dataset = open(&path, &ReadOptions::default()).expect("a data set");
-        let types: Vec<String> =
-            dataset.schema.columns.iter().map(|column| column.declared.column_type.to_string()).collect();
-        assert_eq!(
-            types,
-            ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal", "int", "float"]
-        );
-        assert_eq!(dataset.schema.rows, 3);
-        assert!(dataset.schema.notes[0].contains("column `n` is decimal(10, 2), read as float"));
-        let table = crate::read_table(&dataset).expect("table");
-        let values = |name: &str| &table.column(name).expect("a column").values;
-        assert_eq!(*values("i"), Values::Int(vec![Some(1), None, Some(3)]));
-        assert_eq!(*values("f"), Values::Float(vec![Some(0.5), None, None]));
-        assert_eq!(*values("b"), Values::Int(vec![Some(1), Some(0), None]));
-        assert_eq!(*values("t"), Values::Text(vec![Some("a".into()), None, None]));
-        assert_eq!(*values("c"), Values::Text(vec![Some("x".into()), Some("y".into()), Some("x".into())]));
-        assert_eq!(*values("d"), Values::Int(vec![Some(16_356), None, Some(0)]));
-        assert_eq!(*values("m"), Values::Int(vec![Some(1_000), None, Some(-1)]));
-        assert_eq!(*values("n"), Values::Float(vec![Some(1.5), None, Some(-0.25)]));
-        assert_eq!(*values("z"), Values::Float(vec![None; 3]));
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("a.parquet");
-        write(&path);
-        let bytes = fs_err::read(&path).expect("bytes");
-        fs_err::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
-        let error = open(&path, &ReadOptions::default()).expect_err("cut").to_string();
-        assert!(error.starts_with("a.parquet: it is not a whole Parquet file"), "{error}");
-        let inner: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        let field = Arc::new(arrow_schema::Field::new("x", arrow_schema::DataType::Int64, true));
-        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, inner.clone())]));
-        write_batch(&path, &RecordBatch::try_from_iter([("s", nested), ("x", inner)]).expect("a batch"));
-        let error = open(&path, &ReadOptions::default()).expect_err("nested").to_string();
-        assert!(error.contains("column `s` is of type Struct") && error.contains("not flat"), "{error}");
-        let options = ReadOptions { drop: vec!["s".to_owned()], ..ReadOptions::default() };
-        assert_eq!(open(&path, &options).expect("dropped").schema.names(), ["x"]);
-    }
-
-    #[test]
-    fn decimals_of_every_width_are_read_as_float_and_that_is_said() {
-        use arrow_array::{Decimal32Array, Decimal64Array, Decimal256Array};
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("a.parquet");
-        let wide: Vec<Option<<Decimal256Type as ArrowPrimitiveType>::Native>> =
-            vec![Some(<Decimal256Type as ArrowPrimitiveType>::Native::from_i128(-12_345)), None];
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            (
-                "a",
-                Arc::new(
-                    Decimal32Array::from(vec![Some(150), None]).with_precision_and_scale(9, 2).expect("one"),
-                ),
-            ),
-            (
-                "b",
-                Arc::new(
-                    Decimal64Array::from(vec![Some(-25), None]).with_precision_and_scale(18, 1).expect("one"),
-                ),
-            ),
-            ("c", Arc::new(Decimal256Array::from(wide).with_precision_and_scale(60, 3).expect("one"))),
-        ];
-        write_batch(&path, &RecordBatch::try_from_iter(columns).expect("a batch"));
-        let dataset = open(&path, &ReadOptions::default()).expect("a data set");
-        let notes = dataset.schema.notes.join("\n");
-        for text in ["`a` is decimal(9, 2), read as float", "`b` is decimal(18, 1)", "`c` is decimal(60, 3)"]
-        {
-            assert!(notes.contains(text), "{notes}");
-        }
-        let table = crate::read_table(&dataset).expect("table");
-        let first: Vec<Option<f64>> = table.columns.iter().map(|column| column.number(0)).collect();
-        assert_eq!(first, [Some(1.5), Some(-2.5), Some(-12.345)]);
-    }
-
-    #[test]
-    fn a_description_leaves_out_what_is_nested_and_widens_what_differs() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let inner: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        let field = Arc::new(arrow_schema::Field::new("x", arrow_schema::DataType::Int64, true));
-        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, inner.clone())]));
-        let floats: ArrayRef = Arc::new(Float64Array::from(vec![2.5]));
-        for (name, column) in [("a.parquet", &inner), ("b.parquet", &floats)] {
-            let columns = [("s", nested.clone()), ("n", (*column).clone())];
-            write_batch(&folder.path().join(name), &RecordBatch::try_from_iter(columns).expect("a batch"));
-        }
-        let files = || crate::find_files(folder.path(), "*.parquet").expect("found");
-        let dataset = Dataset::open(files(), &ReadOptions::default(), Mixed::AsText).expect("a data set");
-        assert_eq!(dataset.schema.names(), ["n"]);
-        assert_eq!(dataset.schema.columns[0].declared.column_type, ColumnType::Float);
-        assert!(
-            dataset.schema.notes[0]
-                .contains("column `n` is float and in `a.parquet` it is int; taken as float")
-        );
-        assert!(
-            dataset.schema.notes[1].contains("column `s` is of type Struct"),
-            "{:?}",
-            dataset.schema.notes
-        );
-        let table = crate::read_table(&dataset).expect("table");
-        assert_eq!(table.columns[0].values, Values::Float(vec![Some(1.0), Some(2.5)]));
-        // A contract that is made of the description is kept by the data.
-        let found = crate::describe::describe(&dataset).expect("described");
-        let found = crate::contract::infer(&found, &std::collections::BTreeMap::new(), "mine", None);
-        let report =
-            crate::contract::check(files(), &ReadOptions::default(), &found, "c.yaml", 0).expect("checked");
-        assert!(report.passed() && report.violations[0].id == "s.extra", "{:?}", report.violations);
-        // A contract reads both by its own types and need not know of what is nested.
-        let contract = "version: 1\nextra_columns: allow\ncolumns: {n: {type: float, max: 2}}";
-        let contract = crate::contract::parse(contract, "c.yaml").expect("a contract");
-        let report = crate::contract::check(files(), &ReadOptions::default(), &contract, "c.yaml", 0);
-        let report = report.expect("checked");
-        assert_eq!((report.rows, report.violations.len(), report.violations[0].id.as_str()), (2, 1, "n.max"));
-        let contract = "version: 1\ncolumns: {n: {type: float}, s: {type: string}}";
-        let contract = crate::contract::parse(contract, "c.yaml").expect("a contract");
-        let report = crate::contract::check(files(), &ReadOptions::default(), &contract, "c.yaml", 0);
-        assert_eq!(report.expect("checked").violations[0].id, "s.type");
-    }
-
-    #[test]
-    fn other_schemas_under_one_glob_are_refused_and_a_wrong_declared_type_is_placed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        write(&folder.path().join("a.parquet"));
-        let column: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
-        write_batch(
-            &folder.path().join("b.parquet"),
-            &RecordBatch::try_from_iter([("i", column)]).expect("a batch"),
-        );
-        let files = crate::find_files(folder.path(), "*.parquet").expect("found");
-        let error =
-            Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect_err("differ").to_string();
-        assert!(error.starts_with("b.parquet: its columns are not those of `a.parquet`"), "{error}");
-        let path = folder.path().join("a.parquet");
-        let types = std::collections::BTreeMap::from([("t".to_owned(), ColumnType::Int.into())]);
-        let dataset = open(&path, &ReadOptions { types, ..ReadOptions::default() }).expect("a data set");
-        let error = crate::read_table(&dataset).expect_err("text").to_string();
-        assert!(error.contains("row 1, column `t`: `a` is not a whole number"), "{error}");
-    }
-}
+pub(crate) mod tests;

@@ -238,10 +238,16 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<Text
 
 impl TextColumn {
     /// Returns the category that `value` counts as, by its position; `None` when training did not see it.
+    ///
+    /// One of [`NULL_TEXTS`] is null unless training saw it as a text: in a Parquet file `None` may be a category.
     pub fn position(&self, value: Option<&str>) -> Option<usize> {
-        let value = value.filter(|value| !NULL_TEXTS.contains(value)).unwrap_or_default();
-        let value = if value.is_empty() { self.fill.as_deref().unwrap_or_default() } else { value };
-        self.categories.binary_search_by(|category| category.as_str().cmp(value)).ok()
+        let seen = |text: &str| self.categories.binary_search_by(|one| one.as_str().cmp(text)).ok();
+        let value = value.unwrap_or_default();
+        if let (false, Some(position)) = (value.is_empty(), seen(value)) {
+            return Some(position);
+        }
+        let is_null = value.is_empty() || NULL_TEXTS.contains(&value);
+        if is_null { seen(self.fill.as_deref().unwrap_or_default()) } else { None }
     }
 }
 

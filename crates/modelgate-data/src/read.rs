@@ -60,7 +60,14 @@ fn empty(schema: &DataSchema, names: &[&str]) -> Table {
         };
         Column { name: column.name.clone(), values }
     };
-    Table { columns: names.iter().filter_map(|name| schema.column(name)).map(column).collect(), rows: 0 }
+    let found: Vec<_> = names.iter().filter_map(|name| schema.column(name)).collect();
+    let meaning = |column: &&crate::dataset::SchemaColumn| {
+        let column_type = column.declared.column_type;
+        let meant = !column_type.is_text() && !column_type.is_number();
+        meant.then(|| (column.name.clone(), column_type))
+    };
+    let meanings = found.iter().filter_map(meaning).collect();
+    Table { columns: found.into_iter().map(column).collect(), rows: 0, meanings }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod pointer;
 mod restore;
 mod take;
 mod transfer;
+mod unlisted;
 
 pub use error::SnapshotError;
 pub use find::{Found, find};
@@ -18,3 +19,4 @@ pub use restore::{Restored, restore};
 pub(crate) use restore::{inside, is_tools_folder};
 pub use take::{Taken, take};
 pub use transfer::{Moved, Transfer, key};
+pub use unlisted::{prune, unlisted};

@@ -3,6 +3,8 @@
 //! The order of the file does not matter, and equal rows never stand on both sides. Only a hash, a class and a
 //! moment per row are kept, so that a split needs little memory however wide the data is: see [`RowKeys`].
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_core::Digest;
@@ -236,7 +238,7 @@ pub fn assign(keys: &RowKeys, target: &Target, spec: &SplitSpec) -> Result<Split
     match spec.kind {
         SplitKind::Stable => stable(&keys.identities, spec, &mut parts),
         SplitKind::Exact => exact(&keys.identities, target, spec.stratify, shares, &mut parts),
-        SplitKind::Group => exact(&keys.identities, target, false, shares, &mut parts),
+        SplitKind::Group => groups::assign(&keys.identities, target, shares, &mut parts),
         SplitKind::Time => time(&keys.times, shares, &mut parts),
     }
     let [mut train, mut validation, mut test] = parts;
@@ -387,14 +389,21 @@ fn check(
                 let total = of_class().count();
                 // Equal rows stay together, whatever the shares.
                 let found = different(keys, spec.kind, of_class());
-                let equal = if spec.kind == SplitKind::Time || found == total {
-                    String::new()
-                } else {
-                    format!(", {found} of them different")
+                let equal = match spec.kind {
+                    SplitKind::Group if found == 1 => ", in 1 group".to_owned(),
+                    SplitKind::Group => format!(", in {found} groups"),
+                    SplitKind::Time => String::new(),
+                    _ if found == total => String::new(),
+                    _ => format!(", {found} of them different"),
+                };
+                let advice = match spec.kind {
+                    SplitKind::Group => "groups stay together: add groups with rows of this class",
+                    SplitKind::Time => "add rows of this class from that time",
+                    SplitKind::Exact if spec.stratify => "add rows of this class",
+                    _ => "add rows of this class, use `stratify: true` with `kind: exact`",
                 };
                 let message = format!(
-                    "class `{}` ({total} rows in all{equal}) has no row in {name}; add rows of this class, use `stratify: true` \
-                     with `kind: exact`, or remove the class",
+                    "class `{}` ({total} rows in all{equal}) has no row in {name}; {advice}, or remove the class",
                     classes.names()[class]
                 );
                 return Err(DataError::Split(message));

@@ -1,6 +1,10 @@
 //! Rows and columns in memory.
 
+use std::collections::BTreeMap;
+
 use modelgate_core::schema::FeatureType;
+
+use crate::ColumnType;
 
 /// The values of a column; `None` is null.
 #[derive(Clone, PartialEq, Debug)]
@@ -103,6 +107,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The number of rows.
     pub rows: usize,
+    /// What the numbers of a column stand for, where it is no number: bools, days and moments.
+    pub meanings: BTreeMap<String, ColumnType>,
 }
 
 impl Table {
@@ -114,6 +120,10 @@ impl Table {
     /// Returns the rows of these numbers, in this order; one beyond the table is all null.
     #[must_use]
     pub fn take(&self, rows: &[u32]) -> Self {
-        Self { columns: self.columns.iter().map(|column| column.take(rows)).collect(), rows: rows.len() }
+        Self {
+            columns: self.columns.iter().map(|column| column.take(rows)).collect(),
+            rows: rows.len(),
+            meanings: self.meanings.clone(),
+        }
     }
 }

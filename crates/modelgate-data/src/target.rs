@@ -2,7 +2,9 @@
 
 use modelgate_core::schema::{Classes, Task};
 
-use crate::error::{DataError, clipped, not_there};
+use crate::dataset::Dataset;
+use crate::error::{DataError, clipped, listed, not_there};
+use crate::read::read_columns;
 use crate::table::{Column, Table, Values};
 
 /// More classes than this look like a regression.
@@ -22,18 +24,62 @@ pub enum Target {
     Values(Vec<f64>),
 }
 
+/// Reads the target of each row of a data set, and its column as a table; `source` is only for messages.
+///
+/// # Errors
+/// As [`extract_target`], and names the words that were read as no value.
+pub fn read_target(
+    dataset: &Dataset,
+    target: &str,
+    task: Task,
+    source: &str,
+) -> Result<(Table, Target), DataError> {
+    // Without a target, the message that says so is told of all columns.
+    let is_there = dataset.schema.position(target).is_some();
+    let names = if is_there { vec![target] } else { dataset.schema.names() };
+    let table = read_columns(dataset, &names)?;
+    let has_nulls = |column: &Column| (0..table.rows).any(|row| column.is_null(row));
+    let words = match table.column(target) {
+        Some(column) if has_nulls(column) => dataset.null_words(target)?,
+        _ => Vec::new(),
+    };
+    let found = extract(&table, target, task, source, &words)?;
+    Ok((table, found))
+}
+
 /// Returns the target of each row; `source` is only for messages.
 ///
 /// # Errors
 /// Fails when the column is missing, has nulls, has one value only, or does not fit the task.
 pub fn extract_target(table: &Table, target: &str, task: Task, source: &str) -> Result<Target, DataError> {
+    extract(table, target, task, source, &[])
+}
+
+/// As [`extract_target`]; `words` were read as no value.
+fn extract(
+    table: &Table,
+    target: &str,
+    task: Task,
+    source: &str,
+    words: &[String],
+) -> Result<Target, DataError> {
     let error = |message: String| DataError::File { source_name: source.to_owned(), message };
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let column = table.column(target).ok_or_else(|| error(not_there("the target column", target, &names)))?;
     let nulls: Vec<usize> = (0..table.rows).filter(|row| column.is_null(*row)).collect();
     if let Some(first) = nulls.first() {
+        let shown = listed(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let are = if words.len() == 1 { "is" } else { "are" };
+        let advice = match task {
+            _ if words.is_empty() => "remove these rows".to_owned(),
+            Task::Regression => format!("{shown} {are} read as no value; remove these rows"),
+            Task::Classification => format!(
+                "{shown} {are} read as no value; declare `data.types: {{{target}: category}}` if it is a class, or remove \
+                 these rows"
+            ),
+        };
         return Err(error(format!(
-            "the target `{target}` has no value in {} of {} rows, first in data row {}; remove these rows",
+            "the target `{target}` has no value in {} of {} rows, first in data row {}; {advice}",
             nulls.len(),
             table.rows,
             first + 1
@@ -128,6 +174,35 @@ mod tests {
             found,
             Target::Classes { labels: vec![1, 0], classes: Classes::Text(vec!["a".into(), "b".into()]) }
         );
+    }
+
+    #[test]
+    fn a_class_that_is_called_as_what_is_missing_is_named_and_read_when_declared() {
+        let text = "x,y\n1,brick\n2,None\n3,\n4,NA\n5,brick\n";
+        let read = |text: &str, literal: &[&str]| {
+            let literal = literal.iter().map(|name| (*name).to_owned());
+            let types = literal.clone().map(|name| (name, crate::ColumnType::Category.into()));
+            let options =
+                ReadOptions { types: types.collect(), literal: literal.collect(), ..ReadOptions::default() };
+            let files = vec![crate::SourceFile::bytes("a.csv", text.as_bytes())];
+            let dataset = Dataset::open(files, &options, crate::Mixed::Refuse).expect("a data set");
+            let found = read_target(&dataset, "y", Task::Classification, "a.csv");
+            found.map(|(_, target)| target).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            read(text, &[]).expect_err("no value"),
+            "a.csv: the target `y` has no value in 3 of 5 rows, first in data row 2; `NA`, `None` are read as no value; \
+             declare `data.types: {y: category}` if it is a class, or remove these rows"
+        );
+        // Declared, the words are classes; what is empty is no value all the same.
+        let error = read(text, &["y"]).expect_err("an empty value");
+        assert!(
+            error.ends_with("no value in 1 of 5 rows, first in data row 3; remove these rows"),
+            "{error}"
+        );
+        let found = read(&text.replace("3,\n", "3,nan\n"), &["y"]).expect("classes");
+        let classes = ["NA", "None", "brick", "nan"].map(str::to_owned).to_vec();
+        assert_eq!(found, Target::Classes { labels: vec![2, 1, 3, 0, 2], classes: Classes::Text(classes) });
     }
 
     #[test]

@@ -137,6 +137,24 @@ pub(crate) fn parse_as(format: &str, value: &[u8]) -> Option<Moment> {
     days_since_epoch(date?).map(Moment::Day)
 }
 
+/// Returns what is wrong with a `strptime` format, if no date could be read by it: a moment that is written by it is to be
+/// read back.
+pub(crate) fn wrong_format(format: &str) -> Option<String> {
+    let noon = civil::date(2014, 10, 13).at(12, 30, 15, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    let written = jiff::fmt::strtime::BrokenDownTime::from(&noon).to_string(format);
+    match written {
+        Err(error) => {
+            let error = error.to_string();
+            let reason = error.rsplit(": ").next().unwrap_or_default();
+            Some(format!("the form `{format}` cannot be read: {reason}"))
+        }
+        Ok(written) if parse_as(format, written.as_bytes()).is_none() => Some(format!(
+            "no date can be read by the form `{format}`: expected one with year, month and day, such as `%d.%m.%Y`"
+        )),
+        Ok(_) => None,
+    }
+}
+
 /// Returns the day of a moment.
 pub(crate) fn as_day(moment: Moment) -> i64 {
     match moment {
@@ -179,6 +197,31 @@ mod tests {
 
     fn micros(text: &str) -> Option<i64> {
         parse(text.as_bytes()).map(as_micros)
+    }
+
+    #[test]
+    fn a_format_that_reads_no_date_is_told_from_one_that_does() {
+        for format in [
+            "%d.%m.%Y",
+            "%d/%m/%y",
+            "%Y%m%d",
+            "%b %e, %Y",
+            "%A, %d %B %Y",
+            "%Y-%j",
+            "%d.%m.%Y %H:%M",
+            "%s",
+            "%m/%d/%Y %I:%M:%S %p",
+            "%Y-%m-%dT%H:%M:%S%.f",
+            "%Y-%m-%d %H:%M:%S %z",
+            "%F %T",
+            "%D",
+        ] {
+            assert_eq!(wrong_format(format), None, "{format}");
+        }
+        for format in ["%Q", "%Y", "%m.%Y", "%H:%M", "%d.%m.", "%Y-%m-%d %!", "%Y-%m-%d %"] {
+            let problem = wrong_format(format).unwrap_or_default();
+            assert!(problem.contains(&format!("`{format}`")), "{format}: {problem}");
+        }
     }
 
     #[test]

@@ -203,6 +203,17 @@ pub fn parse_bool(value: &[u8]) -> Option<bool> {
     }
 }
 
+/// Reads a bool, a day or a moment as it is kept, from text as a person writes it: the other way round of [`show_int`].
+pub fn read_int(column_type: ColumnType, text: &str) -> Option<i64> {
+    let text = text.trim().as_bytes();
+    match column_type {
+        ColumnType::Bool => parse_bool(text).map(i64::from),
+        ColumnType::Date => time::parse(text).map(time::as_day),
+        ColumnType::Timestamp => time::parse(text).map(time::as_micros),
+        _ => None,
+    }
+}
+
 /// Returns a kept value of a type as a person writes it.
 pub fn show_int(column_type: ColumnType, value: i64) -> String {
     match column_type {

@@ -4,13 +4,16 @@
 //! newest one and pushed with a lease; when somebody else pushed meanwhile, it is built anew, unless they wrote the same
 //! results, which is told. A clone of one commit is enough, and so is a repository that has none.
 
+mod git;
+mod guard;
+
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use modelgate_store::remote::without_credentials;
 use thiserror::Error;
+
+use git::Git;
 
 /// How often a commit is built anew on a branch that moves.
 const TRIES: usize = 10;
@@ -66,6 +69,8 @@ pub struct Update {
     pub message: String,
     /// Who it is by.
     pub identity: Identity,
+    /// Whether results may go beside code.
+    pub force: bool,
 }
 
 /// What became of it.
@@ -77,78 +82,6 @@ pub struct Updated {
     pub changed: bool,
     /// The files, by their path in the repository.
     pub files: Vec<String>,
-}
-
-/// git in a folder.
-struct Git<'a> {
-    folder: &'a Path,
-    identity: Option<&'a Identity>,
-}
-
-impl Git<'_> {
-    fn run(
-        &self,
-        arguments: &[&str],
-        input: Option<&[u8]>,
-        index: Option<&Path>,
-    ) -> Result<(bool, Vec<u8>, String), BranchError> {
-        let what = || arguments.first().copied().unwrap_or_default().to_owned();
-        let mut command = Command::new("git");
-        command.arg("-C").arg(self.folder).args(arguments).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
-        // Hooks and helpers of a caller that is itself run by git must not redirect this.
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-            command.env_remove(name);
-        }
-        if let Some(identity) = self.identity {
-            for role in ["AUTHOR", "COMMITTER"] {
-                command.env(format!("GIT_{role}_NAME"), &identity.name);
-                command.env(format!("GIT_{role}_EMAIL"), &identity.email);
-            }
-        }
-        if let Some(index) = index {
-            command.env("GIT_INDEX_FILE", index);
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| BranchError::Git {
-            what: what(),
-            reason: format!("it cannot be started: {error}; is it installed?"),
-        })?;
-        let mut stdin = child.stdin.take();
-        let output = std::thread::scope(|scope| {
-            // Written beside the reading: both sides could fill up.
-            scope.spawn(move || {
-                if let (Some(stdin), Some(input)) = (&mut stdin, input) {
-                    // git may close its input early; its exit status is what counts.
-                    let _ = stdin.write_all(input);
-                }
-            });
-            child.wait_with_output()
-        })?;
-        let said = without_credentials(String::from_utf8_lossy(&output.stderr).trim());
-        Ok((output.status.success(), output.stdout, said))
-    }
-
-    fn bytes(
-        &self,
-        arguments: &[&str],
-        input: Option<&[u8]>,
-        index: Option<&Path>,
-    ) -> Result<Vec<u8>, BranchError> {
-        let (good, output, reason) = self.run(arguments, input, index)?;
-        let what = arguments.first().copied().unwrap_or_default().to_owned();
-        if good { Ok(output) } else { Err(BranchError::Git { what, reason }) }
-    }
-
-    fn text(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<String, BranchError> {
-        Ok(String::from_utf8_lossy(&self.bytes(arguments, input, None)?).trim().to_owned())
-    }
-
-    /// Returns the output, `None` when git says that there is none.
-    fn maybe(&self, arguments: &[&str]) -> Result<Option<String>, BranchError> {
-        let (good, output, _) = self.run(arguments, None, None)?;
-        let text = String::from_utf8_lossy(&output).trim().to_owned();
-        Ok((good && !text.is_empty()).then_some(text))
-    }
 }
 
 /// Returns the identity that git itself would use, if it is set.
@@ -209,8 +142,8 @@ fn collect(place: &Path, to: &str, found: &mut Vec<Found>) -> Result<(), BranchE
 /// Brings results to a branch. With `dry`, says which files would go and writes nothing, not even an object.
 ///
 /// # Errors
-/// Fails when there is nothing to bring, when the branch is checked out, when git says no, and when somebody else wrote the
-/// same results meanwhile.
+/// Fails when there is nothing to bring, when the branch is checked out, the remote's first, a registry or, unless forced, one
+/// of code, when git says no, and when somebody else wrote the same results meanwhile.
 pub fn update(update: &Update, dry: bool) -> Result<Updated, BranchError> {
     let git = Git { folder: &update.folder, identity: Some(&update.identity) };
     let usage = |sentence: String| Err(BranchError::Usage(sentence));
@@ -234,6 +167,9 @@ pub fn update(update: &Update, dry: bool) -> Result<Updated, BranchError> {
     for path in &update.paths {
         let plain = path.trim_end_matches('/');
         let parts = plain.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        if plain.split('/').any(|part| part == ".git" || part == ".modelgate") {
+            return usage(format!("`{path}`: what git and modelgate keep for themselves is no result"));
+        }
         if !parts || plain.contains('\\') || Path::new(plain).is_absolute() {
             return usage(format!("`{path}`: expected a path in the project"));
         }
@@ -257,6 +193,9 @@ pub fn update(update: &Update, dry: bool) -> Result<Updated, BranchError> {
     let mut first_seen: Option<BTreeMap<String, String>> = None;
     for _ in 0..TRIES {
         let tip = newest(&git, update, &reference)?;
+        if let Some(tip) = &tip {
+            guard::check(&git, update, &prefix, tip)?;
+        }
         let there = tip.as_ref().map_or_else(|| Ok(BTreeMap::new()), |tip| listed(&git, tip, &paths))?;
         if there == blobs {
             return Ok(Updated { commit: tip, changed: false, files });
@@ -310,13 +249,12 @@ fn newest(git: &Git<'_>, update: &Update, reference: &str) -> Result<Option<Stri
     let Some(remote) = &update.remote else {
         return git.maybe(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")]);
     };
-    let listing = git.text(&["ls-remote", "--exit-code", remote, reference], None);
-    let tip = match listing {
-        Ok(listing) => listing.split_whitespace().next().map(ToOwned::to_owned),
-        // Exit code 2 says nothing: there is no such branch.
-        Err(BranchError::Git { reason, .. }) if reason.is_empty() => None,
-        Err(error) => return Err(error),
-    };
+    let listing = git.text(&["ls-remote", "--symref", remote, "HEAD", reference], None)?;
+    let entries = || listing.lines().filter_map(|line| line.split_once('\t'));
+    if entries().any(|(value, name)| name == "HEAD" && value.strip_prefix("ref: ") == Some(reference)) {
+        return Err(guard::first(&update.branch));
+    }
+    let tip = entries().find(|(_, name)| *name == reference).map(|(value, _)| value.to_owned());
     if let Some(tip) = &tip {
         // The newest commit is enough; a repository that is whole stays whole.
         let shallow = git.text(&["rev-parse", "--is-shallow-repository"], None)? == "true";

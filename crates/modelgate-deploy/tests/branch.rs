@@ -51,6 +51,7 @@ fn wanted(work: &Path) -> Update {
         paths: vec!["outputs".to_owned()],
         message: "results".to_owned(),
         identity: Identity { name: "ci".to_owned(), email: "ci@example.com".to_owned() },
+        force: false,
     }
 }
 
@@ -178,6 +179,8 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         (with(&|plan| plan.branch = "a..b".to_owned()), "no name of a branch"),
         (with(&|plan| plan.branch = "-f".to_owned()), "no name of a branch"),
         (with(&|plan| plan.paths = vec!["../origin.git".to_owned()]), "expected a path in the project"),
+        (with(&|plan| plan.paths = vec![".git".to_owned()]), "is no result"),
+        (with(&|plan| plan.paths = vec!["model/.modelgate/x".to_owned()]), "is no result"),
         (with(&|plan| plan.paths = vec!["nothing".to_owned()]), "there is no `nothing`"),
         (with(&|plan| plan.folder = folder.path().to_owned()), "in no git repository"),
         (with(&|plan| plan.remote = Some("nowhere".to_owned())), "git ls-remote"),
@@ -193,4 +196,51 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         std::os::unix::fs::symlink("/etc/passwd", work.join("outputs/link")).expect("made");
         assert!(with(&|_| ()).contains("symbolic link"));
     }
+}
+
+#[test]
+fn a_branch_of_code_or_of_a_registry_is_not_written_into() {
+    let folder = clone();
+    let (work, origin) = (folder.path().join("work"), folder.path().join("origin.git"));
+    let refused = |work: &Path, branch: &str, force: bool| {
+        let plan = Update { branch: branch.to_owned(), force, ..wanted(work) };
+        let before = git(&origin, &["for-each-ref"]);
+        let error = update(&plan, false).expect_err("refused");
+        assert!(matches!(error, BranchError::Usage(_)), "{error}");
+        assert_eq!(git(&origin, &["for-each-ref"]), before);
+        error.to_string()
+    };
+    // Not checked out, as in a job of a pull request.
+    git(&work, &["branch", "-q", "feature"]);
+    git(&work, &["push", "-q", "origin", "feature"]);
+    git(&work, &["checkout", "-q", "--detach"]);
+    for force in [false, true] {
+        assert!(refused(&work, "main", force).contains("clones of the remote begin with"));
+    }
+    assert!(refused(&work, "feature", false).contains("shares its history with what is checked out"));
+    let forced = Update { branch: "feature".to_owned(), force: true, ..wanted(&work) };
+    assert!(update(&forced, false).expect("pushed").changed);
+    assert!(git(&origin, &["ls-tree", "-r", "--name-only", "feature"]).contains("code.py"));
+
+    // A registry that the project file does not name.
+    let ledger = folder.path().join("ledger");
+    git(folder.path(), &["init", "-q", "-b", "models", "ledger"]);
+    write(&ledger, "ledger.jsonl", "{}\n");
+    git(&ledger, &["add", "-A"]);
+    git(&ledger, &["commit", "-qm", "a version"]);
+    git(&ledger, &["push", "-q", &origin.display().to_string(), "models"]);
+    for force in [false, true] {
+        assert!(refused(&work, "models", force).contains("holds a registry, with its `ledger.jsonl`"));
+    }
+
+    // Code of another history, in a clone of one commit.
+    git(&ledger, &["checkout", "-q", "--orphan", "other"]);
+    git(&ledger, &["rm", "-q", "--cached", "ledger.jsonl"]);
+    write(&ledger, "modelgate.yaml", "version: 1\n");
+    git(&ledger, &["add", "modelgate.yaml"]);
+    git(&ledger, &["commit", "-qm", "code"]);
+    git(&ledger, &["push", "-q", &origin.display().to_string(), "other"]);
+    assert!(refused(&work, "other", false).contains("holds the project file"));
+    // What was made for results takes them, whatever else it holds.
+    assert!(update(&wanted(&work), false).expect("pushed").changed);
 }

@@ -250,12 +250,40 @@ fn a_space_is_set_up_started_and_waited_for() {
     let wait = |patience| client.wait(&space(), patience, &|_| {});
     assert_eq!(wait(Duration::ZERO).expect("runs"), "http://127.0.0.1:1");
     space_of(&hub, "BUILD_ERROR", Some("no such base image"));
-    let error = wait(Duration::from_secs(5)).expect_err("broken").to_string();
+    let error = wait(Duration::from_secs(1)).expect_err("broken").to_string();
     assert!(error.contains("me/drug-app does not run: BUILD_ERROR: no such base image"), "{error}");
     assert!(error.contains("/spaces/me/drug-app"), "{error}");
     space_of(&hub, "BUILDING", None);
     let error = wait(Duration::ZERO).expect_err("too slow").to_string();
     assert!(error.contains("BUILDING after 0 s"), "{error}");
+}
+
+#[test]
+fn the_stage_of_before_is_not_taken_for_the_end() {
+    let hub = FakeHub::start();
+    let client = client(&hub.url, TOKEN);
+    client.create(&space(), false, "docker").expect("made");
+    // Each look sees the next stage, and the last one from then on.
+    let waited = |stages: &[&str]| {
+        let at = |stage: &str| {
+            let mut state = hub.state();
+            let found = state.repositories.get_mut("spaces/me/drug-app").and_then(|one| one.space.as_mut());
+            let found = found.expect("a space");
+            (found.stage, found.host) = (stage.to_owned(), Some("http://127.0.0.1:1".to_owned()));
+        };
+        let left = std::cell::RefCell::new(stages.iter());
+        let next = || left.borrow_mut().next().map_or((), |stage| at(stage));
+        next();
+        let began = std::time::Instant::now();
+        let found = client.wait(&space(), Duration::from_secs(30), &|_| next());
+        assert!(began.elapsed() < Duration::from_secs(20), "{stages:?}");
+        found.map_err(|error| error.to_string())
+    };
+    for old in ["NO_APP_FILE", "BUILD_ERROR", "RUNTIME_ERROR"] {
+        assert_eq!(waited(&[old, "BUILDING", "RUNNING"]).as_deref(), Ok("http://127.0.0.1:1"), "{old}");
+        let error = waited(&[old, "BUILDING", "BUILD_ERROR"]).expect_err("it is the new build's");
+        assert!(error.contains("does not run: BUILD_ERROR"), "{error}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Intervals by the bootstrap: rows drawn with replacement, all figures again from their counts.
 //!
 //! A round is one vector of counts, made from the seed and the round's number, so the result depends on no thread.
-//! Source: Efron, Tibshirani, 1993, "An Introduction to the Bootstrap", chapters 13 (percentile) and 16.
+//! Source: Efron, Tibshirani, 1993, "An Introduction to the Bootstrap", chapters 13 (percentile) and 16; Davison, Hinkley,
+//! 1997, "Bootstrap Methods and their Application", chapter 5.2 (basic).
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub struct Interval {
     pub high: f64,
     /// Standard deviation over the rounds.
     pub standard_error: f64,
-    /// Share of the rounds inside.
+    /// Share of the rounds inside, from both sides.
     pub confidence: f64,
     /// Rounds in which the figure had a value.
     pub rounds: u32,
@@ -96,23 +97,50 @@ fn deviation(values: &[f64]) -> f64 {
     libm::sqrt(sum(values.iter().map(|value| (value - mean) * (value - mean))) / values.len() as f64)
 }
 
-/// Returns the percentile interval of each figure, in the order of its names; `None` when the figure had no value in
+/// Returns whether a figure is a sum of distances, which chance pushes up: drawing rows again adds to the calibration error
+/// what drawing them once has added, so that most rounds lie above the figure.
+fn is_pushed_up(metric: &str) -> bool {
+    metric == "calibration_error"
+}
+
+/// How much more chance adds to a sum of distances than drawing again adds on top of it: a distance of 0 that is seen with
+/// an error of s is s · √(2/π) on average, and √2 times that when it is drawn again. Where the distance is large, neither
+/// adds anything.
+const ADDED: f64 = 1.0 / (std::f64::consts::SQRT_2 - 1.0);
+
+/// Returns the ends between which the middle of the rounds lies, `tail` of them on each side. Of a figure that is pushed up
+/// chance may have added nothing or all it can: the lower end has that taken off, and the upper end is as far above the
+/// figure as the rounds lie around their mean or, mirrored, around the figure. The figure itself is never outside.
+fn ends(metric: &str, plain: f64, rounds: &[f64], tail: f64) -> (f64, f64) {
+    let (low, high) = (quantile(rounds, tail), quantile(rounds, 1.0 - tail));
+    if !is_pushed_up(metric) || !plain.is_finite() {
+        return (low, high);
+    }
+    let mean = sum(rounds.iter().copied()) / rounds.len() as f64;
+    let without_chance = plain - ADDED * (mean - plain);
+    let above = (high - mean).max(plain - low);
+    ((without_chance - (high - mean)).min(plain), (plain + above).max(plain))
+}
+
+/// Returns the interval of each figure: of percentiles, or a basic one of a figure that chance pushes up, in the order of its names; `None` when the figure had no value in
 /// more than a twentieth of the rounds.
 pub fn bootstrap(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Option<Interval>> {
     if figures.rows() == 0 || options.rounds == 0 {
         return vec![None; figures.names().len()];
     }
     let rounds = rounds(options, figures.rows(), |counts| figures.figures(counts));
-    (0..figures.names().len())
-        .map(|column| {
+    let plain = figures.figures(&vec![1; figures.rows()]);
+    let names = figures.names().iter().enumerate();
+    names
+        .map(|(column, metric)| {
             let values = sorted_column(&rounds, column);
             if values.is_empty() || values.len() * 20 < rounds.len() * 19 {
                 return None;
             }
-            let tail = (1.0 - options.confidence) / 2.0;
+            let (low, high) = ends(metric, plain[column], &values, (1.0 - options.confidence) / 2.0);
             Some(Interval {
-                low: quantile(&values, tail),
-                high: quantile(&values, 1.0 - tail),
+                low: if is_pushed_up(metric) { low.max(0.0) } else { low },
+                high,
                 standard_error: deviation(&values),
                 confidence: options.confidence,
                 rounds: values.len() as u32,
@@ -161,11 +189,12 @@ pub fn paired_bootstrap(
     if !plain.is_finite() || values.is_empty() || values.len() * 20 < rounds.len() * 19 {
         return None;
     }
+    let (low, high) = ends(metric, plain, &values, 1.0 - options.confidence);
     Some(PairedInterval {
         metric: metric.to_owned(),
         difference: plain,
-        low: quantile(&values, 1.0 - options.confidence),
-        high: quantile(&values, options.confidence),
+        low,
+        high,
         standard_error: deviation(&values),
         confidence: options.confidence,
         rounds: values.len() as u32,

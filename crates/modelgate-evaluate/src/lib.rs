@@ -32,6 +32,6 @@ pub use probability::CALIBRATION_BINS;
 pub use regression::{RegressionMetrics, regression};
 pub use resampled::{ResampledClassifier, ResampledRegressor, rests_on_labels};
 pub use slices::{
-    Condition, MAX_TEXTS, NamedColumn, Part, SearchOptions, SliceColumn, SliceSearch, WorstSlice, parts,
-    texts, worst_slices,
+    Condition, MAX_TEXTS, Meaning, NamedColumn, Part, SearchOptions, SliceColumn, SliceSearch, WorstSlice,
+    parts, texts, worst_slices,
 };

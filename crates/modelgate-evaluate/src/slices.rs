@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+mod meaning;
+
+pub use meaning::Meaning;
+
 use crate::bootstrap::quantile;
-use crate::statistics::{holm, welch};
-use crate::sum::sum;
+use crate::statistics::{Losses, holm, part_worse};
 
 /// One column of the rows that are looked at, as a slice sees it.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,6 +28,8 @@ pub struct NamedColumn {
     pub name: String,
     /// The values, one per row.
     pub values: SliceColumn,
+    /// What its numbers stand for.
+    pub meaning: Meaning,
 }
 
 /// What a row must have to belong to a part.
@@ -48,21 +53,33 @@ pub struct Part {
     pub column: String,
     /// The condition.
     pub condition: Condition,
+    /// What the numbers of the column stand for.
+    #[serde(default, skip_serializing_if = "Meaning::is_number")]
+    pub meaning: Meaning,
 }
 
 impl std::fmt::Display for Part {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let column = &self.column;
+        let shown = |value: &f64| self.meaning.show(*value);
         match &self.condition {
+            // What differs by a space alone reads as what it is.
+            Condition::Is(text) if text.trim().len() < text.len() || text.is_empty() => {
+                write!(formatter, "{column} = \"{text}\"")
+            }
             Condition::Is(text) => write!(formatter, "{column} = {text}"),
             Condition::NoneOf(texts) => {
                 write!(formatter, "{column} is none of the {} most frequent", texts.len())
             }
             Condition::Missing => write!(formatter, "{column} is missing"),
-            Condition::Between(Some(low), Some(high)) if low == high => write!(formatter, "{column} = {low}"),
-            Condition::Between(Some(low), Some(high)) => write!(formatter, "{low} ≤ {column} < {high}"),
-            Condition::Between(Some(low), None) => write!(formatter, "{column} ≥ {low}"),
-            Condition::Between(None, Some(high)) => write!(formatter, "{column} < {high}"),
+            Condition::Between(Some(low), Some(high)) if low == high => {
+                write!(formatter, "{column} = {}", shown(low))
+            }
+            Condition::Between(Some(low), Some(high)) => {
+                write!(formatter, "{} ≤ {column} < {}", shown(low), shown(high))
+            }
+            Condition::Between(Some(low), None) => write!(formatter, "{column} ≥ {}", shown(low)),
+            Condition::Between(None, Some(high)) => write!(formatter, "{column} < {}", shown(high)),
             Condition::Between(None, None) => write!(formatter, "any {column}"),
         }
     }
@@ -111,7 +128,7 @@ pub fn texts(values: &[Option<String>]) -> Vec<(&String, usize)> {
 /// Cuts a column into parts: one per text of the [`MAX_TEXTS`] most frequent and one of the others, and `bins` quantile
 /// bins of numbers (one per number when there are no more than `bins`).
 pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
-    let part = |condition| Part { column: column.name.clone(), condition };
+    let part = |condition| Part { column: column.name.clone(), condition, meaning: column.meaning };
     let mut found = Vec::new();
     let missing = match &column.values {
         SliceColumn::Text(values) => {
@@ -134,8 +151,10 @@ pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
                 let one = |value: f64| part(Condition::Between(Some(value), Some(value)));
                 found.extend(distinct.into_iter().map(one));
             } else {
+                // An edge between two days is none that can be written.
+                let edge = |edge: f64| if column.meaning.is_number() { short(edge) } else { edge.round() };
                 let mut edges: Vec<f64> =
-                    (1..bins).map(|edge| short(quantile(&numbers, edge as f64 / bins as f64))).collect();
+                    (1..bins).map(|at| edge(quantile(&numbers, at as f64 / bins as f64))).collect();
                 edges.dedup();
                 let lows = std::iter::once(None).chain(edges.iter().copied().map(Some));
                 let highs = edges.iter().copied().map(Some).chain(std::iter::once(None));
@@ -216,11 +235,11 @@ impl Default for SearchOptions {
 const MAX_PAIRED: usize = 120;
 
 /// Looks at every part by one column and by two, and returns those whose mean of `losses`, one per row and finite, is
-/// higher than elsewhere beyond chance (Welch's test, corrected by Holm's method).
+/// higher than elsewhere beyond chance ([`part_worse`], corrected by Holm's method).
 pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOptions) -> SliceSearch {
     let rows = losses.len();
-    let total = sum(losses.iter().copied());
-    let squares = sum(losses.iter().map(|loss| loss * loss));
+    let all = Losses::of(losses.iter().copied());
+    let right_or_wrong = losses.iter().all(|loss| *loss == 0.0 || *loss == 1.0);
     let min_rows = options.min_rows.max(2);
     let enough = |members: &[u32]| members.len() >= min_rows && rows - members.len() >= min_rows;
     let mut singles: Vec<(Part, Vec<u32>)> = Vec::new();
@@ -245,18 +264,10 @@ pub fn worst_slices(columns: &[NamedColumn], losses: &[f64], options: &SearchOpt
         }
     }
     let measured = |parts: Vec<Part>, members: &[u32]| {
-        let inside = sum(members.iter().map(|row| losses[*row as usize]));
-        let inside_squares = sum(members.iter().map(|row| losses[*row as usize].powi(2)));
-        let group = |count: f64, total: f64, squares: f64| {
-            let mean = total / count;
-            (count, mean, ((squares - count * mean * mean) / (count - 1.0)).max(0.0))
-        };
-        let here = group(members.len() as f64, inside, inside_squares);
-        let there = group((rows - members.len()) as f64, total - inside, squares - inside_squares);
-        // One-sided: only parts that are worse are of interest.
-        let two_sided = welch(here, there);
-        let p_value = if here.1 > there.1 { two_sided / 2.0 } else { 1.0 - two_sided / 2.0 };
-        WorstSlice { parts, rows: members.len() as u64, loss: here.1, elsewhere: there.1, p_value }
+        let here = Losses::of(members.iter().map(|row| losses[*row as usize]));
+        let (loss, elsewhere) = (here.mean(), all.without(here).mean());
+        let p_value = part_worse(here, all, right_or_wrong);
+        WorstSlice { parts, rows: members.len() as u64, loss, elsewhere, p_value }
     };
     let mut found: Vec<WorstSlice> =
         singles.par_iter().map(|(part, members)| measured(vec![part.clone()], members)).collect();

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::sum::sum;
 
+mod one_sided;
+
+pub use one_sided::{Losses, paired_worse, part_worse};
+
 /// Returns the share of the standard normal distribution below `z`.
 pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
@@ -177,7 +181,8 @@ pub struct PairedTest {
     pub mean_difference: f64,
     /// Student's t; `None` when every row differs by the same.
     pub t: Option<f64>,
-    /// Two-sided probability; 1 when no row differs.
+    /// Two-sided probability; 1 when no row differs. When all differ by the same it is the chance that as many signs fall
+    /// alike: rows that agree show no spread, and are no certainty.
     pub p_value: f64,
 }
 
@@ -194,7 +199,7 @@ pub fn paired_t(candidate: &[f64], reference: &[f64]) -> Option<PairedTest> {
     let mean = sum(differences.iter().copied()) / count as f64;
     let variance = sum(differences.iter().map(|value| (value - mean) * (value - mean))) / (count - 1) as f64;
     if variance == 0.0 {
-        let p_value = if mean == 0.0 { 1.0 } else { 0.0 };
+        let p_value = if mean == 0.0 { 1.0 } else { libm::exp2(1.0 - count as f64) };
         return Some(PairedTest { mean_difference: mean, t: None, p_value });
     }
     let t = mean / libm::sqrt(variance / count as f64);
@@ -294,6 +299,7 @@ mod tests {
         assert_eq!(paired_t(&[1.0], &[1.0]), None);
         assert_eq!(paired_t(&[1.0, f64::NAN], &[1.0, 2.0]), None);
         assert_eq!(paired_t(&[1.0, 2.0], &[1.0, 2.0]).expect("a test").p_value, 1.0);
+        assert_eq!(paired_t(&[1.0; 3], &[0.0; 3]).expect("a test").p_value, 0.25);
         assert!(normal_quantile(f64::NAN).is_nan());
         assert!(holm(&[]).is_empty());
         assert_eq!(paired_score_interval(0, 0, 0, 0.95), (-1.0, 1.0));

@@ -1,8 +1,8 @@
 //! Rows that make figures undefined: each is told, none panics, and no figure is made up.
 
 use modelgate_evaluate::{
-    Average, BootstrapOptions, ClassificationInput, NamedColumn, SearchOptions, SliceColumn, bars_plot,
-    bootstrap, calibration_curve, calibration_plot, classification, confusion_matrix_plot, curves,
+    Average, BootstrapOptions, ClassificationInput, Meaning, NamedColumn, SearchOptions, SliceColumn,
+    bars_plot, bootstrap, calibration_curve, calibration_plot, classification, confusion_matrix_plot, curves,
     lines_plot, regression, residual_plot, roc_plot, slice_table_plot, worst_slices,
 };
 use modelgate_evaluate::{Bar, Line, Resampled, ResampledClassifier, ResampledRegressor, SliceRow};
@@ -90,14 +90,19 @@ fn rows_that_are_all_equal_have_intervals_without_width() {
         let interval = interval.unwrap_or_else(|| panic!("{name}"));
         assert!(interval.high - interval.low < 1e-12 && interval.standard_error < 1e-12, "{name}");
     }
-    let column = NamedColumn { name: "c".to_owned(), values: SliceColumn::Numbers(vec![Some(1.0); 50]) };
+    let column = NamedColumn {
+        name: "c".to_owned(),
+        values: SliceColumn::Numbers(vec![Some(1.0); 50]),
+        meaning: Meaning::Number,
+    };
     assert!(worst_slices(&[column], &[0.5; 50], &SearchOptions::default()).worst.is_empty());
 }
 
 #[test]
 fn a_slice_with_two_rows_is_not_searched() {
     let texts = (0..60).map(|row| Some(if row < 2 { "rare" } else { "common" }.to_owned())).collect();
-    let column = NamedColumn { name: "c".to_owned(), values: SliceColumn::Text(texts) };
+    let column =
+        NamedColumn { name: "c".to_owned(), values: SliceColumn::Text(texts), meaning: Meaning::Number };
     let losses: Vec<f64> = (0..60).map(|row| f64::from(u8::from(row < 2))).collect();
     let found = worst_slices(&[column], &losses, &SearchOptions::default());
     assert_eq!((found.tested, found.worst.len()), (0, 0));

@@ -1,9 +1,9 @@
 //! Intervals, paired comparisons, slices and importance.
 
 use modelgate_evaluate::{
-    Average, BootstrapOptions, ClassificationInput, Condition, NamedColumn, Resampled, ResampledClassifier,
-    ResampledRegressor, SearchOptions, SliceColumn, bootstrap, calibration_curve, classification, curves,
-    paired_bootstrap, parts, permutation_importance, regression, worst_slices,
+    Average, BootstrapOptions, ClassificationInput, Condition, Meaning, NamedColumn, Resampled,
+    ResampledClassifier, ResampledRegressor, SearchOptions, SliceColumn, bootstrap, calibration_curve,
+    classification, curves, paired_bootstrap, parts, permutation_importance, regression, worst_slices,
 };
 
 /// A small generator of its own, so that the data do not depend on what is tested.
@@ -167,8 +167,12 @@ fn columns(rows: usize) -> Vec<NamedColumn> {
     let region = (0..rows).map(|row| Some(["north", "south", "east"][row % 3].to_owned())).collect();
     let age = numbers(3, rows).into_iter().map(|value| Some(20.0 + 50.0 * value)).collect();
     vec![
-        NamedColumn { name: "region".to_owned(), values: SliceColumn::Text(region) },
-        NamedColumn { name: "age".to_owned(), values: SliceColumn::Numbers(age) },
+        NamedColumn {
+            name: "region".to_owned(),
+            values: SliceColumn::Text(region),
+            meaning: Meaning::Number,
+        },
+        NamedColumn { name: "age".to_owned(), values: SliceColumn::Numbers(age), meaning: Meaning::Number },
     ]
 }
 
@@ -196,6 +200,7 @@ fn a_planted_bad_slice_is_found_and_a_good_model_has_none() {
 fn small_slices_are_left_alone_and_rare_texts_are_one_part() {
     let named = NamedColumn {
         name: "id".to_owned(),
+        meaning: Meaning::Number,
         values: SliceColumn::Text((0..100).map(|row| Some(row.to_string())).collect()),
     };
     let cut = parts(&named, 4);
@@ -205,6 +210,7 @@ fn small_slices_are_left_alone_and_rare_texts_are_one_part() {
     let city = |row: usize| format!("c{:02}", row / 40);
     let many = NamedColumn {
         name: "city".to_owned(),
+        meaning: Meaning::Number,
         values: SliceColumn::Text((0..2400).map(|row| Some(city(row))).collect()),
     };
     let wrong: Vec<f64> = (0..2400).map(|row| f64::from(u8::from(row >= 2000 || row % 10 == 0))).collect();
@@ -214,6 +220,7 @@ fn small_slices_are_left_alone_and_rare_texts_are_one_part() {
     assert!(found.left_out[0].starts_with("10 of the texts of `city` are looked at together"), "{found:?}");
     let two = NamedColumn {
         name: "two".to_owned(),
+        meaning: Meaning::Number,
         values: SliceColumn::Text((0..100).map(|row| (row > 1).then(|| "x".to_owned())).collect()),
     };
     assert_eq!(parts(&two, 4).len(), 2);
@@ -230,8 +237,11 @@ fn numbers_are_cut_into_bins_that_cover_every_row_once() {
     assert_eq!(rows.iter().sum::<usize>(), 500);
     assert!(rows.iter().all(|rows| (100..150).contains(rows)), "{rows:?}");
     assert!(!Condition::Is("x".to_owned()).holds(&column.values, 0));
-    let constant =
-        NamedColumn { name: "c".to_owned(), values: SliceColumn::Numbers(vec![Some(2.0), Some(2.0), None]) };
+    let constant = NamedColumn {
+        name: "c".to_owned(),
+        values: SliceColumn::Numbers(vec![Some(2.0), Some(2.0), None]),
+        meaning: Meaning::Number,
+    };
     let names: Vec<String> = parts(&constant, 4).iter().map(ToString::to_string).collect();
     assert_eq!(names, ["c = 2", "c is missing"]);
 }
@@ -270,4 +280,77 @@ fn the_feature_that_decides_is_the_most_important() {
     assert!((found[0].mean - 0.5).abs() < 0.1 && found[0].std > 0.0 && found[1].mean == 0.0, "{found:?}");
     assert_eq!(found, run(1));
     assert_ne!(found, run(2));
+}
+
+/// Answers of two classes whose first probability is off by `shift`, on which the labels come true as they should.
+fn promised(seed: u64, rows: usize, shift: f64) -> Answers {
+    let draws = numbers(seed, 2 * rows);
+    let scores = || draws.chunks_exact(2).map(|pair| (0.05 + 0.75 * pair[0], pair[1]));
+    let labels = scores().map(|(score, draw)| u32::from(draw < score)).collect();
+    let said: Vec<f32> = scores().map(|(score, _)| (score + shift) as f32).collect();
+    Answers {
+        labels,
+        predicted: said.iter().map(|score| u32::from(*score > 0.5)).collect(),
+        probabilities: said.iter().flat_map(|score| [1.0 - score, *score]).collect(),
+        names: vec!["no".to_owned(), "yes".to_owned()],
+    }
+}
+
+#[test]
+fn the_interval_of_the_calibration_error_holds_it_and_what_it_is_without_chance() {
+    let options = BootstrapOptions { rounds: 300, ..BootstrapOptions::default() };
+    for (rows, shift) in [(100, 0.0), (400, 0.0), (400, 0.1)] {
+        let mut holds = 0;
+        for seed in 1..=40 {
+            let answers = promised(seed, rows, shift);
+            let found = classification(&answers.input(), Average::Weighted).expect("figures");
+            let value = found.metrics["calibration_error"].expect("a value");
+            let resampled = ResampledClassifier::new(&answers.input(), Average::Weighted).expect("resampled");
+            let place =
+                resampled.names().iter().position(|name| name == "calibration_error").expect("a name");
+            let interval = bootstrap(&resampled, &options)[place].expect("an interval");
+            assert!(interval.low <= value && value <= interval.high, "{seed}: {value} {interval:?}");
+            assert!(interval.low >= 0.0, "{interval:?}");
+            holds += u32::from(interval.low <= shift + 1e-9 && shift <= interval.high);
+        }
+        // Of 95 in hundred, 33 of 40 or fewer are seen less than once in a hundred times.
+        assert!(holds > 33, "{holds} of 40 with {rows} rows and {shift}");
+    }
+}
+
+#[test]
+fn parts_of_a_few_rows_are_not_worse_for_certain() {
+    // A model that is wrong in one of ten rows, and names of three rows each.
+    let rows = 300;
+    let losses: Vec<f64> = numbers(5, rows).iter().map(|value| f64::from(u8::from(*value < 0.1))).collect();
+    let texts = (0..rows).map(|row| Some(format!("k{:02}", row / 3))).collect();
+    let column =
+        NamedColumn { name: "k".to_owned(), values: SliceColumn::Text(texts), meaning: Meaning::Number };
+    let options = SearchOptions { min_rows: 2, ..SearchOptions::default() };
+    let found = worst_slices(std::slice::from_ref(&column), &losses, &options);
+    assert!(found.tested > 40 && found.worst.is_empty(), "{found:?}");
+    // Neither are two rows that happen to be equally far off, among errors of a like size.
+    let errors: Vec<f64> =
+        numbers(6, rows).iter().enumerate().map(|(row, value)| if row < 3 { 0.9 } else { *value }).collect();
+    let found = worst_slices(&[column], &errors, &options);
+    assert!(found.worst.is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_part_reads_as_a_rule_writes_it() {
+    let shown = |meaning, values: Vec<Option<f64>>| -> Vec<String> {
+        let column = NamedColumn { name: "c".to_owned(), values: SliceColumn::Numbers(values), meaning };
+        parts(&column, 2).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        shown(Meaning::Bool, vec![Some(1.0), Some(0.0), None]),
+        ["c = false", "c = true", "c is missing"]
+    );
+    let days = (0..5).map(|day| Some(f64::from(19_844 + day))).collect();
+    assert_eq!(shown(Meaning::Day, days), ["c < 2024-05-03", "c ≥ 2024-05-03"]);
+    let texts = ["A", " A", ""].map(|text| Some(text.to_owned())).into();
+    let column =
+        NamedColumn { name: "t".to_owned(), values: SliceColumn::Text(texts), meaning: Meaning::Number };
+    let names: Vec<String> = parts(&column, 2).iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["t = \"\"", "t = \" A\"", "t = A"]);
 }

@@ -397,3 +397,18 @@ fn slices_are_read_with_long_names_and_many_rows() {
         }
     }
 }
+
+#[test]
+fn names_that_the_font_has_no_picture_of_stay_apart_in_a_png() {
+    let drawn = |names: [&str; 2]| {
+        let names = names.map(str::to_owned);
+        confusion_matrix_plot("kinds", &names, &[vec![5, 1], vec![2, 7]]).expect("a plot")
+    };
+    let plot = drawn(["中文", "日本"]);
+    assert_eq!(plot.unknown_letters, "中文日本");
+    // An SVG is drawn with the fonts of who looks at it.
+    assert!(plot.svg.contains("中文") && !plot.svg.contains("U+"), "{}", plot.svg);
+    let others = drawn(["हिन्दी", "日本"]);
+    assert!(plot.png != others.png && plot.dark_png != others.dark_png);
+    assert_eq!(drawn(["größe", "Ωμέγα"]).unknown_letters, "");
+}

@@ -98,7 +98,7 @@ fn table() -> Table {
     let x = Values::Float(vec![Some(1.0), None, Some(9.0)]);
     let s = Values::Text(vec![Some("a".to_owned()), None, Some("z".to_owned())]);
     let column = |name: &str, values| Column { name: name.to_owned(), values };
-    Table { columns: vec![column("x", x), column("s", s)], rows: 3 }
+    Table { columns: vec![column("x", x), column("s", s)], rows: 3, ..Table::default() }
 }
 
 #[test]

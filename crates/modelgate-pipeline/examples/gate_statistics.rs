@@ -2,7 +2,8 @@
 //!
 //! Two models answer the same rows, one in production and one that is truly worse by so much. What they answer goes
 //! through the code that measures a run, and every rule is judged by the code that judges one. Prints the tables of
-//! `docs/gate-statistics.md`. A number behind `--` is that of the simulated gates per line.
+//! `docs/gate-statistics.md`. A number behind `--` is that of the simulated gates per line; a text behind the number prints
+//! the tables alone whose title holds it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use modelgate_core::verdict::{
     Comparisons, Evidence, PairedFigure, Reference, Scores, SliceScores, SubsetScores, Verdict, judge,
 };
 use modelgate_evaluate::statistics::smallest_visible_drop;
-use modelgate_evaluate::{Average, BootstrapOptions};
+use modelgate_evaluate::{Average, BootstrapOptions, bootstrap};
 use modelgate_pipeline::Answers;
 use modelgate_pipeline::paired::{difference, parts};
 use rayon::prelude::*;
@@ -192,6 +193,7 @@ fn rates(rule: &GateRule, world: World, rows: usize, worse: f64) -> [f64; 3] {
                 references: BTreeMap::from([(Versus::Production, reference)]),
                 on: Subset::Validation,
                 comparisons,
+                footings: BTreeMap::new(),
             };
             judge(std::slice::from_ref(rule), &evidence).verdict
         })
@@ -201,6 +203,11 @@ fn rates(rule: &GateRule, world: World, rows: usize, worse: f64) -> [f64; 3] {
     [share(Verdict::Passed), share(Verdict::Failed), share(Verdict::Inconclusive)]
 }
 
+/// Whether a table is asked for.
+fn wanted(title: &str) -> bool {
+    std::env::args().nth(2).is_none_or(|words| title.contains(&words))
+}
+
 fn rule(metric: &str, check: Check) -> GateRule {
     let (id, metric) = ("rule".to_owned(), metric.to_owned());
     GateRule { id, metric, on: None, check, slice: Slice::new(), min_samples: None }
@@ -208,6 +215,9 @@ fn rule(metric: &str, check: Check) -> GateRule {
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
 fn table(title: &str, what: &str, rule: &GateRule, world: World, sizes: &[usize], steps: &[f64]) {
+    if !wanted(title) {
+        return;
+    }
     println!("### {title}\n\n| rows | {what} | passed | failed | inconclusive |\n|---:|---:|---:|---:|---:|");
     for rows in sizes {
         for worse in steps {
@@ -218,7 +228,45 @@ fn table(title: &str, what: &str, rule: &GateRule, world: World, sizes: &[usize]
     println!();
 }
 
+/// How often the interval of the calibration error holds the true one, and the one of the rows themselves.
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn calibration_intervals() {
+    let title = "The interval of `calibration_error`";
+    if !wanted(title) {
+        return;
+    }
+    println!("### {title}\n\n| rows | true error | holds it | holds that of the rows | mean width |");
+    println!("|---:|---:|---:|---:|---:|");
+    for rows in [85, 400, 2000] {
+        for error in [0.0, 0.03, 0.1] {
+            let found: Vec<(bool, bool, f64)> = (0..trials())
+                .into_par_iter()
+                .filter_map(|number| {
+                    let mut random = Random(number.wrapping_mul(0x1234_5678_9abc_def1) ^ rows as u64);
+                    let (_, answers) = trial(World::Calibration, rows, error, &mut random);
+                    let value = answers.figures(Average::Weighted).ok()?.metrics["calibration_error"]?;
+                    let figures = answers.resampled(Average::Weighted)?;
+                    let options = BootstrapOptions { rounds: 500, confidence: CONFIDENCE, seed: number };
+                    let place = figures.names().iter().position(|name| name == "calibration_error")?;
+                    let interval = bootstrap(figures.as_ref(), &options)[place]?;
+                    // A probability of 32 bits is not the error to the last digit.
+                    let holds = |value: f64| interval.low <= value + 1e-6 && value - 1e-6 <= interval.high;
+                    Some((holds(error), holds(value), interval.high - interval.low))
+                })
+                .collect();
+            let share = |holds: fn(&(bool, bool, f64)) -> bool| {
+                found.iter().filter(|found| holds(found)).count() as f64 * 100.0 / found.len() as f64
+            };
+            let width = found.iter().map(|found| found.2).sum::<f64>() / found.len() as f64;
+            let (truth, own) = (share(|found| found.0), share(|found| found.1));
+            println!("| {rows} | {error} | {truth:.1}% | {own:.1}% | {width:.3} |");
+        }
+    }
+    println!();
+}
+
 fn main() {
+    calibration_intervals();
     let versus = || Versus::Production;
     let drop = |limit| Check::MaxDrop { versus: versus(), limit };
     let rise = |limit| Check::MaxRise { versus: versus(), limit };

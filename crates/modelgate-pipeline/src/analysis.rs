@@ -131,11 +131,11 @@ fn target_of(target: &Target, rows: &[u32]) -> Target {
 fn with(table: &Table, name: &str, change: impl Fn(&Column) -> Column) -> Table {
     let columns = table.columns.iter();
     let columns = columns.map(|column| if column.name == name { change(column) } else { column.clone() });
-    Table { columns: columns.collect(), rows: table.rows }
+    Table { columns: columns.collect(), rows: table.rows, ..Table::default() }
 }
 
 fn shuffled(column: &Column, order: &[u32]) -> Column {
-    let alone = Table { columns: vec![column.clone()], rows: column.len() };
+    let alone = Table { columns: vec![column.clone()], rows: column.len(), ..Table::default() };
     alone.take(order).columns.remove(0)
 }
 

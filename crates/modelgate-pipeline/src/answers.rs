@@ -1,10 +1,10 @@
 //! What a model said of some rows beside what is true, and the figures of it.
 
 use modelgate_core::schema::Classes;
-use modelgate_data::Table;
 use modelgate_data::target::Target;
+use modelgate_data::{ColumnType, Table};
 use modelgate_evaluate::{
-    Average, ClassificationInput, NamedColumn, Resampled, ResampledClassifier, ResampledRegressor,
+    Average, ClassificationInput, Meaning, NamedColumn, Resampled, ResampledClassifier, ResampledRegressor,
     SliceColumn, classification, regression,
 };
 use modelgate_model::{LoadedModel, Prediction};
@@ -102,15 +102,14 @@ impl Answers {
 
     /// Returns the figures, without intervals and slices.
     pub fn figures(&self, average: Average) -> Result<SubsetEvaluation, PipelineError> {
-        let rows = self.rows() as u64;
+        let (rows, unanswered) = (self.rows() as u64, self.unanswered());
         Ok(match self {
             Self::Classes { labels, predicted, probabilities, names } => {
                 let input = ClassificationInput { labels, predicted, probabilities, class_names: names };
                 let mut found = classification(&input, average)?;
-                let without = self.unanswered();
-                if without > 0 {
+                if unanswered > 0 {
                     // A label that a model gives beside no probability is no answer: no figure rests on it.
-                    let why = format!("{without} rows have a probability that is not finite");
+                    let why = format!("{unanswered} rows have a probability that is not finite");
                     for (metric, value) in &mut found.metrics {
                         *value = None;
                         found.undefined.insert(metric.clone(), why.clone());
@@ -118,6 +117,7 @@ impl Answers {
                 }
                 SubsetEvaluation {
                     rows,
+                    unanswered,
                     metrics: found.metrics,
                     undefined: found.undefined,
                     per_class: found.per_class,
@@ -129,6 +129,7 @@ impl Answers {
                 let found = regression(actual, predicted)?;
                 SubsetEvaluation {
                     rows,
+                    unanswered,
                     metrics: found.metrics,
                     undefined: found.undefined,
                     ..SubsetEvaluation::default()
@@ -155,14 +156,17 @@ impl Answers {
 
     /// Returns the number of rows whose answer holds something that is not a finite number.
     pub fn unanswered(&self) -> u64 {
+        self.silent().into_iter().filter(|silent| *silent).count() as u64
+    }
+
+    /// Returns of each row whether its answer holds something that is not a finite number.
+    pub(crate) fn silent(&self) -> Vec<bool> {
         match self {
             Self::Classes { probabilities, names, .. } => {
                 let rows = probabilities.chunks_exact(names.len().max(1));
-                rows.filter(|row| row.iter().any(|value| !value.is_finite())).count() as u64
+                rows.map(|row| row.iter().any(|value| !value.is_finite())).collect()
             }
-            Self::Values { predicted, .. } => {
-                predicted.iter().filter(|value| !value.is_finite()).count() as u64
-            }
+            Self::Values { predicted, .. } => predicted.iter().map(|value| !value.is_finite()).collect(),
         }
     }
 
@@ -255,5 +259,11 @@ pub(crate) fn slice_column(table: &Table, name: &str, rows: &[u32]) -> Option<Na
         }
         _ => SliceColumn::Numbers(rows.iter().map(|row| column.number(*row as usize)).collect()),
     };
-    Some(NamedColumn { name: name.to_owned(), values })
+    let meaning = match table.meanings.get(name) {
+        Some(ColumnType::Bool) => Meaning::Bool,
+        Some(ColumnType::Date) => Meaning::Day,
+        Some(ColumnType::Timestamp) => Meaning::Moment,
+        _ => Meaning::Number,
+    };
+    Some(NamedColumn { name: name.to_owned(), values, meaning })
 }

@@ -1,5 +1,6 @@
 //! The data sets of a project: which there are, taking snapshots of them, and sharing their contents.
 
+mod committed;
 mod dvc;
 mod locate;
 mod share;
@@ -17,6 +18,8 @@ use modelgate_store::LinkPolicy;
 use crate::error::PipelineError;
 use crate::project::Project;
 
+pub use committed::{Reading, warning};
+pub(crate) use committed::{set_of, warning_of};
 pub use dvc::{dvc_stages, pull_dvc};
 pub use locate::{locate, remote_files, remote_source};
 pub use share::{Pulled, Pushed, Sharing};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use modelgate_config::env::MODELGATE_SERVE;
 use modelgate_core::ModelName;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_registry::Registry;
@@ -48,6 +49,17 @@ pub(crate) fn follow(
     Ok(())
 }
 
+/// Makes the manifests of `model` say that nothing is in production.
+pub(crate) fn leave(project: &Project, registry: &Registry, model: &ModelName) -> Result<(), PipelineError> {
+    for pipeline in project.pipelines()? {
+        let before: Option<DeploymentManifest> = outputs::read(&pipeline, FILE);
+        if pipeline.model == *model && before.is_some_and(|before| before.version.is_some()) {
+            write(&pipeline, Some(registry), Some(Lifecycle::Quarantined))?;
+        }
+    }
+    Ok(())
+}
+
 /// Refuses to deploy what is in production of `model` without a signature that is believed, where the project asks for
 /// one. Nothing in production is nothing to refuse.
 ///
@@ -60,6 +72,11 @@ pub fn check_signature(
 ) -> Result<(), PipelineError> {
     let Some(production) = production::find(registry, model) else { return Ok(()) };
     policy::check_signature(project, registry, model, production.version)
+}
+
+/// Returns what a deployment needs to know now, by the registry and the project file: what a clone knows in which nothing ran.
+pub fn current(pipeline: &Pipeline<'_>, registry: Option<&Registry>) -> DeploymentManifest {
+    manifest(pipeline, registry, Some(Lifecycle::Production))
 }
 
 /// Returns what a deployment needs to know.
@@ -89,6 +106,9 @@ fn manifest(
     let signing = &pipeline.project.config.signing;
     if signing.require_signature {
         environment.insert("MODELGATE_PUBLIC_KEYS".to_owned(), signing.public_keys.join(","));
+    }
+    if let Some(serve) = pipeline.project.config.serve.carried() {
+        environment.insert(MODELGATE_SERVE.to_owned(), serve);
     }
     DeploymentManifest {
         schema_version: 1,

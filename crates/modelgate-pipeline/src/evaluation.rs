@@ -10,20 +10,24 @@ use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
 use modelgate_evaluate::{
-    Average, BootstrapOptions, ClassMetrics, Condition, Interval, Part, SearchOptions, SliceColumn,
-    SliceSearch, bootstrap, parts, worst_slices,
+    Average, BootstrapOptions, ClassMetrics, Condition, Interval, Part, SearchOptions, SliceSearch,
+    bootstrap, parts, worst_slices,
 };
 use modelgate_model::LoadedModel;
 use serde::{Deserialize, Serialize};
 
 use crate::answers::{Answers, answers, slice_column};
 use crate::error::PipelineError;
+use crate::rule_slices::slice_rows;
 
 /// The figures on one subset.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SubsetEvaluation {
     /// Number of rows.
     pub rows: u64,
+    /// Rows whose answer is no finite number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unanswered: u64,
     /// Value by metric; null is undefined, and `undefined` says why.
     pub metrics: BTreeMap<String, Option<f64>>,
     /// Why a metric has no value.
@@ -44,6 +48,11 @@ pub struct SubsetEvaluation {
     /// The parts of the rows where the model does worst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SliceSearch>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The figures on a part of a subset.
@@ -93,10 +102,11 @@ impl Evaluation {
                 metrics: found.metrics.clone(),
                 intervals: ends(&found.intervals),
                 slices: slices.collect(),
+                unanswered: found.unanswered,
             };
             (*subset, scores)
         });
-        Scores { name, digest: Some(self.digest), subsets: subsets.collect(), schema }
+        Scores { name, digest: Some(self.digest), subsets: subsets.collect(), schema, unscored: None }
     }
 }
 
@@ -213,31 +223,6 @@ fn slices(
         });
     }
     Ok(evaluations)
-}
-
-/// Returns which of `rows` a rule's slice means; none when a column is not there or the value does not fit it.
-pub(crate) fn slice_rows(table: &Table, rows: &[u32], slice: &Slice) -> Vec<u32> {
-    let mut members: Vec<u32> = (0..rows.len() as u32).collect();
-    for (name, value) in slice {
-        let Some(column) = slice_column(table, name, rows) else { return Vec::new() };
-        let Some(condition) = condition(&column.values, value) else { return Vec::new() };
-        members.retain(|row| condition.holds(&column.values, *row as usize));
-    }
-    members
-}
-
-/// Reads what a rule's slice says of a column: a text, a number, or a range whose ends may be open.
-fn condition(column: &SliceColumn, value: &str) -> Option<Condition> {
-    if matches!(column, SliceColumn::Text(_)) {
-        return Some(Condition::Is(value.to_owned()));
-    }
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|value| value.is_finite());
-    let Some((low, high)) = value.split_once("..") else {
-        let value = number(value)?;
-        return Some(Condition::Between(Some(value), Some(value)));
-    };
-    let end = |text: &str| if text.trim().is_empty() { Some(None) } else { number(text).map(Some) };
-    Some(Condition::Between(end(low)?, end(high)?))
 }
 
 fn search(found: &Answers, table: &Table, rows: &[u32], options: &EvaluateOptions) -> Option<SliceSearch> {

@@ -97,7 +97,7 @@ fn asks(rule: &GateRule, on: Subset) -> String {
         }
         Check::SchemaCompatible { versus } => {
             format!(
-                "the candidate takes and gives what {versus} does: no feature is removed or retyped, no class changed"
+                "the candidate takes and gives what {versus} does: no feature is removed, retyped or new, no class changed"
             )
         }
     };
@@ -123,11 +123,12 @@ fn power(rule: &GateRule, on: Subset, figures: &SubsetEvaluation) -> Option<Stri
     let visible = smallest_visible_drop(spread, rows, confidence);
     let worse = if direction(&rule.metric) == Some(Direction::LowerIsBetter) { "rise" } else { "drop" };
     Some(format!(
-        "{rows} rows of {on} place {} between {} and {}; with {rows} rows a {worse} below {} cannot be seen, unless both \
-         models answer the same rows",
+        "{rows} rows of {on} place {} between {} and {}; with {}% confidence; with {rows} rows a {worse} below {} is \
+         missed in more than one of five cases, unless both models answer the same rows",
         rule.metric,
         figure(interval.low),
         figure(interval.high),
+        figure(interval.confidence * 100.0),
         figure(visible)
     ))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use modelgate_core::ledger::{Lineage, Registration};
+use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle};
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, VersionNumber, canonical};
 use modelgate_model::{ATTACHED_FILES, Package};
@@ -48,6 +49,22 @@ pub fn take(
             "`{}` holds a package of `{}`, not of `{}`",
             folder.display(),
             package.manifest.name,
+            pipeline.model
+        )));
+    }
+    // One whose artefacts are removed has no other way back than in again, as a version that is quarantined too.
+    let known = registry.state().models.get(&pipeline.model);
+    let there = |state: &ModelState, version: &VersionNumber| {
+        state.versions.get(version).is_some_and(|found| found.stage != Lifecycle::Removed)
+    };
+    let quarantined =
+        known.and_then(|state| state.quarantined_as(&package.digest).find(|version| there(state, version)));
+    if let Some(version) = quarantined {
+        return Err(PipelineError::Policy(format!(
+            "`{}` holds the package of {} {version}, which is quarantined: it was not registered; \
+             `modelgate model promote {} {version} --override-quarantine --reason …` takes it out",
+            folder.display(),
+            pipeline.model,
             pipeline.model
         )));
     }

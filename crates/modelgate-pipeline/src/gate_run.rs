@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use modelgate_config::SubsetName;
 use modelgate_core::RunId;
-use modelgate_core::rule::{GateRule, Subset, Versus};
+use modelgate_core::rule::{GateRule, Subset, Versus, slice_name};
 use modelgate_core::verdict::{
     Comparisons, Evidence, GateVerdict, Outcome, Reference, RuleResult, Scores, SubsetScores, judge,
 };
@@ -19,12 +19,13 @@ use crate::error::PipelineError;
 use crate::gate_check::Figures;
 use crate::latency::Latency;
 use crate::outputs::{self, PromotionDecision};
-use crate::production;
 use crate::project::Pipeline;
 use crate::record::StageRecord;
 use crate::stage::Stage;
+use crate::stages::beside::{BaselineFigures, Comparison};
 use crate::stages::contract;
-use crate::stages::judge::{BaselineFigures, Comparison, pipeline_rules, runs_named};
+use crate::stages::judge::pipeline_rules;
+use crate::stored;
 
 /// Judges the figures of `run` by `given`, or by the rules of `pipeline` when there are none.
 ///
@@ -53,22 +54,36 @@ pub fn gate_check_run(
             subset.metrics.extend(found.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
         }
     }
-    let figures = Figures(candidate.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default());
-    let mut references = runs_named(pipeline, &rules);
-    references.insert(Versus::Baseline, baseline(pipeline, comparison.as_ref())?);
+    let metrics = candidate.subsets.get(&on).map(|found| found.metrics.clone());
+    let figures = Figures::of(metrics.unwrap_or_default());
+    let mut references = stored_figures(pipeline, &rules, comparison.as_ref())?;
     references.insert(Versus::Production, in_production(comparison.as_ref()));
-    let evidence = Evidence { candidate, references, on, comparisons: Comparisons::default() };
+    let (comparisons, footings) = (Comparisons::default(), BTreeMap::new());
+    let evidence = Evidence { candidate, references, on, comparisons, footings };
     let mut verdict = judge(&rules, &evidence);
     let known = is_last.then(|| Judged::read(pipeline, on)).flatten();
     for (rule, result) in rules.iter().zip(&mut verdict.rules) {
         if let Some(before) = known.as_ref().and_then(|known| known.result(rule)) {
             before.clone_into(result);
+        } else if lacks_slice(&evidence, rule, on) {
+            result.sentence = format!(
+                "the run {run} has no figures of rows where {}: none of its rules was on them, or there are no such rows; \
+                 `modelgate run --from evaluate` measures them",
+                slice_name(&rule.slice)
+            );
         } else if result.outcome == Outcome::Inconclusive && rule.check.versus().is_some() {
             result.sentence.push_str("; `modelgate run --from gate` scores both models and judges the rule");
         }
     }
     let bootstrap = known.as_ref().map_or(verdict.bootstrap, |known| known.verdict.bootstrap);
     Ok((figures, GateVerdict::of(verdict.rules, bootstrap, Some(evaluation.digest))))
+}
+
+/// Holds for a rule on a part of the rows of which nothing was measured.
+fn lacks_slice(evidence: &Evidence, rule: &GateRule, on: Subset) -> bool {
+    let slice = slice_name(&rule.slice);
+    let figures = evidence.candidate.subsets.get(&rule.on.unwrap_or(on));
+    !slice.is_empty() && figures.is_some_and(|figures| !figures.slices.contains_key(&slice))
 }
 
 /// The last verdict, with the rules that it is of.
@@ -103,6 +118,10 @@ fn in_production(comparison: Option<&Comparison>) -> Reference {
         let why = "its figures on the rows of this run are not kept";
         return Reference::Unavailable(why.to_owned());
     };
+    // Its figures are of other rows than the candidate's.
+    if !comparison.left_out.is_empty() {
+        return Reference::Unavailable(comparison.left_out.join("; "));
+    }
     match (&comparison.production, &comparison.unavailable) {
         (Some(name), _) => {
             let subsets = comparison.subsets.iter().map(|(subset, rows)| {
@@ -118,27 +137,34 @@ fn in_production(comparison: Option<&Comparison>) -> Reference {
     }
 }
 
-/// Returns the figures of the committed baseline: as the run knew them, or as they are now.
-fn baseline(pipeline: &Pipeline<'_>, comparison: Option<&Comparison>) -> Result<Reference, PipelineError> {
-    if let Some(comparison) = comparison {
-        let of = |found: &BaselineFigures| {
+/// Returns the figures of the runs that rules name, and of the committed baseline: as the run knew it, or as it is now.
+/// The registry is asked only where a rule needs it.
+fn stored_figures(
+    pipeline: &Pipeline<'_>,
+    rules: &[GateRule],
+    comparison: Option<&Comparison>,
+) -> Result<BTreeMap<Versus, Reference>, PipelineError> {
+    let needs = |rule: &GateRule| matches!(rule.check.versus(), Some(Versus::Run(_) | Versus::Baseline));
+    if !rules.iter().any(needs) {
+        return Ok(BTreeMap::new());
+    }
+    let registry = crate::run::registry(pipeline.project)?;
+    let mut references = stored::runs(pipeline, rules, &registry);
+    let known =
+        comparison.and_then(|comparison| comparison.baseline.as_ref()).map(|found: &BaselineFigures| {
             let subsets = found.subsets.iter().map(|(subset, figures)| {
                 let metrics = figures.iter().map(|(name, value)| (name.clone(), Some(*value))).collect();
                 (*subset, SubsetScores { metrics, ..SubsetScores::default() })
             });
-            Reference::Scores(Box::new(Scores {
-                name: found.name.clone(),
-                subsets: subsets.collect(),
-                ..Scores::default()
-            }))
-        };
-        return Ok(comparison.baseline.as_ref().map_or(Reference::None, of));
-    }
-    let stored = production::baseline(pipeline.project, &pipeline.model)?;
-    Ok(stored.map_or(Reference::None, |stored| {
-        let name = format!("baseline {}", stored.version);
-        Reference::Scores(Box::new(stored.evaluation().scores(name, None)))
-    }))
+            let (name, subsets) = (found.name.clone(), subsets.collect());
+            Reference::Scores(Box::new(Scores { name, subsets, ..Scores::default() }))
+        });
+    let baseline = match (comparison, known) {
+        (Some(_), Some(known)) => known,
+        _ => stored::baseline(pipeline, &registry)?,
+    };
+    references.insert(Versus::Baseline, baseline);
+    Ok(references)
 }
 
 /// Returns what rules may be on besides the figures of an evaluation: violations of the contract and times.

@@ -11,7 +11,8 @@ use modelgate_model::LoadedModel;
 
 use crate::answers::{Answers, answers};
 use crate::error::PipelineError;
-use crate::evaluation::{compared_parts, slice_rows};
+use crate::evaluation::compared_parts;
+use crate::rule_slices::slice_rows;
 
 mod measure;
 

@@ -1,14 +1,17 @@
 //! What `modelgate.yaml` says about who may do what: approvers, the age of approvals, signatures, required rules.
 
+mod required;
+
 use modelgate_config as config;
-use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
-use modelgate_core::rule::GateRule;
+use modelgate_core::lifecycle::{Approval, Event, Stage as Lifecycle};
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::project::{Pipeline, Project};
+
+pub(crate) use required::with_required_rules;
 
 /// By how many seconds the clocks of two machines may differ: an approval that is later than that has no age.
 const CLOCK_TOLERANCE: i64 = 300;
@@ -24,12 +27,26 @@ fn pipeline_of<'a>(project: &'a Project, model: &ModelName) -> Result<Option<Pip
     Ok(project.pipelines()?.into_iter().find(|pipeline| pipeline.model == *model))
 }
 
-/// Refuses an approval or a rejection by somebody whom the policy does not name.
+/// Returns the pipeline that makes a model, whose policy decides of it.
+///
+/// # Errors
+/// Refuses a model that none makes: in a registry that projects share, the policy of another project is not known here.
+fn governed<'a>(project: &'a Project, model: &ModelName) -> Result<Pipeline<'a>, PipelineError> {
+    pipeline_of(project, model)?.ok_or_else(|| {
+        PipelineError::Policy(format!(
+            "no pipeline of this project makes {model}: who may bring it to production, and what it needs, stands in the \
+             modelgate.yaml of the project that does; decide there"
+        ))
+    })
+}
+
+/// Refuses an approval or a rejection by somebody whom the policy does not name, and of a model whose policy is that of
+/// another project.
 ///
 /// # Errors
 /// Names who may.
 pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Result<(), PipelineError> {
-    let Some(pipeline) = pipeline_of(project, model)? else { return Ok(()) };
+    let pipeline = governed(project, model)?;
     let promotion = &pipeline.config.promotion;
     let automatic = actor == AUTOMATIC && promotion.approval == config::ApprovalPolicy::Automatic;
     if promotion.approvers.is_empty() || automatic || promotion.approvers.iter().any(|name| name == actor) {
@@ -72,8 +89,8 @@ pub fn approve_by_policy(
     approved(registry)
 }
 
-/// Refuses a promotion whose approval is too old or by somebody whom the policy does not name, or whose package is not
-/// signed where it has to be.
+/// Refuses a promotion whose approval is too old or by somebody whom the policy does not name, whose package is not signed
+/// where it has to be, or was not judged by the required rules; and one of a model whose policy is that of another project.
 ///
 /// # Errors
 /// Says what is missing.
@@ -84,12 +101,33 @@ pub fn check_promotion(
     version: VersionNumber,
     now: &str,
 ) -> Result<(), PipelineError> {
-    check_signature(project, registry, model, version)?;
+    let pipeline = governed(project, model)?;
+    check_package(project, registry, model, version)?;
     let state = registry.model(model)?;
     let approval = state.versions.get(&version).and_then(|found| found.approval.as_ref());
     // Without an approval the lifecycle refuses, in its own words.
-    let (Some(approval), Some(pipeline)) = (approval, pipeline_of(project, model)?) else { return Ok(()) };
-    check_approver(project, model, &approval.actor)?;
+    let Some(approval) = approval else { return Ok(()) };
+    check_approval(&pipeline, version, approval, now)
+}
+
+/// Returns why an approval counts no more, if it does not: it is too old, or by somebody whom the policy does not name.
+pub(crate) fn approval_lapsed(
+    pipeline: &Pipeline<'_>,
+    version: VersionNumber,
+    approval: &Approval,
+    now: &str,
+) -> Option<String> {
+    check_approval(pipeline, version, approval, now).err().map(|error| error.to_string())
+}
+
+fn check_approval(
+    pipeline: &Pipeline<'_>,
+    version: VersionNumber,
+    approval: &Approval,
+    now: &str,
+) -> Result<(), PipelineError> {
+    let model = &pipeline.model;
+    check_approver(pipeline.project, model, &approval.actor)?;
     let Some(expires) = &pipeline.config.promotion.approval_expires else { return Ok(()) };
     let seconds = config::duration_seconds(expires).map_err(|reason| PipelineError::Setting {
         pipeline: pipeline.name.to_owned(),
@@ -118,6 +156,21 @@ pub fn check_promotion(
     Ok(())
 }
 
+/// Refuses a version whose package the policy does not let into production, whoever approved it: it is not signed where
+/// it has to be, or was not judged by the required rules.
+///
+/// # Errors
+/// Says what is missing.
+pub(crate) fn check_package(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(), PipelineError> {
+    check_signature(project, registry, model, version)?;
+    required::check(project, registry, model, version)
+}
+
 /// Refuses a version without a signature that is believed, where the policy asks for one.
 ///
 /// # Errors
@@ -132,11 +185,14 @@ pub fn check_signature(
         return Ok(());
     }
     let state = registry.model(model)?;
-    if !state.versions.contains_key(&version) {
+    let Some(found) = state.versions.get(&version) else {
         // The lifecycle refuses it in its own words.
         return Ok(());
-    }
-    crate::signature::verify_registered(project, registry, model, version).map(drop).map_err(|error| {
+    };
+    // Without a signature there is nothing to look at keys for.
+    let keys = found.signature.map_or_else(|| Ok(Vec::new()), |_| crate::signature::trusted_keys(project));
+    let verified = keys.and_then(|keys| crate::signature::verify_registered(registry, model, version, &keys));
+    verified.map(drop).map_err(|error| {
         PipelineError::Policy(format!("signing.require_signature: {model} {version}: {error}"))
     })
 }
@@ -169,33 +225,4 @@ pub(crate) fn override_quarantine(
         events.push((version, Event::Approve { reason: reason() }));
     }
     Ok(events)
-}
-
-/// Adds the required rules to those of a pipeline.
-///
-/// # Errors
-/// Fails when the pipeline has another rule of the same id.
-pub(crate) fn with_required_rules(
-    pipeline: &Pipeline<'_>,
-    mut rules: Vec<GateRule>,
-) -> Result<Vec<GateRule>, PipelineError> {
-    let wrong = |reason: String| PipelineError::Setting {
-        pipeline: pipeline.name.to_owned(),
-        key: "gate.rules",
-        reason,
-    };
-    for required in &pipeline.project.config.policy.required_rules {
-        let required = required.to_rule().map_err(wrong)?;
-        match rules.iter().find(|rule| rule.id == required.id) {
-            Some(same) if *same == required => {}
-            Some(_) => {
-                let id = &required.id;
-                return Err(wrong(format!(
-                    "`{id}` is a rule of policy.required_rules and cannot be another here"
-                )));
-            }
-            None => rules.push(required),
-        }
-    }
-    Ok(rules)
 }

@@ -67,7 +67,7 @@ fn value(feature: &Feature, place: usize, row: usize) -> Value {
 fn answer(package: &Package, columns: &BTreeMap<String, Vec<Value>>) -> Result<Vec<f64>, PipelineError> {
     let lost = |what: &str| PipelineError::Policy(format!("the stored rows do not fit the package: {what}"));
     let rows = columns.values().next().map_or(0, Vec::len);
-    let mut table = Table { columns: Vec::new(), rows };
+    let mut table = Table { rows, ..Table::default() };
     for feature in &package.manifest.schema.features {
         let values = columns.get(&feature.name).ok_or_else(|| lost(&feature.name))?;
         if values.len() != rows {

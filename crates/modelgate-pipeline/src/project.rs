@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use modelgate_config::{ConfigError, PipelineConfig, ProjectConfig};
+use modelgate_config::{ConfigError, Loaded, PipelineConfig, ProjectConfig};
 use modelgate_core::ModelName;
 use modelgate_registry::RegistryError;
 
@@ -23,10 +23,25 @@ pub struct Project {
 impl Project {
     /// Opens the project in `start` or the nearest folder above it that holds a `modelgate.yaml`.
     pub fn find(start: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, PipelineError> {
+        Self::find_as(start, |path| modelgate_config::load(path, environment))
+    }
+
+    /// As [`Self::find`], for who needs neither the target nor the task of a pipeline: they may be declared later.
+    pub fn find_open(
+        start: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, PipelineError> {
+        Self::find_as(start, |path| modelgate_config::load_open(path, environment))
+    }
+
+    fn find_as(
+        start: &Path,
+        load: impl Fn(&Path) -> Result<Loaded, ConfigError>,
+    ) -> Result<Self, PipelineError> {
         for root in start.ancestors() {
             let path = root.join(PROJECT_FILE);
             if path.is_file() {
-                let loaded = modelgate_config::load(&path, environment)?;
+                let loaded = load(&path)?;
                 return Ok(Self { root: root.to_owned(), config: loaded.config });
             }
         }

@@ -1,6 +1,7 @@
 //! What follows a promotion: the package where production loads it from, and the baseline.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use modelgate_core::lifecycle::Event;
 use modelgate_core::rule::Subset;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::deployment;
 use crate::error::PipelineError;
 use crate::evaluation::{Evaluation, SubsetEvaluation};
+use crate::learned::SplitRecord;
 use crate::options::{ApprovalRequest, MetricDifference, Surroundings};
 use crate::policy;
 use crate::production::{self, Baseline, Production};
@@ -29,6 +31,9 @@ pub(crate) struct AttachedMetrics {
     /// The pipeline's settings, so that a later run can say what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) configuration: Option<serde_json::Value>,
+    /// How its rows were split, so that a later run compares it on none that it learned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) split: Option<SplitRecord>,
 }
 
 impl From<&Evaluation> for AttachedMetrics {
@@ -39,6 +44,7 @@ impl From<&Evaluation> for AttachedMetrics {
             classes: evaluation.classes.clone(),
             subsets: evaluation.subsets.clone(),
             configuration: None,
+            split: None,
         }
     }
 }
@@ -117,7 +123,7 @@ fn planned(
     let is_approved_now =
         events.iter().any(|(one, event)| *one == version && matches!(event, Event::Approve { .. }));
     if is_approved_now {
-        policy::check_signature(project, registry, model, version)?;
+        policy::check_package(project, registry, model, version)?;
     } else {
         policy::check_promotion(project, registry, model, version, now)?;
     }
@@ -163,7 +169,10 @@ pub fn materialise(
     registry: &Registry,
     model: &ModelName,
 ) -> Result<Option<Production>, PipelineError> {
-    let Some(found) = production::find(registry, model) else { return Ok(None) };
+    let Some(found) = production::find(registry, model) else {
+        withdraw(project, registry, model)?;
+        return Ok(None);
+    };
     place_package(project, registry, model, found.version)?;
     deployment::follow(project, registry, model, found)?;
     let baseline = production::baseline(project, model).ok().flatten();
@@ -186,6 +195,28 @@ pub fn materialise(
     Ok(Some(found))
 }
 
+/// With nothing in production, a quarantined package does not stay where production loads it from.
+fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result<(), PipelineError> {
+    let Some(state) = registry.state().models.get(model) else { return Ok(()) };
+    let folder = loaded_from(project, model);
+    atomic::recover_folder(&folder)?;
+    let placed = modelgate_model::open(&folder).ok().map(|package| package.digest);
+    if placed.is_none_or(|digest| state.quarantined(&digest).is_none()) {
+        return Ok(());
+    }
+    fs_err::remove_dir_all(&folder)?;
+    deployment::leave(project, registry, model)
+}
+
+/// Returns the folder that the model in production is loaded from: where `models/packaged/<model>` leads, if it is a link.
+/// Who loads from there by another path gets the new package too.
+pub(crate) fn loaded_from(project: &Project, model: &ModelName) -> PathBuf {
+    let folder = project.packaged(model);
+    let Ok(target) = fs_err::read_link(&folder) else { return folder };
+    fs_err::canonicalize(&folder)
+        .unwrap_or_else(|_| folder.parent().map_or_else(|| target.clone(), |above| above.join(&target)))
+}
+
 /// Makes `models/packaged/<model>/` the package of `version`, if it is not yet.
 pub(crate) fn place_package(
     project: &Project,
@@ -197,7 +228,7 @@ pub(crate) fn place_package(
     let Some(state) = state else {
         return Err(PipelineError::Policy(format!("there is no version {version}")));
     };
-    let folder = project.packaged(model);
+    let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
     let signature = fs_err::read(folder.join("model.sig")).ok().map(|bytes| Digest::of(&bytes));
     let packaged = modelgate_model::open(&folder)

@@ -15,11 +15,13 @@ use std::rc::Rc;
 
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
+use crate::footing::{Ground, Rows};
 use crate::latency;
 use crate::paired;
 use crate::production;
 use crate::runner::Runner;
 use crate::stages::{contract, data, judge as gate};
+use crate::stored;
 
 /// The rows, rules and references of a pipeline's gate.
 pub(crate) struct Court {
@@ -29,11 +31,21 @@ pub(crate) struct Court {
     options: EvaluateOptions,
     comparing: gate::Comparing,
     /// The model that production has, for rules that look at both row by row.
-    production: Option<Package>,
+    production: Option<(Package, Ground)>,
     figures: Vec<(&'static str, f64)>,
     rules: Vec<GateRule>,
     on: Subset,
     references: BTreeMap<Versus, Reference>,
+}
+
+/// The package in production.
+pub(crate) struct InProduction {
+    /// How a sentence calls it.
+    pub(crate) name: String,
+    /// The package.
+    pub(crate) package: Package,
+    /// Its `metrics.json`.
+    attached: Option<serde_json::Value>,
 }
 
 /// Returns the package in production, if there is one.
@@ -43,11 +55,13 @@ pub(crate) struct Court {
 pub(crate) fn production_package(
     runner: &Runner<'_>,
     registry: &Registry,
-) -> Result<Option<(String, Package)>, PipelineError> {
+) -> Result<Option<InProduction>, PipelineError> {
     let model = &runner.pipeline.model;
     let Some(found) = production::find(registry, model) else { return Ok(None) };
     let files = registry.version_files(model, found.version)?;
-    Ok(Some((format!("production {}", found.version), modelgate_model::from_files(files)?)))
+    let attached = files.get("metrics.json").and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let package = modelgate_model::from_files(files)?;
+    Ok(Some(InProduction { name: format!("production {}", found.version), package, attached }))
 }
 
 impl Court {
@@ -61,26 +75,24 @@ impl Court {
         let mut in_production = None;
         let production = match production_package(runner, registry) {
             Ok(None) => Reference::None,
-            Ok(Some((name, package))) => {
+            Ok(Some(InProduction { name, package, attached })) => {
                 let schema = Some(package.manifest.schema.clone());
-                match evaluate(&package.model, package.digest, &table, &target, &split, &options) {
-                    Ok(found) => {
-                        in_production = Some(package);
-                        Reference::Scores(Box::new(found.scores(name, schema)))
+                let rows = Rows { table: &table, target: &target, split: &split, options: &options };
+                match Ground::of(runner, (&name, &package), attached.as_ref(), &rows) {
+                    Ok(ground) => {
+                        ground.warnings().iter().for_each(|warning| runner.reporter.note(warning));
+                        let scores = ground.evaluation.scores(name, schema);
+                        in_production = Some((package, ground));
+                        Reference::Scores(Box::new(scores))
                     }
                     Err(error) => Reference::Unavailable(format!("{name}: {error}")),
                 }
             }
             Err(error) => Reference::Unavailable(error.to_string()),
         };
-        let baseline = production::baseline(runner.pipeline.project, &runner.pipeline.model)?;
-        let baseline = baseline.map_or(Reference::None, |stored| {
-            let name = format!("baseline {}", stored.version);
-            Reference::Scores(Box::new(stored.evaluation().scores(name, None)))
-        });
-        let mut references = gate::runs_named(runner.pipeline, &rules);
+        let mut references = stored::runs(runner.pipeline, &rules, registry);
         references.insert(Versus::Production, production);
-        references.insert(Versus::Baseline, baseline);
+        references.insert(Versus::Baseline, stored::baseline(runner.pipeline, registry)?);
         Ok(Self {
             table,
             target,
@@ -123,15 +135,20 @@ impl Court {
             let figures = self.figures.iter().chain(times.iter().flatten());
             subset.metrics.extend(figures.map(|(name, value)| ((*name).to_owned(), Some(*value))));
         }
-        let comparisons = match &self.production {
-            Some(production) if production.digest != digest => {
-                let input =
-                    self.comparing.input(model, &production.model, &self.table, &self.target, &self.split);
-                paired::compare(&input, &self.rules)?
-            }
-            _ => Comparisons::default(),
-        };
-        let evidence = Evidence { candidate, references: self.references.clone(), on: self.on, comparisons };
+        let (mut comparisons, mut footings) = (Comparisons::default(), BTreeMap::new());
+        if let Some((production, ground)) = &self.production
+            && production.digest != digest
+        {
+            let rows =
+                Rows { table: &self.table, target: &self.target, split: &self.split, options: &self.options };
+            let fair = ground.candidate(model, digest, &rows)?;
+            footings.extend(ground.footing(fair.as_ref()).map(|footing| (Versus::Production, footing)));
+            let (table, target) = (&self.table, &self.target);
+            let input = self.comparing.input(model, &production.model, table, target, &ground.split);
+            comparisons = paired::compare(&input, &self.rules)?;
+        }
+        let references = self.references.clone();
+        let evidence = Evidence { candidate, references, on: self.on, comparisons, footings };
         Ok((evaluation, judge(&self.rules, &evidence)))
     }
 }

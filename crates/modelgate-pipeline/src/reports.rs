@@ -16,13 +16,15 @@ mod training;
 
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::GateVerdict;
+use modelgate_data::contract::ContractReport;
 
 use crate::analysis::Analysis;
 use crate::error::PipelineError;
 use crate::evaluation::SubsetEvaluation;
 use crate::outputs::{self, EvaluationReport, RunReport};
 use crate::project::Pipeline;
-use crate::stages::judge::Comparison;
+use crate::stage::Stage;
+use crate::stages::beside::Comparison;
 
 pub(crate) use card::model_card;
 pub use contract::contract_report;
@@ -47,6 +49,8 @@ pub struct RunEvidence {
     pub comparison: Comparison,
     /// What the model looks at, when it was analysed.
     pub analysis: Option<Analysis>,
+    /// What checking the data contract found, when it was checked.
+    pub contract: Option<ContractReport>,
     /// How it was trained, by a trainer of ours.
     pub training: Option<outputs::TrainingReport>,
     /// What a search tried.
@@ -109,6 +113,7 @@ impl RunEvidence {
         Ok(Self {
             sampled: outputs::sampled(pipeline, &run),
             latency: outputs::read(pipeline, "latency.json"),
+            contract: contract(pipeline, &run),
             training: outputs::read(pipeline, "training.json"),
             trials: outputs::read(pipeline, "trials.json"),
             run,
@@ -137,6 +142,12 @@ impl RunEvidence {
     pub fn sample(&self) -> Option<String> {
         self.sampled.clone()
     }
+}
+
+/// Returns what the run found of the contract; a report of a run before it, when there was one, is none of this run's.
+fn contract(pipeline: &Pipeline<'_>, run: &RunReport) -> Option<ContractReport> {
+    let is_checked = run.stages.iter().any(|report| report.stage == Stage::Contract);
+    if is_checked { outputs::read(pipeline, "contract_report.json") } else { None }
 }
 
 fn plots(pipeline: &Pipeline<'_>) -> Vec<(String, String)> {

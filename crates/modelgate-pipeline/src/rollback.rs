@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use modelgate_core::ledger::Verification;
-use modelgate_core::lifecycle::{Event, ModelState, Stage as Lifecycle};
+use modelgate_core::lifecycle::Event;
 use modelgate_core::{Digest, ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
@@ -24,6 +24,8 @@ pub struct RollbackRequest {
     pub model: ModelName,
     /// The version to go back to.
     pub to: VersionNumber,
+    /// The version in production when this was decided; when it is another by then, nothing happens.
+    pub from: Option<VersionNumber>,
     /// Why; needed.
     pub reason: String,
     /// Move without looking at the target; the ledger keeps it.
@@ -72,7 +74,7 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
     for (version, since) in registry.tenures(model, at_most.saturating_mul(8).max(64))? {
         // The newest first: each was there until the one before it in this list came.
         let ended = std::mem::replace(&mut until, since);
-        if !can_be_gone_back_to(state, version)
+        if !state.can_be_gone_back_to(version)
             || found.len() == at_most
             || found.iter().any(|one| one.version == version)
         {
@@ -94,40 +96,80 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
     Ok(found)
 }
 
-/// Holds for a former production whose package is neither quarantined nor the one in production.
-fn can_be_gone_back_to(state: &ModelState, version: VersionNumber) -> bool {
-    let digest = |version: VersionNumber| state.versions.get(&version).map(|found| found.digest);
-    state.versions.get(&version).is_some_and(|found| {
-        found.stage == Lifecycle::Archived
-            && state.quarantined(&found.digest).is_none()
-            && state.production().and_then(digest) != Some(found.digest)
-    })
-}
-
 /// Returns the production before this one.
 ///
 /// # Errors
 /// Says that there is none.
 pub fn default_target(registry: &Registry, model: &ModelName) -> Result<VersionNumber, PipelineError> {
+    latest_before(registry, model)?.ok_or_else(|| match production::version(registry, model) {
+        None => PipelineError::Policy(format!("{model}: nothing is in production")),
+        Some(production) => PipelineError::Policy(format!(
+            "{model}: no version was in production before {production} that could be gone back to; `--or-none` \
+             quarantines {production}, and nothing is in production then"
+        )),
+    })
+}
+
+/// Returns the production before this one, if one can be gone back to.
+fn latest_before(registry: &Registry, model: &ModelName) -> Result<Option<VersionNumber>, PipelineError> {
     let state = registry.model(model)?;
-    let Some(production) = state.production() else {
-        return Err(PipelineError::Policy(format!("{model}: nothing is in production")));
-    };
+    if state.production().is_none() {
+        return Ok(None);
+    }
     let mut asked = 64;
     loop {
         let tenures = registry.tenures(model, asked)?;
         let before =
-            tenures.iter().map(|(version, _)| *version).find(|version| can_be_gone_back_to(state, *version));
-        if let Some(before) = before {
+            tenures.iter().map(|(version, _)| *version).find(|version| state.can_be_gone_back_to(*version));
+        if before.is_some() || tenures.len() < asked {
             return Ok(before);
-        }
-        if tenures.len() < asked {
-            return Err(PipelineError::Policy(format!(
-                "{model}: no version was in production before {production} that could be gone back to"
-            )));
         }
         asked *= 8;
     }
+}
+
+/// Returns the version in production, when no other can be gone back to from it.
+///
+/// # Errors
+/// Fails when the registry cannot be read.
+pub fn without_another(
+    registry: &Registry,
+    model: &ModelName,
+) -> Result<Option<VersionNumber>, PipelineError> {
+    Ok(match latest_before(registry, model)? {
+        None => registry.model(model)?.production(),
+        Some(_) => None,
+    })
+}
+
+/// Quarantines the version in production, from which no other can be gone back to: nothing is in production then.
+/// Returns its package. What was brought to `models/packaged/` of it goes.
+///
+/// # Errors
+/// Says what stands against it; production is then what it was.
+pub fn take_out(
+    project: &Project,
+    registry: &mut Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Digest, PipelineError> {
+    let event = Event::Quarantine { reason: reason.to_owned() };
+    let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
+    let digest = digest.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))?;
+    let (now, actor) = ((surroundings.now)(), &surroundings.actor);
+    registry.allows(model, &[(version, event.clone())], &now, actor)?;
+    unfinished::begin(project, Work::Rollback, model, version)?;
+    if let Err(error) = registry.apply(model, version, &event, &now, actor) {
+        if error.appended_nothing() {
+            unfinished::end(project)?;
+        }
+        return Err(error.into());
+    }
+    materialise(project, registry, model)?;
+    unfinished::end(project)?;
+    Ok(digest)
 }
 
 /// What was seen of a version's answers.
@@ -174,6 +216,7 @@ pub fn rollback(
     let from = production::find(registry, model)
         .ok_or_else(|| PipelineError::Policy(format!("{model}: nothing is in production")))?
         .version;
+    check_from(model, request.from, from)?;
     let mut events = if request.override_quarantine {
         policy::override_quarantine(project, registry, model, to, &request.reason, surroundings)?
     } else {
@@ -201,8 +244,18 @@ pub fn rollback(
     let apply = |registry: &mut Registry, event: Event| {
         registry.apply(model, to, &event, &(surroundings.now)(), &surroundings.actor)
     };
+    // Another checkout may have promoted between the look and the event.
+    let intended = registry.model(model)?.pending.as_ref().map_or(from, |pending| pending.from);
+    if let Err(error) = check_from(model, Some(from), intended) {
+        apply(registry, Event::UndoRollBack { reason: shortened(&error.to_string()) })?;
+        unfinished::end(project)?;
+        return Err(error);
+    }
     if let Err(error) = place_package(project, registry, model, to) {
-        let reason = shortened(&format!("the package could not be moved: {error}"));
+        // Others read the ledger: where this checkout lies is none of their business.
+        let root = format!("{}{}", project.root.display(), std::path::MAIN_SEPARATOR);
+        let reason = format!("the package could not be moved: {error}").replace(&root, "");
+        let reason = shortened(&reason);
         apply(registry, Event::UndoRollBack { reason })?;
         // The folder that was being replaced may be half moved.
         materialise(project, registry, model)?;
@@ -213,6 +266,24 @@ pub fn rollback(
     let found = materialise(project, registry, model)?;
     unfinished::end(project)?;
     arrived(from, to, found)
+}
+
+/// Refuses to leave another production than the one that was looked at.
+///
+/// # Errors
+/// Names both.
+pub fn check_from(
+    model: &ModelName,
+    seen: Option<VersionNumber>,
+    production: VersionNumber,
+) -> Result<(), PipelineError> {
+    match seen {
+        Some(seen) if seen != production => Err(PipelineError::Policy(format!(
+            "{model}: {production} is in production, where {seen} was when this was decided: look at it, and roll back again \
+             if it is still meant"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Returns what was done, if `to` is what was then found in production.
@@ -243,7 +314,11 @@ fn check_policy(
     }
     let promotion = || {
         check_manual_promotion(project, model)?;
-        if is_approved_now { Ok(()) } else { policy::check_promotion(project, registry, model, to, now) }
+        if is_approved_now {
+            policy::check_package(project, registry, model, to)
+        } else {
+            policy::check_promotion(project, registry, model, to, now)
+        }
     };
     promotion().map_err(|error| {
         let what = format!("{model} {to} was never in production, so going to it is a promotion: {error}");
@@ -268,6 +343,11 @@ fn verify_target(
         Ok(Answered::NothingStored) => {
             Err(refused("no rows are stored with it, so nobody can tell whether it answers as it did"))
         }
+        // Moving without looking needs the same files.
+        Err(PipelineError::Registry(error)) if error.is_of_files() => Err(PipelineError::Policy(format!(
+            "{model} {to} cannot be gone back to, production is unchanged: {error}; until then `--to-version` names another \
+             version"
+        ))),
         Err(error) => Err(refused(&error.to_string())),
     }
 }

@@ -1,5 +1,7 @@
 //! A whole run: the stages in order, then the files of `outputs/`.
 
+use std::path::Path;
+
 use modelgate_config as config;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::GateVerdict;
@@ -137,10 +139,17 @@ fn record_failure(
         RunReport { error: Some(error.without_values()), ..run_report(runner, progress, None, None) };
     write_json(&folder, "run_report.json", &report)?;
     if let Some(ended) = EndedRun::read(pipeline) {
-        write(&folder, "report.md", ended.markdown().as_bytes())?;
-        write(&folder, "report.html", ended.html().as_bytes())?;
+        write_ended(&folder, &ended)?;
     }
     tracking::record_failed(runner, &report, error)
+}
+
+/// Writes the reports of a run that ended before its gate, and its verdict: programs must not take that of an earlier run
+/// for this one's.
+fn write_ended(folder: &Path, ended: &EndedRun) -> Result<(), PipelineError> {
+    write(folder, "verdict.json", &registration::verdict_file(&ended.verdict())?)?;
+    write(folder, "report.md", ended.markdown().as_bytes())?;
+    write(folder, "report.html", ended.html().as_bytes())
 }
 
 /// Returns what is known of the run now.
@@ -382,8 +391,7 @@ fn write_outputs(
     } else if contract::blocks(runner)?
         && let Some(ended) = EndedRun::read(pipeline)
     {
-        write(&folder, "report.md", ended.markdown().as_bytes())?;
-        write(&folder, "report.html", ended.html().as_bytes())?;
+        write_ended(&folder, &ended)?;
     }
     tracking::record(runner, &report, evaluation.as_ref())
 }

@@ -55,6 +55,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) table: Option<(Digest, Rc<Table>)>,
     /// The snapshot, opened.
     pub(crate) dataset: Option<(Digest, Rc<Dataset>)>,
+    /// What a person should know beside the next stage's work, whether it is done or taken from its record.
+    pub(crate) beside: Vec<String>,
 }
 
 impl<'a> Runner<'a> {
@@ -77,6 +79,7 @@ impl<'a> Runner<'a> {
             would_run: None,
             table: None,
             dataset: None,
+            beside: Vec::new(),
         }
     }
 
@@ -133,8 +136,9 @@ impl<'a> Runner<'a> {
         summary: String,
         why: String,
         seconds: f64,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) {
+        warnings.append(&mut self.beside);
         let report = StageReport { stage, status, summary, why, seconds, warnings };
         self.reporter.finished(&report);
         self.reports.push(report);

@@ -11,7 +11,7 @@ use modelgate_core::{Digest, Verdict, canonical};
 use modelgate_data::target::Target;
 use modelgate_data::{Table, Values};
 use modelgate_learn::{FeatureMatrix, Targets};
-use modelgate_model::{LoadedModel, Package};
+use modelgate_model::Package;
 use serde::Serialize;
 
 use crate::error::PipelineError;
@@ -99,8 +99,14 @@ pub fn selftest(
     let (name, permuted, digest) = if let Some(command) = &pipeline.config.train.command {
         let table = with_permuted_target(&court, &pipeline.config.data.target, pipeline.config.seed);
         let bytes = command::fit(&mut runner, command, &table, &court.split)?;
+        if bytes == runner.bytes(Stage::Train, command::MODEL)? {
+            runner.reporter.note(
+                "train.command leaves the same model whatever the labels are: it does not learn from the rows that it is \
+                 given, and no rule can tell that",
+            );
+        }
         let name = "trained by train.command on permuted labels";
-        (name, LoadedModel::load(&bytes)?, Digest::of(&bytes))
+        (name, as_package(&runner, &own, &bytes)?.model, Digest::of(&bytes))
     } else {
         let estimator = fit_permuted(&mut runner, &court)?;
         let digest = canonical::digest(&estimator)?;
@@ -111,7 +117,7 @@ pub fn selftest(
     trials.push(trial(name, verdict, &blind));
 
     let (name, package) = match production_package(&runner, &registry)? {
-        Some((name, package)) => (format!("{name} with damaged weights"), package),
+        Some(found) => (format!("{} with damaged weights", found.name), found.package),
         None => ("the candidate with damaged weights (nothing is in production)".to_owned(), own),
     };
     let damaged = package.model.damaged()?;
@@ -119,6 +125,15 @@ pub fn selftest(
     let (_, verdict) = court.judge(&damaged, digest, &name, &package.manifest.schema)?;
     trials.push(trial(&name, verdict, &blind));
     Ok(SelfTest { schema_version: 1, pipeline: pipeline.name.to_owned(), trials })
+}
+
+/// Makes the package of what a program left, whatever its form, as a run would.
+fn as_package(runner: &Runner<'_>, own: &Package, bytes: &[u8]) -> Result<Package, PipelineError> {
+    let model = modelgate_model::ForeignModel::read(bytes)?;
+    let reference: serde_json::Value = runner.json(Stage::Assemble, "reference.json")?;
+    let (name, schema, lineage) = (&runner.pipeline.model, &own.manifest.schema, &own.manifest.lineage);
+    let (_, files) = modelgate_model::assemble_foreign(name, schema, &model, lineage, &reference)?;
+    Ok(modelgate_model::from_files(files)?)
 }
 
 /// Returns the rules that cannot be judged here of the candidate as it is either: that they cannot of a bad model says

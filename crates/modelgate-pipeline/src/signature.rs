@@ -81,15 +81,15 @@ pub fn sign_registered(
     Ok(signature)
 }
 
-/// Checks the signature of a version by the keys that are believed, and returns the name of the one that made it.
+/// Checks the signature of a version by `keys`, and returns the name of the one that made it.
 ///
 /// # Errors
 /// Says that there is none, or what is wrong with it.
 pub fn verify_registered(
-    project: &Project,
     registry: &Registry,
     model: &ModelName,
     version: VersionNumber,
+    keys: &[(String, PublicKey)],
 ) -> Result<String, PipelineError> {
     let signature = registry.model(model)?.versions.get(&version).and_then(|found| found.signature);
     let Some(signature) = signature else {
@@ -98,7 +98,7 @@ pub fn verify_registered(
     };
     let bundle = registry.object(&signature)?;
     let files = digests(&own_files(registry, model, version)?);
-    verify(&bundle, &files, &trusted_keys(project)?)
+    verify(&bundle, &files, keys)
 }
 
 /// Checks the signature of a folder by `keys`, and returns the name of the one that made it.

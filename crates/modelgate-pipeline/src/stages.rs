@@ -1,6 +1,7 @@
 //! The work inside each stage.
 
 pub(crate) mod analyse;
+pub(crate) mod beside;
 pub(crate) mod command;
 pub(crate) mod contract;
 pub(crate) mod data;

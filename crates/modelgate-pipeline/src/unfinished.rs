@@ -12,7 +12,7 @@ use crate::notify::Notice;
 use crate::options::Surroundings;
 use crate::production;
 use crate::project::Project;
-use crate::promotion::materialise;
+use crate::promotion::{loaded_from, materialise};
 use crate::run::{lock, registry};
 
 /// What was under way.
@@ -165,7 +165,7 @@ fn recover_rollback(
         return Ok(Some(Recovered { sentence, notices }));
     };
     let target = state.versions.get(&pending.version).map(|found| found.digest);
-    let folder = project.packaged(model);
+    let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
     let placed = modelgate_model::open(&folder).ok().map(|package| package.digest);
     let done = placed.is_some() && placed == target;

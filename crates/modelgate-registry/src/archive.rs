@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::chain_file::{ReadError, for_each_entry};
 use crate::home::{Objects, object_key};
 use crate::index::RunRow;
-use crate::registry::Registry;
+use crate::registry::{Registry, file_of};
 use crate::{RegistryError, verify_file};
 
 /// The version of the archive's form; the first had no runs.
@@ -46,6 +46,9 @@ pub struct ArchiveManifest {
     /// The runs of the tracking tables; `None` in an archive of the first form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<ArchivedRuns>,
+    /// Objects that versions name and that were missing or damaged when it was written: it does not hold them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<Digest>,
 }
 
 /// The runs in an archive.
@@ -64,21 +67,52 @@ fn wrong(path: &Path, what: impl Into<String>) -> RegistryError {
 /// Writes `registry` to `path`, which must not be there yet.
 ///
 /// # Errors
-/// Fails when an object is missing or damaged, or the file cannot be written.
+/// Names every object that is missing or damaged; fails when the file cannot be written.
 pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, RegistryError> {
+    write(registry, path, BTreeSet::new())
+}
+
+/// Writes `registry` as [`export`] does, without the objects that are missing or damaged, which the manifest names.
+/// Returns what is wrong with each of them, too.
+///
+/// # Errors
+/// Fails when the registry cannot be reached or the file cannot be written.
+pub fn export_what_is_whole(
+    registry: &Registry,
+    path: &Path,
+) -> Result<(ArchiveManifest, Vec<RegistryError>), RegistryError> {
+    let (mut looked_at, mut left_out, mut found) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    registry.for_each_file(|model, version, name, digest| {
+        if looked_at.insert(*digest) {
+            let got = registry.object(digest).map(drop);
+            match got.map_err(|source| file_of(model, version, name.to_owned(), source)) {
+                Err(error) if error.is_of_files() => {
+                    left_out.insert(*digest);
+                    found.push(error);
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    })?;
+    Ok((write(registry, path, left_out)?, found))
+}
+
+fn write(
+    registry: &Registry,
+    path: &Path,
+    left_out: BTreeSet<Digest>,
+) -> Result<ArchiveManifest, RegistryError> {
     if path.exists() {
         return Err(wrong(path, "it is there already, and was not touched"));
     }
-    let mut objects = BTreeSet::new();
-    for (model, state) in &registry.state().models {
-        for (version, found) in &state.versions {
-            if found.stage != Stage::Removed {
-                let registration = registry.registration(model, *version)?;
-                let own = registration.files.values().chain(registration.checks.values());
-                objects.extend(own.chain(&found.signature).copied());
-            }
+    let mut objects = BTreeMap::new();
+    registry.for_each_file(|model, version, name, digest| {
+        if !left_out.contains(digest) {
+            objects.entry(*digest).or_insert_with(|| (model.clone(), version, name.to_owned()));
         }
-    }
+        Ok(())
+    })?;
     let mut ledger = Vec::new();
     registry.for_each_entry(|entry| ledger.write_all(entry.to_line()?.as_bytes()))?;
     let mut runs = String::new();
@@ -98,28 +132,36 @@ pub fn export(registry: &Registry, path: &Path) -> Result<ArchiveManifest, Regis
         head: head.map(|head| head.hash),
         objects: objects.len() as u64,
         runs: Some(ArchivedRuns { count, digest: Digest::of(runs.as_bytes()) }),
+        left_out,
     };
     let text = modelgate_core::canonical::to_pretty(&manifest)?;
-    let mut failed = None;
+    let (mut failed, mut found) = (None, Vec::new());
     let written = modelgate_store::atomic::write_with(path, |output| {
         let mut archive = tar::Builder::new(output);
         add(&mut archive, MANIFEST, text.as_bytes())?;
         add(&mut archive, LEDGER, &ledger)?;
         add(&mut archive, RUNS, runs.as_bytes())?;
-        for digest in &objects {
-            match registry.object(digest) {
+        for (digest, (model, version, name)) in &objects {
+            let got = registry.object(digest);
+            match got.map_err(|source| file_of(model, *version, name.clone(), source)) {
                 Ok(bytes) => add(&mut archive, &object_key(digest), &bytes)?,
+                // Each is named: who has to put them back should not find them one by one.
+                Err(error) if error.is_of_files() => found.push(error),
                 Err(error) => {
                     failed = Some(error);
                     return Err(std::io::Error::other("an object cannot be read"));
                 }
             }
         }
+        if !found.is_empty() {
+            return Err(std::io::Error::other("objects are missing or damaged"));
+        }
         archive.finish()
     });
-    match (failed, written) {
-        (Some(error), _) => Err(error),
-        (None, written) => {
+    match failed {
+        Some(error) => Err(error),
+        None if !found.is_empty() => Err(RegistryError::Files { found }),
+        None => {
             written?;
             Ok(manifest)
         }
@@ -216,7 +258,16 @@ pub fn import(
         Ok(())
     })?;
     let manifest = manifest.ok_or_else(|| wrong(path, format!("it has no `{MANIFEST}`")))?;
-    let (events, head) = if ledger.is_file() { verify_file(&ledger)? } else { (0, None) };
+    // The folder for the time of reading is gone when the error is read: it is the archive that is wrong.
+    let of_archive = |error: RegistryError| match error {
+        RegistryError::Tampered { source, .. } => wrong(path, format!("`{LEDGER}` in it: {source}")),
+        RegistryError::NotAllowed { source, .. } => wrong(path, format!("`{LEDGER}` in it: {source}")),
+        RegistryError::NewerLedger { source, .. } => {
+            RegistryError::NewerLedger { home: format!("{LEDGER} in {}", path.display()), source }
+        }
+        other => other,
+    };
+    let (events, head) = if ledger.is_file() { verify_file(&ledger).map_err(of_archive)? } else { (0, None) };
     if (events, head) != (manifest.events, manifest.head) {
         let what = format!("its ledger has {events} events, its manifest names {}", manifest.events);
         return Err(wrong(path, what));
@@ -224,7 +275,7 @@ pub fn import(
     if events == 0 {
         return Err(wrong(path, "it holds no event"));
     }
-    needed(&ledger, &present, path)?;
+    needed(&ledger, &present, &manifest.left_out, path)?;
     let runs = read_runs(path, &manifest, runs.as_deref())?;
     let mut batch = Objects::new();
     let mut held = 0;
@@ -299,8 +350,14 @@ fn is_version(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.chars().all(plain)
 }
 
-/// Checks that every object of every version is there, but for those whose artefacts were removed.
-fn needed(ledger: &Path, present: &BTreeMap<Digest, u64>, path: &Path) -> Result<(), RegistryError> {
+/// Checks that every object of every version is there, but for those whose artefacts were removed, and those that the
+/// archive says it lacks.
+fn needed(
+    ledger: &Path,
+    present: &BTreeMap<Digest, u64>,
+    left_out: &BTreeSet<Digest>,
+    path: &Path,
+) -> Result<(), RegistryError> {
     let mut state = RegistryState::default();
     let mut registrations = Vec::new();
     let size = fs_err::metadata(ledger)?.len();
@@ -321,7 +378,9 @@ fn needed(ledger: &Path, present: &BTreeMap<Digest, u64>, path: &Path) -> Result
             .chain(&registration.checks)
             .map(|(name, digest)| (name.as_str(), digest));
         let mut all = own.chain(found.signature.as_ref().map(|digest| ("model.sig", digest)));
-        if let Some((name, digest)) = all.find(|(_, digest)| !present.contains_key(digest)) {
+        if let Some((name, digest)) =
+            all.find(|(_, digest)| !present.contains_key(digest) && !left_out.contains(digest))
+        {
             return Err(wrong(path, format!("`{name}` of {model} {version}, {digest}, is not in it")));
         }
     }

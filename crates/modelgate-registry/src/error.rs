@@ -5,6 +5,8 @@ use modelgate_core::ledger::ReplayError;
 use modelgate_core::lifecycle::Refusal;
 use modelgate_core::{Digest, ModelName};
 
+use crate::chain_file::ReadError;
+
 /// The registry refused, is damaged or could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -23,6 +25,23 @@ pub enum RegistryError {
         home: String,
         /// What happened.
         reason: String,
+    },
+    /// The registry has events on another side than the one that is in use.
+    #[error("the registry {home}: {what}")]
+    Elsewhere {
+        /// Where it was looked for.
+        home: String,
+        /// Where the events are, and what to do.
+        what: String,
+    },
+    /// A store that does not refuse to write over an object.
+    #[error(
+        "the registry {home} is in a store that ignores `If-None-Match`, the condition of a write: of two writers at once one \
+         would lose its event; use a store that keeps conditions, a git branch or the project's folder"
+    )]
+    NoConditions {
+        /// Where it is.
+        home: String,
     },
     /// Somebody changed the ledger.
     #[error("{source}; restore `{home}` from a copy, then run `modelgate ledger verify`")]
@@ -71,6 +90,26 @@ pub enum RegistryError {
         /// The version of modelgate that wrote it, where that is known.
         needs: Option<String>,
     },
+    /// A newer version wrote to the ledger.
+    #[error("the ledger `{home}` was written by a newer modelgate: line {}: {}", source.line, source.what)]
+    NewerLedger {
+        /// Where it is.
+        home: String,
+        /// What was found; nothing was changed.
+        source: ChainError,
+    },
+    /// The ledger does not end where it was said to end.
+    #[error("the ledger {home} ends at event {found} ({head}), not at {given}: nothing was accepted")]
+    NotTheHead {
+        /// Where it is.
+        home: String,
+        /// The last event it has.
+        found: u64,
+        /// Its hash, or `none`.
+        head: String,
+        /// What was given.
+        given: String,
+    },
     /// Somebody wrote past the door.
     #[error("{source}; `{home}` was not written by modelgate")]
     NotAllowed {
@@ -82,13 +121,16 @@ pub enum RegistryError {
     /// Lines at the end of the ledger are gone.
     #[error(
         "the ledger {home} ends at event {found}, and this project has seen event {seen} ({hash}): events were removed \
-         or rewritten; restore it from a copy"
+         or rewritten; restore it from a copy that has them, or, where there is none, give them up by \
+         `modelgate ledger accept --head {head} --reason WHY`"
     )]
     Shortened {
         /// Where it is.
         home: String,
         /// The last event it has.
         found: u64,
+        /// Its hash, or `none`.
+        head: String,
         /// The last event that was seen.
         seen: u64,
         /// That event's hash.
@@ -144,11 +186,34 @@ pub enum RegistryError {
         /// Where it was looked for.
         home: String,
     },
+    /// An object's bytes are not those that it is named by.
+    #[error("the object {digest} in the registry {home} is damaged: put it back from a backup")]
+    DamagedObject {
+        /// The object.
+        digest: Digest,
+        /// Where it is.
+        home: String,
+    },
+    /// A file of a version cannot be had.
+    #[error("`{name}` of {model} {version}: {source}")]
+    File {
+        /// The model.
+        model: ModelName,
+        /// The version.
+        version: modelgate_core::VersionNumber,
+        /// The file in the package, or beside it.
+        name: String,
+        /// What is wrong with it.
+        source: Box<Self>,
+    },
+    /// Files of versions are missing or damaged.
+    #[error("{}", of_files(found))]
+    Files {
+        /// Each of them, as [`Self::File`].
+        found: Vec<Self>,
+    },
     /// The index could not be used.
-    #[error(
-        "cannot use the index `{path}`: {source}; move the file aside: the next command makes the index from the ledger, \
-         but the runs with their parameters and figures are in that file alone"
-    )]
+    #[error("cannot use the index `{path}`: {source}; {}", of_index(source))]
     Index {
         /// The file.
         path: String,
@@ -182,7 +247,35 @@ pub enum RegistryError {
     Json(#[from] serde_json::Error),
 }
 
+fn of_files(found: &[RegistryError]) -> String {
+    let count = match found.len() {
+        1 => "a file of a version is missing or damaged".to_owned(),
+        many => format!("{many} files of versions are missing or damaged"),
+    };
+    let each: String = found.iter().map(|one| format!("\n  {one}")).collect();
+    format!("{count}:{each}")
+}
+
 impl RegistryError {
+    /// Returns whether it says that bytes of the registry are missing or damaged, rather than that it cannot be reached.
+    pub fn is_of_files(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.is_of_files(),
+            Self::Files { .. } | Self::DamagedObject { .. } | Self::MissingObject { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Returns what it means that the ledger `home` could not be read.
+    pub(crate) fn of_ledger(home: String, error: ReadError) -> Self {
+        match error {
+            ReadError::Chain(source) if source.is_of_a_newer_version() => Self::NewerLedger { home, source },
+            ReadError::Chain(source) => Self::Tampered { home, source },
+            ReadError::Replay(source) => Self::NotAllowed { home, source },
+            ReadError::Io(error) => Self::Io(error),
+        }
+    }
+
     /// Returns whether it is certain that nothing was appended; an answer that was lost leaves that open.
     pub fn appended_nothing(&self) -> bool {
         matches!(
@@ -193,10 +286,49 @@ impl RegistryError {
                 | Self::Busy { .. }
                 | Self::LedgerBusy { .. }
                 | Self::Append { .. }
+                | Self::NoConditions { .. }
+                | Self::Elsewhere { .. }
                 | Self::Tampered { .. }
+                | Self::NewerLedger { .. }
                 | Self::NotAllowed { .. }
                 | Self::Shortened { .. }
                 | Self::Json(_)
         )
+    }
+}
+
+/// Returns what to do about an index that could not be used. A file with nothing wrong in it is not to be moved.
+fn of_index(source: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    match source.sqlite_error_code() {
+        Some(DiskFull | SystemIoFailure) => {
+            "make room on the disk, or look after it, and try again: the file is not at fault"
+        }
+        Some(CannotOpen | PermissionDenied | ReadOnly) => {
+            "see to it that you may write the file and its folder, and that the disk has room, and try again"
+        }
+        _ => {
+            "move the file aside: the next command makes the index from the ledger, but the runs with their parameters and \
+             figures are in that file alone"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_move_the_index_aside() {
+        let said = |code: std::ffi::c_int| {
+            let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            RegistryError::Index { path: "registry.db".to_owned(), source }.to_string()
+        };
+        for code in [rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_IOERR, rusqlite::ffi::SQLITE_CANTOPEN]
+        {
+            let said = said(code);
+            assert!(said.contains("room") && !said.contains("aside"), "{said}");
+        }
+        assert!(said(rusqlite::ffi::SQLITE_CORRUPT).contains("move the file aside"));
     }
 }

@@ -113,6 +113,9 @@ impl Home for FolderHome {
             Err(StoreError::Missing { digest, .. }) => {
                 Err(RegistryError::MissingObject { digest, home: self.name() })
             }
+            Err(StoreError::Damaged { path, .. }) => {
+                Err(RegistryError::DamagedObject { digest: *digest, home: path.display().to_string() })
+            }
             other => Ok(other?),
         }
     }

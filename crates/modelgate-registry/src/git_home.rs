@@ -2,7 +2,8 @@
 //! neither the work tree nor the user's index is touched.
 //!
 //! With a remote `origin` the branch is fetched before each read and pushed with a lease, so that of two
-//! writers one is told to look again; without one the local branch is moved by compare-and-swap.
+//! writers one is told to look again; without one the local branch is moved by compare-and-swap. `sides.rs` keeps the
+//! one from being taken for the other.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use modelgate_store::remote::without_credentials;
 use crate::RegistryError;
 use crate::home::{Home, Objects, Position, StoredObject, object_key};
 use crate::stamp::Stamp;
+
+mod sides;
 
 const LEDGER: &str = "ledger.jsonl";
 /// Commands that ask another machine.
@@ -64,8 +67,7 @@ impl GitBranchHome {
             patience: PATIENCE,
         };
         home.git(&["rev-parse", "--git-dir"], None)?;
-        let remotes = home.git(&["remote"], None)?;
-        home.remote = remotes.lines().any(|name| name == "origin");
+        home.remote = home.remotes()?.iter().any(|name| name == "origin");
         Ok(home)
     }
 
@@ -174,6 +176,17 @@ impl GitBranchHome {
         format!("refs/modelgate/origin/{}", self.branch)
     }
 
+    /// Returns the commit that a reference names, if there is one.
+    fn commit_of(&self, reference: &str) -> Result<Option<String>, RegistryError> {
+        let (found, output, errors) =
+            self.try_git(&["rev-parse", "--verify", "--quiet", reference], None, None)?;
+        // A branch that is there and cannot be read is not one that is not there.
+        if !found && errors.contains("broken ref") {
+            return Err(self.unavailable(&errors));
+        }
+        Ok(found.then(|| String::from_utf8_lossy(&output).trim().to_owned()))
+    }
+
     /// Returns the branch's newest commit, fetched when there is a remote.
     fn newest(&self) -> Result<Option<String>, RegistryError> {
         let reference = if self.remote {
@@ -190,18 +203,11 @@ impl GitBranchHome {
         } else {
             self.local()
         };
-        let (found, output, errors) =
-            self.try_git(&["rev-parse", "--verify", "--quiet", &reference], None, None)?;
-        // A branch that is there and cannot be read is not one that is not there.
-        if !found && errors.contains("broken ref") {
-            return Err(self.unavailable(&errors));
-        }
-        Ok(found.then(|| String::from_utf8_lossy(&output).trim().to_owned()))
+        self.commit_of(&reference)
     }
 
-    /// Returns a file of the commit that the last read saw; `None` when that commit names no such file.
-    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, RegistryError> {
-        let Some(tip) = &self.tip else { return Ok(None) };
+    /// Returns a file of a commit; `None` when that commit names no such file.
+    fn file_of(&self, tip: &str, name: &str) -> Result<Option<Vec<u8>>, RegistryError> {
         let (found, bytes, errors) =
             self.try_git(&["cat-file", "blob", &format!("{tip}:{name}")], None, None)?;
         if found {
@@ -213,17 +219,24 @@ impl GitBranchHome {
         if named.is_empty() { Ok(None) } else { Err(self.unavailable(&format!("git cat-file: {errors}"))) }
     }
 
-    /// Returns the ledger of the commit that the last read saw: empty where there is no branch yet. Each commit of ours has
-    /// one, so a branch without is no registry, and is not taken for an empty one.
+    /// Returns a file of the commit that the last read saw.
+    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some(tip) = &self.tip else { return Ok(None) };
+        self.file_of(tip, name)
+    }
+
+    /// Returns the ledger of the commit that the last read saw: empty where there is no branch yet.
     fn recorded(&self) -> Result<Vec<u8>, RegistryError> {
-        match (self.file(LEDGER)?, &self.tip) {
-            (Some(ledger), _) => Ok(ledger),
-            (None, None) => Ok(Vec::new()),
-            (None, Some(tip)) => {
-                let reason = format!("its commit {tip} holds no `{LEDGER}`: nothing of ours wrote it");
-                Err(self.unavailable(&reason))
-            }
-        }
+        self.tip.as_deref().map_or(Ok(Vec::new()), |tip| self.ledger_of(tip))
+    }
+
+    /// Returns the ledger of a commit. Each commit of ours has one, so a branch without is no registry, and is not taken for
+    /// an empty one.
+    fn ledger_of(&self, tip: &str) -> Result<Vec<u8>, RegistryError> {
+        self.file_of(tip, LEDGER)?.ok_or_else(|| {
+            let reason = format!("its commit {tip} holds no `{LEDGER}`: nothing of ours wrote it");
+            self.unavailable(&reason)
+        })
     }
 
     /// Returns the file that says which commit the copy is of.
@@ -301,8 +314,9 @@ impl GitBranchHome {
         }
         let lease = format!("--force-with-lease={}:{old}", self.local());
         let refspec = format!("{commit}:{}", self.local());
+        // The hook of the user's own pushes is about her code: it must neither hold up the ledger nor run for each event.
         let (pushed, output, errors) =
-            self.try_git(&["push", "--porcelain", &lease, "origin", &refspec], None, None)?;
+            self.try_git(&["push", "--no-verify", "--porcelain", &lease, "origin", &refspec], None, None)?;
         let said = format!("{}{errors}", String::from_utf8_lossy(&output));
         // Another writer's push shows as a stale lease, or, when both arrive at once, as a ref that is locked.
         let raced = [
@@ -313,8 +327,13 @@ impl GitBranchHome {
             "failed to update ref",
             "already exists",
         ];
-        if pushed || raced.iter().any(|sign| said.contains(sign)) {
-            return Ok(pushed);
+        if pushed {
+            // This clone remembers what it wrote, as it does what it fetches; the next fetch would say the same.
+            let _ = self.try_git(&["update-ref", &self.tracking(), commit], None, None);
+            return Ok(true);
+        }
+        if raced.iter().any(|sign| said.contains(sign)) {
+            return Ok(false);
         }
         Err(self.unavailable(&said))
     }
@@ -325,12 +344,22 @@ impl Home for GitBranchHome {
         format!("git branch `{}`{}", self.branch, if self.remote { " of origin" } else { "" })
     }
 
+    /// The branch is one registry on whichever side it is kept: what was seen of it holds for both.
+    fn key(&self) -> String {
+        format!("git branch `{}`", self.branch)
+    }
+
     fn ledger(&self) -> &Path {
         &self.copy
     }
 
+    fn keeps_a_copy(&self) -> bool {
+        true
+    }
+
     fn pull(&mut self, again: bool) -> Result<(), RegistryError> {
         self.tip = self.newest()?;
+        self.look_at_the_other_side()?;
         let copied = fs_err::read_to_string(self.copied()).ok();
         if !again && self.copy.is_file() && copied == Some(self.tip.clone().unwrap_or_default()) {
             return Ok(());
@@ -375,7 +404,7 @@ impl Home for GitBranchHome {
         if Digest::of(&bytes) == *digest {
             return Ok(bytes);
         }
-        Err(self.unavailable(&format!("the object {digest} is damaged")))
+        Err(RegistryError::DamagedObject { digest: *digest, home: self.name() })
     }
 
     fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
@@ -404,135 +433,4 @@ impl Home for GitBranchHome {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Runs git in a folder, which must succeed, and returns what it says.
-    #[track_caller]
-    fn git(folder: &Path, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        command.arg("-C").arg(folder).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]);
-        let output = command.args(arguments).output().expect("git");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    fn home(repository: &Path, state: &Path) -> GitBranchHome {
-        GitBranchHome::new(repository, "modelgate", state).expect("a home")
-    }
-
-    /// A repository with a branch of ours, whose ledger has one line, and an object.
-    fn repository() -> (tempfile::TempDir, Objects) {
-        let folder = tempfile::tempdir().expect("a folder");
-        git(folder.path(), &["init", "--quiet"]);
-        let objects = Objects::from([(Digest::of(b"package"), b"package".to_vec())]);
-        let mut writer = home(folder.path(), &folder.path().join("writer"));
-        writer.pull(false).expect("there is no branch yet");
-        assert!(writer.recorded().expect("an empty ledger").is_empty());
-        writer.append(&Position::default(), "{\"seq\":1}\n", &objects).expect("written").expect("won");
-        (folder, objects)
-    }
-
-    /// Removes the loose object that the branch has under `name`, as a damaged or partial clone lacks it.
-    fn lose(repository: &Path, name: &str) {
-        let blob = git(repository, &["rev-parse", &format!("modelgate:{name}")]);
-        let path = repository.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
-        fs_err::remove_file(path).expect("a loose object");
-    }
-
-    #[test]
-    fn a_ledger_that_git_cannot_read_is_not_an_empty_one() {
-        let (folder, objects) = repository();
-        let tip = git(folder.path(), &["rev-parse", "modelgate"]);
-        let mut stale = home(folder.path(), &folder.path().join("writer"));
-        stale.pull(false).expect("the copy is there");
-        lose(folder.path(), LEDGER);
-        let is_told = |error: RegistryError| {
-            let error = error.to_string();
-            assert!(
-                error.contains("could not be reached: git cat-file: ") && error.contains("bad"),
-                "{error}"
-            );
-        };
-        is_told(home(folder.path(), &folder.path().join("reader")).pull(false).expect_err("no ledger"));
-        let copy = fs_err::read(stale.ledger()).expect("a copy");
-        is_told(stale.pull(true).expect_err("no ledger"));
-        assert_eq!(fs_err::read(stale.ledger()).expect("a copy"), copy);
-        // Neither with what was read of it nor as the first to write.
-        let after = Position { end: copy.len() as u64, ..Position::default() };
-        for expected in [after, Position::default()] {
-            is_told(stale.append(&expected, "{\"seq\":2}\n", &objects).expect_err("no ledger"));
-        }
-        let more = Objects::from([(Digest::of(b"more"), b"more".to_vec())]);
-        is_told(stale.keep(&more).expect_err("no ledger"));
-        is_told(stale.remove(&after, &[Digest::of(b"package")]).expect_err("no ledger"));
-        assert_eq!(git(folder.path(), &["rev-parse", "modelgate"]), tip, "the branch has not moved");
-    }
-
-    #[test]
-    fn an_object_that_git_cannot_read_is_not_one_that_is_missing() {
-        let (folder, objects) = repository();
-        let mut home = home(folder.path(), &folder.path().join("reader"));
-        home.pull(false).expect("read");
-        let (digest, bytes) = objects.first_key_value().expect("an object");
-        assert_eq!(home.get(digest).expect("read"), *bytes);
-        let missing = home.get(&Digest::of(b"another")).expect_err("nobody put it");
-        assert!(matches!(missing, RegistryError::MissingObject { .. }), "{missing}");
-        lose(folder.path(), &object_key(digest));
-        let lost = home.get(digest).expect_err("gone");
-        assert!(matches!(lost, RegistryError::Unavailable { .. }), "{lost}");
-    }
-
-    #[test]
-    fn a_branch_of_something_else_is_not_taken_for_an_empty_registry() {
-        let folder = tempfile::tempdir().expect("a folder");
-        git(folder.path(), &["init", "--quiet", "--initial-branch", "modelgate"]);
-        git(folder.path(), &["commit", "--quiet", "--allow-empty", "--message", "mine"]);
-        let tip = git(folder.path(), &["rev-parse", "modelgate"]);
-        let mut home = home(folder.path(), &folder.path().join("state"));
-        let error = home.pull(false).expect_err("no ledger").to_string();
-        assert!(error.contains(&format!("its commit {tip} holds no `ledger.jsonl`")), "{error}");
-        home.append(&Position::default(), "{\"seq\":1}\n", &Objects::new()).expect_err("no ledger");
-        assert_eq!(git(folder.path(), &["rev-parse", "modelgate"]), tip);
-    }
-
-    #[test]
-    fn a_branch_that_is_damaged_is_not_one_that_is_missing() {
-        let (folder, _) = repository();
-        fs_err::write(folder.path().join(".git/refs/heads/modelgate"), "").expect("cut off by a crash");
-        let error = home(folder.path(), &folder.path().join("reader")).pull(false).expect_err("broken");
-        assert!(error.to_string().contains("broken ref"), "{error}");
-    }
-
-    #[test]
-    fn a_project_below_its_repository_sees_the_same_files() {
-        let (folder, objects) = repository();
-        let project = folder.path().join("models/churn");
-        fs_err::create_dir_all(&project).expect("a folder");
-        let mut home = home(&project, &project.join("state"));
-        home.pull(false).expect("read");
-        assert_eq!(fs_err::read_to_string(home.ledger()).expect("a copy"), "{\"seq\":1}\n");
-        let found: Vec<Digest> = home.objects().expect("listed").iter().map(|found| found.digest).collect();
-        assert_eq!(found, objects.into_keys().collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_remote_that_takes_the_connection_and_says_nothing_is_given_up() {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = socket.local_addr().expect("an address");
-        std::thread::spawn(move || {
-            // Connections are held open until the test ends.
-            let held: Vec<_> = socket.incoming().collect();
-            drop(held);
-        });
-        let folder = tempfile::tempdir().expect("a folder");
-        git(folder.path(), &["init", "--quiet"]);
-        git(folder.path(), &["remote", "add", "origin", &format!("git://{address}/nothing")]);
-        let mut home = home(folder.path(), folder.path());
-        home.patience = Duration::from_secs(1);
-        let began = Instant::now();
-        let error = home.pull(false).expect_err("nobody answers").to_string();
-        assert!(error.contains("the remote did not answer within 1 s"), "{error}");
-        assert!(began.elapsed() < Duration::from_secs(20));
-    }
-}
+mod tests;

@@ -52,6 +52,11 @@ pub trait Home: Send {
     /// Returns the file to read the ledger from; it may not be there yet.
     fn ledger(&self) -> &Path;
 
+    /// Returns whether the local file is a copy, which the place can give again when it is damaged.
+    fn keeps_a_copy(&self) -> bool {
+        false
+    }
+
     /// Brings the local file up to date; with `again` it is fetched anew as a whole.
     ///
     /// # Errors

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
+use modelgate_store::FileIdentity;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use crate::RegistryError;
+use crate::index_damage::{identity, is_damage, put_aside, tell};
 use crate::index_state::parsed;
 
 const SCHEMA_VERSION: i64 = 4;
@@ -70,12 +72,14 @@ pub struct RunRow {
 pub struct Index {
     pub(crate) path: PathBuf,
     pub(crate) connection: Connection,
+    /// The file that was opened; `None` in memory.
+    pub(crate) identity: Option<FileIdentity>,
 }
 
 impl Index {
     /// Opens the index below `state_folder`, making it when it is missing, and making it anew when it is not a
     /// database: nothing in it is lost that the ledger does not hold, but the tracking tables, which are kept beside
-    /// it under another name. Where nothing can be written the index is made in memory.
+    /// it under another name, as is said. Where nothing can be written the index is made in memory.
     ///
     /// # Errors
     /// Fails when a newer version has made it, or when the system says no.
@@ -84,28 +88,35 @@ impl Index {
         if fs_err::create_dir_all(state_folder).is_err() {
             return Self::in_memory(path);
         }
+        Self::open_file(path)
+    }
+
+    /// Opens the file `path`, whose folder is there.
+    pub(crate) fn open_file(path: PathBuf) -> Result<Self, RegistryError> {
         match Self::connect(&path) {
-            Ok(connection) => Ok(Self { path, connection }),
+            Ok(connection) => Ok(Self::of_file(path, connection)),
             Err(Opening::Newer { schema, tool_version }) => Err(RegistryError::Newer {
                 what: path.display().to_string(),
                 found: schema as u64,
                 reads: SCHEMA_VERSION as u64,
                 needs: tool_version,
             }),
-            Err(Opening::Sqlite(error)) if is_unreadable(&error) => {
-                fs_err::rename(&path, path.with_extension("db.damaged"))?;
-                for rest in ["registry.db-journal", "registry.db-wal", "registry.db-shm"] {
-                    // What belongs to the damaged file must not be played into the new one.
-                    let _ = fs_err::remove_file(state_folder.join(rest));
-                }
+            Err(Opening::Sqlite(error)) if is_damage(&error) => {
+                let aside = put_aside(&path).ok();
+                tell(&path, aside.as_deref(), None);
                 match Self::connect(&path) {
-                    Ok(connection) => Ok(Self { path, connection }),
-                    Err(_) => Self::in_memory(path),
+                    Ok(connection) if aside.is_some() => Ok(Self::of_file(path, connection)),
+                    _ => Self::in_memory(path),
                 }
             }
             Err(Opening::Sqlite(error)) if is_read_only(&error) => Self::in_memory(path),
             Err(Opening::Sqlite(source)) => Err(wrap(&path, source)),
         }
+    }
+
+    fn of_file(path: PathBuf, connection: Connection) -> Self {
+        let identity = identity(&path);
+        Self { path, connection, identity }
     }
 
     /// Returns an index that lasts as long as this process.
@@ -116,7 +127,7 @@ impl Index {
             Ok(connection)
         });
         match made {
-            Ok(connection) => Ok(Self { path, connection }),
+            Ok(connection) => Ok(Self { path, connection, identity: None }),
             Err(source) => Err(wrap(&path, source)),
         }
     }
@@ -167,6 +178,16 @@ impl Index {
     /// # Errors
     /// Fails when the file cannot be written.
     pub fn record_runs(&mut self, runs: &[RunRow]) -> Result<(), RegistryError> {
+        match self.record_runs_once(runs) {
+            Err(error) if error.is_damaged_index() => {
+                self.renew()?;
+                self.record_runs_once(runs)
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) fn record_runs_once(&mut self, runs: &[RunRow]) -> Result<(), RegistryError> {
         let path = self.path.clone();
         write_runs(&mut self.connection, runs).map_err(|source| wrap(&path, source))
     }
@@ -213,11 +234,6 @@ pub(crate) fn wrap(path: &Path, source: rusqlite::Error) -> RegistryError {
     RegistryError::Index { path: path.display().to_string(), source }
 }
 
-fn is_unreadable(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
-}
-
 /// Holds where reading goes on without the file: a folder that cannot be written, a full disk.
 pub(crate) fn is_read_only(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
@@ -253,7 +269,7 @@ fn write_runs(connection: &mut Connection, runs: &[RunRow]) -> rusqlite::Result<
     transaction.commit()
 }
 
-fn read_runs(connection: &Connection) -> rusqlite::Result<Vec<RunRow>> {
+pub(crate) fn read_runs(connection: &Connection) -> rusqlite::Result<Vec<RunRow>> {
     let mut found: BTreeMap<String, RunRow> = BTreeMap::new();
     let mut statement =
         connection.prepare("SELECT run, experiment, started_at, finished_at, status, digest FROM runs")?;

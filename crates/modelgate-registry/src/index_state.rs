@@ -56,6 +56,8 @@ struct Tenure {
     seq: u64,
     time: i64,
     version: VersionNumber,
+    /// Whether it left production with nothing in its place, if it was there.
+    ends: bool,
 }
 
 /// What events change in the index, gathered while they are read.
@@ -81,7 +83,12 @@ impl Changes {
             &event
         {
             let (model, version) = (model.clone(), *version);
-            self.tenures.push(Tenure { model, seq: head.seq, time: microseconds(&entry.time), version });
+            let time = microseconds(&entry.time);
+            self.tenures.push(Tenure { model, seq: head.seq, time, version, ends: false });
+        }
+        if let LedgerEvent::Quarantined { model, version, .. } = &event {
+            let (model, version, time) = (model.clone(), *version, microseconds(&entry.time));
+            self.tenures.push(Tenure { model, seq: head.seq, time, version, ends: true });
         }
         if let LedgerEvent::Registered { model, version, registration } = event {
             self.registrations.push((model, version, registration, entry.time.clone()));
@@ -299,7 +306,16 @@ fn write(
     }
     let mut tenure =
         transaction.prepare("INSERT OR REPLACE INTO production VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    // No version has the number 0: it stands for nothing in production.
+    let mut end = transaction.prepare(
+        "INSERT OR REPLACE INTO production SELECT ?1, ?2, ?3, ?4, 0, NULL WHERE ?5 = (SELECT version FROM production \
+         WHERE home = ?1 AND model = ?2 ORDER BY seq DESC LIMIT 1)",
+    )?;
     for one in &changes.tenures {
+        if one.ends {
+            end.execute(params![home, one.model.as_str(), one.seq as i64, one.time, one.version.0])?;
+            continue;
+        }
         let digest =
             state.models.get(&one.model).and_then(|model| Some(model.versions.get(&one.version)?.digest));
         let digest = digest.map(|digest| digest.to_string());
@@ -418,10 +434,17 @@ impl Index {
         self.wrap(compare())
     }
 
-    /// Forgets what was seen of `home`.
+    /// Forgets everything of `home`.
     pub(crate) fn forget(&mut self, home: &str) -> Result<(), RegistryError> {
-        let result = self.connection.execute("DELETE FROM head WHERE home = ?1", [home]);
-        self.wrap(result.map(drop))
+        let path = self.path.clone();
+        let mut forget = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for table in TABLES.iter().map(|(table, _)| *table).chain(["head"]) {
+                transaction.execute(&format!("DELETE FROM {table} WHERE home = ?1"), [home])?;
+            }
+            transaction.commit()
+        };
+        forget().map_err(|source| wrap(&path, source))
     }
 
     /// Returns what was registered as a version, and when.
@@ -470,7 +493,8 @@ impl Index {
         self.wrap(read())
     }
 
-    /// Returns what was in production of each of `models` at `time`, microseconds since 1970.
+    /// Returns what was in production of each of `models` at `time`, microseconds since 1970. Of the events up to then the
+    /// last in the ledger counts: an event of a clock that was ahead is before what stands behind it.
     pub(crate) fn production_at<'a>(
         &self,
         home: &str,
@@ -480,15 +504,18 @@ impl Index {
         let read = || {
             let mut statement = self.connection.prepare(
                 "SELECT version, digest FROM production WHERE home = ?1 AND model = ?2 AND time <= ?3 \
-                 ORDER BY time DESC, seq DESC LIMIT 1",
+                 ORDER BY seq DESC LIMIT 1",
             )?;
             let mut found = Vec::new();
             for model in models {
                 let row = statement.query_row(params![home, model.as_str(), time], |row| {
-                    let (version, digest) = (VersionNumber(row.get(0)?), parsed(row, 1)?);
-                    Ok(WasInProduction { model: model.clone(), version, digest })
+                    let version = VersionNumber(row.get(0)?);
+                    if version.0 == 0 {
+                        return Ok(None);
+                    }
+                    Ok(Some(WasInProduction { model: model.clone(), version, digest: parsed(row, 1)? }))
                 });
-                found.extend(row.optional()?);
+                found.extend(row.optional()?.flatten());
             }
             Ok(found)
         };
@@ -517,7 +544,8 @@ impl Index {
     ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
         let read = || {
             let mut statement = self.connection.prepare(
-                "SELECT version, time FROM production WHERE home = ?1 AND model = ?2 ORDER BY seq DESC LIMIT ?3",
+                "SELECT version, time FROM production WHERE home = ?1 AND model = ?2 AND version > 0 ORDER BY seq DESC \
+                 LIMIT ?3",
             )?;
             let rows = statement.query_map(params![home, model.as_str(), at_most as i64], |row| {
                 Ok((VersionNumber(row.get(0)?), row.get(1)?))

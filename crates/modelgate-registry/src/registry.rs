@@ -1,6 +1,7 @@
 //! A registry in one of its homes: opened, and asked what it says. It reads its ledger in `following.rs` and writes it
 //! in `writing.rs`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -18,8 +19,12 @@ use crate::index_state::{Followed, ListedVersion, WasInProduction};
 use crate::object_home::ObjectStoreHome;
 use crate::{RegistryError, RegistryUri};
 
+mod acceptance;
 mod following;
 mod writing;
+
+pub use acceptance::Accepted;
+pub(crate) use writing::CLOCKS_DIFFER;
 
 /// How often reading or writing is tried when other writers are faster.
 const TRIES: u32 = 20;
@@ -27,7 +32,7 @@ const TRIES: u32 = 20;
 /// A registry.
 pub struct Registry {
     pub(crate) home: Box<dyn Home>,
-    pub(crate) index: Index,
+    pub(crate) index: RefCell<Index>,
     pub(crate) followed: Option<Followed>,
     pub(crate) state: RegistryState,
 }
@@ -51,7 +56,16 @@ impl Registry {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, RegistryError> {
         let state_folder = project.join(".modelgate");
-        let home: Box<dyn Home> = match uri {
+        Self::in_home(Self::home_of(uri, project, variable)?, &state_folder)
+    }
+
+    fn home_of(
+        uri: &RegistryUri,
+        project: &Path,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Box<dyn Home>, RegistryError> {
+        let state_folder = project.join(".modelgate");
+        Ok(match uri {
             RegistryUri::Folder => Box::new(FolderHome::new(&state_folder)),
             RegistryUri::ObjectStore(uri) => {
                 let objects = modelgate_store::remote::open(uri, project, variable).map_err(|error| {
@@ -60,8 +74,7 @@ impl Registry {
                 Box::new(ObjectStoreHome::new(objects, &state_folder))
             }
             RegistryUri::GitBranch(branch) => Box::new(GitBranchHome::new(project, branch, &state_folder)?),
-        };
-        Self::in_home(home, &state_folder)
+        })
     }
 
     /// Opens the registry in `home`, with its index below `state_folder`.
@@ -69,10 +82,15 @@ impl Registry {
     /// # Errors
     /// As [`Self::open`].
     pub fn in_home(home: Box<dyn Home>, state_folder: &Path) -> Result<Self, RegistryError> {
-        let index = Index::open(state_folder)?;
-        let mut registry = Self { home, index, followed: None, state: RegistryState::default() };
+        let mut registry = Self::unread(home, state_folder)?;
         registry.refresh()?;
         Ok(registry)
+    }
+
+    /// Returns the registry in `home`, of which nothing is read yet.
+    fn unread(home: Box<dyn Home>, state_folder: &Path) -> Result<Self, RegistryError> {
+        let index = RefCell::new(Index::open(state_folder)?);
+        Ok(Self { home, index, followed: None, state: RegistryState::default() })
     }
 
     /// Returns the place in words.
@@ -137,7 +155,8 @@ impl Registry {
         version: VersionNumber,
     ) -> Result<(Registration, String), RegistryError> {
         self.resolve(model, &version.to_string())?;
-        if let Some(found) = self.index.registration(&self.home.key(), model, version)? {
+        let key = self.home.key();
+        if let Some(found) = self.ask(|index| index.registration(&key, model, version))? {
             return Ok(found);
         }
         // Where the index could not be written, as on a full disk, it is behind the ledger, which has the event.
@@ -166,7 +185,19 @@ impl Registry {
         model: Option<&ModelName>,
         each: &mut dyn FnMut(ListedVersion),
     ) -> Result<(), RegistryError> {
-        self.index.list(&self.home.key(), model, each)
+        let key = self.home.key();
+        let mut handed = 0;
+        self.ask(|index| {
+            // The order is always the same: what was handed on before the damage is not handed on again.
+            let mut at = 0;
+            index.list(&key, model, &mut |one| {
+                at += 1;
+                if at > handed {
+                    handed = at;
+                    each(one);
+                }
+            })
+        })
     }
 
     /// Returns what was in production at `time`, of each model that had something there.
@@ -174,7 +205,8 @@ impl Registry {
     /// # Errors
     /// Fails when the index cannot be read.
     pub fn production_at(&self, time: jiff::Timestamp) -> Result<Vec<WasInProduction>, RegistryError> {
-        self.index.production_at(&self.home.key(), self.state.models.keys(), time.as_microsecond())
+        let (key, time) = (self.home.key(), time.as_microsecond());
+        self.ask(|index| index.production_at(&key, self.state.models.keys(), time))
     }
 
     /// Returns the versions of `model` that were in production, the newest first, each with the time in microseconds
@@ -187,7 +219,8 @@ impl Registry {
         model: &ModelName,
         at_most: usize,
     ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
-        self.index.tenures(&self.home.key(), model, at_most)
+        let key = self.home.key();
+        self.ask(|index| index.tenures(&key, model, at_most))
     }
 
     /// Returns whether a version was ever in production.
@@ -199,7 +232,8 @@ impl Registry {
         model: &ModelName,
         version: VersionNumber,
     ) -> Result<bool, RegistryError> {
-        self.index.was_in_production(&self.home.key(), model, version)
+        let key = self.home.key();
+        self.ask(|index| index.was_in_production(&key, model, version))
     }
 
     /// Returns the version that `reference` names: `3`, `v003` or an alias.
@@ -208,13 +242,12 @@ impl Registry {
     /// Fails when there is none.
     pub fn resolve(&self, model: &ModelName, reference: &str) -> Result<VersionNumber, RegistryError> {
         let state = self.model(model)?;
-        if let Ok(version) = reference.parse::<VersionNumber>()
-            && state.versions.contains_key(&version)
-        {
-            return Ok(version);
-        }
-        let aliased = reference.parse::<Alias>().ok().and_then(|alias| state.aliases.get(&alias).copied());
-        aliased.ok_or_else(|| {
+        // What reads as a number is one: an older ledger may have an alias `v005` of another version.
+        let found = match reference.parse::<VersionNumber>() {
+            Ok(version) => Some(version).filter(|version| state.versions.contains_key(version)),
+            Err(_) => reference.parse::<Alias>().ok().and_then(|alias| state.aliases.get(&alias).copied()),
+        };
+        found.ok_or_else(|| {
             let versions = state.versions.keys().map(ToString::to_string);
             let aliases = state.aliases.keys().map(ToString::to_string);
             let known = versions.chain(aliases).collect::<Vec<_>>().join(", ");
@@ -247,12 +280,16 @@ impl Registry {
         let signature =
             state.and_then(|state| state.signature).map(|digest| ("model.sig".to_owned(), digest));
         let files = registration.files.into_iter().chain(signature);
-        files.map(|(name, digest)| Ok((name, self.home.get(&digest)?))).collect()
+        let file = |(name, digest): (String, Digest)| match self.home.get(&digest) {
+            Ok(bytes) => Ok((name, bytes)),
+            Err(source) => Err(file_of(model, version, name, source)),
+        };
+        files.map(file).collect()
     }
 
     /// Returns the index, for the tracking tables.
     pub fn index(&mut self) -> &mut Index {
-        &mut self.index
+        self.index.get_mut()
     }
 
     /// Returns every object of the home.
@@ -261,6 +298,21 @@ impl Registry {
     /// Fails when the home cannot be read.
     pub fn objects(&self) -> Result<Vec<StoredObject>, RegistryError> {
         self.home.objects()
+    }
+}
+
+/// Says which file of which version an error is about.
+pub(crate) fn file_of(
+    model: &ModelName,
+    version: VersionNumber,
+    name: String,
+    source: RegistryError,
+) -> RegistryError {
+    match &source {
+        RegistryError::MissingObject { .. } | RegistryError::DamagedObject { .. } => {
+            RegistryError::File { model: model.clone(), version, name, source: Box::new(source) }
+        }
+        _ => source,
     }
 }
 
@@ -277,7 +329,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
         // As on a full disk, which has room for the few bytes of an event still.
-        registry.index.connection.pragma_update(None, "query_only", true).expect("no room");
+        registry.index.get_mut().connection.pragma_update(None, "query_only", true).expect("no room");
         let digest = Digest::of(b"model");
         let time = "2026-01-01T00:00:00.000Z";
         let registration = Registration {
@@ -301,7 +353,14 @@ mod tests {
         };
         let (name, objects) = ("churn".parse().expect("name"), BTreeMap::from([(digest, b"model".to_vec())]));
         let version = registry.register(&name, &registration, &objects, time, "tester").expect("registered");
-        assert!(registry.index.registration(&registry.home.key(), &name, version).expect("read").is_none());
+        assert!(
+            registry
+                .index
+                .borrow()
+                .registration(&registry.home.key(), &name, version)
+                .expect("read")
+                .is_none()
+        );
         assert_eq!(registry.registered(&name, version).expect("known").0, registration);
     }
 }

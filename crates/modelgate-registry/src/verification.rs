@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use modelgate_core::Digest;
 use modelgate_core::chain::ChainError;
-use modelgate_core::ledger::RegistryState;
+use modelgate_core::ledger::{LedgerEntry, RegistryState};
+use modelgate_core::lifecycle::{ModelState, Stage};
+use modelgate_core::{Digest, ModelName, VersionNumber};
 
 use crate::chain_file::{ReadError, for_each_entry};
 use crate::index::Index;
+use crate::index_state::microseconds;
+use crate::registry::{CLOCKS_DIFFER, file_of};
 use crate::stamp::Stamp;
 use crate::{Registry, RegistryError};
 
@@ -24,6 +27,41 @@ pub struct VerifyReport {
     pub objects: usize,
     /// Whether the index said something else than the ledger, and was made anew.
     pub index_rebuilt: bool,
+    /// The numbers of the events that are minutes later than the one behind them: a clock was wrong.
+    pub out_of_time: Vec<u64>,
+}
+
+/// What is only looked at where everything is: whether an event says what led to it and when it was, as it was written.
+#[derive(Default)]
+struct Scrutiny {
+    /// The number and time of the event before.
+    last: Option<(u64, i64)>,
+    out_of_time: Vec<u64>,
+}
+
+impl Scrutiny {
+    /// Looks at an entry that is about to be applied to `state`.
+    fn look(&mut self, state: &RegistryState, entry: &LedgerEntry) -> Result<(), ChainError> {
+        let wrong = |what: String| Err(ChainError { line: entry.seq, what });
+        let time = microseconds(&entry.time);
+        if time == i64::MIN {
+            return wrong(format!("its time `{}` is no time", entry.time.escape_debug()));
+        }
+        if let Some((seq, last)) = self.last
+            && last.saturating_sub(time) > CLOCKS_DIFFER
+        {
+            self.out_of_time.push(seq);
+        }
+        self.last = Some((entry.seq, time));
+        let empty = ModelState::default();
+        let digests = state.models.get(entry.event.model()).unwrap_or(&empty).digests(&entry.event);
+        // Ledgers of before there were digests in the entries have none.
+        let told = (entry.before, entry.after);
+        if told != (None, None) && told != digests {
+            return wrong("`before` and `after` are not the packages that stood there".to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Registry {
@@ -49,9 +87,11 @@ impl Registry {
     pub fn verify(&mut self) -> Result<VerifyReport, RegistryError> {
         self.home.pull(true)?;
         let key = self.home.key();
-        let seen = self.index.followed(&key)?;
+        let seen = self.index.get_mut().followed(&key)?;
         let stamp = Stamp::of(self.home.ledger())?;
-        let (state, changes) = self.read_all(seen.as_ref(), stamp.size())?;
+        let mut scrutiny = Scrutiny::default();
+        let look = |state: &RegistryState, entry: &LedgerEntry| scrutiny.look(state, entry);
+        let (state, changes) = self.read_all_with(seen.as_ref(), stamp.size(), look)?;
         let end = changes.end(stamp.as_str());
         let same_end = seen.as_ref().map(|seen| seen.position) == end.as_ref().map(|end| end.position);
         let mut index_rebuilt = false;
@@ -60,11 +100,11 @@ impl Registry {
             index_rebuilt = same_end && {
                 let mut fresh = Index::in_memory("registry.db".into())?;
                 fresh.extend(&key, None, true, &state, &changes, &end)?;
-                !self.index.has_rows_of(&fresh, &key)?
+                !self.index.get_mut().has_rows_of(&fresh, &key)?
             };
             if index_rebuilt || !same_end || seen.is_some_and(|seen| seen.stamp != end.stamp) {
-                self.index.forget(&key)?;
-                self.index.extend(&key, None, true, &state, &changes, &end)?;
+                self.index.get_mut().forget(&key)?;
+                self.index.get_mut().extend(&key, None, true, &state, &changes, &end)?;
             }
             (self.followed, self.state) = (Some(end), state);
         }
@@ -76,26 +116,44 @@ impl Registry {
             models: self.state.models.len(),
             objects,
             index_rebuilt,
+            out_of_time: scrutiny.out_of_time,
         })
     }
 
+    /// Looks at every object; those that are missing or damaged are told together.
     fn verify_objects(&self) -> Result<usize, RegistryError> {
-        let mut checked = std::collections::BTreeSet::new();
-        for (model, state) in &self.state.models {
-            for (version, found) in &state.versions {
-                if found.stage == modelgate_core::lifecycle::Stage::Removed {
-                    continue;
+        let mut looked_at = std::collections::BTreeSet::new();
+        let mut found = Vec::new();
+        self.for_each_file(|model, version, name, digest| {
+            if looked_at.insert(*digest) {
+                let got = self.home.get(digest).map(drop);
+                match got.map_err(|source| file_of(model, version, name.to_owned(), source)) {
+                    Err(error) if error.is_of_files() => found.push(error),
+                    other => other?,
                 }
+            }
+            Ok(())
+        })?;
+        if found.is_empty() { Ok(looked_at.len()) } else { Err(RegistryError::Files { found }) }
+    }
+
+    /// Hands every file of every version whose artefacts are not removed to `each`, the attached ones and the signature too.
+    pub(crate) fn for_each_file(
+        &self,
+        mut each: impl FnMut(&ModelName, VersionNumber, &str, &Digest) -> Result<(), RegistryError>,
+    ) -> Result<(), RegistryError> {
+        for (model, state) in &self.state.models {
+            for (version, found) in state.versions.iter().filter(|(_, found)| found.stage != Stage::Removed) {
                 let registration = self.registration(model, *version)?;
-                let own = registration.files.values().chain(registration.checks.values());
-                for digest in own.chain(&found.signature) {
-                    if checked.insert(*digest) {
-                        self.home.get(digest)?;
-                    }
+                for (name, digest) in registration.files.iter().chain(&registration.checks) {
+                    each(model, *version, name, digest)?;
+                }
+                if let Some(signature) = &found.signature {
+                    each(model, *version, "model.sig", signature)?;
                 }
             }
         }
-        Ok(checked.len())
+        Ok(())
     }
 }
 
@@ -123,7 +181,9 @@ pub fn verify_file_with(
     let mut state = RegistryState::default();
     let (mut last, mut found) = (None, None);
     let mut end = 0;
+    let mut scrutiny = Scrutiny::default();
     let read = for_each_entry(path, 0, size, None, |entry, place| {
+        scrutiny.look(&state, &entry)?;
         state.apply(&entry)?;
         if known == Some(&entry.hash) {
             found = Some(entry.seq);
@@ -132,12 +192,7 @@ pub fn verify_file_with(
         end = place.end;
         Ok(())
     });
-    match read {
-        Ok(()) => {}
-        Err(ReadError::Chain(source)) => return Err(RegistryError::Tampered { home, source }),
-        Err(ReadError::Replay(source)) => return Err(RegistryError::NotAllowed { home, source }),
-        Err(ReadError::Io(error)) => return Err(error.into()),
-    }
+    read.map_err(|error: ReadError| RegistryError::of_ledger(home.clone(), error))?;
     let line = last.map_or(0, |head: modelgate_core::ledger::Head| head.seq) + 1;
     if end != size {
         let what = "it has no line feed: the file was cut off".to_owned();

@@ -69,3 +69,33 @@ fn an_object_that_somebody_registers_meanwhile_is_not_removed_from_the_branch() 
     assert_eq!(reader.object(&shared).expect("there"), b"shared");
     assert!(reader.object(&own).is_err(), "what nobody needs is removed");
 }
+
+#[test]
+fn a_damaged_copy_of_a_shared_ledger_is_fetched_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let git = Command::new("git").args(["init", "--quiet", "."]).current_dir(folder.path()).status();
+    assert!(git.expect("git").success());
+    register(&mut open(folder.path()), 1, b"first");
+    register(&mut open(folder.path()), 2, b"second");
+    let copies = folder.path().join(".modelgate/cache/ledgers");
+    let copy = fs_err::read_dir(copies)
+        .expect("copies")
+        .map(|entry| entry.expect("entry").path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .expect("a copy");
+    let whole = fs_err::read_to_string(&copy).expect("a copy");
+    let first = whole.lines().next().expect("a line");
+    let damages = [
+        whole.replacen("tester", "nobody", 1),
+        format!("{first}\n"),
+        whole.replacen("\"schema_version\":1", "\"schema_version\":9", 1),
+        "\u{0}".repeat(whole.len()),
+    ];
+    for damage in damages {
+        fs_err::write(&copy, damage).expect("damaged");
+        let mut registry = open(folder.path());
+        assert_eq!(registry.position().head.map(|head| head.seq), Some(2));
+        assert_eq!(fs_err::read_to_string(&copy).expect("a copy"), whole, "it is whole again");
+        assert!(!registry.verify().expect("whole").index_rebuilt);
+    }
+}

@@ -58,6 +58,9 @@ pub struct Report {
     pub first_refusal: Option<String>,
     /// Where `accuracy` comes from, in words.
     pub accuracy_from: Option<String>,
+    /// Whether `accuracy` was measured here, on the rows; else it is the gate's, which has judged it already.
+    #[serde(skip)]
+    pub accuracy_measured: bool,
 }
 
 impl Report {
@@ -276,7 +279,8 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     let classifies = model["task"] == "classification";
     let told = model["metrics"]["accuracy"].as_f64();
     let mut accuracy_from = None;
-    if judged > 0 && classifies {
+    let accuracy_measured = judged > 0 && classifies;
+    if accuracy_measured {
         figures.insert("accuracy".to_owned(), Some(right as f64 / judged as f64));
         accuracy_from = Some(format!("{judged} rows sent"));
     } else if let Some(accuracy) = told.filter(|_| answered > 0) {
@@ -294,6 +298,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
         answered,
         first_refusal,
         accuracy_from,
+        accuracy_measured,
     })
 }
 

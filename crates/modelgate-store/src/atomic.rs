@@ -23,7 +23,7 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
 
 /// Holds for the names that [`temporary`] gives beside the file `name`, and gave before processes had a random part. What
 /// belongs to another name that begins with this one, as `churn.eu` does with `churn`, is not among them.
-fn is_temporary(found: &str, name: &str) -> bool {
+pub fn is_temporary(found: &str, name: &str) -> bool {
     let rest = found.strip_prefix('.').and_then(|found| found.strip_prefix(name)?.strip_prefix('.'));
     let Some(rest) = rest.and_then(|rest| rest.strip_suffix(".tmp")) else { return false };
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -42,11 +42,21 @@ pub(crate) fn create(path: &Path) -> std::io::Result<fs_err::File> {
     fs_err::OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Writes `bytes` to `path`: into a temporary file beside it, flushed to disk, then renamed.
+/// Returns what takes bytes as they come, as `/dev/null`, `/dev/stdout` and a pipe do; a rename would put a file in its place.
+fn device(path: &Path) -> std::io::Result<Option<fs_err::File>> {
+    let is_device =
+        fs_err::metadata(path).is_ok_and(|found| !found.file_type().is_file() && !found.file_type().is_dir());
+    if is_device { fs_err::OpenOptions::new().write(true).open(path).map(Some) } else { Ok(None) }
+}
+
+/// Writes `bytes` to `path`: into a temporary file beside it, flushed to disk, then renamed. A device or a pipe is written into.
 ///
 /// # Errors
 /// Names the file when the folder cannot be made or the disk is full; `path` is then as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if let Some(mut device) = device(path)? {
+        return Ok(device.write_all(bytes)?);
+    }
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }
@@ -61,7 +71,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes `path` through `fill`: into a temporary file beside it, flushed to disk, then renamed.
+/// Writes `path` through `fill`: into a temporary file beside it, flushed to disk, then renamed. A device or a pipe is written into.
 ///
 /// # Errors
 /// As [`write()`], or as `fill` does; `path` is then as it was.
@@ -69,6 +79,11 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), StoreError> {
+    if let Some(device) = device(path)? {
+        let mut output = std::io::BufWriter::new(device);
+        fill(&mut output)?;
+        return Ok(output.flush()?);
+    }
     if let Some(folder) = path.parent() {
         fs_err::create_dir_all(folder)?;
     }
@@ -241,6 +256,30 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_is_written_into_and_stays_one() {
+        use std::os::unix::fs::FileTypeExt;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        for whole in [true, false] {
+            let reader = std::thread::spawn({
+                let pipe = pipe.clone();
+                move || fs_err::read(pipe).expect("read")
+            });
+            if whole {
+                write(&pipe, b"told").expect("written");
+            } else {
+                write_with(&pipe, |output| output.write_all(b"told")).expect("written");
+            }
+            assert_eq!(reader.join().expect("a reader"), b"told");
+            assert!(fs_err::metadata(&pipe).expect("there").file_type().is_fifo());
+        }
+        assert_eq!(fs_err::read_dir(folder.path()).expect("listed").count(), 1);
+    }
 
     #[test]
     fn a_write_replaces_the_file_and_leaves_nothing_beside_it() {

@@ -18,6 +18,8 @@ pub use listing::Listed;
 #[derive(Clone, Debug)]
 pub struct ContentStore {
     root: PathBuf,
+    /// The folder that the state folder lies in: what is outside of it is not linked.
+    project: PathBuf,
     /// Set when the file system has refused a reflink once: asking for every file costs more than small files do.
     no_reflink: Arc<AtomicBool>,
 }
@@ -40,7 +42,11 @@ pub struct Kept {
 impl ContentStore {
     /// Returns the store below `state_folder`; nothing is made until something is put.
     pub fn new(state_folder: &Path) -> Self {
-        Self { root: state_folder.join("store").join("sha256"), no_reflink: Arc::default() }
+        Self {
+            root: state_folder.join("store").join("sha256"),
+            project: state_folder.parent().unwrap_or(state_folder).to_owned(),
+            no_reflink: Arc::default(),
+        }
     }
 
     /// Returns where the object lies or would lie.
@@ -67,7 +73,8 @@ impl ContentStore {
     /// Keeps the content of the file `source`, without holding it in memory.
     ///
     /// A file that `index` knows is not read. A hard link makes `source` read-only; who writes to it in place all the
-    /// same damages the object, which the next call notices and tells in [`Kept::lost`].
+    /// same damages the object, which the next call notices and tells in [`Kept::lost`]. A file that a symbolic link leads
+    /// out of the project is copied instead.
     ///
     /// # Errors
     /// [`StoreError::Changed`] when somebody writes to the file meanwhile; otherwise names the file that could not be
@@ -78,6 +85,10 @@ impl ContentStore {
         policy: LinkPolicy,
         index: &DigestIndex,
     ) -> Result<Kept, StoreError> {
+        let policy = match policy {
+            LinkPolicy::Hardlink if !self.is_beside(source)? => LinkPolicy::Copy,
+            other => other,
+        };
         let identity = FileIdentity::of(&fs_err::metadata(source)?);
         let size = identity.size;
         let known = index.digest(&identity);
@@ -137,6 +148,11 @@ impl ContentStore {
             index.remember(identity, &digest);
         }
         Ok(Kept { digest, size, made, read: known.is_none() || copying, lost })
+    }
+
+    /// Returns whether a file, links followed, lies in the project that the store is of.
+    fn is_beside(&self, source: &Path) -> Result<bool, StoreError> {
+        Ok(fs_err::canonicalize(source)?.starts_with(fs_err::canonicalize(&self.project)?))
     }
 
     /// Makes `target` a reflink of `source`, if the file system has them.
@@ -264,9 +280,7 @@ impl ContentStore {
     ) -> Result<Link, StoreError> {
         let path = self.path(digest);
         let policy = match policy {
-            LinkPolicy::Auto | LinkPolicy::Separate if self.no_reflink.load(Ordering::Relaxed) => {
-                policy.no_reflink()
-            }
+            LinkPolicy::Auto if self.no_reflink.load(Ordering::Relaxed) => policy.no_reflink(),
             other => other,
         };
         let link = bring(&path, target, policy)?;

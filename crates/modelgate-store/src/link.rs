@@ -10,20 +10,16 @@ use crate::{StoreError, atomic};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkPolicy {
-    /// The best that the file system has: reflink, hard link, copy.
+    /// A reflink, or a copy where the file system has none: what is done to one file never reaches the other.
     #[default]
     Auto,
-    /// A reflink, or a copy where the file system has none: nothing in the project becomes read-only.
-    Separate,
     /// Only reflinks: both share their blocks until one is changed.
     Reflink,
-    /// Only hard links: both are one file, which becomes read-only.
+    /// Only hard links: both are one file, which becomes read-only. A file that lies outside of the project, behind a
+    /// symbolic link, is copied: it is nobody's here to link or to protect.
     Hardlink,
     /// Only copies.
     Copy,
-    /// A hard link, or a copy where the file system has none.
-    #[serde(skip)]
-    AutoWithoutReflink,
 }
 
 /// Which way was taken.
@@ -50,24 +46,20 @@ impl std::fmt::Display for Link {
 
 impl LinkPolicy {
     pub(crate) fn reflink(self) -> bool {
-        matches!(self, Self::Auto | Self::Separate | Self::Reflink)
+        matches!(self, Self::Auto | Self::Reflink)
     }
 
     pub(crate) fn hardlink(self) -> bool {
-        matches!(self, Self::Auto | Self::Hardlink | Self::AutoWithoutReflink)
+        self == Self::Hardlink
     }
 
     pub(crate) fn copy(self) -> bool {
-        matches!(self, Self::Auto | Self::Separate | Self::Copy | Self::AutoWithoutReflink)
+        matches!(self, Self::Auto | Self::Copy)
     }
 
     /// Returns the policy on a file system that is known to have no reflinks.
     pub(crate) fn no_reflink(self) -> Self {
-        match self {
-            Self::Auto => Self::AutoWithoutReflink,
-            Self::Separate => Self::Copy,
-            other => other,
-        }
+        if self == Self::Auto { Self::Copy } else { self }
     }
 
     /// Returns the only kind that is allowed, for messages.

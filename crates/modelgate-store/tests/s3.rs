@@ -38,6 +38,12 @@ fn objects_come_back_and_conditional_writes_hold() {
     assert!(matches!(missing, RemoteError::NoBucket { .. }), "{missing}");
     let missing = open(&server, None, "s3://nowhere/x").list("").expect_err("no bucket");
     assert!(matches!(missing, RemoteError::NoBucket { .. }), "{missing}");
+    let folder = tempfile::tempdir().expect("folder");
+    let download = |uri: &str| open(&server, None, uri).download("a", &folder.path().join("a"), &|_| {});
+    let missing = download("s3://nowhere/x").expect_err("no bucket");
+    assert!(matches!(missing, RemoteError::NoBucket { .. }), "{missing}");
+    let missing = download("s3://data/x").expect_err("no object");
+    assert!(matches!(missing, RemoteError::Missing { .. }), "{missing}");
 }
 
 #[test]

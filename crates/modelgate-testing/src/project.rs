@@ -38,6 +38,17 @@ impl Output {
         assert!(said.contains(text), "`{text}` is not in:\n{said}");
         self
     }
+
+    /// Checks that neither stdout nor stderr holds `text`.
+    ///
+    /// # Panics
+    /// Shows what was printed when one does.
+    #[track_caller]
+    pub fn does_not_say(&self, text: &str) -> &Self {
+        let said = format!("{}\n{}", self.stdout, self.stderr);
+        assert!(!said.contains(text), "`{text}` is in:\n{said}");
+        self
+    }
 }
 
 /// A project in a temporary folder.

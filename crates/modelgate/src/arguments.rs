@@ -238,7 +238,7 @@ pub(crate) struct GateCheck {
     /// A run by its id, or the last run of a pipeline by the pipeline's name.
     #[arg(long, value_name = "NAME|ID")]
     pub(crate) run: Option<String>,
-    /// A rule such as `val_auc >= 0.92`; may be given again. Without one, the pipeline's rules.
+    /// A rule such as `val_auc >= 0.92`; may be given again. Without one, the pipeline's rules; a file of metrics needs one.
     #[arg(long = "rule", value_name = "RULE")]
     pub(crate) rules: Vec<String>,
     /// Write metrics and verdict into this JSON file.
@@ -267,6 +267,16 @@ pub(crate) enum Ledger {
         #[arg(long, value_name = "SHA256")]
         head: Option<Digest>,
     },
+    /// Go on from the ledger as it is although this project has seen events that it lacks: after a restore from an older
+    /// backup. What is given up is kept in `.modelgate/accepted.jsonl`.
+    Accept {
+        /// The hash of the ledger's last event, or `none` for a ledger that is to begin anew.
+        #[arg(long, value_name = "SHA256")]
+        head: LedgerHead,
+        /// Why; needed.
+        #[arg(long)]
+        reason: String,
+    },
     /// Write the events as JSON lines, which `ledger verify --file` checks.
     Export {
         /// The file; stdout by default.
@@ -277,6 +287,21 @@ pub(crate) enum Ledger {
         /// A time in RFC 3339, such as `2026-10-03T12:00:00Z`.
         time: String,
     },
+}
+
+/// Where a ledger ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LedgerHead(pub(crate) Option<Digest>);
+
+impl std::str::FromStr for LedgerHead {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self(None)),
+            _ => text.parse().map(|digest| Self(Some(digest))).map_err(|error| format!("{error}, or `none`")),
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]

@@ -9,6 +9,7 @@ mod data;
 mod deploy;
 mod doctor;
 mod explain;
+mod exported;
 mod gate;
 mod import;
 mod init;
@@ -38,6 +39,7 @@ use crate::printer::Printer;
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     limit_threads()?;
     check_processor()?;
+    check_clock(std::time::SystemTime::now())?;
     let folder = folder(arguments)?;
     finish_interrupted(arguments, &folder, printer);
     match &arguments.command {
@@ -60,6 +62,16 @@ pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Resul
         Command::Deploy(deploy) => deploy::execute(deploy, &project(&folder)?, printer),
         Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
         Command::Config(config) => config::execute(config, &folder, printer),
+    }
+}
+
+/// Refuses a clock whose time cannot be written down.
+fn check_clock(now: std::time::SystemTime) -> anyhow::Result<()> {
+    match jiff::Timestamp::try_from(now) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            anyhow::bail!("the clock of this machine is not between the years -9999 and 9999: set it right")
+        }
     }
 }
 
@@ -113,6 +125,11 @@ fn project(folder: &std::path::Path) -> anyhow::Result<Project> {
     Ok(find_project(folder)?)
 }
 
+/// Opens the project in `folder` for a command that needs no target: what is predicted may be declared later.
+fn open_project(folder: &std::path::Path) -> anyhow::Result<Project> {
+    Ok(Project::find_open(folder, &environment::variable)?)
+}
+
 /// Finds the project of `folder`, and says where its models find ONNX Runtime.
 fn find_project(folder: &std::path::Path) -> Result<Project, PipelineError> {
     let project = Project::find(folder, &environment::variable)?;
@@ -149,4 +166,19 @@ fn limit_threads() -> anyhow::Result<()> {
         UsageError(format!("the environment variable {name} is `{value}`: expected a number from 1 to 1024"))
     })?;
     modelgate_pipeline::set_threads(threads).context("cannot start threads")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::check_clock;
+
+    #[test]
+    fn a_clock_beyond_what_can_be_written_is_told_of() {
+        assert!(check_clock(SystemTime::now()).is_ok());
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        let error = check_clock(far).expect_err("year 11476").to_string();
+        assert!(error.contains("set it right"), "{error}");
+    }
 }

@@ -16,6 +16,16 @@ pub(crate) fn names(prefix: &str) -> Vec<String> {
     names
 }
 
+/// Returns whether values of rows are printed: not into the logs and summaries of GitHub Actions, which whoever may read the
+/// repository may read, unless that is asked for.
+pub(crate) fn shows_values() -> bool {
+    match variable("MODELGATE_SHOW_VALUES").as_deref() {
+        Some("0") => false,
+        Some(_) => true,
+        None => variable("GITHUB_ACTIONS").as_deref() != Some("true"),
+    }
+}
+
 /// Returns the time now, RFC 3339 in UTC with milliseconds.
 pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();

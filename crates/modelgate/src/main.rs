@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Err(error) => return exit::of_usage(&error),
     };
     let printer = printer::Printer::new(&arguments);
+    let notices = printer::Printer::new(&arguments);
+    modelgate_registry::listen(move |text| notices.warning(text));
     match commands::execute(&arguments, &printer) {
         Ok(exit) => exit.into(),
         Err(error) => exit::of_error(&error, &printer),

@@ -1,7 +1,7 @@
 //! What an event does to the state of a model, once it is allowed.
 
 use super::conditions::check_actor;
-use super::{Approval, ModelState, PendingRollback, Refusal, Stage, VersionState};
+use super::{Approval, ModelState, PendingRollback, RESERVED_ALIASES, Refusal, Stage, VersionState};
 use crate::VersionNumber;
 use crate::ledger::LedgerEvent;
 use crate::rollout::{self, Rollout, RolloutEvent, RolloutState};
@@ -153,9 +153,12 @@ impl ModelState {
         }
     }
 
-    /// Marks the package of `version`; whoever has the same package leaves the aliases of staging too.
+    /// Marks the package of `version`; whoever has the same package leaves the aliases that follow its stage too.
     fn quarantine(&mut self, version: VersionNumber) {
-        self.set_stage(version, Stage::Quarantined);
+        // Artefacts that are removed do not come back by it.
+        if self.versions.get(&version).is_some_and(|found| found.stage != Stage::Removed) {
+            self.set_stage(version, Stage::Quarantined);
+        }
         let Some(state) = self.versions.get_mut(&version) else { return };
         state.quarantined = true;
         let digest = state.digest;
@@ -163,7 +166,7 @@ impl ModelState {
         let versions = &self.versions;
         self.aliases.retain(|alias, target| {
             let same = versions.get(target).is_some_and(|found| found.digest == digest);
-            !same || !matches!(alias.as_str(), "challenger" | "staging")
+            !same || !RESERVED_ALIASES.contains(&alias.as_str())
         });
     }
 

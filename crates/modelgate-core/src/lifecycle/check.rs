@@ -103,8 +103,9 @@ impl ModelState {
                 let state = self.get(*version)?;
                 check_reason(reason, true)?;
                 self.not_at_work(*version, &state.digest)?;
-                refuse_unless(!matches!(state.stage, Stage::Quarantined | Stage::Removed), || {
-                    format!("{version} is {} already", state.stage)
+                // Of a removed version too: the same bytes may come in again under another number.
+                refuse_unless(state.stage != Stage::Quarantined && !state.quarantined, || {
+                    format!("{version} is quarantined already")
                 })?;
                 refuse_unless(*digest == state.digest, || {
                     format!("the quarantine is for another package than {version}'s")
@@ -136,7 +137,8 @@ impl ModelState {
             LedgerEvent::ArtefactsRemoved { version, reason, .. } => {
                 let state = self.get(*version)?;
                 check_reason(reason, true)?;
-                let kept = matches!(state.stage, Stage::Production | Stage::Staging | Stage::Removed);
+                // What is in staging now has the alias of it.
+                let kept = matches!(state.stage, Stage::Production | Stage::Removed);
                 refuse_unless(!kept, || format!("{version} is {}: its artefacts stay", state.stage))?;
                 self.no_rollout_of(*version)?;
                 let target = self.pending.as_ref().is_some_and(|pending| pending.version == *version);

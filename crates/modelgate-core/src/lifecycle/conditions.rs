@@ -69,17 +69,38 @@ impl ModelState {
         }
     }
 
-    /// Quarantine is of a package: what is in production, or about to be, cannot be put there under another number.
+    /// Returns whether a version can be gone back to: a former production whose package is neither quarantined nor the one
+    /// in production.
+    pub fn can_be_gone_back_to(&self, version: VersionNumber) -> bool {
+        let digest = |version: VersionNumber| self.versions.get(&version).map(|found| found.digest);
+        self.versions.get(&version).is_some_and(|found| {
+            found.stage == Stage::Archived
+                && self.quarantined(&found.digest).is_none()
+                && self.production.and_then(digest) != Some(found.digest)
+        })
+    }
+
+    /// Quarantine is of a package: what is in production, or about to be, cannot be put there under another number. A
+    /// production that nothing can be gone back to from is quarantined itself: then nothing is in production.
     pub(super) fn not_at_work(&self, version: VersionNumber, digest: &Digest) -> Result<(), Refusal> {
         let is =
             |other: VersionNumber| self.versions.get(&other).is_some_and(|found| found.digest == *digest);
         if let Some(production) = self.production.filter(|production| is(*production)) {
-            let what = if production == version {
-                format!("{version} is in production")
-            } else {
-                format!("the package of {version} is in production as {production}")
+            if production != version {
+                return Err(Refusal(format!(
+                    "the package of {version} is in production as {production}: roll back to another version, which \
+                     quarantines it, or quarantine {production} where there is none"
+                )));
+            }
+            self.no_rollback()?;
+            self.no_rollout()?;
+            let before = self.versions.keys().rev().find(|before| self.can_be_gone_back_to(**before));
+            return match before {
+                None => Ok(()),
+                Some(_) => Err(Refusal(format!(
+                    "{version} is in production: roll back to another version, which quarantines it"
+                ))),
             };
-            return Err(Refusal(format!("{what}: roll back to another version, which quarantines it")));
         }
         match self.pending.as_ref().map(|pending| pending.version).filter(|target| is(*target)) {
             Some(target) => Err(Refusal(format!("a rollback to {target} is under way"))),
@@ -120,6 +141,10 @@ pub(super) fn in_stage(
     refuse_unless(allowed.contains(&state.stage), || match state.stage {
         Stage::Candidate => format!("{version} is a candidate: it must be approved before it can be {what}"),
         Stage::Removed => format!("the artefacts of {version} are removed: it cannot be {what}"),
+        Stage::Approved | Stage::Archived if what == "rejected" => format!(
+            "{version} is {} and cannot be rejected: `modelgate model quarantine` keeps it from production",
+            state.stage
+        ),
         stage => format!("{version} is {stage} and cannot be {what}"),
     })
 }
@@ -127,6 +152,16 @@ pub(super) fn in_stage(
 pub(super) fn not_reserved(alias: &Alias) -> Result<(), Refusal> {
     refuse_unless(!RESERVED_ALIASES.contains(&alias.as_str()), || {
         format!("the alias {alias} follows promotion and staging: it cannot be set or removed by hand")
+    })
+}
+
+/// Refuses an alias that reads as the number of a version: who names `v005` means that version. A ledger that has such an
+/// alias from before is still read, and the alias can be removed.
+pub(super) fn no_version(alias: &Alias) -> Result<(), Refusal> {
+    refuse_unless(alias.as_str().parse::<VersionNumber>().is_err(), || {
+        format!(
+            "`{alias}` reads as the number of a version and cannot be an alias; choose a name such as `audited`"
+        )
     })
 }
 
@@ -153,7 +188,18 @@ fn is_hidden(letter: char) -> bool {
 /// # Errors
 /// Says what a name may be.
 pub fn check_actor(actor: &str) -> Result<(), Refusal> {
-    check_words("the actor's name (`MODELGATE_ACTOR`)", actor)
+    check_words(ACTOR, actor)
+}
+
+const ACTOR: &str = "the actor's name (`MODELGATE_ACTOR`)";
+
+/// Refuses the name of somebody who is about to act: as [`check_actor`], and a blank one, which older ledgers may hold.
+///
+/// # Errors
+/// Says what a name may be.
+pub fn check_who_acts(actor: &str) -> Result<(), Refusal> {
+    check_actor(actor)?;
+    refuse_unless(!actor.trim().is_empty(), || format!("{ACTOR} is blank: nobody could tell who it was"))
 }
 
 pub(super) fn overtaken(seen: Option<VersionNumber>, now: Option<VersionNumber>) -> String {

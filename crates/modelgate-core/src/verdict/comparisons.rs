@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Evidence, Judged, Outcome, RuleResult, candidate_value, enough_rows, figure, place, reference,
-    reference_value,
-};
+use super::against::{compared, reference, reference_value, without_reference};
+use super::{Evidence, Judged, Outcome, RuleResult, candidate_value, enough_rows, figure, footing, place};
 use crate::metric::{Direction, direction};
-use crate::rule::{Amount, GateRule, Subset, Versus, slice_name};
+use crate::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
 
 /// How a figure of the candidate differs from a reference's on the same rows.
 #[derive(Clone, PartialEq, Debug)]
@@ -89,17 +87,21 @@ pub(super) fn non_inferior(
 ) -> Judged {
     let candidate = candidate_value(rule, evidence, result);
     result.value = candidate.as_ref().ok().copied();
-    let scores = match reference(evidence, versus) {
+    let scores = match compared(rule, evidence, result.on, versus) {
         Ok(scores) => scores,
         Err(judged) => return judged,
     };
     result.reference_name = Some(scores.name.clone());
-    if let Err(reason) = candidate {
-        return (Outcome::Inconclusive, reason);
-    }
+    let value = match candidate {
+        Ok(value) => value,
+        Err(reason) => return (Outcome::Inconclusive, reason),
+    };
     let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
     let found = paired_figure(rule, evidence, result.on, versus, confidence);
-    let (Some(found), Some(old)) = (found, reference_value(rule, scores, result.on)) else {
+    let Some(old) = reference_value(rule, scores, result.on) else {
+        return without_reference(rule, scores, result.on, value);
+    };
+    let Some(found) = found else {
         let sentence = format!("{metric} on {on} could not be compared with {name} row by row");
         return (Outcome::Inconclusive, sentence);
     };
@@ -119,11 +121,13 @@ pub(super) fn non_inferior(
         return (Outcome::Inconclusive, sentence);
     }
     let change = format!(
-        "{metric} on {on} differs from {name} by {:+.4}, with {}% confidence between {:+.4} and {:+.4}",
+        "{metric} on {on} differs from {name} by {:+.4}, between {:+.4} and {:+.4} (each end with {}% confidence, both \
+         with {}%)",
         found.difference,
-        figure(confidence * 100.0),
         found.low,
-        found.high
+        found.high,
+        figure(confidence * 100.0),
+        figure((2.0 * confidence - 1.0) * 100.0)
     );
     let beside = if found.beside.is_empty() { String::new() } else { format!(" ({})", found.beside) };
     if most <= allowed {
@@ -135,7 +139,7 @@ pub(super) fn non_inferior(
     let rows = found.rows;
     let sentence = format!(
         "{change}: a {verb} of more than {margin} can neither be shown nor ruled out; with {rows} rows a {verb} below {} \
-         cannot be seen{beside}",
+         is missed in more than one of five cases{beside}",
         figure(found.visible)
     );
     (Outcome::Inconclusive, sentence)
@@ -159,6 +163,12 @@ pub(super) fn paired_figure<'a>(
     })
 }
 
+/// Returns how many rows a paired interval for `rule` wants, where one was measured.
+pub(super) fn rows_wanted(rule: &GateRule, evidence: &Evidence, on: Subset) -> Option<u64> {
+    let Check::NonInferior { versus, confidence, .. } = &rule.check else { return None };
+    paired_figure(rule, evidence, on, versus, *confidence).map(|found| found.least_rows)
+}
+
 /// Writes into `result` where the difference lies and what so many rows can show of it.
 pub(super) fn tell_difference(found: &PairedFigure, result: &mut RuleResult) {
     if found.rows < found.least_rows {
@@ -169,7 +179,7 @@ pub(super) fn tell_difference(found: &PairedFigure, result: &mut RuleResult) {
     let lower = direction(&found.metric) == Some(Direction::LowerIsBetter);
     let verb = if lower { "rise" } else { "drop" };
     result.power = Some(format!(
-        "with {} rows a {verb} below {} cannot be seen, at {}% confidence",
+        "with {} rows a {verb} below {} is missed in more than one of five cases, at {}% confidence",
         found.rows,
         figure(found.visible),
         figure(found.confidence * 100.0)
@@ -179,23 +189,36 @@ pub(super) fn tell_difference(found: &PairedFigure, result: &mut RuleResult) {
 /// Above this corrected probability a worse part is taken for chance.
 const SLICE_LEVEL: f64 = 0.05;
 
+/// Says how probable something is: `= 0.0123`, or `< 0.0001` for what is smaller.
+fn probability(value: f64) -> String {
+    if value < 1e-4 { "< 0.0001".to_owned() } else { format!("= {value:.4}") }
+}
+
 pub(super) fn slices_not_worse(
     rule: &GateRule,
     evidence: &Evidence,
     result: &mut RuleResult,
     versus: &Versus,
 ) -> Judged {
-    let scores = match reference(evidence, versus) {
-        Ok(scores) => scores,
-        Err(judged) => return judged,
+    let answered = footing::answers_all(evidence, result.on);
+    let scores = match (reference(evidence, versus), answered) {
+        (Ok(scores), Ok(())) => scores,
+        (Ok(_) | Err((Outcome::NotApplicable, _)), Err(reason)) => return (Outcome::Inconclusive, reason),
+        (Err(judged), _) => return judged,
     };
     result.reference_name = Some(scores.name.clone());
     let on = place(rule, result.on);
-    let Some(found) = evidence.comparisons.slices.get(&(versus.clone(), result.on)) else {
-        return (
-            Outcome::Inconclusive,
-            format!("the parts of {on} could not be compared with {}", scores.name),
+    if let Some(rows) = footing::answers_nothing(scores, result.on) {
+        let name = &scores.name;
+        let sentence = format!(
+            "{name} answers none of {rows} rows of {on} with a number: no part can be worse than with it"
         );
+        return (Outcome::Passed, sentence);
+    }
+    let Some(found) = evidence.comparisons.slices.get(&(versus.clone(), result.on)) else {
+        let why = scores.unscored.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let sentence = format!("the parts of {on} could not be compared with {}{why}", scores.name);
+        return (Outcome::Inconclusive, sentence);
     };
     if let Err(reason) = enough_rows(rule, result.samples, &format!("the parts of {on}")) {
         return (Outcome::Inconclusive, reason);
@@ -212,6 +235,17 @@ pub(super) fn slices_not_worse(
             "no part of {on} has {} rows, so there is none to compare: hold more rows back, or lower \
              `evaluate.min_slice_rows`",
             found.min_rows
+        );
+        return (Outcome::Inconclusive, sentence);
+    }
+    // The surest that rows can be is that all of them got worse, each by a throw of a coin.
+    let parts = found.slices.len() as f64;
+    let surest = |slice: &SliceFigure| parts * 0.5_f64.powf(slice.rows as f64);
+    if found.slices.iter().all(|slice| surest(slice) >= SLICE_LEVEL) {
+        let most = found.slices.iter().map(|slice| slice.rows).max().unwrap_or(0);
+        let sentence = format!(
+            "none of {parts} parts of {on} has more than {most} rows: too few to show that it is worse; hold more rows \
+             back, or name fewer columns in `evaluate.slices`"
         );
         return (Outcome::Inconclusive, sentence);
     }
@@ -236,12 +270,12 @@ pub(super) fn slices_not_worse(
         .take(3)
         .map(|slice| {
             format!(
-                "{} ({} against {} on {} rows, p = {})",
+                "{} ({} against {} on {} rows, p {})",
                 slice.name,
                 figure(slice.candidate),
                 figure(slice.reference),
                 slice.rows,
-                figure((slice.p_value * 1e6).ceil() / 1e6)
+                probability(slice.p_value)
             )
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Tests of the judgement.
 
 use super::*;
-use crate::rule::{Slice, parse_expression};
+use crate::rule::{Amount, Slice, parse_expression};
 use proptest::prelude::*;
 
 fn scores(name: &str, value: Option<f64>) -> Scores {
@@ -12,6 +12,7 @@ fn scores(name: &str, value: Option<f64>) -> Scores {
         digest: Some(Digest::of(name.as_bytes())),
         subsets: BTreeMap::from([(Subset::Validation, subset)]),
         schema: None,
+        unscored: None,
     }
 }
 
@@ -21,6 +22,7 @@ fn evidence(value: Option<f64>, production: Reference) -> Evidence {
         references: BTreeMap::from([(Versus::Production, production)]),
         on: Subset::Validation,
         comparisons: Comparisons::default(),
+        footings: BTreeMap::new(),
     }
 }
 
@@ -147,12 +149,17 @@ fn non_inferior_passes_only_when_it_is_shown() {
     let unsure = judged(0.0, -0.05, 0.05);
     assert_eq!(unsure.verdict, Verdict::Inconclusive);
     let sentence = &unsure.rules[0].sentence;
-    assert!(sentence.contains("with 85 rows a drop below 0.06 cannot be seen"), "{sentence}");
+    assert!(
+        sentence.contains("with 85 rows a drop below 0.06 is missed in more than one of five cases"),
+        "{sentence}"
+    );
     assert!(sentence.contains("McNemar"), "{sentence}");
+    let ends = "between -0.0500 and +0.0500 (each end with 95% confidence, both with 90%)";
+    assert!(sentence.contains(ends), "{sentence}");
     assert_eq!(unsure.rules[0].difference_interval, Some((-0.05, 0.05)));
     assert_eq!(
         unsure.rules[0].power.as_deref(),
-        Some("with 85 rows a drop below 0.06 cannot be seen, at 95% confidence")
+        Some("with 85 rows a drop below 0.06 is missed in more than one of five cases, at 95% confidence")
     );
     // An interval of a few rows is none, however narrow it came out.
     let mut few = paired(0.0, 0.0, 0.0);
@@ -219,7 +226,18 @@ fn slices_that_are_worse_beyond_chance_fail() {
     assert_eq!(with(vec![part(0.2)]).outcome, Outcome::Passed);
     let failed = with(vec![part(0.2), part(0.001)]);
     assert_eq!((failed.outcome, failed.value), (Outcome::Failed, Some(1.0)));
-    assert!(failed.sentence.contains("region = north (0.4 against 0.1 on 60 rows"), "{}", failed.sentence);
+    let told = "region = north (0.4 against 0.1 on 60 rows, p = 0.0010)";
+    assert!(failed.sentence.contains(told), "{}", failed.sentence);
+    let sure = with(vec![part(1e-12)]);
+    assert!(sure.sentence.contains("on 60 rows, p < 0.0001)"), "{}", sure.sentence);
+    // Three rows cannot show anything, whatever they are.
+    let few = with(vec![SliceFigure { rows: 3, ..part(0.125) }; 24]);
+    assert_eq!((few.outcome, few.value), (Outcome::Inconclusive, None));
+    assert!(
+        few.sentence.contains("none of 24 parts of validation has more than 3 rows: too few"),
+        "{}",
+        few.sentence
+    );
 }
 
 #[test]
@@ -265,6 +283,129 @@ fn a_handful_of_rows_is_judged_only_when_the_rule_says_so() {
     two.candidate.subsets.get_mut(&Subset::Validation).expect("subset").metrics = metrics;
     let violations = parse_expression("contract.violations <= 0").expect("rule");
     assert_eq!(judge(&[violations], &two).verdict, Verdict::Passed);
+}
+
+fn slices_rule() -> GateRule {
+    let check = Check::SlicesNotWorse { versus: Versus::Production };
+    GateRule { metric: "slices".to_owned(), check, ..at_least(0.0) }
+}
+
+fn without_answers(mut scores: Scores, rows: u64) -> Scores {
+    let subset = scores.subsets.get_mut(&Subset::Validation).expect("subset");
+    subset.unanswered = rows;
+    scores
+}
+
+#[test]
+fn a_first_model_without_answers_is_inconclusive_and_no_bootstrap_passes_it() {
+    for value in [None, Some(f64::NAN), Some(f64::INFINITY)] {
+        let mut first = evidence(value, Reference::None);
+        first.candidate = without_answers(first.candidate, 85);
+        for rule in [no_regression(Amount::Absolute(0.01)), not_worse(0.02), slices_rule()] {
+            let verdict = judge(std::slice::from_ref(&rule), &first);
+            assert_eq!(verdict.verdict, Verdict::Inconclusive, "{value:?} {rule:?}");
+        }
+    }
+    // A figure that is there lets the rule wait for the next run.
+    for rule in [no_regression(Amount::Absolute(0.01)), not_worse(0.02), slices_rule()] {
+        let verdict = judge(&[rule], &evidence(Some(0.1), Reference::None));
+        assert_eq!(verdict.rules[0].outcome, Outcome::NotApplicable);
+    }
+}
+
+#[test]
+fn a_production_that_answers_nothing_stands_in_no_ones_way() {
+    let dead = without_answers(scores("production v001", None), 85);
+    let dead = Reference::Scores(Box::new(dead));
+    for rule in [no_regression(Amount::Absolute(0.01)), not_worse(0.02), slices_rule()] {
+        let judged = |value| judge(std::slice::from_ref(&rule), &evidence(value, dead.clone()));
+        let passed = judged(Some(0.9));
+        assert_eq!(passed.verdict, Verdict::Passed, "{:?}", passed.rules);
+        assert!(passed.rules[0].sentence.contains("answers none of 85 rows"), "{}", passed.rules[0].sentence);
+    }
+    // One that has no such figure for another reason does.
+    let unknown = Reference::Scores(Box::new(scores("production v001", None)));
+    let judged = judge(&[no_regression(Amount::Absolute(0.01))], &evidence(Some(0.9), unknown));
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn why_production_has_no_figures_is_told_with_what_to_do() {
+    let mut gone = scores("production v001", None);
+    gone.subsets.clear();
+    gone.unscored = Some("column `age` is not there".to_owned());
+    let gone = Reference::Scores(Box::new(gone));
+    for rule in [no_regression(Amount::Absolute(0.01)), not_worse(0.02)] {
+        let sentence = judge(&[rule], &evidence(Some(0.9), gone.clone())).rules[0].sentence.clone();
+        assert!(sentence.contains("column `age` is not there"), "{sentence}");
+        assert!(sentence.contains("leave this rule out"), "{sentence}");
+    }
+    let slices = judge(&[slices_rule()], &evidence(Some(0.9), gone)).rules[0].sentence.clone();
+    assert!(slices.contains("column `age` is not there"), "{slices}");
+}
+
+#[test]
+fn rows_that_production_learned_from_are_left_out_of_both_sides() {
+    let mut found = evidence(Some(0.7), production(0.72));
+    let left = |value, rows| {
+        let mut subset =
+            scores("candidate", Some(value)).subsets.remove(&Subset::Validation).expect("subset");
+        subset.rows = Some(rows);
+        BTreeMap::from([(Subset::Validation, subset)])
+    };
+    let which = "234 of 331 rows are left out".to_owned();
+    let fewer = |candidate| Footing::Fewer {
+        candidate,
+        left_out: BTreeMap::from([(Subset::Validation, which.clone())]),
+    };
+    let rule = no_regression(Amount::Absolute(0.01));
+    assert_eq!(judge(std::slice::from_ref(&rule), &found).verdict, Verdict::Failed);
+    found.footings.insert(Versus::Production, fewer(left(0.73, 97)));
+    let judged = judge(std::slice::from_ref(&rule), &found);
+    let result = &judged.rules[0];
+    assert_eq!((judged.verdict, result.value, result.samples), (Verdict::Passed, Some(0.73), Some(97)));
+    assert!(result.sentence.ends_with("; 234 of 331 rows are left out"), "{}", result.sentence);
+    // A rule that compares with nothing looks at all rows as before.
+    assert_eq!(judge(&[at_least(0.5)], &found).rules[0].value, Some(0.7));
+    // Few that are left, or none, are not judged, unless the rule says that so many are enough.
+    found.footings.insert(Versus::Production, fewer(left(0.73, 29)));
+    assert_eq!(judge(std::slice::from_ref(&rule), &found).verdict, Verdict::Inconclusive);
+    let wanted = GateRule { min_samples: Some(20), ..rule.clone() };
+    assert_eq!(judge(&[wanted], &found).verdict, Verdict::Passed);
+    found.footings.insert(Versus::Production, fewer(BTreeMap::new()));
+    assert_eq!(judge(std::slice::from_ref(&rule), &found).verdict, Verdict::Inconclusive);
+    // What is left out hides no row that the candidate does not answer.
+    found.candidate = scores("candidate", None);
+    found.footings.insert(Versus::Production, fewer(left(0.73, 97)));
+    assert_eq!(judge(&[rule], &found).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn rows_that_production_may_know_fail_no_candidate() {
+    let rule = no_regression(Amount::Absolute(0.01));
+    let judged = |value| {
+        let mut found = evidence(Some(value), production(0.9));
+        found
+            .footings
+            .insert(Versus::Production, Footing::Unsure("it may have learned from them".to_owned()));
+        judge(std::slice::from_ref(&rule), &found)
+    };
+    let worse = judged(0.7);
+    assert_eq!(worse.verdict, Verdict::Inconclusive);
+    assert!(worse.rules[0].sentence.contains("it may have learned from them"), "{}", worse.rules[0].sentence);
+    assert_eq!(judged(0.95).verdict, Verdict::Passed);
+}
+
+#[test]
+fn min_samples_is_not_advised_where_it_does_not_help() {
+    let mut few = paired(0.0, 0.0, 0.0);
+    few.comparisons.paired[0].rows = 5;
+    few.candidate.subsets.get_mut(&Subset::Validation).expect("subset").rows = Some(5);
+    let sentence = judge(&[not_worse(0.02)], &few).rules[0].sentence.clone();
+    assert!(sentence.ends_with("on 5 rows, too few to judge by: `non_inferior` wants 30"), "{sentence}");
+    few.comparisons.paired[0].least_rows = 0;
+    let sentence = judge(&[not_worse(0.02)], &few).rules[0].sentence.clone();
+    assert!(sentence.contains("`min_samples: 5` judges by them"), "{sentence}");
 }
 
 proptest! {

@@ -91,6 +91,9 @@ pub(crate) fn compile(contract: &Contract) -> Result<Plan, String> {
         if label.min_share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err("label.min_share: a share is from 0 to 1".to_owned());
         }
+        if label.classes.as_ref().is_some_and(Vec::is_empty) {
+            return Err("label.classes: it names no class, so no row could keep it".to_owned());
+        }
     }
     if let Some(rows) = &contract.rows
         && rows.min.zip(rows.max).is_some_and(|(min, max)| min > max)
@@ -414,8 +417,9 @@ impl<'a> Check<'a> {
             return None;
         }
         let limit = allow.map_or_else(String::new, |allow| format!(", and {allow} may"));
-        let (count, rows_word) = (broken.count, if broken.count == 1 { "row does" } else { "rows do" });
-        let message = format!("{sentence}: {count} of {rows} {rows_word} not keep this{limit}");
+        let (count, of) = (broken.count, if rows == 1 { "row" } else { "rows" });
+        let verb = if count == 1 { "does" } else { "do" };
+        let message = format!("{sentence}: {count} of {rows} {of} {verb} not keep this{limit}");
         Some(Violation {
             id,
             layer: Layer::Content,

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::batch::{BatchColumn, Cells};
 use crate::contract::{Bound, ColumnContract};
+use crate::time;
 
 /// What a number is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,9 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
     if column.format.is_some() && !column_type.is_time() {
         return Err(format!("{}: a format is for dates and timestamps", key("format")));
     }
+    if let Some(problem) = column.format.as_deref().and_then(time::wrong_format) {
+        return Err(format!("{}: {problem}", key("format")));
+    }
     if !column.nullable {
         add("nullable", "has a value".to_owned(), ValueCheck::NotNull);
     }
@@ -81,7 +85,17 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
     if let Some(max) = &column.max {
         add("max", format!("is at most {max}"), ValueCheck::Max(number("max", max)?));
     }
+    let as_number = |bound: &Option<Bound>| bound.as_ref().and_then(|bound| bound.number(column_type));
+    if as_number(&column.min).zip(as_number(&column.max)).is_some_and(|(min, max)| min > max) {
+        return Err(format!("columns.{name}: `min` is above `max`: no value keeps both"));
+    }
+    if column.min_length.zip(column.max_length).is_some_and(|(min, max)| min > max) {
+        return Err(format!("columns.{name}: `min_length` is above `max_length`: no text keeps both"));
+    }
     if let Some(values) = &column.values {
+        if values.is_empty() {
+            return Err(format!("{}: it names no value, so no row could keep it", key("values")));
+        }
         let shown: Vec<String> = values.iter().take(12).map(ToString::to_string).collect();
         let more = if values.len() > 12 { format!(" and {} more", values.len() - 12) } else { String::new() };
         let sentence = format!("is one of {}{more}", shown.join(", "));

@@ -1,7 +1,7 @@
 //! The language of row rules: numbers, text, columns, `+ - * / %`, comparisons, `and`, `or`, `not`, and functions.
 //!
 //! Precedence from loose to tight: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, unary minus. A column whose name is
-//! not a plain word stands in backticks. A null makes what it is part of null, as in SQL, and a row whose check is
+//! not a plain word stands in backticks; `true` and `false` are values unless a column is called so. A null makes what it is part of null, as in SQL, and a row whose check is
 //! null keeps the rule. The value of a date column is its day and that of a timestamp its microsecond, both since
 //! 1970; beside one of them text is read as a date. Whole numbers are compared and added as such; what leaves 64 bits goes
 //! on as a double.
@@ -24,6 +24,7 @@ enum Node {
     Number(f64),
     Whole(i64),
     Text(String),
+    Bool(bool),
     Column(usize),
     Negate(Box<Self>),
     Not(Box<Self>),
@@ -120,6 +121,7 @@ fn check(node: Node, types: &[ColumnType]) -> Result<(Node, Kind), String> {
     Ok(match node {
         Node::Number(_) | Node::Whole(_) => (node, Kind::Number),
         Node::Text(_) => (node, Kind::Text),
+        Node::Bool(_) => (node, Kind::Bool),
         Node::Column(place) => {
             let kind = match types[place] {
                 ColumnType::Int | ColumnType::Float | ColumnType::Decimal => Kind::Number,
@@ -165,6 +167,8 @@ fn check(node: Node, types: &[ColumnType]) -> Result<(Node, Kind), String> {
             let (right, right_kind) = check(*right, types)?;
             let (left, left_kind) = as_time(left, left_kind, right_kind)?;
             let (right, right_kind) = as_time(right, right_kind, left_kind)?;
+            let (left, left_kind) = as_bool(left, left_kind, right_kind);
+            let (right, right_kind) = as_bool(right, right_kind, left_kind);
             let kind = match operator {
                 Operator::And | Operator::Or if (left_kind, right_kind) == (Kind::Bool, Kind::Bool) => {
                     Kind::Bool
@@ -190,6 +194,14 @@ fn check(node: Node, types: &[ColumnType]) -> Result<(Node, Kind), String> {
             (Node::Binary(operator, Box::new(left), Box::new(right)), kind)
         }
     })
+}
+
+/// Beside a bool, 1 and 0 are `true` and `false`, as they are to a model.
+fn as_bool(node: Node, kind: Kind, other: Kind) -> (Node, Kind) {
+    match (node, other) {
+        (Node::Whole(value @ (0 | 1)), Kind::Bool) => (Node::Bool(value == 1), Kind::Bool),
+        (node, _) => (node, kind),
+    }
 }
 
 fn as_time(node: Node, kind: Kind, other: Kind) -> Result<(Node, Kind), String> {

@@ -482,3 +482,89 @@ fn parquet_is_checked_as_csv_is() {
     assert_eq!(ids(&report), ["b.min", "i.max"]);
     assert_eq!((report.violations[1].rows[0].row, report.violations[1].rows[0].line), (3, None));
 }
+
+#[test]
+fn words_that_some_take_for_truth_values_are_text_where_a_value_is_asked_for() {
+    let text = "
+version: 1
+columns:
+  kind: {type: category, values: [house, flat, no, y], nullable: no}
+  y: {type: string, optional: yes}
+  flag: {type: bool, values: [yes, off]}
+label: {column: kind, classes: [house, no, y]}
+";
+    let contract = parse(text, "c.yaml").expect("a contract");
+    let kind = &contract.columns["kind"];
+    let shown: Vec<String> = kind.values.iter().flatten().map(ToString::to_string).collect();
+    assert_eq!(shown, ["house", "flat", "no", "y"]);
+    assert!(!kind.nullable && contract.columns["y"].optional);
+    assert_eq!(contract.columns["flag"].values, Some(vec![Bound::Bool(true), Bound::Bool(false)]));
+    let report = checked(text, "kind,flag\nhouse,true\nno,false\ny,true\n");
+    assert_eq!(report.violations, []);
+    let report = checked(text, "kind,flag\nhouse,true\nfalse,false\ny,true\n");
+    assert_eq!(ids(&report), ["kind.values", "label.missing", "label.new"]);
+    // What is written is read back as it was.
+    let again = parse(&to_yaml(&contract, &[]).expect("YAML"), "c.yaml").expect("a contract");
+    assert_eq!(again, contract);
+    let wrong = parse("version: 1\ncolumns: {a: {type: int, nullable: maybe}}", "c.yaml");
+    let wrong = wrong.expect_err("no truth value").to_string();
+    assert!(wrong.contains("expected `true` or `false`, got `maybe`"), "{wrong}");
+}
+
+#[test]
+fn bounds_that_no_value_keeps_are_refused() {
+    for (column, message) in [
+        ("{type: int, min: 5, max: 1}", "columns.a: `min` is above `max`"),
+        ("{type: date, min: '2020-01-02', max: '2020-01-01'}", "columns.a: `min` is above `max`"),
+        ("{type: date, format: '%Q'}", "columns.a.format: no date can be read by the form `%Q`"),
+        ("{type: int, values: []}", "columns.a.values: it names no value"),
+        ("{type: string, min_length: 3, max_length: 2}", "columns.a: `min_length` is above `max_length`"),
+    ] {
+        let error = parse(&format!("version: 1\ncolumns: {{a: {column}}}"), "c.yaml").expect_err(column);
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let label = "version: 1\ncolumns: {a: {type: int, min: 1, max: 1}}\nlabel: {column: a, classes: []}";
+    let error = parse(label, "c.yaml").expect_err("no class").to_string();
+    assert!(error.contains("label.classes: it names no class"), "{error}");
+}
+
+#[test]
+fn properties_of_the_standard_may_be_called_by_words_and_numbers() {
+    let text = "
+apiVersion: v3.1.0
+kind: DataContract
+schema:
+- name: t
+  properties:
+  - {name: y, logicalType: string, required: yes}
+  - {name: no, logicalType: string, quality: [{metric: invalidValues, mustBe: 0, arguments: {validValues: [on, off]}}]}
+  - {name: 2020, logicalType: integer}
+";
+    let (found, left) = from_odcs(text, "o.yaml").expect("a contract");
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(found.columns.keys().collect::<Vec<_>>(), ["2020", "no", "y"]);
+    assert!(!found.columns["y"].nullable && found.columns["no"].nullable);
+    let values = ["on", "off"].map(|word| Bound::Text(word.to_owned()));
+    assert_eq!(found.columns["no"].values.as_deref(), Some(&values[..]));
+    for (name, message) in [
+        ("{logicalType: string}", "schema[0].properties[1] has no `name`"),
+        ("{name: true}", "schema[0].properties[1].name: `true` is no text; put it in quotes"),
+    ] {
+        let text = text.replace("{name: no, logicalType: string", name.trim_end_matches('}'));
+        let error = from_odcs(&text, "o.yaml").expect_err(name).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_column_that_the_project_declares_as_text_is_checked_to_the_letter() {
+    let contract = "version: 1\ncolumns: {a: {type: category, nullable: false, values: [NA, x]}}";
+    let contract = parse(contract, "c.yaml").expect("a contract");
+    let checked = |options: &ReadOptions| {
+        let files = vec![SourceFile::bytes("a.csv", "a\nNA\nx\n".as_bytes())];
+        check(files, options, &contract, "c.yaml", 0).expect("checked")
+    };
+    assert_eq!(ids(&checked(&ReadOptions::default())), ["a.nullable"]);
+    let literal = std::collections::BTreeSet::from(["a".to_owned()]);
+    assert_eq!(checked(&ReadOptions { literal, ..ReadOptions::default() }).violations, []);
+}

@@ -93,10 +93,10 @@ pub struct NumberDescription {
     pub mean: f64,
     /// The standard deviation, over n.
     pub std: f64,
-    /// The third standardised moment; 0 for a constant.
-    pub skewness: f64,
-    /// The fourth standardised moment less 3; 0 for a constant.
-    pub kurtosis: f64,
+    /// The third standardised moment; a constant has none.
+    pub skewness: Option<f64>,
+    /// The fourth standardised moment less 3; a constant has none.
+    pub kurtosis: Option<f64>,
     /// The number of zeros.
     pub zeros: u64,
     /// The quantiles.
@@ -367,7 +367,7 @@ impl Summary {
             let moments = self.moments;
             let variance = moments.second / moments.count;
             let standardised = |sum: f64, power: i32| {
-                if variance > 0.0 { sum / moments.count / variance.sqrt().powi(power) } else { 0.0 }
+                (variance > 0.0).then(|| sum / moments.count / variance.sqrt().powi(power))
             };
             let shares = PERCENTS.map(|percent| f64::from(percent) / 100.0);
             let values = self.sketch.quantiles(&shares);
@@ -379,7 +379,7 @@ impl Summary {
                 mean: moments.mean,
                 std: variance.max(0.0).sqrt(),
                 skewness: standardised(moments.third, 3),
-                kurtosis: if variance > 0.0 { standardised(moments.fourth, 4) - 3.0 } else { 0.0 },
+                kurtosis: standardised(moments.fourth, 4).map(|fourth| fourth - 3.0),
                 zeros: self.zeros,
                 quantiles: quantiles.collect(),
                 quantile_rank_error: self.sketch.rank_error(),

@@ -140,8 +140,10 @@ fn card(column: &ColumnDescription, rows: u64) -> String {
             card.push_str(&format!("<tr><td>{name}</td><td>{value}</td></tr>"));
         };
         if !column.column_type.is_time() {
-            row("mean ± std", format!("{} ± {}", figure(number.mean), figure(number.std)));
-            row("skewness · kurtosis", format!("{:.2} · {:.2}", number.skewness, number.kurtosis));
+            row("mean ± std (over n)", format!("{} ± {}", figure(number.mean), figure(number.std)));
+            if let (Some(skewness), Some(kurtosis)) = (number.skewness, number.kurtosis) {
+                row("skewness · excess kurtosis", format!("{skewness:.2} · {kurtosis:.2}"));
+            }
             row("zeros", number.zeros.to_string());
         }
         for quantile in &number.quantiles {

@@ -16,8 +16,9 @@ fn moments_quantiles_and_correlations_are_those_of_scipy() {
     let found = described("x,y,z\n1,2,a\n2,4,b\n3,6,a\n4,8,\n10,20,a\n");
     let number = found.columns[0].number.as_ref().expect("numbers");
     assert!((number.mean - 4.0).abs() < 1e-12 && (number.std - 3.162_277_660_168_379_5).abs() < 1e-12);
-    assert!((number.skewness - 1.138_419_957_660_616_7).abs() < 1e-12, "{}", number.skewness);
-    assert!((number.kurtosis + 0.212).abs() < 1e-12, "{}", number.kurtosis);
+    let (skewness, kurtosis) = (number.skewness.expect("one"), number.kurtosis.expect("one"));
+    assert!((skewness - 1.138_419_957_660_616_7).abs() < 1e-12, "{skewness}");
+    assert!((kurtosis + 0.212).abs() < 1e-12, "{kurtosis}");
     assert_eq!(number.quantiles.iter().find(|found| found.percent == 50).map(|found| found.value), Some(3.0));
     assert_eq!(number.histogram.counts.iter().sum::<u64>(), 5);
     assert_eq!(found.correlations.len(), 1);
@@ -25,6 +26,19 @@ fn moments_quantiles_and_correlations_are_those_of_scipy() {
     let text = &found.columns[2];
     assert_eq!((text.count, text.nulls, text.distinct, text.lengths), (4, 1, Some(2), Some((1, 1))));
     assert_eq!(text.frequent[0], Frequent { value: "a".to_owned(), count: 3 });
+}
+
+#[test]
+fn a_constant_has_no_skewness_and_the_deviation_is_said_to_be_over_n() {
+    let found = described("c,x\n5,1\n5,3\n");
+    let number = |at: usize| found.columns[at].number.as_ref().expect("numbers");
+    assert_eq!((number(0).std, number(0).skewness, number(0).kurtosis), (0.0, None, None));
+    // Of 1 and 3 over n; over n - 1 it would be the root of 2.
+    assert_eq!((number(1).std, number(1).skewness), (1.0, Some(0.0)));
+    assert!(to_text(&found, true).contains("std is over n\n"));
+    let page = to_html(&found);
+    assert!(page.contains("mean ± std (over n)"), "{page}");
+    assert_eq!(page.matches("skewness").count(), 1);
 }
 
 #[test]
@@ -50,7 +64,7 @@ fn pages_escape_names_and_values() {
     let page = to_html(&found);
     assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
     assert!(page.contains("&lt;script&gt;"));
-    assert!(to_text(&found).contains("2 rows × 2 columns"));
+    assert!(to_text(&found, true).contains("2 rows × 2 columns"));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::describe::{ColumnDescription, Description};
 use crate::types::{ColumnType, show_int};
 
-/// Returns the lines of a description.
-pub fn to_text(description: &Description) -> String {
+/// Returns the lines of a description, with `values` also those of rows: the least, the greatest and the most frequent.
+pub fn to_text(description: &Description, values: bool) -> String {
     let mut text = format!(
         "{}: {} rows × {} columns\n",
         description.files.join(", "),
@@ -24,7 +24,7 @@ pub fn to_text(description: &Description) -> String {
             "{name:width$}  {:9} {:>8} {distinct:>8}  ",
             column.column_type, column.nulls
         ));
-        text.push_str(&figures(column));
+        text.push_str(&figures(column, values));
         text.push('\n');
     }
     if let Some(error) = description
@@ -35,8 +35,11 @@ pub fn to_text(description: &Description) -> String {
         .max_by(f64::total_cmp)
     {
         text.push_str(&match error {
-            0.0 => "\nquantiles are exact\n".to_owned(),
-            error => format!("\nquantiles: the rank is off by at most {:.3}% of the rows\n", error * 100.0),
+            0.0 => "\nquantiles are exact; std is over n\n".to_owned(),
+            error => {
+                let percent = error * 100.0;
+                format!("\nquantiles: the rank is off by at most {percent:.3}% of the rows; std is over n\n")
+            }
         });
     }
     let strong: Vec<String> = description
@@ -55,23 +58,30 @@ pub fn to_text(description: &Description) -> String {
     text
 }
 
-fn figures(column: &ColumnDescription) -> String {
+fn figures(column: &ColumnDescription, shown: bool) -> String {
     let Some(number) = &column.number else {
+        if !shown {
+            return String::new();
+        }
         let values = column.frequent.iter().take(4).map(|value| format!("{} ({})", value.value, value.count));
         return values.collect::<Vec<_>>().join(", ");
     };
     let median =
         number.quantiles.iter().find(|quantile| quantile.percent == 50).map_or(f64::NAN, |found| found.value);
     if column.column_type.is_time() {
+        if !shown {
+            return String::new();
+        }
         return format!(
             "{} to {}",
             show_int(column.column_type, number.min as i64),
             show_int(column.column_type, number.max as i64)
         );
     }
-    let shown = [number.min, number.mean, median, number.max, number.std]
-        .map(|value| format!("{:>10}", figure(value)));
-    shown.join(" ")
+    let of_a_row = |value: f64| if shown { figure(value) } else { "-".to_owned() };
+    let texts =
+        [of_a_row(number.min), figure(number.mean), figure(median), of_a_row(number.max), figure(number.std)];
+    texts.map(|text| format!("{text:>10}")).join(" ")
 }
 
 /// Returns a number in at most ten letters.

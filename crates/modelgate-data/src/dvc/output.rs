@@ -153,8 +153,11 @@ pub(crate) struct LockedStage {
 
 /// Reads a YAML file of DVC.
 pub(crate) fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, SnapshotError> {
-    let text = fs_err::read_to_string(path)?;
-    serde_saphyr::from_str(&text).map_err(|error| {
+    parse_yaml(&fs_err::read_to_string(path)?, path)
+}
+
+fn parse_yaml<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, SnapshotError> {
+    serde_saphyr::from_str(text).map_err(|error| {
         let text = error.without_snippet().to_string();
         let message = text.lines().next().unwrap_or_default().to_owned();
         SnapshotError::Dvc { path: path.to_owned(), message }
@@ -180,7 +183,12 @@ pub(crate) fn read_lock(path: &Path) -> Result<Lock, SnapshotError> {
 
 /// Returns what the `.dvc` file `path` of the repository `root` tracks.
 pub(crate) fn of_dvc_file(path: &Path, root: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
-    let file: DvcFile = read_yaml(path)?;
+    of_dvc_text(&fs_err::read_to_string(path)?, path, root)
+}
+
+/// As [`of_dvc_file`], of a file whose text is known.
+pub(crate) fn of_dvc_text(text: &str, path: &Path, root: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
+    let file: DvcFile = parse_yaml(text, path)?;
     let folder = path.parent().unwrap_or(Path::new("")).join(file.wdir.as_deref().unwrap_or(""));
     let outputs = file.outs.iter().filter(|entry| entry.cache);
     outputs.map(|entry| entry.output(path, &folder, root)).collect()

@@ -109,7 +109,7 @@ impl DvcRepository {
         let wanted = wanted.into_iter().collect::<Result<Vec<bool>, _>>()?;
         let write = |((path, hash), wanted): (&(PathBuf, DvcHash), &bool)| -> Result<(), SnapshotError> {
             let Some(cached) = self.cached(hash).filter(|_| *wanted) else { return Ok(()) };
-            bring(&cached, path, LinkPolicy::Separate)?;
+            bring(&cached, path, LinkPolicy::Auto)?;
             Ok(())
         };
         files.par_iter().zip(&wanted).map(write).collect::<Result<Vec<()>, _>>()?;

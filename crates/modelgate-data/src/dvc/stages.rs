@@ -27,6 +27,9 @@ pub struct DvcStage {
     pub after: Vec<String>,
     /// Why it would run again; empty when it would not.
     pub stale: Vec<String>,
+    /// What it reads and writes that is in DVC's cache and not in the working copy, relative to the repository.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 /// Returns the stages of all `dvc.yaml` files of the repository, those that are read from before those that read.
@@ -133,6 +136,7 @@ fn of_file(
             for (name, locked) in ran {
                 let mut stage = scene.stage(name, &Value::Null, Some(locked));
                 stage.stale = scene.changes(None, locked)?;
+                stage.absent = scene.absent(&Value::Null, locked);
                 found.push(stage);
             }
             continue;
@@ -145,6 +149,7 @@ fn of_file(
             None => vec!["it has not run yet".to_owned()],
             Some(locked) => scene.changes(Some(stage), locked)?,
         };
+        shown.absent = locked.map_or_else(Vec::new, |locked| scene.absent(stage, locked));
         found.push(shown);
     }
     Ok(())
@@ -182,7 +187,15 @@ impl Scene<'_> {
         let relative = self.repository.shown(&self.folder.join("dvc.yaml"));
         let name = if relative == "dvc.yaml" { name.to_owned() } else { format!("{relative}:{name}") };
         let (dependencies, outputs) = (all(dependencies), all(outputs));
-        DvcStage { name, command, dependencies, outputs, after: Vec::new(), stale: Vec::new() }
+        DvcStage {
+            name,
+            command,
+            dependencies,
+            outputs,
+            after: Vec::new(),
+            stale: Vec::new(),
+            absent: Vec::new(),
+        }
     }
 
     /// Returns how things differ from when the stage last ran; `stage` is `None` when only the lock tells of it.
@@ -222,6 +235,17 @@ impl Scene<'_> {
         }
         found.dedup();
         Ok(found)
+    }
+
+    /// Returns what the stage reads and writes that is in the cache alone.
+    fn absent(&self, stage: &Value, locked: &LockedStage) -> Vec<String> {
+        let folder = self.working_folder(stage);
+        let entries = locked.deps.iter().chain(&locked.outs);
+        let is_absent = |entry: &&Entry| {
+            let cached = || entry.parsed_hash().is_some_and(|hash| self.repository.cached(&hash).is_some());
+            !folder.join(&entry.path).exists() && cached()
+        };
+        entries.filter(is_absent).map(|entry| self.shown(&folder, &entry.path)).collect()
     }
 
     /// Returns how a file or folder differs from what the lock says.

@@ -52,6 +52,25 @@ fn text_becomes_columns_or_ranks_and_null_is_a_category() {
 }
 
 #[test]
+fn a_text_that_often_stands_for_null_is_a_category_where_training_saw_it_as_one() {
+    let texts = ["None", "nan", "brick", "", "<NA>"].map(|text| (!text.is_empty()).then(|| text.to_owned()));
+    let column = Column { name: "s".to_owned(), values: crate::Values::Text(texts.to_vec()) };
+    let data = Table { columns: vec![column], rows: 5, ..Table::default() };
+    let plan = |missing| {
+        let spec = spec(missing, Scale::None, Encode::Ordinal);
+        fit(&data, &[0, 1, 2, 3, 4], &["s".to_owned()], &spec).expect("plan")
+    };
+    let none = plan(Missing::None);
+    assert_eq!(none.text[0].categories, ["", "<NA>", "None", "brick", "nan"]);
+    assert_eq!(none.transform(&data, &[0, 1, 2, 3, 4]).expect("matrix"), [2.0, 4.0, 3.0, 0.0, 1.0]);
+    // What training did not see as a text is null as before.
+    assert_eq!(none.text[0].position(Some("NaN")), Some(0));
+    let filled = plan(Missing::MostFrequent);
+    assert_eq!(filled.text[0].fill.as_deref(), Some("<NA>"));
+    assert_eq!(filled.transform(&data, &[0, 1, 2, 3, 4]).expect("matrix"), [1.0, 3.0, 2.0, 0.0, 0.0]);
+}
+
+#[test]
 fn an_unknown_category_is_zeros_or_minus_one_or_an_error() {
     let (_, mut plan, _) =
         fitted("s\nb\na\n", spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");

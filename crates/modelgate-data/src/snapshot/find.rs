@@ -85,11 +85,13 @@ fn walk(
         let entry = entry?;
         let file_name = entry.file_name();
         let file_name = file_name.to_str().ok_or_else(|| Refused::not_utf8(&entry.path()))?;
-        let kind = entry.file_type()?;
+        if NOT_DATA.contains(&file_name) {
+            continue;
+        }
         let below = format!("{name}/{file_name}");
-        if kind.is_file() {
+        if entry.file_type()?.is_file() {
             found.push(Found { name: below, path: entry.path() });
-        } else if !NOT_DATA.contains(&file_name) {
+        } else {
             walk(&below, &entry.path(), above, found)?;
         }
     }
@@ -128,6 +130,21 @@ mod tests {
             let error = find(root, source).expect_err(source).to_string();
             assert!(error.contains(source) && error.contains(message), "{error}");
         }
+    }
+
+    #[test]
+    fn a_folder_keeps_its_hidden_files_and_leaves_out_what_other_tools_leave_there() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path();
+        fs_err::create_dir_all(root.join("data/.ipynb_checkpoints")).expect("folder");
+        for name in
+            ["data/a.csv", "data/.zarray", "data/.DS_Store", "data/.ipynb_checkpoints/a-checkpoint.csv"]
+        {
+            fs_err::write(root.join(name), name).expect("written");
+        }
+        assert_eq!(names(root, "data"), ["data/.zarray", "data/a.csv"]);
+        assert_eq!(names(root, "data/*"), ["data/a.csv"]);
+        assert_eq!(names(root, "data/**"), ["data/a.csv"]);
     }
 
     #[cfg(unix)]

@@ -12,7 +12,7 @@ fn table(values: &[i64]) -> Table {
         Values::Int(values) => values.len(),
         _ => 0,
     };
-    Table { columns: vec![Column { name: "x".to_owned(), values }], rows }
+    Table { columns: vec![Column { name: "x".to_owned(), values }], rows, ..Table::default() }
 }
 
 fn spec(kind: SplitKind) -> SplitSpec {
@@ -162,4 +162,66 @@ fn keys_beyond_the_range_of_doubles_differ_and_wrong_shares_are_refused() {
     let wrong = SplitSpec { train: 0.9, ..spec(SplitKind::Exact) };
     let error = split(&found, None, &regression(&[1, 2]), &wrong).expect_err("more than 1").to_string();
     assert!(error.contains("with the sum 1"), "{error}");
+}
+
+/// Rows of groups of these sizes, and the spec of a split by them.
+fn grouped(sizes: &[usize], seed: u64) -> Result<[usize; 3], String> {
+    let groups: Vec<i64> =
+        sizes.iter().enumerate().flat_map(|(group, size)| vec![group as i64; *size]).collect();
+    let target = regression(&(0..groups.len() as i64).collect::<Vec<_>>());
+    let spec = SplitSpec { seed, ..spec(SplitKind::Group) };
+    let found = split(&table(&groups), Some("x"), &target, &spec).map_err(|error| error.to_string())?;
+    let parts = [&found.train, &found.validation, &found.test];
+    let of = |rows: &Vec<u32>| rows.iter().map(|row| groups[*row as usize]).collect::<BTreeSet<_>>();
+    let parted: usize = parts.iter().map(|rows| of(rows).len()).sum();
+    assert_eq!(parted, sizes.len(), "a group stays together: {sizes:?}");
+    Ok(parts.map(Vec::len))
+}
+
+#[test]
+fn few_and_large_groups_are_split_whatever_the_seed() {
+    for seed in 0..50 {
+        let [train, validation, test] = grouped(&[500, 300, 200], seed).expect("three groups, three parts");
+        assert_eq!((train, validation + test), (500, 500), "seed {seed}");
+        let mut one_large = vec![10; 20];
+        one_large.push(800);
+        assert_eq!(grouped(&one_large, seed).expect("one large group"), [800, 100, 100], "seed {seed}");
+        let [train, validation, test] = grouped(&[201, 199, 200, 202, 198], seed).expect("five groups");
+        assert!(train >= 596 && validation.min(test) >= 198, "seed {seed}: {train}, {validation}, {test}");
+    }
+    assert!(grouped(&[500, 500], 1).expect_err("two groups").contains("there are 2 different groups"));
+}
+
+#[test]
+fn shares_of_a_group_split_are_near_where_the_groups_allow_it() {
+    let sizes: Vec<usize> = (0..40).map(|group| 10 + (group * 37) % 91).collect();
+    let rows: usize = sizes.iter().sum();
+    for seed in 0..20 {
+        let found = grouped(&sizes, seed).expect("a split");
+        for (size, share) in found.iter().zip([0.7, 0.15, 0.15]) {
+            let off = (*size as f64 / rows as f64 - share).abs();
+            assert!(off <= 0.011, "seed {seed}: {found:?} of {rows}");
+        }
+    }
+    assert_ne!(grouped(&sizes, 1), grouped(&sizes, 2));
+}
+
+#[test]
+fn a_group_split_looks_for_parts_that_have_every_class() {
+    // Six groups, three of which have a row of the rare class.
+    let groups: Vec<i64> = (0..600).map(|row| row / 100).collect();
+    let labels: Vec<u32> = (0..600).map(|row| u32::from(row % 200 == 0)).collect();
+    let target = |labels: Vec<u32>| Target::Classes { labels, classes: Classes::Int(vec![0, 1]) };
+    for seed in 0..50 {
+        let spec = SplitSpec { seed, ..spec(SplitKind::Group) };
+        let found = split(&table(&groups), Some("x"), &target(labels.clone()), &spec);
+        let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(found.validation.iter().any(|row| labels[*row as usize] == 1));
+    }
+    let labels: Vec<u32> = (0..600).map(|row| u32::from(row < 5)).collect();
+    let error = split(&table(&groups), Some("x"), &target(labels), &spec(SplitKind::Group));
+    let error = error.expect_err("one group has the class").to_string();
+    assert!(error.contains("class `1` (5 rows in all, in 1 group) has no row in"), "{error}");
+    assert!(error.contains("add groups with rows of this class"), "{error}");
+    assert!(!error.contains("stratify"), "{error}");
 }

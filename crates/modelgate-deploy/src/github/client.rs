@@ -121,7 +121,8 @@ impl Client {
                     if (200..300).contains(&status) {
                         let next =
                             headers.get("link").and_then(|value| value.to_str().ok()).and_then(next_page);
-                        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                        let body = parsed(status, &body)
+                            .map_err(|reason| DeployError::Unreachable { what: what.clone(), reason })?;
                         return Ok(Answer { body, next });
                     }
                     let reason = said(&body);
@@ -218,6 +219,16 @@ fn next_page(link: &str) -> Option<String> {
     })
 }
 
+/// What an answer says that went well: JSON, or nothing where there is nothing to say (204).
+fn parsed(status: u16, body: &[u8]) -> Result<Value, String> {
+    if body.is_empty() && matches!(status, 202 | 204 | 205) {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body).map_err(|_| {
+        format!("{status} with something that is no JSON: what answers is not the API of GitHub, see GITHUB_API_URL")
+    })
+}
+
 /// The service's own words.
 fn said(body: &[u8]) -> String {
     let parsed: Option<Value> = serde_json::from_slice(body).ok();
@@ -247,6 +258,16 @@ mod tests {
             ureq::http::HeaderMap::from_iter([(name, ureq::http::HeaderValue::from_static(count))])
         };
         assert!(is_limited(&left("0"), "") && !is_limited(&left("12"), ""));
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_no_answer() {
+        assert_eq!(parsed(204, b""), Ok(Value::Null));
+        assert_eq!(parsed(200, b"[]"), Ok(json!([])));
+        for (status, body) in [(200, "<html>sign in</html>"), (201, ""), (204, "<html>")] {
+            let error = parsed(status, body.as_bytes()).expect_err("no JSON");
+            assert!(error.contains("no JSON") && error.contains("GITHUB_API_URL"), "{error}");
+        }
     }
 
     #[test]

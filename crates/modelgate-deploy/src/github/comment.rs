@@ -21,13 +21,20 @@ fn marker(name: &str) -> String {
     format!("<!-- modelgate:report={name} -->")
 }
 
-/// Returns the comment's text: the marker, then the report, cut to what fits, then the plots.
+/// Returns of which commit it is said, and by which run: a comment that an earlier push left is known by it.
+fn whence(context: &Context) -> String {
+    let run = context.run_url.as_deref().map(|url| format!(", in [this run]({url})"));
+    format!("\n\n---\nOf the commit `{}`{}.\n", context.sha, run.unwrap_or_default())
+}
+
+/// Returns the comment's text: the marker, then the report, cut to what fits, then the plots, then whence it is.
 fn body(saying: &Saying, context: &Context, plots: &str) -> String {
     let more = context.run_url.as_deref().map(|url| format!("the whole report is in [the run]({url})"));
     let more = more.unwrap_or_else(|| "the whole report is in the run".to_owned());
-    let marker = marker(&saying.name);
-    let taken = marker.chars().count() + 1 + plots.chars().count();
-    format!("{marker}\n{}{plots}", escape::cut(&saying.report, LONGEST.saturating_sub(taken), &more))
+    let (marker, whence) = (marker(&saying.name), whence(context));
+    let taken = marker.chars().count() + 1 + plots.chars().count() + whence.chars().count();
+    let report = escape::cut(saying.report.trim_end(), LONGEST.saturating_sub(taken), &more);
+    format!("{marker}\n{report}{plots}{whence}")
 }
 
 /// Returns who we are: the token's user; the application's, which may not ask for a user; or the author of workflows.
@@ -60,7 +67,12 @@ fn listed<T>(
     while let Some(page) = url.take().filter(|_| pages < PAGES) {
         pages += 1;
         let answer = client.get(&page)?;
-        found.extend(answer.body.as_array().into_iter().flatten().filter_map(&keep));
+        let Some(all) = answer.body.as_array() else {
+            return Err(DeployError::Place(format!(
+                "{page} was answered with JSON that is no list: is GITHUB_API_URL the API of GitHub?"
+            )));
+        };
+        found.extend(all.iter().filter_map(&keep));
         // A page of another server is not followed: the token would go there.
         url = answer.next.filter(|next| next.starts_with(&here));
     }
@@ -109,7 +121,7 @@ pub(super) fn upsert(
             Err(error) => return Err(error),
         }
     }
-    Ok((address(&answer.body), how))
+    Ok((address(client, &answer.body)?, how))
 }
 
 /// Keeps one open issue while the verdict is not `passed`, and closes it when it is; returns a sentence.
@@ -148,9 +160,17 @@ pub(super) fn issue(
             (client.send("PATCH", &url, Some(body))?, if passed { "closed" } else { "wrote again" })
         }
     };
-    Ok(format!("{how} the issue {}", address(&answer.body)))
+    Ok(format!("{how} the issue {}", address(client, &answer.body)?))
 }
 
-fn address(comment: &Value) -> String {
-    comment["html_url"].as_str().unwrap_or_default().to_owned()
+/// Returns where people see what was written; an answer without it is of somebody else than GitHub.
+fn address(client: &Client, written: &Value) -> Result<String, DeployError> {
+    match written["html_url"].as_str() {
+        Some(url) => Ok(url.to_owned()),
+        None if client.is_dry() => Ok(String::new()),
+        None => Err(DeployError::Place(
+            "the answer names no address of what was written: is GITHUB_API_URL the API of GitHub?"
+                .to_owned(),
+        )),
+    }
 }

@@ -10,6 +10,8 @@ use super::{Hub, HubError, Repository, Token};
 /// The first pause between two looks at a Space; each is longer, up to the longest.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a Space that does not come may still be what it was before the commit.
+const STALE: Duration = Duration::from_secs(60);
 
 /// Where a Space stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,7 +126,8 @@ impl Hub {
         self.send("POST", &self.at(&format!("{}/restart", space.api())), &[], Body::None).map(drop)
     }
 
-    /// Waits until a Space runs, and returns the address that it answers at; `heard` is told each new stage.
+    /// Waits until a Space runs, and returns the address that it answers at; `heard` is told each new stage. An error is final
+    /// once the stage has changed, or after a minute: until then it may be that of the build before.
     ///
     /// # Errors
     /// Fails when it ends in an error, or does not run in time.
@@ -135,12 +138,13 @@ impl Hub {
         heard: &dyn Fn(&str),
     ) -> Result<String, HubError> {
         let began = Instant::now();
-        let (mut last, mut pause) = (String::new(), PAUSE);
+        let (mut last, mut pause, mut moved) = (String::new(), PAUSE, false);
         let failed = |stage: String, reason: String| HubError::Space { space: space.id(), stage, reason };
         loop {
             let runtime = self.runtime(space)?;
             if runtime.word != last {
                 heard(&runtime.word);
+                moved = !last.is_empty();
                 last.clone_from(&runtime.word);
             }
             let page = self.at(&space.page());
@@ -150,12 +154,12 @@ impl Hub {
                         failed(runtime.word, "; the Hub does not say at which address it answers".to_owned())
                     });
                 }
-                Stage::Gone => {
+                Stage::Gone if moved || began.elapsed() >= STALE.min(patience) => {
                     let error = runtime.error.map_or_else(String::new, |error| format!(": {error}"));
                     return Err(failed(runtime.word, format!("{error}; its logs are at {page}")));
                 }
                 Stage::Asleep => self.restart(space)?,
-                Stage::Coming => {}
+                Stage::Coming | Stage::Gone => {}
             }
             if began.elapsed() >= patience {
                 let reason = format!(" after {} s; its logs are at {page}", patience.as_secs());

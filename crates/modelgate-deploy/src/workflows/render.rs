@@ -55,7 +55,12 @@ pub struct Plan {
     pub tests: bool,
     /// Where a model goes.
     pub deploy: Deploy,
+    /// The variables that `deploy space` takes the Space's own secrets from: secrets of the repository too.
+    pub space_secrets: Vec<String>,
 }
+
+/// What the Hub is written with.
+const HUB: &str = "HF_TOKEN";
 
 fn below(folder: &str, path: &str) -> String {
     if folder == "." { path.to_owned() } else { format!("{folder}/{path}") }
@@ -66,16 +71,60 @@ fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// A step that brings what is in production to where people use it; `reason` is what the ledger keeps.
-fn step_of_target(plan: &Plan, name: &str, rollback: bool, reason: &str) -> String {
+/// The secrets that a deployment to the Space needs; the token of the job is there without being one.
+fn secrets_of_space(plan: &Plan) -> Vec<&str> {
+    let own = plan.space_secrets.iter().map(String::as_str).filter(|name| *name != "GITHUB_TOKEN");
+    let mut secrets = vec![HUB];
+    for name in own {
+        if !secrets.contains(&name) {
+            secrets.push(name);
+        }
+    }
+    secrets
+}
+
+/// A step that brings what is in production to the Space, and keeps how that ended.
+fn step_of_target(plan: &Plan) -> String {
     if plan.deploy == Deploy::None {
         return String::new();
     }
-    let rollback = if rollback { " --rollback" } else { "" };
     format!(
-        "      - name: {name}\n        working-directory: {}\n        env:\n          HF_TOKEN: ${{{{ secrets.HF_TOKEN }}}}\n          \
-         REASON: {reason}\n        run: modelgate deploy space \"$MODEL\"{rollback} --reason \"$REASON\"\n",
-        plan.folder
+        "      - name: Bring it to the Space\n        id: target\n        working-directory: {}\n        env:\n{}          \
+         REASON: ${{{{ env.RUN }}}}\n        # 2: it does not show there what it must.\n        run: |\n          code=0\n          \
+         modelgate deploy space \"$MODEL\" --reason \"$REASON\" || code=$?\n          \
+         echo \"code=$code\" >> \"$GITHUB_OUTPUT\"\n          exit \"$code\"\n",
+        plan.folder,
+        lines(&secrets_of_space(plan), "          ", secret),
+    )
+}
+
+/// A step that points the Space at what is in production, which was there before; `when` is its condition, and `reason` what
+/// the ledger keeps.
+fn step_of_target_back(plan: &Plan, when: &str, reason: &str) -> String {
+    if plan.deploy == Deploy::None {
+        return String::new();
+    }
+    format!(
+        "      - name: Take the Space back\n{when}        working-directory: {}\n        env:\n          {}\n          \
+         REASON: {reason}\n        run: modelgate deploy space \"$MODEL\" --rollback --reason \"$REASON\"\n",
+        plan.folder,
+        secret(HUB),
+    )
+}
+
+/// A step that fails before the promotion where a secret is missing that the Space needs behind it.
+fn step_of_needed(plan: &Plan) -> String {
+    if plan.deploy == Deploy::None {
+        return String::new();
+    }
+    let secrets = secrets_of_space(plan);
+    format!(
+        "      - name: Is there what the Space needs?\n        # Nothing is promoted that could not be brought there.\n        \
+         env:\n{}        run: |\n          for name in {}; do\n            if [ -z \"${{!name}}\" ]; then\n              \
+         echo \"the secret $name is not set in this repository, and the Space needs it\" >&2\n              exit 64\n            \
+         fi\n          done\n",
+        lines(&secrets, "          ", secret),
+        secrets.join(" "),
     )
 }
 
@@ -116,9 +165,16 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
         plan.folder
     );
     let cloud: &[&str] = if plan.cloud { &CLOUD } else { &[] };
-    let hub: &[&str] = if plan.deploy == Deploy::Space { &["HF_TOKEN"] } else { &[] };
     // What a workflow that is called gets of its caller.
-    let secrets = [cloud, hub].concat();
+    let mut secrets = cloud.to_vec();
+    if plan.deploy == Deploy::Space {
+        secrets.extend(secrets_of_space(plan).into_iter().filter(|name| !cloud.contains(name)));
+    }
+    let refused = match plan.deploy {
+        Deploy::None => "steps.look.outputs.code == '2'",
+        Deploy::Space => "steps.look.outputs.code == '2' || steps.target.outputs.code == '2'",
+    };
+    let back_in = "        if: failure() && steps.back.outputs.before\n";
     let when = |condition: bool, text: String| if condition { text } else { String::new() };
     let fill = |template: &str| {
         [
@@ -147,8 +203,11 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@CLOUD@@", lines(cloud, "  ", secret)),
             ("@@DECLARED@@", handed_on(&secrets, declared)),
             ("@@PASSED@@", handed_on(&secrets, secret)),
-            ("@@TARGET@@", step_of_target(plan, "Bring it to the Space", false, "${{ env.RUN }}")),
-            ("@@TARGETBACK@@", step_of_target(plan, "Take the Space back", true, "${{ inputs.reason }}")),
+            ("@@NEEDED@@", step_of_needed(plan)),
+            ("@@REFUSED@@", refused.to_owned()),
+            ("@@TARGET@@", step_of_target(plan)),
+            ("@@TARGETBACK@@", step_of_target_back(plan, "", "${{ inputs.reason }}")),
+            ("@@TARGETBEFORE@@", step_of_target_back(plan, back_in, "${{ env.RUN }}")),
         ]
         .iter()
         .fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
@@ -190,6 +249,7 @@ mod tests {
             requirements: Some("requirements.txt".to_owned()),
             tests: true,
             deploy: Deploy::None,
+            space_secrets: Vec::new(),
         };
         let files = files(&plan);
         assert_eq!(files.len(), 8);

@@ -10,8 +10,8 @@ struct Curve<'a> {
     title: &'a str,
     note: String,
     axes: Axes<'a>,
-    /// Each with its name; at most three are drawn in colours of their own.
-    lines: Vec<(String, Vec<(f64, f64)>)>,
+    /// Each with its name and its figure; at most three are drawn in colours of their own.
+    lines: Vec<(&'a str, f64, Vec<(f64, f64)>)>,
     /// What knows nothing, or what is right.
     guide: [(f64, f64); 2],
     dots: bool,
@@ -25,7 +25,7 @@ impl Picture for Curve<'_> {
         let dashes = DashedLineSeries::new(self.guide, 6, 5, theme.pale.stroke_width(1));
         chart.draw_series(dashes).map_err(wrong)?;
         let colours = theme.lines();
-        for (at, (_, points)) in self.lines.iter().enumerate() {
+        for (at, (_, _, points)) in self.lines.iter().enumerate() {
             let colour = colours[at % 3];
             let drawn = if self.steps { steps(points) } else { points.clone() };
             chart.draw_series(LineSeries::new(drawn, colour.stroke_width(2))).map_err(wrong)?;
@@ -35,7 +35,9 @@ impl Picture for Curve<'_> {
             }
         }
         if self.axes.below_legend {
-            legend(area, theme, self.lines.iter().map(|(name, _)| name.as_str()))?;
+            let names: Vec<String> =
+                self.lines.iter().map(|(name, figure, _)| named(name, *figure)).collect();
+            legend(area, theme, names.iter().map(String::as_str))?;
         }
         Ok(())
     }
@@ -82,7 +84,7 @@ pub fn roc_plot(title: &str, curves: &[Curves]) -> Result<Plot, EvaluateError> {
         title,
         note,
         axes: Axes { x: "false positive rate", y: "true positive rate", below_legend: curves.len() > 1 },
-        lines: lines.map(|curve| (named(&curve.class, curve.area), curve.roc.clone())).collect(),
+        lines: lines.map(|curve| (curve.class.as_str(), curve.area, curve.roc.clone())).collect(),
         guide: [(0.0, 0.0), (1.0, 1.0)],
         dots: false,
         steps: false,
@@ -105,7 +107,7 @@ pub fn precision_recall_plot(title: &str, curves: &[Curves]) -> Result<Plot, Eva
     let lines = curves
         .iter()
         .take(MAX_CLASSES)
-        .map(|curve| (named(&curve.class, curve.average_precision), curve.precision_recall.clone()));
+        .map(|curve| (curve.class.as_str(), curve.average_precision, curve.precision_recall.clone()));
     render(&Curve {
         title,
         note,
@@ -135,7 +137,7 @@ pub fn calibration_plot(title: &str, bins: &[CalibrationBin], error: f64) -> Res
             bins.len()
         ),
         axes: Axes { x: "mean predicted probability", y: "observed share", below_legend: false },
-        lines: vec![("calibration".to_owned(), points)],
+        lines: vec![("calibration", error, points)],
         guide: [(0.0, 0.0), (1.0, 1.0)],
         dots: true,
         steps: false,

@@ -3,6 +3,7 @@
 mod bars;
 mod confusion;
 mod curve;
+mod letters;
 mod scatter;
 mod series;
 mod table;
@@ -101,6 +102,8 @@ pub struct Plot {
     pub png: Vec<u8>,
     /// PNG bytes, 720 × 600, dark.
     pub dark_png: Vec<u8>,
+    /// The letters that the PNG names by their number, for want of a font that has them.
+    pub unknown_letters: String,
 }
 
 type Area<'a, B> = DrawingArea<B, Shift>;
@@ -130,7 +133,7 @@ fn png(picture: &impl Picture, theme: Theme) -> Result<Vec<u8>, String> {
     {
         let area = BitMapBackend::with_buffer(&mut pixels, (WIDTH, HEIGHT)).into_drawing_area();
         area.fill(&theme.background).map_err(wrong)?;
-        picture.draw(&area, theme)?;
+        letters::alone(|| picture.draw(&area, theme))?;
         area.present().map_err(wrong)?;
     }
     let mut bytes = Vec::new();
@@ -149,8 +152,10 @@ fn render(picture: &impl Picture) -> Result<Plot, EvaluateError> {
     let texts = || (svg(picture, Theme::LIGHT), svg(picture, Theme::DARK));
     let ((png, dark_png), (svg, dark_svg)) = rayon::join(images, texts);
     let plot = |wrong| EvaluateError::Plot(wrong);
+    let svg = svg.map_err(plot)?;
     Ok(Plot {
-        svg: svg.map_err(plot)?,
+        unknown_letters: letters::unknown(&svg),
+        svg,
         dark_svg: dark_svg.map_err(plot)?,
         png: png.map_err(plot)?,
         dark_png: dark_png.map_err(plot)?,
@@ -166,7 +171,7 @@ const SMALL: u32 = 14;
 
 /// Returns how wide text is drawn, in pixels.
 fn width_of(text: &str, size: u32) -> i32 {
-    (FAMILY, size).into_font().box_size(text).map_or(0, |(width, _)| width as i32)
+    (FAMILY, size).into_font().box_size(&letters::drawable(text)).map_or(0, |(width, _)| width as i32)
 }
 
 /// Cuts text to what fits into so many pixels. What an XML file may not hold becomes a space; marks that change the
@@ -178,6 +183,7 @@ fn fitting(text: &str, size: u32, room: i32) -> String {
     };
     // No letter is narrower than a pixel.
     let most = room.max(0) as usize + 1;
+    let text = letters::drawable(text);
     let letters: Vec<char> = text.chars().filter(marks).map(clean).take(most).collect();
     let whole: String = letters.iter().collect();
     if letters.len() < most && width_of(&whole, size) <= room {

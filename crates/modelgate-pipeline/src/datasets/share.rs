@@ -1,12 +1,16 @@
 //! `data push` and `data pull`: the contents of data sets to a home that others reach, and back.
 
+use std::collections::BTreeSet;
+
 use modelgate_core::Digest;
-use modelgate_data::snapshot::{Moved, Restored, SnapshotFile, Transfer, restore};
+use modelgate_data::snapshot::{
+    Found, Moved, Restored, SnapshotFile, Transfer, find, prune, restore, unlisted,
+};
 use modelgate_store::remote::{self, ObjectHome};
-use modelgate_store::{ContentStore, DigestIndex, LinkPolicy};
+use modelgate_store::{ContentStore, DigestIndex, LinkPolicy, StoreError};
 use serde::Serialize;
 
-use crate::datasets::DataSet;
+use crate::datasets::{DataSet, POINTER, all};
 use crate::error::PipelineError;
 use crate::project::Project;
 
@@ -15,9 +19,14 @@ pub struct Sharing<'a> {
     project: &'a Project,
     store: ContentStore,
     index: DigestIndex,
-    home: Box<dyn ObjectHome>,
+    /// `None` where no remote is named: what is in the store is restored from there.
+    home: Option<Box<dyn ObjectHome>>,
     progress: &'a (dyn Fn(u64) + Sync),
 }
+
+/// What names a remote.
+const NAME_ONE: &str =
+    "set `data: {remote: s3://bucket/prefix}` or a folder in modelgate.yaml, or give `--remote`";
 
 /// What a push did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -51,6 +60,12 @@ pub struct Pulled {
     pub written: u64,
     /// Files that were as they should be.
     pub unchanged: u64,
+    /// Files below the sources that no pointer file names, and that are there still.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<String>,
+    /// Such files that were removed, since the store has their contents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pruned: Vec<String>,
 }
 
 impl<'a> Sharing<'a> {
@@ -64,17 +79,31 @@ impl<'a> Sharing<'a> {
         environment: &dyn Fn(&str) -> Option<String>,
         progress: &'a (dyn Fn(u64) + Sync),
     ) -> Result<Self, PipelineError> {
-        let Some(uri) = remote.or(project.config.data.remote.as_deref()) else {
-            return Err(PipelineError::Sharing(
-                "there is no remote; set `data: {remote: s3://bucket/prefix}` or a folder in modelgate.yaml, or give \
-                 `--remote`"
-                    .to_owned(),
-            ));
+        let sharing = Self::open_if_named(project, remote, environment, progress)?;
+        if sharing.home.is_none() {
+            return Err(PipelineError::Sharing(format!("there is no remote; {NAME_ONE}")));
+        }
+        Ok(sharing)
+    }
+
+    /// Opens the home `remote`, or `data.remote` of the project, or none where neither names one: what is in the store
+    /// needs no home.
+    ///
+    /// # Errors
+    /// As [`remote::open`].
+    pub fn open_if_named(
+        project: &'a Project,
+        remote: Option<&str>,
+        environment: &dyn Fn(&str) -> Option<String>,
+        progress: &'a (dyn Fn(u64) + Sync),
+    ) -> Result<Self, PipelineError> {
+        let open = |uri| {
+            remote::open(uri, &project.root, environment).map_err(|error| match error {
+                wrong @ remote::RemoteError::Uri { .. } => PipelineError::Sharing(wrong.to_string()),
+                other => modelgate_store::StoreError::from(other).into(),
+            })
         };
-        let home = remote::open(uri, &project.root, environment).map_err(|error| match error {
-            wrong @ remote::RemoteError::Uri { .. } => PipelineError::Sharing(wrong.to_string()),
-            other => modelgate_store::StoreError::from(other).into(),
-        })?;
+        let home = remote.or(project.config.data.remote.as_deref()).map(open).transpose()?;
         let state = project.state_folder();
         let (store, index) = (ContentStore::new(&state), DigestIndex::open(&state));
         Ok(Self { project, store, index, home, progress })
@@ -82,16 +111,36 @@ impl<'a> Sharing<'a> {
 
     /// Returns the home in words.
     pub fn remote(&self) -> String {
-        self.home.name()
+        self.home.as_ref().map_or_else(|| "the project's store".to_owned(), |home| home.name())
     }
 
-    fn transfer(&self, dry_run: bool, verify: bool) -> Transfer<'_> {
+    /// Sees to it that the store has `objects`, each with what it is called.
+    fn bring(&self, objects: &[(Digest, String)]) -> Result<Moved, PipelineError> {
+        if let Some(home) = &self.home {
+            return Ok(self.transfer(home.as_ref(), false, false).pull(objects)?);
+        }
+        for (digest, name) in objects {
+            match self.store.check(digest, &self.index) {
+                Ok(path) => (self.progress)(fs_err::metadata(path)?.len()),
+                Err(StoreError::Missing { .. }) => {
+                    return Err(PipelineError::Sharing(format!(
+                        "the content {digest} of `{name}` is not in the store, and there is no remote to fetch it from; \
+                         {NAME_ONE}"
+                    )));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Moved { already: objects.len() as u64, ..Moved::default() })
+    }
+
+    fn transfer<'b>(&'b self, home: &'b dyn ObjectHome, dry_run: bool, verify: bool) -> Transfer<'b> {
         Transfer {
             dry_run,
             verify,
             store: &self.store,
             index: &self.index,
-            home: self.home.as_ref(),
+            home,
             cache: self.project.state_folder().join("cache"),
             progress: self.progress,
         }
@@ -103,7 +152,10 @@ impl<'a> Sharing<'a> {
     /// # Errors
     /// Fails when a content is not in the store, and when the home cannot be used.
     pub fn push(&self, sets: &[DataSet], dry_run: bool, verify: bool) -> Result<Pushed, PipelineError> {
-        let transfer = self.transfer(dry_run, verify);
+        let Some(home) = &self.home else {
+            return Err(PipelineError::Sharing(format!("there is no remote; {NAME_ONE}")));
+        };
+        let transfer = self.transfer(home.as_ref(), dry_run, verify);
         let mut objects = Vec::new();
         for set in sets {
             let files = set.pointer.list(&self.store, &set.path)?;
@@ -118,15 +170,30 @@ impl<'a> Sharing<'a> {
         Ok(Pushed { remote: self.remote(), objects, bytes, already, replaced, by_size })
     }
 
-    /// Fetches what the store does not have of `sets`, and writes their files.
+    /// Fetches what the store does not have of `sets`, and writes their files; to `remove`, those below the sources that no
+    /// pointer file names are removed where the store has their contents.
     ///
     /// # Errors
     /// Fails when the home does not have a content or has other bytes, and for a file whose changes would be lost,
     /// unless `force`.
-    pub fn pull(&self, sets: &[DataSet], policy: LinkPolicy, force: bool) -> Result<Pulled, PipelineError> {
-        let result = self.fetch_and_restore(sets, policy, force);
+    pub fn pull(
+        &self,
+        sets: &[DataSet],
+        policy: LinkPolicy,
+        force: bool,
+        remove: bool,
+    ) -> Result<Pulled, PipelineError> {
+        let result = self.fetch_and_restore(sets, policy, force).and_then(|done| {
+            let beyond = self.unlisted(sets)?;
+            let (pruned, left) = if remove {
+                prune(&self.project.root, &beyond, &self.store, &self.index)?
+            } else {
+                (Vec::new(), beyond.into_iter().map(|file| file.name).collect())
+            };
+            Ok((done, pruned, left))
+        });
         self.index.save()?;
-        let (moved, restored) = result?;
+        let ((moved, restored), pruned, unlisted) = result?;
         Ok(Pulled {
             remote: self.remote(),
             objects: moved.objects,
@@ -134,7 +201,34 @@ impl<'a> Sharing<'a> {
             already: moved.already,
             written: restored.written,
             unchanged: restored.unchanged,
+            unlisted,
+            pruned,
         })
+    }
+
+    /// Returns the files below the sources of `sets` that no pointer file of the project names.
+    fn unlisted(&self, sets: &[DataSet]) -> Result<Vec<Found>, PipelineError> {
+        let root = &self.project.root;
+        let mut listed = BTreeSet::new();
+        for set in all(self.project)? {
+            // Where its list is not here, all that it may name is its own.
+            let names: Vec<String> = if let Ok(files) = set.pointer.list(&self.store, &set.path) {
+                files.into_iter().map(|file| file.name).collect()
+            } else {
+                let found = find(root, &set.pointer.source).unwrap_or_default();
+                found.into_iter().map(|file| file.name).collect()
+            };
+            listed.extend(names);
+            listed.insert(format!("data/{}.{POINTER}", set.name));
+        }
+        let mut beyond = Vec::new();
+        for set in sets {
+            // What cannot be searched is told by who reads it.
+            beyond.extend(unlisted(root, &set.pointer.source, &listed).unwrap_or_default());
+        }
+        beyond.sort_unstable();
+        beyond.dedup();
+        Ok(beyond)
     }
 
     /// Fetches what the store does not have of `sets`, and writes no file of the project.
@@ -145,7 +239,16 @@ impl<'a> Sharing<'a> {
         let result = self.contents(sets);
         self.index.save()?;
         let (Moved { objects, bytes, already, .. }, _) = result?;
-        Ok(Pulled { remote: self.remote(), objects, bytes, already, written: 0, unchanged: 0 })
+        Ok(Pulled {
+            remote: self.remote(),
+            objects,
+            bytes,
+            already,
+            written: 0,
+            unchanged: 0,
+            unlisted: Vec::new(),
+            pruned: Vec::new(),
+        })
     }
 
     /// Fetches what the store does not have of `objects`, each with what it is called.
@@ -153,9 +256,9 @@ impl<'a> Sharing<'a> {
     /// # Errors
     /// As [`Self::pull`].
     pub(crate) fn fetch_objects(&self, objects: Vec<(Digest, String)>) -> Result<(), PipelineError> {
-        let result = self.transfer(false, false).pull(&unique(objects));
+        let result = self.bring(&unique(objects));
         self.index.save()?;
-        Ok(result.map(|_| ())?)
+        result.map(drop)
     }
 
     /// Fetches the lists of `sets` and all that they name; returns the files of all.
@@ -163,7 +266,7 @@ impl<'a> Sharing<'a> {
         // A list in the pointer itself needs no object.
         let lists = sets.iter().filter(|set| set.pointer.list.is_none());
         let lists = lists.map(|set| (set.pointer.digest, set.name.clone())).collect();
-        let mut moved = self.transfer(false, false).pull(&unique(lists))?;
+        let mut moved = self.bring(&unique(lists))?;
         let mut files: Vec<SnapshotFile> = Vec::new();
         for set in sets {
             files.extend(set.pointer.list(&self.store, &set.path)?);
@@ -171,7 +274,7 @@ impl<'a> Sharing<'a> {
         files.sort_unstable();
         files.dedup();
         let objects = files.iter().map(|file| (file.digest, file.name.clone())).collect();
-        moved = add(moved, self.transfer(false, false).pull(&unique(objects))?);
+        moved = add(moved, self.bring(&unique(objects))?);
         Ok((moved, files))
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use modelgate_core::Digest;
+use modelgate_data::dvc::DvcRepository;
 use modelgate_data::snapshot::{self, Pointer, SnapshotFile};
 use modelgate_data::{SourceFile, find_files};
 use modelgate_store::{ContentStore, DigestIndex, StoreError};
@@ -154,8 +155,8 @@ impl FileDiff {
     }
 }
 
-/// Returns a version: `sha256:…` in the store, a pointer file, `REV:PATH` of git with either a pointer file or the data
-/// itself, a file or glob below `folder`, a folder, or `s3://…`. What a pointer names and the store lacks is fetched.
+/// Returns a version: `sha256:…` in the store, a pointer file or a `.dvc` file, `REV:PATH` of git with one of these or the
+/// data itself, a file or glob below `folder`, a folder, or `s3://…`. What a pointer names and the store lacks is fetched.
 ///
 /// # Errors
 /// Fails when there is no such version, and for a pointer whose contents are neither here nor in the remote.
@@ -178,6 +179,10 @@ pub fn version(
         return Ok(rows(vec![SourceFile::path(name, store.check(&digest, &index)?)]));
     }
     if let Some((revision, path)) = in_git(folder, name) {
+        if is_dvc(path) {
+            let text = git_show(folder, revision, path)?;
+            return tracked(project, folder, &String::from_utf8_lossy(&text), path, name);
+        }
         if !is_pointer(path) {
             return Ok(Version::Rows {
                 files: vec![SourceFile::bytes(name, git_show(folder, revision, path)?)],
@@ -190,6 +195,10 @@ pub fn version(
     if is_pointer(name) {
         let pointer = Pointer::read(&folder.join(name))?;
         return pointed(project.ok_or_else(needs_project)?, pointer, name, fetching);
+    }
+    if is_dvc(name) {
+        let text = fs_err::read_to_string(folder.join(name))?;
+        return tracked(project, folder, &text, name, name);
     }
     if folder.join(name).is_dir() {
         return on_disk(project, folder, name);
@@ -252,6 +261,58 @@ fn pointed(
     };
     let files = files.iter().map(kept).collect::<Result<_, _>>()?;
     Ok(Version::Rows { files, source: pointer.source })
+}
+
+fn is_dvc(name: &str) -> bool {
+    let path = Path::new(name);
+    path.extension().is_some_and(|ending| ending == "dvc")
+        && path.file_stem().is_some_and(|stem| stem != ".dvc")
+}
+
+/// Returns what a `.dvc` file tracks: `text`, which stands or stood at `path` below `folder`. Contents come from DVC's cache.
+fn tracked(
+    project: Option<&Project>,
+    folder: &Path,
+    text: &str,
+    path: &str,
+    name: &str,
+) -> Result<Version, PipelineError> {
+    let refuse = |what: String| PipelineError::Sharing(format!("`{name}` {what}"));
+    let Some(repository) = DvcRepository::find(folder)? else {
+        return Err(refuse("is a file of DVC, and no folder above it has a `.dvc/`".to_owned()));
+    };
+    let outputs = repository.outputs_in(text, &folder.join(path))?;
+    let [output] = outputs.as_slice() else {
+        return Err(refuse(format!("tracks {} files or folders; name the data itself", outputs.len())));
+    };
+    // Without a project nothing is remembered: an index of no folder is empty.
+    let index = project.map(|project| DigestIndex::open(&project.state_folder()));
+    let index = index.unwrap_or_else(|| DigestIndex::open(&repository.root.join(".modelgate")));
+    let Some(files) = repository.contents(output, &index)? else {
+        let fetch = if path == name {
+            format!("`modelgate data pull {name}` brings it")
+        } else {
+            "`dvc fetch --all-commits` brings it".to_owned()
+        };
+        return Err(refuse(format!("names a content that DVC's cache does not have; {fetch}")));
+    };
+    let named = |file: &str| {
+        let root = project.map_or(folder, |project| project.root.as_path());
+        let path = repository.root.join(file);
+        path.strip_prefix(root).map_or_else(|_| file.to_owned(), |below| below.display().to_string())
+    };
+    if !output.hash.is_folder {
+        let source = files.first().map_or_else(String::new, |(file, _)| named(file));
+        let files = files.into_iter().map(|(file, path)| SourceFile::path(named(&file), path)).collect();
+        return Ok(Version::Rows { files, source });
+    }
+    let digest = |(file, path): &(String, std::path::PathBuf)| -> Result<SnapshotFile, StoreError> {
+        let (digest, identity) = index.digest_of(path)?;
+        Ok(SnapshotFile { name: named(file), size: identity.size, digest })
+    };
+    let mut files = files.par_iter().map(digest).collect::<Result<Vec<_>, _>>()?;
+    files.sort_unstable();
+    Ok(Version::Folder(files))
 }
 
 /// Hashes the files of a folder in the working copy.

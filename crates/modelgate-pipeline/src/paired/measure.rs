@@ -6,7 +6,7 @@
 //! few made-up ones. The wider end counts.
 
 use modelgate_core::verdict::{SliceFigure, SliceFigures};
-use modelgate_evaluate::statistics::{holm, normal_quantile, paired_score_interval, paired_t};
+use modelgate_evaluate::statistics::{holm, normal_quantile, paired_score_interval, paired_worse};
 use modelgate_evaluate::{
     Average, BootstrapOptions, PairedInterval, Resampled, ResampledClassifier, paired_bootstrap,
     rests_on_labels,
@@ -147,9 +147,7 @@ pub fn parts(
         };
         let (one, other) = (pick(&losses), pick(&others));
         // None only for losses that are not numbers, which are counted.
-        let Some(test) = paired_t(&one, &other) else { continue };
-        // One-sided: a part that got better is no trouble.
-        let p_value = if test.mean_difference > 0.0 { test.p_value / 2.0 } else { 1.0 - test.p_value / 2.0 };
+        let Some(p_value) = paired_worse(&one, &other) else { continue };
         slices.push(SliceFigure {
             name: name.clone(),
             rows: members.len() as u64,

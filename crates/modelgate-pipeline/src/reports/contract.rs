@@ -1,6 +1,6 @@
 //! The report of a run that its data contract stopped.
 
-use modelgate_data::contract::ContractReport;
+use modelgate_data::contract::{ContractReport, Violation};
 
 use crate::outputs::cell;
 
@@ -11,13 +11,25 @@ pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
         cell(pipeline),
         cell(&report.summary())
     );
-    text.push_str("| severity | rule | what is wrong | first rows |\n|---|---|---|---|\n");
-    for violation in &report.violations {
-        let rows = violation.rows.iter().take(3).map(|row| {
-            let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
-            if report.files.len() > 1 { format!("{}, {place}", row.file) } else { place }
-        });
-        let rows: Vec<String> = rows.map(|row| cell(&row)).collect();
+    text.push_str(&violations(report, usize::MAX));
+    text.push_str("\n`modelgate data validate` shows what stands in these rows, where the data is.\n");
+    text
+}
+
+/// Returns where the first rows are that break a rule.
+pub(super) fn places(report: &ContractReport, violation: &Violation) -> Vec<String> {
+    let rows = violation.rows.iter().take(3).map(|row| {
+        let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
+        if report.files.len() > 1 { format!("{}, {place}", row.file) } else { place }
+    });
+    rows.collect()
+}
+
+/// Returns the table of the rules that are broken, with the places of the first rows of each; of `most` of them.
+pub(super) fn violations(report: &ContractReport, most: usize) -> String {
+    let mut text = String::from("| severity | rule | what is wrong | first rows |\n|---|---|---|---|\n");
+    for violation in report.violations.iter().take(most) {
+        let rows: Vec<String> = places(report, violation).iter().map(|place| cell(place)).collect();
         text.push_str(&format!(
             "| {} | {} | {} | {} |\n",
             violation.severity.as_str(),
@@ -26,6 +38,5 @@ pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
             rows.join("<br>")
         ));
     }
-    text.push_str("\n`modelgate data validate` shows what stands in these rows, where the data is.\n");
     text
 }

@@ -103,14 +103,16 @@ impl EndedRun {
         }
     }
 
-    /// Says of which run the verdict and the figures are that lie in `outputs/`.
+    /// Says of which run the figures are that lie in `outputs/`, and the verdict, where this run has left none.
     pub fn figures(&self) -> String {
         let name = &self.run.pipeline;
+        let what = match self.why {
+            WhyEnded::NotAsked(_) => "the verdict and the figures",
+            WhyEnded::Contract(_) | WhyEnded::Failed(_) => "the figures",
+        };
         self.before.as_ref().map_or_else(
             || "it left no figures".to_owned(),
-            |before| {
-                format!("the verdict and the figures in outputs/{name}/ are of the run {before} before it")
-            },
+            |before| format!("{what} in outputs/{name}/ are of the run {before} before it"),
         )
     }
 

@@ -51,8 +51,17 @@ pub(crate) fn xml(text: &str) -> String {
 pub(crate) fn markdown(text: &str) -> String {
     let text = plain(text);
     let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
+    let mut before = ' ';
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
         match letter {
+            // Inside a word it says nothing, and names are full of it.
+            '_' if before.is_alphanumeric() && letters.peek().is_some_and(|next| next.is_alphanumeric()) => {
+                escaped.push('_');
+            }
+            '_' => escaped.push_str("\\_"),
+            // GitHub takes what stands between two of them for a formula, and a backslash for no escape.
+            '$' => escaped.push_str("<span>$</span>"),
             '|' | '\\' | '`' | '*' | '[' | ']' | '~' => {
                 escaped.push('\\');
                 escaped.push(letter);
@@ -67,9 +76,10 @@ pub(crate) fn markdown(text: &str) -> String {
             }
             other => escaped.push(other),
         }
+        before = letter;
     }
     let words: Vec<&str> = escaped.split_whitespace().collect();
-    let joined = words.join(" ").replace("__", "\\_\\_");
+    let joined = words.join(" ");
     // First strong isolate: the rest of the line keeps its direction.
     if text.chars().any(is_right_to_left) { format!("\u{2068}{joined}\u{2069}") } else { joined }
 }
@@ -83,6 +93,8 @@ mod tests {
         assert_eq!(markdown("a|b\n<script>x</script> `c`"), "a\\|b &lt;script&gt;x&lt;/script&gt; \\`c\\`");
         assert_eq!(html("<b a=\"1\" c='2'>&"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;");
         assert_eq!(xml("a\u{0}b<"), "a b&lt;");
+        assert_eq!(markdown("_i_ a_b __c__ snake_case_9"), "\\_i\\_ a_b \\_\\_c\\_\\_ snake_case_9");
+        assert_eq!(markdown("$x^2$"), "<span>$</span>x^2<span>$</span>");
         assert_eq!((short("عربي", 4), short("عربي", 2)), ("عربي".to_owned(), "عر…".to_owned()));
     }
 

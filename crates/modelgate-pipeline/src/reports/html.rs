@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use modelgate_core::verdict::{Outcome, figure};
 
 use super::RunEvidence;
+use super::contract::places;
 use super::escape::{html as text, short};
 use super::markdown::probability;
-use super::rules::{RuleLine, heads, lines};
+use super::rules::{RuleLine, heads, interval_head, lines, note};
 use super::style::{follow_page, style};
 use crate::evaluation::SubsetEvaluation;
 
@@ -82,6 +83,7 @@ pub fn html(evidence: &RunEvidence) -> String {
         text(&verdict.sentence)
     );
     page.push_str(&rules(evidence));
+    page.push_str(&contract(evidence));
     if let Some(why) = &evidence.comparison.unavailable {
         let _ = write!(page, "<p>Production could not be scored: {}.</p>", sentence(why));
     }
@@ -113,8 +115,24 @@ pub fn html(evidence: &RunEvidence) -> String {
 }
 
 /// The rules: few columns, so that a page of paper has room for them; what else is known of a rule stands below it.
+/// Returns the broken rules of the data contract, when the run went on all the same.
+fn contract(evidence: &RunEvidence) -> String {
+    let Some(report) = evidence.contract.as_ref().filter(|report| !report.violations.is_empty()) else {
+        return String::new();
+    };
+    let rows = report.violations.iter().map(|found| {
+        let places: Vec<String> = places(report, found).iter().map(|place| name(place)).collect();
+        let (severity, id) = (found.severity.as_str(), name(&found.id));
+        let (message, places) = (sentence(&found.message), places.join("<br>"));
+        format!("<tr><td>{severity}</td><td>{id}</td><td>{message}</td><td>{places}</td></tr>")
+    });
+    let table = table(&["severity", "rule", "what is wrong", "first rows"], rows);
+    format!("<h2>Data contract</h2><p>{}.</p>{table}", sentence(&report.summary()))
+}
+
 fn rules(evidence: &RunEvidence) -> String {
     let heads = heads(evidence);
+    let interval = interval_head(evidence);
     let row = |line: RuleLine<'_>| {
         let rule = line.rule;
         let class = match rule.outcome {
@@ -124,7 +142,7 @@ fn rules(evidence: &RunEvidence) -> String {
         };
         let power =
             rule.power.as_deref().map_or_else(String::new, |power| format!("<br>{}.", sentence(power)));
-        let details = details(&line, &heads);
+        let details = details(&line, &heads, &interval);
         let details =
             if details.is_empty() { details } else { format!("<br><small>{}</small>", sentence(&details)) };
         let compared = line.compared.map_or_else(
@@ -146,16 +164,17 @@ fn rules(evidence: &RunEvidence) -> String {
         )
     };
     let head = ["outcome", "rule", "value", "limit", "compared with"];
-    format!("<h2>Rules</h2>{}", table(&head, lines(evidence).into_iter().map(row)))
+    let note = note(evidence).map_or_else(String::new, |note| format!("<p>{note}</p>"));
+    format!("<h2>Rules</h2>{}{note}", table(&head, lines(evidence).into_iter().map(row)))
 }
 
 /// Returns the figures of a rule that have no column of their own.
-fn details(line: &RuleLine<'_>, heads: &[String; 2]) -> String {
+fn details(line: &RuleLine<'_>, heads: &[String; 2], head: &str) -> String {
     let rule = line.rule;
     let ends = |(low, high): (f64, f64)| format!("{} to {}", figure(low), figure(high));
     let by = |difference: f64| format!("{difference:+.4}");
     let mut said: Vec<String> = Vec::new();
-    said.extend(rule.interval.map(|interval| format!("interval {}", ends(interval))));
+    said.extend(rule.interval.map(|interval| format!("{head} {}", ends(interval))));
     said.extend(line.difference.map(|difference| {
         let interval = rule.difference_interval.map(|interval| format!(" ({})", ends(interval)));
         format!("difference {}{}", by(difference), interval.unwrap_or_default())
@@ -263,7 +282,8 @@ fn figures(evidence: &RunEvidence) -> String {
             )
         };
         let count = found.map_or(0, |found| found.rows);
-        let head = ["metric", "candidate", "interval", reference, "difference", before, "difference"];
+        let sure = interval_head(evidence);
+        let head = ["metric", "candidate", &sure, reference, "difference", before, "difference"];
         let rows = table(&head, metrics.iter().map(row));
         let _ = write!(page, "<h2>Figures on {subset}, {count} rows</h2>{rows}");
         let undefined = found.map(|found| &found.undefined).into_iter().flatten();

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use modelgate_core::verdict::{Outcome, RuleResult, figure};
 
 use super::RunEvidence;
+use super::contract::violations;
 use super::escape::{markdown as text, short};
-use super::rules::{heads, lines};
+use super::rules::{heads, interval_head, lines, note};
 use super::training::{training_tables, trials_table};
 use crate::evaluation::SubsetEvaluation;
 
@@ -53,6 +54,10 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     }
     page.push_str(&rules(evidence));
     page.push_str(&power(evidence));
+    if let Some(report) = evidence.contract.as_ref().filter(|report| !report.violations.is_empty()) {
+        let (summary, table) = (text(&report.summary()), violations(report, MOST_ROWS));
+        let _ = write!(page, "\n## Data contract\n\n{summary}.\n\n{table}");
+    }
     if let Some(why) = &evidence.comparison.unavailable {
         let _ = writeln!(page, "\nProduction could not be scored: {}.", sentence(why));
     }
@@ -139,8 +144,9 @@ fn signed(difference: Option<f64>) -> String {
 
 fn rules(evidence: &RunEvidence) -> String {
     let [production, baseline] = heads(evidence).map(|head| text(&head));
+    let interval = interval_head(evidence);
     let mut table = format!(
-        "\n## Rules\n\n| | rule | value (interval) | limit | compared with | difference (interval) | {production} | {baseline} | rows |\n|---|---|---|---|---|---|---|---|---|\n"
+        "\n## Rules\n\n| | rule | value ({interval}) | limit | compared with | difference (interval) | {production} | {baseline} | rows |\n|---|---|---|---|---|---|---|---|---|\n"
     );
     for line in lines(evidence) {
         let rule = line.rule;
@@ -166,6 +172,9 @@ fn rules(evidence: &RunEvidence) -> String {
             signed(line.to_baseline),
             rule.samples.map_or_else(|| "–".to_owned(), |rows| rows.to_string()),
         );
+    }
+    if let Some(note) = note(evidence) {
+        let _ = writeln!(table, "\n{note}");
     }
     table
 }
@@ -242,13 +251,14 @@ fn figures(evidence: &RunEvidence) -> String {
         let found = evidence.evaluation.subsets.get(subset);
         let count = found.map_or(0, |found| found.rows);
         let baseline = comparison.baseline.as_ref().and_then(|baseline| baseline.subsets.get(subset));
+        let sure = interval_head(evidence);
         let head = comparison
             .baseline
             .as_ref()
             .map_or_else(|| "baseline".to_owned(), |baseline| text(&baseline.name));
         let _ = writeln!(
             page,
-            "**{subset}**, {count} rows\n\n| metric | candidate | interval | {name} | difference | {head} |\n|---|---|---|---|---|---|"
+            "**{subset}**, {count} rows\n\n| metric | candidate | {sure} | {name} | difference | {head} |\n|---|---|---|---|---|---|"
         );
         for row in rows {
             let difference = match (row.candidate, row.production) {

@@ -1,7 +1,7 @@
 //! The rules as a table shows them: each beside what it is compared with, and beside production and baseline.
 
 use modelgate_core::rule::Subset;
-use modelgate_core::verdict::RuleResult;
+use modelgate_core::verdict::{RuleResult, figure};
 
 use super::RunEvidence;
 
@@ -24,6 +24,26 @@ pub(super) fn heads(evidence: &RunEvidence) -> [String; 2] {
     let production = comparison.production.as_deref().unwrap_or("production");
     let baseline = comparison.baseline.as_ref().map_or("baseline", |baseline| baseline.name.as_str());
     [format!("to {production}"), format!("to {baseline}")]
+}
+
+/// Returns how sure the intervals of values are, in percent; `None` without any.
+fn certainty(evidence: &RunEvidence) -> Option<String> {
+    let subsets = evidence.evaluation.subsets.values();
+    let interval = subsets.flat_map(|found| found.intervals.values()).next()?;
+    Some(figure(interval.confidence * 100.0))
+}
+
+/// Returns `interval`, with how sure it is of what it holds.
+pub(super) fn interval_head(evidence: &RunEvidence) -> String {
+    certainty(evidence).map_or_else(|| "interval".to_owned(), |sure| format!("{sure}% interval"))
+}
+
+/// Says what the ends of differences are, where there are any.
+pub(super) fn note(evidence: &RunEvidence) -> Option<&'static str> {
+    evidence.verdict.rules.iter().any(|rule| rule.difference_interval.is_some()).then_some(
+        "Each end of a difference holds by itself with the confidence of its rule; with 95%, where it names none, both hold \
+         together with 90%.",
+    )
 }
 
 /// Returns the rules in their order.

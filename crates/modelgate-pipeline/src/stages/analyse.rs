@@ -1,6 +1,6 @@
 //! Analyse: what the model looks at, and the pictures of its figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_core::canonical;
 use modelgate_core::rule::Subset;
@@ -23,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 7;
+const REVISION: u32 = 8;
 
 /// Looks at the model and draws the plots.
 pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
@@ -71,6 +71,8 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 Some(first) => format!("{} plots; most important: {}", names.len(), first.feature),
                 None => format!("{} plots", names.len()),
             };
+            let unknown: BTreeSet<char> =
+                plots.iter().flat_map(|(_, plot)| plot.unknown_letters.chars()).collect();
             for (at, (name, plot)) in plots.into_iter().enumerate() {
                 // The first is what one looks at first; it lies beside the report.
                 if at == 0 {
@@ -82,9 +84,24 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 outputs.insert(format!("plots/{name}.png"), plot.png);
                 outputs.insert(format!("plots/{name}.dark.png"), plot.dark_png);
             }
-            Ok(Work { outputs, summary, ..Work::default() })
+            Ok(Work { outputs, summary, warnings: unknown_letters(&unknown), ..Work::default() })
         },
     )
+}
+
+/// Says which letters the PNGs could not be given.
+fn unknown_letters(letters: &BTreeSet<char>) -> Vec<String> {
+    const SHOWN: usize = 8;
+    let Some(first) = letters.first() else { return Vec::new() };
+    let shown: Vec<String> = letters.iter().take(SHOWN).map(char::to_string).collect();
+    let more =
+        if letters.len() > SHOWN { format!(" and {} more", letters.len() - SHOWN) } else { String::new() };
+    vec![format!(
+        "the font of the plots has no picture of {}{more}: a PNG shows the number of such a letter, as U+{:04X}; an SVG is \
+         drawn with the fonts of who looks at it",
+        shown.join(" "),
+        u32::from(*first)
+    )]
 }
 
 /// Returns what each feature adds to the score of a model that says so: each preprocessed one of a model that modelgate

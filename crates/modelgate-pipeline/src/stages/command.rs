@@ -131,8 +131,10 @@ pub(crate) fn fit(
     fs_err::create_dir_all(&state)?;
     let folder = tempfile::Builder::new().prefix(FOLDER).tempdir_in(&state)?;
     let path = |name: &str| folder.path().join(name);
-    fs_err::write(path("train.csv"), csv(table, &split.train))?;
-    fs_err::write(path("validation.csv"), csv(table, &split.validation))?;
+    let dropped = &config.preprocess.drop;
+    let key = config.data.key.clone().filter(|key| !dropped.contains(key));
+    fs_err::write(path("train.csv"), csv(table, &split.train, dropped))?;
+    fs_err::write(path("validation.csv"), csv(table, &split.validation, dropped))?;
     let seed = config.seed.to_string();
     let values = [
         ("train", path("train.csv").display().to_string()),
@@ -140,7 +142,7 @@ pub(crate) fn fit(
         ("output", path(MODEL).display().to_string()),
         ("seed", seed),
         ("target", config.data.target.clone()),
-        ("key", config.data.key.clone().unwrap_or_default()),
+        ("key", key.unwrap_or_default()),
         ("features", json!(data::run_features(runner)?).to_string()),
         ("params", json!(config.train.params).to_string()),
     ];

@@ -2,6 +2,7 @@
 
 use modelgate_config as config;
 use modelgate_core::Digest;
+use modelgate_core::rule::{Check, GateRule, Slice};
 use modelgate_data::contract::{self, Contract, ContractReport, Severity};
 use serde_json::json;
 
@@ -12,6 +13,9 @@ use crate::record::{Inputs, StageRecord};
 use crate::runner::{Runner, Work};
 use crate::stage::{Stage, Wanted};
 use crate::stages::dataset;
+
+/// The figure that counts the broken rules of severity `error`.
+const ERRORS: &str = "contract.errors";
 
 /// Returns the contract of `pipeline` with the digest of its text, if it has one.
 pub fn read_contract(pipeline: &Pipeline<'_>) -> Result<Option<(Contract, Digest)>, PipelineError> {
@@ -73,7 +77,9 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let options = dataset::read_options(runner.pipeline);
             let report = contract::check(files, &options, &contract, &name, micros(&now))?;
             let mut work = Work::json("contract", &report, report.summary())?;
-            let told = report.violations.iter().filter(|found| found.severity == Severity::Warning);
+            // What stops the run is shown row by row at its end; what goes on to the gate is told here.
+            let stops = stops(runner.pipeline);
+            let told = report.violations.iter().filter(|found| !stops || found.severity == Severity::Warning);
             work.warnings = told.map(|found| format!("{}: {}", found.id, found.message)).collect();
             Ok(work)
         },
@@ -103,10 +109,30 @@ fn judged(runner: &Runner<'_>, now: &str) -> String {
     before().unwrap_or_else(|| now.to_owned())
 }
 
+fn stops(pipeline: &Pipeline<'_>) -> bool {
+    pipeline.config.data.on_violation == config::OnViolation::Stop
+}
+
 /// Returns whether the contract stops the run.
 pub(crate) fn blocks(runner: &Runner<'_>) -> Result<bool, PipelineError> {
-    let stops = runner.pipeline.config.data.on_violation == config::OnViolation::Stop;
-    Ok(stops && report(runner)?.is_some_and(|report| !report.passed()))
+    Ok(stops(runner.pipeline) && report(runner)?.is_some_and(|report| !report.passed()))
+}
+
+/// Adds the rule that no error of the contract is broken, where the gate is to judge the contract and none of `rules` asks
+/// for it: a contract that neither stops the run nor is judged would be none.
+pub(crate) fn with_contract_rule(pipeline: &Pipeline<'_>, mut rules: Vec<GateRule>) -> Vec<GateRule> {
+    let is_judged = pipeline.config.data.contract.is_some() && !stops(pipeline);
+    if is_judged && !rules.iter().any(|rule| rule.metric.starts_with("contract.")) {
+        rules.push(GateRule {
+            id: ERRORS.to_owned(),
+            metric: ERRORS.to_owned(),
+            on: None,
+            check: Check::AtMost(0.0),
+            slice: Slice::default(),
+            min_samples: None,
+        });
+    }
+    rules
 }
 
 /// Returns what checking the contract found, when it was checked.
@@ -127,7 +153,7 @@ pub(crate) fn figures(runner: &Runner<'_>) -> Result<Vec<(&'static str, f64)>, P
 pub(crate) fn counts(errors: u64, warnings: u64) -> [(&'static str, f64); 3] {
     [
         ("contract.violations", (errors + warnings) as f64),
-        ("contract.errors", errors as f64),
+        (ERRORS, errors as f64),
         ("contract.warnings", warnings as f64),
     ]
 }

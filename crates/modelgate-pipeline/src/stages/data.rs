@@ -10,7 +10,7 @@ use modelgate_core::{Digest, canonical};
 use modelgate_data::preprocess::{Encode, Missing, PreprocessPlan, PreprocessSpec, Scale, UnknownCategory};
 use modelgate_data::rows::{Leakage, RowQuery, RowScan, scan_rows};
 use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
-use modelgate_data::target::{Target, extract_target};
+use modelgate_data::target::{Target, read_target};
 use modelgate_data::{DataSchema, Dataset, Mixed, Table};
 use serde::Serialize;
 use serde_json::json;
@@ -40,12 +40,16 @@ pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Task {
 
 /// Returns the columns that are features: all but the target, the key, the weights, what the split goes by, dates and timestamps.
 pub fn features(pipeline: &crate::Pipeline<'_>, schema: &DataSchema) -> Vec<String> {
-    let data = &pipeline.config.data;
-    let group = data.split.column.as_ref();
-    let others = [Some(&data.target), data.key.as_ref(), data.weight.as_ref(), group];
     let columns = schema.columns.iter().filter(|column| !column.declared.column_type.is_time());
     let names = columns.map(|column| &column.name);
-    names.filter(|name| !others.contains(&Some(*name))).cloned().collect()
+    names.filter(|name| !has_a_part(pipeline, name)).cloned().collect()
+}
+
+/// Returns whether a column is named for something else than to learn from it.
+fn has_a_part(pipeline: &crate::Pipeline<'_>, name: &String) -> bool {
+    let data = &pipeline.config.data;
+    let parts = [Some(&data.target), data.key.as_ref(), data.weight.as_ref(), data.split.column.as_ref()];
+    parts.contains(&Some(name))
 }
 
 /// Returns the features of the run's snapshot.
@@ -222,7 +226,7 @@ pub fn write_split(pipeline: &crate::Pipeline<'_>, folder: &Path) -> Result<Spli
     let (dataset, found, assignment) = assigned(pipeline)?;
     let table = modelgate_data::read_table(&dataset)?;
     for (part, rows) in PARTS.iter().zip([&assignment.train, &assignment.validation, &assignment.test]) {
-        let page = super::command::rows::csv(&table, rows);
+        let page = super::command::rows::csv(&table, rows, &pipeline.config.preprocess.drop);
         modelgate_store::atomic::write(&folder.join(format!("{part}.csv")), page.as_bytes())?;
     }
     Ok(preview(&found, &assignment))
@@ -274,13 +278,8 @@ impl Splitter {
         let data = &pipeline.config.data;
         let spec = split_spec(pipeline, dataset.schema.rows);
         let features = features(pipeline, &dataset.schema);
-        let target_only = [data.target.as_str()];
-        // Without a target, the message that says so is told of all columns.
-        let is_there = dataset.schema.position(&data.target).is_some();
-        let names = if is_there { target_only.to_vec() } else { dataset.schema.names() };
-        let column = modelgate_data::read_columns(dataset, &names)?;
         let task = pipeline_task(pipeline);
-        let target = extract_target(&column, &data.target, task, &data.source)?;
+        let (column, target) = read_target(dataset, &data.target, task, &data.source)?;
         let query = RowQuery {
             kind: spec.kind,
             by: data.split.column.as_deref(),
@@ -397,6 +396,8 @@ pub(crate) fn preprocess(runner: &mut Runner<'_>) -> Result<bool, PipelineError>
             );
             let mut work = Work::json("plan", &plan, summary)?;
             let times = schema.columns.iter().filter(|column| column.declared.column_type.is_time());
+            // What the split goes by has its use.
+            let times = times.filter(|column| !has_a_part(runner.pipeline, &column.name));
             work.warnings.extend(times.map(|column| {
                 format!(
                     "column `{}` is a {} and no feature as it stands; declare `data.types: {{{}: string}}` to use its text, \

@@ -1,6 +1,6 @@
 //! Snapshot: the files of a source, kept by digest, and the types of their columns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use modelgate_data::{
     ColumnType, DataError, DataSchema, Dataset, DeclaredType, Mixed, NO_SUCH_NAME, Quoting, ReadOptions,
     SourceFile, find_files,
 };
-use modelgate_store::{CHUNK, ContentStore, DigestIndex, Link, LinkPolicy, StoreError};
+use modelgate_store::{ContentStore, DigestIndex, Link, StoreError};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -32,12 +32,26 @@ pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
         Some(("none", _)) => Quoting::Never,
         Some((_, Some(quote))) => Quoting::By(quote),
     };
+    let types: BTreeMap<String, DeclaredType> = types.collect();
+    // Who says that a column is text means every word of it.
+    let literal = types.iter().filter(|(_, declared)| declared.column_type.is_text());
     ReadOptions {
-        drop: pipeline.config.preprocess.drop.clone(),
-        types: types.collect(),
+        drop: unread(pipeline),
+        literal: literal.map(|(name, _)| name.clone()).collect(),
+        types,
         delimiter: data.delimiter.map(|delimiter| delimiter as u8),
         quoting,
     }
+}
+
+/// Returns the columns that are not read: those of `preprocess.drop`, but for the key and what the split goes by, which rows
+/// are told apart and divided by and no model learns from.
+fn unread(pipeline: &Pipeline<'_>) -> Vec<String> {
+    let data = &pipeline.config.data;
+    let divides = matches!(data.split.kind, Some(config::SplitKindName::Time | config::SplitKindName::Group));
+    let by = data.split.column.as_ref().filter(|_| divides);
+    let dropped = pipeline.config.preprocess.drop.iter();
+    dropped.filter(|name| Some(*name) != by && Some(*name) != data.key.as_ref()).cloned().collect()
 }
 
 fn declared_type(text: &config::ColumnTypeText) -> Option<DeclaredType> {
@@ -57,8 +71,13 @@ fn declared_type(text: &config::ColumnTypeText) -> Option<DeclaredType> {
 
 /// Returns what of the configuration decides how a file is read.
 pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
-    let (data, preprocess) = (&pipeline.config.data, &pipeline.config.preprocess);
-    json!({ "types": data.types, "delimiter": data.delimiter, "quote": data.quote, "drop": preprocess.drop })
+    let data = &pipeline.config.data;
+    let mut settings = json!({ "types": data.types, "delimiter": data.delimiter, "quote": data.quote, "drop": unread(pipeline) });
+    let literal = read_options(pipeline).literal;
+    if !literal.is_empty() {
+        settings["literal"] = json!(literal);
+    }
+    settings
 }
 
 /// Returns the files of the source of `pipeline`: as they lie in the project, or where a snapshot, DVC or S3 has them.
@@ -80,7 +99,13 @@ pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, Pipeline
     let index = DigestIndex::open(&project.state_folder());
     let files = find_files(&project.root, source).map_err(|error| match error {
         DataError::File { message, .. } if message == NO_SUCH_NAME => {
-            wrong(format!("`{source}`: {NO_SUCH_NAME}; put the files there, or name yours"))
+            match datasets::set_of(project, pipeline.name, source) {
+                Ok(Some(set)) => PipelineError::Sharing(format!(
+                    "`{source}`: {NO_SUCH_NAME}; it is the data set `{0}`: `modelgate data pull {0}` brings it",
+                    set.name
+                )),
+                _ => wrong(format!("`{source}`: {NO_SUCH_NAME}; put the files there, or name yours")),
+            }
         }
         other => other.into(),
     })?;
@@ -122,6 +147,8 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     let files = source_files(runner.pipeline)?;
     columns::check_files(runner.pipeline, &files)?;
     let found = digests(runner, &files)?;
+    // Another pointer file is no reason to work again, and to be told all the same.
+    runner.beside.extend(datasets::warning_of(runner.pipeline, &found));
     let inputs = found.clone();
     runner.step(
         Stage::Snapshot,
@@ -168,11 +195,6 @@ fn keep(
     let policy = datasets::link_policy(&runner.pipeline.project.config);
     let put = |(file, expected): (&SourceFile, &SnapshotFile)| {
         let path = file.on_disk().unwrap_or(Path::new(""));
-        // A run does not make a small source read-only for the sake of a few megabytes.
-        let policy = match policy {
-            LinkPolicy::Auto if expected.size < CHUNK => LinkPolicy::Separate,
-            other => other,
-        };
         let kept = store.put_file(path, policy, index)?;
         if kept.digest != expected.digest {
             return Err(StoreError::Changed { path: path.to_owned() });

@@ -3,28 +3,27 @@
 use std::collections::BTreeMap;
 
 use modelgate_config as config;
+use modelgate_core::canonical;
 use modelgate_core::rule::{GateRule, Slice, Subset, Versus, slice_name};
-use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, Scores, judge};
-use modelgate_core::{Digest, RunId, canonical};
+use modelgate_core::verdict::{Evidence, GateVerdict, Reference, judge};
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_evaluate::{Average, BootstrapOptions, MAX_TEXTS, SearchOptions, texts};
-use modelgate_model::Package;
 use modelgate_registry::Registry;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::changes;
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
 use crate::latency::{self, Latency};
-use crate::options::MetricDifference;
-use crate::paired::{self, PairedInput};
-use crate::production::{self, Production};
+use crate::paired::PairedInput;
+use crate::production;
 use crate::record::{Inputs, StageRecord};
+use crate::rule_slices::misread;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
+use crate::stages::beside::{Comparison, baseline_figures, compare, score_production};
 use crate::stages::{contract, data, model};
+use crate::stored;
 
 pub(crate) fn average(runner: &Runner<'_>) -> Average {
     match runner.pipeline.config.evaluate.average {
@@ -34,7 +33,7 @@ pub(crate) fn average(runner: &Runner<'_>) -> Average {
 }
 
 /// Raised when the figures or their form change.
-const EVALUATE_REVISION: u32 = 3;
+const EVALUATE_REVISION: u32 = 4;
 
 /// More columns than this are not searched for weak parts.
 const MAX_SEARCHED: usize = 64;
@@ -112,6 +111,14 @@ fn evaluate_options(runner: &Runner<'_>, table: &Table) -> Result<EvaluateOption
             });
         }
     }
+    let rules = rules(runner)?;
+    if let Some(reason) = misread(table, &rules) {
+        return Err(PipelineError::Setting {
+            pipeline: runner.pipeline.name.to_owned(),
+            key: "gate.rules",
+            reason,
+        });
+    }
     let wanted = config.intervals == config::IntervalsName::Bootstrap;
     let mut columns = data::run_features(runner)?;
     columns.truncate(MAX_SEARCHED);
@@ -119,7 +126,7 @@ fn evaluate_options(runner: &Runner<'_>, table: &Table) -> Result<EvaluateOption
         average: average(runner),
         bootstrap: wanted.then(|| bootstrap_options(runner)),
         slices: config.slices.clone(),
-        rule_slices: rule_slices(&rules(runner)?),
+        rule_slices: rule_slices(&rules),
         search: Some(search_options(runner)),
         searched: columns,
     })
@@ -150,9 +157,15 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             for (subset, found) in &evaluation.subsets {
                 let search = found.search.iter().flat_map(|search| &search.left_out);
                 work.warnings.extend(search.map(|what| format!("search for weak parts of {subset}: {what}")));
-                let undefined =
-                    found.undefined.iter().map(|(metric, why)| format!("{metric} on {subset}: {why}"));
-                work.warnings.extend(undefined);
+                // One reason is often that of all figures.
+                let mut undefined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+                for (metric, why) in &found.undefined {
+                    undefined.entry(why).or_default().push(metric);
+                }
+                let said = undefined
+                    .iter()
+                    .map(|(why, metrics)| format!("{} on {subset}: {why}", metrics.join(", ")));
+                work.warnings.extend(said);
             }
             Ok(work)
         },
@@ -189,59 +202,12 @@ pub(crate) fn evaluation(runner: &Runner<'_>) -> Result<Evaluation, PipelineErro
     runner.json(Stage::Evaluate, "evaluation")
 }
 
-/// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The version of this form.
-    pub schema_version: u32,
-    /// The candidate.
-    pub candidate: Digest,
-    /// What it is compared with, such as `production v003`; `None` for a bootstrap.
-    pub production: Option<String>,
-    /// Why production could not be scored, if it could not.
-    pub unavailable: Option<String>,
-    /// The figures by subset.
-    pub subsets: BTreeMap<Subset, Vec<MetricDifference>>,
-    /// The figures of the committed baseline, if there is one.
-    #[serde(default)]
-    pub baseline: Option<BaselineFigures>,
-    /// How the training rows differ from production's, in words; `None` when that is not known.
-    #[serde(default)]
-    pub data_changes: Option<Vec<String>>,
-    /// How the settings differ from production's, in words; `None` when that is not known.
-    #[serde(default)]
-    pub configuration_changes: Option<Vec<String>>,
-}
-
-/// The figures of `baselines/<model>.json`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct BaselineFigures {
-    /// Such as `baseline v003`.
-    pub name: String,
-    /// Value by subset and metric.
-    pub subsets: BTreeMap<Subset, BTreeMap<String, f64>>,
-}
-
-/// What was found of production: its figures, what it has in common with the candidate, and what changed since.
-struct ProductionFound {
-    reference: Reference,
-    comparisons: Comparisons,
-    data: Option<Vec<String>>,
-    configuration: Option<Vec<String>>,
-}
-
-impl ProductionFound {
-    fn only(reference: Reference) -> Self {
-        Self { reference, comparisons: Comparisons::default(), data: None, configuration: None }
-    }
-}
-
 /// Returns the rules of the pipeline.
 pub(crate) fn rules(runner: &Runner<'_>) -> Result<Vec<GateRule>, PipelineError> {
     pipeline_rules(runner.pipeline)
 }
 
-/// Returns the rules of `pipeline`, its own or the default ones.
+/// Returns the rules of `pipeline`, its own or the default ones, with those that it may not go without.
 pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, PipelineError> {
     let defaults;
     let rules = if let Some(rules) = &pipeline.config.gate.rules {
@@ -257,20 +223,8 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
         key: "gate.rules",
         reason,
     })?;
-    crate::policy::with_required_rules(pipeline, rules)
-}
-
-/// Returns the runs that rules compare with, as their own figures tell of them.
-pub(crate) fn runs_named(pipeline: &crate::Pipeline<'_>, rules: &[GateRule]) -> BTreeMap<Versus, Reference> {
-    let named = rules.iter().filter_map(|rule| match rule.check.versus() {
-        Some(Versus::Run(run)) => Some(run),
-        _ => None,
-    });
-    let figures = |run: &RunId| match crate::outputs::evaluation_of_run(pipeline, run) {
-        Ok(evaluation) => Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))),
-        Err(error) => Reference::Unavailable(error.to_string()),
-    };
-    named.map(|run| (Versus::Run(run.clone()), figures(run))).collect()
+    let rules = crate::policy::with_required_rules(pipeline, rules)?;
+    Ok(contract::with_contract_rule(pipeline, rules))
 }
 
 /// Returns the times of predictions that rules ask for, measured now if no run has measured them; none when no rule does.
@@ -328,7 +282,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("on".to_owned(), json!(on)),
                 ("contract".to_owned(), json!(contract::figures(runner)?)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
-                ("baseline".to_owned(), json!(baseline.as_ref().map(|baseline| baseline.digest))),
+                ("baseline".to_owned(), json!(baseline.as_ref().map(canonical::digest).transpose()?)),
             ]);
             if !times.is_empty() {
                 inputs.insert("latency".to_owned(), json!(times));
@@ -349,20 +303,17 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
             let evaluation = evaluation(runner)?;
             let found = score_production(runner, registry, production.as_ref(), &package, &rules)?;
-            let mut comparison = compare(&evaluation, &found.reference);
+            let mut comparison = compare(found.candidate.as_ref().unwrap_or(&evaluation), &found.reference);
+            comparison.left_out.clone_from(&found.warnings);
             (comparison.data_changes, comparison.configuration_changes) = (found.data, found.configuration);
-            comparison.baseline = baseline.as_ref().map(baseline_figures);
             let (production, comparisons) = (found.reference, found.comparisons);
-            let baseline = match &baseline {
-                Some(stored) => {
-                    let name = format!("baseline {}", stored.version);
-                    Reference::Scores(Box::new(stored.evaluation().scores(name, None)))
-                }
-                None => Reference::None,
-            };
+            let stored = stored::baseline(runner.pipeline, registry)?;
+            // Figures that are not believed are not shown either.
+            let shown = baseline.as_ref().filter(|_| matches!(stored, Reference::Scores(_)));
+            comparison.baseline = shown.map(baseline_figures);
             let mut references =
-                BTreeMap::from([(Versus::Production, production), (Versus::Baseline, baseline)]);
-            references.extend(runs_named(runner.pipeline, &rules));
+                BTreeMap::from([(Versus::Production, production), (Versus::Baseline, stored)]);
+            references.extend(stored::runs(runner.pipeline, &rules, registry));
             let mut candidate =
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
             let figures = contract::figures(runner)?;
@@ -370,10 +321,12 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 let figures = figures.iter().chain(&times);
                 subset.metrics.extend(figures.map(|(name, value)| ((*name).to_owned(), Some(*value))));
             }
-            let verdict = judge(&rules, &Evidence { candidate, references, on, comparisons });
+            let footings = found.footing.map(|footing| (Versus::Production, footing)).into_iter().collect();
+            let verdict = judge(&rules, &Evidence { candidate, references, on, comparisons, footings });
             let mut work =
                 Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
             work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
+            work.warnings = found.warnings;
             Ok(work)
         },
     )
@@ -432,104 +385,6 @@ impl Comparing {
             on: self.on,
         }
     }
-}
-
-/// Scores the model in production on the candidate's rows, and measures what rules ask of both together.
-fn score_production(
-    runner: &mut Runner<'_>,
-    registry: &Registry,
-    production: Option<&Production>,
-    candidate: &Package,
-    rules: &[GateRule],
-) -> Result<ProductionFound, PipelineError> {
-    let Some(production) = production else { return Ok(ProductionFound::only(Reference::None)) };
-    let name = format!("production {}", production.version);
-    let model = runner.pipeline.model.clone();
-    if production.digest == candidate.digest {
-        let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
-        return Ok(ProductionFound::only(Reference::Scores(Box::new(scores))));
-    }
-    let loaded = registry
-        .version_files(&model, production.version)
-        .map_err(PipelineError::from)
-        .and_then(|files| Ok((modelgate_model::from_files(files.clone())?, files)));
-    let (package, files) = match loaded {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            return Ok(ProductionFound::only(Reference::Unavailable(format!("{name}: {error}"))));
-        }
-    };
-    let parsed = |bytes: Option<&Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
-    let own = runner.bytes(Stage::Assemble, "reference.json").ok();
-    let profiles: (Option<serde_json::Value>, Option<serde_json::Value>) =
-        (parsed(files.get("reference.json")), parsed(own.as_ref()));
-    let data_changes = profiles.0.zip(profiles.1).map(|(before, now)| changes::data(&before, &now));
-    let before: Option<serde_json::Value> = parsed(files.get("metrics.json"));
-    let settings = serde_json::to_value(runner.pipeline.config)?;
-    let configuration = before
-        .as_ref()
-        .and_then(|attached| attached.get("configuration"))
-        .map(|before| changes::configuration(before, &settings));
-    let table = data::table(runner)?;
-    let target = data::target(runner, &table)?;
-    let split: SplitAssignment = data::assignment(runner)?;
-    let schema = package.manifest.schema.clone();
-    let options = plain_options(runner, rules);
-    let comparing = Comparing::of(runner)?;
-    let input = comparing.input(&candidate.model, &package.model, &table, &target, &split);
-    let scored = evaluate_package(&package.model, package.digest, &table, &target, &split, &options)
-        .and_then(|evaluation| Ok((evaluation, paired::compare(&input, rules)?)));
-    match scored {
-        Ok((evaluation, comparisons)) => {
-            let reference = Reference::Scores(Box::new(evaluation.scores(name, Some(schema))));
-            Ok(ProductionFound { reference, comparisons, data: data_changes, configuration })
-        }
-        // What it takes is still known, so that the schema rule can say what changed.
-        Err(error) => {
-            runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
-            let digest = Some(package.digest);
-            let scores = Scores { name, digest, schema: Some(schema), ..Scores::default() };
-            let reference = Reference::Scores(Box::new(scores));
-            let comparisons = Comparisons::default();
-            Ok(ProductionFound { reference, comparisons, data: data_changes, configuration })
-        }
-    }
-}
-
-fn compare(evaluation: &Evaluation, production: &Reference) -> Comparison {
-    let (name, unavailable, scores) = match production {
-        Reference::Scores(scores) => (Some(scores.name.clone()), None, Some(scores)),
-        Reference::Unavailable(why) => (None, Some(why.clone()), None),
-        Reference::None => (None, None, None),
-    };
-    let subsets = evaluation.subsets.iter().map(|(subset, found)| {
-        let rows = found.metrics.iter().map(|(metric, value)| MetricDifference {
-            metric: metric.clone(),
-            candidate: *value,
-            production: scores
-                .and_then(|scores| scores.subsets.get(subset))
-                .and_then(|scores| scores.metrics.get(metric).copied().flatten()),
-        });
-        (*subset, rows.collect())
-    });
-    Comparison {
-        schema_version: 1,
-        candidate: evaluation.digest,
-        production: name,
-        unavailable,
-        subsets: subsets.collect(),
-        baseline: None,
-        data_changes: None,
-        configuration_changes: None,
-    }
-}
-
-fn baseline_figures(stored: &production::Baseline) -> BaselineFigures {
-    let figures = stored.subsets.iter().map(|(subset, found)| {
-        let known = found.metrics.iter().filter_map(|(metric, value)| Some((metric.clone(), (*value)?)));
-        (*subset, known.collect())
-    });
-    BaselineFigures { name: format!("baseline {}", stored.version), subsets: figures.collect() }
 }
 
 /// Returns the verdict of the gate.

@@ -11,6 +11,7 @@ use modelgate_registry::{Objects, Registry};
 
 use crate::choice::{Choice, choose, stage_newest};
 use crate::error::PipelineError;
+use crate::learned::SplitRecord;
 use crate::options::{ApprovalAnswer, Approver, StageStatus};
 use crate::policy;
 use crate::probe;
@@ -100,6 +101,7 @@ pub(crate) fn register(
     let mut objects: BTreeMap<String, Vec<u8>> = files;
     let metrics = AttachedMetrics {
         configuration: Some(serde_json::to_value(runner.pipeline.config)?),
+        split: Some(SplitRecord::of(runner)?),
         ..AttachedMetrics::from(&evaluation)
     };
     let metrics = canonical::to_pretty(&metrics)?.into_bytes();
@@ -188,7 +190,12 @@ pub(crate) fn approve(
     let found = state.versions.get(&version);
     let quarantined = found.and_then(|found| state.quarantined(&found.digest));
     let verdict = found.map_or(Verdict::Failed, |found| found.verdict);
-    let is_approved = found.is_some_and(|found| found.approval.is_some());
+    let approval = found.and_then(|found| found.approval.as_ref());
+    let now = (runner.surroundings.now)();
+    let lapsed =
+        approval.and_then(|approval| policy::approval_lapsed(runner.pipeline, version, approval, &now));
+    // What is in staging was decided on; it is asked for again when it is to leave it.
+    let is_approved = approval.is_some() && (lapsed.is_none() || stage == Lifecycle::Staging);
     if verdict != Verdict::Passed {
         let reason = format!("{version} did not pass its gate ({verdict}): it cannot be approved");
         runner.report(Stage::Approve, StageStatus::Refused, reason.clone(), reason.clone(), 0.0, Vec::new());
@@ -200,7 +207,8 @@ pub(crate) fn approve(
         return Ok(Some(Decision::new("blocked", reason)));
     }
     match stage {
-        Lifecycle::Candidate | Lifecycle::Staging if !is_approved => {}
+        // What was approved for too long ago, or by another than is named now, is asked for again.
+        Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging if !is_approved => {}
         Lifecycle::Approved | Lifecycle::Production | Lifecycle::Staging | Lifecycle::Candidate => {
             let summary = format!("{version} is {stage}");
             runner.report(
@@ -244,6 +252,7 @@ pub(crate) fn approve(
                 ApprovalAnswer::Reject(reason) => (Event::Reject { reason }, actor),
                 ApprovalAnswer::Cancel | ApprovalAnswer::Nobody => {
                     let why = format!("`modelgate model approve {name} {version}` and `modelgate run` go on");
+                    let why = lapsed.map_or_else(|| why.clone(), |lapsed| format!("{lapsed}; {why}"));
                     let summary = format!("{version} waits for approval: {why}");
                     runner.report(
                         Stage::Approve,

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use modelgate_core::ledger::RegistryState;
+use modelgate_core::chain::ChainError;
+use modelgate_core::ledger::{LedgerEntry, RegistryState};
 
 use super::{Registry, TRIES};
 use crate::RegistryError;
 use crate::chain_file::{ReadError, for_each_entry};
+use crate::index::Index;
 use crate::index_state::{Changes, Followed};
 use crate::stamp::Stamp;
 
@@ -18,26 +20,64 @@ impl Registry {
     /// As [`Self::open`].
     pub fn refresh(&mut self) -> Result<(), RegistryError> {
         self.home.pull(false)?;
-        for _ in 0..TRIES {
-            if self.follow()? {
-                return Ok(());
+        match self.follow_up() {
+            // What is wrong with a copy need not be wrong with what it is of.
+            Err(
+                RegistryError::Tampered { .. }
+                | RegistryError::NotAllowed { .. }
+                | RegistryError::NewerLedger { .. }
+                | RegistryError::Shortened { .. },
+            ) if self.home.keeps_a_copy() => {
+                self.home.pull(true)?;
+                self.follow_up()
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            other => other,
+        }
+    }
+
+    fn follow_up(&mut self) -> Result<(), RegistryError> {
+        for _ in 0..TRIES {
+            match self.follow() {
+                Ok(true) => return Ok(()),
+                Ok(false) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                Err(error) if error.is_damaged_index() => self.index.get_mut().renew()?,
+                Err(error) => return Err(error),
+            }
         }
         Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
+    }
+
+    /// Asks the index; one that turns out damaged is made anew from the ledger first.
+    pub(super) fn ask<T>(
+        &self,
+        mut question: impl FnMut(&Index) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let error = match question(&self.index.borrow()) {
+            Err(error) if error.is_damaged_index() => error,
+            other => return other,
+        };
+        // Held only by whoever asks from within an answer.
+        let Ok(mut index) = self.index.try_borrow_mut() else { return Err(error) };
+        index.renew()?;
+        if let Some(end) = &self.followed {
+            let (state, changes) = self.read_all(None, end.position.end)?;
+            index.extend(&self.home.key(), None, true, &state, &changes, end)?;
+        }
+        drop(index);
+        question(&self.index.borrow())
     }
 
     /// Returns `false` when another process has written the index meanwhile.
     fn follow(&mut self) -> Result<bool, RegistryError> {
         let key = self.home.key();
         // In this order: what the index has seen is then never newer than the file that is looked at.
-        let seen = self.index.followed(&key)?;
+        let seen = self.index.get_mut().followed(&key)?;
         let stamp = Stamp::of(self.home.ledger())?;
         if let Some(seen) = &seen
             && seen.stamp == stamp.as_str()
         {
             if self.followed.as_ref().map(|own| own.position) != Some(seen.position) {
-                let (end, state) = self.index.load(&key)?;
+                let (end, state) = self.index.get_mut().load(&key)?;
                 (self.followed, self.state) = (end, state);
             }
             return Ok(true);
@@ -65,7 +105,7 @@ impl Registry {
     }
 
     fn follow_tail(&mut self, key: &str, seen: &Followed, stamp: &Stamp) -> Result<bool, RegistryError> {
-        let (end, mut state) = self.index.load(key)?;
+        let (end, mut state) = self.index.get_mut().load(key)?;
         if end.as_ref().map(|end| end.position) != Some(seen.position) {
             return Ok(false);
         }
@@ -84,7 +124,7 @@ impl Registry {
         read.map_err(|error| self.unreadable(error))?;
         let mut end = changes.end(stamp.as_str()).unwrap_or_else(|| seen.clone());
         stamp.as_str().clone_into(&mut end.stamp);
-        let written = self.index.extend(key, Some(seen), false, &state, &changes, &end)?;
+        let written = self.index.get_mut().extend(key, Some(seen), false, &state, &changes, &end)?;
         if written {
             (self.followed, self.state) = (Some(end), state);
         }
@@ -103,7 +143,7 @@ impl Registry {
             (self.followed, self.state) = (None, state);
             return Ok(true);
         };
-        let written = self.index.extend(key, seen, true, &state, &changes, &end)?;
+        let written = self.index.get_mut().extend(key, seen, true, &state, &changes, &end)?;
         if written {
             (self.followed, self.state) = (Some(end), state);
         }
@@ -116,13 +156,24 @@ impl Registry {
         seen: Option<&Followed>,
         size: u64,
     ) -> Result<(RegistryState, Changes), RegistryError> {
+        self.read_all_with(seen, size, |_, _| Ok(()))
+    }
+
+    /// Reads the ledger as [`Self::read_all`], and hands each entry and the state before it to `look`.
+    pub(crate) fn read_all_with(
+        &self,
+        seen: Option<&Followed>,
+        size: u64,
+        mut look: impl FnMut(&RegistryState, &LedgerEntry) -> Result<(), ChainError>,
+    ) -> Result<(RegistryState, Changes), RegistryError> {
         let mut state = RegistryState::default();
         let mut changes = Changes::default();
         let expected = seen.and_then(|seen| seen.position.head);
-        let (mut last, mut hash) = (0, None);
+        let (mut last, mut hash) = (None, None);
         let read = for_each_entry(self.home.ledger(), 0, size, None, |entry, place| {
+            look(&state, &entry)?;
             state.apply(&entry)?;
-            last = entry.seq;
+            last = Some(entry.head());
             if expected.is_some_and(|expected| expected.seq == entry.seq) {
                 hash = Some(entry.hash);
             }
@@ -133,7 +184,8 @@ impl Registry {
         match expected {
             Some(seen) if hash != Some(seen.hash) => Err(RegistryError::Shortened {
                 home: self.home.name(),
-                found: last,
+                found: last.map_or(0, |last| last.seq),
+                head: last.map_or_else(|| "none".to_owned(), |last| last.hash.to_string()),
                 seen: seen.seq,
                 hash: seen.hash,
             }),
@@ -142,12 +194,7 @@ impl Registry {
     }
 
     pub(super) fn unreadable(&self, error: ReadError) -> RegistryError {
-        let home = self.home.name();
-        match error {
-            ReadError::Chain(source) => RegistryError::Tampered { home, source },
-            ReadError::Replay(source) => RegistryError::NotAllowed { home, source },
-            ReadError::Io(error) => RegistryError::Io(error),
-        }
+        RegistryError::of_ledger(self.home.name(), error)
     }
 }
 

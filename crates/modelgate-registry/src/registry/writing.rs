@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use modelgate_core::chain::ChainError;
 use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration};
-use modelgate_core::lifecycle::{Event, ModelState, Refusal, check_actor, decide};
+use modelgate_core::lifecycle::{Event, ModelState, Refusal, check_who_acts, decide};
 use modelgate_core::{Alias, ModelName, VersionNumber};
 
 use super::{Registry, TRIES};
 use crate::RegistryError;
 use crate::chain_file::{Place, ReadError};
 use crate::home::{Objects, Position};
-use crate::index::RunRow;
+use crate::index::{Index, RunRow};
 use crate::index_state::{Changes, Followed, microseconds};
+use crate::notice;
 use crate::stamp::Stamp;
 
 impl Registry {
@@ -35,14 +36,15 @@ impl Registry {
             let mut changes = Changes::default();
             let empty = ModelState::default();
             let (mut head, mut end) = (position.head, position.end);
-            let mut last_time = before.as_ref().map(|before| before.time.clone()).unwrap_or_default();
+            let last_time = before.as_ref().map(|before| before.time.clone()).unwrap_or_default();
+            let event_time = time_behind(&last_time, time);
             let mut lines = String::new();
             // Of several events, each stands on what those before it led to.
             let several = events.len() > 1;
             let mut between: BTreeMap<ModelName, ModelState> = BTreeMap::new();
             for event in events {
                 // The actor is checked where the event is acted on: here, before it is written.
-                check_actor(actor).map_err(|refusal| refused(event.model(), refusal))?;
+                check_who_acts(actor).map_err(|refusal| refused(event.model(), refusal))?;
                 let digests = if several {
                     let model = event.model().clone();
                     let before = || self.state.models.get(&model).cloned().unwrap_or_default();
@@ -53,11 +55,7 @@ impl Registry {
                 } else {
                     self.state.models.get(event.model()).unwrap_or(&empty).digests(&event)
                 };
-                // The clock may go back; the ledger does not.
-                if microseconds(time) > microseconds(&last_time) {
-                    time.clone_into(&mut last_time);
-                }
-                let entry = LedgerEntry::seal(event, digests, last_time.clone(), actor.to_owned(), head)?;
+                let entry = LedgerEntry::seal(event, digests, event_time.to_owned(), actor.to_owned(), head)?;
                 let line = entry.to_line()?;
                 let place = Place { start: end, end: end + line.len() as u64 };
                 head = Some(entry.head());
@@ -72,6 +70,12 @@ impl Registry {
                 continue;
             };
             self.took(&lines, before.as_ref(), &changes, &stamp)?;
+            if event_time == time && microseconds(&last_time) > microseconds(time) {
+                notice::tell(&format!(
+                    "the ledger's last event is of {last_time}, and the clock here says {time}: one of the two clocks is wrong. \
+                     What was written has the time of this one"
+                ));
+            }
             return Ok(value);
         }
         Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
@@ -94,7 +98,10 @@ impl Registry {
         if let Some(end) = changes.end(stamp.as_str()) {
             // The events are written: an index that cannot be is caught up by the next command.
             let key = self.home.key();
-            if !matches!(self.index.extend(&key, before, false, &self.state, changes, &end), Ok(true)) {
+            if !matches!(
+                self.index.get_mut().extend(&key, before, false, &self.state, changes, &end),
+                Ok(true)
+            ) {
                 self.followed = None;
                 return self.refresh();
             }
@@ -239,7 +246,7 @@ impl Registry {
     /// # Errors
     /// Fails when the index cannot be written.
     pub fn record_run(&mut self, run: &RunRow) -> Result<(), RegistryError> {
-        self.index.record_run(run)
+        self.index.get_mut().record_run(run)
     }
 
     /// Returns every run of the tracking tables, in the order of their ids.
@@ -247,7 +254,7 @@ impl Registry {
     /// # Errors
     /// Fails when the index cannot be read.
     pub fn runs(&self) -> Result<Vec<RunRow>, RegistryError> {
-        self.index.runs()
+        self.ask(Index::runs)
     }
 
     /// Takes over a whole ledger into a registry that has none; its objects were kept before.
@@ -272,6 +279,17 @@ impl Registry {
     pub fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
         self.home.keep(objects)
     }
+}
+
+/// How far clocks that are right may differ, in microseconds.
+pub(crate) const CLOCKS_DIFFER: i64 = 5 * 60 * 1_000_000;
+
+/// Returns the time of an event that is written at `now`, behind one of the time `last`. Clocks that differ a little do not
+/// take the ledger back. A last event that is far ahead was written by a clock that was wrong, and its time must not
+/// become that of every event after it: the order of events is that of their lines.
+fn time_behind<'a>(last: &'a str, now: &'a str) -> &'a str {
+    let ahead = microseconds(last).saturating_sub(microseconds(now));
+    if (1..=CLOCKS_DIFFER).contains(&ahead) || microseconds(now) == i64::MIN { last } else { now }
 }
 
 fn refused(model: &ModelName, refusal: Refusal) -> RegistryError {

@@ -3,6 +3,7 @@
 use std::cell::Cell as Kept;
 
 use modelgate_core::schema::FeatureType;
+use modelgate_data::is_null;
 use modelgate_model::InputColumn;
 
 use super::inputs::Inputs;
@@ -268,6 +269,10 @@ impl<'m> Rows<'m> {
             }
             (InputColumn::Texts(values), _, Cell::Text(text)) => {
                 let known = input.knows(text);
+                // What training read as no value, a request may write as such; the cell is null as it stands.
+                if !known && input.feature.nullable && is_null(text.trim_ascii().as_bytes()) {
+                    return;
+                }
                 if known || !self.leniency.reject_unknown_category {
                     text.clone_into(&mut values[row]);
                 }
@@ -362,3 +367,45 @@ impl<'m> Rows<'m> {
 
 /// How the sentence begins that refuses a batch for its size.
 pub(crate) const TOO_MANY: &str = "a request may hold at most this many rows:";
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::schema::Feature;
+
+    use super::*;
+    use crate::request::inputs::of_features;
+
+    #[test]
+    fn a_word_that_training_read_as_no_value_is_null_where_the_model_takes_one() {
+        let feature = |name: &str, categories: &[&str], nullable: bool| {
+            let categories = categories.iter().map(|one| (*one).to_owned()).collect();
+            Feature { categories, ..Feature::of(name, FeatureType::Text, nullable) }
+        };
+        let inputs = of_features(vec![
+            feature("csv", &["brick", "stone"], true),
+            feature("parquet", &["NA", "brick"], true),
+            feature("whole", &["brick"], false),
+        ]);
+        let read = |cells: [&str; 3]| {
+            let mut rows = Rows::new(&inputs, Leniency::default(), 10);
+            rows.begin().expect("room");
+            cells.iter().enumerate().for_each(|(at, text)| rows.set(at, Cell::Text(text)));
+            rows.end();
+            rows.finish()
+        };
+        let text = |batch: &Batch, at: usize| match &batch.columns[at] {
+            InputColumn::Texts(values) => values[0].clone(),
+            other => panic!("{other:?}"),
+        };
+        for word in ["NA", "None", " nan ", ""] {
+            let batch =
+                read([word, "brick", "brick"]).unwrap_or_else(|refusal| panic!("{word}: {refusal:?}"));
+            assert_eq!((text(&batch, 0).as_str(), batch.warnings.len()), ("", 0), "{word}");
+        }
+        // A category is one, whatever it is called.
+        assert_eq!(text(&read(["brick", "NA", "brick"]).expect("rows"), 1), "NA");
+        for cells in [["wood", "NA", "brick"], ["brick", "NA", "NA"]] {
+            assert_eq!(read(cells).expect_err("refused").reason(), "unknown_category", "{cells:?}");
+        }
+    }
+}

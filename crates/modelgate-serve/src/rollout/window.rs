@@ -41,6 +41,7 @@ pub fn judge(rules: &[GateRule], watched: &Watched) -> GateVerdict {
         digest: Some(version.digest),
         subsets,
         schema: None,
+        unscored: None,
     };
     let subsets = BTreeMap::from([(Subset::Canary, own), (Subset::Shadow, shadow(&counted.shadow))]);
     let candidate = scores(format!("canary {}", canary.version), canary, subsets);
@@ -60,6 +61,7 @@ pub fn judge(rules: &[GateRule], watched: &Watched) -> GateVerdict {
         references: BTreeMap::from([(Versus::Stable, Reference::Scores(Box::new(reference)))]),
         on: Subset::Canary,
         comparisons: Comparisons::default(),
+        footings: BTreeMap::new(),
     };
     judge_rules(&rules, &evidence)
 }

@@ -70,7 +70,7 @@ fn a_reflink_that_is_asked_for_and_not_had_is_an_error_that_leaves_nothing() {
     );
     assert!(!fs_err::metadata(&path).expect("there").permissions().readonly());
     // Where any way is right, it is another one.
-    assert_eq!(scene.put(&path, LinkPolicy::Auto).made, Some(Link::Hardlink));
+    assert_eq!(scene.put(&path, LinkPolicy::Auto).made, Some(Link::Copy));
 }
 
 #[test]
@@ -98,10 +98,10 @@ fn a_copy_leaves_the_source_alone_when_it_is_edited() {
     let scene = Scene::new();
     let path = scene.source(b"one");
     settle();
-    let one = scene.put(&path, LinkPolicy::Separate).digest;
+    let one = scene.put(&path, LinkPolicy::Auto).digest;
     let path = scene.source(b"two");
     settle();
-    let two = scene.put(&path, LinkPolicy::Separate);
+    let two = scene.put(&path, LinkPolicy::Auto);
     assert_eq!(two.lost, None);
     assert_eq!(scene.store.get(&one).expect("get"), b"one");
     assert_eq!(scene.store.get(&two.digest).expect("get"), b"two");
@@ -122,6 +122,38 @@ fn an_edit_in_place_of_a_hard_link_is_noticed_and_the_damaged_object_removed() {
     assert_eq!(two.lost, Some(one));
     assert!(matches!(scene.store.get(&one), Err(StoreError::Missing { .. })));
     assert_eq!(scene.store.get(&two.digest).expect("get"), b"two");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_outside_of_the_project_is_neither_linked_nor_protected() {
+    use std::os::unix::fs::MetadataExt;
+    let (scene, outside) = (Scene::new(), tempfile::tempdir().expect("folder"));
+    fs_err::write(outside.path().join("theirs"), "theirs").expect("written");
+    fs_err::write(scene.folder.path().join("ours"), "ours").expect("written");
+    std::os::unix::fs::symlink(outside.path(), scene.folder.path().join("mounted")).expect("linked");
+    std::os::unix::fs::symlink("ours", scene.folder.path().join("alias")).expect("linked");
+    let theirs = scene.put(&scene.folder.path().join("mounted/theirs"), LinkPolicy::Hardlink);
+    assert_eq!(theirs.made, Some(Link::Copy));
+    let there = fs_err::metadata(outside.path().join("theirs")).expect("there");
+    assert!(there.nlink() == 1 && !there.permissions().readonly());
+    // A link within the project leads to a file of the project.
+    let ours = scene.put(&scene.folder.path().join("alias"), LinkPolicy::Hardlink);
+    assert_eq!(ours.made, Some(Link::Hardlink));
+}
+
+#[test]
+fn what_is_written_to_a_file_in_place_never_reaches_the_store_by_default() {
+    let scene = Scene::new();
+    let path = scene.source(b"one");
+    let one = scene.put(&path, LinkPolicy::default()).digest;
+    assert!(!fs_err::metadata(&path).expect("there").permissions().readonly());
+    let _ = scene.source(b"two");
+    assert_eq!(scene.store.get(&one).expect("get"), b"one");
+    let target = scene.folder.path().join("back");
+    scene.store.materialise(&one, &target, LinkPolicy::default(), &scene.index).expect("back");
+    fs_err::write(&target, "six").expect("written in place");
+    assert_eq!(scene.store.get(&one).expect("get"), b"one");
 }
 
 #[test]
@@ -169,7 +201,7 @@ fn an_object_comes_back_to_the_project_and_a_damaged_one_does_not_get_in() {
     assert!(!scene.store.contains(&wanted));
     fs_err::write(&staged, b"wanted").expect("written");
     assert_eq!(scene.store.adopt(&staged, &wanted).expect("adopted"), Ok(()));
-    for policy in [LinkPolicy::Auto, LinkPolicy::Copy, LinkPolicy::Separate] {
+    for policy in [LinkPolicy::Auto, LinkPolicy::Copy, LinkPolicy::Hardlink] {
         let target = scene.folder.path().join("new/target");
         scene.store.materialise(&wanted, &target, policy, &scene.index).expect("there");
         assert_eq!(fs_err::read(&target).expect("read"), b"wanted");

@@ -275,6 +275,21 @@ impl S3Objects {
         }
     }
 
+    /// Fails when there is no such bucket: the answer about an object has no text that would tell that from a key that is not
+    /// there, and a listing has.
+    fn check_bucket(&self, key: &str) -> Result<(), RemoteError> {
+        let path = self.key(key)?;
+        let first = self.runtime.block_on(async { next(&mut self.store.list(Some(&path))).await });
+        match first {
+            Some(Err(error)) => match self.error(key, &error) {
+                missing @ RemoteError::NoBucket { .. } => Err(missing),
+                // Who may not list may still read.
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the object from `offset` on into `file`; returns how many bytes have arrived, also with an error.
     async fn fetch(
         &self,
@@ -403,6 +418,7 @@ impl ObjectHome for S3Objects {
         let mut file = fs_err::OpenOptions::new().append(true).create(true).open(to)?;
         let mut offset = file.metadata()?.len();
         let Some(size) = self.size(key)? else {
+            self.check_bucket(key)?;
             return Err(RemoteError::Missing { key: key.to_owned(), home: self.address.clone() });
         };
         let mut broken = 0;

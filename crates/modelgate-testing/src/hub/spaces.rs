@@ -34,7 +34,18 @@ pub(super) fn start(state: &Shared, hub: &mut Hub, id: &str) {
         return;
     }
     if let Some((_, stage, error)) = broken.filter(|(broken, ..)| broken == id) {
-        (space.stage, space.error) = (stage, Some(error));
+        // A build takes its time before it fails.
+        "BUILDING".clone_into(&mut space.stage);
+        let (state, id, starts) = (Arc::clone(state), format!("spaces/{id}"), space.starts);
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            let mut hub = state.lock().expect("a state");
+            let repository = hub.repositories.get_mut(&id);
+            let space = repository.and_then(|repository| repository.space.as_mut());
+            if let Some(space) = space.filter(|space| space.starts == starts) {
+                (space.stage, space.error) = (stage, Some(error));
+            }
+        });
         return;
     }
     let Some(runner) = runner else {

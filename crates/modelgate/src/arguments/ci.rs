@@ -17,10 +17,9 @@ pub(crate) enum Ci {
 }
 
 /// Where a model goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum DeployTarget {
     /// Nowhere: the package is an artifact of the run.
-    #[default]
     None,
     /// To a Space of the Hugging Face Hub, as `deploy.space` says.
     Space,
@@ -32,9 +31,9 @@ pub(crate) struct Init {
     /// The pipeline; not needed when there is only one.
     #[arg(long, value_name = "PIPELINE")]
     pub(crate) pipeline: Option<String>,
-    /// Where a model goes when it is in production.
-    #[arg(long, value_enum, default_value_t, value_name = "TARGET")]
-    pub(crate) deploy: DeployTarget,
+    /// Where a model goes when it is in production; by default where the `deploy.yml` that is there brings it, else nowhere.
+    #[arg(long, value_enum, value_name = "TARGET")]
+    pub(crate) deploy: Option<DeployTarget>,
     /// The branch that pull requests go to; found out by default.
     #[arg(long, value_name = "BRANCH")]
     pub(crate) branch: Option<String>,
@@ -67,6 +66,10 @@ pub(crate) struct Comment {
     /// Say this Markdown file instead of the report of the last run.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// The exit code of the run, empty when it never began: with one that is no verdict (other than 0, 2, 3, 4), say that this
+    /// commit could not be judged.
+    #[arg(long, value_name = "CODE", conflicts_with = "report")]
+    pub(crate) run_code: Option<String>,
     /// Write nothing, and print each request that would be sent; with a token, what is there is read for it.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -97,12 +97,12 @@ pub(crate) enum DataContract {
 /// The arguments of `data diff`.
 #[derive(Args, Debug)]
 pub(crate) struct DataDiff {
-    /// The version before: a file, a glob, a folder, a pointer file, one of them in git as `REV:PATH`, `s3://…`, or a digest
-    /// in the store.
+    /// The version before: a file, a glob, a folder, a pointer file, a `.dvc` file, one of them in git as `REV:PATH`,
+    /// `s3://…`, or a digest in the store.
     pub(crate) before: String,
     /// The version now.
     pub(crate) after: String,
-    /// The column that identifies a row; may be given again. By content without one.
+    /// The column that identifies a row; may be given again. The pipeline's `data.key` by default, by content without one.
     #[arg(long = "key", value_name = "COLUMN")]
     pub(crate) key: Vec<String>,
     /// Read both as `data` of this pipeline says; by default of the one whose source one of them is.
@@ -133,11 +133,11 @@ pub(crate) struct DataSnapshot {
 /// How a file gets into the store and back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum LinkKind {
-    /// Reflink, else hard link, else copy.
+    /// Reflink, else copy.
     Auto,
     /// Both share their blocks until one is changed.
     Reflink,
-    /// Both are one file, which becomes read-only.
+    /// Both are one file, which becomes read-only; one that lies outside of the project is copied.
     Hardlink,
     /// Each has its own bytes.
     Copy,
@@ -174,4 +174,7 @@ pub(crate) struct DataPull {
     /// Overwrite files whose changes no snapshot has.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Remove files below the sources that no pointer file names, those whose contents the store has.
+    #[arg(long)]
+    pub(crate) prune: bool,
 }

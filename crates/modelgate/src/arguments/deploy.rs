@@ -79,6 +79,9 @@ pub(crate) struct UpdateBranch {
     /// Their address; git's `user.email` by default.
     #[arg(long, env = "GIT_AUTHOR_EMAIL", value_name = "ADDRESS", requires = "name")]
     pub(crate) email: Option<String>,
+    /// Let the results go beside code, into a branch that was not made for them.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Print the files that would go there, and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -52,6 +52,10 @@ pub(crate) enum Model {
     Export {
         /// The archive, a tar file.
         file: PathBuf,
+        /// Leave out objects that are missing or damaged, and name them, in place of writing no archive. One that lacks some
+        /// is read in all the same, and says what it lacks.
+        #[arg(long)]
+        leave_out_damaged: bool,
     },
     /// Point an alias at a version.
     Alias {
@@ -164,6 +168,10 @@ pub(crate) struct Rollback {
     /// The version to go back to (`3`, `v003`); by default the production before this one.
     #[arg(long = "to-version", value_name = "N")]
     pub(crate) to_version: Option<String>,
+    /// The version in production that this was decided on (`3`, `v003`): where it is another by then, nothing is rolled back.
+    /// By default what is there when the command begins.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) from: Option<String>,
     /// Why; needed, and the ledger keeps it. On a terminal it is asked for.
     #[arg(long)]
     pub(crate) reason: Option<String>,
@@ -176,11 +184,14 @@ pub(crate) struct Rollback {
     /// Take the target out of quarantine first; the ledger keeps it.
     #[arg(long)]
     pub(crate) override_quarantine: bool,
+    /// Where there is no version to go back to, quarantine the one in production all the same: nothing is in production then.
+    #[arg(long, requires = "yes", conflicts_with_all = ["to_version", "undo", "dry_run"])]
+    pub(crate) or_none: bool,
     /// Show what could be gone back to and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Write that the rollback which is under way does not take place: for one whose machine is gone.
-    #[arg(long, conflicts_with_all = ["to_version", "skip_verification", "override_quarantine", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["to_version", "from", "skip_verification", "override_quarantine", "dry_run"])]
     pub(crate) undo: bool,
 }
 

@@ -3,7 +3,10 @@
 mod approver;
 mod comment;
 mod init;
+mod lines;
 mod words;
+
+pub(crate) use init::check_place;
 
 use std::path::{Path, PathBuf};
 

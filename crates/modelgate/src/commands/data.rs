@@ -2,6 +2,7 @@
 
 mod contract;
 mod diff;
+mod ignored;
 mod profile;
 mod pull;
 mod push;
@@ -20,9 +21,9 @@ use crate::printer::Printer;
 
 pub(crate) fn execute(data: &Data, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     match data {
-        Data::Snapshot(snapshot) => snapshot::execute(snapshot, &super::project(folder)?, printer),
-        Data::Push(push) => push::execute(push, &super::project(folder)?, printer),
-        Data::Pull(pull) => pull::execute(pull, &super::project(folder)?, folder, printer),
+        Data::Snapshot(snapshot) => snapshot::execute(snapshot, &super::open_project(folder)?, printer),
+        Data::Push(push) => push::execute(push, &super::open_project(folder)?, printer),
+        Data::Pull(pull) => pull::execute(pull, &super::open_project(folder)?, folder, printer),
         Data::Validate(validate) => validate::execute(validate, folder, printer),
         Data::Profile(profile) => profile::execute(profile, folder, printer),
         Data::Split { pipeline, output } => {
@@ -52,7 +53,7 @@ pub(crate) fn chosen<'a>(
     match (data, project) {
         // What is fetched is kept in a project.
         (Some(data), None) if data.starts_with("s3://") => {
-            let project = super::project(folder)?;
+            let project = super::open_project(folder)?;
             let files = modelgate_pipeline::datasets::remote_files(&project, data)?;
             Ok(Chosen { files, options: ReadOptions::default(), pipeline: None })
         }

@@ -31,6 +31,18 @@ fn model(named: Option<&ModelName>, project: &Project) -> anyhow::Result<ModelNa
     })
 }
 
+/// Returns what an image has to be told of `serve:`, and says what cannot go into it.
+fn served(project: &Project, printer: &Printer) -> Option<String> {
+    let serve = &project.config.serve;
+    if serve.onnxruntime.is_some() {
+        printer.warning(
+            "serve.onnxruntime stays here: the image holds no library, and its service refuses a model that the built-in \
+             engine does not know",
+        );
+    }
+    serve.carried()
+}
+
 /// Returns the public keys that a deployment is held to, each with its file: none where no signature is asked for.
 fn public_keys(project: &Project) -> anyhow::Result<Vec<(String, String)>> {
     if !project.config.signing.require_signature {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use modelgate_deploy::hub::Token;
 use modelgate_model::onnxruntime::{self, Unavailable};
+use modelgate_pipeline::datasets::{self, Reading};
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, missing_for, registry, source_files};
 use serde::Serialize;
 use serde_json::json;
@@ -17,8 +18,8 @@ use crate::printer::{Printer, coloured};
 #[derive(Serialize)]
 struct Finding {
     what: String,
-    /// `ok`, `missing` (only some commands need it), `unknown` (only the network can tell) or `broken` (the project cannot
-    /// work).
+    /// `ok`, `missing` (only some commands need it), `unknown` (only the network can tell), `differs` (the data are not those
+    /// that git versions) or `broken` (the project cannot work).
     state: &'static str,
     detail: String,
 }
@@ -105,6 +106,7 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
                 "ok" => coloured("passed").replace("passed", "ok     "),
                 "broken" => coloured("failed").replace("failed", "broken "),
                 "unknown" => coloured("inconclusive").replace("inconclusive", "unknown"),
+                "differs" => coloured("inconclusive").replace("inconclusive", "differs"),
                 _ => coloured("inconclusive").replace("inconclusive", "missing"),
             };
             printer.data(&format!("{word} {:<22} {}", finding.what, finding.detail))?;
@@ -129,6 +131,9 @@ fn data(pipeline: &Pipeline<'_>) -> (&'static str, String) {
         Ok(files) => files,
         Err(error) => return ("broken", error.to_string()),
     };
+    if let Some(differs) = datasets::warning(pipeline, &files, Reading::Little) {
+        return ("differs", differs);
+    }
     match files.as_slice() {
         [_] => ("ok", source.clone()),
         several => ("ok", format!("{source}, files: {}", several.len())),

@@ -53,7 +53,9 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
 }
 
 fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Result<(Figures, GateVerdict)> {
-    let needs_rules = || UsageError("--rule is needed: a rule such as `--rule 'val_auc >= 0.92'`".to_owned());
+    let needs_rules = || {
+        UsageError("--rule is needed with --metrics, whose figures the pipeline's rules are not about: such as `--rule 'val_auc >= 0.92'`".to_owned())
+    };
     if let Some(path) = &check.metrics {
         if given.is_empty() {
             return Err(needs_rules().into());

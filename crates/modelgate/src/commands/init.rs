@@ -1,5 +1,7 @@
 //! `modelgate init`.
 
+mod parts;
+
 use std::path::Path;
 
 use modelgate_config::TaskKind;
@@ -7,16 +9,17 @@ use modelgate_core::ModelName;
 use modelgate_data::{Dataset, ReadOptions, column_not_there, find_files};
 use modelgate_pipeline::PROJECT_FILE;
 
-use super::ci::repository_of;
+use super::ci::check_place;
 use crate::arguments::ci::{self, Ci};
 use crate::arguments::{Init, TaskName, TemplateName};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
 /// What a model of one's own starts from.
-const SCRIPTS: [(&str, &str); 2] = [
+const SCRIPTS: [(&str, &str); 3] = [
     ("train.py", include_str!("../../../../examples/bring-your-own/train.py")),
     ("modelgate_onnx.py", include_str!("../../../../examples/bring-your-own/modelgate_onnx.py")),
+    ("requirements.txt", include_str!("../../../../examples/bring-your-own/requirements.txt")),
 ];
 
 pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
@@ -24,12 +27,12 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     if path.exists() {
         return Err(UsageError(format!("`{PROJECT_FILE}` is here already; it was not touched")).into());
     }
-    if init.ci {
-        // Found out before anything is written.
-        let _ = repository_of(&std::path::absolute(folder)?)?;
-    }
     let name = init.name.clone().unwrap_or_else(|| name_of(folder));
     let name: ModelName = name.parse().map_err(|error| UsageError(format!("--name: {error}")))?;
+    if init.ci {
+        // Found out before anything is written.
+        check_place(&std::path::absolute(folder)?, name.as_str())?;
+    }
     let task = match (init.template, init.task) {
         (Some(TemplateName::Regression), _) | (None, TaskName::Regression) => TaskKind::Regression,
         _ => TaskKind::Classification,
@@ -39,6 +42,13 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     let header = header(folder, &init.source);
     let target = target(init.target.as_deref(), header.as_deref())?;
     let text = written(name.as_str(), &init.source, target.unwrap_or(DEFAULT_TARGET), task);
+    let text = match too_few(folder, &text) {
+        Some(reason) => {
+            printer.talk(&format!("the rule on slices is a comment in {PROJECT_FILE}: {reason}"));
+            modelgate_config::without_slices(&text, &reason)
+        }
+        None => text,
+    };
     if own {
         for (file, text) in SCRIPTS {
             // A script of the user's is theirs.
@@ -78,6 +88,12 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         }
     });
     Ok(Exit::Passed)
+}
+
+/// Returns why the rule on slices of a first project file could judge nothing, if so.
+fn too_few(folder: &Path, text: &str) -> Option<String> {
+    let config = modelgate_config::parse(text, Path::new(PROJECT_FILE)).ok()?;
+    parts::too_few(folder, config.pipelines.values().next()?)
 }
 
 /// What the target is called when nobody says so.

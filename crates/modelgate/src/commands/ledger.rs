@@ -1,5 +1,7 @@
 //! `modelgate ledger`.
 
+mod accept;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::path::Path;
@@ -11,6 +13,7 @@ use modelgate_registry::{Registry, verify_file_with};
 use serde_json::json;
 
 use crate::arguments::Ledger;
+use crate::commands::exported::has_folder;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
@@ -19,10 +22,15 @@ pub(crate) fn execute(ledger: &Ledger, project: &Project, printer: &Printer) -> 
         Ledger::Log { model, last } => {
             let wanted =
                 |entry: &LedgerEntry| model.as_ref().is_none_or(|model| model == entry.event.model());
-            log(&registry(project)?, *last, wanted, printer)
+            let registry = registry(project)?;
+            if let Some(model) = model {
+                registry.model(model)?;
+            }
+            log(&registry, *last, wanted, printer)
         }
+        Ledger::Accept { head, reason } => accept::execute(head.0.as_ref(), reason, project, printer),
         Ledger::Verify { file: Some(file), head } => verify_exported(file, head.as_ref(), printer),
-        Ledger::Verify { file: None, head } => verify(&mut registry(project)?, head.as_ref(), printer),
+        Ledger::Verify { file: None, head } => verify(project, head.as_ref(), printer),
         Ledger::Export { file } => export(&registry(project)?, file.as_deref(), printer),
         Ledger::At { time } => at(&registry(project)?, time, printer),
     }
@@ -36,6 +44,10 @@ pub(crate) fn verify_exported(
 ) -> anyhow::Result<Exit> {
     let (entries, head, found) = verify_file_with(file, known)?;
     holds(known, found, entries)?;
+    if entries == 0 {
+        // An export that was killed, a wrong name: nothing that could be whole.
+        anyhow::bail!("`{}` is empty: it holds no event", file.display());
+    }
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "entries": entries, "head": head }))?;
     } else {
@@ -91,15 +103,30 @@ fn log(
     Ok(Exit::Passed)
 }
 
-fn verify(registry: &mut Registry, known: Option<&Digest>, printer: &Printer) -> anyhow::Result<Exit> {
+fn verify(project: &Project, known: Option<&Digest>, printer: &Printer) -> anyhow::Result<Exit> {
+    let mut registry = registry(project)?;
     let report = registry.verify()?;
     let found = match known {
         Some(known) => registry.event_of(known)?,
         None => None,
     };
     holds(known, found, report.entries)?;
+    for one in &report.out_of_time {
+        printer.warning(&format!(
+            "event {one} is minutes later than event {} behind it: a clock was wrong, and `ledger at` goes by the times as \
+             they stand there",
+            one + 1
+        ));
+    }
+    for one in accept::read(project)? {
+        printer.talk(&one.sentence());
+    }
     if printer.is_json() {
-        printer.json(&report)?;
+        let mut value = serde_json::to_value(&report)?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("schema_version".to_owned(), 1.into());
+        }
+        printer.json(&value)?;
     } else {
         let head = report.head.map_or_else(|| "none".to_owned(), |head| head.to_string());
         if report.index_rebuilt {
@@ -115,7 +142,8 @@ fn verify(registry: &mut Registry, known: Option<&Digest>, printer: &Printer) ->
 }
 
 fn export(registry: &Registry, file: Option<&Path>, printer: &Printer) -> anyhow::Result<Exit> {
-    let Some(path) = file else {
+    // As everywhere, `-` is the output.
+    let Some(path) = file.filter(|path| path.as_os_str() != "-") else {
         let mut output = std::io::BufWriter::new(anstream::stdout().lock());
         registry.for_each_entry(|entry| output.write_all(entry.to_line()?.as_bytes()))?;
         output.flush()?;
@@ -124,6 +152,7 @@ fn export(registry: &Registry, file: Option<&Path>, printer: &Printer) -> anyhow
     if path.exists() {
         return Err(UsageError(format!("`{}` is there already: it was not touched", path.display())).into());
     }
+    has_folder(path)?;
     modelgate_store::atomic::write_with(path, |output| {
         registry
             .for_each_entry(|entry| output.write_all(entry.to_line()?.as_bytes()))

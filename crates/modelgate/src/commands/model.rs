@@ -2,6 +2,7 @@
 
 mod alias;
 mod archive;
+mod pull;
 mod rollback;
 mod sign;
 
@@ -44,11 +45,13 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
         Model::Sign(arguments) => sign::sign(arguments, project, printer),
         Model::Verify(arguments) => sign::verify(arguments, project, printer),
         Model::Gc { dry_run, yes } => archive::gc(*dry_run, *yes, project, printer),
-        Model::Export { file } => archive::export(file, project, printer),
+        Model::Export { file, leave_out_damaged } => {
+            archive::export(file, *leave_out_damaged, project, printer)
+        }
         Model::Alias { model, alias, version, delete: _, reason, dry_run } => {
             alias::execute((model, alias), version.as_deref(), reason, *dry_run, project, printer)
         }
-        Model::Pull { model, version, to } => pull(model, version, to.as_deref(), project, printer),
+        Model::Pull { model, version, to } => pull::pull(model, version, to.as_deref(), project, printer),
     }
 }
 
@@ -209,7 +212,7 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     let mut registry = registry(project)?;
     let over = seen(&registry, model, arguments.over.as_deref())?;
     // Nothing is written: nobody has to wait for it.
-    let _lock = if *dry_run { None } else { Some(lock(project, "modelgate model promote", &around)?) };
+    let lock = if *dry_run { None } else { Some(lock(project, "modelgate model promote", &around)?) };
     registry.refresh()?;
     let version = chosen(&registry, model, version.as_ref())?;
     if arguments.override_quarantine {
@@ -230,9 +233,11 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     }
     let found = promote(project, &mut registry, &request, &around)?;
     printer.talk(&format!("{model} {} is in production, models/packaged/{model}/", found.version));
+    standing(&registry, model, found.version, printer)?;
+    // Whoever is told may be slow: others need not wait for it.
+    drop(lock);
     let event = Notice::promoted(model, found.version, found.digest, reason);
     notify::tell(project, &event, &around, printer);
-    standing(&registry, model, found.version, printer)?;
     Ok(Exit::Passed)
 }
 
@@ -267,7 +272,7 @@ fn decide(
 ) -> anyhow::Result<Exit> {
     let around = surroundings();
     let waits = || lock(project, &format!("modelgate model {verb}"), &around);
-    let _lock = if decision.dry_run { None } else { Some(waits()?) };
+    let lock = if decision.dry_run { None } else { Some(waits()?) };
     let mut registry = registry(project)?;
     let model = &decision.model;
     let version = chosen(&registry, model, decision.version.as_ref())?;
@@ -301,6 +306,7 @@ fn decide(
         return Ok(Exit::Passed);
     }
     registry.apply(model, version, &event, &now, &around.actor)?;
+    let mut notice = None;
     match event {
         Event::Approve { .. } => {
             // While a rollout is under way nothing else can promote.
@@ -315,62 +321,18 @@ fn decide(
         Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
         _ => {
             printer.talk(&format!("{model} {version} is quarantined"));
-            let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
-            if let Some(digest) = digest {
-                let event = Notice::quarantined(model, version, digest, &decision.reason);
-                notify::tell(project, &event, &around, printer);
+            if registry.model(model)?.production().is_none() {
+                // It may have been there: what was brought of it goes.
+                materialise(project, &registry, model)?;
             }
+            let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
+            notice = digest.map(|digest| Notice::quarantined(model, version, digest, &decision.reason));
         }
     }
     standing(&registry, model, version, printer)?;
-    Ok(Exit::Passed)
-}
-
-fn pull(
-    model: &ModelName,
-    reference: &str,
-    to: Option<&std::path::Path>,
-    project: &Project,
-    printer: &Printer,
-) -> anyhow::Result<Exit> {
-    let registry = registry(project)?;
-    let version = registry.resolve(model, reference)?;
-    let Some(folder) = to else {
-        if registry.model(model)?.production() != Some(version) {
-            let message = format!("{version} is not in production: name a folder with `--to`");
-            return Err(UsageError(message).into());
-        }
-        let _lock = lock(project, "modelgate model pull", &surroundings())?;
-        materialise(project, &registry, model)?;
-        return pulled(model, version, &format!("models/packaged/{model}"), printer);
-    };
-    let occupied = folder.is_dir() && fs_err::read_dir(folder)?.next().is_some();
-    if occupied && !folder.join("manifest.json").is_file() {
-        return Err(UsageError(format!(
-            "`{}` is not empty and no package: it was not touched",
-            folder.display()
-        ))
-        .into());
-    }
-    let files = registry.version_files(model, version)?;
-    modelgate_model::from_files(files.clone())?;
-    modelgate_store::atomic::replace_folder(folder, &files)?;
-    pulled(model, version, &folder.display().to_string(), printer)
-}
-
-/// Says where a package was brought to.
-fn pulled(
-    model: &ModelName,
-    version: VersionNumber,
-    folder: &str,
-    printer: &Printer,
-) -> anyhow::Result<Exit> {
-    if printer.is_json() {
-        printer.json(&json!({
-            "schema_version": 1, "model": model, "version": version, "folder": folder,
-        }))?;
-    } else {
-        printer.data(folder)?;
+    drop(lock);
+    if let Some(notice) = notice {
+        notify::tell(project, &notice, &around, printer);
     }
     Ok(Exit::Passed)
 }

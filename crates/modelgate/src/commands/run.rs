@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::approval::TerminalApprover;
 use crate::arguments::Run;
-use crate::environment::surroundings;
+use crate::environment::{shows_values, surroundings};
 use crate::exit::Exit;
 use crate::printer::{Printer, coloured};
 use crate::progress::StageLines;
@@ -108,7 +108,7 @@ fn report(
         outcome.contract.as_ref().filter(|contract| !contract.passed() && !options.dry_run)
     {
         printer.data("")?;
-        for line in super::data::validate::lines(contract) {
+        for line in super::data::validate::lines(contract, shows_values()) {
             printer.data(&format!("  {line}"))?;
         }
         printer.data(&format!("look at: {outputs}/report.md"))?;

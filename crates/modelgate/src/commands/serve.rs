@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use modelgate_config::env::MODELGATE_SERVE;
 use modelgate_config::variables::REFUSED;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual, smoke_rule};
 use modelgate_core::Verdict;
@@ -63,6 +64,8 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
             return Err(project.err().map_or_else(|| anyhow::anyhow!("no project"), Into::into));
         }
     };
+    let told = told()?;
+    let config = told.as_ref().unwrap_or(config);
     let public_keys = public_keys(arguments, project.as_ref().ok(), folder)?;
     let source = place::source(arguments, local.as_deref(), project.as_ref().ok(), folder)?;
     let cache = arguments.cache.as_ref().map(|path| folder.join(path));
@@ -107,6 +110,15 @@ fn public_keys(
     let read = |path| signature::public_key(&folder.join(path));
     let keys: Result<_, _> = arguments.public_keys.iter().map(read).collect();
     keys.map_err(|error| UsageError(format!("--public-key (MODELGATE_PUBLIC_KEYS): {error}")).into())
+}
+
+/// Returns the settings that the variable holds, as in a container: they take the place of the project's.
+fn told() -> anyhow::Result<Option<ServeConfig>> {
+    let Some(text) = environment::variable(MODELGATE_SERVE) else { return Ok(None) };
+    let read = ServeConfig::from_carried(&text);
+    read.map(Some).map_err(|reason| {
+        UsageError(format!("{MODELGATE_SERVE}: expected what `serve:` says, as JSON: {reason}")).into()
+    })
 }
 
 /// Variables of other services that mean something here and are not honoured: better no service than another one.
@@ -242,14 +254,15 @@ pub(crate) fn judge(report: &smoke::Report, texts: &[String]) -> anyhow::Result<
     let given = if texts.is_empty() {
         let mut texts =
             ["error_rate <= 0.01", "refused_rate <= 0.01", "p95_ms <= 500"].map(str::to_owned).to_vec();
-        if report.classifies {
+        // What the gate measured was held to the limits of the gate; another one here would take their place.
+        if report.accuracy_measured {
             texts.push("accuracy >= 0.7".to_owned());
         }
         rules(&texts)?
     } else {
         rules(texts)?
     };
-    let verdict = gate_check(&Figures(report.figures.clone()), &given, Subset::Window);
+    let verdict = gate_check(&Figures::of(report.figures.clone()), &given, Subset::Window);
     Ok(match report.unanswered() {
         Some(sentence) => GateVerdict { verdict: Verdict::Failed, sentence, ..verdict },
         None => verdict,

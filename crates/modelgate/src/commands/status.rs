@@ -1,10 +1,11 @@
 //! `modelgate status`.
 
+use modelgate_core::Verdict;
 use modelgate_core::lifecycle::Stage as Lifecycle;
-use modelgate_pipeline::datasets::dvc_stages;
-use modelgate_pipeline::outputs::{self, RunReport};
+use modelgate_pipeline::datasets::{self, Reading, dvc_stages};
+use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::reports::EndedRun;
-use modelgate_pipeline::{Project, find_production, registry};
+use modelgate_pipeline::{Pipeline, PipelineError, Project, find_production, registry, source_files};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -23,11 +24,14 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             .into_iter()
             .flat_map(|state| &state.versions)
             .filter(|(_, version)| {
-                matches!(version.stage, Lifecycle::Candidate | Lifecycle::Staging)
-                    && version.verdict == modelgate_core::Verdict::Passed
+                matches!(version.stage, Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging)
+                    && version.verdict == Verdict::Passed
             })
-            .map(|(version, _)| *version)
+            .map(|(version, found)| (*version, found.stage))
             .collect();
+        let pending = state.and_then(|state| state.pending.as_ref());
+        // What became of it behind its gate: a verdict that passed is not all there is to know.
+        let stopped = last.as_ref().filter(|_| ended.is_none()).and_then(|last| stopped(&pipeline, last));
         // The folder that is served must be what the ledger says.
         let folder = project.packaged(&pipeline.model);
         let packaged = modelgate_model::open(&folder);
@@ -40,13 +44,17 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             (Err(error), Some(_)) if folder.exists() => error.to_string(),
             (Err(_), Some(_)) => "not here; `modelgate model pull` brings it".to_owned(),
         };
+        let differs = differs(&pipeline);
         if printer.is_json() {
             found.push(json!({
                 "pipeline": pipeline.name, "model": pipeline.model, "production": production.map(|found| found.version),
-                "digest": production.map(|found| found.digest), "package": package, "waiting": waiting,
+                "digest": production.map(|found| found.digest), "package": package,
+                "waiting": waiting.iter().map(|(version, _)| version).collect::<Vec<_>>(),
+                "rollback": pending, "last_stopped": stopped,
                 "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().filter(|_| ended.is_none()).and_then(|run| run.verdict),
                 "last_ending": last.as_ref().map(|_| ended.as_ref().map_or("judged", EndedRun::code)),
                 "last_said": ended.as_ref().map(EndedRun::sentence), "last_sample": sample,
+                "data_warning": differs,
             }));
             continue;
         }
@@ -57,11 +65,26 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         );
         printer.data(&format!("  production  {text}"))?;
         printer.data(&format!("  package     {package}"))?;
-        let names: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = waiting
+            .iter()
+            .map(|(version, stage)| match stage {
+                Lifecycle::Candidate => version.to_string(),
+                stage => format!("{version} ({stage})"),
+            })
+            .collect();
+        if let Some(pending) = pending {
+            printer.data(&format!(
+                "  rollback    from {} to {} is under way since {}, by {}",
+                pending.from, pending.version, pending.time, pending.actor
+            ))?;
+        }
         printer.data(&format!(
             "  waiting     {}",
             if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         ))?;
+        if let Some(differs) = &differs {
+            printer.data(&format!("  data        {differs}"))?;
+        }
         let text = last.map_or_else(
             || "none; `modelgate run` makes one".to_owned(),
             |run| {
@@ -74,6 +97,9 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             },
         );
         printer.data(&format!("  last run    {text}"))?;
+        if let Some(stopped) = &stopped {
+            printer.data(&format!("              {stopped}"))?;
+        }
         if let Some(ended) = &ended {
             printer.data(&format!("              {}", ended.sentence()))?;
             printer.data(&format!("              {}", ended.figures()))?;
@@ -90,12 +116,40 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         printer.data("stages of DVC")?;
     }
     for stage in stages {
-        let state = if stage.stale.is_empty() {
+        let mut state = if stage.stale.is_empty() {
             "up to date".to_owned()
         } else {
             format!("stale: {}", stage.stale.join("; "))
         };
+        if !stage.absent.is_empty() {
+            let names: Vec<String> = stage.absent.iter().map(|name| format!("`{name}`")).collect();
+            let names = names.join(", ");
+            state = format!(
+                "{state}, deleted here: {names} (`modelgate data pull` brings it back from DVC's cache)"
+            );
+        }
         printer.data(&format!("  {:<12}{state}", format!("{} ", stage.name)))?;
     }
     Ok(Exit::Passed)
+}
+
+/// Says how the data are not those that git versions, or that they are not here and which command brings them.
+fn differs(pipeline: &Pipeline<'_>) -> Option<String> {
+    if pipeline.config.data.source.contains("://") {
+        return None;
+    }
+    match source_files(pipeline) {
+        Ok(files) => datasets::warning(pipeline, &files, Reading::Little),
+        Err(error @ PipelineError::Sharing(_)) => Some(error.to_string()),
+        // A source that is nowhere is told by who reads it.
+        Err(_) => None,
+    }
+}
+
+/// Says what kept a run that was judged from production, such as a quarantine of its package.
+fn stopped(pipeline: &Pipeline<'_>, last: &RunReport) -> Option<String> {
+    let decision: PromotionDecision = outputs::read(pipeline, "promotion_decision.json")?;
+    let is_its = decision.run_id == last.run_id && last.verdict == Some(Verdict::Passed);
+    let is_stopped = matches!(decision.decision.as_str(), "blocked" | "rejected");
+    (is_its && is_stopped).then(|| format!("{}: {}", decision.decision, decision.reason))
 }

@@ -33,6 +33,12 @@ fn project(contract: &str, extra: &str) -> TestProject {
     project
 }
 
+/// Takes the contract out of the pipeline, and the rule on it, which could not decide without one.
+fn without_contract(project: &TestProject) {
+    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    project.replace("modelgate.yaml", ", {metric: contract.violations, at_most: 0}", "");
+}
+
 #[test]
 fn a_contract_that_holds_lets_a_run_through_and_is_a_figure_for_the_gate() {
     let project = project(CONTRACT, "");
@@ -62,10 +68,68 @@ fn a_broken_contract_blocks_a_run_each_time_and_names_the_rows() {
 }
 
 #[test]
+fn values_of_rows_do_not_get_into_the_log_of_ci() {
+    let project = project(&CONTRACT.replace("max: 59", "max: 57"), "");
+    let said = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = project.command(arguments).envs(variables.iter().copied()).output().expect("started");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let (here, ci) = ([], [("GITHUB_ACTIONS", "true")]);
+    let asked = [("GITHUB_ACTIONS", "true"), ("MODELGATE_SHOW_VALUES", "1")];
+    let hidden = [("MODELGATE_SHOW_VALUES", "0")];
+    for arguments in [&["data", "validate"][..], &["run"]] {
+        assert!(said(arguments, &here).contains("a = 58") && said(arguments, &asked).contains("a = 58"));
+        for variables in [&ci[..], &hidden] {
+            let told = said(arguments, variables);
+            assert!(told.contains("line 60 (data row 59)") && !told.contains("a = 58"), "{told}");
+        }
+    }
+    let profile = ["data", "profile"];
+    let row = |told: &str| told.lines().find(|line| line.starts_with("a ")).unwrap_or_default().to_owned();
+    let numbers = |line: &str| line.split_whitespace().skip(4).map(str::to_owned).collect::<Vec<_>>();
+    let (open, closed) = (numbers(&row(&said(&profile, &here))), numbers(&row(&said(&profile, &ci))));
+    assert_eq!((open.len(), closed.len()), (5, 5));
+    assert_eq!((closed[0].as_str(), closed[3].as_str(), &closed[1]), ("-", "-", &open[1]));
+}
+
+#[test]
+fn a_diff_goes_by_the_key_of_its_pipeline_and_shows_no_values_in_ci() {
+    let project = project(CONTRACT, "      key: a\n");
+    project.write("old.csv", project.read("data.csv").replace("\n5,10,", "\n5,11,"));
+    let diff = ["data", "diff", "old.csv", "data.csv"];
+    project.run(&diff).exits(0).says("1 changed (by a)").says("5: 11 → 10");
+    let output = project.command(&diff).env("GITHUB_ACTIONS", "true").output().expect("started");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("~ b: 1 row") && !said.contains('→'), "{said}");
+    // Files of another kind, which lack that column, are compared by content.
+    project.write("x.csv", "c\n1\n");
+    let other = ["data", "diff", "x.csv", "x.csv", "--pipeline", "p"];
+    project.run(&other).exits(0).says("no difference in 1 rows");
+}
+
+#[test]
 fn the_gate_may_judge_a_broken_contract() {
     let contract = CONTRACT.replace("max: 59", "max: 57");
     let project = project(&contract, "      on_violation: judge\n");
     project.run(&["run"]).exits(2).says("contract.violations").says("at most 0");
+}
+
+#[test]
+fn a_contract_that_is_left_to_a_gate_without_a_rule_on_it_is_judged_all_the_same() {
+    let contract = CONTRACT.replace("max: 59", "max: 57");
+    let project = project(&contract, "      on_violation: judge\n");
+    let config = project.read("modelgate.yaml");
+    let ours = |rule: &str| config.replace("{metric: contract.violations, at_most: 0}", rule);
+    project.write("modelgate.yaml", ours("{metric: accuracy, at_least: 0}"));
+    let run = project.run(&["run"]).exits(2);
+    run.says("contract.errors").says("warning: contract: a.max: `a` is at most 57: 2 of 60 rows");
+    for (page, place) in [("report.md", "| line 60"), ("report.html", "line 60<br>")] {
+        let page = project.read(&format!("outputs/p/{page}"));
+        assert!(page.contains("Data contract") && page.contains(place) && !page.contains("a = 58"), "{page}");
+    }
+    // A rule of the gate's own takes its place.
+    project.write("modelgate.yaml", ours("{metric: contract.errors, at_most: 9}"));
+    project.run(&["run"]).exits(0).says("at most 9");
 }
 
 #[test]
@@ -100,6 +164,59 @@ fn a_contract_that_cannot_be_used_is_named_before_any_work() {
     project.run(&["data", "validate", "--infer"]).exits(64).says("--overwrite replaces it");
     let _ = project.run(&["data", "validate", "--infer", "--odcs", "--contract", "open.yaml"]).exits(0);
     project.run(&["data", "validate", "--odcs", "--contract", "open.yaml"]).exits(0).says("all hold");
+}
+
+#[test]
+fn the_contract_of_the_documentation_is_one() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/data.md");
+    let page = fs_err::read_to_string(page).expect("the page");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let contract = blocks.filter(|block| block.contains("columns:")).last().expect("a contract");
+    let project = project(contract, "");
+    let header = "id,date,price,grade,kind,sqft_living,sqft_above,sqft_basement,yr_built,other\n";
+    let rows: String = (0..20_000)
+        .map(|row| {
+            let kind = if row % 3 == 0 { "house" } else { "flat" };
+            format!("{row},2026-06-01T00:00:00,1{row}.5,7,{kind},30,20,10,1990,x\n")
+        })
+        .collect();
+    project.write("d.csv", format!("{header}{rows}"));
+    let checked = project.run(&["data", "validate", "--data", "d.csv", "--contract", "contracts/c.yaml"]);
+    checked.exits(0).says("warning other.extra");
+}
+
+#[test]
+fn a_first_contract_is_not_made_of_a_column_that_no_run_takes() {
+    let project = project(CONTRACT, "");
+    project.replace("data.csv", "\n5,10,0\n", "\n5,ten,0\n");
+    let infer = ["data", "validate", "--infer", "--overwrite", "--contract", "first.yaml"];
+    let said =
+        "data.csv: line 7, column `b`: `ten` is not a number, and 59 of 60 values of this column are; mend";
+    project.run(&infer).exits(1).says(said);
+    assert!(!project.path("first.yaml").exists());
+    // Who means text says so.
+    project.replace("modelgate.yaml", "      target: y", "      target: y\n      types: {b: string}");
+    project.run(&infer).exits(0).says("wrote first.yaml");
+}
+
+#[test]
+fn data_are_described_and_kept_before_it_is_said_what_is_predicted() {
+    let project = project(CONTRACT, "");
+    for target in [false, true] {
+        let declared = if target { "target: y, " } else { "" };
+        project.write(
+            "modelgate.yaml",
+            format!("version: 1\nproject: p\npipelines:\n  p:\n    data: {{{declared}source: data.csv}}\n"),
+        );
+        project.run(&["data", "profile"]).exits(0).says("60 rows × 3 columns");
+        project.run(&["data", "snapshot"]).exits(0).says("p: ");
+        let infer = ["data", "validate", "--infer", "--overwrite", "--contract", "first.yaml"];
+        project.run(&infer).exits(0).says("wrote first.yaml: 3 columns");
+    }
+    assert!(!project.read("first.yaml").contains("not declared"));
+    // Who needs it asks for it.
+    project.run(&["data", "split"]).exits(64).says("is missing");
+    project.run(&["run"]).exits(64).says("not declared");
 }
 
 #[test]
@@ -167,8 +284,7 @@ fn leakage_is_told_by_a_run() {
         text.push_str(&format!("{},{},{},{}\n", row % 7, row * 2, row % 3 % 2, ["no", "yes"][row % 3 % 2]));
     }
     project.write("data.csv", &text);
-    let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
-    project.write("modelgate.yaml", config.replace("      contract: contracts/c.yaml\n", ""));
+    without_contract(&project);
     let output = project.run(&["run", "--until", "split"]).exits(0);
     output
         .says("leakage: the feature `copy` has one value for each class")
@@ -180,7 +296,7 @@ fn data_that_somebody_writes_to_meanwhile_is_an_error_and_no_figures() {
     use std::io::Write as _;
     use std::sync::atomic::{AtomicBool, Ordering};
     let project = project(CONTRACT, "");
-    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    without_contract(&project);
     let rows: String = (0..60_000).map(|row| format!("{row},{},{}\n", row * 2, row % 3 % 2)).collect();
     project.write("data.csv", format!("a,b,y\n{rows}"));
     let done = AtomicBool::new(false);
@@ -215,7 +331,7 @@ fn data_that_somebody_writes_to_meanwhile_is_an_error_and_no_figures() {
 #[test]
 fn rows_that_are_all_equal_are_no_matter_of_more_rows() {
     let project = project(CONTRACT, "");
-    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    without_contract(&project);
     let rows: String = (0..200).map(|row| format!("1,2,{}\n", row % 2)).collect();
     project.write("data.csv", format!("a,b,y\n{rows}"));
     for command in [&["run"][..], &["data", "split"]] {
@@ -252,9 +368,9 @@ fn five_thousand_columns_are_described_checked_and_written_small() {
     project.replace(
         "w.yaml",
         "  c4999: {type: float, nullable: false, min: ",
-        "  c4999: {type: float, nullable: false, min: 9",
+        "  c4999: {type: float, nullable: false, values: [-1], min: ",
     );
-    project.run(&contract).exits(2).says("c4999.min").says("c4999 = ");
+    project.run(&contract).exits(2).says("c4999.values").says("c4999 = ");
 }
 
 #[test]
@@ -349,8 +465,7 @@ fn a_time_split_trains_on_the_past() {
         text.push_str(&format!("2024-{:02}-{:02},{row},{}\n", 1 + row / 20, 1 + row % 20, row % 3 % 2));
     }
     project.write("data.csv", &text);
-    let config = fs_err::read_to_string(project.path("modelgate.yaml")).expect("a configuration");
-    project.write("modelgate.yaml", config.replace("      contract: contracts/c.yaml\n", ""));
+    without_contract(&project);
     project.run(&["run", "--until", "split"]).exits(0).says("train 56 · validation 12 · test 12 rows (time)");
     let split: serde_json::Value =
         serde_json::from_slice(&fs_err::read(project.path("outputs/p/split.json")).expect("a split"))
@@ -430,7 +545,7 @@ fn numbers_that_no_model_takes_are_shown_and_make_no_contract() {
 #[test]
 fn a_diff_reads_files_as_their_pipeline_says() {
     let project = project(CONTRACT, "      delimiter: ':'\n      types: {a: string, y: category}\n");
-    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    without_contract(&project);
     let rows: String = (0..60).map(|row| format!("0{row}:{}:{}\n", row * 2, row % 3 % 2)).collect();
     project.write("data.csv", format!("a:b:y\n{rows}"));
     project.write("new.csv", format!("a:b:y\n{rows}").replace("\n05:10:", "\n05:11:"));
@@ -478,7 +593,7 @@ fn folders_are_compared_file_by_file() {
 #[test]
 fn what_is_declared_of_quotes_and_types_is_taken() {
     let project = project(CONTRACT, "      quote: none\n      types: {b: decimal, y: category}\n");
-    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    without_contract(&project);
     let rows: String = (0..60).map(|row| format!("\"{row},{}.50,{}\n", row * 2, row % 3 % 2)).collect();
     project.write("data.csv", format!("a,b,y\n{rows}"));
     let output = project.run(&["run", "--until", "snapshot"]).exits(0);
@@ -494,7 +609,7 @@ fn what_is_declared_of_quotes_and_types_is_taken() {
 #[test]
 fn rows_of_one_group_stay_together() {
     let project = project(CONTRACT, "      split: {kind: group, column: who, stratify: false}\n");
-    project.replace("modelgate.yaml", "      contract: contracts/c.yaml\n", "");
+    without_contract(&project);
     let rows: String = (0..90).map(|row| format!("{},{row},{}\n", row / 3, row % 2)).collect();
     project.write("data.csv", format!("who,a,y\n{rows}"));
     project.run(&["data", "split"]).exits(0).says("split: group");

@@ -1,5 +1,6 @@
 //! Versions of data: snapshots, pointer files, push and pull.
 
+mod committed;
 #[cfg(target_os = "linux")]
 mod disks;
 mod s3;
@@ -171,6 +172,22 @@ fn a_pull_request_is_compared_with_main_in_a_fresh_clone() {
     run(&diff).exits(1).says("has other bytes than its name says");
     fs_err::remove_file(&object).expect("removed");
     run(&diff).exits(1).says(hex).says("`data/raw.csv` is not in").says("modelgate data push");
+}
+
+#[test]
+fn what_the_store_has_is_brought_back_without_a_remote() {
+    let project = project();
+    let config = project.read("modelgate.yaml");
+    project.write("modelgate.yaml", config.replace(&format!("data: {{remote: {}}}\n", remote(&project)), ""));
+    let _ = project.run(&["data", "snapshot", "p"]).exits(0);
+    fs_err::remove_file(project.path("data/raw.csv")).expect("removed");
+    project.run(&["data", "pull"]).exits(0).says("1 file written");
+    assert_eq!(project.read("data/raw.csv"), "x,y\n1,a\n2,b\n");
+    project.run(&["data", "push"]).exits(64).says("there is no remote; set `data:");
+    fresh_clone(&project);
+    let refused = project.run(&["data", "pull"]).exits(64);
+    refused
+        .says("of `data/raw.csv` is not in the store, and there is no remote to fetch it from; set `data:");
 }
 
 #[test]

@@ -96,6 +96,8 @@ impl Containers {
         command.env_clear().current_dir(folder.path());
         for line in image.lines().filter_map(|line| line.strip_prefix("ENV ")) {
             for (name, value) in line.split_whitespace().filter_map(|pair| pair.split_once('=')) {
+                // In single quotes it stands as it is.
+                let value = value.trim_matches('\'');
                 let own = |place: &str| folder.path().join(place).display().to_string();
                 let value = value.replace("/packages", &own("packages")).replace("/keys/", &own("keys/"));
                 command.env(name, value);

@@ -184,6 +184,14 @@ fn stages_say_whether_they_are_stale_and_why_as_dvc_does() {
         .says("`prepare` runs before it");
     repository.project.replace("params.yaml", "n: 6", "n: 5.0");
     assert!(status(&repository).iter().all(|stage| stage["stale"] == serde_json::json!([])));
+    // What is only in the cache is told, as `dvc status` does.
+    repository.remove("prepared.csv");
+    let said = repository.run(&["status"]).exits(0);
+    said.says("prepare     up to date, deleted here: `prepared.csv`")
+        .says("fit         up to date, deleted here");
+    assert_eq!(status(&repository)[0]["absent"], serde_json::json!(["prepared.csv"]));
+    repository.run(&["data", "pull"]).exits(0).says("1 file written");
+    repository.run(&["status"]).exits(0).does_not_say("deleted here");
     repository.project.write("data/images/new.txt", "new");
     repository.run(&["status"]).exits(0).says("fit         stale: its dependency `data/images` changed");
     repository
@@ -300,4 +308,22 @@ fn a_link_does_not_lead_what_dvc_tracks_out_of_the_repository() {
     assert!(!project.path("elsewhere/x").exists() && !project.path("repository/.git/x").exists());
     let _ = project.run(&["-C", "repository", "data", "pull"]).exits(0);
     assert_eq!(project.read("repository/data/away/x"), "a\r\nb\r\n");
+}
+
+#[test]
+fn a_dvc_file_is_compared_as_the_data_that_it_tracks() {
+    let Some(repository) = Repository::make("remote", &[]) else { return };
+    let diff = |arguments: &[&str]| repository.run(&[&["data", "diff"], arguments].concat());
+    diff(&["data/raw.csv.dvc", "data/raw.csv"]).exits(0).says("no difference in 150 rows");
+    let text = repository.project.read("data/raw.csv");
+    let end = text.trim_end().rfind('\n').expect("lines");
+    repository.project.write("data/raw.csv", &text[..=end]);
+    diff(&["data/raw.csv.dvc", "data/raw.csv", "--exit-code"]).exits(2).says("150").says("149");
+    diff(&["data/images.dvc", "data/images"]).exits(0).says("no difference in 21 files");
+    repository.project.write("data/images/new.txt", "new");
+    diff(&["data/images.dvc", "data/images"]).exits(0).says("+ data/images/new.txt");
+    repository.empty();
+    diff(&["data/raw.csv.dvc", "data/raw.csv.dvc"]).exits(64).says(
+        "names a content that DVC's cache does not have; `modelgate data pull data/raw.csv.dvc` brings it",
+    );
 }

@@ -19,7 +19,7 @@ pipelines:
     gate:
       rules:
         - {id: enough, metric: accuracy, at_least: 0.1, min_samples: 5}
-        - {id: no-drop, metric: f1, versus: production, max_drop: 2, min_samples: 5}
+        - {id: no-drop, metric: f1, versus: production, max_drop: 0.9, min_samples: 5}
         - {id: same-schema, metric: schema, versus: production, equals: compatible}
         - {id: slices, metric: slices, versus: production, equals: not_worse}
     evaluate: {min_slice_rows: 3}
@@ -62,6 +62,8 @@ fn the_reports_of_a_run_that_the_contract_blocked_say_so_and_of_which_run_the_fi
         (&verdict["verdict"], &verdict["rules"][0]["id"]),
         (&"failed".into(), &"contract.a.max".into())
     );
+    // Who reads the file alone does not take the verdict of the run before for this one's.
+    assert_eq!(project.json("outputs/p/verdict.json"), verdict);
     let junit = report("junit");
     assert!(junit.contains("failures=\"1\"") && junit.contains("<failure"), "{junit}");
     assert!(report("sarif").contains("\"fail\""));
@@ -79,6 +81,7 @@ fn the_reports_of_a_run_that_the_contract_blocked_say_so_and_of_which_run_the_fi
     project.write("data.csv", rows(60));
     let _ = project.run(&["run"]).exits(0);
     assert!(report("markdown").contains("**Verdict: passed**"));
+    assert_eq!(project.json("outputs/p/verdict.json")["verdict"], "passed");
     project.run(&["status"]).exits(0).says(", passed");
 }
 
@@ -96,6 +99,7 @@ fn the_reports_of_a_run_that_failed_say_so_and_a_good_run_after_it_takes_their_p
     }
     let verdict: serde_json::Value = serde_json::from_str(&report("json")).expect("JSON");
     assert_eq!(verdict["verdict"], "inconclusive");
+    assert_eq!(project.json("outputs/p/verdict.json"), verdict);
     assert!(report("junit").contains("errors=\"1\""));
     project.run(&["gate", "explain"]).exits(0).says("ended before the gate, failed: ");
     project.run(&["status"]).exits(0).says(", failed").says("`z` is not there").says(&before);
@@ -167,7 +171,7 @@ fn gate_check_judges_the_last_run_as_the_run_was_judged() {
     assert_eq!(again.iter().map(|(.., sentence)| sentence.clone()).collect::<Vec<_>>(), sentences);
     assert!(sentences[1].contains("production v001 has"), "{sentences:?}");
     // A rule that has changed is judged by the figures that are known, or says what judges it.
-    project.replace("modelgate.yaml", "max_drop: 2,", "max_drop: 1,");
+    project.replace("modelgate.yaml", "max_drop: 0.9,", "max_drop: 0.8,");
     project.replace("modelgate.yaml", "id: slices,", "id: other,");
     let changed = checked(&project, 3, &[]);
     assert!(changed[1].1 == "passed" && changed[1].2.contains("production v001 has"), "{changed:?}");

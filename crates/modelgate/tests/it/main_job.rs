@@ -220,7 +220,7 @@ fn the_gate_works_alone_on_the_figures_of_any_tool() {
     let check = |rule: &str| {
         project.run(&["gate", "check", "--metrics", "metrics.json", "--rule", rule, "--output", "gate.json"])
     };
-    let _ = check("val.auc >= 0.92").exits(0).says("val.auc on validation is 0.93, at least 0.92");
+    let _ = check("val.auc >= 0.92").exits(0).says("val.auc is 0.93, at least 0.92");
     assert_eq!(project.json("gate.json")["verdict"]["verdict"], "passed");
     let _ = check("val.auc >= 0.95").exits(2);
     let _ = check("loss <= 1").exits(3);
@@ -265,7 +265,7 @@ fn rules_compare_with_the_baseline_and_with_a_run() {
     let rules = format!(
         "rules:\n        - {{id: base, metric: f1, versus: baseline, max_drop: 50%}}\n        \
          - {{id: run, metric: log_loss, versus: \"run:{run}\", max_rise: 5}}\n        \
-         - {{id: gone, metric: f1, versus: \"run:gone\", max_drop: 1}}"
+         - {{id: gone, metric: f1, versus: \"run:gone\", max_drop: 0.9}}"
     );
     project.replace("modelgate.yaml", "rules:", &rules);
     project.replace("modelgate.yaml", "n_estimators: 100", "n_estimators: 90");

@@ -24,6 +24,10 @@ fn aliases_are_set_moved_and_removed_and_reserved_ones_are_not() {
         .exits(1)
         .says("cannot be set or removed by hand");
     project
+        .run(&["model", "alias", "breast-cancer", "v005", "1"])
+        .exits(1)
+        .says("`v005` reads as the number of a version and cannot be an alias");
+    project
         .run(&["model", "list", "nothing"])
         .exits(1)
         .says("there is no model `nothing`; there is breast-cancer");

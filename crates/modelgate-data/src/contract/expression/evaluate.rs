@@ -35,6 +35,7 @@ impl Expression {
             Node::Number(value) => Values::Numbers(vec![*value; rows]),
             Node::Whole(value) => Values::Wholes(vec![Some(*value); rows]),
             Node::Text(text) => Values::Texts(vec![Some(text.as_str().into()); rows]),
+            Node::Bool(value) => Values::Conditions(vec![Some(*value); rows]),
             Node::Column(place) => match (&columns[*place].cells, self.types[*place]) {
                 (Cells::Int(values), ColumnType::Bool) => {
                     Values::Conditions(values.iter().map(|value| value.map(|value| value != 0)).collect())

@@ -1,7 +1,7 @@
 //! Words and signs of an expression, and the tree they make.
 
 use super::{DEEPEST, FUNCTIONS, Node, Operator};
-use crate::types::ColumnType;
+use crate::types::{ColumnType, parse_bool};
 
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Token {
@@ -212,6 +212,15 @@ impl<'a> Parser<'a> {
                     arguments.push(self.or()?);
                 }
                 Ok(Node::Call(function.1, arguments))
+            }
+            Token::Word(word) if (self.column_type)(&word).is_none() => {
+                match (word.as_str(), parse_bool(word.as_bytes())) {
+                    (_, Some(value)) => Ok(Node::Bool(value)),
+                    ("null" | "NULL" | "None", _) => Err(format!(
+                        "nothing is compared with `{word}`: use `is_null(column)`, or `not is_null(column)`"
+                    )),
+                    _ => self.column(&word),
+                }
             }
             Token::Word(word) => self.column(&word),
             Token::Sign(sign) => Err(format!("`{sign}` stands where a value is expected")),

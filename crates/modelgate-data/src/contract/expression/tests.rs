@@ -48,6 +48,20 @@ fn rules_are_judged_row_by_row_and_null_keeps_them() {
 }
 
 #[test]
+fn a_bool_is_compared_with_its_words_and_with_one_and_zero() {
+    for rule in ["f == true", "f == True", "true == f", "f != false", "f == 1", "1 = f", "f != 0"] {
+        assert_eq!(broken(rule), [1], "{rule}");
+    }
+    assert_eq!(broken("f == false or a < 0"), [0]);
+    let refused = |rule: &str| parse(rule, &known).expect_err(rule);
+    assert!(refused("f == 2").contains("different types"), "{}", refused("f == 2"));
+    assert!(refused("f == null").contains("use `is_null(column)`"), "{}", refused("f == null"));
+    // A column that is called so is meant.
+    let found = parse("true == 1", &|name| (name == "true").then_some(ColumnType::Int)).expect("a rule");
+    assert_eq!(found.columns, ["true"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_in_words() {
     for (text, expected) in [
         ("", "ends too early"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{OURS, wrong};
 use crate::contract::{
     Bound, ColumnContract, Contract, ExtraColumns, Freshness, RowCount, RowRule, Severity, Tolerance,
-    UniqueKey, check,
+    UniqueKey, check, words,
 };
 use crate::error::DataError;
 use crate::types::ColumnType;
@@ -17,7 +17,8 @@ use crate::types::ColumnType;
 /// # Errors
 /// Fails when it is not such a contract, and when a part that is carried over makes no sense.
 pub fn from_odcs(text: &str, source: &str) -> Result<(Contract, Vec<String>), DataError> {
-    let all: Value = serde_saphyr::from_str(text).map_err(|error| {
+    let parsed = serde_saphyr::from_str_with_options(text, words::options());
+    let all: Value = parsed.map_err(|error: serde_saphyr::Error| {
         let error = error.without_snippet();
         let line = error.location().map_or(1, |place| place.line());
         DataError::Line { source_name: source.to_owned(), line, column: None, message: error.to_string() }
@@ -54,14 +55,25 @@ pub fn from_odcs(text: &str, source: &str) -> Result<(Contract, Vec<String>), Da
         rules: Vec::new(),
     };
     let mut primary: Vec<(i64, String)> = Vec::new();
-    for property in list(object, "properties") {
-        let name = property.get("name").and_then(Value::as_str).unwrap_or_default();
+    for (place, property) in list(object, "properties").iter().enumerate() {
+        let name = match property.get("name") {
+            Some(Value::String(name)) => name.clone(),
+            // A column may be called by a year.
+            Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => {
+                let message =
+                    format!("schema[0].properties[{place}].name: `{other}` is no text; put it in quotes");
+                return Err(wrong(source, message));
+            }
+        };
         if name.is_empty() {
-            return Err(wrong(source, "a property has no `name`"));
+            return Err(wrong(source, format!("schema[0].properties[{place}] has no `name`")));
         }
+        let name = name.as_str();
         let column = Property { name, property, left: &mut left, rules: &mut contract.rules }.column();
         contract.columns.insert(name.to_owned(), column);
-        if property.get("primaryKey").and_then(Value::as_bool) == Some(true) {
+        if property.get("primaryKey").and_then(truth) == Some(true) {
             let position = property.get("primaryKeyPosition").and_then(Value::as_i64).unwrap_or(-1);
             primary.push((position, name.to_owned()));
         }
@@ -91,12 +103,18 @@ pub fn from_odcs(text: &str, source: &str) -> Result<(Contract, Vec<String>), Da
             }
         }
     }
+    contract.settle_words();
     check::compile(&contract).map_err(|message| wrong(source, message))?;
     Ok((contract, left))
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Returns a truth value, also of a word such as `yes`.
+fn truth(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| words::truth(value.as_str()?))
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
@@ -238,9 +256,9 @@ impl Property<'_> {
             description: self.text("description").map(str::to_owned),
             label: self.text("businessName").map(str::to_owned),
             unit: custom(self.property, "unit").and_then(read),
-            nullable: self.property.get("required").and_then(Value::as_bool) != Some(true),
-            unique: self.property.get("unique").and_then(Value::as_bool) == Some(true),
-            optional: custom(self.property, "optional").and_then(Value::as_bool) == Some(true),
+            nullable: self.property.get("required").and_then(truth) != Some(true),
+            unique: self.property.get("unique").and_then(truth) == Some(true),
+            optional: custom(self.property, "optional").and_then(truth) == Some(true),
             allow: custom(self.property, "allow").and_then(read),
             format: custom(self.property, "strptime").and_then(read).filter(|_| column_type.is_time()),
             severity: custom(self.property, "severity").and_then(read).unwrap_or_default(),

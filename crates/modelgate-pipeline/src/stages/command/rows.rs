@@ -2,8 +2,10 @@
 
 use modelgate_data::{Table, Values};
 
-/// Returns rows as CSV; null is empty. A number with a fraction keeps its point, so that a reader sees the same types.
-pub(crate) fn csv(table: &Table, rows: &[u32]) -> String {
+/// Returns rows as CSV, without the columns that are `dropped`; null is empty. A number with a fraction keeps its point, so
+/// that a reader sees the same types.
+pub(crate) fn csv(table: &Table, rows: &[u32], dropped: &[String]) -> String {
+    let columns: Vec<_> = table.columns.iter().filter(|column| !dropped.contains(&column.name)).collect();
     let cell = |text: &str| {
         if text.contains([',', '"', '\n', '\r']) || text != text.trim() {
             format!("\"{}\"", text.replace('"', "\"\""))
@@ -11,11 +13,11 @@ pub(crate) fn csv(table: &Table, rows: &[u32]) -> String {
             text.to_owned()
         }
     };
-    let head: Vec<String> = table.columns.iter().map(|column| cell(&column.name)).collect();
+    let head: Vec<String> = columns.iter().map(|column| cell(&column.name)).collect();
     let mut page = head.join(",") + "\n";
     for row in rows {
         let row = *row as usize;
-        let cells = table.columns.iter().map(|column| match &column.values {
+        let cells = columns.iter().map(|column| match &column.values {
             Values::Int(values) => values[row].map_or_else(String::new, |value| value.to_string()),
             Values::Float(values) => values[row].map_or_else(String::new, |value| format!("{value:?}")),
             Values::Text(values) => values[row].as_deref().map_or_else(String::new, cell),
@@ -35,10 +37,11 @@ mod tests {
         let text = "a,b,c\n1,0.1,\"x, \"\"y\"\"\"\n2,,z\n3,1e-7,\n";
         let table = modelgate_data::read_csv(text.as_bytes(), "a", &modelgate_data::ReadOptions::default())
             .expect("table");
-        let written = csv(&table, &[0, 1, 2]);
+        let written = csv(&table, &[0, 1, 2], &[]);
         let again =
             modelgate_data::read_csv(written.as_bytes(), "a", &modelgate_data::ReadOptions::default())
                 .expect("table");
         assert_eq!(table, again);
+        assert_eq!(csv(&table, &[1], &["b".to_owned()]), "a,c\n2,z\n");
     }
 }

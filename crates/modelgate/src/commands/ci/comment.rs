@@ -1,9 +1,11 @@
 //! `modelgate ci comment` and `ci summary`: what the last run has to say, on GitHub or in the summary of a step alone.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use modelgate_deploy::github::{self, Client, Context, Place};
 use modelgate_pipeline::Project;
+use serde_json::json;
 
 use super::client;
 use super::words::Words;
@@ -12,10 +14,16 @@ use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
+/// How a run ends that has something to say: see `exit.rs`.
+const JUDGED: [&str; 4] = ["0", "2", "3", "4"];
+
 pub(super) fn execute(arguments: &Comment, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let pipeline = project.pipeline(arguments.pipeline.as_deref())?;
     let context = Context::of_step(&environment::variable).map_err(|error| UsageError(error.to_string()))?;
-    let words = Words::of(project, &pipeline, arguments.report.as_deref())?;
+    let words = match &arguments.run_code {
+        Some(code) if !JUDGED.contains(&code.as_str()) => Words::unjudged(&pipeline, code),
+        _ => Words::of(project, &pipeline, arguments.report.as_deref())?,
+    };
     // What needs no token comes first: it is there whatever GitHub says.
     if !arguments.dry_run {
         leave(&words, printer)?;
@@ -50,6 +58,13 @@ pub(super) fn summary(arguments: &Summary, project: &Project, printer: &Printer)
         ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"].iter().any(|name| environment::variable(name).is_some());
     if in_a_step {
         leave(&words, printer)?;
+    } else if printer.is_json() {
+        let outputs: BTreeMap<&str, &str> =
+            words.outputs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        printer.json(&json!({
+            "schema_version": 1, "pipeline": words.saying.name, "title": words.saying.title, "outputs": outputs,
+            "report": words.saying.report,
+        }))?;
     } else {
         printer.data(words.saying.report.trim_end())?;
     }

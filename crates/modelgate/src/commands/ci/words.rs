@@ -12,7 +12,7 @@ use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::reports::{self, EndedRun, RunEvidence, WhyEnded};
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, micros};
 
-use super::{from_root, repository};
+use super::{from_root, lines, repository};
 
 /// What is said, and what the next steps of a job read.
 #[derive(Debug)]
@@ -42,6 +42,43 @@ impl Words {
         }
         Ok(words)
     }
+
+    /// Says that a run which ended with `code`, empty when it never began, judged nothing: what was said of an earlier
+    /// commit does not stand for this one.
+    pub(super) fn unjudged(pipeline: &Pipeline<'_>, code: &str) -> Self {
+        let how = match code {
+            "" => "the run did not begin".to_owned(),
+            code => format!("the run ended with code {code}"),
+        };
+        let title = format!("could not be judged: {how}");
+        // What lies in `outputs/` is of this run alone if it says how it ended.
+        let page = EndedRun::read(pipeline).filter(|_| !code.is_empty()).map(|ended| ended.markdown());
+        let page = page.unwrap_or_default();
+        let report = format!(
+            "# {}: this commit could not be judged\n\nThere is no verdict, neither good nor bad: {how}. The log of the run says why.\n\n{page}",
+            pipeline.name
+        );
+        Self {
+            saying: Saying {
+                name: pipeline.name.to_owned(),
+                // What is not known to be good is not let through.
+                verdict: Verdict::Failed,
+                waiting: false,
+                sampled: false,
+                title,
+                report,
+                annotations: Vec::new(),
+                seconds: 0,
+            },
+            outputs: vec![
+                ("verdict", String::new()),
+                ("report-path", String::new()),
+                ("digest", String::new()),
+                ("version", String::new()),
+                ("decision", "not_reached".to_owned()),
+            ],
+        }
+    }
 }
 
 /// Returns what is wrong with the data, when that is why the last run went no further.
@@ -64,22 +101,14 @@ fn report_path(pipeline: &Pipeline<'_>) -> String {
 fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) -> Words {
     let root = repository(project).ok();
     let run: Option<RunReport> = outputs::read(pipeline, "run_report.json");
-    let file = project.root.join(&found.contract);
+    // What a contract calls itself is no path.
+    let named = pipeline.config.data.contract.clone().unwrap_or_else(|| found.contract.clone());
+    let file = project.root.join(&named);
     let text = fs_err::read_to_string(&file).unwrap_or_default();
-    let path = root.map_or_else(|| found.contract.clone(), |root| from_root(&root, &file));
-    // A rule is named by its column first, as the contract has it.
-    let line_of = |id: &str| {
-        let column = id.split('.').next().unwrap_or(id);
-        let holds = |line: &str| {
-            let line = line.trim_start().trim_start_matches("- ").trim_start_matches(['"', '\'']);
-            line.strip_prefix(column)
-                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
-        };
-        text.lines().position(holds).map_or(1, |at| at as u64 + 1)
-    };
+    let path = root.map_or(named, |root| from_root(&root, &file));
     let annotations = found.violations.iter().map(|violation| Annotation {
         path: path.clone(),
-        line: line_of(&violation.id),
+        line: lines::of_column(&text, &violation.id),
         failed: violation.severity == Severity::Error,
         title: violation.id.clone(),
         message: violation.message.clone(),
@@ -131,7 +160,7 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
             sampled: sample.is_some(),
             title: format!("{}{on}: {}", verdict.verdict, verdict.sentence),
             report: reports::markdown(&evidence, false),
-            annotations: rules(project, &evidence, root.as_deref()),
+            annotations: rules(project, pipeline, &evidence, root.as_deref()),
             seconds: seconds(&evidence.run),
         },
         outputs: vec![
@@ -145,20 +174,21 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
 }
 
 /// Returns what failed or could not be told, each beside its rule in the project file.
-fn rules(project: &Project, evidence: &RunEvidence, root: Option<&Path>) -> Vec<Annotation> {
+fn rules(
+    project: &Project,
+    pipeline: &Pipeline<'_>,
+    evidence: &RunEvidence,
+    root: Option<&Path>,
+) -> Vec<Annotation> {
     let file = project.root.join(PROJECT_FILE);
     let text = fs_err::read_to_string(&file).unwrap_or_default();
     let path = root.map_or_else(|| PROJECT_FILE.to_owned(), |root| from_root(root, &file));
+    let written = pipeline.config.gate.rules.as_deref().unwrap_or_default();
+    let ids: Vec<Option<String>> =
+        written.iter().map(|rule| rule.to_rule().ok().map(|rule| rule.id)).collect();
     let line_of = |id: &str| {
-        let holds = |line: &str| {
-            let Some((_, rest)) = line.split_once("id:") else { return false };
-            let rest = rest.trim_start().trim_start_matches(['"', '\'']);
-            rest.strip_prefix(id).is_some_and(|rest| {
-                !rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-')
-            })
-        };
-        let gate = || text.lines().position(|line| line.trim_start().starts_with("gate:"));
-        text.lines().position(holds).or_else(gate).map_or(1, |at| at as u64 + 1)
+        let number = ids.iter().position(|own| own.as_deref() == Some(id));
+        lines::of_rule(&text, pipeline.name, id, number)
     };
     let rules = evidence.verdict.rules.iter();
     rules

@@ -5,7 +5,7 @@ use std::path::Path;
 use modelgate_data::diff::diff;
 use modelgate_data::{Dataset, Mixed, ReadOptions, SourceFile};
 use modelgate_pipeline::datasets::{Fetching, FileDiff, Version, version};
-use modelgate_pipeline::{Project, read_options};
+use modelgate_pipeline::{Pipeline, Project, read_options};
 
 use crate::arguments::data::DataDiff;
 use crate::environment;
@@ -15,7 +15,7 @@ use crate::progress::Bytes;
 
 pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     // Files are compared anywhere; what a store or a pointer file keeps needs its project.
-    let project = match crate::commands::project(folder) {
+    let project = match crate::commands::open_project(folder) {
         Ok(project) => Some(project),
         Err(error) if compare.pipeline.is_some() => return Err(error),
         Err(_) => None,
@@ -34,11 +34,24 @@ pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> a
     progress.end();
     let (is_empty, text) = match sides? {
         (Version::Rows { files: before, source }, Version::Rows { files: after, source: other }) => {
-            let options = options(compare, project.as_ref(), &[&source, &other])?;
+            let pipeline = pipeline(compare, project.as_ref(), &[&source, &other])?;
+            let options = pipeline.as_ref().map_or_else(ReadOptions::default, options);
             let (before, after) = (open(before, &options)?, open(after, &options)?);
-            let found = diff(&before, &after, &compare.key)?;
+            let own = pipeline.and_then(|pipeline| pipeline.config.data.key.clone());
+            let key = if compare.key.is_empty() {
+                let is_in = |key: &String| {
+                    [&before, &after].iter().all(|one| one.schema.names().contains(&key.as_str()))
+                };
+                own.into_iter().filter(is_in).collect()
+            } else {
+                compare.key.clone()
+            };
+            let mut found = diff(&before, &after, &key)?;
             if printer.is_json() {
                 printer.json(&found)?;
+            }
+            if !environment::shows_values() {
+                found.changes.iter_mut().for_each(|change| change.examples.clear());
             }
             (found.is_empty(), found.to_text())
         }
@@ -64,24 +77,26 @@ pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> a
     Ok(if compare.exit_code && !is_empty { Exit::Blocked } else { Exit::Passed })
 }
 
-/// Returns how files are read: as the pipeline says that is named, or that has one of these sources.
-fn options(
+/// Returns the pipeline that says how files are read and what identifies a row: the one that is named, or that has one of
+/// these sources.
+fn pipeline<'a>(
     compare: &DataDiff,
-    project: Option<&Project>,
+    project: Option<&'a Project>,
     sources: &[&String],
-) -> anyhow::Result<ReadOptions> {
-    let Some(project) = project else { return Ok(ReadOptions::default()) };
-    let pipeline = match &compare.pipeline {
+) -> anyhow::Result<Option<Pipeline<'a>>> {
+    let Some(project) = project else { return Ok(None) };
+    Ok(match &compare.pipeline {
         Some(name) => Some(project.pipeline(Some(name))?),
         None => {
             project.pipelines()?.into_iter().find(|pipeline| sources.contains(&&pipeline.config.data.source))
         }
-    };
+    })
+}
+
+/// Returns how the files of a pipeline are read.
+fn options(pipeline: &Pipeline<'_>) -> ReadOptions {
     // What is dropped before training is still part of the data.
-    Ok(pipeline.map_or_else(ReadOptions::default, |pipeline| ReadOptions {
-        drop: Vec::new(),
-        ..read_options(&pipeline)
-    }))
+    ReadOptions { drop: Vec::new(), ..read_options(pipeline) }
 }
 
 /// Opens one side; a declared column may be on the other side alone.

@@ -7,11 +7,12 @@ use modelgate_data::{Dataset, Mixed};
 
 use crate::arguments::data::DataProfile;
 use crate::commands::data::chosen;
+use crate::environment::shows_values;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) fn execute(profile: &DataProfile, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let project = if profile.data.is_none() { Some(crate::commands::project(folder)?) } else { None };
+    let project = if profile.data.is_none() { Some(crate::commands::open_project(folder)?) } else { None };
     let found = chosen(profile.data.as_deref(), project.as_ref(), profile.pipeline.as_deref(), folder)?;
     let description = describe(&Dataset::open(found.files, &found.options, Mixed::AsText)?)?;
     if let Some(path) = &profile.html {
@@ -24,7 +25,7 @@ pub(crate) fn execute(profile: &DataProfile, folder: &Path, printer: &Printer) -
     if printer.is_json() {
         printer.json(&description)?;
     } else {
-        printer.data(to_text(&description).trim_end())?;
+        printer.data(to_text(&description, shows_values()).trim_end())?;
         if let Some(path) = &profile.html {
             printer.talk(&format!("wrote {}", path.display()));
         }

@@ -13,6 +13,9 @@ use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 use crate::progress::{Bytes, bytes};
 
+/// So many files are named at most.
+const NAMED: usize = 10;
+
 pub(crate) fn execute(
     arguments: &DataPull,
     project: &Project,
@@ -44,14 +47,15 @@ pub(crate) fn execute(
     let add = |more| progress.add(more);
     let (mut fetched, mut pulled) = (None, None);
     if !(selection.sets.is_empty() && elsewhere.is_empty()) {
-        let sharing = Sharing::open(project, arguments.remote.as_deref(), &environment::variable, &add)?;
+        let sharing =
+            Sharing::open_if_named(project, arguments.remote.as_deref(), &environment::variable, &add)?;
         let policy = datasets::link_policy(&project.config);
         let result = (|| {
             if !elsewhere.is_empty() {
                 fetched = Some(sharing.fetch(&elsewhere)?);
             }
             if !selection.sets.is_empty() {
-                pulled = Some(sharing.pull(&selection.sets, policy, arguments.force)?);
+                pulled = Some(sharing.pull(&selection.sets, policy, arguments.force, arguments.prune)?);
             }
             Ok::<_, modelgate_pipeline::PipelineError>(())
         })();
@@ -64,6 +68,10 @@ pub(crate) fn execute(
             datasets::pull_dvc(project, &selection.dvc, &environment::variable, arguments.force, &add);
         progress.end();
         dvc = result?;
+    }
+    if let Some(pulled) = &pulled {
+        super::ignored::suggest(project, &selection.sets, printer);
+        tell_unlisted(pulled, arguments.prune, printer);
     }
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "pulled": pulled, "fetched": fetched, "dvc": dvc }))?;
@@ -83,10 +91,14 @@ pub(crate) fn execute(
     }
     if let Some(pulled) = pulled {
         printer.data(&format!(
-            "{}; {} written, {} unchanged",
+            "{}; {} written, {} unchanged{}",
             moved(&pulled),
             plural(pulled.written, "file"),
-            pulled.unchanged
+            pulled.unchanged,
+            match pulled.pruned.len() {
+                0 => String::new(),
+                number => format!(", {number} removed: {}", some(&pulled.pruned)),
+            }
         ))?;
     }
     if let Some(pulled) = dvc {
@@ -101,4 +113,28 @@ pub(crate) fn execute(
         ))?;
     }
     Ok(Exit::Passed)
+}
+
+/// Tells of files that are read with a data set and are no part of it.
+fn tell_unlisted(pulled: &Pulled, prune: bool, printer: &Printer) {
+    let number = pulled.unlisted.len() as u64;
+    if number == 0 {
+        return;
+    }
+    let (files, are, names) =
+        (plural(number, "file"), if number == 1 { "is" } else { "are" }, some(&pulled.unlisted));
+    let what = if prune {
+        "the store does not have the contents, so they stay: take a snapshot, or remove them yourself"
+    } else {
+        "`modelgate data pull --prune` removes those whose contents the store has"
+    };
+    printer.warning(&format!("{files} below the sources {are} in no pointer file: {names}; {what}"));
+}
+
+/// Names the first of `names`, and how many there are beyond.
+fn some(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    let rest = names.len().saturating_sub(NAMED);
+    let rest = if rest > 0 { format!(" and {rest} others") } else { String::new() };
+    format!("{}{rest}", shown.join(", "))
 }

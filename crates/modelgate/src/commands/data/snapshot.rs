@@ -35,6 +35,8 @@ pub(crate) fn execute(
         }
         taken.push(snapshot);
     }
+    let names: Vec<String> = taken.iter().map(|snapshot| snapshot.name.clone()).collect();
+    super::ignored::suggest(project, &datasets::select(project, &names, false)?.sets, printer);
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "data_sets": taken }))?;
     }

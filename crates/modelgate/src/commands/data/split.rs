@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use modelgate_pipeline::{Project, split_preview, write_split};
+use modelgate_pipeline::datasets::{self, Reading};
+use modelgate_pipeline::{Project, source_files, split_preview, write_split};
 
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -18,6 +19,9 @@ pub(crate) fn execute(
         Some(folder) => write_split(&pipeline, folder)?,
         None => split_preview(&pipeline)?,
     };
+    let files = source_files(&pipeline)?;
+    let differs = datasets::warning(&pipeline, &files, Reading::All);
+    differs.iter().for_each(|warning| printer.warning(warning));
     if printer.is_json() {
         printer.json(&preview)?;
         return Ok(Exit::Passed);

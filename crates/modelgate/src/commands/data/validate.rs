@@ -4,19 +4,24 @@ use std::path::{Path, PathBuf};
 
 use modelgate_data::contract::{self, Contract, ContractReport, Severity};
 use modelgate_data::describe::describe;
-use modelgate_data::{Dataset, Mixed};
+use modelgate_data::{Dataset, Mixed, ReadOptions};
+use modelgate_pipeline::datasets::{self, Reading};
 use modelgate_pipeline::{Project, micros, read_contract};
 
 use crate::arguments::data::DataValidate;
 use crate::commands::data::{Chosen, chosen};
-use crate::environment::now;
+use crate::environment::{now, shows_values};
 use crate::exit::{Exit, UsageError};
 use crate::printer::{Printer, coloured};
 
 pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let project = if validate.data.is_none() { Some(crate::commands::project(folder)?) } else { None };
+    let project = if validate.data.is_none() { Some(crate::commands::open_project(folder)?) } else { None };
     let root = project.as_ref().map_or(folder, |project: &Project| project.root.as_path());
     let found = chosen(validate.data.as_deref(), project.as_ref(), validate.pipeline.as_deref(), folder)?;
+    if let Some(pipeline) = &found.pipeline {
+        let differs = datasets::warning(pipeline, &found.files, Reading::All);
+        differs.iter().for_each(|warning| printer.warning(warning));
+    }
     if validate.infer {
         return infer(validate, &found, root, printer);
     }
@@ -29,7 +34,7 @@ pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer)
     if printer.is_json() {
         printer.json(&report)?;
     } else {
-        for line in lines(&report) {
+        for line in lines(&report, shows_values()) {
             printer.data(&line)?;
         }
     }
@@ -73,8 +78,8 @@ fn unusable(error: modelgate_data::DataError) -> UsageError {
     UsageError(error.to_string())
 }
 
-/// Returns what was found, for people.
-pub(crate) fn lines(report: &ContractReport) -> Vec<String> {
+/// Returns what was found, for people: of each row its place, and with `values` what stands there.
+pub(crate) fn lines(report: &ContractReport, values: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for violation in &report.violations {
         let word = match violation.severity {
@@ -85,12 +90,10 @@ pub(crate) fn lines(report: &ContractReport) -> Vec<String> {
         for row in &violation.rows {
             let place = row.line.map_or_else(|| format!("row {}", row.row), |line| format!("line {line}"));
             let file = if report.files.len() > 1 { format!("{}, ", row.file) } else { String::new() };
-            let values = row.values.iter().map(|(column, value)| format!("{column} = {value}"));
-            lines.push(format!(
-                "          {file}{place} (data row {}): {}",
-                row.row,
-                values.collect::<Vec<_>>().join(", ")
-            ));
+            let shown = row.values.iter().filter(|_| values);
+            let shown: Vec<String> = shown.map(|(column, value)| format!("{column} = {value}")).collect();
+            let shown = if values { format!(": {}", shown.join(", ")) } else { String::new() };
+            lines.push(format!("          {file}{place} (data row {}){shown}", row.row));
         }
         let more = violation.count.saturating_sub(violation.rows.len() as u64);
         if more > 0 && !violation.rows.is_empty() {
@@ -139,6 +142,11 @@ fn infer(
              first (`modelgate data profile` shows the range)",
             column.name
         ));
+    }
+    // Nor is a contract made of data that no run takes: numbers with a slip among them would be text from then on.
+    if !description.notes.is_empty() {
+        let options = ReadOptions { drop: description.left_out.clone(), ..found.options.clone() };
+        let _ = Dataset::open(found.files.clone(), &options, Mixed::Refuse)?;
     }
     let target = found
         .pipeline

@@ -63,8 +63,23 @@ fn image(
     Ok(Image { model: model.clone(), folder, registry: shared_registry(project)?, signed, suffix })
 }
 
+/// Refuses a model that no pipeline makes and the registry does not have: its image would hold nothing.
+fn known(project: &Project, model: &ModelName) -> anyhow::Result<()> {
+    let pipelines = project.pipelines()?;
+    if pipelines.iter().any(|pipeline| pipeline.model == *model) {
+        return Ok(());
+    }
+    let found = registry(project).and_then(|registry| Ok(registry.model(model).map(drop)?));
+    let Err(error) = found else { return Ok(()) };
+    let names: Vec<String> = pipelines.iter().map(|pipeline| format!("`{}`", pipeline.model)).collect();
+    let sentence =
+        format!("no pipeline makes `{model}`, they make {}; and of the registry: {error}", names.join(", "));
+    Err(UsageError(sentence).into())
+}
+
 pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let model = super::model(arguments.model.as_ref(), project)?;
+    known(project, &model)?;
     let keys = super::public_keys(project)?;
     let workflow = match with_workflows(&project.root) {
         Some(root) => Some((root, image(root, arguments, project, &model, !keys.is_empty())?)),
@@ -74,7 +89,8 @@ pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) 
         deployment::check_signature(project, &registry(project)?, &model)?;
     }
     let keys = keys.iter().map(|(name, _)| in_image(name)).collect::<anyhow::Result<_>>()?;
-    let plan = Plan { project: project.config.project.clone(), model: model.clone(), keys };
+    let serve = super::served(project, printer);
+    let plan = Plan { project: project.config.project.clone(), model: model.clone(), keys, serve };
     // A further model has an image of its own, by the files of the first.
     let shared = arguments.name.is_some() && project.root.join("Dockerfile").is_file();
     let files = if shared { Vec::new() } else { docker_files(&plan) };

@@ -1,55 +1,53 @@
-//! `modelgate deploy manifest`: what a deployment needs to know, as the last run left it and the registry has it now.
+//! `modelgate deploy manifest`: what a deployment needs to know, as the registry and the project file have it now. What the
+//! last run left adds whether a newer version waits; a clone in which nothing ran has no such file and needs none.
 
 use anyhow::Context as _;
 use modelgate_pipeline::outputs::{DeploymentManifest, Readiness};
-use modelgate_pipeline::{Project, deployment, find_production, registry};
+use modelgate_pipeline::{Pipeline, Project, deployment, registry};
 
 use crate::arguments::deploy::Manifest;
-use crate::exit::{Exit, UsageError};
+use crate::exit::Exit;
 use crate::printer::Printer;
+
+/// Returns what the last run here left, if one did.
+fn left(pipeline: &Pipeline<'_>) -> anyhow::Result<Option<DeploymentManifest>> {
+    let path = pipeline.outputs().join("deployment_manifest.json");
+    let text = match fs_err::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    let read = serde_json::from_str(&text);
+    read.with_context(|| format!("`{}` is no deployment manifest; run the pipeline again", path.display()))
+}
 
 pub(super) fn execute(arguments: &Manifest, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let pipeline = project.pipeline(arguments.pipeline.as_deref())?;
-    let path = pipeline.outputs().join("deployment_manifest.json");
-    let text = match fs_err::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let sentence =
-                format!("there is no deployment manifest yet: `modelgate run {}` makes one", pipeline.name);
-            return Err(UsageError(sentence).into());
-        }
-        text => text?,
-    };
-    let mut manifest: DeploymentManifest = serde_json::from_str(&text)
-        .with_context(|| format!("`{}` is no deployment manifest; run the pipeline again", path.display()))?;
-    match registry(project) {
-        // The file is what the run knew; nobody may deploy by it while the registry cannot be asked.
+    let left = left(&pipeline)?;
+    let manifest = match registry(project) {
+        // What is here is what the run knew; nobody may deploy by it while the registry cannot be asked.
         Err(error) => {
             printer.warning(&format!("the registry cannot be asked: {error}"));
-            manifest.readiness = Readiness::RegistryUnavailable;
+            let known = left.unwrap_or_else(|| deployment::current(&pipeline, None));
+            DeploymentManifest { readiness: Readiness::RegistryUnavailable, ..known }
         }
         Ok(registry) => {
-            let production = find_production(&registry, &pipeline.model);
-            let (version, digest) = (production.map(|one| one.version), production.map(|one| one.digest));
-            if (manifest.version, manifest.digest) != (version, digest) {
-                printer.talk("production moved since the last run: this is what is there now");
-                (manifest.version, manifest.digest) = (version, digest);
-                manifest.package = version.map(|_| format!("models/packaged/{}", pipeline.model));
-                manifest.readiness =
-                    if version.is_some() { Readiness::Ready } else { Readiness::NoProductionModel };
+            let mut now = deployment::current(&pipeline, Some(&registry));
+            if let Some(left) = left {
+                if (left.version, left.digest) != (now.version, now.digest) {
+                    printer.talk("production moved since the last run: this is what is there now");
+                } else if now.readiness == Readiness::Ready
+                    && left.readiness == Readiness::PromotionNotApproved
+                {
+                    now.readiness = left.readiness;
+                }
             }
             // Signed, or asked to be, since the file was written.
-            match deployment::check_signature(project, &registry, &pipeline.model) {
-                Err(error) => {
-                    printer.warning(&format!("it must not be deployed: {error}"));
-                    manifest.readiness = Readiness::SignatureRefused;
-                }
-                Ok(()) if manifest.readiness == Readiness::SignatureRefused => {
-                    manifest.readiness = Readiness::Ready;
-                }
-                Ok(()) => {}
+            if let Err(error) = deployment::check_signature(project, &registry, &pipeline.model) {
+                printer.warning(&format!("it must not be deployed: {error}"));
             }
+            now
         }
-    }
+    };
     printer.json(&manifest)?;
     let nothing = matches!(manifest.readiness, Readiness::NoProductionModel | Readiness::RegistryUnavailable);
     let refused = manifest.readiness == Readiness::SignatureRefused;

@@ -265,7 +265,9 @@ impl Deployment<'_> {
         if self.config.upload.is_empty() {
             let title = self.config.title.clone().unwrap_or_else(|| self.project.config.project.clone());
             let keys = super::public_keys(self.project)?.into_iter().map(|(_, text)| text).collect();
-            let image = SpaceImage { title, model: self.model.clone(), weights: self.weights.id(), keys };
+            let serve = super::served(self.project, self.printer);
+            let image =
+                SpaceImage { title, model: self.model.clone(), weights: self.weights.id(), keys, serve };
             let folder = package_folder(&self.digest);
             let own = space_files(&image).into_iter().map(|(path, text)| NewFile::new(path, text));
             let package = package

@@ -61,6 +61,7 @@ pub(super) fn execute(
         paths: arguments.paths.clone(),
         message,
         identity,
+        force: arguments.force,
     };
     let updated = branch::update(&update, arguments.dry_run).map_err(told)?;
     if printer.is_json() {

@@ -12,6 +12,7 @@ use modelgate_pipeline::{
 };
 use serde_json::json;
 
+use crate::commands::exported::has_folder;
 use crate::commands::notify;
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};
@@ -30,22 +31,29 @@ pub(crate) fn gc(dry_run: bool, yes: bool, project: &Project, printer: &Printer)
     if yes {
         retention::collect(project, &mut registry, &plan, &around)?;
     }
+    let verb = if yes { "removed" } else { "would be removed" };
     if printer.is_json() {
         printer.json(&json!({
             "schema_version": 1, "dry_run": dry_run, "versions": plan.versions, "objects": plan.count(),
-            "bytes": plan.bytes(),
+            "bytes": plan.bytes(), "leftovers": plan.leftovers, "others": plan.others,
         }))?;
         return Ok(Exit::Passed);
     }
+    for one in &plan.leftovers {
+        let path = one.path.strip_prefix(&project.root).unwrap_or(&one.path).display();
+        printer.data(&format!("{path} was left by a killed command, {} bytes, {verb}", one.bytes))?;
+    }
     if project.config.retention.keep.is_none() {
-        printer.talk("everything is kept: modelgate.yaml has no `retention.keep`");
+        printer.talk("every version is kept: modelgate.yaml has no `retention.keep`");
         return Ok(Exit::Passed);
+    }
+    for model in &plan.others {
+        printer.talk(&format!("{model} is kept: no pipeline of this project makes it"));
     }
     for one in &plan.versions {
         let stage = one.stage;
         printer.data(&format!("{} {} {stage}, last event {}", one.model, one.version, one.last_event))?;
     }
-    let verb = if yes { "removed" } else { "would be removed" };
     printer.data(&format!(
         "{} versions and {} objects, {} bytes, {verb}",
         plan.versions.len(),
@@ -55,9 +63,26 @@ pub(crate) fn gc(dry_run: bool, yes: bool, project: &Project, printer: &Printer)
     Ok(Exit::Passed)
 }
 
-pub(crate) fn export(file: &Path, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
+pub(crate) fn export(
+    file: &Path,
+    leave_out_damaged: bool,
+    project: &Project,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    if file.as_os_str() == "-" {
+        return Err(UsageError("an archive goes into a file, such as `registry.tar`".to_owned()).into());
+    }
+    has_folder(file)?;
     let registry = registry(project)?;
-    let manifest = modelgate_registry::export(&registry, file)?;
+    let manifest = if leave_out_damaged {
+        let (manifest, left_out) = modelgate_registry::export_what_is_whole(&registry, file)?;
+        for one in &left_out {
+            printer.warning(&format!("left out: {one}"));
+        }
+        manifest
+    } else {
+        modelgate_registry::export(&registry, file).map_err(or_leave_out)?
+    };
     printer.talk(&format!("{} written to {}", content(&manifest), file.display()));
     if printer.is_json() {
         printer.json(&json!({
@@ -78,10 +103,32 @@ pub(crate) fn import(file: &Path, project: &Project, printer: &Printer) -> anyho
         modelgate_pipeline::materialise(project, &registry, model)?;
     }
     printer.talk(&format!("{} read in", content(&manifest)));
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "file": file.display().to_string(), "events": manifest.events,
+            "objects": manifest.objects, "runs": manifest.runs.as_ref().map(|runs| runs.count),
+        }))?;
+    }
+    for one in &manifest.left_out {
+        printer.warning(&format!(
+            "the archive lacks the object {one}, which was missing or damaged when it was written"
+        ));
+    }
     if manifest.runs.is_none() {
         printer.talk("the archive is of a modelgate that kept no runs in it: parameters and figures of runs stay behind");
     }
     Ok(Exit::Passed)
+}
+
+/// Says how an archive can be had all the same.
+fn or_leave_out(error: modelgate_registry::RegistryError) -> anyhow::Error {
+    let damaged = error.is_of_files();
+    let error = anyhow::Error::from(error);
+    if damaged {
+        error.context("nothing was written; `--leave-out-damaged` writes an archive of what is whole")
+    } else {
+        error
+    }
 }
 
 /// Returns what an archive holds, in words.
@@ -105,14 +152,17 @@ pub(crate) fn from_run(
         UsageError(format!("no pipeline of modelgate.yaml makes `{model}`: there is no gate to judge it by"))
     })?;
     let around = surroundings();
-    let _lock = lock(project, "modelgate model promote", &around)?;
+    let lock = lock(project, "modelgate model promote", &around)?;
     let mut registry = registry(project)?;
     let over = production_version(&registry, model);
     let taken = foreign::take(pipeline, &mut registry, folder, &around, &mut StageLines::new(printer))?;
     let version = taken.version;
     printer.talk(&format!("{model} {version}: {} – {}", taken.verdict.verdict, taken.verdict.sentence));
     let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
-    let tell = |event: NotifyEvent, why: &str| {
+    let mut lock = Some(lock);
+    // Whoever is told may be slow: others need not wait for it.
+    let mut tell = |event: NotifyEvent, why: &str| {
+        drop(lock.take());
         let notice = Notice::of(event, model, Some(version), digest, why);
         notify::tell(project, &notice, &around, printer);
     };
@@ -136,6 +186,7 @@ pub(crate) fn from_run(
         Choice::Promote { version, reason } => (Some(version), reason),
         Choice::Stage { reason } => (None, reason),
     };
+    let mut notice = None;
     if let Some(chosen) = chosen {
         let request = PromotionRequest {
             model: model.clone(),
@@ -146,11 +197,15 @@ pub(crate) fn from_run(
         };
         let found = promote(project, &mut registry, &request, &around)?;
         printer.talk(&format!("{model} {chosen} is in production, models/packaged/{model}/"));
-        notify::tell(project, &Notice::promoted(model, chosen, found.digest, &why), &around, printer);
+        notice = Some(Notice::promoted(model, chosen, found.digest, &why));
     }
     if chosen != Some(version) {
         stage_newest(&mut registry, model, version, &why, &around)?;
         printer.talk(&format!("{model} {version} is in staging, {why}"));
+    }
+    drop(lock);
+    if let Some(notice) = notice {
+        notify::tell(project, &notice, &around, printer);
     }
     Ok(Exit::Passed)
 }

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, Write};
 
-use modelgate_core::VersionNumber;
 use modelgate_core::verdict::figure;
+use modelgate_core::{ModelName, VersionNumber};
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::rollback::{self, RollbackRequest, Target};
-use modelgate_pipeline::{Project, lock, registry};
+use modelgate_pipeline::{Project, lock, production_version, registry};
 use modelgate_registry::Registry;
+use modelgate_store::ProjectLock;
 use serde_json::json;
 
 use crate::arguments::model::Rollback;
@@ -31,9 +32,10 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
             "without a terminal a rollback needs `--yes --reason …`; `--dry-run` shows the versions";
         return Err(UsageError(message.to_owned()).into());
     }
+    // Before the lock, which is taken when a slow person's answer is there: what is seen now is what is decided on.
+    let mut registry = registry(project)?;
+    let seen = seen(&registry, arguments)?;
     let (to, reason) = if asks && !arguments.undo {
-        // A person is slow: the lock is taken when the answer is there.
-        let registry = registry(project)?;
         let Some(answer) = ask(&registry, arguments, printer)? else {
             printer.talk("nothing was changed");
             return Ok(Exit::Passed);
@@ -43,12 +45,18 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
         (None, arguments.reason.clone().unwrap_or_default())
     };
     super::needs_reason(&reason, "why is production rolled back?")?;
-    let _lock = lock(project, "modelgate model rollback", &around)?;
-    let mut registry = registry(project)?;
+    let lock = lock(project, "modelgate model rollback", &around)?;
+    registry.refresh()?;
     if arguments.undo {
         let version = rollback::undo(project, &mut registry, model, &reason, &around)?;
         printer.talk(&format!("{model}: the rollback to {version} is undone"));
         return Ok(Exit::Passed);
+    }
+    if arguments.or_none
+        && let Some(from) = rollback::without_another(&registry, model)?
+    {
+        rollback::check_from(model, seen, from)?;
+        return take_out(project, &mut registry, lock, (model, from), &reason, printer);
     }
     let to = match to {
         Some(to) => to,
@@ -57,6 +65,7 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
     let request = RollbackRequest {
         model: model.clone(),
         to,
+        from: seen,
         reason,
         skip_verification: arguments.skip_verification,
         override_quarantine: arguments.override_quarantine,
@@ -72,18 +81,51 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
         "{model} {} is in production again, models/packaged/{model}/; {} is quarantined",
         done.to, done.from
     ));
+    let left = registry.model(model)?.versions.get(&done.from).map(|found| found.digest);
+    // Whoever is told may be slow: others need not wait for it.
+    drop(lock);
     notify::tell(
         project,
         &Notice::rolled_back(model, done.to, done.digest, &request.reason),
         &around,
         printer,
     );
-    let left = registry.model(model)?.versions.get(&done.from).map(|found| found.digest);
     if let Some(digest) = left {
         let notice = Notice::quarantined(model, done.from, digest, &request.reason);
         notify::tell(project, &notice, &around, printer);
     }
     Ok(Exit::Passed)
+}
+
+/// Quarantines the version in production, where none can be gone back to.
+fn take_out(
+    project: &Project,
+    registry: &mut Registry,
+    lock: ProjectLock,
+    (model, from): (&ModelName, VersionNumber),
+    reason: &str,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
+    let around = surroundings();
+    let digest = rollback::take_out(project, registry, model, from, reason, &around)?;
+    drop(lock);
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "model": model, "from": from, "to": null, "digest": null, "quarantined": from,
+        }))?;
+    }
+    printer.talk(&format!(
+        "{model} {from} is quarantined, and nothing is in production: there was no version to go back to"
+    ));
+    notify::tell(project, &Notice::quarantined(model, from, digest, reason), &around, printer);
+    Ok(Exit::Passed)
+}
+
+/// Returns the version in production that the rollback was decided on.
+fn seen(registry: &Registry, arguments: &Rollback) -> anyhow::Result<Option<VersionNumber>> {
+    let Some(named) = &arguments.from else { return Ok(production_version(registry, &arguments.model)) };
+    let wrong = |_| UsageError(format!("--from: `{named}` is no version: expected one such as `v003`"));
+    Ok(Some(named.parse().map_err(wrong)?))
 }
 
 fn target(registry: &Registry, arguments: &Rollback) -> anyhow::Result<VersionNumber> {

@@ -1,5 +1,7 @@
 //! `modelgate model sign` and `modelgate model verify`.
 
+use anyhow::Context as _;
+use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::rollback::{self, Answered};
 use modelgate_pipeline::{Project, lock, registry, signature};
 use serde_json::json;
@@ -15,6 +17,9 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
         let path = folder.join("model.sig");
         modelgate_store::atomic::write(&path, &signature::sign_folder(folder, &key)?)?;
         printer.talk(&format!("{} is written", path.display()));
+        if printer.is_json() {
+            printer.json(&json!({ "schema_version": 1, "file": path.display().to_string() }))?;
+        }
         return Ok(Exit::Passed);
     }
     let Some(model) = &arguments.model else {
@@ -24,20 +29,22 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
     let _lock = lock(project, "modelgate model sign", &around)?;
     let mut registry = registry(project)?;
     let version = super::chosen(&registry, model, arguments.version.as_ref())?;
-    signature::sign_registered(&mut registry, model, version, &key, &arguments.reason, &around)?;
+    let made = signature::sign_registered(&mut registry, model, version, &key, &arguments.reason, &around)?;
     if registry.model(model)?.production() == Some(version) {
         modelgate_pipeline::materialise(project, &registry, model)?;
     }
     printer.talk(&format!("{model} {version} is signed"));
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "model": model, "version": version, "signature": made,
+        }))?;
+    }
     Ok(Exit::Passed)
 }
 
 pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     if let Some(folder) = &arguments.folder {
-        let keys = match &arguments.key {
-            Some(path) => vec![(path.display().to_string(), signature::public_key(path)?)],
-            None => signature::trusted_keys(project)?,
-        };
+        let keys = keys(arguments, project)?;
         let file = arguments.signature.clone().unwrap_or_else(|| folder.join("model.sig"));
         let key = signature::verify_folder(folder, &file, &keys)?;
         return tell(&format!("{} is what `{key}` signed", folder.display()), Some(&key), printer);
@@ -45,6 +52,12 @@ pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -
     let Some(model) = &arguments.model else {
         return Err(UsageError("name a model, or a folder with `--folder`".to_owned()).into());
     };
+    if arguments.signature.is_some() {
+        let message = "--signature is for `--folder`: the signature of a version is in the registry";
+        return Err(UsageError(message.to_owned()).into());
+    }
+    // A key that cannot be read is told before the model is asked its rows.
+    let named = arguments.key.as_ref().map(|_| keys(arguments, project)).transpose()?;
     let registry = registry(project)?;
     let version = registry.resolve(model, &arguments.version)?;
     let answered = rollback::verify_version(project, &registry, model, version)?;
@@ -53,17 +66,32 @@ pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -
         Answered::NothingStored => "is whole; no rows are stored with it to ask it",
     };
     let signed = registry.model(model)?.versions.get(&version).is_some_and(|found| found.signature.is_some());
-    if signed && !project.config.signing.public_keys.is_empty() {
-        let key = signature::verify_registered(project, &registry, model, version)?;
+    // Who names a key asks for a signature by it.
+    let keys = match named {
+        Some(keys) => keys,
+        None if signed => signature::trusted_keys(project)?,
+        None => Vec::new(),
+    };
+    if !keys.is_empty() {
+        let key = signature::verify_registered(&registry, model, version, &keys)
+            .with_context(|| format!("{model} {version}"))?;
         let sentence = format!("{model} {version} {whole}, and is signed by `{key}`");
         return tell(&sentence, Some(&key), printer);
     }
     let about = if signed {
-        "its signature was not looked at: signing.public_keys is empty"
+        "its signature was not looked at: there is no `--key`, and signing.public_keys is empty"
     } else {
         "it is not signed"
     };
     tell(&format!("{model} {version} {whole}; {about}"), None, printer)
+}
+
+/// Returns the key that is named, or those of the project.
+fn keys(arguments: &Verify, project: &Project) -> anyhow::Result<Vec<(String, PublicKey)>> {
+    Ok(match &arguments.key {
+        Some(path) => vec![(path.display().to_string(), signature::public_key(path)?)],
+        None => signature::trusted_keys(project)?,
+    })
 }
 
 fn tell(sentence: &str, key: Option<&str>, printer: &Printer) -> anyhow::Result<Exit> {

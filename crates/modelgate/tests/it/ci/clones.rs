@@ -218,6 +218,50 @@ fn train_approve_deploy_and_roll_back_run_in_clones_of_their_own() {
     assert!(world.project.path("clones/artifact-rollback/before-rollback.jsonl").is_file());
 }
 
+/// Writes a command that stands in for modelgate and does `script` before it.
+fn shim(world: &World, script: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = world.project.path("clones/shim");
+    fs_err::create_dir_all(&place).expect("a folder");
+    let text = format!("#!/bin/bash\n{script}\nexec '{BINARY}' \"$@\"\n");
+    fs_err::write(place.join("modelgate"), text).expect("a script");
+    let allowed = std::fs::Permissions::from_mode(0o755);
+    fs_err::set_permissions(place.join("modelgate"), allowed).expect("allowed");
+    place
+}
+
+#[test]
+fn a_first_version_that_does_not_serve_leaves_nothing_in_production() {
+    if std::process::Command::new("jq").arg("--version").output().is_err() {
+        return skip("there is no jq, which runners of GitHub have");
+    }
+    let world = World::new();
+    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    let push = json!({ "before": "0000000000000000000000000000000000000000" });
+    let count = world.project.path("clones/smokes").display().to_string();
+    // Twice in staging, then in production.
+    let smokes = format!(
+        "if [ \"$1 $2\" = 'serve smoke' ]; then echo x >> '{count}'; [ \"$(wc -l < '{count}')\" -lt 3 ] || exit 2; fi"
+    );
+    let jobs = world.run("train.yml", &push, &json!({}), Some(&shim(&world, &smokes)));
+    result(&jobs, "deploy", "failure");
+    let log = &jobs["deploy"].log;
+    assert!(log.contains("p v001 is quarantined, and nothing is in production"), "{log}");
+    let list = world.asked(&["model", "list", "--output-format", "json"]);
+    assert!(list.contains("quarantined") && !list.contains("\"production\""), "{list}");
+    assert!(world.asked(&["status"]).contains("none"), "{}", world.asked(&["status"]));
+
+    // The next one is deployed. That its deployment cannot be recorded says nothing about it: it stays.
+    let config = world.project.read("modelgate.yaml");
+    world.push("modelgate.yaml", &config.replace("n_estimators: 5", "n_estimators: 7"));
+    let broken = "if [ \"$1 $2\" = 'deploy record' ]; then exit 1; fi";
+    let jobs = world.run("train.yml", &push, &json!({}), Some(&shim(&world, broken)));
+    result(&jobs, "train", "success");
+    result(&jobs, "deploy", "failure");
+    assert!(!jobs["deploy"].log.contains("Take it back"), "{}", jobs["deploy"].log);
+    assert!(world.asked(&["model", "show", "p", "production"]).contains("v002"));
+}
+
 #[test]
 fn data_that_breaks_its_contract_is_refused_and_said() {
     let world = World::new();
@@ -257,7 +301,7 @@ fn a_pull_request_shows_what_changed_in_data_that_is_not_in_git() {
         config.replace("project: p\n", &format!("project: p\ndata: {{remote: {}}}\n", remote.display()));
     project.write("modelgate.yaml", config);
     let ignored = project.read(".gitignore");
-    project.write(".gitignore", format!("{ignored}data.csv\nremote/\nevent.json\n"));
+    project.write(".gitignore", format!("{ignored}data.csv\nmore.csv\nremote/\nevent.json\n"));
     git(&project.path("."), &["rm", "-q", "--cached", "data.csv"]);
     let _ = project.run(&["ci", "init"]).exits(0);
     let kept = |rows: &str| {
@@ -271,15 +315,22 @@ fn a_pull_request_shows_what_changed_in_data_that_is_not_in_git() {
     let push = json!({ "before": "0000000000000000000000000000000000000000" });
     let jobs = world.run("train.yml", &push, &json!({}), None);
     result(&jobs, "deploy", "success");
-    // Only the pointer file changes.
+    // Only pointer files change.
+    project.write("more.csv", "a\n1\n");
+    let _ = project.run(&["data", "snapshot", "--name", "q", "more.csv"]).exits(0);
+    let _ = project.run(&["data", "push"]).exits(0);
+    world.push("README.md", "more words\n");
+    fs_err::rename(project.path("data/q.modelgate"), project.path("data/r.modelgate")).expect("renamed");
     kept(&(easy() + "1.5,90,0\n2.5,91,0\n7.5,92,1\n8.5,93,1\n"));
     let base = git(&project.path("."), &["rev-parse", "HEAD~1"]);
     let head = git(&project.path("."), &["rev-parse", "HEAD"]);
-    assert_eq!(git(&project.path("."), &["diff", "--name-only", &base, &head]), "data/p.modelgate");
+    let changed = git(&project.path("."), &["diff", "--name-only", "--no-renames", &base, &head]);
+    assert_eq!(changed, "README.md\ndata/p.modelgate\ndata/q.modelgate\ndata/r.modelgate");
     let jobs = world.run("ci.yml", &pull_request(&head, &base), &json!({}), None);
     result(&jobs, "data", "success");
     let log = &jobs["data"].log;
     assert!(log.contains("data/p.modelgate\nrows: 120 before, 124 now · 4 added, 0 removed"), "{log}");
+    assert!(log.contains("data/q.modelgate is gone") && log.contains("data/r.modelgate is new"), "{log}");
     // The comment compares with what production was trained on, which the registry has.
     result(&jobs, "say", "success");
     let state = world.github.state();
@@ -389,6 +440,19 @@ fn a_scheduled_look_at_the_data_opens_an_issue_and_closes_it() {
     // Nobody is told again by a push.
     let jobs = world.run("data-validation.yml", &json!({}), &json!({}), None);
     result(&jobs, "report", "skipped");
+    // Data that cannot be read at all is the worst of it.
+    let rows = world.project.read("data.csv");
+    world.push("data.csv", "");
+    let jobs = scheduled();
+    result(&jobs, "validate", "failure");
+    result(&jobs, "report", "success");
+    {
+        let state = world.github.state();
+        let issue = state.issues.last().expect("the issue");
+        assert_eq!(issue["state"], "open");
+        assert!(issue["body"].as_str().is_some_and(|body| body.contains("could not be judged")), "{issue}");
+    }
+    world.push("data.csv", &rows);
     contract(10);
     let jobs = scheduled();
     result(&jobs, "validate", "success");

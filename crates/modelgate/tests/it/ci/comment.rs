@@ -74,7 +74,7 @@ fn one_comment_is_written_and_then_written_again() {
     );
 
     // The next push: the comment is found behind the others, and the stranger's is not touched.
-    project.replace("modelgate.yaml", "at_least: 0.7", "at_least: 1.01");
+    project.replace("modelgate.yaml", "at_least: 0.7", "at_most: 0.01");
     assert_eq!(project.command(&["run"]).output().expect("run").status.code(), Some(2));
     let said = exits(step(&project, &github, &[]), 0);
     assert!(said.contains("wrote again the comment"), "{said}");
@@ -230,7 +230,10 @@ fn a_long_report_is_cut_where_a_line_ends() {
     exits(step(&project, &github, &["--report", "long.md"]), 0);
     let body = &bodies(&github)[0];
     assert!(body.chars().count() <= 65_536 && body.contains("</details>"), "{}", body.len());
-    assert!(body.ends_with("the whole report is in [the run](https://github.test/o/r/actions/runs/42).*\n"));
+    let cut = "the whole report is in [the run](https://github.test/o/r/actions/runs/42).*\n";
+    assert!(
+        body.contains(cut) && body.ends_with("in [this run](https://github.test/o/r/actions/runs/42).\n")
+    );
 }
 
 #[test]
@@ -303,17 +306,71 @@ fn a_run_that_ended_before_its_gate_says_no_old_verdict() {
 }
 
 #[test]
+fn a_run_without_a_verdict_takes_back_what_was_said_of_an_earlier_commit() {
+    let (project, github) = (judged(CONFIG), FakeGithub::start());
+    let _ = exits(step(&project, &github, &["--run-code", "0"]), 0);
+    let first = bodies(&github).remove(0);
+    assert!(first.contains("**Verdict: passed**"), "{first}");
+    let whence = format!("Of the commit `{SHA}`, in [this run](https://github.test/o/r/actions/runs/42).");
+    assert!(first.contains(&whence), "{first}");
+    // The next commit's program is broken; what an earlier run left in outputs/ is not said of it.
+    let next = project.read("event.json").replace(SHA, &"a".repeat(40));
+    project.write("event.json", next);
+    for (code, how) in [("1", "the run ended with code 1"), ("", "the run did not begin")] {
+        let said = exits(step(&project, &github, &["--run-code", code]), 0);
+        assert!(said.contains("wrote again the comment"), "{said}");
+        let body = bodies(&github).remove(0);
+        assert!(body.contains("# p: this commit could not be judged") && body.contains(how), "{body}");
+        assert!(body.contains(&"a".repeat(40)) && !body.contains("Verdict: passed"), "{body}");
+        let run = github.state().check_runs.last().cloned().expect("a check run");
+        assert_eq!((&run["conclusion"], &run["head_sha"]), (&json!("failure"), &json!("a".repeat(40))));
+    }
+    // A run that is judged again is said again.
+    let _ = exits(step(&project, &github, &["--run-code", "2"]), 0);
+    assert!(bodies(&github)[0].contains("**Verdict: passed**"));
+}
+
+#[test]
+fn a_rule_without_an_id_is_annotated_in_its_own_pipeline() {
+    let config =
+        CONFIG.replace("{id: min-accuracy, metric", "{metric").replace("at_least: 0.7", "at_most: 0.01");
+    let other = CONFIG.split_once("  p:\n").expect("a pipeline").1;
+    let config = config.replacen("  p:\n", &format!("  o:\n{other}  p:\n"), 1);
+    let project = project(&config, 0);
+    assert_eq!(project.command(&["run", "p"]).output().expect("run").status.code(), Some(2));
+    event(&project, "o/r");
+    let github = FakeGithub::start();
+    let _ = exits(step(&project, &github, &["--pipeline", "p"]), 0);
+    let annotation = github.state().check_runs[0]["output"]["annotations"][0].clone();
+    let line = annotation["start_line"].as_u64().expect("a line") as usize;
+    let text = project.read("modelgate.yaml");
+    let line = text.lines().nth(line - 1).unwrap_or_default();
+    assert!(line.contains("metric: accuracy, at_most: 0.01"), "{line}: {annotation}");
+}
+
+#[test]
+fn the_summary_is_json_for_programs() {
+    let project = judged(CONFIG);
+    let output = project.run(&["ci", "summary", "--output-format", "json"]).exits(0);
+    let found: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!((&found["pipeline"], &found["outputs"]["verdict"]), (&json!("p"), &json!("passed")));
+    assert!(found["report"].as_str().is_some_and(|text| text.starts_with("# p v001")), "{found}");
+}
+
+#[test]
 fn a_blocked_contract_is_said_as_it_is() {
     let config = CONFIG.replace("target: y}", "target: y, contract: contract.yaml}");
     let project = TestProject::with(crate::BINARY, &crate::governance::easy(), &config);
-    let contract = "version: 1\ncolumns:\n  a: {type: float, max: 5}\n  b: {type: int}\n  y: {type: int}\n";
+    // What it calls itself is not where it is.
+    let contract =
+        "version: 1\nname: ours\ncolumns:\n  a: {type: float, max: 5}\n  b: {type: int}\n  y: {type: int}\n";
     project.write("contract.yaml", contract);
     let output = project.command(&["run"]).output().expect("run");
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     event(&project, "o/r");
     let github = FakeGithub::start();
     let said = exits(step(&project, &github, &[]), 0);
-    assert!(said.contains("::error file=contract.yaml,line=3,title=a.max::"), "{said}");
+    assert!(said.contains("::error file=contract.yaml,line=4,title=a.max::"), "{said}");
     let body = &bodies(&github)[0];
     assert!(body.contains("# p: blocked by the data contract") && body.contains("a.max"), "{body}");
     let run = &github.state().check_runs[0];
@@ -388,7 +445,7 @@ fn a_token_without_rights_is_told_which_is_missing() {
 #[test]
 fn many_annotations_take_several_requests() {
     let rules: Vec<String> =
-        (0..120).map(|number| format!("{{id: rule-{number}, metric: accuracy, at_least: 1.01}}")).collect();
+        (0..120).map(|number| format!("{{id: rule-{number}, metric: accuracy, at_most: 0.01}}")).collect();
     let rules = format!("rules: [{}]", rules.join(", "));
     let config = CONFIG.replace("rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]", &rules);
     let (project, github) = (judged(&config), FakeGithub::start());
@@ -536,7 +593,7 @@ fn what_is_sent_has_the_form_that_github_publishes() {
         return skip("MODELGATE_INTEROP_CI names no folder with GitHub's description of its API");
     };
     let modules = std::path::Path::new(&tools).join("node_modules");
-    let (project, github) = (judged(&CONFIG.replace("at_least: 0.7", "at_least: 1.01")), FakeGithub::start());
+    let (project, github) = (judged(&CONFIG.replace("at_least: 0.7", "at_most: 0.01")), FakeGithub::start());
     github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\none of two");
     github.state().comment(AUTHOR, "<!-- modelgate:report=p -->\ntwo of two");
     exits(step(&project, &github, &["--assets"]), 0);

@@ -117,6 +117,7 @@ fn the_action_of_this_repository_is_the_one_that_workflows_get() {
         requirements: None,
         tests: false,
         deploy: Deploy::None,
+        space_secrets: Vec::new(),
     };
     let files = workflows::files(&plan);
     let (_, action) = files.iter().find(|(path, _)| path.ends_with("action.yml")).expect("an action");

@@ -19,14 +19,14 @@ fn an_issue_is_open_while_the_verdict_is_not_passed() {
     // Somebody else has an issue of that title, and we have one of another.
     github.state().issue("a-person", TITLE, "<!-- modelgate:report=p -->");
     github.state().issue(AUTHOR, "Another title", "<!-- modelgate:report=p -->");
-    project.replace("modelgate.yaml", "at_least: 0.7", "at_least: 1.01");
+    project.replace("modelgate.yaml", "at_least: 0.7", "at_most: 0.01");
     assert_eq!(project.command(&["run"]).output().expect("run").status.code(), Some(2));
     let said = say();
     assert!(said.contains("opened the issue https://github.test/o/r/issues/"), "{said}");
     assert!(say().contains("wrote again the issue"));
     let count = github.state().issues.len();
 
-    project.replace("modelgate.yaml", "at_least: 1.01", "at_least: 0.7");
+    project.replace("modelgate.yaml", "at_most: 0.01", "at_least: 0.7");
     assert_eq!(project.command(&["run"]).output().expect("run").status.code(), Some(0));
     let said = say();
     assert!(said.contains("closed the issue"), "{said}");
@@ -47,7 +47,7 @@ fn an_issue_is_open_while_the_verdict_is_not_passed() {
 
 #[test]
 fn a_token_that_may_not_write_issues_is_told() {
-    let (project, github) = (judged(&CONFIG.replace("at_least: 0.7", "at_least: 1.01")), FakeGithub::start());
+    let (project, github) = (judged(&CONFIG.replace("at_least: 0.7", "at_most: 0.01")), FakeGithub::start());
     github.state().read_only = true;
     let said = exits(step(&project, &github, &["--issue", TITLE]), 0);
     assert!(said.contains("may not write issues") && said.contains("summary"), "{said}");

@@ -68,9 +68,8 @@ impl Typed {
         let packaged = self.project.path("models/packaged/p/manifest.json");
         let mut manifests = Vec::new();
         for seed in ["1", "2"] {
-            // The version waits for approval, which is no success.
-            let (code, said) = self.run(&["train"], &[("MODELGATE_SEED", seed)]);
-            assert_eq!(code, Some(refused(4)), "{said}");
+            // The version waits for approval, which is no error.
+            assert!(self.works(&["train"], &[("MODELGATE_SEED", seed)]).contains("waits"));
             let _ = self.works(&["promote"], &[]);
             manifests.push(fs_err::read(&packaged).expect("in production"));
         }

@@ -120,6 +120,29 @@ fn four_commands_lead_from_an_empty_repository_to_green_ci() {
         .expect("started");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && said.contains("v001"), "{said}");
+
+    // The first change that somebody makes is judged against that, and green as well.
+    let before = fs_err::read_to_string(drug.join("modelgate.yaml")).expect("read");
+    let changed = before.replace("n_estimators: 100", "n_estimators: 150");
+    assert_ne!(changed, before);
+    fs_err::write(drug.join("modelgate.yaml"), changed).expect("written");
+    git(&drug, &["commit", "-qam", "More trees"]);
+    git(&drug, &["push", "-q"]);
+    for workflow in ["ci.yml", "train.yml"] {
+        for (name, job) in &runner.run(workflow, &json!({})) {
+            assert_eq!(job.result, "success", "{workflow}: {name}: {}", job.log);
+        }
+    }
+    let last = github.state().check_runs.last().map(|run| run["conclusion"].clone());
+    assert_eq!(last, Some(json!("neutral")), "it waits for approval, and nothing else");
+    let output = Command::new(BINARY)
+        .args(["model", "show", "drug", "production"])
+        .current_dir(&clone)
+        .env("MODELGATE_REGISTRY_URI", "git+branch:modelgate")
+        .output()
+        .expect("started");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("v002"), "{said}");
 }
 
 #[test]
@@ -129,6 +152,11 @@ fn workflows_are_written_beside_a_new_project_or_nothing_is() {
     assert!(!project.path("modelgate.yaml").exists() && !project.path(".gitignore").exists());
     let done = std::process::Command::new("git").args(["init", "-q"]).current_dir(project.path(".")).status();
     assert!(done.expect("git").success());
+    // A folder that workflows cannot name.
+    fs_err::create_dir_all(project.path("odd folder")).expect("a folder");
+    let odd = ["-C", "odd folder", "init", "--name", "p", "--ci"];
+    project.run(&odd).exits(64).says("workflows cannot use");
+    assert!(fs_err::read_dir(project.path("odd folder")).expect("a folder").next().is_none());
     let output = project.run(&["init", "--ci"]).exits(0);
     output.says("wrote modelgate.yaml").says("wrote .github/workflows/ci.yml");
     let _ = project.run(&["ci", "init", "--check"]).exits(0);

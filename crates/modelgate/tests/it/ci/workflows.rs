@@ -254,12 +254,88 @@ fn a_space_is_brought_up_to_date_behind_the_promotion() {
     );
     assert!(text("rollback").contains("modelgate deploy space \"$MODEL\" --rollback --reason"));
     assert!(text("train").contains("      HF_TOKEN: ${{ secrets.HF_TOKEN }}"));
-    // The token is where it is needed and nowhere else.
-    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 1);
+    // The token is where it is needed and nowhere else: before the promotion, in the Space's step, and on the way back.
+    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 3);
+    // Told once, it stays so.
+    project.run(&["ci", "init"]).exits(0).says("set the secret HF_TOKEN");
+    let _ = project.run(&["ci", "init", "--check"]).exits(0);
+    assert!(text("deploy") == deploy);
+    let _ = project.run(&["ci", "init", "--deploy", "none"]).exits(0).says("`--deploy space` makes them");
+    assert!(!text("deploy").contains("deploy space"));
+    let _ = project.run(&["ci", "init", "--deploy", "space"]).exits(0);
     if let Some(checkers) = Checkers::find() {
         let root = project.path(".");
         checkers.check(&root, &workflows_of(&root), &[ACTION]);
     }
+}
+
+#[test]
+fn the_secrets_of_a_private_space_are_handed_on_and_asked_for_before_the_promotion() {
+    let project = repository();
+    let space = "deploy: {space: {repository: me/churn, private: true, secrets: {HF_TOKEN: SPACE_READ_TOKEN, \
+                 MODELGATE_API_KEYS: CHURN_KEYS}}}\n";
+    let config = project.read("modelgate.yaml");
+    project.write("modelgate.yaml", config.replace("project: p\n", &format!("project: p\n{space}")));
+    let told = project.run(&["ci", "init", "--deploy", "space"]).exits(0);
+    told.says("CHURN_KEYS, MODELGATE_API_KEY, SPACE_READ_TOKEN");
+    let text = |name: &str| project.read(&format!(".github/workflows/{name}.yml"));
+    let (deploy, train) = (text("deploy"), text("train"));
+    for name in ["HF_TOKEN", "SPACE_READ_TOKEN", "CHURN_KEYS", "MODELGATE_API_KEY"] {
+        let line = format!("{name}: ${{{{ secrets.{name} }}}}");
+        assert!(train.contains(&format!("      {line}\n")), "{train}");
+        assert!(deploy.contains(&format!("      {name}:\n        required: false\n")), "{deploy}");
+        assert!(deploy.matches(&format!("          {line}\n")).count() >= 2, "{name}: {deploy}");
+    }
+    let at = |what: &str| deploy.find(what).unwrap_or_else(|| panic!("no `{what}` in {deploy}"));
+    assert!(at("Is there what the Space needs?") < at("modelgate model approve"));
+    // What is missing is named, and nothing has happened by then.
+    let parsed: Value = serde_saphyr::from_str(&deploy).expect("YAML");
+    let steps = parsed["jobs"]["production"]["steps"].as_array().expect("steps");
+    let step = steps.iter().find(|step| step["name"] == "Is there what the Space needs?").expect("the step");
+    let mut command = Command::new("bash");
+    command.args(["-e", "-c", step["run"].as_str().expect("a script")]);
+    command.env_clear().envs([("HF_TOKEN", "x"), ("CHURN_KEYS", "y"), ("MODELGATE_API_KEY", "z")]);
+    let output = command.output().expect("bash");
+    assert_eq!(output.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the secret SPACE_READ_TOKEN is not set"), "{said}");
+    let output = command.env("SPACE_READ_TOKEN", "w").output().expect("bash");
+    assert_eq!(output.status.code(), Some(0));
+    if let Some(checkers) = Checkers::find() {
+        let root = project.path(".");
+        checkers.check(&root, &workflows_of(&root), &[ACTION]);
+    }
+}
+
+#[test]
+fn a_program_in_python_gets_python_and_what_it_imports() {
+    let project = TestProject::new(BINARY);
+    let root = project.path(".");
+    git(&root, &["init", "-q", "-b", "main"]);
+    project.write("data.csv", easy());
+    let init =
+        ["init", "--template", "bring-your-own", "--source", "data.csv", "--name", "p", "--target", "y"];
+    project.run(&init).exits(0).says("wrote requirements.txt");
+    let _ = project.run(&["ci", "init"]).exits(0).does_not_say("requirements.txt");
+    for name in ["ci", "train", "data-validation"] {
+        let text = project.read(&format!(".github/workflows/{name}.yml"));
+        assert!(text.contains("python -m pip install -r requirements.txt"), "{text}");
+    }
+    // What is pinned is what the models of Python are tried with here.
+    let tried = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../interop/requirements.txt");
+    let tried = fs_err::read_to_string(tried).expect("the packages of the tests");
+    let pinned = project.read("requirements.txt");
+    for line in pinned.lines().filter(|line| !line.starts_with('#')) {
+        assert!(line.contains("==") && tried.lines().any(|tried| tried == line), "{line}");
+    }
+    fs_err::remove_file(project.path("requirements.txt")).expect("removed");
+    project.run(&["ci", "init"]).exits(0).says("there is no requirements.txt");
+    project.replace(
+        "modelgate.yaml",
+        "python3 train.py {train} {output} --seed {seed}",
+        "cp model.onnx {output}",
+    );
+    let _ = project.run(&["ci", "init"]).exits(0).does_not_say("requirements.txt");
 }
 
 #[test]

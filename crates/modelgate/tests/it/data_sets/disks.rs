@@ -118,7 +118,7 @@ fn a_reflink_that_is_asked_for_on_a_file_system_without_them_is_refused() {
     let other = project.run(&["-C", "memory", "data", "snapshot", "--link", "auto"]);
     unmount(&state);
     refused.exits(1).says("cannot be put into the store by reflink").says("use another `data.link`");
-    other.exits(0).says("kept 1 hard link");
+    other.exits(0).says("kept 1 copy");
 }
 
 #[test]

@@ -40,6 +40,8 @@ fn a_push_to_s3_goes_by_checksums_and_reads_objects_when_asked() {
     push(&["--verify"]).says("1 object sent");
     push(&["--verify"]).says("0 objects sent");
     fresh_clone(&project);
+    let nowhere = ["data", "pull", "--remote", "s3://nowhere/p"];
+    with_s3(&project, &variables, &nowhere).exits(1).says("there is no bucket `nowhere`");
     with_s3(&project, &variables, &["data", "pull", "--remote", "s3://data/p"])
         .exits(0)
         .says("2 files written");

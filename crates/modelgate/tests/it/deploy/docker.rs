@@ -31,6 +31,56 @@ fn files_for_containers_are_written_and_edits_stay() {
 }
 
 #[test]
+fn a_container_serves_as_the_project_says() {
+    let project = project(CONFIG, 1);
+    let _ = project.run(&["deploy", "docker"]).exits(0);
+    assert!(!project.read("Dockerfile").contains("MODELGATE_SERVE"));
+    let serve = "serve: {out_of_range: reject, redact: [a], onnxruntime: lib.so}\n";
+    project.write("lib.so", "");
+    project.write("modelgate.yaml", format!("{CONFIG}{serve}"));
+    project.run(&["deploy", "docker", "--check"]).exits(2).says("MODELGATE_SERVE");
+    let output = project.run(&["deploy", "docker", "--force"]).exits(0);
+    output.says("serve.onnxruntime stays here: the image holds no library");
+    let dockerfile = project.read("Dockerfile");
+    let line = dockerfile.lines().find_map(|line| line.trim().strip_prefix("MODELGATE_SERVE="));
+    let line = line.unwrap_or_else(|| panic!("{dockerfile}")).trim_matches('\'').to_owned();
+
+    // A package, the variables of the image, and no project around it.
+    let image = tempfile::tempdir().expect("a folder");
+    let mut command = project.command(&["serve", "--port", "0", "--log", "log.jsonl"]);
+    command.current_dir(image.path()).env("MODELGATE_SERVE", &line);
+    command.env("MODEL_PATH", project.path("models/packaged"));
+    let service = modelgate_testing::Service::ready(command);
+    let row = |a: f64| serde_json::json!({ "features": [{ "a": a, "b": 3 }] });
+    let _ = service.post("/predict/drug", &row(1e6)).is(422);
+    let _ = service.post("/predict/drug", &row(2.5)).is(200);
+    service
+        .until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 1"));
+    let logged = fs_err::read_to_string(image.path().join("log.jsonl")).expect("a log");
+    assert!(logged.contains("\"a\":\"[redacted]\""), "{logged}");
+    drop(service);
+    let mut command = project.command(&["serve", "--port", "0"]);
+    command.env("MODELGATE_SERVE", "{\"redcat\": [\"a\"]}");
+    let said = super::exits(command, 64);
+    assert!(
+        said.contains("MODELGATE_SERVE: expected what `serve:` says") && said.contains("redcat"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_model_that_nobody_makes_has_no_image() {
+    let project = project(CONFIG, 0);
+    let output = project.run(&["deploy", "docker", "durg"]).exits(64);
+    output.says("no pipeline makes `durg`, they make `drug`").says("of the registry");
+    assert!(!project.path("Dockerfile").exists() && !project.path("compose.yaml").exists());
+    // What was registered once is still a model, whatever the pipelines make now.
+    crate::governance::run(&project, 1);
+    project.replace("modelgate.yaml", "  drug:\n", "  other:\n");
+    let _ = project.run(&["deploy", "docker", "drug"]).exits(0);
+}
+
+#[test]
 fn containers_pass_hadolint_and_the_compose_schema() {
     let Some(tools) = std::env::var_os("MODELGATE_INTEROP_CI") else {
         return skip("MODELGATE_INTEROP_CI names no folder with hadolint and check-jsonschema");
@@ -43,6 +93,7 @@ fn containers_pass_hadolint_and_the_compose_schema() {
         model: "drug".parse().expect("a name"),
         weights: "me/drug".to_owned(),
         keys: vec!["a key\n".to_owned()],
+        serve: Some("{\"redact\":[\"mean\\u0020radius\"]}".to_owned()),
     };
     for (path, text) in space_files(&image) {
         project.write(&format!("space/{path}"), text);

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use modelgate_testing::TestProject;
 use modelgate_testing::hub::TOKEN;
+use serde_json::Value;
 
 use super::{CONFIG, Containers, digest, project};
 
@@ -53,6 +54,14 @@ fn results_of_a_run_get_to_a_branch() {
     );
     let said = super::exits(update(&project, &identity), 64);
     assert!(said.contains("`update` is the branch of the registry"), "{said}");
+    // What is checked out nowhere is a branch of code all the same, unless somebody insists.
+    project.replace("modelgate.yaml", "git+branch:update", "git+branch:other");
+    git(&root, &["add", "modelgate.yaml"]);
+    git(&root, &["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "code"]);
+    git(&root, &["checkout", "-q", "--detach"]);
+    let said = super::exits(update(&project, &[&["main"], &identity[..]].concat()), 64);
+    assert!(said.contains("`main` is a branch of code") && said.contains("`--force`"), "{said}");
+    super::exits(update(&project, &[&["main", "--force"], &identity[..]].concat()), 0);
     let said = super::exits(update(&project, &["x", "--name", "a <b>", "--email", "a@example.com"]), 64);
     assert!(said.contains("without `<` and `>`"), "{said}");
 }
@@ -62,10 +71,13 @@ fn the_manifest_follows_the_registry() {
     let project = project(CONFIG, 0);
     let manifest = |arguments: &[&str], code| {
         let output = project.run(&[&["deploy", "manifest"], arguments].concat()).exits(code);
-        let parsed: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        let parsed: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
         (parsed, output)
     };
-    manifest(&[], 64).1.says("`modelgate run drug` makes one");
+    // Nothing ran here: the registry says what there is, and that is nothing.
+    let (parsed, _) = manifest(&["--exit-code"], 2);
+    assert_eq!((&parsed["readiness"], &parsed["version"]), (&"no_production_model".into(), &Value::Null));
+    manifest(&[], 0);
     (1..=2).for_each(|seed| crate::governance::run(&project, seed));
     let (parsed, _) = manifest(&["--exit-code"], 0);
     assert_eq!(
@@ -79,6 +91,14 @@ fn the_manifest_follows_the_registry() {
     let (parsed, output) = manifest(&["drug", "--exit-code"], 0);
     output.says("production moved since the last run");
     assert_eq!(parsed["digest"], digest(&project, 1));
+    // A fresh clone has a version in production and no file of a run; where the registry is is asked now, too.
+    fs_err::remove_dir_all(project.path("outputs")).expect("removed");
+    let (fresh, _) = manifest(&["--exit-code"], 0);
+    assert_eq!(fresh, parsed);
+    let mut moved = parsed.clone();
+    moved["registry"] = "elsewhere".into();
+    project.write("outputs/drug/deployment_manifest.json", moved.to_string());
+    assert_eq!(manifest(&[], 0).0["registry"], parsed["registry"]);
     // Nothing can be deployed by a file when the registry is not there to ask.
     project.replace(
         "modelgate.yaml",

@@ -273,3 +273,23 @@ fn what_a_contract_warns_of_leaves_as_places_and_not_as_values() {
     // Where the data is, what stands in the rows is shown.
     project.run(&["data", "validate"]).exits(0).says("line 2 (data row 1): id = patient-0000-secret");
 }
+
+#[test]
+fn a_space_serves_as_the_project_says() {
+    let (hub, containers) = Containers::hub();
+    let serve =
+        "serve: {out_of_range: reject, redact: [a], reload_url: \"http://127.0.0.1:9/admin/reload\"}\n";
+    let project = project(&format!("{CONFIG}{serve}"), 1);
+    exits(deploy(&project, &hub, &[]), 0);
+    let rows = serde_json::json!({ "features": [{ "a": 1e6, "b": 3 }] });
+    for space in ["me/drug-app-staging", "me/drug-app"] {
+        let running = containers.0.lock().expect("containers");
+        let answer = running[space].0.post("/predict/drug", &rows).is(422).json();
+        assert!(answer.to_string().contains("out_of_range"), "{space}: {answer}");
+    }
+    // Another setting is another image.
+    project.replace("modelgate.yaml", "out_of_range: reject, ", "");
+    exits(deploy(&project, &hub, &[]), 0);
+    let running = containers.0.lock().expect("containers");
+    let _ = running["me/drug-app"].0.post("/predict/drug", &rows).is(200);
+}

@@ -19,7 +19,7 @@ const NO_VARIABLES: [(&str, &str); 9] = [
     ("BRANCH_", "how trees of ONNX compare"),
     ("RUNNING_", "what the Hub says of a Space"),
     ("APP_STARTING", "what the Hub says of a Space"),
-    ("KEYS_ENV", "a place in a template"),
+    ("OWN_ENV", "a place in a template"),
     ("LC_ALL", "set for git, so that it speaks English"),
     ("GIT_DIR", "taken from git, which is told the folder"),
     ("GIT_WORK_TREE", "taken from git, which is told the folder"),

@@ -13,7 +13,7 @@ fn keeping(time: &str) -> String {
 #[test]
 fn everything_is_kept_by_default_and_what_goes_is_shown_first() {
     let project = project(CONFIG, 4);
-    project.run(&["model", "gc", "--yes"]).exits(0).says("everything is kept");
+    project.run(&["model", "gc", "--yes"]).exits(0).says("every version is kept");
     project.run(&["model", "gc"]).exits(64).says("--dry-run");
     project.write("modelgate.yaml", keeping("30d"));
     project.run(&["model", "gc", "--yes"]).exits(0).says("0 versions");
@@ -47,10 +47,19 @@ fn a_registry_goes_into_an_archive_and_comes_out_the_same() {
     let _ = first.run(&["model", "export", "again.tar"]).exits(0);
     assert_eq!(fs_err::read(first.path("all.tar")).ok(), fs_err::read(first.path("again.tar")).ok());
     first.run(&["model", "export", "all.tar"]).exits(1).says("is there already");
+    // A disk that is not mounted is not made up for.
+    first.run(&["model", "export", "backup/all.tar"]).exits(64).says("there is no folder `backup`");
+    first.run(&["ledger", "export", "backup/all.jsonl"]).exits(64).says("there is no folder `backup`");
+    first.run(&["model", "export", "-"]).exits(64).says("an archive goes into a file");
+    assert_eq!(first.run(&["ledger", "export", "-"]).exits(0).stdout, first.read(".modelgate/ledger.jsonl"));
+    assert!(!first.path("backup").exists() && !first.path("-").exists());
     let archive = first.path("all.tar");
     let archive = archive.to_str().expect("path");
     let second = TestProject::with(BINARY, &easy(), CONFIG);
-    second.run(&["model", "import", archive]).exits(0).says("6 events").says("2 runs");
+    let read = second.run(&["--output-format", "json", "model", "import", archive]).exits(0);
+    read.says("6 events").says("2 runs");
+    let answer: serde_json::Value = serde_json::from_str(&read.stdout).expect("JSON");
+    assert_eq!((&answer["events"], &answer["runs"]), (&6.into(), &2.into()));
     assert_eq!(second.read(".modelgate/ledger.jsonl"), first.read(".modelgate/ledger.jsonl"));
     assert_eq!(packaged(&second), packaged(&first));
     assert_eq!(second.run(&["model", "list"]).stdout, first.run(&["model", "list"]).stdout);
@@ -275,7 +284,10 @@ fn an_archive_that_was_tampered_with_is_refused_and_nothing_is_written_elsewhere
             "its manifest names no `runs.jsonl`",
         ),
         (with(&|entries| drop(entries.pop())), "is not in it"),
-        (with(&|entries| entries[1].2[100] ^= 1), "the ledger was changed: line 1"),
+        (
+            with(&|entries| entries[1].2[100] ^= 1),
+            "bad.tar`: `ledger.jsonl` in it: the ledger was changed: line 1",
+        ),
         (with(&|entries| entries[1].2.truncate(10)), "the ledger was changed"),
         (with(&|entries| entries.swap(0, 1)), "does not begin with `modelgate-registry.json`"),
         (

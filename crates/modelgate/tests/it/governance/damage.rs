@@ -167,19 +167,113 @@ fn two_promotions_of_one_name_at_once_have_one_winner() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_does_not_take_the_ledger_back() {
+fn a_clock_that_was_ahead_is_told_of_and_carries_nothing_with_it() {
     let project = project(CONFIG, 1);
     let alias = modelgate_core::lifecycle::Event::SetAlias {
         alias: "a".parse().expect("alias"),
         reason: String::new(),
     };
     super::apply(&project, 1, &alias, "2099-01-01T00:00:00.000Z");
-    let _ = project.run(&["model", "alias", "p", "b", "1"]).exits(0);
+    let set = project.run(&["model", "alias", "p", "b", "1"]).exits(0);
+    set.says("the ledger's last event is of 2099-01-01T00:00:00.000Z, and the clock here says");
     let output = project.run(&["--output-format", "json", "ledger", "log", "--last", "1"]).exits(0);
     let last: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
-    assert_eq!(last["time"], "2099-01-01T00:00:00.000Z");
+    let time = last["time"].as_str().expect("a time");
+    assert!(time < "2099", "{time}");
     project.run(&["ledger", "at", "2026-01-01T00:00:00Z"]).exits(0).says("nothing was in production then");
-    let _ = project.run(&["ledger", "verify"]).exits(0);
+    let ahead = last["seq"].as_u64().expect("a number") - 1;
+    project.run(&["ledger", "verify"]).exits(0).says(&format!("event {ahead} is minutes later than event"));
+    // An approval of now counts now.
+    super::run(&project, 2);
+    project.run(&["status"]).exits(0).says("production  v002");
+}
+
+#[test]
+fn damage_inside_the_index_is_told_of_and_nothing_is_stopped_by_it() {
+    let project = project(CONFIG, 2);
+    let bytes = fs_err::read(database(&project)).expect("index");
+    let mut garbled = bytes.clone();
+    garbled[4096 * 2..].fill(0xa5);
+    fs_err::write(database(&project), &garbled).expect("garbled");
+    project
+        .run(&["model", "rollback", "p", "--yes", "--reason", "it was wrong"])
+        .exits(0)
+        .says("registry.db` was damaged: it is kept as")
+        .says("backup");
+    assert_eq!(super::packaged(&project), super::digest(&project, 1));
+    let status = project.run(&["status"]).exits(0);
+    assert!(!status.stderr.contains("damaged"), "it is told once: {}", status.stderr);
+    fs_err::write(database(&project), "once more").expect("garbled");
+    project.run(&["status"]).exits(0).says("registry.db.damaged-2");
+    assert_eq!(
+        fs_err::read(database(&project).with_extension("db.damaged")).expect("kept").len(),
+        bytes.len()
+    );
+}
+
+#[test]
+fn an_older_ledger_is_gone_on_with_by_a_word_that_is_kept() {
+    let project = project(CONFIG, 1);
+    let backup = project.read(LEDGER);
+    super::run(&project, 2);
+    project.write(LEDGER, &backup);
+    project.run(&["model", "list"]).exits(1).says("restore it from a copy that has them");
+    let last: serde_json::Value = serde_json::from_str(backup.lines().last().expect("a line")).expect("JSON");
+    let head = last["hash"].as_str().expect("a hash");
+    let accept = ["ledger", "accept", "--head", head, "--reason"];
+    project.run(&[&accept[..], &[" "]].concat()).exits(64).says("--reason");
+    project
+        .run(&["ledger", "accept", "--head", "none", "--reason", "x"])
+        .exits(1)
+        .says("nothing was accepted");
+    project.run(&["ledger", "accept", "--head", "yesterday", "--reason", "x"]).exits(64).says("or `none`");
+    let _ = project.run(&["model", "list"]).exits(1);
+    let accept = [&accept[..], &["the disk of the ledger broke"]].concat();
+    project
+        .run(&accept)
+        .exits(0)
+        .says("tester went on from event 3, and gave up what was seen up to event 6");
+    project.run(&accept).exits(0).says("nothing was given up");
+    project.run(&["ledger", "verify"]).exits(0).says("the disk of the ledger broke");
+    let runs = modelgate_registry::Index::open(&project.path(".modelgate")).expect("an index").runs();
+    assert_eq!(runs.expect("runs").len(), 2, "runs stay");
+    let json = ["--output-format", "json", "ledger", "verify"];
+    let verified: serde_json::Value =
+        serde_json::from_str(&project.run(&json).exits(0).stdout).expect("JSON");
+    assert_eq!((&verified["schema_version"], &verified["entries"]), (&1.into(), &3.into()));
+    super::run(&project, 3);
+}
+
+#[test]
+fn what_is_asked_of_no_ledger_and_no_model_is_refused() {
+    let project = project(CONFIG, 1);
+    project.write("empty.jsonl", "");
+    project.run(&["ledger", "verify", "--file", "empty.jsonl"]).exits(1).says("it holds no event");
+    project.run(&["ledger", "log", "--model", "nope"]).exits(1).says("there is no model `nope`; there is p");
+}
+
+#[test]
+fn an_archive_is_written_of_what_is_whole_when_that_is_asked_for() {
+    let project = project(CONFIG, 2);
+    let files = super::registry(&project).registration(&super::model(), modelgate_core::VersionNumber(1));
+    let hex = files.expect("v001").files["model.onnx"].hex();
+    fs_err::remove_file(project.path(&format!(".modelgate/store/sha256/{}/{}", &hex[..2], &hex[2..])))
+        .expect("removed");
+    project
+        .run(&["model", "export", "backup.tar"])
+        .exits(1)
+        .says("`model.onnx` of p v001")
+        .says("--leave-out-damaged");
+    project
+        .run(&["model", "export", "backup.tar", "--leave-out-damaged"])
+        .exits(0)
+        .says("left out: `model.onnx` of p v001");
+    project.run(&["ledger", "verify"]).exits(1).says("`model.onnx` of p v001");
+    let second = TestProject::new(crate::BINARY);
+    second.write("modelgate.yaml", project.read("modelgate.yaml"));
+    let archive = project.path("backup.tar").display().to_string();
+    second.run(&["model", "import", &archive]).exits(0).says("the archive lacks the object");
+    second.run(&["model", "list"]).exits(0).says("v002");
 }
 
 /// Mounts a file system on a folder of the project for the time of a test; only root can.

@@ -34,7 +34,8 @@ fn an_approval_expires_and_is_renewed() {
     let _ = project.run(&["model", "approve", "p"]).exits(0);
     std::thread::sleep(std::time::Duration::from_millis(2100));
     project.run(&["model", "promote", "p"]).exits(1).says("has expired: promotion.approval_expires is 1s");
-    project.run(&["run"]).exits(1).says("approve it again");
+    project.run(&["run"]).exits(4).says("v001 waits for approval").says("approve it again");
+    project.run(&["status"]).exits(0).says("waiting     v001 (approved)");
     let _ = project.run(&["model", "approve", "p", "--reason", "looked again"]).exits(0);
     let _ = project.run(&["model", "promote", "p"]).exits(0);
     project.write("modelgate.yaml", with_promotion("approval_expires: soon"));
@@ -308,6 +309,105 @@ fn a_required_rule_can_be_neither_dropped_nor_changed() {
 }
 
 #[test]
+fn a_version_that_was_judged_before_a_rule_was_required_is_not_promoted() {
+    let required = CONFIG.replace("approval: automatic", "approval: required");
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", &required);
+    let ran = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(ran.status.code(), Some(4));
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    let policy = |rule: &str| {
+        let policy = format!("policy: {{required_rules: [{{id: {rule}}}]}}\npipelines:");
+        required.replace("pipelines:", &policy)
+    };
+    let promote = ["model", "promote", "p", "2"];
+    project.write("modelgate.yaml", policy("floor, metric: f1, at_least: 0.2"));
+    project.run(&promote).exits(1).says("policy.required_rules: p v002 was judged without `floor`");
+    project
+        .run(&["model", "rollback", "p", "--to-version", "2", "--yes", "--reason", "x"])
+        .exits(1)
+        .says("floor");
+    // One of the same name that asks for less is another.
+    let stricter = policy("floor, metric: accuracy, at_least: 0.75").replace("min-accuracy", "floor");
+    project.write("modelgate.yaml", stricter.replace("at_least: 0.7}", "at_least: 0.75}"));
+    project.run(&promote).exits(1).says("was judged without `floor`");
+    project.write("modelgate.yaml", policy("min-accuracy, metric: accuracy, at_least: 0.75"));
+    project.run(&promote).exits(1).says("p v002 was judged by another `min-accuracy`: accuracy on ");
+    project.write("modelgate.yaml", policy("min-accuracy, metric: accuracy, at_least: 0.7"));
+    project.run(&promote).exits(0).says("v002 is in production");
+}
+
+#[test]
+fn a_model_that_no_pipeline_of_the_project_makes_is_decided_on_elsewhere() {
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", CONFIG.replace("approval: automatic", "approval: required"));
+    let ran = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(ran.status.code(), Some(4));
+    let approved = || {
+        let event = modelgate_core::lifecycle::Event::Approve { reason: String::new() };
+        super::apply(&project, 2, &event, &jiff::Timestamp::now().to_string());
+    };
+    project.write("modelgate.yaml", CONFIG.replace("  p:\n", "  q:\n"));
+    let refused = "no pipeline of this project makes p";
+    project.run(&["model", "approve", "p", "2"]).exits(1).says(refused);
+    project.run(&["model", "reject", "p", "2", "--reason", "x"]).exits(1).says(refused);
+    approved();
+    project.run(&["model", "promote", "p", "2"]).exits(1).says(refused);
+    project.run(&["model", "promote", "p", "2", "--dry-run"]).exits(1).says(refused);
+    project.run(&["model", "list"]).exits(0).says("v001 production").says("v002 approved");
+}
+
+#[test]
+fn a_quarantined_package_from_elsewhere_is_not_registered() {
+    let project = project(CONFIG, 2);
+    let _ = project.run(&["model", "pull", "p", "2", "--to", "package"]).exits(0);
+    let _ = project.run(&["model", "rollback", "p", "--yes", "--reason", "x"]).exits(0);
+    let before = super::registry(&project).position();
+    let take = ["model", "promote", "p", "--from-run", "package"];
+    project.run(&take).exits(1).says("the package of p v002, which is quarantined: it was not registered");
+    assert_eq!(super::registry(&project).position(), before);
+}
+
+#[test]
+fn status_tells_what_waits_and_what_was_stopped_behind_the_gate() {
+    use modelgate_core::VersionNumber;
+    use modelgate_core::lifecycle::Event;
+    let project = project(CONFIG, 2);
+    project.write("modelgate.yaml", CONFIG.replace("approval: automatic", "approval: required"));
+    let run = |seed: &str| {
+        let ran = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        ran.status.code()
+    };
+    assert_eq!(run("3"), Some(4));
+    project.run(&["status"]).exits(0).says("waiting     v003\n");
+    let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
+    let said = project.run(&["status"]).exits(0);
+    said.says("waiting     v003 (approved)");
+    assert!(!said.stdout.contains("rollback"), "{}", said.stdout);
+    // Another checkout began to go back.
+    let intend = Event::IntendRollBack {
+        reason: "slow".to_owned(),
+        verification: modelgate_core::ledger::Verification::Verified,
+        origin: "elsewhere".to_owned(),
+    };
+    super::apply(&project, 1, &intend, &jiff::Timestamp::now().to_string());
+    project
+        .run(&["status"])
+        .exits(0)
+        .says("rollback    from v002 to v001 is under way since")
+        .says("by tester");
+    let json = project.run(&["--output-format", "json", "status"]).exits(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["pipelines"][0]["rollback"]["version"], 1);
+    assert_eq!(json["pipelines"][0]["waiting"], serde_json::json!([VersionNumber(3)]));
+    let undo = ["model", "rollback", "p", "--undo", "--yes", "--reason", "its machine is gone"];
+    let _ = project.run(&undo).exits(0);
+    let _ = project.run(&["model", "quarantine", "p", "3", "--reason", "leaks the target"]).exits(0);
+    assert_eq!(run("3"), Some(2));
+    project.run(&["status"]).exits(0).says("blocked: v003 is quarantined").says("waiting     nothing");
+}
+
+#[test]
 fn the_self_test_passes_a_good_gate_and_names_the_rules_of_a_weak_one() {
     let project = project(CONFIG, 1);
     let output = project.run(&["gate", "selftest"]).exits(0);
@@ -382,7 +482,7 @@ fn a_package_made_elsewhere_is_judged_here() {
     let automatic = TestProject::with(BINARY, &easy(), CONFIG);
     automatic.run(&take).exits(0).says("v001 is in production");
     // Its own verdict says nothing here.
-    let strict = TestProject::with(BINARY, &easy(), &CONFIG.replace("at_least: 0.7", "at_least: 1.1"));
+    let strict = TestProject::with(BINARY, &easy(), &CONFIG.replace("at_least: 0.7", "at_most: 0.1"));
     strict.run(&take).exits(2).says("v001: failed");
     let other = TestProject::with(BINARY, &easy(), &CONFIG.replace("  p:\n", "  q:\n"));
     let foreign = ["model", "promote", "q", "--from-run", package];

@@ -43,6 +43,23 @@ fn a_quarantine_outlives_the_collection_of_its_artefacts() {
 }
 
 #[test]
+fn a_version_whose_artefacts_are_gone_is_quarantined_and_its_package_does_not_come_back() {
+    let project = super::project(super::CONFIG, 2);
+    let gone = modelgate_core::lifecycle::Event::RemoveArtefacts { reason: "retention".to_owned() };
+    super::apply(&project, 1, &gone, &jiff::Timestamp::now().to_string());
+    project
+        .run(&["model", "quarantine", "p", "1", "--reason", "the leaked column"])
+        .exits(0)
+        .says("quarantined");
+    project.run(&["model", "list"]).exits(0).says("v001 removed");
+    let again = project.command(&["run"]).env("MODELGATE_SEED", "1").output().expect("started");
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(2), "{said}");
+    assert!(said.contains("quarantined as v001"), "{said}");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+}
+
+#[test]
 fn a_package_in_production_is_not_quarantined_under_another_number() {
     let project = project(CONFIG, 2);
     let folder = kept(&project, "1");
@@ -68,6 +85,37 @@ fn a_package_in_production_is_not_quarantined_under_another_number() {
 }
 
 #[test]
+fn a_first_production_is_taken_out_where_that_is_asked_for() {
+    let project = project(CONFIG, 1);
+    assert!(project.path("models/packaged/p/manifest.json").is_file());
+    let back = ["model", "rollback", "p", "--yes", "--reason", "it does not answer"];
+    let or_none = [&back[..], &["--or-none"]].concat();
+    project.run(&back).exits(1).says("no version was in production before v001").says("`--or-none`");
+    project.run(&or_none).exits(0).says("v001 is quarantined, and nothing is in production");
+    // Whoever loads from the folder gets it no more, and the ledger knows when there was nothing.
+    assert!(!project.path("models/packaged/p").exists());
+    project.run(&["model", "show", "p", "1"]).exits(0).says("quarantined");
+    let later = ["ledger", "at", "2999-01-01T00:00:00Z"];
+    project.run(&later).exits(0).says("nothing was in production then");
+    let _ = project.run(&["ledger", "verify"]).exits(0);
+    let manifest = project.read("outputs/p/deployment_manifest.json");
+    assert!(manifest.contains("no_production_model") && manifest.contains("\"package\": null"), "{manifest}");
+    // The next one is promoted as a first one is; behind another there is somewhere to go back to.
+    for seed in ["7", "8"] {
+        let run = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("run");
+        assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    project.run(&["model", "quarantine", "p", "3", "--reason", "x"]).exits(1).says("roll back to another");
+    project.run(&or_none).exits(0).says("p v002 is in production again");
+    // By its own command too, and with no version left that could be gone back to.
+    project
+        .run(&["model", "quarantine", "p", "2", "--reason", "it as well"])
+        .exits(0)
+        .says("v002 is quarantined");
+    assert!(!project.path("models/packaged/p").exists());
+}
+
+#[test]
 fn an_override_that_comes_to_nothing_writes_nothing() {
     let project = project(CONFIG, 2);
     let _ = project.run(&BACK).exits(0);
@@ -81,7 +129,12 @@ fn an_override_that_comes_to_nothing_writes_nothing() {
     let before = registry(&project).position();
     let overriding = ["--override-quarantine", "--reason", "the data were wrong"];
     let rollback = [&["model", "rollback", "p", "--to-version", "2", "--yes"][..], &overriding].concat();
-    project.run(&rollback).exits(1).says("did not pass its verification").says("is damaged");
+    project
+        .run(&rollback)
+        .exits(1)
+        .says("cannot be gone back to")
+        .says("`model.onnx` of p v002")
+        .says("is damaged");
     let promote = [&["model", "promote", "p", "2"][..], &overriding].concat();
     project.run(&promote).exits(1).says("is damaged");
     let named = CONFIG.replace("approval: automatic", "approval: automatic, approvers: [alice]");
@@ -106,6 +159,10 @@ fn an_actor_that_would_forge_a_line_is_refused() {
         said.contains("the actor's name (`MODELGATE_ACTOR`) has 1 to 512 bytes and no control"),
         "{said}"
     );
+    let mut alias = project.command(&["model", "alias", "p", "x", "1"]);
+    let output = alias.env("MODELGATE_ACTOR", "  ").output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("is blank"), "{said}");
     assert_eq!(registry(&project).position(), before);
     run(&project, 2);
 }

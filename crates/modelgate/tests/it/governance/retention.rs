@@ -112,6 +112,50 @@ fn where_the_registry_is_shared_the_project_keeps_what_it_needs_too() {
     assert!(store.contains(&objects[1].1), "a version that can be gone back to keeps its data");
 }
 
+#[test]
+fn in_a_shared_registry_the_models_of_other_projects_stay_and_in_an_own_one_a_retired_model_goes() {
+    for (registry, leaving) in [("registry: {uri: \"git+branch:models\"}\n", &[][..]), ("", &[1_u32])] {
+        let config = CONFIG.replace("pipelines:", &format!("{registry}{KEEP}pipelines:"));
+        let project = three(&config);
+        // As the project of another team sees it, or this one after its pipeline got another name.
+        project.write("modelgate.yaml", config.replace("  p:\n", "  q:\n"));
+        let (found, mut registry) = open(&project);
+        let objects: Vec<(Digest, Digest)> =
+            (1..=3).map(|version| model_and_data(&registry, version)).collect();
+        let plan = retention::plan(&found, &registry, &days_from_now(31)).expect("a plan");
+        let others: Vec<&str> = plan.others.iter().map(modelgate_core::ModelName::as_str).collect();
+        assert_eq!(others, if leaving.is_empty() { &["p"][..] } else { &[] });
+        assert_eq!(collect(&found, &mut registry, 31), leaving);
+        for (version, (model, _)) in (1..).zip(&objects) {
+            assert_eq!(registry.object(model).is_err(), leaving.contains(&version), "v{version:03}");
+        }
+        drop(registry);
+        if !leaving.is_empty() {
+            continue;
+        }
+        let said = project.run(&["model", "gc", "--dry-run"]).exits(0);
+        said.says("p is kept: no pipeline of this project makes it").says("0 versions");
+    }
+}
+
+#[test]
+fn what_left_staging_for_a_newer_one_goes_when_it_is_old() {
+    use modelgate_core::lifecycle::Event;
+    let config = CONFIG.replace("pipelines:", &format!("{KEEP}pipelines:"));
+    let project = super::project(&config, 1);
+    project.write("modelgate.yaml", config.replace("approval: automatic", "approval: required"));
+    let (found, mut registry) = open(&project);
+    for seed in ["2", "3"] {
+        let run = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert_eq!(run.status.code(), Some(4));
+        let (version, stage) =
+            (VersionNumber(seed.parse().expect("seed")), Event::Stage { reason: String::new() });
+        registry.apply(&model(), version, &stage, &days_from_now(0), "tester").expect("allowed");
+    }
+    assert_eq!(collect(&found, &mut registry, 31), [2], "the newest of staging stays");
+    project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
+}
+
 /// Collects as if it were `days` from now, and returns the versions that left.
 #[track_caller]
 fn collect(found: &Project, registry: &mut Registry, days: i64) -> Vec<u32> {

@@ -5,7 +5,7 @@ use modelgate_core::lifecycle::Event;
 
 use super::{CONFIG, apply, digest, model, packaged, project, registry};
 
-const BACK: [&str; 6] = ["model", "rollback", "p", "--yes", "--reason", "it was wrong"];
+pub(super) const BACK: [&str; 6] = ["model", "rollback", "p", "--yes", "--reason", "it was wrong"];
 
 #[test]
 fn production_goes_back_to_the_one_before_and_what_is_left_is_quarantined() {
@@ -54,6 +54,48 @@ fn production_goes_back_to_the_one_before_and_what_is_left_is_quarantined() {
 }
 
 #[test]
+fn a_rollback_that_was_decided_on_another_production_does_nothing() {
+    let project = project(CONFIG, 3);
+    let from = |version: &str| project.run(&[&BACK[..], &["--from", version]].concat());
+    from("v002").exits(1).says("p: v003 is in production, where v002 was when this was decided");
+    from("production").exits(64).says("--from: `production` is no version");
+    from("3").exits(0).says("v002 is in production again");
+    // The second of two scripts that mean the same does not go on to the version before.
+    from("3").exits(1).says("v002 is in production, where v003 was when this was decided");
+    assert_eq!(packaged(&project), digest(&project, 2));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_the_package_stays_and_what_it_leads_to_follows() {
+    let project = project(CONFIG, 2);
+    let served = project.path("served");
+    fs_err::rename(project.path("models/packaged/p"), &served).expect("moved");
+    fs_err::os::unix::fs::symlink(&served, project.path("models/packaged/p")).expect("linked");
+    let _ = project.run(&BACK).exits(0);
+    assert!(project.path("models/packaged/p").is_symlink());
+    let manifest = project.read("served/manifest.json");
+    assert_eq!(modelgate_core::Digest::of(manifest.as_bytes()).to_string(), digest(&project, 1));
+    project.run(&["status"]).exits(0).says("package     verified");
+}
+
+#[test]
+fn only_production_is_brought_to_where_production_is_loaded_from() {
+    let project = project(CONFIG, 3);
+    let _ = project.run(&BACK).exits(0);
+    let pull = |version: &str, to: &str| project.run(&["model", "pull", "p", version, "--to", to]);
+    for to in ["models/packaged/p", "models/packaged/../packaged/p/", "models/packaged/p/below"] {
+        pull("3", to).exits(64).says("is where the version of p in production is loaded from");
+    }
+    pull("1", "models/packaged/q").exits(64).says("the version of q in production");
+    assert_eq!(packaged(&project), digest(&project, 2));
+    pull("2", "models/packaged/p").exits(0).says("models/packaged/p");
+    pull("3", "aside").exits(0).says("p v003 is quarantined: it is for looking at");
+    let quiet = pull("1", "other").exits(0);
+    assert!(!quiet.stderr.contains("quarantined"), "{}", quiet.stderr);
+}
+
+#[test]
 fn targets_and_reasons_that_cannot_be_are_refused_and_nothing_moves() {
     let project = project(CONFIG, 3);
     let _ = project.run(&["model", "quarantine", "p", "1", "--reason", "found bad"]).exits(0);
@@ -89,7 +131,9 @@ fn a_damaged_target_is_found_before_anything_moves() {
     bytes[20] ^= 1;
     fs_err::remove_file(project.path(&object)).expect("removed");
     project.write(&object, bytes);
-    project.run(&BACK).exits(1).says("did not pass its verification").says("is damaged");
+    let refused = project.run(&BACK).exits(1);
+    refused.says("p v001 cannot be gone back to").says("`model.onnx` of p v001").says("is damaged");
+    assert!(!refused.stderr.contains("--skip-verification"), "it would need the same file");
     assert_eq!(packaged(&project), digest(&project, 2));
     assert!(!project.run(&["ledger", "log"]).stdout.contains("intended"));
     let mut skip = BACK.to_vec();
@@ -98,6 +142,8 @@ fn a_damaged_target_is_found_before_anything_moves() {
     let log = project.run(&["ledger", "log"]).exits(0);
     log.says("intended, verification skipped")
         .says("rollback to v001 undone: the package could not be moved");
+    let root = project.path(".").canonicalize().expect("a folder").display().to_string();
+    assert!(!log.stdout.contains(root.trim_end_matches(['/', '.'])), "{}", log.stdout);
     assert_eq!(packaged(&project), digest(&project, 2));
     project.run(&["status"]).exits(0).says("production  v002").says("verified");
 }

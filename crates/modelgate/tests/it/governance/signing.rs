@@ -80,6 +80,30 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
     project.run(&["ledger", "log"]).exits(0).says("v002 signed, sha256:").says("released");
 }
 
+#[test]
+fn the_key_that_is_named_is_the_one_that_a_version_is_checked_by() {
+    let project = project(CONFIG, 1);
+    let (Some((private, public)), Some((_, other))) = (keys(&project, "one"), keys(&project, "two")) else {
+        return;
+    };
+    let verify = |arguments: &[&str]| project.run(&[&["model", "verify", "p"], arguments].concat());
+    verify(&["--key", &public]).exits(1).says("it is not signed");
+    let signed = project.run(&["--output-format", "json", "model", "sign", "p", "--key", &private]).exits(0);
+    let signed: serde_json::Value = serde_json::from_str(&signed.stdout).expect("JSON");
+    assert_eq!((&signed["version"], &signed["schema_version"]), (&1.into(), &1.into()));
+    verify(&[]).exits(0).says("its signature was not looked at: there is no `--key`");
+    verify(&["--key", &public]).exits(0).says("is signed by `one.pub`");
+    verify(&["--key", &other]).exits(1).says("not made with this key");
+    verify(&["--key", "none.pub"]).exits(1).says("none.pub");
+    verify(&["--signature", "none.sig"]).exits(64).says("--folder");
+    // The key that is named counts, and not those of the project.
+    project.write("modelgate.yaml", signing(&public));
+    verify(&["--key", &other]).exits(1).says("not made with this key");
+    let answer = project.run(&["--output-format", "json", "model", "verify", "p"]).exits(0).stdout;
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(answer["key"], "one.pub");
+}
+
 /// A service that must find a model, and waits a second for it.
 fn demanding(project: &TestProject, arguments: &[&str]) -> Command {
     let mut command = project.command(arguments);

@@ -61,6 +61,24 @@ fn config(url: &str, more: &str) -> String {
 }
 
 #[test]
+fn who_is_told_slowly_keeps_nobody_waiting() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("address"));
+    let project = project(CONFIG, 2);
+    project.write("modelgate.yaml", config(&url, ", allow_private: true"));
+    let mut rollback = project.command(&["model", "rollback", "p", "--yes", "--reason", "bad"]);
+    let mut rollback = rollback.env("HOOK_KEY", "k3y").spawn().expect("started");
+    // It is being told, and has no answer yet.
+    let (stream, _) = listener.accept().expect("told");
+    let _ = project.run(&["model", "alias", "p", "audited", "1"]).exits(0);
+    let answer = |mut stream: std::net::TcpStream| stream.write_all(OK.as_bytes()).expect("answered");
+    answer(stream);
+    let (stream, _) = listener.accept().expect("told of the quarantine");
+    answer(stream);
+    assert!(rollback.wait().expect("ended").success());
+}
+
+#[test]
 fn promotion_rollback_and_quarantine_are_told_and_signed() {
     let (url, requests) = server(OK);
     let project = project(CONFIG, 1);
@@ -150,7 +168,7 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     let (url, requests) = server(OK);
     let project = project(CONFIG, 1);
     let config = config(&url, ", allow_private: true");
-    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_least: 1.1"));
+    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_most: 0.1"));
     with_key(&project, &["run"], 2, 2);
     let body = told(&requests, "verdict_failed");
     assert_eq!((&body["model"], &body["version"]), (&"p".into(), &2.into()));
@@ -166,7 +184,7 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     let take = ["model", "promote", "p", "--from-run", "first"];
     with_key(&project, &take, 3, 4);
     assert_eq!(told(&requests, "approval_wanted")["version"], 4, "the rejection was not told as a verdict");
-    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_least: 1.1"));
+    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_most: 0.1"));
     with_key(&project, &take, 3, 2);
     assert_eq!(told(&requests, "verdict_failed")["version"], 5);
     project.write("modelgate.yaml", &config);

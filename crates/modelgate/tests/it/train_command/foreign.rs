@@ -223,3 +223,21 @@ fn the_commands_of_the_guide_to_migrate_do_what_it_says() {
     assert_eq!(manifest["lineage"]["algorithm"], "import");
     assert!(project.run(&["model", "list"]).exits(0).stdout.contains("v003"), "each is a version");
 }
+
+#[cfg(unix)]
+#[test]
+fn models_of_any_form_are_put_to_the_test_of_the_gate() {
+    let project = TestProject::with(BINARY, &data(), "");
+    project.write("model.txt", LIGHTGBM);
+    project.write("model.json", xgboost().to_string());
+    for file in ["model.txt", "model.json"] {
+        project.write("modelgate.yaml", config(&format!("command: \"cp {file} {{output}}\"")));
+        let _ = project.run(&["run"]);
+        let output = project.run(&["gate", "selftest"]).exits(2);
+        output
+            .says("let through: trained by train.command on permuted labels")
+            .says("leaves the same model whatever the labels are")
+            .says("refused: ")
+            .says("with damaged weights");
+    }
+}

@@ -208,7 +208,7 @@ fn service_without_a_token(project: &modelgate_testing::TestProject) -> modelgat
 fn what_does_not_verify_is_no_canary() {
     let project = super::careful();
     super::candidate(&project);
-    project.replace("modelgate.yaml", "at_least: 0.5", "at_least: 1.1");
+    project.replace("modelgate.yaml", "at_least: 0.5", "at_most: 0");
     project.replace("modelgate.yaml", "n_estimators: 11", "n_estimators: 12");
     let _ = project.run(&["run"]).exits(2);
     let service = service(&project, &[]);
@@ -219,7 +219,7 @@ fn what_does_not_verify_is_no_canary() {
     let _ = rollout(&project, &["start", "--version", "v009"]).exits(1);
 
     // Another schema.
-    project.replace("modelgate.yaml", "at_least: 1.1", "at_least: 0.5");
+    project.replace("modelgate.yaml", "at_most: 0", "at_least: 0.5");
     project.replace("modelgate.yaml", "encode: onehot", "encode: onehot, drop: [member]");
     let _ = project.run(&["run"]).exits(4);
     let schema = rollout(&project, &["start", "--version", "v004"]).exits(2);

@@ -1,0 +1,137 @@
+//! Rules that are well formed and can never decide anything: what they ask for no model can miss, or none can reach, or it
+//! is never known.
+
+use modelgate_core::metric::{Direction, direction};
+use modelgate_core::rule::{Amount, Check, GateRule, Versus};
+
+/// Returns the lowest and the highest value of a metric of ours; infinite where there is no bound.
+fn range(metric: &str) -> Option<(f64, f64)> {
+    let known = direction(metric)?;
+    Some(match metric {
+        "mcc" | "cohen_kappa" => (-1.0, 1.0),
+        "r2" | "explained_variance" => (f64::NEG_INFINITY, 1.0),
+        "calibration_error" => (0.0, 1.0),
+        "brier" => (0.0, 2.0),
+        _ if known == Direction::HigherIsBetter => (0.0, 1.0),
+        _ => (0.0, f64::INFINITY),
+    })
+}
+
+/// Says why `rule` of a pipeline, with a contract or without, can never decide, when it cannot.
+pub(crate) fn check_decidable(rule: &GateRule, has_contract: bool) -> Result<(), String> {
+    let metric = rule.metric.as_str();
+    if metric.starts_with("contract.") && !has_contract {
+        return Err(format!(
+            "`{metric}` is known where there is a contract: name one as `data.contract`, or take the rule out"
+        ));
+    }
+    if let Some(versus) = rule.check.versus() {
+        let measured_here = ["contract.", "latency."].iter().any(|family| metric.starts_with(family));
+        if measured_here {
+            return Err(format!(
+                "`{metric}` is measured of the candidate alone and never known of {versus}: use `at_most`"
+            ));
+        }
+        if matches!(rule.check, Check::SchemaCompatible { .. }) && *versus != Versus::Production {
+            return Err(format!("the schema of {versus} is not kept: use `versus: production`"));
+        }
+    }
+    let Some((low, high)) = range(metric) else { return Ok(()) };
+    let bounds = || {
+        let end = |end: f64| if end.is_finite() { end.to_string() } else { "any value".to_owned() };
+        format!("`{metric}` is from {} to {}", end(low), end(high))
+    };
+    match &rule.check {
+        Check::AtLeast(limit) if *limit > high => {
+            Err(format!("{}: none is at least {limit}, and the rule would refuse every model", bounds()))
+        }
+        Check::AtMost(limit) if *limit < low => {
+            Err(format!("{}: none is at most {limit}, and the rule would refuse every model", bounds()))
+        }
+        Check::Equals(limit) if !(low..=high).contains(limit) => {
+            Err(format!("{}: none is {limit}, and the rule would refuse every model", bounds()))
+        }
+        Check::MaxDrop { limit, .. } => amount(*limit, "max_drop", low, high, true, bounds),
+        Check::MaxRise { limit, .. } => amount(*limit, "max_rise", low, high, false, bounds),
+        Check::NonInferior { margin, .. } => {
+            let falls = direction(metric) == Some(Direction::HigherIsBetter);
+            amount(*margin, "margin", low, high, falls, bounds)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says that no model can be worse by more than `amount`. A share of what production has is all of it from 100% on, where
+/// the metric ends at 0.
+fn amount(
+    amount: Amount,
+    key: &str,
+    low: f64,
+    high: f64,
+    falls: bool,
+    bounds: impl Fn() -> String,
+) -> Result<(), String> {
+    let never = match amount {
+        Amount::Absolute(amount) => amount >= high - low,
+        Amount::Relative(share) => falls && low == 0.0 && share >= 1.0,
+    };
+    if never {
+        return Err(format!(
+            "{}: no model can be worse by more than {amount}, and the rule would pass every one; lower `{key}`",
+            bounds()
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleConfig;
+
+    fn said(rule: &str, has_contract: bool) -> String {
+        let rule: RuleConfig = serde_saphyr::from_str(rule).expect("read");
+        check_decidable(&rule.to_rule().expect("a rule"), has_contract).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_can_never_decide_is_refused() {
+        for (rule, part) in [
+            ("{metric: accuracy, at_least: 1.5}", "`accuracy` is from 0 to 1: none is at least 1.5"),
+            ("{metric: rmse, at_most: -1}", "none is at most -1"),
+            ("{metric: r2, at_least: 1.01}", "from any value to 1"),
+            ("{metric: f1, equals: 2}", "none is 2"),
+            ("{metric: f1, versus: production, max_drop: 1}", "lower `max_drop`"),
+            ("{metric: f1, versus: production, max_drop: 150%}", "worse by more than 150%"),
+            ("{metric: brier, versus: production, max_rise: 2}", "lower `max_rise`"),
+            ("{metric: f1, versus: production, non_inferior: {margin: 200%}}", "lower `margin`"),
+            ("{metric: schema, versus: baseline, equals: compatible}", "the schema of baseline is not kept"),
+            ("{metric: latency.p99_ms, versus: production, max_rise: 10%}", "never known of production"),
+            ("{metric: contract.errors, versus: baseline, max_rise: 1}", "never known of baseline"),
+        ] {
+            let said = said(rule, true);
+            assert!(said.contains(part), "{rule}: {said}");
+        }
+        assert!(said("{metric: contract.errors, at_most: 0}", false).contains("`data.contract`"));
+    }
+
+    #[test]
+    fn what_may_decide_is_left_alone() {
+        for rule in [
+            "{metric: accuracy, at_least: 1}",
+            "{metric: mcc, at_least: -1}",
+            "{metric: rmse, versus: production, max_rise: 150%}",
+            "{metric: rmse, versus: production, max_rise: 500}",
+            "{metric: r2, versus: production, max_drop: 3}",
+            "{metric: mcc, versus: production, max_drop: 150%}",
+            "{metric: brier, versus: production, max_rise: 1.5}",
+            "{metric: log_loss, at_most: 5}",
+            "{metric: rmse, versus: production, non_inferior: {margin: 200%}}",
+            "{metric: schema, versus: production, equals: compatible}",
+            "{metric: contract.errors, at_most: 0}",
+            "{metric: latency.p99_ms, at_most: 20}",
+        ] {
+            assert_eq!(said(rule, true), "", "{rule}");
+        }
+    }
+}

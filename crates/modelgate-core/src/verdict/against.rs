@@ -1,0 +1,144 @@
+//! A rule against a reference: what there is to compare with, how far a figure moved, and what callers would notice.
+
+use super::{
+    Evidence, Judged, Outcome, POWER_CONFIDENCE, Reference, RuleResult, Scores, candidate_value, comparisons,
+    defined_value, figure, footing, metrics_of, place,
+};
+use crate::rule::{Amount, GateRule, Subset, Versus, slice_name};
+use crate::schema::incompatibilities;
+
+/// Returns the reference with figures, or the outcome when there is nothing to compare with.
+pub(super) fn reference<'a>(evidence: &'a Evidence, versus: &Versus) -> Result<&'a Scores, Judged> {
+    let scores = match evidence.references.get(versus) {
+        Some(Reference::Scores(scores)) => scores,
+        Some(Reference::None) => {
+            let sentence = format!(
+                "there is no {versus} model of this name yet: bootstrap, the rule applies from the next run"
+            );
+            return Err((Outcome::NotApplicable, sentence));
+        }
+        Some(Reference::Unavailable(reason)) => {
+            return Err((Outcome::Inconclusive, format!("{versus} could not be compared with: {reason}")));
+        }
+        None => return Err((Outcome::Inconclusive, format!("{versus} is not known here"))),
+    };
+    if scores.digest.is_some() && scores.digest == evidence.candidate.digest {
+        let sentence = format!(
+            "the candidate is {} itself (same digest): a model is not compared with itself",
+            scores.name
+        );
+        return Err((Outcome::NotApplicable, sentence));
+    }
+    Ok(scores)
+}
+
+/// Returns the reference of a rule on a figure. Where there is nothing to compare with, the candidate's own figure must be
+/// a number all the same: a model that answers nothing is no first model.
+pub(super) fn compared<'a>(
+    rule: &GateRule,
+    evidence: &'a Evidence,
+    on: Subset,
+    versus: &Versus,
+) -> Result<&'a Scores, Judged> {
+    let found = reference(evidence, versus);
+    let own = || defined_value(rule, evidence.candidate.subsets.get(&on), on);
+    match (found, evidence.footings.get(versus)) {
+        (Err((Outcome::NotApplicable, sentence)), _) => Err(match own() {
+            Ok(_) => (Outcome::NotApplicable, sentence),
+            Err(reason) => (Outcome::Inconclusive, reason),
+        }),
+        // Rows that are left out of the comparison are not left out of what the candidate has to answer.
+        (Ok(scores), Some(_)) => own().map(|_| scores).map_err(|reason| (Outcome::Inconclusive, reason)),
+        (found, _) => found,
+    }
+}
+
+/// Says that the reference has no such figure, and why; passes where it answers nothing that one could be worse than.
+pub(super) fn without_reference(rule: &GateRule, scores: &Scores, on: Subset, value: f64) -> Judged {
+    let (metric, place, name) = (&rule.metric, place(rule, on), &scores.name);
+    if let Some(rows) = footing::answers_nothing(scores, on) {
+        let sentence = format!(
+            "{metric} on {place} is {}, and {name} answers none of {rows} rows with a number: there is nothing to be worse \
+             than",
+            figure(value)
+        );
+        return (Outcome::Passed, sentence);
+    }
+    let sentence = match &scores.unscored {
+        Some(why) => format!(
+            "{metric} on {place} is not known for {name}, which cannot be scored on these rows: {why}; give the data what \
+             {name} takes, or leave this rule out of the run that replaces it"
+        ),
+        None => format!("{metric} on {place} is not known for {name}"),
+    };
+    (Outcome::Inconclusive, sentence)
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Side {
+    Drop,
+    Rise,
+}
+
+pub(super) fn movement(
+    rule: &GateRule,
+    evidence: &Evidence,
+    result: &mut RuleResult,
+    versus: &Versus,
+    limit: Amount,
+    side: Side,
+) -> Judged {
+    let candidate = candidate_value(rule, evidence, result);
+    result.value = candidate.as_ref().ok().copied();
+    let scores = match compared(rule, evidence, result.on, versus) {
+        Ok(scores) => scores,
+        Err(judged) => return judged,
+    };
+    result.reference_name = Some(scores.name.clone());
+    let value = match candidate {
+        Ok(value) => value,
+        Err(reason) => return (Outcome::Inconclusive, reason),
+    };
+    let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
+    let Some(old) = reference_value(rule, scores, result.on) else {
+        return without_reference(rule, scores, result.on, value);
+    };
+    result.reference = Some(old);
+    let (moved, allowed, verb) = match side {
+        Side::Drop => (old - value, old - limit.of(old), "dropped"),
+        Side::Rise => (value - old, old + limit.of(old), "rose"),
+    };
+    result.limit = Some(allowed);
+    if let Some(found) = comparisons::paired_figure(rule, evidence, result.on, versus, POWER_CONFIDENCE) {
+        comparisons::tell_difference(found, result);
+    }
+    let change =
+        format!("{metric} on {on} is {} and {name} has {} ({:+.4})", figure(value), figure(old), value - old);
+    if moved > limit.of(old) {
+        (Outcome::Failed, format!("{change}: it {verb} by more than {limit}"))
+    } else {
+        (Outcome::Passed, format!("{change}, within {limit}"))
+    }
+}
+
+pub(super) fn reference_value(rule: &GateRule, scores: &Scores, on: Subset) -> Option<f64> {
+    let metrics = metrics_of(scores.subsets.get(&on)?, &slice_name(&rule.slice))?;
+    metrics.get(&rule.metric).copied().flatten().filter(|old| old.is_finite())
+}
+
+pub(super) fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Versus) -> Judged {
+    let scores = match reference(evidence, versus) {
+        Ok(scores) => scores,
+        Err(judged) => return judged,
+    };
+    result.reference_name = Some(scores.name.clone());
+    let (Some(candidate), Some(old)) = (&evidence.candidate.schema, &scores.schema) else {
+        return (Outcome::Inconclusive, format!("the schema of {} is not known", scores.name));
+    };
+    let found = incompatibilities(candidate, old);
+    if found.is_empty() {
+        (Outcome::Passed, format!("the schema is compatible with {}", scores.name))
+    } else {
+        (Outcome::Failed, format!("the schema is not compatible with {}: {}", scores.name, found.join("; ")))
+    }
+}

@@ -1,0 +1,46 @@
+//! Which texts of a column are no value.
+
+use std::collections::BTreeSet;
+
+use super::{Dataset, ReadColumn};
+use crate::batch::{Cells, Nulls};
+use crate::error::DataError;
+use crate::source::Format;
+use crate::types::{ColumnType, is_null};
+
+impl Dataset {
+    pub(super) fn nulls(&self, column: &ReadColumn) -> Nulls {
+        let name = &self.schema.columns[column.position].name;
+        if self.literal.contains(name) { Nulls::Empty } else { Nulls::Words }
+    }
+
+    /// Returns the words that are read as null in a column of a text file, sorted, but for the empty one.
+    ///
+    /// # Errors
+    /// As [`Self::scan`]; and for a name that is not there.
+    pub(crate) fn null_words(&self, name: &str) -> Result<Vec<String>, DataError> {
+        let mut columns = self.columns(&[name])?;
+        columns.iter_mut().for_each(|column| column.declared = ColumnType::String.into());
+        let mut to_the_letter = self.clone();
+        let is_new = to_the_letter.literal.insert(name.to_owned());
+        let mut found = BTreeSet::new();
+        to_the_letter.scan(
+            &columns,
+            |batch| {
+                let Some(Cells::Text(values)) = batch.columns.first().map(|column| &column.cells) else {
+                    return Ok(BTreeSet::new());
+                };
+                let words =
+                    values.iter().flatten().map(str::trim_ascii).filter(|word| is_null(word.as_bytes()));
+                Ok::<_, DataError>(words.filter(|_| is_new).map(str::to_owned).collect())
+            },
+            |words: BTreeSet<String>, position| {
+                if self.members[position.file].format == Format::Csv {
+                    found.extend(words);
+                }
+                Ok(())
+            },
+        )?;
+        Ok(found.into_iter().collect())
+    }
+}

@@ -1,0 +1,196 @@
+//! What the model in production learned from: on those rows it looks better than it is.
+//!
+//! The key type is [`SplitRecord`], which is attached to every version. A split follows from its settings and the rows, so
+//! that of production is made again here, and no version needs to carry its rows.
+
+use std::collections::BTreeSet;
+
+use modelgate_config::{PipelineConfig, SplitKindName};
+use modelgate_core::schema::FeatureSchema;
+use modelgate_core::{Digest, canonical};
+use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
+use modelgate_data::target::Target;
+use modelgate_data::{DataSchema, Table};
+use modelgate_model::Package;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::PipelineError;
+use crate::record;
+use crate::runner::Runner;
+use crate::stage::Stage;
+use crate::stages::data;
+
+/// How the rows of a version were split.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct SplitRecord {
+    kind: SplitKind,
+    train: f64,
+    validation: f64,
+    test: f64,
+    stratify: bool,
+    seed: u64,
+    /// The column that a row is known by; `None`: all of them.
+    key: Option<String>,
+    /// Name and type of each column, in order, where a row is known by all of them.
+    columns: Vec<(String, String)>,
+}
+
+impl SplitRecord {
+    /// Returns how this run splits.
+    pub(crate) fn of(runner: &Runner<'_>) -> Result<Self, PipelineError> {
+        let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
+        let spec = data::split_spec(runner.pipeline, schema.rows);
+        Ok(Self::new(runner.pipeline.config, spec, &schema))
+    }
+
+    fn new(config: &PipelineConfig, spec: SplitSpec, schema: &DataSchema) -> Self {
+        let key = match spec.kind {
+            SplitKind::Time | SplitKind::Group => config.data.split.column.clone(),
+            SplitKind::Exact | SplitKind::Stable => config.data.key.clone(),
+        };
+        let named = schema
+            .columns
+            .iter()
+            .map(|column| (column.name.clone(), column.declared.column_type.to_string()));
+        let columns = if key.is_none() { named.collect() } else { Vec::new() };
+        let SplitSpec { kind, train, validation, test, stratify, seed } = spec;
+        Self { kind, train, validation, test, stratify, seed, key, columns }
+    }
+
+    fn spec(&self) -> SplitSpec {
+        let Self { kind, train, validation, test, stratify, seed, .. } = *self;
+        SplitSpec { kind, train, validation, test, stratify, seed }
+    }
+
+    /// Returns how a version was split that has no such record, by the settings that are attached to it.
+    ///
+    /// Its columns are taken for those of today when its features are: which others it had was not kept.
+    fn of_settings(
+        settings: &Value,
+        features: &FeatureSchema,
+        now: &Self,
+        own: &[String],
+        schema: &DataSchema,
+    ) -> Option<Self> {
+        let config: PipelineConfig = serde_json::from_value(settings.clone()).ok()?;
+        let by_hash = |kind| matches!(kind, SplitKind::Exact | SplitKind::Stable);
+        let kind = match config.data.split.kind {
+            Some(SplitKindName::Exact) => SplitKind::Exact,
+            Some(SplitKindName::Stable) => SplitKind::Stable,
+            Some(SplitKindName::Time) => SplitKind::Time,
+            Some(SplitKindName::Group) => SplitKind::Group,
+            None if by_hash(now.kind) => now.kind,
+            None => SplitKind::Exact,
+        };
+        let shares = &config.data.split;
+        let spec = SplitSpec {
+            kind,
+            train: shares.train,
+            validation: shares.validation,
+            test: shares.test,
+            stratify: shares.stratify,
+            seed: config.seed,
+        };
+        let mut found = Self::new(&config, spec, schema);
+        let before: BTreeSet<&String> = features.features.iter().map(|feature| &feature.name).collect();
+        if before != own.iter().collect() {
+            found.columns.clear();
+        }
+        Some(found)
+    }
+
+    /// Splits the rows of today as this record says.
+    fn again(&self, table: &Table, schema: &DataSchema, target: &Target) -> Result<SplitAssignment, String> {
+        let made = |table: &Table| {
+            split::split(table, self.key.as_deref(), target, &self.spec()).map_err(|error| error.to_string())
+        };
+        if self.key.is_some() {
+            return made(table);
+        }
+        if self.columns.is_empty() {
+            return Err("it had other columns, and a row is known by all of them".to_owned());
+        }
+        let is_number = |kind: &str| matches!(kind, "int" | "float");
+        let mut known = Table { columns: Vec::new(), rows: table.rows, ..Table::default() };
+        for (name, kind) in &self.columns {
+            let (Some(column), Some(described)) = (table.column(name), schema.column(name)) else {
+                return Err(format!("column `{name}` is gone, and a row is known by all its columns"));
+            };
+            let now = described.declared.column_type.to_string();
+            if now != *kind && !(is_number(&now) && is_number(kind)) {
+                return Err(format!(
+                    "column `{name}` was {kind} and is {now}, and a row is known by all its columns"
+                ));
+            }
+            known.columns.push(column.clone());
+        }
+        made(&known)
+    }
+}
+
+/// What is known of the rows that a model learned from.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Learned {
+    /// Nothing speaks for its having learned from rows that are held back now.
+    Apart,
+    /// The rows that are, or by its split would be, its training rows; and how its split differs from this one.
+    From(BTreeSet<u32>, String),
+    /// It was split otherwise, and how is not known; why, in words.
+    Unknown(String),
+}
+
+/// Returns what `production` learned from among the rows of this run; `attached` is its `metrics.json`.
+pub(crate) fn learned(
+    runner: &Runner<'_>,
+    production: &Package,
+    attached: Option<&Value>,
+    table: &Table,
+    target: &Target,
+) -> Result<Learned, PipelineError> {
+    let lineage = &production.manifest.lineage;
+    // What an imported model was trained on, no split of ours says.
+    if lineage.algorithm == "import" {
+        return Ok(Learned::Apart);
+    }
+    let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
+    let now = SplitRecord::of(runner)?;
+    let recorded = attached.and_then(|attached| attached.get("split"));
+    let recorded = recorded.and_then(|split| serde_json::from_value::<SplitRecord>(split.clone()).ok());
+    let settings = attached.and_then(|attached| attached.get("configuration"));
+    let from_settings = || {
+        let own = data::features(runner.pipeline, &schema);
+        SplitRecord::of_settings(settings?, &production.manifest.schema, &now, &own, &schema)
+    };
+    // A package that was made elsewhere tells nothing of its split.
+    let Some(before) = recorded.or_else(from_settings) else { return Ok(Learned::Apart) };
+    let same_rows = runner.output(Stage::Snapshot, "data")? == lineage.dataset;
+    let is_whole = runner.options.sample.is_none();
+    let is_known = !(same_rows && is_whole) || runner.output(Stage::Split, "split")? == lineage.split;
+    if before == now && is_known {
+        return Ok(Learned::Apart);
+    }
+    let how = difference(&before, &now)?;
+    // Of the same rows the split itself may still lie here.
+    let kept = runner.store.get(&lineage.split).ok().filter(|_| same_rows);
+    if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice::<SplitAssignment>(&bytes).ok()) {
+        return Ok(Learned::From(kept.train.into_iter().collect(), how));
+    }
+    Ok(match before.again(table, &schema, target) {
+        Ok(made) if same_rows && Digest::of(canonical::to_string(&made)?.as_bytes()) != lineage.split => {
+            Learned::Unknown(format!("another version of modelgate split its rows ({how})"))
+        }
+        Ok(made) => Learned::From(made.train.into_iter().collect(), how),
+        Err(reason) => Learned::Unknown(format!("{reason} ({how})")),
+    })
+}
+
+/// Returns how two splits differ, in words.
+fn difference(before: &SplitRecord, now: &SplitRecord) -> Result<String, PipelineError> {
+    let fields = |record: &SplitRecord| -> Result<record::Inputs, PipelineError> {
+        let Value::Object(fields) = serde_json::to_value(record)? else { return Ok(record::Inputs::new()) };
+        Ok(fields.into_iter().collect())
+    };
+    let found = record::changes(&fields(before)?, &fields(now)?);
+    Ok(if found.is_empty() { "the settings are the same".to_owned() } else { found.join(", ") })
+}

@@ -1,0 +1,86 @@
+//! The rules that no pipeline may drop: added to those of each pipeline, and asked for again before production, since a
+//! version may have been judged before they were.
+
+use modelgate_core::rule::{Check, GateRule, slice_name};
+use modelgate_core::verdict::{GateVerdict, RuleResult};
+use modelgate_core::{ModelName, VersionNumber};
+use modelgate_registry::Registry;
+
+use crate::error::PipelineError;
+use crate::project::{Pipeline, Project};
+
+/// Refuses a version whose verdict is not over the rules that are required now.
+pub(super) fn check(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(), PipelineError> {
+    let required = &project.config.policy.required_rules;
+    let Some(found) = registry.model(model)?.versions.get(&version).filter(|_| !required.is_empty()) else {
+        // The lifecycle refuses a version that is not there in its own words.
+        return Ok(());
+    };
+    let verdict: GateVerdict = serde_json::from_slice(&registry.object(&found.verdict_digest)?)?;
+    for rule in required {
+        let rule = rule.to_rule().map_err(PipelineError::Policy)?;
+        if let Some(why) = missing(&rule, &verdict.rules) {
+            return Err(PipelineError::Policy(format!(
+                "policy.required_rules: {model} {version} {why}; `modelgate run` judges by the rules of today and registers \
+                 what came of it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a verdict lacks of a required rule. The limit of a rule that compares depends on what was compared with:
+/// of those only id, figure and rows are held against each other.
+fn missing(rule: &GateRule, results: &[RuleResult]) -> Option<String> {
+    let id = &rule.id;
+    let Some(result) = results.iter().find(|result| result.id == *id) else {
+        return Some(format!("was judged without `{id}`"));
+    };
+    let slice = slice_name(&rule.slice);
+    let other_rows =
+        rule.on.is_some_and(|on| on != result.on) || slice != result.slice.clone().unwrap_or_default();
+    let other_limit = match rule.check {
+        Check::AtLeast(limit) | Check::AtMost(limit) | Check::Equals(limit) => {
+            result.limit.is_some_and(|held| held.to_bits() != limit.to_bits())
+        }
+        _ => false,
+    };
+    if result.metric != rule.metric || other_rows || other_limit {
+        return Some(format!("was judged by another `{id}`: {}", result.sentence));
+    }
+    None
+}
+
+/// Adds the required rules to those of a pipeline.
+///
+/// # Errors
+/// Fails when the pipeline has another rule of the same id.
+pub(crate) fn with_required_rules(
+    pipeline: &Pipeline<'_>,
+    mut rules: Vec<GateRule>,
+) -> Result<Vec<GateRule>, PipelineError> {
+    let wrong = |reason: String| PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "gate.rules",
+        reason,
+    };
+    for required in &pipeline.project.config.policy.required_rules {
+        let required = required.to_rule().map_err(wrong)?;
+        match rules.iter().find(|rule| rule.id == required.id) {
+            Some(same) if *same == required => {}
+            Some(_) => {
+                let id = &required.id;
+                return Err(wrong(format!(
+                    "`{id}` is a rule of policy.required_rules and cannot be another here"
+                )));
+            }
+            None => rules.push(required),
+        }
+    }
+    Ok(rules)
+}

@@ -1,0 +1,193 @@
+//! Candidate beside production, and beside the baseline: how both do on the same rows, and what changed since.
+
+use std::collections::BTreeMap;
+
+use modelgate_core::Digest;
+use modelgate_core::rule::{GateRule, Subset};
+use modelgate_core::verdict::{Comparisons, Footing, Reference, Scores};
+use modelgate_data::split::SplitAssignment;
+use modelgate_model::Package;
+use modelgate_registry::Registry;
+use serde::{Deserialize, Serialize};
+
+use crate::changes;
+use crate::error::PipelineError;
+use crate::evaluation::Evaluation;
+use crate::footing::{Ground, Rows};
+use crate::options::MetricDifference;
+use crate::paired;
+use crate::production::{self, Production};
+use crate::runner::Runner;
+use crate::stage::Stage;
+use crate::stages::data;
+use crate::stages::judge::{Comparing, plain_options};
+
+/// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The version of this form.
+    pub schema_version: u32,
+    /// The candidate.
+    pub candidate: Digest,
+    /// What it is compared with, such as `production v003`; `None` for a bootstrap.
+    pub production: Option<String>,
+    /// Why production could not be scored, if it could not.
+    pub unavailable: Option<String>,
+    /// The figures by subset.
+    pub subsets: BTreeMap<Subset, Vec<MetricDifference>>,
+    /// The figures of the committed baseline, if there is one.
+    #[serde(default)]
+    pub baseline: Option<BaselineFigures>,
+    /// How the training rows differ from production's, in words; `None` when that is not known.
+    #[serde(default)]
+    pub data_changes: Option<Vec<String>>,
+    /// How the settings differ from production's, in words; `None` when that is not known.
+    #[serde(default)]
+    pub configuration_changes: Option<Vec<String>>,
+    /// Which rows the figures of both leave out and why, or why some should be and are not; empty when all count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+/// The figures of `baselines/<model>.json`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BaselineFigures {
+    /// Such as `baseline v003`.
+    pub name: String,
+    /// Value by subset and metric.
+    pub subsets: BTreeMap<Subset, BTreeMap<String, f64>>,
+}
+
+/// What was found of production: its figures, what it has in common with the candidate, and what changed since.
+pub(super) struct ProductionFound {
+    pub(super) reference: Reference,
+    pub(super) comparisons: Comparisons,
+    /// The candidate on the rows that count for the comparison, where they are not all.
+    pub(super) candidate: Option<Evaluation>,
+    pub(super) footing: Option<Footing>,
+    pub(super) warnings: Vec<String>,
+    pub(super) data: Option<Vec<String>>,
+    pub(super) configuration: Option<Vec<String>>,
+}
+
+impl ProductionFound {
+    fn only(reference: Reference) -> Self {
+        Self {
+            reference,
+            comparisons: Comparisons::default(),
+            candidate: None,
+            footing: None,
+            warnings: Vec::new(),
+            data: None,
+            configuration: None,
+        }
+    }
+}
+
+/// Scores the model in production on the candidate's rows, and measures what rules ask of both together.
+pub(super) fn score_production(
+    runner: &mut Runner<'_>,
+    registry: &Registry,
+    production: Option<&Production>,
+    candidate: &Package,
+    rules: &[GateRule],
+) -> Result<ProductionFound, PipelineError> {
+    let Some(production) = production else { return Ok(ProductionFound::only(Reference::None)) };
+    let name = format!("production {}", production.version);
+    let model = runner.pipeline.model.clone();
+    if production.digest == candidate.digest {
+        let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
+        return Ok(ProductionFound::only(Reference::Scores(Box::new(scores))));
+    }
+    let loaded = registry
+        .version_files(&model, production.version)
+        .map_err(PipelineError::from)
+        .and_then(|files| Ok((modelgate_model::from_files(files.clone())?, files)));
+    let (package, files) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            return Ok(ProductionFound::only(Reference::Unavailable(format!("{name}: {error}"))));
+        }
+    };
+    let parsed = |bytes: Option<&Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let own = runner.bytes(Stage::Assemble, "reference.json").ok();
+    let profiles: (Option<serde_json::Value>, Option<serde_json::Value>) =
+        (parsed(files.get("reference.json")), parsed(own.as_ref()));
+    let data_changes = profiles.0.zip(profiles.1).map(|(before, now)| changes::data(&before, &now));
+    let before: Option<serde_json::Value> = parsed(files.get("metrics.json"));
+    let settings = serde_json::to_value(runner.pipeline.config)?;
+    let configuration = before
+        .as_ref()
+        .and_then(|attached| attached.get("configuration"))
+        .map(|before| changes::configuration(before, &settings));
+    let table = data::table(runner)?;
+    let target = data::target(runner, &table)?;
+    let split: SplitAssignment = data::assignment(runner)?;
+    let schema = package.manifest.schema.clone();
+    let options = plain_options(runner, rules);
+    let comparing = Comparing::of(runner)?;
+    let rows = Rows { table: &table, target: &target, split: &split, options: &options };
+    let scored = Ground::of(runner, (&name, &package), before.as_ref(), &rows).and_then(|ground| {
+        let own = ground.candidate(&candidate.model, candidate.digest, &rows)?;
+        let input = comparing.input(&candidate.model, &package.model, &table, &target, &ground.split);
+        let comparisons = paired::compare(&input, rules)?;
+        Ok((ground, own, comparisons))
+    });
+    match scored {
+        Ok((ground, candidate, comparisons)) => Ok(ProductionFound {
+            reference: Reference::Scores(Box::new(ground.evaluation.scores(name, Some(schema)))),
+            comparisons,
+            footing: ground.footing(candidate.as_ref()),
+            candidate,
+            warnings: ground.warnings(),
+            data: data_changes,
+            configuration,
+        }),
+        // What it takes is still known, so that the schema rule can say what changed.
+        Err(error) => {
+            runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
+            let digest = Some(package.digest);
+            let unscored = Some(error.to_string());
+            let scores = Scores { name, digest, schema: Some(schema), unscored, ..Scores::default() };
+            let reference = Reference::Scores(Box::new(scores));
+            Ok(ProductionFound { data: data_changes, configuration, ..ProductionFound::only(reference) })
+        }
+    }
+}
+
+pub(super) fn compare(evaluation: &Evaluation, production: &Reference) -> Comparison {
+    let (name, unavailable, scores) = match production {
+        Reference::Scores(scores) => (Some(scores.name.clone()), None, Some(scores)),
+        Reference::Unavailable(why) => (None, Some(why.clone()), None),
+        Reference::None => (None, None, None),
+    };
+    let subsets = evaluation.subsets.iter().map(|(subset, found)| {
+        let rows = found.metrics.iter().map(|(metric, value)| MetricDifference {
+            metric: metric.clone(),
+            candidate: *value,
+            production: scores
+                .and_then(|scores| scores.subsets.get(subset))
+                .and_then(|scores| scores.metrics.get(metric).copied().flatten()),
+        });
+        (*subset, rows.collect())
+    });
+    Comparison {
+        schema_version: 1,
+        candidate: evaluation.digest,
+        production: name,
+        unavailable,
+        subsets: subsets.collect(),
+        baseline: None,
+        data_changes: None,
+        configuration_changes: None,
+        left_out: Vec::new(),
+    }
+}
+
+pub(super) fn baseline_figures(stored: &production::Baseline) -> BaselineFigures {
+    let figures = stored.subsets.iter().map(|(subset, found)| {
+        let known = found.metrics.iter().filter_map(|(metric, value)| Some((metric.clone(), (*value)?)));
+        (*subset, known.collect())
+    });
+    BaselineFigures { name: format!("baseline {}", stored.version), subsets: figures.collect() }
+}

@@ -1,0 +1,232 @@
+//! A home on a branch that is damaged, that is another's, or that is kept on two sides.
+
+use super::*;
+
+/// Runs git in a folder, which must succeed, and returns what it says.
+#[track_caller]
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]);
+    let output = command.args(arguments).output().expect("git");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn home(repository: &Path, state: &Path) -> GitBranchHome {
+    GitBranchHome::new(repository, "modelgate", state).expect("a home")
+}
+
+/// A repository with a branch of ours, whose ledger has one line, and an object.
+fn repository() -> (tempfile::TempDir, Objects) {
+    let folder = tempfile::tempdir().expect("a folder");
+    git(folder.path(), &["init", "--quiet"]);
+    let objects = Objects::from([(Digest::of(b"package"), b"package".to_vec())]);
+    let mut writer = home(folder.path(), &folder.path().join("writer"));
+    writer.pull(false).expect("there is no branch yet");
+    assert!(writer.recorded().expect("an empty ledger").is_empty());
+    writer.append(&Position::default(), "{\"seq\":1}\n", &objects).expect("written").expect("won");
+    (folder, objects)
+}
+
+/// Removes the loose object that the branch has under `name`, as a damaged or partial clone lacks it.
+fn lose(repository: &Path, name: &str) {
+    let blob = git(repository, &["rev-parse", &format!("modelgate:{name}")]);
+    let path = repository.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
+    fs_err::remove_file(path).expect("a loose object");
+}
+
+#[test]
+fn a_ledger_that_git_cannot_read_is_not_an_empty_one() {
+    let (folder, objects) = repository();
+    let tip = git(folder.path(), &["rev-parse", "modelgate"]);
+    let mut stale = home(folder.path(), &folder.path().join("writer"));
+    stale.pull(false).expect("the copy is there");
+    lose(folder.path(), LEDGER);
+    let is_told = |error: RegistryError| {
+        let error = error.to_string();
+        assert!(error.contains("could not be reached: git cat-file: ") && error.contains("bad"), "{error}");
+    };
+    is_told(home(folder.path(), &folder.path().join("reader")).pull(false).expect_err("no ledger"));
+    let copy = fs_err::read(stale.ledger()).expect("a copy");
+    is_told(stale.pull(true).expect_err("no ledger"));
+    assert_eq!(fs_err::read(stale.ledger()).expect("a copy"), copy);
+    // Neither with what was read of it nor as the first to write.
+    let after = Position { end: copy.len() as u64, ..Position::default() };
+    for expected in [after, Position::default()] {
+        is_told(stale.append(&expected, "{\"seq\":2}\n", &objects).expect_err("no ledger"));
+    }
+    let more = Objects::from([(Digest::of(b"more"), b"more".to_vec())]);
+    is_told(stale.keep(&more).expect_err("no ledger"));
+    is_told(stale.remove(&after, &[Digest::of(b"package")]).expect_err("no ledger"));
+    assert_eq!(git(folder.path(), &["rev-parse", "modelgate"]), tip, "the branch has not moved");
+}
+
+#[test]
+fn an_object_that_git_cannot_read_is_not_one_that_is_missing() {
+    let (folder, objects) = repository();
+    let mut home = home(folder.path(), &folder.path().join("reader"));
+    home.pull(false).expect("read");
+    let (digest, bytes) = objects.first_key_value().expect("an object");
+    assert_eq!(home.get(digest).expect("read"), *bytes);
+    let missing = home.get(&Digest::of(b"another")).expect_err("nobody put it");
+    assert!(matches!(missing, RegistryError::MissingObject { .. }), "{missing}");
+    lose(folder.path(), &object_key(digest));
+    let lost = home.get(digest).expect_err("gone");
+    assert!(matches!(lost, RegistryError::Unavailable { .. }), "{lost}");
+}
+
+#[test]
+fn a_branch_of_something_else_is_not_taken_for_an_empty_registry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    git(folder.path(), &["init", "--quiet", "--initial-branch", "modelgate"]);
+    git(folder.path(), &["commit", "--quiet", "--allow-empty", "--message", "mine"]);
+    let tip = git(folder.path(), &["rev-parse", "modelgate"]);
+    let mut home = home(folder.path(), &folder.path().join("state"));
+    let error = home.pull(false).expect_err("no ledger").to_string();
+    assert!(error.contains(&format!("its commit {tip} holds no `ledger.jsonl`")), "{error}");
+    home.append(&Position::default(), "{\"seq\":1}\n", &Objects::new()).expect_err("no ledger");
+    assert_eq!(git(folder.path(), &["rev-parse", "modelgate"]), tip);
+}
+
+#[test]
+fn a_branch_that_is_damaged_is_not_one_that_is_missing() {
+    let (folder, _) = repository();
+    fs_err::write(folder.path().join(".git/refs/heads/modelgate"), "").expect("cut off by a crash");
+    let error = home(folder.path(), &folder.path().join("reader")).pull(false).expect_err("broken");
+    assert!(error.to_string().contains("broken ref"), "{error}");
+}
+
+#[test]
+fn a_project_below_its_repository_sees_the_same_files() {
+    let (folder, objects) = repository();
+    let project = folder.path().join("models/churn");
+    fs_err::create_dir_all(&project).expect("a folder");
+    let mut home = home(&project, &project.join("state"));
+    home.pull(false).expect("read");
+    assert_eq!(fs_err::read_to_string(home.ledger()).expect("a copy"), "{\"seq\":1}\n");
+    let found: Vec<Digest> = home.objects().expect("listed").iter().map(|found| found.digest).collect();
+    assert_eq!(found, objects.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_remote_that_takes_the_connection_and_says_nothing_is_given_up() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        // Connections are held open until the test ends.
+        let held: Vec<_> = socket.incoming().collect();
+        drop(held);
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    git(folder.path(), &["init", "--quiet"]);
+    git(folder.path(), &["remote", "add", "origin", &format!("git://{address}/nothing")]);
+    let mut home = home(folder.path(), folder.path());
+    home.patience = Duration::from_secs(1);
+    let began = Instant::now();
+    let error = home.pull(false).expect_err("nobody answers").to_string();
+    assert!(error.contains("the remote did not answer within 1 s"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+/// Registers an event in the repository's registry, as it is reached now.
+fn write(home: &mut GitBranchHome, seq: u64) {
+    home.pull(true).expect("read");
+    let end = home.recorded().expect("a ledger").len() as u64;
+    let line = format!("{{\"seq\":{seq}}}\n");
+    home.append(&Position { end, ..Position::default() }, &line, &Objects::new())
+        .expect("written")
+        .expect("won");
+}
+
+/// A repository with a bare one beside it.
+fn with_remote() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (clone, bare) = (folder.path().join("clone"), folder.path().join("bare"));
+    for (place, kind) in [(&clone, "--quiet"), (&bare, "--bare")] {
+        fs_err::create_dir_all(place).expect("a folder");
+        git(place, &["init", "--quiet", kind]);
+    }
+    git(&clone, &["remote", "add", "origin", &bare.display().to_string()]);
+    (folder, clone)
+}
+
+#[track_caller]
+fn refused(clone: &Path, state: &str, with: &[&str]) {
+    let error = home(clone, &clone.join(state)).pull(false).expect_err("the other side").to_string();
+    assert!(with.iter().all(|with| error.contains(with)), "{error}");
+}
+
+#[test]
+fn a_remote_that_is_added_does_not_hide_what_this_clone_holds() {
+    let (_folder, clone) = with_remote();
+    git(&clone, &["remote", "rename", "origin", "later"]);
+    git(&clone, &["config", "branch.modelgate.remote", "."]);
+    write(&mut home(&clone, &clone.join("state")), 1);
+    git(&clone, &["remote", "rename", "later", "origin"]);
+    // Also where nothing remembers the ledger, as after a fresh clone of this clone.
+    refused(&clone, "other", &["of origin", "`git push origin modelgate`"]);
+    git(&clone, &["push", "--quiet", "origin", "modelgate"]);
+    let mut shared = home(&clone, &clone.join("state"));
+    write(&mut shared, 2);
+    // The branch of this clone is behind now, which hides nothing.
+    shared.pull(false).expect("read");
+    assert_eq!(fs_err::read_to_string(shared.ledger()).expect("a copy"), "{\"seq\":1}\n{\"seq\":2}\n");
+    assert_eq!(git(&clone, &["rev-list", "--count", "modelgate"]), "1");
+}
+
+#[test]
+fn a_remote_that_is_renamed_or_removed_does_not_begin_an_empty_registry() {
+    let (_folder, clone) = with_remote();
+    write(&mut home(&clone, &clone.join("state")), 1);
+    git(&clone, &["remote", "rename", "origin", "upstream"]);
+    refused(&clone, "other", &["remote `origin`, which it no longer has", "git remote rename"]);
+    git(&clone, &["remote", "remove", "upstream"]);
+    refused(&clone, "other", &["git branch --force modelgate refs/modelgate/origin/modelgate"]);
+    git(&clone, &["branch", "--force", "modelgate", "refs/modelgate/origin/modelgate"]);
+    let mut own = home(&clone, &clone.join("state"));
+    own.pull(false).expect("read");
+    assert_eq!(fs_err::read_to_string(own.ledger()).expect("a copy"), "{\"seq\":1}\n");
+}
+
+#[test]
+fn a_branch_that_is_gone_from_the_remote_is_not_begun_anew() {
+    let (folder, clone) = with_remote();
+    write(&mut home(&clone, &clone.join("state")), 1);
+    git(&folder.path().join("bare"), &["branch", "-D", "modelgate"]);
+    refused(&clone, "other", &["`origin` has no branch `modelgate` any more"]);
+    git(&clone, &["push", "--quiet", "origin", "refs/modelgate/origin/modelgate:refs/heads/modelgate"]);
+    home(&clone, &clone.join("other")).pull(false).expect("it is back");
+}
+
+#[test]
+fn a_clone_whose_remotes_have_other_names_is_told_so() {
+    let (_folder, clone) = with_remote();
+    git(&clone, &["remote", "rename", "origin", "upstream"]);
+    refused(&clone, "state", &["`upstream` alone", "`git remote rename NAME origin`"]);
+    git(&clone, &["config", "branch.modelgate.remote", "."]);
+    write(&mut home(&clone, &clone.join("state")), 1);
+    git(&clone, &["config", "--unset", "branch.modelgate.remote"]);
+    home(&clone, &clone.join("state")).pull(false).expect("what is there is used");
+}
+
+#[test]
+fn the_branch_has_one_name_in_the_index_on_whichever_side_it_is() {
+    let (_folder, clone) = with_remote();
+    let shared = home(&clone, &clone.join("state"));
+    git(&clone, &["remote", "remove", "origin"]);
+    let own = home(&clone, &clone.join("state"));
+    assert_ne!(shared.name(), own.name());
+    assert_eq!(shared.key(), own.key());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_hook_of_the_users_own_pushes_is_not_asked() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, clone) = with_remote();
+    let hook = clone.join(".git/hooks/pre-push");
+    fs_err::create_dir_all(clone.join(".git/hooks")).expect("a folder");
+    fs_err::write(&hook, "#!/bin/sh\nexit 1\n").expect("a hook");
+    fs_err::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    write(&mut home(&clone, &clone.join("state")), 1);
+}

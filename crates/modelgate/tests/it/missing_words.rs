@@ -1,0 +1,39 @@
+//! Words such as `NA` and `None`: what they are in training, and files that no glob is to find.
+
+use modelgate_testing::TestProject;
+
+fn project(types: &str) -> TestProject {
+    let project = TestProject::new(env!("CARGO_BIN_EXE_modelgate"));
+    project.write(
+        "modelgate.yaml",
+        format!(
+            "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: 'data/**/*.csv', target: kind{types}}}\n"
+        ),
+    );
+    let kinds = ["None", "brick", "stone"];
+    let rows: String =
+        (0..300).map(|row| format!("{row},{},{}\n", ["NA", "a"][row % 2], kinds[row % 3])).collect();
+    project.write("data/d.csv", format!("x,region,kind\n{rows}"));
+    project
+}
+
+#[test]
+fn a_column_that_is_declared_as_text_takes_every_word_as_a_value() {
+    let undeclared = project("");
+    undeclared
+        .run(&["run", "--until", "split"])
+        .exits(1)
+        .says("no value in 100 of 300 rows, first in data row 1; `None` is read as no value")
+        .says("declare `data.types: {kind: category}`");
+    let declared = project(", types: {kind: category, region: string}");
+    let run = declared.run(&["run", "--until", "preprocess"]).exits(0);
+    run.says("1 numeric and 1 text columns become 3 features");
+    declared.run(&["data", "split"]).exits(0).says("None 70 · brick 70 · stone 70");
+}
+
+#[test]
+fn the_copy_that_a_notebook_leaves_behind_is_no_data() {
+    let project = project(", types: {kind: category}");
+    project.write("data/.ipynb_checkpoints/d-checkpoint.csv", project.read("data/d.csv"));
+    project.run(&["run", "--until", "snapshot"]).exits(0).says("data/**/*.csv: 300 rows × 3 columns, sha256");
+}
