@@ -26,7 +26,7 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     load_as(path, environment, parse)
 }
 
-/// As [`load`], for who needs neither a target nor a task: a pipeline that declares none has the target [`UNDECLARED`].
+/// As [`load`], for who needs neither a target nor a task: a pipeline that declares none has the target [`crate::UNDECLARED`].
 ///
 /// # Errors
 /// As [`load`].

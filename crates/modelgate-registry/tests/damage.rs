@@ -1,49 +1,25 @@
 //! What is damaged is told, is made anew where the ledger says how, and hides nothing that is whole.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Lineage, Registration};
+use modelgate_core::ledger::{LedgerEntry, LedgerEvent};
 use modelgate_core::lifecycle::Event;
-use modelgate_core::schema::Task;
-use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
-use modelgate_registry::{Objects, Registry, RegistryError, RegistryUri, RunRow};
+use modelgate_core::{Digest, VersionNumber};
+use modelgate_registry::{Registry, RegistryError, RegistryUri, RunRow};
 
-const TIME: &str = "2026-01-01T00:00:00.000Z";
-
-fn name() -> ModelName {
-    "churn".parse().expect("name")
-}
+use common::{TIME, name, registration};
 
 fn open(folder: &Path) -> Registry {
     Registry::open(&RegistryUri::Folder, folder).expect("open")
 }
 
 fn register(registry: &mut Registry, number: u32) -> Digest {
-    let bytes = number.to_le_bytes().to_vec();
-    let digest = Digest::of(&bytes);
-    let registration = Registration {
-        digest,
-        verdict: Verdict::Passed,
-        verdict_digest: digest,
-        bootstrap: number == 1,
-        lineage: Lineage {
-            run_id: format!("run-{number}").parse().expect("run"),
-            config: digest,
-            dataset: digest,
-            task: Task::Classification,
-            algorithm: "random_forest".to_owned(),
-            seed: 42,
-            trained_at: TIME.to_owned(),
-            tool_version: "0.1.0".to_owned(),
-        },
-        metrics: BTreeMap::from([("f1".to_owned(), 0.9)]),
-        files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
-        checks: BTreeMap::new(),
-    };
-    let objects = Objects::from([(digest, bytes)]);
+    let (registration, objects) = registration(number);
     registry.register(&name(), &registration, &objects, TIME, "tester").expect("registered");
-    digest
+    registration.digest
 }
 
 fn act(registry: &mut Registry, version: u32, event: &Event, time: &str) {

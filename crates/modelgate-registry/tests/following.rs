@@ -1,45 +1,15 @@
 //! The index follows the ledger: event by event, behind another writer, behind a crash; and is never believed against it.
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::path::Path;
 
-use modelgate_core::ledger::{Lineage, Registration};
+use modelgate_core::VersionNumber;
 use modelgate_core::lifecycle::Event;
-use modelgate_core::schema::Task;
-use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
-use modelgate_registry::{Objects, Registry, RegistryError, RegistryUri};
+use modelgate_registry::{Registry, RegistryError, RegistryUri};
 use proptest::prelude::*;
 
-const TIME: &str = "2026-01-01T00:00:00.000Z";
-
-fn name() -> ModelName {
-    "churn".parse().expect("name")
-}
-
-fn registration(number: u32) -> (Registration, Objects) {
-    let bytes = number.to_le_bytes().to_vec();
-    let digest = Digest::of(&bytes);
-    let registration = Registration {
-        digest,
-        verdict: Verdict::Passed,
-        verdict_digest: digest,
-        bootstrap: number == 1,
-        lineage: Lineage {
-            run_id: format!("run-{number}").parse().expect("run"),
-            config: digest,
-            dataset: digest,
-            task: Task::Classification,
-            algorithm: "random_forest".to_owned(),
-            seed: 42,
-            trained_at: TIME.to_owned(),
-            tool_version: "0.1.0".to_owned(),
-        },
-        metrics: BTreeMap::from([("f1".to_owned(), 0.9)]),
-        files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
-        checks: BTreeMap::new(),
-    };
-    (registration, Objects::from([(digest, bytes)]))
-}
+use common::{TIME, name, registration};
 
 fn open(folder: &Path) -> Result<Registry, RegistryError> {
     Registry::open(&RegistryUri::Folder, folder)

@@ -21,7 +21,7 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.{:016x}.{number}.tmp", std::process::id(), *PROCESS))
 }
 
-/// Holds for the names that [`temporary`] gives beside the file `name`, and gave before processes had a random part. What
+/// Holds for the names that are given to files on their way beside the file `name`, and gave before processes had a random part. What
 /// belongs to another name that begins with this one, as `churn.eu` does with `churn`, is not among them.
 pub fn is_temporary(found: &str, name: &str) -> bool {
     let rest = found.strip_prefix('.').and_then(|found| found.strip_prefix(name)?.strip_prefix('.'));

@@ -53,6 +53,20 @@ pub(super) fn compared<'a>(
     }
 }
 
+/// Returns the candidate's value and what it is compared with, or how the rule ends without.
+pub(super) fn sides<'a>(
+    rule: &GateRule,
+    evidence: &'a Evidence,
+    result: &mut RuleResult,
+    versus: &Versus,
+) -> Result<(f64, &'a Scores), Judged> {
+    let candidate = candidate_value(rule, evidence, result);
+    result.value = candidate.as_ref().ok().copied();
+    let scores = compared(rule, evidence, result.on, versus)?;
+    result.reference_name = Some(scores.name.clone());
+    candidate.map(|value| (value, scores)).map_err(|reason| (Outcome::Inconclusive, reason))
+}
+
 /// Says that the reference has no such figure, and why; passes where it answers nothing that one could be worse than.
 pub(super) fn without_reference(rule: &GateRule, scores: &Scores, on: Subset, value: f64) -> Judged {
     let (metric, place, name) = (&rule.metric, place(rule, on), &scores.name);
@@ -88,16 +102,9 @@ pub(super) fn movement(
     limit: Amount,
     side: Side,
 ) -> Judged {
-    let candidate = candidate_value(rule, evidence, result);
-    result.value = candidate.as_ref().ok().copied();
-    let scores = match compared(rule, evidence, result.on, versus) {
-        Ok(scores) => scores,
+    let (value, scores) = match sides(rule, evidence, result, versus) {
+        Ok(sides) => sides,
         Err(judged) => return judged,
-    };
-    result.reference_name = Some(scores.name.clone());
-    let value = match candidate {
-        Ok(value) => value,
-        Err(reason) => return (Outcome::Inconclusive, reason),
     };
     let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
     let Some(old) = reference_value(rule, scores, result.on) else {

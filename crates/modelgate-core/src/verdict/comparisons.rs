@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::against::{compared, reference, reference_value, without_reference};
-use super::{Evidence, Judged, Outcome, RuleResult, candidate_value, enough_rows, figure, footing, place};
+use super::against::{reference, reference_value, sides, without_reference};
+use super::{Evidence, Judged, Outcome, RuleResult, enough_rows, figure, footing, place};
 use crate::metric::{Direction, direction};
 use crate::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
 
@@ -85,16 +85,9 @@ pub(super) fn non_inferior(
     margin: Amount,
     confidence: f64,
 ) -> Judged {
-    let candidate = candidate_value(rule, evidence, result);
-    result.value = candidate.as_ref().ok().copied();
-    let scores = match compared(rule, evidence, result.on, versus) {
-        Ok(scores) => scores,
+    let (value, scores) = match sides(rule, evidence, result, versus) {
+        Ok(sides) => sides,
         Err(judged) => return judged,
-    };
-    result.reference_name = Some(scores.name.clone());
-    let value = match candidate {
-        Ok(value) => value,
-        Err(reason) => return (Outcome::Inconclusive, reason),
     };
     let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
     let found = paired_figure(rule, evidence, result.on, versus, confidence);

@@ -112,14 +112,17 @@ fn four_commands_lead_from_an_empty_repository_to_green_ci() {
     assert_eq!(conclusions, [json!("success"), json!("neutral")]);
     drop(state);
     // The version is in production, as everybody sees who asks.
-    let output = Command::new(BINARY)
-        .args(["model", "show", "drug", "production"])
-        .current_dir(&clone)
-        .env("MODELGATE_REGISTRY_URI", "git+branch:modelgate")
-        .output()
-        .expect("started");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && said.contains("v001"), "{said}");
+    let is_in_production = |version: &str| {
+        let output = Command::new(BINARY)
+            .args(["model", "show", "drug", "production"])
+            .current_dir(&clone)
+            .env("MODELGATE_REGISTRY_URI", "git+branch:modelgate")
+            .output()
+            .expect("started");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() && said.contains(version), "{said}");
+    };
+    is_in_production("v001");
 
     // The first change that somebody makes is judged against that, and green as well.
     let before = fs_err::read_to_string(drug.join("modelgate.yaml")).expect("read");
@@ -135,14 +138,7 @@ fn four_commands_lead_from_an_empty_repository_to_green_ci() {
     }
     let last = github.state().check_runs.last().map(|run| run["conclusion"].clone());
     assert_eq!(last, Some(json!("neutral")), "it waits for approval, and nothing else");
-    let output = Command::new(BINARY)
-        .args(["model", "show", "drug", "production"])
-        .current_dir(&clone)
-        .env("MODELGATE_REGISTRY_URI", "git+branch:modelgate")
-        .output()
-        .expect("started");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success() && said.contains("v002"), "{said}");
+    is_in_production("v002");
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn only_what_came_through_the_door_is_deployed() {
     let said = exits(deploy(&project, &hub, &["drug", "2", "--only", "staging"]), 1);
     assert!(said.contains("quarantined"), "{said}");
 
-    project.replace("modelgate.yaml", "at_least: 0.7", "at_least: 1.01");
+    project.replace("modelgate.yaml", "at_least: 0.7", "at_most: 0.01");
     assert_eq!(project.run(&["run"]).code, 2);
     let said = exits(deploy(&project, &hub, &["drug", "3", "--only", "staging"]), 1);
     assert!(said.contains("the gate of drug v003 says failed"), "{said}");
