@@ -52,9 +52,14 @@ pub(crate) fn verify_exported(
         printer.json(&json!({ "schema_version": 1, "entries": entries, "head": head }))?;
     } else {
         let head = head.map_or_else(|| "none".to_owned(), |head| head.to_string());
-        printer.data(&format!("the ledger is whole: {entries} events, head {head}"))?;
+        printer.data(&format!("the ledger is whole: {}, head {head}", of(entries, "event")))?;
     }
     Ok(Exit::Passed)
+}
+
+fn of(count: impl TryInto<u64>, what: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Refuses a ledger that lacks the event that is known to have been there.
@@ -134,8 +139,10 @@ fn verify(project: &Project, known: Option<&Digest>, printer: &Printer) -> anyho
                 .warning("the index said something else than the ledger; it was made anew from the ledger");
         }
         printer.data(&format!(
-            "the ledger is whole: {} events, {} models, {} objects checked, head {head}",
-            report.entries, report.models, report.objects
+            "the ledger is whole: {}, {}, {} checked, head {head}",
+            of(report.entries, "event"),
+            of(report.models, "model"),
+            of(report.objects, "object")
         ))?;
     }
     Ok(Exit::Passed)

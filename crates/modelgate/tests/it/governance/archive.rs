@@ -90,7 +90,7 @@ fn through(command: &dyn Fn(&[&str]) -> std::process::Command, project: &TestPro
     assert!(exits(&["model", "list"], 0).contains("there is no model yet"));
     assert!(exits(&["model", "import", archive], 0).contains("11 events"));
     assert!(exits(&["status"], 0).contains("production  v002"));
-    assert!(exits(&["ledger", "verify"], 0).contains("the ledger is whole: 11 events"));
+    assert!(exits(&["ledger", "verify"], 0).contains("the ledger is whole: 11 events, 1 model, "));
     assert_eq!(packaged(project), packaged(&first));
     assert!(exits(&["model", "import", archive], 1).contains("has 11 events already"));
     exits(&["model", "export", "out.tar"], 0);
