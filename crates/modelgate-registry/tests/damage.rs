@@ -10,14 +10,14 @@ use modelgate_core::lifecycle::Event;
 use modelgate_core::{Digest, VersionNumber};
 use modelgate_registry::{Registry, RegistryError, RegistryUri, RunRow};
 
-use common::{TIME, name, registration};
+use common::{TIME, name, registration_with};
 
 fn open(folder: &Path) -> Registry {
     Registry::open(&RegistryUri::Folder, folder).expect("open")
 }
 
 fn register(registry: &mut Registry, number: u32) -> Digest {
-    let (registration, objects) = registration(number);
+    let (registration, objects) = registration_with(number, &number.to_le_bytes());
     registry.register(&name(), &registration, &objects, TIME, "tester").expect("registered");
     registration.digest
 }

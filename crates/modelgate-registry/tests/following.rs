@@ -9,14 +9,14 @@ use modelgate_core::lifecycle::Event;
 use modelgate_registry::{Registry, RegistryError, RegistryUri};
 use proptest::prelude::*;
 
-use common::{TIME, name, registration};
+use common::{TIME, name, registration_with};
 
 fn open(folder: &Path) -> Result<Registry, RegistryError> {
     Registry::open(&RegistryUri::Folder, folder)
 }
 
 fn register(registry: &mut Registry, number: u32) -> VersionNumber {
-    let (registration, objects) = registration(number);
+    let (registration, objects) = registration_with(number, &number.to_le_bytes());
     registry.register(&name(), &registration, &objects, TIME, "tester").expect("registered")
 }
 
@@ -75,7 +75,7 @@ fn an_index_that_is_behind_catches_up_by_the_new_lines() {
     fs_err::write(&database, behind).expect("behind");
     let mut registry = open(folder.path()).expect("open");
     assert_eq!(*registry.state(), expected);
-    let (found, _) = registration(2);
+    let (found, _) = registration_with(2, &2_u32.to_le_bytes());
     assert_eq!(registry.registration(&name(), VersionNumber(2)).expect("registered"), found);
     assert!(!registry.verify().expect("whole").index_rebuilt);
     let now = "2026-06-01T00:00:00Z".parse().expect("time");
@@ -156,7 +156,11 @@ fn several_events_are_written_together_or_not_at_all() {
             Ok(())
         })
         .expect("read");
-    assert_eq!(digests[2], (None, Some(registration(1).0.digest)), "the promotion stands on the approval");
+    assert_eq!(
+        digests[2],
+        (None, Some(registration_with(1, &1_u32.to_le_bytes()).0.digest)),
+        "the promotion stands on the approval"
+    );
     assert!(!registry.verify().expect("whole").index_rebuilt);
 }
 

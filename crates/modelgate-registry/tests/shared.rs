@@ -1,51 +1,22 @@
 //! A registry on a git branch, with another writer between a look and a change.
 
-use std::collections::BTreeMap;
+mod common;
+
 use std::path::Path;
 use std::process::Command;
 
-use modelgate_core::ledger::{Lineage, Registration};
 use modelgate_core::lifecycle::Event;
-use modelgate_core::schema::Task;
-use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
-use modelgate_registry::{Objects, Registry, RegistryUri};
+use modelgate_core::{Digest, VersionNumber};
+use modelgate_registry::{Registry, RegistryUri};
 
-const TIME: &str = "2026-01-01T00:00:00.000Z";
-
-fn name() -> ModelName {
-    "churn".parse().expect("name")
-}
-
-fn registration(number: u32, bytes: &[u8]) -> (Registration, Objects) {
-    let digest = Digest::of(bytes);
-    let registration = Registration {
-        digest: Digest::of(&number.to_le_bytes()),
-        verdict: Verdict::Passed,
-        verdict_digest: digest,
-        bootstrap: false,
-        lineage: Lineage {
-            run_id: format!("run-{number}").parse().expect("run"),
-            config: digest,
-            dataset: digest,
-            task: Task::Classification,
-            algorithm: "random_forest".to_owned(),
-            seed: 42,
-            trained_at: TIME.to_owned(),
-            tool_version: "0.1.0".to_owned(),
-        },
-        metrics: BTreeMap::new(),
-        files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
-        checks: BTreeMap::new(),
-    };
-    (registration, Objects::from([(digest, bytes.to_vec())]))
-}
+use common::{TIME, name, registration_with};
 
 fn open(folder: &Path) -> Registry {
     Registry::open(&RegistryUri::GitBranch("models".to_owned()), folder).expect("open")
 }
 
 fn register(registry: &mut Registry, number: u32, bytes: &[u8]) {
-    let (registration, objects) = registration(number, bytes);
+    let (registration, objects) = registration_with(number, bytes);
     registry.register(&name(), &registration, &objects, TIME, "tester").expect("registered");
 }
 

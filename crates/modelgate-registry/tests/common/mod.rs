@@ -13,12 +13,11 @@ pub(crate) fn name() -> ModelName {
     "churn".parse().expect("name")
 }
 
-/// A version whose package follows from its number.
-pub(crate) fn registration(number: u32) -> (Registration, Objects) {
-    let bytes = number.to_le_bytes().to_vec();
-    let digest = Digest::of(&bytes);
+/// A version whose package follows from its number, with a file of `bytes`.
+pub(crate) fn registration_with(number: u32, bytes: &[u8]) -> (Registration, Objects) {
+    let digest = Digest::of(bytes);
     let registration = Registration {
-        digest,
+        digest: Digest::of(&number.to_le_bytes()),
         verdict: Verdict::Passed,
         verdict_digest: digest,
         bootstrap: number == 1,
@@ -36,5 +35,5 @@ pub(crate) fn registration(number: u32) -> (Registration, Objects) {
         files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
         checks: BTreeMap::new(),
     };
-    (registration, Objects::from([(digest, bytes)]))
+    (registration, Objects::from([(digest, bytes.to_vec())]))
 }

@@ -1,6 +1,8 @@
 //! The one door: whatever is tried in whatever order, nothing reaches production without a passed verdict and an
 //! approval of that very package.
 
+mod rollouts;
+
 use std::collections::BTreeMap;
 
 use modelgate_core::chain::read_chain;
@@ -263,6 +265,29 @@ fn approved(versions: u32) -> ModelState {
     state
 }
 
+/// Three versions, the first in production, the others candidates.
+fn with_candidates() -> ModelState {
+    let mut state = approved(1);
+    for number in 2..=3 {
+        let version = VersionNumber(number);
+        let registration = Box::new(registration(number, Verdict::Passed));
+        let event = LedgerEvent::Registered { model: name(), version, registration };
+        state.apply(&event, "tester", TIME).expect("registered");
+    }
+    state
+}
+
+fn all(mut state: ModelState, version: u32, events: &[Event]) -> ModelState {
+    for event in events {
+        state = step(&state, &name(), VersionNumber(version), event, "tester", TIME).expect("allowed").0;
+    }
+    state
+}
+
+fn because() -> String {
+    "because".to_owned()
+}
+
 fn refusal(state: &ModelState, version: u32, event: &Event) -> String {
     step(state, &name(), VersionNumber(version), event, "tester", TIME).expect_err("refused").0
 }
@@ -511,124 +536,6 @@ fn what_was_done_to_a_ledger_is_said_in_words() {
     assert!(said(&spaced).contains("it is not in canonical form"));
     let newer = vec![lines[0].replacen("\"schema_version\":1", "\"schema_version\":2", 1)];
     assert!(said(&newer).contains("schema version 2"));
-}
-
-/// Three versions, the first in production, the others candidates.
-fn with_candidates() -> ModelState {
-    let mut state = approved(1);
-    for number in 2..=3 {
-        let version = VersionNumber(number);
-        let registration = Box::new(registration(number, Verdict::Passed));
-        let event = LedgerEvent::Registered { model: name(), version, registration };
-        state.apply(&event, "tester", TIME).expect("registered");
-    }
-    state
-}
-
-fn all(mut state: ModelState, version: u32, events: &[Event]) -> ModelState {
-    for event in events {
-        state = step(&state, &name(), VersionNumber(version), event, "tester", TIME).expect("allowed").0;
-    }
-    state
-}
-
-fn start() -> Event {
-    Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason: "try it".to_owned() }
-}
-
-fn because() -> String {
-    "because".to_owned()
-}
-
-#[test]
-fn a_canary_reaches_production_through_its_steps_an_approval_and_the_door() {
-    let over = Some(VersionNumber(1));
-    let promote = [Event::PromoteRollout { reason: because() }, Event::Promote { over, reason: because() }];
-    let state = all(with_candidates(), 2, &[start()]);
-    assert_eq!(state.active_rollout().map(|rollout| rollout.canary), Some(VersionNumber(2)));
-    assert!(refusal(&state, 2, &promote[0]).contains("the next is 100%"));
-    let state = all(state, 2, &[Event::StepRollout { to: share(100), reason: because() }]);
-    assert!(refusal(&state, 2, &promote[0]).contains("v002 is not approved"));
-    let state = all(state, 2, &[Event::Approve { reason: because() }]);
-    assert!(refusal(&state, 2, &promote[1]).contains("`rollout promote` or `rollout abort` ends it"));
-    let state = all(state, 2, &promote);
-    assert_eq!(state.production(), Some(VersionNumber(2)));
-    let rollout = state.rollout.as_ref().expect("a rollout");
-    assert_eq!((rollout.state, state.active_rollout()), (RolloutState::Promoted, None));
-}
-
-#[test]
-fn two_who_saw_the_same_step_once() {
-    let state = all(with_candidates(), 2, &[start()]);
-    assert!(refusal(&state, 3, &start()).contains("a rollout is under way: v002 beside v001, running at 5%"));
-    let to = Event::StepRollout { to: share(100), reason: String::new() };
-    let state = all(state, 2, std::slice::from_ref(&to));
-    assert!(refusal(&state, 2, &to).contains("promote it or abort it"));
-    assert!(refusal(&state, 3, &to).contains("there is no rollout of v003"));
-}
-
-#[test]
-fn an_aborted_canary_is_quarantined_and_cannot_come_back() {
-    let state = all(with_candidates(), 2, &[start(), Event::PauseRollout { reason: because() }]);
-    assert!(
-        refusal(&state, 2, &Event::AbortRollout { reason: String::new() }).contains("a reason is needed")
-    );
-    let abort = [Event::AbortRollout { reason: because() }, Event::Quarantine { reason: because() }];
-    let state = all(state, 2, &abort);
-    assert_eq!(state.versions[&VersionNumber(2)].stage, Stage::Quarantined);
-    for event in [start(), Event::Approve { reason: because() }] {
-        assert!(refusal(&state, 2, &event).contains("is quarantined"), "{event:?}");
-    }
-    assert!(refusal(&state, 2, &abort[0]).contains("the rollout of v002 is aborted already"));
-    let _ = all(state, 3, &[start()]);
-}
-
-#[test]
-fn a_rollout_needs_a_verdict_production_and_another_package() {
-    let mut state = ModelState::default();
-    for (number, verdict) in [(1, Verdict::Passed), (2, Verdict::Inconclusive)] {
-        let registration = Box::new(registration(number, verdict));
-        let event = LedgerEvent::Registered { model: name(), version: VersionNumber(number), registration };
-        state.apply(&event, "tester", TIME).expect("registered");
-    }
-    assert!(refusal(&state, 1, &start()).contains("nothing is in production"));
-    let go = [Event::Approve { reason: because() }, Event::Promote { over: None, reason: because() }];
-    let mut state = all(state, 1, &go);
-    assert!(refusal(&state, 2, &start()).contains("only a version that passed its gate can answer requests"));
-    assert!(refusal(&state, 1, &start()).contains("v001 is production and cannot be a canary"));
-    let mut again = registration(1, Verdict::Passed);
-    again.verdict_digest = Digest::of(b"another verdict");
-    let event =
-        LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration: Box::new(again) };
-    state.apply(&event, "tester", TIME).expect("registered");
-    assert!(refusal(&state, 3, &start()).contains("v003 is the package of v001, which is in production"));
-}
-
-#[test]
-fn production_that_moved_meanwhile_ends_what_a_rollout_can_do() {
-    let mut state = approved(2);
-    let registration = Box::new(registration(3, Verdict::Passed));
-    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(3), registration };
-    state.apply(&event, "tester", TIME).expect("registered");
-    let state = all(state, 3, &[Event::Approve { reason: because() }, start()]);
-    assert!(refusal(&state, 3, &intend("back")).contains("a rollout of v003 is under way"));
-    let state = all(state, 1, &[intend("worse"), Event::RollBack { reason: because() }]);
-    let to = Event::StepRollout { to: share(100), reason: String::new() };
-    assert!(refusal(&state, 3, &to).contains("v002 is not in production any more: abort this rollout"));
-    let state = all(state, 3, &[Event::AbortRollout { reason: because() }]);
-    assert_eq!(state.production(), Some(VersionNumber(1)));
-}
-
-#[test]
-fn who_rejects_or_quarantines_a_canary_ends_its_rollout() {
-    for event in [Event::Reject { reason: because() }, Event::Quarantine { reason: because() }] {
-        let state = all(with_candidates(), 2, &[start(), event]);
-        let rollout = state.rollout.as_ref().expect("a rollout");
-        assert_eq!((rollout.state, rollout.reason.as_str()), (RolloutState::Aborted, "because"));
-    }
-    let state = all(with_candidates(), 2, &[start()]);
-    let gone = Event::RemoveArtefacts { reason: because() };
-    assert!(refusal(&state, 2, &gone).contains("a rollout of v002 is under way"));
 }
 
 #[test]
