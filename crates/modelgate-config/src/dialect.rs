@@ -1,4 +1,6 @@
-//! How a text file is written, as far as it is declared: delimiter, quote and column types.
+//! How a text file is written, as far as it is declared: delimiter, quote, what is no value, and column types.
+
+use std::collections::BTreeSet;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -13,6 +15,12 @@ pub(crate) fn delimiter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
         (Some(only), None) => Ok(Some(only)),
         _ => Err(D::Error::custom(cannot_delimit(&text))),
     }
+}
+
+/// Reads words that are no value. White space around a value does not count, so it does not count here.
+pub(crate) fn nulls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    let words = BTreeSet::<String>::deserialize(deserializer)?;
+    Ok(words.iter().map(|word| word.trim().to_owned()).collect())
 }
 
 fn cannot_delimit(text: &str) -> String {
@@ -63,6 +71,18 @@ mod tests {
         );
         crate::parse(&text, Path::new("modelgate.yaml"))
             .map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn words_for_nothing_are_texts_without_white_space() {
+        let text = "version: 1\nproject: p\npipelines:\n  a:\n    task: regression\n    data:\n      source: a.csv\n      target: y\n      nulls: [' ? ', -999, '-9.0']\n";
+        let project = crate::parse(text, Path::new("modelgate.yaml")).expect("a project");
+        assert_eq!(
+            project.pipelines["a"].data.nulls.iter().collect::<Vec<_>>(),
+            ["-9.0", "-999", "?"],
+            "to the letter, but for what stands around"
+        );
+        assert!(refused("nulls: '?'").contains("modelgate.yaml:9:14: expected sequence"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The project file as types; the JSON schema is generated from these, and its descriptions from these comments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,9 @@ pub struct DataConfig {
     /// words such as `NA` and `None` are values.
     #[serde(default)]
     pub types: BTreeMap<String, ColumnTypeText>,
+    /// Words that are no value in any column of a CSV, such as `"?"` or `"-999"`, besides `NA` and its like.
+    #[serde(default, deserialize_with = "dialect::nulls", skip_serializing_if = "BTreeSet::is_empty")]
+    pub nulls: BTreeSet<String>,
     /// The delimiter, one ASCII character; found in the first lines by default.
     #[serde(default, deserialize_with = "dialect::delimiter")]
     pub delimiter: Option<char>,

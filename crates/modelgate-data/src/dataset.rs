@@ -7,20 +7,20 @@ mod bad;
 mod columns;
 mod notes;
 mod nulls;
+mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use bad::expected;
 use columns::{check_names, same_columns};
 use notes::notes_on;
-use rayon::prelude::*;
+use scan::each_block;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, NumberRange, Position, RowPlaces, read_column};
+use crate::batch::NumberRange;
 use crate::csv::Quoting;
 use crate::csv::blocks::{Block, Blocks, Declared};
 use crate::csv::dialect::Dialect;
-use crate::csv::fields::Fields;
 use crate::error::{DataError, listed, not_there};
 use crate::infer::{Evidence, Finding};
 use crate::parquet;
@@ -37,6 +37,8 @@ pub struct ReadOptions {
     pub types: BTreeMap<String, DeclaredType>,
     /// Columns of text that are read to the letter: none of [`crate::NULL_TOKENS`] but the empty one is null in them.
     pub literal: BTreeSet<String>,
+    /// More words that are null in every column of a text file, to the letter but for the white space around them.
+    pub nulls: BTreeSet<String>,
     /// The delimiter; found in the first lines by default.
     pub delimiter: Option<u8>,
     /// The quote; found in the first lines by default.
@@ -129,6 +131,8 @@ pub struct Dataset {
     range: NumberRange,
     /// Columns of text that are read to the letter.
     literal: BTreeSet<String>,
+    /// Words that are null in every column of a text file.
+    null_words: BTreeSet<String>,
     /// Columns that no value can be read of, and what they are.
     nested: BTreeMap<String, String>,
     /// The columns and the number of rows.
@@ -305,8 +309,8 @@ impl Dataset {
                 ));
             }
         }
-        let literal = options.literal.clone();
-        Ok(Self { members, declared, range: NumberRange::Models, literal, nested, schema })
+        let (literal, null_words) = (options.literal.clone(), options.nulls.clone());
+        Ok(Self { members, declared, range: NumberRange::Models, literal, null_words, nested, schema })
     }
 
     fn infer(&mut self, options: &ReadOptions, mixed: Mixed) -> Result<(), DataError> {
@@ -320,7 +324,7 @@ impl Dataset {
         {
             let mut rows = 0;
             let look = |block: &Block, dialect: Dialect| {
-                let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
+                let fields = self.fields(block, dialect, member)?;
                 let look = |at: &usize| Evidence::of(&fields, member.positions[*at], file);
                 Ok((fields.rows(), undeclared.iter().map(look).collect::<Vec<_>>()))
             };
@@ -383,145 +387,5 @@ impl Dataset {
             Ok(ReadColumn { position, declared: self.schema.columns[position].declared.clone() })
         };
         names.iter().map(find).collect()
-    }
-
-    /// Reads `columns` of all rows: `map` sees each batch, on any thread; `fold` takes what it made, in order.
-    ///
-    /// Values that are not of their type are left to the caller; [`Self::scan_strictly`] refuses them.
-    ///
-    /// # Errors
-    /// Fails when a file cannot be read or was written to since the data set was opened, and when `map` or `fold` does.
-    pub fn scan<T: Send, E: From<DataError> + Send>(
-        &self,
-        columns: &[ReadColumn],
-        map: impl Fn(Batch) -> Result<T, E> + Sync,
-        mut fold: impl FnMut(T, Position) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut position = Position::default();
-        for (number, member) in self.members.iter().enumerate() {
-            position.file = number;
-            position.row_in_file = 0;
-            let take = |(rows, made): (usize, T)| {
-                fold(made, position)?;
-                position.row_in_file += rows as u64;
-                position.row += rows as u64;
-                Ok(())
-            };
-            let scanned = match member.format {
-                Format::Csv => {
-                    let read = |block: &Block, dialect: Dialect| {
-                        let fields = Fields::new(block, dialect, member.width, &member.file.name)?;
-                        let column = |column: &ReadColumn| {
-                            let at = member.positions[column.position];
-                            read_column(&fields, at, &column.declared, self.range, self.nulls(column))
-                        };
-                        let columns = columns.iter().map(column).collect();
-                        let rows = fields.rows();
-                        map(Batch { rows, columns, places: RowPlaces::Lines(fields.lines()) })
-                            .map(|made| (rows, made))
-                    };
-                    each_block(&member.file, self.declared, read, take)
-                }
-                Format::Parquet => scan_parquet(member, columns, self.range, &map, take),
-            };
-            member.file.unchanged_since(member.state, scanned)?;
-        }
-        Ok(())
-    }
-
-    /// As [`Self::scan`], and a value that is not of its type is an error.
-    ///
-    /// # Errors
-    /// As [`Self::scan`]; names the value's place.
-    pub fn scan_strictly<T: Send>(
-        &self,
-        columns: &[ReadColumn],
-        map: impl Fn(&Batch) -> T + Sync,
-        mut fold: impl FnMut(T, Position),
-    ) -> Result<(), DataError> {
-        self.scan(
-            columns,
-            |batch| Ok((map(&batch), self.bad_places(columns, &batch))),
-            |(made, bad), position| {
-                if let Some(bad) = bad {
-                    return Err(self.bad_value(&bad, position));
-                }
-                fold(made, position);
-                Ok(())
-            },
-        )
-    }
-}
-
-/// Reads blocks and works on several at once, while the next ones are read; `fold` takes the results in order.
-fn each_block<T: Send, E: From<DataError> + Send>(
-    file: &SourceFile,
-    declared: Declared,
-    map: impl Fn(&Block, Dialect) -> Result<T, E> + Sync,
-    mut fold: impl FnMut(T) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut reader = Blocks::open(file, declared)?;
-    let dialect = reader.dialect;
-    let group = rayon::current_num_threads() * 2;
-    let read = |reader: &mut Blocks<'_>| {
-        let mut blocks = Vec::with_capacity(group);
-        while blocks.len() < group {
-            match reader.next_block()? {
-                Some(block) => blocks.push(block),
-                None => break,
-            }
-        }
-        Ok::<_, DataError>(blocks)
-    };
-    let mut pending = read(&mut reader)?;
-    while !pending.is_empty() {
-        let (next, results) = rayon::join(
-            || read(&mut reader),
-            || pending.par_iter().map(|block| map(block, dialect)).collect::<Vec<_>>(),
-        );
-        for result in results {
-            fold(result?)?;
-        }
-        pending = next?;
-    }
-    Ok(())
-}
-
-fn scan_parquet<T: Send, E: From<DataError> + Send>(
-    member: &Member,
-    columns: &[ReadColumn],
-    range: NumberRange,
-    map: &(impl Fn(Batch) -> Result<T, E> + Sync),
-    mut fold: impl FnMut((usize, T)) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut positions: Vec<usize> = columns.iter().map(|column| member.positions[column.position]).collect();
-    positions.sort_unstable();
-    positions.dedup();
-    let mut reader = parquet::open(&member.file, &positions)?;
-    let group = rayon::current_num_threads() * 2;
-    loop {
-        let mut pending = Vec::with_capacity(group);
-        while pending.len() < group {
-            match parquet::next(&member.file, &mut reader)? {
-                Some(batch) => pending.push(batch),
-                None => break,
-            }
-        }
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let read = |batch: &arrow_array::RecordBatch| {
-            let column = |column: &ReadColumn| {
-                let place = positions.partition_point(|place| *place < member.positions[column.position]);
-                parquet::read_column(batch.column(place), &column.declared, range)
-            };
-            let columns = columns.iter().map(column).collect();
-            let rows = batch.num_rows();
-            map(Batch { rows, columns, places: RowPlaces::None }).map(|made| (rows, made))
-        };
-        let results: Vec<_> = pending.par_iter().map(read).collect();
-        for result in results {
-            fold(result?)?;
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The fields of a block: where each value stands.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
 
@@ -8,6 +9,7 @@ use crate::csv::blocks::Block;
 use crate::csv::dialect::Dialect;
 use crate::csv::records::{Cursor, Field, skip_empty_lines};
 use crate::error::DataError;
+use crate::types::trim;
 
 /// The values of a block, row by row.
 pub(crate) struct Fields<'a> {
@@ -117,6 +119,18 @@ impl<'a> Fields<'a> {
             lines.push(line);
         }
         Ok(Self { bytes: Cow::Owned(values), spans, columns, lines: Lines::Each(lines) })
+    }
+
+    /// Makes each of these words an empty value, whatever white space stands around it.
+    pub(crate) fn without(mut self, words: &BTreeSet<String>) -> Self {
+        let longest = words.iter().map(String::len).max().unwrap_or(0);
+        for (start, end) in self.spans.iter_mut().filter(|_| longest > 0) {
+            let value = trim(&self.bytes[*start as usize..*end as usize]);
+            if value.len() <= longest && words.iter().any(|word| word.as_bytes() == value) {
+                *end = *start;
+            }
+        }
+        self
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -32,7 +32,7 @@ pub(super) fn notes_on(
             );
             if mixed == Mixed::Refuse {
                 let message = format!(
-                    "{what}; mend the value, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
+                    "{what}; mend the value, name it in `data.nulls` if it means that there is none, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
                 );
                 return Err(error(&first, message));
             }

@@ -22,7 +22,9 @@ impl Dataset {
         let mut columns = self.columns(&[name])?;
         columns.iter_mut().for_each(|column| column.declared = ColumnType::String.into());
         let mut to_the_letter = self.clone();
+        let words = std::mem::take(&mut to_the_letter.null_words);
         let is_new = to_the_letter.literal.insert(name.to_owned());
+        let is_word = |text: &&str| words.contains(*text) || (is_new && is_null(text.as_bytes()));
         let mut found = BTreeSet::new();
         to_the_letter.scan(
             &columns,
@@ -30,9 +32,8 @@ impl Dataset {
                 let Some(Cells::Text(values)) = batch.columns.first().map(|column| &column.cells) else {
                     return Ok(BTreeSet::new());
                 };
-                let words =
-                    values.iter().flatten().map(str::trim_ascii).filter(|word| is_null(word.as_bytes()));
-                Ok::<_, DataError>(words.filter(|_| is_new).map(str::to_owned).collect())
+                let found = values.iter().flatten().map(str::trim_ascii).filter(is_word);
+                Ok::<_, DataError>(found.map(str::to_owned).collect())
             },
             |words: BTreeSet<String>, position| {
                 if self.members[position.file].format == Format::Csv {

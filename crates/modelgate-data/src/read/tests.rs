@@ -1,6 +1,6 @@
 //! Tests of reading: what is inferred, what is declared, and what is refused with its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use modelgate_core::schema::FeatureType;
@@ -30,6 +30,23 @@ fn types_are_inferred_and_nulls_are_those_of_pandas() {
     assert_eq!(table.columns[1].values, Values::Float(vec![Some(1.5), None, Some(2.0)]));
     assert_eq!(table.columns[2].values, Values::Text(vec![Some("x".into()), Some("y,z".into()), None]));
     assert_eq!(table.columns[3].values, Values::Float(vec![None; 3]));
+}
+
+#[test]
+fn words_that_are_declared_as_null_are_so_in_every_column() {
+    let text = "a,b,c,d\n1,?,?,-999\n ? ,x,\"?\",2\n3,??,N/A,-999.0\n";
+    let nulls = ["?", "-999"].map(str::to_owned).into();
+    let literal = BTreeSet::from(["c".to_owned()]);
+    let options = ReadOptions { nulls, literal, ..declared("c", ColumnType::Category) };
+    let table = read_csv(text.as_bytes(), "a.csv", &options).expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), None, Some(3)]));
+    assert_eq!(table.columns[1].values, Values::Text(vec![None, Some("x".into()), Some("??".into())]));
+    // What is declared as text is read to the letter, but for what is named.
+    assert_eq!(table.columns[2].values, Values::Text(vec![None, None, Some("N/A".into())]));
+    // Words, not numbers.
+    assert_eq!(table.columns[3].values, Values::Float(vec![None, Some(2.0), Some(-999.0)]));
+    let error = message("a\n1\n2\n?\n");
+    assert!(error.contains("name it in `data.nulls`"), "{error}");
 }
 
 #[test]

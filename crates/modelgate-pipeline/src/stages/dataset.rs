@@ -38,6 +38,7 @@ pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
     ReadOptions {
         drop: unread(pipeline),
         literal: literal.map(|(name, _)| name.clone()).collect(),
+        nulls: data.nulls.clone(),
         types,
         delimiter: data.delimiter.map(|delimiter| delimiter as u8),
         quoting,
@@ -76,6 +77,9 @@ pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
     let literal = read_options(pipeline).literal;
     if !literal.is_empty() {
         settings["literal"] = json!(literal);
+    }
+    if !data.nulls.is_empty() {
+        settings["nulls"] = json!(data.nulls);
     }
     settings
 }

@@ -317,7 +317,7 @@ fn describe(estimator: &Estimator) -> String {
 /// Returns the digest of the settings that make the model: not the gate's, nor the promotion's.
 pub(crate) fn config_digest(runner: &Runner<'_>) -> Result<Digest, PipelineError> {
     let config = runner.pipeline.config;
-    let value = json!({
+    let mut value = json!({
         "model": runner.pipeline.model,
         "task": data::task(runner),
         "seed": config.seed,
@@ -326,6 +326,9 @@ pub(crate) fn config_digest(runner: &Runner<'_>) -> Result<Digest, PipelineError
         "preprocess": config.preprocess,
         "train": settings(runner)?,
     });
+    if !config.data.nulls.is_empty() {
+        value["columns"]["nulls"] = json!(config.data.nulls);
+    }
     Ok(canonical::digest(&value)?)
 }
 
