@@ -17,6 +17,11 @@ TARGET = os.environ.get("MODELGATE_TARGET", "target")
 FEATURES = json.loads(os.environ.get("MODELGATE_FEATURES", "null"))
 
 
+def read(path):
+    # What is missing is empty there; `NA` and `None` are values of a column that is declared as text.
+    return pandas.read_csv(path, keep_default_na=False, na_values=[""])
+
+
 def features_of(rows):
     return rows.drop(columns=TARGET) if FEATURES is None else rows[FEATURES]
 
@@ -33,7 +38,7 @@ def check(packaged, path):
     import numpy
     import onnxruntime
 
-    rows = pandas.read_csv(path)
+    rows = read(path)
     model, columns = fit(rows.iloc[::2], 0)
     export(model, columns, "check.onnx")
     features = features_of(rows)
@@ -58,7 +63,7 @@ if __name__ == "__main__":
     if arguments.check:
         check(*arguments.check)
     else:
-        rows = pandas.read_csv(arguments.train)
+        rows = read(arguments.train)
         model, columns = fit(rows, arguments.seed)
         print(f"{len(rows)} rows, {len(columns)} columns")
         export(model, columns, arguments.output, rows[list(columns)])

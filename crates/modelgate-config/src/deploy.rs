@@ -97,20 +97,13 @@ impl SpaceSdk {
 /// Says what makes no sense: the key below `deploy.space`, and why.
 pub(crate) fn check(space: &SpaceConfig) -> Result<(), (String, String)> {
     let wrong = |key: &str, message: String| Err((format!("deploy.space.{key}"), message));
-    let is_id = |id: &str| {
-        let plain = |part: &str| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            !part.is_empty() && part.bytes().all(allowed) && !part.starts_with(['-', '.'])
-        };
-        id.split_once('/').is_some_and(|(owner, name)| plain(owner) && plain(name))
-    };
     let ids = [
         ("repository", Some(&space.repository)),
         ("staging", space.staging.as_ref()),
         ("model_repository", space.model_repository.as_ref()),
     ];
     for (key, id) in ids {
-        if let Some(id) = id.filter(|id| !is_id(id)) {
+        if let Some(id) = id.filter(|id| !modelgate_core::is_hub_repository(id)) {
             return wrong(key, format!("`{id}`: expected `owner/name`"));
         }
     }

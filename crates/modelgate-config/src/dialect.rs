@@ -82,7 +82,9 @@ mod tests {
             ["-9.0", "-999", "?"],
             "to the letter, but for what stands around"
         );
-        assert!(refused("nulls: '?'").contains("modelgate.yaml:9:14: expected sequence"));
+        assert!(
+            refused("nulls: '?'").contains("modelgate.yaml:9:14: pipelines.a.data.nulls: expected a list")
+        );
     }
 
     #[test]

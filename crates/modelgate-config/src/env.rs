@@ -1,4 +1,6 @@
-//! The environment variables that this crate reads; each overrides the project file.
+//! The environment variables that stand for settings of the project file, or for settings of all commands.
+//!
+//! This crate reads those that override the project file; the names of the others are here because its list tells of them.
 
 /// Overrides `registry.uri`.
 pub const MODELGATE_REGISTRY_URI: &str = "MODELGATE_REGISTRY_URI";

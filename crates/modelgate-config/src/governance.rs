@@ -53,6 +53,9 @@ pub struct SigningConfig {
     pub public_keys: Vec<String>,
 }
 
+/// How many versions that were in production before stay ready to be gone back to, where nothing is said.
+pub const ROLLBACK_TARGETS: u32 = 2;
+
 /// How long things are kept.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -21,6 +21,7 @@ mod search;
 mod serving;
 mod slice_value;
 mod template;
+mod train;
 mod undeclared;
 mod validate;
 pub mod variables;
@@ -28,16 +29,17 @@ pub mod variables;
 pub use deploy::{DeployConfig, SpaceConfig, SpaceSdk, smoke_rule};
 pub use error::ConfigError;
 pub use governance::{
-    NotifyConfig, NotifyEvent, PolicyConfig, RetentionConfig, SigningConfig, duration_seconds,
+    NotifyConfig, NotifyEvent, PolicyConfig, ROLLBACK_TARGETS, RetentionConfig, SigningConfig,
+    duration_seconds,
 };
-pub use load::{Loaded, load, load_open, parse, show};
+pub use load::{Loaded, load, load_open, parse, show, with_defaults};
 pub use origin::{Origin, origins};
 pub use place::{Place, place, place_in};
 pub use project::{
     ApprovalPolicy, AverageName, ColumnTypeText, DataConfig, DataStorageConfig, EncodeName, EvaluateConfig,
     GateConfig, IntervalsName, LinkName, ManualPolicy, MissingName, ModelConfig, OnViolation, PipelineConfig,
     PreprocessConfig, ProjectConfig, PromotionConfig, RegistryConfig, ScaleName, SplitConfig, SplitKindName,
-    SubsetName, TaskKind, TrainConfig, UnknownCategoryName,
+    SubsetName, TaskKind, UnknownCategoryName,
 };
 pub use rollout::{RolloutConfig, check_rollout_rule};
 pub use rules::{AmountValue, EqualsValue, NonInferior, RuleConfig, default_rules};
@@ -46,4 +48,5 @@ pub use search::{SearchConfig, SearchKindName, SearchRange};
 pub use serving::{ServeConfig, ServeRequire, Unusual};
 pub use slice_value::SliceValue;
 pub use template::{command_template, template, without_slices};
+pub use train::TrainConfig;
 pub use undeclared::{UNDECLARED, Undeclared, declare, undeclared};

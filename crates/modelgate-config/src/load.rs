@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::env;
 use crate::error::ConfigError;
+use crate::governance::ROLLBACK_TARGETS;
 use crate::params;
-use crate::project::ProjectConfig;
+use crate::place::key_at;
+use crate::project::{ProjectConfig, TaskKind};
+use crate::rules::default_rules;
+use crate::serving::{STARTUP_TIMEOUT_SECONDS, Unusual};
 use crate::undeclared::filled_in;
 use crate::validate::validate;
 
@@ -93,7 +97,8 @@ pub fn parse(text: &str, path: &Path) -> Result<ProjectConfig, ConfigError> {
         let message = "the file is empty; `modelgate init` writes a first one".to_owned();
         return Err(ConfigError::Yaml { path: path.to_owned(), line: 1, column: 1, message });
     }
-    let config: ProjectConfig = serde_saphyr::from_str(text).map_err(|error| yaml_error(&error, path))?;
+    let config: ProjectConfig =
+        serde_saphyr::from_str(text).map_err(|error| yaml_error(&error, text, path))?;
     validate(&config, text, path)?;
     Ok(config)
 }
@@ -101,10 +106,30 @@ pub fn parse(text: &str, path: &Path) -> Result<ProjectConfig, ConfigError> {
 /// A task that is asked for and not there yet.
 const LATER_TASK: &str = "image_classification_cnn";
 
-fn yaml_error(error: &serde_saphyr::Error, path: &Path) -> ConfigError {
+fn yaml_error(error: &serde_saphyr::Error, text: &str, path: &Path) -> ConfigError {
     let error = error.without_snippet();
     let location = error.location();
+    let of_key = |what: String| {
+        let key = location.and_then(|place| key_at(text, place.line(), place.column()));
+        key.map_or_else(|| what.clone(), |key| format!("{key}: {what}"))
+    };
     let message = match error {
+        serde_saphyr::Error::NullIntoString { .. } => of_key("it is empty: expected a text".to_owned()),
+        serde_saphyr::Error::InvalidScalar { ty, .. } => of_key(format!("expected {}", scalar(ty))),
+        serde_saphyr::Error::Unexpected { expected: "mapping start", .. } => {
+            of_key("expected keys with values, such as `key: value`".to_owned())
+        }
+        serde_saphyr::Error::Unexpected { expected: "sequence start", .. } => {
+            of_key("expected a list, such as `[a, b]`".to_owned())
+        }
+        serde_saphyr::Error::Unexpected { expected: "string scalar" | "scalar", .. } => {
+            of_key("expected one value".to_owned())
+        }
+        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. }
+            if matches!(variant.as_str(), "" | "~" | "null") =>
+        {
+            of_key(format!("it is empty: expected one of {}", expected.join(", ")))
+        }
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         serde_saphyr::Error::SerdeUnknownVariant { variant, .. } if variant == LATER_TASK => {
             format!("`{variant}` is not in this version; use `classification` or `regression`")
@@ -122,13 +147,37 @@ fn yaml_error(error: &serde_saphyr::Error, path: &Path) -> ConfigError {
     ConfigError::Yaml { path: path.to_owned(), line, column, message }
 }
 
+/// Returns in words what a value is, by the library's name of it.
+fn scalar(kind: &str) -> String {
+    match kind {
+        "floating point" => "a number, such as 0.5".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        kind if kind.starts_with('u') => "a whole number from 0".to_owned(),
+        kind if kind.starts_with('i') => "a whole number".to_owned(),
+        kind => kind.to_owned(),
+    }
+}
+
 /// The library ends its text with the place, which stands in front here.
 fn strip_location(text: &str) -> String {
     let end = text.find(" at line ").unwrap_or(text.len());
     text[..end].lines().next().unwrap_or_default().to_owned()
 }
 
+/// Keys of what is asked for and not there yet, with what there is.
+const LATER_KEYS: [(&str, &str); 3] = [
+    ("drift", "drift is not measured in this version"),
+    ("images", "models of images are not in this version"),
+    (
+        "mlflow",
+        "an MLflow server of its own is not in this version; `model export` and `model import` exchange with one",
+    ),
+];
+
 fn unknown_key(field: &str, expected: &[&str]) -> String {
+    if let Some((_, told)) = LATER_KEYS.iter().find(|(name, _)| *name == field) {
+        return format!("unknown key `{field}`: {told}; take it out");
+    }
     let nearest = expected
         .iter()
         .max_by(|one, other| strsim::jaro_winkler(field, one).total_cmp(&strsim::jaro_winkler(field, other)));
@@ -137,10 +186,93 @@ fn unknown_key(field: &str, expected: &[&str]) -> String {
     format!("unknown key `{field}`;{hint} valid keys here: {}", expected.join(", "))
 }
 
+/// Returns the configuration with what holds where nothing is said. What only the data tell stays open, such as `data.split.kind`.
+pub fn with_defaults(config: &ProjectConfig) -> ProjectConfig {
+    let mut config = config.clone();
+    config.retention.rollback_targets.get_or_insert(ROLLBACK_TARGETS);
+    let serve = &mut config.serve;
+    serve.startup_timeout_seconds.get_or_insert(STARTUP_TIMEOUT_SECONDS);
+    serve.out_of_range.get_or_insert(Unusual::Flag);
+    serve.out_of_contract.get_or_insert(Unusual::Reject);
+    serve.unknown_category.get_or_insert(Unusual::Reject);
+    for pipeline in config.pipelines.values_mut() {
+        let task = pipeline.task;
+        pipeline.gate.rules.get_or_insert_with(|| default_rules(task));
+        if let Some(search) = &mut pipeline.train.search {
+            let metric = if task == TaskKind::Classification { "f1" } else { "rmse" };
+            search.metric.get_or_insert_with(|| metric.to_owned());
+        }
+    }
+    config
+}
+
 /// Returns the configuration as YAML with every default filled in.
 ///
 /// # Errors
 /// Fails when a parameter cannot be written as YAML.
 pub fn show(config: &ProjectConfig) -> Result<String, String> {
-    serde_saphyr::to_string(config).map_err(|error| error.to_string())
+    serde_saphyr::to_string(&with_defaults(config)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_shown() {
+        let text = "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    data: {source: a.csv, target: y}\n";
+        let read = parse(text, Path::new("modelgate.yaml")).expect("valid");
+        let shown = show(&read).expect("YAML");
+        for line in [
+            "rollback_targets: 2",
+            "startup_timeout_seconds: 60",
+            "out_of_range: flag",
+            "out_of_contract: reject",
+            "unknown_category: reject",
+            "metric: rmse",
+        ] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        // What is shown can be used in its place.
+        let again = parse(&shown, Path::new("modelgate.yaml")).expect("valid");
+        assert_eq!(again, with_defaults(&read));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_told_with_its_key_and_what_is_expected() {
+        let text = "version: 1
+project: p
+pipelines:
+  p:
+    task: regression
+    seed: 42
+    data: {source: a.csv, target: y}
+    train: {algorithm: ridge, params: {}}
+    evaluate: {slices: [a]}
+    gate:
+      rules:
+        - {metric: r2, at_least: 0.5}
+";
+        assert!(parse(text, Path::new("modelgate.yaml")).is_ok());
+        for (right, wrong, told) in [
+            ("project: p", "project:", "modelgate.yaml:2:8: project: it is empty: expected a text"),
+            ("target: y", "target: ", "pipelines.p.data.target: it is empty: expected a text"),
+            ("source: a.csv", "source: null", "pipelines.p.data.source: it is empty: expected a text"),
+            ("algorithm: ridge", "algorithm: ", "pipelines.p.train.algorithm: it is empty"),
+            (
+                "task: regression",
+                "task:",
+                "pipelines.p.task: it is empty: expected one of classification, regression",
+            ),
+            ("seed: 42", "seed: -1", "pipelines.p.seed: expected a whole number from 0"),
+            ("seed: 42", "seed: 4.2", "pipelines.p.seed: expected a whole number from 0"),
+            ("at_least: 0.5", "at_least: 50%", "pipelines.p.gate.rules[0].at_least: expected a number"),
+            ("slices: [a]", "slices: 3", "pipelines.p.evaluate.slices: expected a list"),
+            ("data: {source: a.csv, target: y}", "data: []", "pipelines.p.data: expected keys with values"),
+        ] {
+            let error =
+                parse(&text.replace(right, wrong), Path::new("modelgate.yaml")).expect_err(wrong).to_string();
+            assert!(error.contains(told), "{wrong}: {error}");
+        }
+    }
 }

@@ -1,19 +1,27 @@
 //! What the rules of a pipeline can be on: a metric that nobody measures would leave every run without a verdict.
 
-use modelgate_core::metric::{CLASSIFICATION, OTHERS, REGRESSION};
+use modelgate_core::metric::{CLASSIFICATION, OTHERS, REGRESSION, pinball, pinball_quantile};
+use modelgate_core::verdict::figure;
 
 use crate::project::TaskKind;
 
-/// Says why a run of a pipeline for `task` does not measure `metric`, when it does not.
-pub(crate) fn check_metric(metric: &str, task: TaskKind) -> Result<(), String> {
+/// Says why a run of a pipeline for `task`, whose model is trained for `quantile`, does not measure `metric`, when it does
+/// not.
+pub(crate) fn check_metric(metric: &str, task: TaskKind, quantile: Option<f64>) -> Result<(), String> {
     let (own, others, other_task): (&[&str], &[&str], _) = match task {
         TaskKind::Regression => (&REGRESSION, &CLASSIFICATION, "classification"),
         TaskKind::Classification => (&CLASSIFICATION, &REGRESSION, "regression"),
     };
     let besides = OTHERS.iter().map(|(name, _)| *name);
     let known: Vec<&str> = own.iter().copied().chain(besides).collect();
-    if known.contains(&metric) {
+    if known.contains(&metric) || quantile.is_some_and(|quantile| pinball(quantile) == metric) {
         return Ok(());
+    }
+    if let (TaskKind::Regression, Some(asked)) = (task, pinball_quantile(metric)) {
+        return Err(format!(
+            "`{metric}` is measured of a model that is trained for it: `params: {{loss: quantile, quantile: {}}}`",
+            figure(asked)
+        ));
     }
     if metric.starts_with("drift.") {
         return Err(format!("`{metric}`: drift is not measured in this version; take the rule out"));
@@ -40,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_rule_is_on_what_a_run_of_its_task_measures() {
-        let said = |metric, task| check_metric(metric, task).err().unwrap_or_default();
+        let said = |metric, task| check_metric(metric, task, Some(0.75)).err().unwrap_or_default();
         let (classes, numbers) = (TaskKind::Classification, TaskKind::Regression);
         assert_eq!(said("accuracy", classes), "");
         for known in ["schema", "slices", "contract.errors", "latency.p99_ms", "rmse"] {
@@ -53,5 +61,10 @@ mod tests {
         assert!(said("rollout.error_rate", numbers).contains("serve.rollout.rules"));
         assert!(said("latency.p95_ms", classes).contains("did you mean `latency.p99_ms`?"));
         assert!(!said("zzzz", classes).contains("did you mean"));
+        assert_eq!(
+            (said("pinball_75", numbers), said("pinball_90", numbers)),
+            (String::new(), String::new())
+        );
+        assert!(said("pinball_80", numbers).contains("`params: {loss: quantile, quantile: 0.8}`"));
     }
 }

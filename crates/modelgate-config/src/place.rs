@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
+use serde_saphyr::options::NonFiniteFloatPolicy;
 
 use crate::params;
 
@@ -23,12 +24,35 @@ pub struct Place {
 ///
 /// `None` when not even its first part is there, or the text is no YAML.
 pub fn place(text: &str, key: &str) -> Option<Place> {
-    let root: Node = serde_saphyr::from_str(text).ok()?;
+    let root = read(text)?;
     let (mut node, mut rest, mut found) = (&root, key, None);
     while let Some((place, next, behind)) = node.step(rest) {
         (node, rest, found) = (next, behind, Some(place));
     }
     found
+}
+
+/// Returns the key that stands at a place of `text`, or last before it, dotted.
+pub(crate) fn key_at(text: &str, line: u64, column: u64) -> Option<String> {
+    let mut found = None;
+    read(text)?.last_before((line, column), "", &mut found);
+    found.map(|(_, key)| key)
+}
+
+fn read(text: &str) -> Option<Node> {
+    // A limit that is no number has a place too.
+    let options = serde_saphyr::options! { non_finite_float_policy: NonFiniteFloatPolicy::PassThrough };
+    serde_saphyr::from_str_with_options(text, options).ok()
+}
+
+/// Returns whether `key` itself stands in `text`.
+pub(crate) fn stands(text: &str, key: &str) -> bool {
+    let Some(root) = read(text) else { return false };
+    let (mut node, mut rest) = (&root, key);
+    while let Some((_, next, behind)) = node.step(rest) {
+        (node, rest) = (next, behind);
+    }
+    rest.is_empty()
 }
 
 /// Returns where `key` stands in the project file `path`; as [`place`].
@@ -46,6 +70,29 @@ enum Node {
 }
 
 impl Node {
+    /// Finds the last key that does not stand behind a place.
+    fn last_before(&self, place: (u64, u64), above: &str, found: &mut Option<((u64, u64), String)>) {
+        match self {
+            Self::Map(entries) => {
+                for (name, value) in entries {
+                    let (at, key) = (at(name), format!("{above}{}", name.value));
+                    let at = (at.line, at.column);
+                    if at <= place && found.as_ref().is_none_or(|(last, _)| *last < at) {
+                        *found = Some((at, key.clone()));
+                    }
+                    value.last_before(place, &format!("{key}."), found);
+                }
+            }
+            Self::List(items) => {
+                let above = above.trim_end_matches('.');
+                for (index, item) in items.iter().enumerate() {
+                    item.value.last_before(place, &format!("{above}[{index}]."), found);
+                }
+            }
+            Self::Leaf => {}
+        }
+    }
+
     /// Goes one step along `key`: the place of what it names first, that itself, and what is left of the key.
     fn step<'a, 'k>(&'a self, key: &'k str) -> Option<(Place, &'a Self, &'k str)> {
         match self {
@@ -155,6 +202,8 @@ pipelines:
         - {metric: accuracy, at_least: 0.8}
         - metric: f1
           slice: {age: 30, 1: x}
+        - {metric: f1, at_least: .nan}
+        - {metric: f1, at_most: -.inf}
 ";
 
     #[test]
@@ -169,6 +218,7 @@ pipelines:
             ("pipelines.a.b.train.search", 8, 5),
             ("pipelines.a.b.gate.rules[0].metric", 12, 12),
             ("pipelines.a.b.gate.rules[1].slice", 14, 11),
+            ("pipelines.a.b.gate.rules[3].at_most", 16, 24),
             ("pipelines.a.b.gate.rules[7]", 11, 7),
         ] {
             assert_eq!(place(TEXT, key), Some(Place { line, column }), "{key}");

@@ -9,8 +9,8 @@ use crate::deploy::DeployConfig;
 use crate::dialect;
 use crate::governance::{NotifyConfig, PolicyConfig, RetentionConfig, SigningConfig};
 use crate::rules::RuleConfig;
-use crate::search::SearchConfig;
 use crate::serving::ServeConfig;
+use crate::train::TrainConfig;
 
 /// `modelgate.yaml`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -205,37 +205,6 @@ pub struct PreprocessConfig {
     pub unknown_category: UnknownCategoryName,
     /// Columns that are left out.
     pub drop: Vec<String>,
-}
-
-/// The trainer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainConfig {
-    /// `gradient_boosting`, `random_forest`, `decision_tree`, `logistic_regression`, `ridge` or `linear_regression`.
-    pub algorithm: String,
-    /// Its parameters, named as in scikit-learn.
-    pub params: BTreeMap<String, serde_json::Value>,
-    /// A search for parameters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub search: Option<SearchConfig>,
-    /// A program that trains instead: it reads the rows at `{train}` and `{validation}` and leaves an ONNX graph at
-    /// `{output}`; `{seed}`, `{target}` and `{params}` too, or `MODELGATE_TRAIN` and so on in its environment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<String>,
-    /// How long the program may take.
-    pub timeout_seconds: u64,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            algorithm: "random_forest".to_owned(),
-            params: BTreeMap::new(),
-            search: None,
-            command: None,
-            timeout_seconds: 3600,
-        }
-    }
 }
 
 /// The figures.

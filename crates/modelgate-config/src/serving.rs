@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::rollout::RolloutConfig;
 
+/// How long a start without a model may take, where nothing is said.
+pub(crate) const STARTUP_TIMEOUT_SECONDS: u64 = 60;
+
 /// How models are served.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

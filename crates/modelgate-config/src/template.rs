@@ -15,7 +15,12 @@ pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> St
       params: {{n_estimators: 100}}",
         known.join(" | ")
     );
-    written(project, source, target, task, &train)
+    let preprocess = "
+      missing: median                  # none | mean | median | most_frequent
+      scale: none                      # none | standard
+      encode: onehot                   # onehot | ordinal
+      unknown_category: ignore         # ignore | error";
+    written(project, source, target, task, (preprocess, &train))
 }
 
 /// Returns a first project file whose model is trained by a program of the user's.
@@ -25,11 +30,21 @@ pub fn command_template(project: &str, source: &str, target: &str, task: TaskKin
       command: \"python3 train.py {train} {output} --seed {seed}\"
       params: {n_estimators: 100}      # in $MODELGATE_PARAMS as JSON
       timeout_seconds: 3600";
-    written(project, source, target, task, train)
+    // The program gets the rows as they are.
+    written(project, source, target, task, ("", train))
 }
 
-fn written(project: &str, source: &str, target: &str, task: TaskKind, train: &str) -> String {
+fn written(
+    project: &str,
+    source: &str,
+    target: &str,
+    task: TaskKind,
+    (preprocess, train): (&str, &str),
+) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
+    // A folder may be called `null`, or by a number.
+    let is_plain = serde_saphyr::from_str::<serde_json::Value>(project).is_ok_and(|read| read == project);
+    let project = if is_plain { project.to_owned() } else { quote(project) };
     let (name, bound) = match task {
         TaskKind::Regression => ("regression", "{metric: r2, at_least: 0.5}"),
         TaskKind::Classification => ("classification", "{metric: accuracy, at_least: 0.80}"),
@@ -55,11 +70,7 @@ pipelines:
       # key: id                        # row identity; by default the row's content
       # types: {{zipcode: string}}       # where what is inferred is wrong
       split: {{train: 0.7, validation: 0.15, test: 0.15, stratify: true}}
-    preprocess:
-      missing: median                  # none | mean | median | most_frequent
-      scale: none                      # none | standard
-      encode: onehot                   # onehot | ordinal
-      unknown_category: ignore         # ignore | error
+    preprocess:{preprocess}
       drop: []                         # columns to leave out, such as identifiers
     train:
 {train}
@@ -101,6 +112,28 @@ mod tests {
         for name in algorithm::names() {
             assert!(schema.contains(&format!("`{name}`")), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_reads_as_something_else_is_quoted() {
+        for (name, line) in
+            [("null", "project: \"null\"\n"), ("1e5", "project: \"1e5\"\n"), ("churn", "project: churn\n")]
+        {
+            for text in [
+                template(name, "data.csv", "y", TaskKind::Regression),
+                command_template(name, "data.csv", "y", TaskKind::Regression),
+            ] {
+                assert!(text.contains(line), "{text}");
+                let config = crate::parse(&text, std::path::Path::new("modelgate.yaml")).expect("valid");
+                assert_eq!((config.project.as_str(), config.pipelines.contains_key(name)), (name, true));
+            }
+        }
+    }
+
+    #[test]
+    fn the_template_of_a_program_has_no_setting_without_effect() {
+        let text = command_template("p", "data.csv", "y", TaskKind::Regression);
+        assert!(text.contains("    preprocess:\n      drop: []") && !text.contains("encode:"), "{text}");
     }
 
     #[test]

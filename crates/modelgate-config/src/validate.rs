@@ -10,18 +10,18 @@ use crate::dialect;
 use crate::error::ConfigError;
 use crate::governance::duration_seconds;
 use crate::measured::check_metric;
-use crate::place::place;
+use crate::place::{place, stands};
 use crate::project::{PipelineConfig, ProjectConfig, SplitKindName};
 
 pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
-    check(config).map_err(|(key, message)| {
+    check(config, text).map_err(|(key, message)| {
         let place = place(text, &key);
         ConfigError::Value { path: path.to_owned(), place, key, message }
     })
 }
 
 /// Returns the first key that makes no sense, and why.
-fn check(config: &ProjectConfig) -> Result<(), Wrong> {
+fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
     if config.version != 1 {
         let message = format!("this modelgate reads version 1, not {}", config.version);
         return Err(("version".to_owned(), message));
@@ -37,9 +37,14 @@ fn check(config: &ProjectConfig) -> Result<(), Wrong> {
         }
         let below = |(below, message): Wrong| (format!("{key}.{below}"), message);
         check_pipeline(pipeline).map_err(below)?;
+        let has_algorithm = stands(text, &format!("{key}.train.algorithm"));
+        pipeline
+            .train
+            .check(has_algorithm)
+            .map_err(|(inner, message)| below((format!("train.{inner}"), message)))?;
         check_rules(pipeline).map_err(below)?;
         for (index, rule) in config.policy.required_rules.iter().enumerate() {
-            check_metric(&rule.metric, pipeline.task).map_err(|message| {
+            check_metric(&rule.metric, pipeline.task, pipeline.train.quantile()).map_err(|message| {
                 let key = format!("policy.required_rules[{index}].metric");
                 (key, format!("{message} (pipeline `{name}`)"))
             })?;
@@ -63,6 +68,10 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
         if value.is_empty() {
             return Err((key.to_owned(), "it is empty".to_owned()));
         }
+    }
+    if data.key.as_ref() == Some(&data.target) {
+        let message = format!("`{}` is the target; what identifies a row is another column", data.target);
+        return Err(("data.key".to_owned(), message));
     }
     if let Some(weight) = &data.weight {
         if *weight == data.target || Some(weight) == data.key.as_ref() {
@@ -97,13 +106,6 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     }
     if split.train == 0.0 {
         return Err(("data.split.train".to_owned(), "there is nothing to train on".to_owned()));
-    }
-    if let Some(search) = &pipeline.train.search {
-        let below = |(key, message): (String, String)| (format!("train.search.{key}"), message);
-        search.check(&pipeline.train.params).map_err(below)?;
-    }
-    if pipeline.train.timeout_seconds == 0 {
-        return Err(("train.timeout_seconds".to_owned(), "it is a number of seconds from 1".to_owned()));
     }
     let evaluate = &pipeline.evaluate;
     let ranges = [
@@ -140,7 +142,8 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             let message = format!("`{metric}` is not a metric of which it is known whether higher is better");
             return Err(("promotion.choose".to_owned(), message));
         }
-        check_metric(metric, pipeline.task).map_err(|message| ("promotion.choose".to_owned(), message))?;
+        check_metric(metric, pipeline.task, pipeline.train.quantile())
+            .map_err(|message| ("promotion.choose".to_owned(), message))?;
     }
     if let Some(expires) = &promotion.approval_expires {
         duration_seconds(expires).map_err(|message| ("promotion.approval_expires".to_owned(), message))?;
@@ -175,6 +178,10 @@ fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
                        `http://127.0.0.1:8080/admin/reload`";
         return Err(("serve.reload_url".to_owned(), message.to_owned()));
     }
+    if config.serve.startup_timeout_seconds.is_some_and(|seconds| !(1..=3600).contains(&seconds)) {
+        let message = "expected a whole number of seconds from 1 to 3600";
+        return Err(("serve.startup_timeout_seconds".to_owned(), message.to_owned()));
+    }
     if config.serve.onnxruntime.as_ref().is_some_and(|path| path.trim().is_empty()) {
         let message = "it is empty; name the file of ONNX Runtime's library, or take the key out";
         return Err(("serve.onnxruntime".to_owned(), message.to_owned()));
@@ -208,7 +215,8 @@ fn check_rules(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     for (index, rule) in rules.iter().enumerate() {
         let key = format!("gate.rules[{index}]");
         let read = rule.to_rule().map_err(|message| (key.clone(), message))?;
-        check_metric(&rule.metric, pipeline.task).map_err(|message| (format!("{key}.metric"), message))?;
+        check_metric(&rule.metric, pipeline.task, pipeline.train.quantile())
+            .map_err(|message| (format!("{key}.metric"), message))?;
         check_decidable(&read, pipeline.data.contract.is_some()).map_err(|message| (key.clone(), message))?;
         if !ids.insert(read.id.clone()) {
             return Err((key, format!("the id `{}` is taken by another rule", read.id)));
@@ -220,6 +228,31 @@ fn check_rules(pipeline: &PipelineConfig) -> Result<(), Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_command_would_refuse_later_is_refused_here() {
+        let text = "version: 1
+project: p
+serve: {startup_timeout_seconds: 60}
+deploy: {space: {repository: o/name}}
+pipelines:
+  p:
+    task: regression
+    data: {source: a.csv, target: y, key: id}
+";
+        let said =
+            |text: &str| crate::parse(text, Path::new("modelgate.yaml")).err().map(|error| error.to_string());
+        assert_eq!(said(text), None);
+        for (right, wrong, key) in [
+            ("seconds: 60", "seconds: 0", "serve.startup_timeout_seconds"),
+            ("seconds: 60", "seconds: 3601", "serve.startup_timeout_seconds"),
+            ("o/name", "o/na--me.git", "deploy.space.repository"),
+            ("key: id", "key: y", "pipelines.p.data.key"),
+        ] {
+            let told = said(&text.replace(right, wrong)).expect(wrong);
+            assert!(told.contains(key), "{told}");
+        }
+    }
 
     #[test]
     fn the_address_of_a_reload_is_that_of_a_reload() {

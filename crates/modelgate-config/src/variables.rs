@@ -57,7 +57,7 @@ pub const GROUPS: &[Group] = &[
                 env::MODELGATE_REGISTRY_URI,
                 "where the registry is, before `registry.uri`",
                 "`registry.uri`",
-                "a folder, `git+branch:NAME` or `s3://bucket/prefix`",
+                "`git+branch:NAME` or `s3://bucket/prefix`; empty for the project's folder",
                 "",
             ),
             variable(
@@ -90,16 +90,16 @@ pub const GROUPS: &[Group] = &[
             ),
             variable(
                 "MODELGATE_SHOW_VALUES",
-                "whether values of rows are printed: in the words of `run` and `data`, not in files and JSON",
+                "whether values of rows are printed: in the words of `run` and `data`, and in errors; not in files and JSON",
                 "`1`, in a step of GitHub Actions `0`",
-                "`0` or `1`",
+                "`0` or `1`, `false` or `true`",
                 "",
             ),
             variable(
                 "MODELGATE_SIMD",
                 "keeps to narrower registers than the processor has; results do not depend on them",
                 "the widest there are",
-                "`off` or `avx2`",
+                "`on`, `avx2` or `off`",
                 "",
             ),
             variable(
@@ -543,6 +543,13 @@ pub const GROUPS: &[Group] = &[
             ),
             variable("GITHUB_ACTOR", "who started the run", "", "", "`ci approver` finds no approval"),
             variable(
+                "GITHUB_TRIGGERING_ACTOR",
+                "who started the run again",
+                "`GITHUB_ACTOR`",
+                "",
+                "`ci approver` finds no approval",
+            ),
+            variable(
                 "GITHUB_STEP_SUMMARY",
                 "where the summary of the step goes",
                 "none is written",
@@ -555,7 +562,8 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         title: "Git",
-        about: "For `deploy update-branch`, and for a registry on a branch. All else that git heeds it heeds here too.",
+        about: "For `deploy update-branch`, and for a registry on a branch. All else that git heeds it heeds here too, but \
+                for what leads to another repository than the folder's.",
         variables: &[
             variable("GIT_AUTHOR_NAME", "who the commit is by; also `--name`", "git's own settings", "", ""),
             variable(

@@ -19,7 +19,7 @@ pub const LEDGER_VERSION: u32 = 1;
 /// Where a version comes from; complete or the version is not registered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Lineage {
-    /// The run that made it.
+    /// The run that registered it; an earlier one may have trained it.
     pub run_id: RunId,
     /// The digest of the settings that make the model.
     pub config: Digest,
@@ -31,7 +31,7 @@ pub struct Lineage {
     pub algorithm: String,
     /// The seed.
     pub seed: u64,
-    /// When it was trained, RFC 3339 in UTC.
+    /// When it was trained, RFC 3339 in UTC; when it was taken in, of a model that was made elsewhere.
     pub trained_at: String,
     /// The version of modelgate.
     pub tool_version: String,

@@ -17,6 +17,6 @@ pub mod schema;
 pub mod verdict;
 
 pub use digest::Digest;
-pub use names::{Alias, ModelName, RunId, VersionNumber};
+pub use names::{Alias, ModelName, RunId, VersionNumber, is_hub_repository};
 
 pub use verdict::Verdict;

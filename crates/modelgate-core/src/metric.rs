@@ -2,6 +2,8 @@
 //!
 //! A name that is not here is allowed in a rule (another tool's metric); its direction is then unknown.
 
+use crate::verdict::figure;
+
 /// Which way a metric is better.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {
@@ -36,7 +38,8 @@ pub const CLASSIFICATION: [&str; 21] = [
     "top_5_accuracy",
 ];
 
-/// The metrics of a regressor, in the order of reports.
+/// The metrics of a regressor, in the order of reports. One that is trained for another quantile has that one's
+/// [`pinball`] loss too.
 pub const REGRESSION: [&str; 11] = [
     "mae",
     "rmse",
@@ -94,9 +97,22 @@ pub fn direction(metric: &str) -> Option<Direction> {
             Some(Direction::LowerIsBetter)
         }
         _ if CLASSIFICATION.contains(&metric) => Some(Direction::HigherIsBetter),
-        _ if REGRESSION.contains(&metric) => Some(Direction::LowerIsBetter),
+        _ if REGRESSION.contains(&metric) || pinball_quantile(metric).is_some() => {
+            Some(Direction::LowerIsBetter)
+        }
         _ => None,
     }
+}
+
+/// Returns the name of the pinball loss of a quantile, such as `pinball_75` of 0.75.
+pub fn pinball(quantile: f64) -> String {
+    format!("pinball_{}", figure(quantile * 100.0))
+}
+
+/// Returns the quantile that a pinball loss is of, or `None` for another metric.
+pub fn pinball_quantile(metric: &str) -> Option<f64> {
+    let percent: f64 = metric.strip_prefix("pinball_")?.parse().ok()?;
+    (percent > 0.0 && percent < 100.0).then_some(percent / 100.0)
 }
 
 /// Returns what a metric of ours is: the function of scikit-learn that it equals, and what is chosen where that leaves a
@@ -168,5 +184,14 @@ mod tests {
         assert_eq!(direction("log_loss"), Some(Direction::LowerIsBetter));
         assert_eq!(direction("f1"), Some(Direction::HigherIsBetter));
         assert_eq!((direction("val_auc"), meaning("val_auc")), (None, ""));
+    }
+
+    #[test]
+    fn a_pinball_loss_is_named_by_its_quantile() {
+        let names = [0.07, 0.1, 0.75, 0.975].map(pinball);
+        assert_eq!(names, ["pinball_7", "pinball_10", "pinball_75", "pinball_97.5"]);
+        let quantiles = ["pinball_75", "pinball_0", "pinball_100", "pinball_x", "mae"].map(pinball_quantile);
+        assert_eq!(quantiles, [Some(0.75), None, None, None, None]);
+        assert_eq!(direction("pinball_75"), Some(Direction::LowerIsBetter));
     }
 }

@@ -17,7 +17,8 @@ pub struct NameError {
 const NAME_FORM: &str =
     "expected 1 to 128 of the letters a-z, A-Z, 0-9, `-`, `_` and `.`, the first a letter or a digit";
 
-/// Holds for what may become a folder name on every system and a URL segment: no separator, no `..`.
+/// Holds for what may become a folder's name and a URL segment: no separator, no `..`. Names that differ in case alone are
+/// two, and one folder on Windows and macOS; Windows keeps some, such as `con`, for itself.
 fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=128).contains(&text.len())
@@ -25,6 +26,21 @@ fn is_name(text: &str) -> bool {
         && text.as_bytes()[0].is_ascii_alphanumeric()
         && !text.contains("..")
         && !text.ends_with('.')
+}
+
+/// Holds for what the Hugging Face Hub takes as the name of a repository, `owner/name`.
+pub fn is_hub_repository(id: &str) -> bool {
+    let plain = |part: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (1..=96).contains(&part.len())
+            && part.bytes().all(allowed)
+            && !part.starts_with(['-', '.'])
+            && !part.ends_with(['-', '.'])
+            && !part.contains("--")
+            && !part.contains("..")
+            && !part.to_ascii_lowercase().ends_with(".git")
+    };
+    id.split_once('/').is_some_and(|(owner, name)| plain(owner) && plain(name))
 }
 
 macro_rules! name {

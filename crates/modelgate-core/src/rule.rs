@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::RunId;
+use crate::{Digest, RunId, canonical};
 
 /// The rows a metric is measured on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -37,6 +37,16 @@ impl Subset {
             Self::Shadow => "shadow",
         }
     }
+
+    /// Returns in words which rows `metric` is of: these, or all, which a data contract is checked on.
+    pub fn rows_of(self, metric: &str) -> &'static str {
+        if is_of_contract(metric) { "all rows" } else { self.as_str() }
+    }
+}
+
+/// Returns whether a metric counts what a data contract found.
+pub(crate) fn is_of_contract(metric: &str) -> bool {
+    metric.starts_with("contract.")
 }
 
 impl fmt::Display for Subset {
@@ -220,6 +230,13 @@ pub struct GateRule {
     pub slice: Slice,
     /// With fewer rows than this the rule is inconclusive.
     pub min_samples: Option<u64>,
+}
+
+impl GateRule {
+    /// Returns the digest of all that the rule asks for; `None` for one with a limit that is no number.
+    pub fn digest(&self) -> Option<Digest> {
+        canonical::digest(self).ok()
+    }
 }
 
 /// Text that is not a rule, or not a part of one.

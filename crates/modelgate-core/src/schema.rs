@@ -165,8 +165,17 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
         match candidate.features.iter().find(|new| new.name == old.name) {
             None => found.push(format!("feature `{}` was removed", old.name)),
             Some(new) if new.feature_type != old.feature_type => {
+                let why = match (old.feature_type, new.feature_type) {
+                    (FeatureType::Int, FeatureType::Float) => {
+                        format!(
+                            ", since a value is missing or has a fraction, which `data.types: {{{}: int}}` finds",
+                            old.name
+                        )
+                    }
+                    _ => String::new(),
+                };
                 found.push(format!(
-                    "feature `{}` was {} and is {}",
+                    "feature `{}` was {} and is {}{why}",
                     old.name, old.feature_type, new.feature_type
                 ));
             }
@@ -220,7 +229,7 @@ mod tests {
         other.classes = Some(Classes::Int(vec![0, 1]));
         let found = incompatibilities(&other, &schema()).join("; ");
         for part in [
-            "`age` was int and is float",
+            "`age` was int and is float, since a value is missing or has a fraction, which `data.types: {age: int}` finds",
             "`sex` was removed",
             "`gender` is new",
             "classes were [A, B] and are [0, 1]",

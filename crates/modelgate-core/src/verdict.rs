@@ -9,8 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
-use crate::metric::{CLASSIFICATION, REGRESSION};
-use crate::rule::{Check, GateRule, Subset, Versus, slice_name};
+use crate::metric::{CLASSIFICATION, REGRESSION, pinball_quantile};
+use crate::rule::{Check, GateRule, Subset, Versus, is_of_contract, slice_name};
 use crate::schema::FeatureSchema;
 
 mod against;
@@ -159,7 +159,7 @@ pub struct RuleResult {
     pub reference: Option<f64>,
     /// What the reference is, such as `production v003`.
     pub reference_name: Option<String>,
-    /// Number of rows.
+    /// Number of rows; `None` for what a data contract found.
     pub samples: Option<u64>,
     /// The part of the rows; `None` for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,6 +173,9 @@ pub struct RuleResult {
     /// What so many rows can show of a difference, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<String>,
+    /// The digest of the whole rule, by which a rule of today is known to be the one that was judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Digest>,
     /// The outcome in words.
     pub sentence: String,
 }
@@ -246,10 +249,12 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         limit: None,
         reference: None,
         reference_name: None,
-        samples: rows_of(footing::candidate_scores(rule, evidence, on), &slice),
+        samples: rows_of(footing::candidate_scores(rule, evidence, on), &slice)
+            .filter(|_| !is_of_contract(&rule.metric)),
         slice: (!slice.is_empty()).then_some(slice),
         interval: None,
         difference_interval: None,
+        rule: rule.digest(),
         power: None,
         sentence: String::new(),
     };
@@ -298,7 +303,8 @@ fn metrics_of<'a>(scores: &'a SubsetScores, slice: &str) -> Option<&'a BTreeMap<
 
 /// Returns the rows in words, such as `validation where region=north`.
 fn place(rule: &GateRule, on: Subset) -> String {
-    if rule.slice.is_empty() { on.to_string() } else { format!("{on} where {}", slice_name(&rule.slice)) }
+    let rows = on.rows_of(&rule.metric);
+    if rule.slice.is_empty() { rows.to_owned() } else { format!("{on} where {}", slice_name(&rule.slice)) }
 }
 
 /// Returns the candidate's value, or why there is none that can be judged.
@@ -309,7 +315,7 @@ fn candidate_value(rule: &GateRule, evidence: &Evidence, result: &mut RuleResult
     let intervals = scores.slices.get(&slice).map_or(&scores.intervals, |found| &found.intervals);
     result.interval = intervals.get(metric).copied();
     let rows = rows_of(Some(scores), &slice);
-    enough_rows(rule, rows, &format!("{metric} on {on}"))?;
+    enough_rows(rule, rows, &format!("{metric} on {on}"), unit(result.on))?;
     let fewest = footing::fewest_rows(rule, evidence, result.on);
     match rows {
         Some(rows) if rows < fewest && rule.min_samples.is_none() && is_own(metric) => {
@@ -340,8 +346,8 @@ fn defined_value<'a>(
     })?;
     let value = value.filter(|value| value.is_finite());
     if let (None, Some(needed), Some(0)) = (value, rule.min_samples, rows_of(Some(scores), &slice)) {
-        let rows = if on == Subset::Canary { "requests" } else { "rows" };
-        return Err(format!("{metric} on {}: 0 {rows}, {needed} are needed", place(rule, on)));
+        let unit = unit(on);
+        return Err(format!("{metric} on {}: 0 {unit}, {needed} are needed", place(rule, on)));
     }
     let value =
         value.ok_or_else(|| format!("{metric} on {} is undefined or not a finite number", place(rule, on)));
@@ -353,16 +359,21 @@ pub const FEW_ROWS: u64 = 10;
 
 /// Returns whether a metric is a mean over rows that modelgate makes: a count of violations or a time is none.
 fn is_own(metric: &str) -> bool {
-    CLASSIFICATION.contains(&metric) || REGRESSION.contains(&metric)
+    CLASSIFICATION.contains(&metric) || REGRESSION.contains(&metric) || pinball_quantile(metric).is_some()
+}
+
+/// Returns what a canary's figures rest on, and what all others do.
+fn unit(on: Subset) -> &'static str {
+    if on == Subset::Canary { "requests" } else { "rows" }
 }
 
 /// Says that there are fewer rows than the rule wants.
-fn enough_rows(rule: &GateRule, rows: Option<u64>, what: &str) -> Result<(), String> {
+fn enough_rows(rule: &GateRule, rows: Option<u64>, what: &str, unit: &str) -> Result<(), String> {
     match (rule.min_samples, rows) {
         (Some(needed), Some(rows)) if rows < needed => {
-            Err(format!("{what} rests on {rows} rows and the rule wants {needed}"))
+            Err(format!("{what} rests on {rows} {unit} and the rule wants {needed}"))
         }
-        (Some(needed), None) => Err(format!("the number of rows is not known and the rule wants {needed}")),
+        (Some(needed), None) => Err(format!("the number of {unit} is not known and the rule wants {needed}")),
         _ => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 mod unique;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -360,7 +360,8 @@ pub fn to_yaml(contract: &Contract, order: &[&str]) -> Result<String, DataError>
     }
     text.push_str("columns:\n");
     let names = order.iter().copied().filter(|name| contract.columns.contains_key(*name));
-    let others = contract.columns.keys().map(String::as_str).filter(|name| !order.contains(name));
+    let ordered: BTreeSet<&str> = order.iter().copied().collect();
+    let others = contract.columns.keys().map(String::as_str).filter(|name| !ordered.contains(name));
     for name in names.chain(others) {
         let column = value.pointer("/columns").and_then(|columns| columns.get(name));
         let keys = COLUMN_KEYS.iter().filter_map(|key| {

@@ -9,7 +9,7 @@ mod notes;
 mod nulls;
 mod scan;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(crate) use bad::expected;
 use columns::{check_names, same_columns};
@@ -86,6 +86,13 @@ impl DataSchema {
     /// Returns the column called `name`.
     pub fn column(&self, name: &str) -> Option<&SchemaColumn> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the positions of the columns by their names, for who looks up many: [`Self::position`] goes through all of them
+    /// each time.
+    pub fn places(&self) -> HashMap<&str, usize> {
+        let places = self.columns.iter().enumerate().rev();
+        places.map(|(at, column)| (column.name.as_str(), at)).collect()
     }
 
     /// Returns the names of the columns.
@@ -268,8 +275,11 @@ impl Dataset {
             let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
             check_names(&file, &names, options)?;
             let width = names.len();
-            let kept: Vec<usize> =
+            let mut kept: Vec<usize> =
                 (0..width).filter(|at| !options.drop.iter().any(|drop| drop == names[*at])).collect();
+            if format == Format::Parquet {
+                columns::leave_out_index(&mut kept, &names, options, &mut schema.notes);
+            }
             let positions = match members.first() {
                 None => {
                     schema.columns.extend(kept.iter().map(|at| SchemaColumn {
@@ -380,8 +390,9 @@ impl Dataset {
     /// # Errors
     /// Fails for a name that is not there.
     pub fn columns(&self, names: &[&str]) -> Result<Vec<ReadColumn>, DataError> {
+        let places = self.schema.places();
         let find = |name: &&str| {
-            let position = self.schema.position(name).ok_or_else(|| {
+            let position = places.get(name).copied().ok_or_else(|| {
                 self.members[0].file.error(not_there("the column", name, &self.schema.names()))
             })?;
             Ok(ReadColumn { position, declared: self.schema.columns[position].declared.clone() })

@@ -2,8 +2,11 @@
 //!
 //! Two hashes per row are kept, and more only of the rows that changed.
 
+mod repeated;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use repeated::{Repeated, Twice};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -74,6 +77,9 @@ pub struct DataDiff {
     pub rows_changed: u64,
     /// What changed in each column, most first.
     pub changes: Vec<ChangedColumn>,
+    /// Why rows are not known by the key that they usually are known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl DataDiff {
@@ -87,13 +93,14 @@ impl DataDiff {
 
     /// Returns the lines for people.
     pub fn to_text(&self) -> String {
+        let note = self.note.as_ref().map_or_else(String::new, |note| format!("{note}\n"));
         if self.is_empty() {
-            return format!("no difference in {} rows\n", self.rows_after);
+            return format!("{note}no difference in {} rows\n", self.rows_after);
         }
-        let mut text = format!("rows: {} before, {} now", self.rows_before, self.rows_after);
+        let mut text = format!("{note}rows: {} before, {} now", self.rows_before, self.rows_after);
         text.push_str(&format!(" · {} added, {} removed", self.rows_added, self.rows_removed));
         if self.key.is_empty() {
-            text.push_str(" (by content; with `--key COLUMN` changes are found)\n");
+            text.push_str(" (by content; with a unique `--key COLUMN` changes are found)\n");
         } else {
             text.push_str(&format!(", {} changed (by {})\n", self.rows_changed, self.key.join(", ")));
         }
@@ -130,8 +137,9 @@ impl<'a> Side<'a> {
     fn new(dataset: &'a Dataset, names: &[String], retyped: &[Retyped]) -> Result<Self, DataError> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut columns = dataset.columns(&names)?;
+        let retyped: HashMap<&str, &Retyped> = retyped.iter().map(|one| (one.column.as_str(), one)).collect();
         for (column, name) in columns.iter_mut().zip(&names) {
-            if let Some(retyped) = retyped.iter().find(|retyped| retyped.column == *name) {
+            if let Some(retyped) = retyped.get(name) {
                 let format = column.declared.format.take();
                 let column_type = retyped.before.widened(retyped.after);
                 let format = format.filter(|_| column_type.is_time());
@@ -181,14 +189,14 @@ impl<'a> Side<'a> {
         )
     }
 
-    /// Returns where the first key stands that stands again, in words; `hashes` are those of all rows, sorted.
-    fn first_twice(&self, key: &[String], hashes: &[(u64, u64)]) -> Result<String, DataError> {
+    /// Returns where the first key stands that stands again; `hashes` are those of all rows, sorted.
+    fn first_twice(&self, key: &[String], hashes: &[(u64, u64)]) -> Result<Option<Twice>, DataError> {
         let twice: HashSet<u64> =
             hashes.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0).collect();
         let of_key: Vec<usize> = (0..key.len()).collect();
         let files = self.dataset.files();
         let mut seen: HashMap<u64, String> = HashMap::new();
-        let mut found = String::new();
+        let mut found = None;
         self.dataset.scan_strictly(
             &self.columns[..key.len()],
             |batch| {
@@ -209,8 +217,9 @@ impl<'a> Side<'a> {
                     let place =
                         if files.len() == 1 { place } else { format!("{place} of {}", files[position.file]) };
                     match seen.get(&hash) {
-                        Some(first) if found.is_empty() => {
-                            found = format!(", such as {} = {shown} in {first} and {place}", key.join(", "));
+                        Some(first) if found.is_none() => {
+                            let key = format!("{} = {shown}", key.join(", "));
+                            found = Some(Twice { key, places: format!("{first} and {place}") });
                         }
                         _ => drop(seen.insert(hash, place)),
                     }
@@ -230,6 +239,27 @@ impl<'a> Side<'a> {
 /// # Errors
 /// Fails when a column of the key is missing, or when two rows of one side have the same key.
 pub fn diff(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDiff, DataError> {
+    by_key(before, after, key)?.map_err(Repeated::into_error)
+}
+
+/// Compares as [`diff`] does by a key that nobody has asked for just now: where it repeats, rows are known by their content,
+/// and a note says so.
+///
+/// # Errors
+/// Fails when a column of the key is missing.
+pub fn diff_by_usual(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDiff, DataError> {
+    match by_key(before, after, key)? {
+        Ok(found) => Ok(found),
+        Err(repeated) => Ok(DataDiff { note: Some(repeated.note(key)), ..diff(before, after, &[])? }),
+    }
+}
+
+/// Compares as asked, or tells of the key that repeats.
+fn by_key(
+    before: &Dataset,
+    after: &Dataset,
+    key: &[String],
+) -> Result<Result<DataDiff, Repeated>, DataError> {
     let (old, new) = (before.schema.names(), after.schema.names());
     for (dataset, names) in [(before, &old), (after, &new)] {
         if let Some(missing) = key.iter().find(|name| !names.contains(&name.as_str())) {
@@ -237,46 +267,49 @@ pub fn diff(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDif
             return Err(DataError::File { source_name: dataset.files()[0].to_owned(), message });
         }
     }
+    // Looked up by name: a side may have a hundred thousand columns.
+    let (old_places, new_places) = (before.schema.places(), after.schema.places());
     let owned = |names: Vec<&&str>| names.into_iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
-    let shared =
-        owned(old.iter().filter(|name| new.contains(name) && !key.iter().any(|key| key == *name)).collect());
+    let shared = owned(
+        old.iter()
+            .filter(|name| new_places.contains_key(*name) && !key.iter().any(|key| key == *name))
+            .collect(),
+    );
     let names: Vec<String> = key.iter().cloned().chain(shared.iter().cloned()).collect();
-    let type_of =
-        |dataset: &Dataset, name: &str| dataset.schema.column(name).map(|column| column.declared.column_type);
+    let type_of = |dataset: &Dataset, at: &usize| dataset.schema.columns[*at].declared.column_type;
     let retyped = names.iter().filter_map(|name| {
-        let (before, after) = (type_of(before, name)?, type_of(after, name)?);
-        (before != after).then(|| Retyped { column: name.clone(), before, after })
+        let name = name.as_str();
+        let (before, after) = (type_of(before, old_places.get(name)?), type_of(after, new_places.get(name)?));
+        (before != after).then(|| Retyped { column: name.to_owned(), before, after })
     });
     let mut found = DataDiff {
         schema_version: 1,
         rows_before: before.schema.rows,
         rows_after: after.schema.rows,
-        columns_added: owned(new.iter().filter(|name| !old.contains(name)).collect()),
-        columns_removed: owned(old.iter().filter(|name| !new.contains(name)).collect()),
+        columns_added: owned(new.iter().filter(|name| !old_places.contains_key(*name)).collect()),
+        columns_removed: owned(old.iter().filter(|name| !new_places.contains_key(*name)).collect()),
         columns_retyped: retyped.collect(),
         key: key.to_vec(),
         rows_added: 0,
         rows_removed: 0,
         rows_changed: 0,
         changes: Vec::new(),
+        note: None,
     };
     let retyped = &found.columns_retyped;
     let (old, new) = (Side::new(before, &names, retyped)?, Side::new(after, &names, retyped)?);
-    let sorted = |side: &Side<'_>| {
-        let mut hashes = side.hashes(key.len())?;
-        hashes.sort_unstable();
-        let twice = hashes.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+    let mut sides = [Vec::new(), Vec::new()];
+    for (side, sorted) in [&old, &new].into_iter().zip(&mut sides) {
+        *sorted = side.hashes(key.len())?;
+        sorted.sort_unstable();
+        let twice = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
         if !key.is_empty() && twice > 0 {
-            let rows = if twice == 1 { "1 row has" } else { &format!("{twice} rows have") };
-            let first = side.first_twice(key, &hashes)?;
-            let message = format!(
-                "{rows} a key that another row has{first}; name a `--key` that is unique, or none to compare by content"
-            );
-            return Err(DataError::File { source_name: side.dataset.files()[0].to_owned(), message });
+            let source_name = side.dataset.files()[0].to_owned();
+            let first = side.first_twice(key, sorted)?;
+            return Ok(Err(Repeated { source_name, rows: twice, first }));
         }
-        Ok(hashes)
-    };
-    let (one, other) = (sorted(&old)?, sorted(&new)?);
+    }
+    let [one, other] = sides;
     let mut changed = HashSet::new();
     let (mut left, mut right) = (0, 0);
     while left < one.len() || right < other.len() {
@@ -306,7 +339,7 @@ pub fn diff(before: &Dataset, after: &Dataset, key: &[String]) -> Result<DataDif
     if !changed.is_empty() {
         found.changes = changes(&old, &new, key.len(), &names, &changed)?;
     }
-    Ok(found)
+    Ok(Ok(found))
 }
 
 fn cells(batch: &Batch, row: usize, columns: std::ops::Range<usize>) -> Vec<u64> {
@@ -371,81 +404,4 @@ fn changes(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dataset::{Mixed, ReadOptions};
-    use crate::source::SourceFile;
-
-    fn compared(before: &str, after: &str, key: &[&str]) -> Result<DataDiff, DataError> {
-        let open = |name: &str, text: &str| {
-            let files = vec![SourceFile::bytes(name, text.as_bytes())];
-            Dataset::open(files, &ReadOptions::default(), Mixed::AsText).expect("a data set")
-        };
-        let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
-        diff(&open("a.csv", before), &open("b.csv", after), &key)
-    }
-
-    #[test]
-    fn rows_are_known_by_their_key_whatever_their_order() {
-        let before = "id,x,y,gone\n1,a,1,0\n2,b,2,0\n3,c,3,0\n4,d,,0\n";
-        let after = "y,new,x,id\n3,9,c,3\n2.5,9,b,2\n,9,D,4\n7,9,e,5\n";
-        let found = compared(before, after, &["id"]).expect("compared");
-        assert_eq!((found.rows_added, found.rows_removed, found.rows_changed), (1, 1, 2));
-        assert_eq!(
-            (found.columns_added, found.columns_removed),
-            (vec!["new".to_owned()], vec!["gone".to_owned()])
-        );
-        assert_eq!(found.columns_retyped[0].column, "y");
-        assert_eq!(found.changes.len(), 2);
-        let x = &found.changes[0];
-        assert_eq!((x.column.as_str(), x.rows), ("x", 1));
-        let expected = ChangedValue { key: "4".to_owned(), before: "d".to_owned(), after: "D".to_owned() };
-        assert_eq!(x.examples, [expected]);
-        let expected = ChangedValue { key: "2".to_owned(), before: "2".to_owned(), after: "2.5".to_owned() };
-        assert_eq!(found.changes[1].examples, [expected]);
-    }
-
-    #[test]
-    fn without_a_key_rows_are_known_by_their_content() {
-        let found = compared("a\n1\n1\n2\n", "a\n1\n2\n3\n", &[]).expect("compared");
-        assert_eq!((found.rows_added, found.rows_removed, found.rows_changed), (1, 1, 0));
-        let same = compared("a,b\n1,x\n2,y\n", "b,a\ny,2\nx,1\n", &[]).expect("compared");
-        assert!(same.is_empty());
-        assert_eq!(same.to_text(), "no difference in 2 rows\n");
-    }
-
-    #[test]
-    fn a_column_that_got_another_type_is_compared_by_its_values() {
-        // Whole numbers became text because of one value: that value alone has changed.
-        let found =
-            compared("id,x\n1,7\n2,8\n3,9\n", "id,x\n1,7\n2,eight\n3,nine\n", &["id"]).expect("compared");
-        assert_eq!((found.columns_retyped[0].after, found.rows_changed), (ColumnType::String, 2));
-        assert_eq!(found.changes[0].examples[0].before, "8");
-        // So it is with a key.
-        let found = compared("id,x\n1,7\n2,8\n", "id,x\n1,7\n2,8\nthree,9\nfour,9\nfive,9\n", &["id"]);
-        let found = found.expect("compared");
-        assert_eq!((found.rows_added, found.rows_removed, found.rows_changed), (3, 0, 0));
-        // A date and the moment of its midnight are the same.
-        let found = compared("d\n2014-10-13\n", "d\n2014-10-13T00:00:00\n", &[]).expect("compared");
-        assert_eq!((found.rows_added, found.rows_removed), (0, 0));
-    }
-
-    #[test]
-    fn numbers_that_no_model_could_use_are_compared_all_the_same() {
-        let found = compared("id,x\n1,1e39\n2,1e999\n", "id,x\n1,1e39\n2,5.5\n", &["id"]).expect("compared");
-        assert_eq!((found.rows_changed, found.changes[0].examples[0].before.as_str()), (1, "inf"));
-    }
-
-    #[test]
-    fn a_key_that_is_not_one_is_refused() {
-        let error = compared("a\n1\n1\n", "a\n1\n", &["a"]).expect_err("twice").to_string();
-        let expected =
-            "a.csv: 1 row has a key that another row has, such as a = 1 in line 2 and line 3; name a `--key`";
-        assert!(error.starts_with(expected), "{error}");
-        let error = compared("a,b\n1,x\n2,y\n3,z\n2,y\n3,z\n", "a,b\n1,x\n", &["a", "b"]).expect_err("twice");
-        let expected = "2 rows have a key that another row has, such as a, b = 2, y in line 3 and line 5;";
-        assert!(error.to_string().contains(expected), "{error}");
-        let error = compared("a\n1\n", "b\n1\n", &["a"]).expect_err("missing").to_string();
-        assert!(error.starts_with("b.csv: the key column `a` is not there"), "{error}");
-    }
-}
+mod tests;

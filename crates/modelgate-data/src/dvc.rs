@@ -5,6 +5,7 @@
 
 mod config;
 mod contents;
+mod folder;
 mod output;
 mod pull;
 mod repository;

@@ -23,6 +23,18 @@ pub enum DataError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Something is wrong with a value of a row, which the message quotes.
+    #[error("{place}: {before}{value}{after}")]
+    Value {
+        /// The file, and where in it.
+        place: String,
+        /// What comes before the value.
+        before: String,
+        /// The value.
+        value: String,
+        /// What comes behind it, with what to do.
+        after: String,
+    },
     /// The rows cannot be split as asked.
     #[error("the data cannot be split: {0}")]
     Split(String),
@@ -34,6 +46,22 @@ pub enum DataError {
         /// What is wrong and what to do.
         message: String,
     },
+}
+
+impl DataError {
+    /// Returns the error as it may leave: where it is and what to do, and nothing that stands in a row.
+    #[must_use]
+    pub fn without_values(&self) -> String {
+        match self {
+            Self::Value { place, before, after, .. } => format!("{place}: {before}a value{after}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Returns the place in a file that a line is, or a column of it.
+pub(crate) fn at_line(source_name: &str, line: u64, column: &str) -> String {
+    format!("{source_name}: line {line}, column `{column}`")
 }
 
 /// Cuts a value for a message.

@@ -11,7 +11,15 @@ use ::glob::Pattern;
 
 /// Files and folders that are another tool's own: neither wildcards nor the snapshot of a folder find them. Other hidden
 /// files of a folder may be data, as those of a Zarr array are.
-pub(crate) const NOT_DATA: [&str; 5] = [".git", ".modelgate", ".dvc", ".ipynb_checkpoints", ".DS_Store"];
+const NOT_DATA: [&str; 5] = [".git", ".modelgate", ".dvc", ".ipynb_checkpoints", ".DS_Store"];
+
+/// The endings of the files that stand in git for data: they lie beside what they name, and are none of it.
+const POINTERS: [&str; 2] = [".modelgate", ".dvc"];
+
+/// Returns whether an entry of a folder is none of a data set: another tool's own, or a pointer file.
+pub(crate) fn is_not_data(name: &str, path: &Path) -> bool {
+    NOT_DATA.contains(&name) || (POINTERS.iter().any(|ending| name.ends_with(ending)) && !path.is_dir())
+}
 
 /// What a path is, links followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,7 +202,8 @@ fn listing(
         let entry = entry.map_err(|error| cannot(&error))?;
         let file_name = entry.file_name();
         // Whether a name that is not UTF-8 is meant is asked of what can be read of it.
-        if NOT_DATA.contains(&&*file_name.to_string_lossy()) || !wanted(&file_name.to_string_lossy()) {
+        let shown = file_name.to_string_lossy();
+        if is_not_data(&shown, &entry.path()) || !wanted(&shown) {
             continue;
         }
         let file_name = file_name.to_str().ok_or_else(|| Refused::not_utf8(&entry.path()))?;
@@ -265,6 +274,22 @@ mod tests {
         assert_eq!(names(root, "data/.*.csv").expect("found"), ["data/._b.csv"]);
         assert_eq!(names(root, "data/.old/*.csv").expect("found"), ["data/.old/h.csv"]);
         assert_eq!(names(root, "data/.*/*.csv").expect("found"), ["data/.old/h.csv"]);
+    }
+
+    #[test]
+    fn wildcards_find_no_pointer_files() {
+        let folder = tree();
+        let root = folder.path();
+        for name in ["data/b.modelgate", "data/b.csv.dvc", "data/x/x.modelgate", "data/own.dvc/i.csv"] {
+            let path = root.join(name);
+            fs_err::create_dir_all(path.parent().expect("a folder")).expect("folder");
+            fs_err::write(path, name).expect("written");
+        }
+        assert_eq!(names(root, "data/*").expect("found"), ["data/b.csv", "data/c.txt"]);
+        let below = ["data/b.csv", "data/c.txt", "data/own.dvc/i.csv", "data/x/d.csv", "data/x/y/e.csv"];
+        assert_eq!(names(root, "data/**").expect("found"), below);
+        // Who names one by its name means it.
+        assert_eq!(names(root, "[d]ata/b.csv.dvc").expect("found"), ["data/b.csv.dvc"]);
     }
 
     #[cfg(unix)]

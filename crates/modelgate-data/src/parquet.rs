@@ -43,6 +43,12 @@ pub(crate) struct ParquetInfo {
     pub(crate) rows: u64,
 }
 
+/// Returns whether a column is one that pandas made of an index without a name: the numbers of the rows that a filter left.
+pub(crate) fn is_index(name: &str) -> bool {
+    let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+    level.is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn damaged(file: &SourceFile, error: impl std::fmt::Display) -> DataError {
     file.error(format!("it is not a whole Parquet file: {error}"))
 }

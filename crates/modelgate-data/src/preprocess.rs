@@ -4,11 +4,13 @@
 //! subtraction and a division are separate operations, as the graph has them.
 
 mod doubts;
+mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use modelgate_core::schema::{Feature, FeatureType};
 use serde::{Deserialize, Serialize};
+pub(crate) use written::Written;
 
 use crate::error::{DataError, clipped};
 use crate::table::{Column, Table};
@@ -128,8 +130,12 @@ pub fn fit(
     spec: &PreprocessSpec,
 ) -> Result<PreprocessPlan, DataError> {
     let mut plan = PreprocessPlan { spec: *spec, numeric: Vec::new(), text: Vec::new() };
+    let by_name = table.by_name();
     for name in features {
-        let column = table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
+        let column = by_name
+            .get(name.as_str())
+            .copied()
+            .ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
         let is_value =
             |row: usize| !column.is_null(row) && column.number(row).is_none_or(|value| !value.is_nan());
         if !rows.iter().any(|row| is_value(*row as usize)) {
@@ -211,12 +217,21 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<Text
     let distinct = counts.len();
     let nulls = counts.get("").copied().unwrap_or_default();
     let known = rows.len() - nulls;
-    if distinct - usize::from(nulls > 0) == known && known > 50 {
+    let texts: Vec<&str> = counts.keys().copied().filter(|text| !text.is_empty()).collect();
+    let all_differ = texts.len() == known && known > 50;
+    let too_many = spec.encode == Encode::Onehot && distinct > MAX_ONEHOT;
+    if let (true, Some(written)) = (all_differ || too_many, Written::of(&texts)) {
+        let advice = written.advice();
+        let message =
+            format!("its texts are numbers with {written}: {advice}; or add it to `preprocess.drop`");
+        return Err(wrong(name, message));
+    }
+    if all_differ {
         let message = "every training row that has a text has another one: it looks like an identifier; add it to \
             `preprocess.drop`";
         return Err(wrong(name, message.to_owned()));
     }
-    if spec.encode == Encode::Onehot && distinct > MAX_ONEHOT {
+    if too_many {
         let message = format!(
             "it has {distinct} categories and one-hot encoding makes at most {MAX_ONEHOT} columns; use `encode: ordinal`, \
              or add it to `preprocess.drop`"
@@ -279,8 +294,9 @@ impl PreprocessPlan {
             let message = format!("row {row} is asked for and there are {}", table.rows);
             return Err(DataError::File { source_name: "the data".to_owned(), message });
         }
+        let by_name = table.by_name();
         for (offset, plan) in self.numeric.iter().enumerate() {
-            let column = column_of(table, &plan.name, false)?;
+            let column = column_of(&by_name, &plan.name, false)?;
             for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
                 let mut value = column.single(*row as usize);
                 if let (true, Some(fill)) = (value.is_nan(), plan.fill) {
@@ -294,14 +310,18 @@ impl PreprocessPlan {
         }
         let mut offset = self.numeric.len();
         for plan in &self.text {
-            let column = column_of(table, &plan.name, true)?;
+            let column = column_of(&by_name, &plan.name, true)?;
             for (row, cells) in rows.iter().zip(matrix.chunks_exact_mut(width)) {
                 let value = column.text(*row as usize);
                 let position = plan.position(value);
                 if position.is_none() && self.spec.unknown_category == UnknownCategory::Error {
                     let value = clipped(value.unwrap_or_default());
-                    let message = format!("{value} in data row {} was not seen in training", row + 1);
-                    return Err(wrong(&plan.name, message));
+                    return Err(DataError::Value {
+                        place: format!("column `{}`", plan.name),
+                        before: String::new(),
+                        value,
+                        after: format!(" in data row {} was not seen in training", row + 1),
+                    });
                 }
                 match (self.spec.encode, position) {
                     (Encode::Onehot, Some(position)) => cells[offset + position] = 1.0,
@@ -318,8 +338,12 @@ impl PreprocessPlan {
 }
 
 /// Returns a column of the kind that training had; one without any value is of either.
-fn column_of<'a>(table: &'a Table, name: &str, is_text: bool) -> Result<&'a Column, DataError> {
-    let column = table.column(name).ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
+fn column_of<'a>(
+    by_name: &HashMap<&str, &'a Column>,
+    name: &str,
+    is_text: bool,
+) -> Result<&'a Column, DataError> {
+    let column = by_name.get(name).copied().ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
     let found_text = column.feature_type() == FeatureType::Text;
     if found_text != is_text && (0..column.len()).any(|row| !column.is_null(row)) {
         let (found, expected) = if found_text { ("text", "numbers") } else { ("numbers", "text") };

@@ -11,9 +11,10 @@ const TOP_CATEGORIES: usize = 100;
 
 /// Returns the profile of `rows` over `features` and the target, as JSON.
 pub fn reference_profile(table: &Table, rows: &[u32], features: &[String], target: &str) -> Value {
+    let by_name = table.by_name();
     let names = features.iter().map(String::as_str).chain([target]);
     let columns: BTreeMap<&str, Value> =
-        names.filter_map(|name| Some((name, profile(table.column(name)?, rows)))).collect();
+        names.filter_map(|name| Some((name, profile(by_name.get(name)?, rows)))).collect();
     json!({ "schema_version": 1, "rows": rows.len(), "columns": columns })
 }
 

@@ -60,7 +60,8 @@ fn empty(schema: &DataSchema, names: &[&str]) -> Table {
         };
         Column { name: column.name.clone(), values }
     };
-    let found: Vec<_> = names.iter().filter_map(|name| schema.column(name)).collect();
+    let places = schema.places();
+    let found: Vec<_> = names.iter().filter_map(|name| schema.columns.get(*places.get(name)?)).collect();
     let meaning = |column: &&crate::dataset::SchemaColumn| {
         let column_type = column.declared.column_type;
         let meant = !column_type.is_text() && !column_type.is_number();

@@ -1,6 +1,7 @@
 //! One pass over all rows for a split: what each row is known by, and what would leak from one part into another.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,9 +130,9 @@ pub fn scan_rows(dataset: &Dataset, query: &RowQuery<'_>) -> Result<RowScan, Dat
             u32::MAX
         )));
     }
+    let places = dataset.schema.places();
     let place = |what: &str, name: &str| {
-        let found = names.iter().position(|other| *other == name);
-        found.ok_or_else(|| {
+        places.get(name).copied().ok_or_else(|| {
             DataError::Split(crate::error::not_there(&format!("the {what} column"), name, &names))
         })
     };
@@ -241,8 +242,12 @@ impl Plan<'_> {
             found.row_keys = hash_columns(batch, &[key], 0);
         }
         let target = column(self.target);
-        found.copies =
-            self.features.iter().map(|at| Following::of(column(*at), target, self.query.is_class)).collect();
+        let classes = self.query.is_class.then(|| hash_values(target, batch.rows));
+        let of = |at: &usize| match &classes {
+            Some(classes) => Following::classes(column(*at), classes),
+            None => Following::numbers(column(*at), target),
+        };
+        found.copies = self.features.iter().map(of).collect();
         found
     }
 }
@@ -278,6 +283,21 @@ pub(crate) fn push_cell(bytes: &mut Vec<u8>, column: &BatchColumn, row: usize) {
     }
 }
 
+/// Returns a hash of a value that is compared here and kept nowhere: one of the standard library, which is far quicker than
+/// those that others have to find again.
+fn hash_value(column: &BatchColumn, row: usize, bytes: &mut Vec<u8>) -> u64 {
+    bytes.clear();
+    push_cell(bytes, column, row);
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn hash_values(column: &BatchColumn, rows: usize) -> Vec<u64> {
+    let mut bytes = Vec::new();
+    (0..rows).map(|row| hash_value(column, row, &mut bytes)).collect()
+}
+
 /// How far a feature follows the target.
 #[derive(Clone, Debug)]
 struct Following {
@@ -304,32 +324,19 @@ fn number(column: &BatchColumn, row: usize) -> Option<f64> {
 }
 
 impl Following {
-    fn of(feature: &BatchColumn, target: &BatchColumn, is_class: bool) -> Self {
-        let mut found = Self::default();
-        if is_class {
-            found.sums = None;
-            let mut bytes = Vec::new();
-            let mut hash = |column: &BatchColumn, row: usize| {
-                bytes.clear();
-                push_cell(&mut bytes, column, row);
-                RowHasher::finish(&bytes)
-            };
-            let rows = match &feature.cells {
-                Cells::Int(values) => values.len(),
-                Cells::Float(values) => values.len(),
-                Cells::Text(values) => values.iter().count(),
-            };
-            for row in 0..rows {
-                let (value, class) = (hash(feature, row), hash(target, row));
-                let Some(classes) = &mut found.classes else { break };
-                let is_kept = *classes.entry(value).or_insert(class) == class && classes.len() <= MOST_VALUES;
-                if !is_kept {
-                    found.classes = None;
-                }
-            }
-            return found;
-        }
-        found.classes = None;
+    /// Looks at a feature beside the class of each row, as [`hash_values`] has them.
+    fn classes(feature: &BatchColumn, of_rows: &[u64]) -> Self {
+        let mut known = BTreeMap::new();
+        let mut bytes = Vec::new();
+        let follows = of_rows.iter().enumerate().all(|(row, class)| {
+            *known.entry(hash_value(feature, row, &mut bytes)).or_insert(*class) == *class
+                && known.len() <= MOST_VALUES
+        });
+        Self { classes: follows.then_some(known), sums: None, ..Self::default() }
+    }
+
+    fn numbers(feature: &BatchColumn, target: &BatchColumn) -> Self {
+        let mut found = Self { classes: None, ..Self::default() };
         let (Cells::Int(_) | Cells::Float(_), Cells::Int(_) | Cells::Float(_)) =
             (&feature.cells, &target.cells)
         else {

@@ -1,6 +1,6 @@
 //! Rows and columns in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use modelgate_core::schema::FeatureType;
 
@@ -117,6 +117,12 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Returns the columns by their names, for who looks up many: [`Self::column`] goes through all of them each time.
+    pub fn by_name(&self) -> HashMap<&str, &Column> {
+        // The first of two of one name, as there.
+        self.columns.iter().rev().map(|column| (column.name.as_str(), column)).collect()
+    }
+
     /// Returns the rows of these numbers, in this order; one beyond the table is all null.
     #[must_use]
     pub fn take(&self, rows: &[u32]) -> Self {
@@ -124,6 +130,24 @@ impl Table {
             columns: self.columns.iter().map(|column| column.take(rows)).collect(),
             rows: rows.len(),
             meanings: self.meanings.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_by_name_are_those_that_are_found_one_by_one() {
+        let column =
+            |name: &str, value| Column { name: name.to_owned(), values: Values::Int(vec![Some(value)]) };
+        let columns = vec![column("a", 1), column("b", 2), column("a", 3)];
+        let table = Table { columns, rows: 1, ..Table::default() };
+        let by_name = table.by_name();
+        assert_eq!(by_name.len(), 2);
+        for name in ["a", "b"] {
+            assert_eq!(by_name.get(name).copied(), table.column(name), "{name}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use modelgate_core::schema::{Classes, Task};
 
 use crate::dataset::Dataset;
-use crate::error::{DataError, clipped, listed, not_there};
+use crate::error::{DataError, listed, not_there};
+use crate::preprocess::Written;
 use crate::read::read_columns;
 use crate::table::{Column, Table, Values};
 
@@ -86,7 +87,7 @@ fn extract(
         )));
     }
     let found = match task {
-        Task::Classification => classes(column, target, &error)?,
+        Task::Classification => classes(column, target, source)?,
         Task::Regression => values(column, target, &error)?,
     };
     let constant = match &found {
@@ -103,19 +104,21 @@ fn extract(
 
 fn values(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -> Result<Target, DataError> {
     if let Values::Text(values) = &column.values {
-        let first = values.iter().flatten().next().map_or_else(String::new, |value| clipped(value));
-        return Err(error(format!(
-            "the target `{target}` of a regression is text, such as {first}; use `task: classification`"
-        )));
+        let texts: Vec<&str> = values.iter().flatten().map(String::as_str).collect();
+        let use_it = "use `task: classification`".to_owned();
+        let advice = Written::of(&texts)
+            .map_or(use_it, |written| format!("these are numbers with {written}: {}", written.advice()));
+        return Err(error(format!("the target `{target}` of a regression is text; {advice}")));
     }
     Ok(Target::Values((0..column.len()).filter_map(|row| column.number(row)).collect()))
 }
 
-fn classes(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -> Result<Target, DataError> {
-    let too_many = |count: usize| {
-        error(format!(
+fn classes(column: &Column, target: &str, source: &str) -> Result<Target, DataError> {
+    let too_many = |count: usize| DataError::File {
+        source_name: source.to_owned(),
+        message: format!(
             "the target `{target}` has {count} classes, at most {MAX_CLASSES} are allowed; is this a regression?"
-        ))
+        ),
     };
     let encode = |values: Vec<i64>| {
         let mut sorted = values.clone();
@@ -133,10 +136,14 @@ fn classes(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) -
         Values::Float(values) => {
             let numbers: Vec<f64> = values.iter().flatten().copied().collect();
             if let Some(broken) = numbers.iter().find(|value| value.fract() != 0.0 || value.abs() > 9e15) {
-                return Err(error(format!(
-                    "the target `{target}` of a classification holds `{broken}`, which is no class; use `task: regression`, \
-                     or declare `data.types: {{{target}: string}}`"
-                )));
+                return Err(DataError::Value {
+                    place: source.to_owned(),
+                    before: format!("the target `{target}` of a classification holds "),
+                    value: format!("`{broken}`"),
+                    after: format!(
+                        ", which is no class; use `task: regression`, or declare `data.types: {{{target}: string}}`"
+                    ),
+                });
             }
             encode(numbers.iter().map(|value| *value as i64).collect())
         }
@@ -211,7 +218,12 @@ mod tests {
             ("x,z\n1,2\n", Task::Regression, "the target column `y` is not there; there is `x`, `z`"),
             ("x,y\n1,2\n1,\n", Task::Regression, "has no value in 1 of 2 rows, first in data row 2"),
             ("x,y\n1,2\n1,2\n", Task::Regression, "the same value in every row"),
-            ("x,y\n1,a\n1,b\n", Task::Regression, "is text, such as `a`"),
+            ("x,y\n1,a\n1,b\n", Task::Regression, "is text; use `task: classification`"),
+            (
+                "x,y\n1,\"2,5\"\n1,\"3,75\"\n",
+                Task::Regression,
+                "is text; these are numbers with a decimal comma",
+            ),
             ("x,y\n1,0.5\n1,1\n", Task::Classification, "holds `0.5`, which is no class"),
             ("x,y\n1,1\n1,1\n", Task::Classification, "the same value in every row"),
         ];

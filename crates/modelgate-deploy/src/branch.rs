@@ -153,9 +153,14 @@ pub fn update(update: &Update, dry: bool) -> Result<Updated, BranchError> {
     }
     let prefix = String::from_utf8_lossy(&prefix).trim_end_matches(['\n', '\r']).to_owned();
     let branch = &update.branch;
-    let (named, ..) = git.run(&["check-ref-format", "--branch", branch], None, None)?;
-    if !named || branch.starts_with('-') {
+    let (named, means, _) = git.run(&["check-ref-format", "--branch", branch], None, None)?;
+    // `@{-1}` is a name that means another one.
+    if !named || branch.starts_with('-') || String::from_utf8_lossy(&means).trim() != branch.as_str() {
         return usage(format!("`{branch}` is no name of a branch"));
+    }
+    if let Some(name) = branch.strip_prefix("refs/") {
+        let name = name.strip_prefix("heads/").unwrap_or("update");
+        return usage(format!("`{branch}` is no name of a branch: give the name alone, such as `{name}`"));
     }
     let reference = format!("refs/heads/{branch}");
     if git.maybe(&["symbolic-ref", "--quiet", "HEAD"])?.as_deref() == Some(reference.as_str()) {
@@ -184,6 +189,7 @@ pub fn update(update: &Update, dry: bool) -> Result<Updated, BranchError> {
     if files.is_empty() {
         return usage(format!("there is no file in {}", update.paths.join(", ")));
     }
+    guard::check_files(update, &prefix, &files)?;
     if dry {
         return Ok(Updated { commit: None, changed: false, files });
     }
@@ -249,25 +255,42 @@ fn newest(git: &Git<'_>, update: &Update, reference: &str) -> Result<Option<Stri
     let Some(remote) = &update.remote else {
         return git.maybe(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")]);
     };
+    for _ in 0..TRIES {
+        let tip = tip_of(git, update, remote, reference)?;
+        // Somebody pushed between the two questions: the next look sees it.
+        let is_here = |tip: &String| Ok::<bool, BranchError>(git.maybe(&["cat-file", "-t", tip])?.is_some());
+        if tip.as_ref().map_or(Ok(true), is_here)? {
+            return Ok(tip);
+        }
+    }
+    Err(BranchError::Moved {
+        branch: update.branch.clone(),
+        reason: format!("its newest commit could not be fetched {TRIES} times; run this again"),
+    })
+}
+
+/// Returns the branch's newest commit at the remote, and fetches what is newest there by then.
+fn tip_of(
+    git: &Git<'_>,
+    update: &Update,
+    remote: &str,
+    reference: &str,
+) -> Result<Option<String>, BranchError> {
     let listing = git.text(&["ls-remote", "--symref", remote, "HEAD", reference], None)?;
     let entries = || listing.lines().filter_map(|line| line.split_once('\t'));
     if entries().any(|(value, name)| name == "HEAD" && value.strip_prefix("ref: ") == Some(reference)) {
         return Err(guard::first(&update.branch));
     }
     let tip = entries().find(|(_, name)| *name == reference).map(|(value, _)| value.to_owned());
-    if let Some(tip) = &tip {
+    if tip.is_some() {
         // The newest commit is enough; a repository that is whole stays whole.
         let shallow = git.text(&["rev-parse", "--is-shallow-repository"], None)? == "true";
         let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
         if shallow {
             arguments.push("--depth=1");
         }
-        arguments.extend([remote.as_str(), reference]);
+        arguments.extend([remote, reference]);
         git.bytes(&arguments, None, None)?;
-        // Somebody pushed between the two questions: the next look sees it.
-        if git.maybe(&["cat-file", "-t", tip])?.is_none() {
-            return newest(git, update, reference);
-        }
     }
     Ok(tip)
 }

@@ -178,6 +178,8 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         (with(&|plan| plan.branch = "main".to_owned()), "`main` is checked out"),
         (with(&|plan| plan.branch = "a..b".to_owned()), "no name of a branch"),
         (with(&|plan| plan.branch = "-f".to_owned()), "no name of a branch"),
+        (with(&|plan| plan.branch = "@{-1}".to_owned()), "no name of a branch"),
+        (with(&|plan| plan.branch = "refs/heads/res".to_owned()), "give the name alone, such as `res`"),
         (with(&|plan| plan.paths = vec!["../origin.git".to_owned()]), "expected a path in the project"),
         (with(&|plan| plan.paths = vec![".git".to_owned()]), "is no result"),
         (with(&|plan| plan.paths = vec!["model/.modelgate/x".to_owned()]), "is no result"),
@@ -243,4 +245,21 @@ fn a_branch_of_code_or_of_a_registry_is_not_written_into() {
     assert!(refused(&work, "other", false).contains("holds the project file"));
     // What was made for results takes them, whatever else it holds.
     assert!(update(&wanted(&work), false).expect("pushed").changed);
+
+    // What would keep the branch from being written into the next time is refused the first time.
+    write(&work, "ledger.jsonl", "{}\n");
+    write(&work, "modelgate.yaml", "version: 1\n");
+    let bringing = |path: &str, branch: &str, force: bool| {
+        let paths = vec!["outputs".to_owned(), path.to_owned()];
+        let plan = Update { branch: branch.to_owned(), paths, force, ..wanted(&work) };
+        update(&plan, true).and_then(|_| update(&plan, false)).map_err(|error| error.to_string())
+    };
+    for (path, force) in [("ledger.jsonl", false), ("ledger.jsonl", true), ("modelgate.yaml", false)] {
+        let error = bringing(path, "new", force).expect_err("refused");
+        assert!(error.contains(&format!("`{path}` makes")), "{error}");
+        assert!(git(&origin, &["branch", "--list", "new"]).is_empty());
+    }
+    for changed in [true, false] {
+        assert_eq!(bringing("modelgate.yaml", "new", true).expect("forced").changed, changed);
+    }
 }

@@ -29,7 +29,7 @@ pub use plot::{
     precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
 };
 pub use probability::CALIBRATION_BINS;
-pub use regression::{RegressionMetrics, regression};
+pub use regression::{RegressionMetrics, regression, regression_of};
 pub use resampled::{ResampledClassifier, ResampledRegressor, rests_on_labels};
 pub use slices::{
     Condition, MAX_TEXTS, Meaning, NamedColumn, Part, SearchOptions, SliceColumn, SliceSearch, WorstSlice,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use modelgate_core::metric::pinball;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EvaluateError;
@@ -24,6 +25,18 @@ pub struct RegressionMetrics {
 /// # Errors
 /// Fails when the lengths differ, there is no row, or an actual value is not finite.
 pub fn regression(actual: &[f64], predicted: &[f64]) -> Result<RegressionMetrics, EvaluateError> {
+    regression_of(actual, predicted, None)
+}
+
+/// As [`regression()`], with the pinball loss of `quantile` beside those that are always measured.
+///
+/// # Errors
+/// As [`regression()`].
+pub fn regression_of(
+    actual: &[f64],
+    predicted: &[f64],
+    quantile: Option<f64>,
+) -> Result<RegressionMetrics, EvaluateError> {
     if actual.len() != predicted.len() || actual.is_empty() {
         let message =
             format!("{} actual and {} predicted values cannot be compared", actual.len(), predicted.len());
@@ -35,24 +48,24 @@ pub fn regression(actual: &[f64], predicted: &[f64]) -> Result<RegressionMetrics
     let mut undefined = BTreeMap::new();
     let mut metrics = BTreeMap::new();
     if predicted.iter().any(|value| !value.is_finite()) {
-        for name in NAMES {
-            metrics.insert(name.to_owned(), None);
-            undefined.insert(name.to_owned(), "a predicted value is not finite".to_owned());
+        for name in names(quantile) {
+            metrics.insert(name.clone(), None);
+            undefined.insert(name, "a predicted value is not finite".to_owned());
         }
         return Ok(RegressionMetrics { rows: actual.len(), metrics, undefined });
     }
-    let parts = RegressionParts::new(actual, predicted);
-    for (name, value) in NAMES.iter().zip(parts.figures(None)) {
+    let parts = RegressionParts::new(actual, predicted, quantile);
+    for (name, value) in names(quantile).into_iter().zip(parts.figures(None)) {
         if value.is_nan() {
-            undefined.insert((*name).to_owned(), "it needs two rows".to_owned());
+            undefined.insert(name.clone(), "it needs two rows".to_owned());
         }
-        metrics.insert((*name).to_owned(), (!value.is_nan()).then_some(value));
+        metrics.insert(name, (!value.is_nan()).then_some(value));
     }
     Ok(RegressionMetrics { rows: actual.len(), metrics, undefined })
 }
 
 /// The figures in the order of [`RegressionParts::figures`].
-pub(crate) const NAMES: [&str; 11] = [
+const NAMES: [&str; 11] = [
     "mae",
     "rmse",
     "r2",
@@ -66,6 +79,16 @@ pub(crate) const NAMES: [&str; 11] = [
     "pinball_90",
 ];
 
+/// Returns the name of the pinball loss of `quantile`, where it is none of those that are always measured.
+fn further(quantile: Option<f64>) -> Option<String> {
+    quantile.map(pinball).filter(|name| !NAMES.contains(&name.as_str()))
+}
+
+/// Returns the names of the figures in the order of [`RegressionParts::figures`].
+pub(crate) fn names(quantile: Option<f64>) -> Vec<String> {
+    NAMES.iter().map(|name| (*name).to_owned()).chain(further(quantile)).collect()
+}
+
 /// What each row adds to the figures, ready to be weighed again and again.
 #[derive(Clone, Debug)]
 pub(crate) struct RegressionParts {
@@ -74,22 +97,25 @@ pub(crate) struct RegressionParts {
     shares: Vec<f64>,
     /// Rows by falling absolute error.
     order: Vec<u32>,
+    /// The quantile of a further pinball loss.
+    quantile: Option<f64>,
 }
 
 impl RegressionParts {
     /// Takes finite values of equal length.
-    pub(crate) fn new(actual: &[f64], predicted: &[f64]) -> Self {
+    pub(crate) fn new(actual: &[f64], predicted: &[f64], quantile: Option<f64>) -> Self {
         let errors: Vec<f64> =
             actual.iter().zip(predicted).map(|(actual, predicted)| actual - predicted).collect();
         let shares = errors.iter().zip(actual);
         let shares = shares.map(|(error, actual)| error.abs() / actual.abs().max(f64::EPSILON)).collect();
         let mut order: Vec<u32> = (0..errors.len() as u32).collect();
         order.sort_by(|one, other| errors[*other as usize].abs().total_cmp(&errors[*one as usize].abs()));
-        Self { actual: actual.to_vec(), errors, shares, order }
+        let quantile = quantile.filter(|_| further(quantile).is_some());
+        Self { actual: actual.to_vec(), errors, shares, order, quantile }
     }
 
     /// Returns the figures when row `i` counts `weights[i]` times, once without weights; NaN where undefined.
-    pub(crate) fn figures(&self, weights: Option<&[u16]>) -> [f64; 11] {
+    pub(crate) fn figures(&self, weights: Option<&[u16]>) -> Vec<f64> {
         let weight = |row: usize| weights.map_or(1.0, |weights| f64::from(weights[row]));
         let total = |value: &dyn Fn(usize) -> f64| {
             sum((0..self.errors.len()).map(|row| match weights {
@@ -100,7 +126,7 @@ impl RegressionParts {
         let count = weights
             .map_or(self.errors.len() as u64, |weights| weights.iter().map(|one| u64::from(*one)).sum());
         if count == 0 {
-            return [f64::NAN; 11];
+            return vec![f64::NAN; NAMES.len() + usize::from(self.quantile.is_some())];
         }
         let rows = count as f64;
         let error = |row: usize| self.errors[row];
@@ -131,7 +157,7 @@ impl RegressionParts {
         let (low, high) = ((count - 1) / 2, count / 2);
         let median = if low == high { ranked(low) } else { f64::midpoint(ranked(low), ranked(high)) };
         let mse = squares / rows;
-        [
+        let mut figures = vec![
             absolute,
             libm::sqrt(mse),
             if count < 2 { f64::NAN } else { explained(squares) },
@@ -143,6 +169,32 @@ impl RegressionParts {
             pinball(0.1),
             pinball(0.5),
             pinball(0.9),
-        ]
+        ];
+        figures.extend(self.quantile.map(pinball));
+        figures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bootstrap::Resampled;
+    use crate::resampled::ResampledRegressor;
+
+    #[test]
+    fn the_quantile_that_a_model_is_trained_for_has_its_pinball_loss() {
+        let (actual, predicted) = ([1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 1.0, 4.5]);
+        let found = regression_of(&actual, &predicted, Some(0.75)).expect("figures");
+        // (0.25 · 1 + 0 + 0.75 · 2 + 0.25 · 0.5) / 4
+        assert_eq!(found.metrics["pinball_75"], Some(0.46875));
+        assert_eq!(found.metrics.len(), NAMES.len() + 1);
+        let resampled = ResampledRegressor::of(&actual, &predicted, Some(0.75)).expect("resampled");
+        let place = resampled.names().iter().position(|name| name == "pinball_75").expect("a name");
+        assert_eq!(resampled.figures(&[1; 4])[place], 0.46875);
+        assert_eq!(resampled.figures(&[0; 4]).len(), resampled.names().len());
+        // One that is always measured is measured once.
+        assert_eq!(regression_of(&actual, &predicted, Some(0.9)), regression(&actual, &predicted));
+        let silent = regression_of(&actual, &[f64::NAN; 4], Some(0.75)).expect("figures");
+        assert!(silent.undefined.contains_key("pinball_75"));
     }
 }

@@ -149,12 +149,20 @@ impl ResampledRegressor {
     /// # Errors
     /// Fails when the lengths differ, there is no row, or a value is not finite.
     pub fn new(actual: &[f64], predicted: &[f64]) -> Result<Self, EvaluateError> {
+        Self::of(actual, predicted, None)
+    }
+
+    /// As [`Self::new`], with the figures of [`crate::regression_of`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of(actual: &[f64], predicted: &[f64], quantile: Option<f64>) -> Result<Self, EvaluateError> {
         let finite = actual.iter().chain(predicted).all(|value| value.is_finite());
         if actual.len() != predicted.len() || actual.is_empty() || !finite {
             return Err(EvaluateError::Input("intervals need rows with finite values".to_owned()));
         }
-        let names = regression::NAMES.map(str::to_owned).into();
-        Ok(Self { parts: RegressionParts::new(actual, predicted), names, rows: actual.len() })
+        let names = regression::names(quantile);
+        Ok(Self { parts: RegressionParts::new(actual, predicted, quantile), names, rows: actual.len() })
     }
 }
 
@@ -168,6 +176,6 @@ impl Resampled for ResampledRegressor {
     }
 
     fn figures(&self, counts: &[u16]) -> Vec<f64> {
-        self.parts.figures(Some(counts)).into()
+        self.parts.figures(Some(counts))
     }
 }

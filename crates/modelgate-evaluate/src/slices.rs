@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+mod bins;
 mod meaning;
 
 pub use meaning::Meaning;
 
-use crate::bootstrap::quantile;
 use crate::statistics::{Losses, holm, part_worse};
 
 /// One column of the rows that are looked at, as a slice sees it.
@@ -126,7 +126,7 @@ pub fn texts(values: &[Option<String>]) -> Vec<(&String, usize)> {
 }
 
 /// Cuts a column into parts: one per text of the [`MAX_TEXTS`] most frequent and one of the others, and `bins` quantile
-/// bins of numbers (one per number when there are no more than `bins`).
+/// bins of numbers (one per number when there are no more than `bins`; a number that fills a bin has one of its own).
 pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
     let part = |condition| Part { column: column.name.clone(), condition, meaning: column.meaning };
     let mut found = Vec::new();
@@ -151,14 +151,7 @@ pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
                 let one = |value: f64| part(Condition::Between(Some(value), Some(value)));
                 found.extend(distinct.into_iter().map(one));
             } else {
-                // An edge between two days is none that can be written.
-                let edge = |edge: f64| if column.meaning.is_number() { short(edge) } else { edge.round() };
-                let mut edges: Vec<f64> =
-                    (1..bins).map(|at| edge(quantile(&numbers, at as f64 / bins as f64))).collect();
-                edges.dedup();
-                let lows = std::iter::once(None).chain(edges.iter().copied().map(Some));
-                let highs = edges.iter().copied().map(Some).chain(std::iter::once(None));
-                found.extend(lows.zip(highs).map(|(low, high)| part(Condition::Between(low, high))));
+                found.extend(bins::conditions(&numbers, bins, column.meaning).into_iter().map(part));
             }
             values.iter().any(Option::is_none)
         }
@@ -167,15 +160,6 @@ pub fn parts(column: &NamedColumn, bins: usize) -> Vec<Part> {
         found.push(part(Condition::Missing));
     }
     found
-}
-
-/// Rounds an edge to four significant digits, so that it can be read and written into a rule.
-fn short(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let decimals = (3 - libm::floor(libm::log10(value.abs())) as i32).clamp(0, 300) as usize;
-    format!("{value:.decimals$}").parse().unwrap_or(value)
 }
 
 /// A part where the model does worse than elsewhere.

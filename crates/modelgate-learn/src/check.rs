@@ -19,7 +19,7 @@ pub(crate) fn check(
     }
 }
 
-/// Steps of an answer within which a target has to vary: with fewer there is nothing to tell its values apart by.
+/// Steps within which a target or a feature has to vary: with fewer there is nothing to tell its values apart by.
 const STEPS: f64 = 10.0;
 
 /// Steps below which that is to be known.
@@ -35,17 +35,31 @@ pub(crate) fn resolution(
 ) -> Result<Option<String>, LearnError> {
     let Targets::Values(values) = targets else { return Ok(None) };
     let (low, high) = extent(values, weights);
-    let (spread, largest) = (high - low, low.abs().max(high.abs()));
-    let step = step_of(largest);
-    // One value alone is learned as it is.
-    if spread <= 0.0 || spread >= FINE * step {
-        return Ok(None);
-    }
+    let Some(Coarse { spread, step, is_lost }) = coarse(low, high) else { return Ok(None) };
     let sentence = format!(
         "the target varies by {spread:.3e} between {low:.6e} and {high:.6e}, and answers, numbers of 32 bits, go there in steps of \
          {step:.1e}: learn its distance from a constant, or in another unit"
     );
-    if spread < STEPS * step { Err(LearnError::Data(sentence)) } else { Ok(Some(sentence)) }
+    if is_lost { Err(LearnError::Data(sentence)) } else { Ok(Some(sentence)) }
+}
+
+/// How coarse numbers of 32 bits are beside how much values vary.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Coarse {
+    /// How much the values vary.
+    pub spread: f64,
+    /// How far numbers of 32 bits are from one another where the largest value is.
+    pub step: f64,
+    /// Whether there is nothing left to tell the values apart by.
+    pub is_lost: bool,
+}
+
+/// Returns how coarse numbers of 32 bits are for values from `low` to `high`; `None` where they are fine, and for one value alone, which
+/// they tell as it is.
+pub fn coarse(low: f64, high: f64) -> Option<Coarse> {
+    let (spread, step) = (high - low, step_of(low.abs().max(high.abs())));
+    let is_coarse = spread > 0.0 && spread < FINE * step;
+    is_coarse.then_some(Coarse { spread, step, is_lost: spread < STEPS * step })
 }
 
 /// Returns the smallest and the largest of the values that count.

@@ -14,6 +14,7 @@ mod random;
 pub mod search;
 mod trainer;
 
+pub use check::{Coarse, coarse};
 pub use error::{LearnError, ParamError};
 pub use progress::Progress;
 pub use trainer::{FeatureMatrix, FitOutcome, Targets, Trainer, Validation, trainer};

@@ -126,12 +126,78 @@ pub fn stratified_order(classes: &[u32], identities: &[u64]) -> Vec<usize> {
     placed.into_iter().map(|(_, _, position)| position).collect()
 }
 
-/// Returns the fold of each row of an order: stretches of about equal length, rows of one identity in one fold.
+/// Returns the fold of each row of an order: stretches of about equal length, rows of one identity in one fold. No fold is empty where
+/// there are as many identities as folds.
 pub fn folds(identities: &[u64], count: usize) -> Vec<usize> {
+    let length = identities.len();
     let mut first: BTreeMap<u64, usize> = BTreeMap::new();
-    let fold =
-        |(at, identity): (usize, &u64)| *first.entry(*identity).or_insert(at * count / identities.len());
-    identities.iter().enumerate().map(fold).collect()
+    let mut sizes: Vec<usize> = Vec::new();
+    let places: Vec<usize> = identities
+        .iter()
+        .map(|identity| {
+            let place = *first.entry(*identity).or_insert(sizes.len());
+            if place == sizes.len() {
+                sizes.push(0);
+            }
+            sizes[place] += 1;
+            place
+        })
+        .collect();
+    let mut fold_of = vec![usize::MAX; sizes.len()];
+    if sizes.iter().all(|size| 2 * count * size <= length) {
+        for (at, place) in places.iter().enumerate() {
+            if fold_of[*place] == usize::MAX {
+                fold_of[*place] = at * count / length;
+            }
+        }
+        return places.into_iter().map(|place| fold_of[place]).collect();
+    }
+    // An identity that a fold is too small for, such as a group of many rows, leaves the stretches of the others uneven: the
+    // largest first, each goes to the fold that has the fewest rows.
+    let mut rows = vec![0; count];
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|place| std::cmp::Reverse(sizes[*place]));
+    for place in order {
+        let fewest = (0..count).min_by_key(|fold| rows[*fold]).unwrap_or(0);
+        rows[fewest] += sizes[place];
+        fold_of[place] = fewest;
+    }
+    places.into_iter().map(|place| fold_of[place]).collect()
+}
+
+/// Returns the stretch of each row of an order in time, of which `moments` are sorted: `count` stretches of about equal length, rows of
+/// one moment in one. None is empty where there are as many moments.
+pub fn stretches(moments: &[u64], count: usize) -> Vec<usize> {
+    let all = moments.chunk_by(|one, other| one == other).count();
+    let (mut found, mut last) = (Vec::with_capacity(moments.len()), 0);
+    for (number, rows) in moments.chunk_by(|one, other| one == other).enumerate() {
+        let by_rows = found.len() * count / moments.len();
+        let next = if number == 0 { 0 } else { last + 1 };
+        // As many moments have to be left as stretches.
+        last = by_rows.max(count.saturating_sub(all - number)).clamp(last, next);
+        found.extend(std::iter::repeat_n(last, rows.len()));
+    }
+    found
+}
+
+/// Returns how many identities there are.
+pub fn distinct(identities: &[u64]) -> usize {
+    identities.iter().collect::<BTreeSet<_>>().len()
+}
+
+/// Returns how many rows a beginning of an order needs that has `rows` of them at least: `least` identities, as far as there are so
+/// many, and no end between two rows of one.
+pub fn lengthened<'a>(identities: impl Iterator<Item = &'a u64>, rows: usize, least: usize) -> usize {
+    let (mut seen, mut last, mut length) = (BTreeSet::new(), None, 0);
+    for identity in identities {
+        if length >= rows && seen.len() >= least && last != Some(identity) {
+            break;
+        }
+        seen.insert(identity);
+        last = Some(identity);
+        length += 1;
+    }
+    length
 }
 
 #[cfg(test)]
@@ -211,5 +277,56 @@ mod tests {
             assert_eq!(*seen.entry(*identity).or_insert(fold), fold);
         }
         assert_eq!(seen.values().collect::<BTreeSet<_>>().len(), 4);
+    }
+
+    fn rows_of(folds: &[usize], count: usize) -> Vec<usize> {
+        (0..count).map(|fold| folds.iter().filter(|one| **one == fold).count()).collect()
+    }
+
+    #[test]
+    fn a_group_with_many_rows_leaves_no_fold_empty() {
+        // One of 41 groups has 40 % of the rows, wherever it stands.
+        for giant in [0, 7, 40] {
+            let sizes = (0..41).map(|group| if group == giant { 400 } else { 15 });
+            let hashes = hashes(41);
+            let groups: Vec<u64> =
+                sizes.zip(&hashes).flat_map(|(size, hash)| std::iter::repeat_n(*hash, size)).collect();
+            let classes: Vec<u32> = (0..groups.len()).map(|at| (at % 2) as u32).collect();
+            for classes in [vec![0; groups.len()], classes] {
+                let order = stratified_order(&classes, &groups);
+                let ordered: Vec<u64> = order.iter().map(|at| groups[*at]).collect();
+                let found = folds(&ordered, 5);
+                let rows = rows_of(&found, 5);
+                assert_eq!(rows.iter().filter(|rows| **rows == 400).count(), 1, "{rows:?}");
+                assert!(rows.iter().all(|rows| *rows >= 135), "{rows:?}");
+            }
+        }
+        let few: Vec<u64> = [1, 2, 3, 4, 5].iter().flat_map(|group| [*group; 80]).collect();
+        assert_eq!(rows_of(&folds(&few, 5), 5), [80; 5]);
+    }
+
+    #[test]
+    fn stretches_of_time_follow_one_another_and_none_is_empty() {
+        let even: Vec<u64> = (0..60).collect();
+        assert_eq!(rows_of(&stretches(&even, 6), 6), [10; 6]);
+        // The first moment, and then the last, has nearly all rows.
+        for sizes in [[95, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 95]] {
+            let moments: Vec<u64> =
+                (0..).zip(sizes).flat_map(|(moment, size)| std::iter::repeat_n(moment, size)).collect();
+            let found = stretches(&moments, 6);
+            assert!(found.is_sorted());
+            assert_eq!(rows_of(&found, 6), sizes);
+        }
+    }
+
+    #[test]
+    fn the_rows_of_a_round_hold_whole_groups_and_enough_of_them() {
+        let groups: Vec<u64> = (0..40).flat_map(|group| [group; 100]).collect();
+        assert_eq!(lengthened(groups.iter(), 148, 6), 600);
+        assert_eq!(lengthened(groups.iter(), 601, 6), 700);
+        assert_eq!(lengthened(groups.iter(), 148, 50), 4000);
+        assert_eq!(lengthened(groups.iter().rev(), 1, 1), 100);
+        assert_eq!(lengthened((0..999).collect::<Vec<_>>().iter(), 37, 6), 37);
+        assert_eq!(distinct(&groups), 40);
     }
 }

@@ -15,11 +15,14 @@ mod predict;
 pub mod processor;
 pub mod shap;
 pub mod signing;
+mod varied;
+mod weighed;
 
 pub use error::{ModelError, PackageError};
 pub use foreign::{ForeignModel, assemble_foreign};
 pub use manifest::Manifest;
 pub use onnx::library as onnxruntime;
 pub use onnx::{InputColumn, LoadedModel, export};
-pub use package::{ATTACHED_FILES, Package, assemble, from_files, open};
+pub use package::{ATTACHED_FILES, Package, assemble, from_files, open, stranger_in, verify};
 pub use predict::Prediction;
+pub use varied::Varied;

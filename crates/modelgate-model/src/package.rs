@@ -1,8 +1,9 @@
 //! A package: files, the manifest that names them, and the checks when it is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use modelgate_core::digest::DigestHasher;
 use modelgate_core::schema::FeatureSchema;
 use modelgate_core::{Digest, ModelName, canonical};
 use modelgate_data::preprocess::PreprocessPlan;
@@ -92,6 +93,68 @@ pub fn open(path: &Path) -> Result<Package, PackageError> {
     check(files, &path.display().to_string())
 }
 
+/// Returns the digest of the package in the folder `path` after checking every file by its own. The model is neither held
+/// in memory nor read as one: that is for [`open`].
+///
+/// # Errors
+/// As [`open`], but for a model that cannot be used.
+pub fn verify(path: &Path) -> Result<Digest, PackageError> {
+    if !path.join(MANIFEST).is_file() {
+        return Err(PackageError::NotAPackage(path.to_owned()));
+    }
+    let mut names = BTreeSet::new();
+    for entry in fs_err::read_dir(path)? {
+        names.insert(entry?.file_name().to_string_lossy().into_owned());
+    }
+    let manifest_bytes = fs_err::read(path.join(MANIFEST))?;
+    let digest_of = |file: &str| match fs_err::File::open(path.join(file)) {
+        Ok(file) => Ok(Some(digest_of_file(file)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    };
+    checked(&manifest_bytes, names.iter(), digest_of, &path.display().to_string())?;
+    Ok(Digest::of(&manifest_bytes))
+}
+
+fn digest_of_file(mut file: fs_err::File) -> std::io::Result<Digest> {
+    use std::io::Read as _;
+    let mut hasher = DigestHasher::default();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(hasher.finish()),
+            length => hasher.update(&block[..length]),
+        }
+    }
+}
+
+impl Manifest {
+    /// Returns whether a package with this manifest may have a file of this name.
+    fn has(&self, file: &str) -> bool {
+        file == MANIFEST || self.files.contains_key(file) || ATTACHED_FILES.contains(&file)
+    }
+}
+
+/// Returns what shows that `folder` is not the folder of a package: an entry that none has, or `manifest.json` where
+/// it is missing or of something else. Contents are not checked: what is damaged is a package still.
+///
+/// # Errors
+/// Fails when the folder cannot be read.
+pub fn stranger_in(folder: &Path) -> std::io::Result<Option<String>> {
+    let manifest = fs_err::read(folder.join(MANIFEST))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+    let Some(manifest) = manifest else { return Ok(Some(MANIFEST.to_owned())) };
+    let mut names = BTreeSet::new();
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_own = manifest.has(&name) && !entry.file_type()?.is_dir();
+        names.extend((!is_own).then_some(name));
+    }
+    Ok(names.pop_first())
+}
+
 /// Opens a package whose files are in memory, checking every file.
 ///
 /// # Errors
@@ -100,11 +163,14 @@ pub fn from_files(files: BTreeMap<String, Vec<u8>>) -> Result<Package, PackageEr
     check(files, "the package")
 }
 
-fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, PackageError> {
+/// Reads a manifest and compares with it the files that are there, by name and digest.
+fn checked<'a>(
+    manifest_bytes: &[u8],
+    names: impl IntoIterator<Item = &'a String>,
+    digest_of: impl Fn(&str) -> Result<Option<Digest>, PackageError>,
+    place: &str,
+) -> Result<Manifest, PackageError> {
     let place = place.to_owned();
-    let Some(manifest_bytes) = files.get(MANIFEST) else {
-        return Err(PackageError::Missing { place, file: MANIFEST.to_owned() });
-    };
     let manifest: Manifest = serde_json::from_slice(manifest_bytes)
         .map_err(|error| PackageError::Manifest { place: place.clone(), reason: error.to_string() })?;
     if manifest.schema_version != 1 {
@@ -112,18 +178,14 @@ fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, Packa
         return Err(PackageError::Manifest { place, reason });
     }
     for (file, expected) in &manifest.files {
-        let Some(bytes) = files.get(file) else {
+        let Some(found) = digest_of(file)? else {
             return Err(PackageError::Missing { place, file: file.clone() });
         };
-        let found = Digest::of(bytes);
         if found != *expected {
             return Err(PackageError::Changed { place, file: file.clone(), expected: *expected, found });
         }
     }
-    let known = |file: &String| {
-        file == MANIFEST || manifest.files.contains_key(file) || ATTACHED_FILES.contains(&file.as_str())
-    };
-    if let Some(file) = files.keys().find(|file| !known(file)) {
+    if let Some(file) = names.into_iter().find(|file| !manifest.has(file)) {
         let pickled = Path::new(file)
             .extension()
             .is_some_and(|end| ["pkl", "pickle", "joblib", "skops"].iter().any(|one| end == *one));
@@ -134,6 +196,16 @@ fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, Packa
         };
         return Err(PackageError::Extra { place, file: file.clone(), hint: hint.to_owned() });
     }
+    Ok(manifest)
+}
+
+fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, PackageError> {
+    let place = place.to_owned();
+    let Some(manifest_bytes) = files.get(MANIFEST) else {
+        return Err(PackageError::Missing { place, file: MANIFEST.to_owned() });
+    };
+    let digest_of = |file: &str| Ok(files.get(file).map(|bytes| Digest::of(bytes)));
+    let manifest = checked(manifest_bytes, files.keys(), digest_of, &place)?;
     let model = files
         .get(MODEL)
         .ok_or_else(|| PackageError::Missing { place: place.clone(), file: MODEL.to_owned() })?;
@@ -151,4 +223,89 @@ fn check(files: BTreeMap<String, Vec<u8>>, place: &str) -> Result<Package, Packa
         return Err(PackageError::Manifest { place, reason });
     }
     Ok(Package { digest: Digest::of(manifest_bytes), manifest, model })
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::schema::{Feature, FeatureType, SCHEMA_VERSION, Task};
+    use modelgate_data::preprocess::{Encode, Missing, PreprocessSpec, Scale, UnknownCategory, fit};
+
+    use super::*;
+    use crate::estimator::LinearRegressor;
+
+    /// The files of a package of one feature, with its digest.
+    fn package() -> (Digest, BTreeMap<String, Vec<u8>>) {
+        let spec = PreprocessSpec {
+            missing: Missing::Median,
+            scale: Scale::None,
+            encode: Encode::Onehot,
+            unknown_category: UnknownCategory::Ignore,
+        };
+        let table =
+            modelgate_data::read_csv(b"a\n1.5\n2.5\n", "here", &modelgate_data::ReadOptions::default());
+        let plan = fit(&table.expect("a table"), &[0, 1], &["a".to_owned()], &spec).expect("a plan");
+        let schema = FeatureSchema {
+            schema_version: SCHEMA_VERSION,
+            task: Task::Regression,
+            features: vec![Feature::of("a", FeatureType::Float, false)],
+            target: "y".to_owned(),
+            classes: None,
+        };
+        let linear = LinearRegressor { features: 1, coefficients: vec![2.0], intercept: 1.0 };
+        let lineage = Lineage {
+            dataset: Digest::of(b"data"),
+            config: Digest::of(b"settings"),
+            code: "linear".to_owned(),
+            seed: 1,
+            algorithm: "linear".to_owned(),
+            tool_version: "1".to_owned(),
+            split: Digest::of(b"split"),
+        };
+        let name: ModelName = "m".parse().expect("a name");
+        let estimator = Estimator::LinearRegressor(linear);
+        assemble(&name, &schema, &plan, &estimator, &lineage, &serde_json::json!({})).expect("a package")
+    }
+
+    #[test]
+    fn a_folder_is_verified_as_it_is_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let (digest, files) = package();
+        let mut said = Vec::new();
+        let mut both = || match (open(path), verify(path)) {
+            (Ok(package), Ok(found)) => assert_eq!((package.digest, found), (digest, digest)),
+            (Err(one), Err(other)) => {
+                assert_eq!(one.to_string(), other.to_string());
+                said.push(other);
+            }
+            (opened, verified) => panic!("{opened:?}, {verified:?}"),
+        };
+        both();
+        for (name, bytes) in &files {
+            std::fs::write(path.join(name), bytes).expect("written");
+        }
+        both();
+        std::fs::write(path.join(MODEL), b"another").expect("written");
+        both();
+        std::fs::remove_file(path.join(MODEL)).expect("removed");
+        both();
+        std::fs::write(path.join(MODEL), &files[MODEL]).expect("written");
+        std::fs::write(path.join("model.pkl"), b"code").expect("written");
+        both();
+        std::fs::write(path.join(MANIFEST), b"{}").expect("written");
+        both();
+        assert!(
+            matches!(
+                said[..],
+                [
+                    PackageError::NotAPackage(_),
+                    PackageError::Changed { .. },
+                    PackageError::Missing { .. },
+                    PackageError::Extra { .. },
+                    PackageError::Manifest { .. }
+                ]
+            ),
+            "{said:?}"
+        );
+    }
 }

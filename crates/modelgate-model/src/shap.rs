@@ -31,7 +31,7 @@ impl Boosted {
             let score = number % self.scores;
             let shares = &mut features[score * self.features..][..self.features];
             // A tree has as many ways as leaves; more visits than this come from nodes with many parents.
-            let mut walk = Walk { tree, row, shares, mean: 0.0, visits: 4 * tree.nodes.len() };
+            let mut walk = Walk { tree, row, shares, mean: 0.0, visits: 4 * tree.nodes.len(), depth: 0 };
             walk.visit(0, Vec::new(), [1.0, 1.0], None, 1.0)?;
             base[score] += walk.mean;
         }
@@ -54,6 +54,8 @@ struct Walk<'a> {
     shares: &'a mut [f64],
     mean: f64,
     visits: usize,
+    /// Splits above the node that is visited. A path is shorter where a feature comes back.
+    depth: usize,
 }
 
 impl Walk<'_> {
@@ -97,7 +99,7 @@ impl Walk<'_> {
         reached: f64,
     ) -> Option<()> {
         self.visits = self.visits.checked_sub(1)?;
-        if path.len() > MAX_DEPTH {
+        if self.depth > MAX_DEPTH {
             return None;
         }
         extend(&mut path, Step { feature, zero, one, weight: 0.0 });
@@ -127,8 +129,11 @@ impl Walk<'_> {
             unwind(&mut path, place);
         }
         let [hot_share, cold_share] = covers.map(|cover| cover / whole);
+        self.depth += 1;
         self.visit(hot, path.clone(), [known[0] * hot_share, known[1]], Some(column), reached * hot_share)?;
-        self.visit(cold, path, [known[0] * cold_share, 0.0], Some(column), reached * cold_share)
+        self.visit(cold, path, [known[0] * cold_share, 0.0], Some(column), reached * cold_share)?;
+        self.depth -= 1;
+        Some(())
     }
 }
 
@@ -223,6 +228,34 @@ mod tests {
             Boosted { features: 2, scores: 1, base: vec![0.0], trees: vec![tree], ..Boosted::default() };
         assert_eq!(boosted.shares(&[1.0, 1.0]), None);
         assert_eq!(boosted.shares(&[1.0]), None);
+    }
+
+    /// A tree of `depth` splits of one feature, each with a leaf to the right.
+    fn chain(depth: u32) -> Tree {
+        let mut tree = Tree::default();
+        for at in 0..depth {
+            let next = 2 * at + 2;
+            tree.nodes.push(TreeNode { feature: 0, threshold: -(at as f32), left: next, right: next - 1 });
+            tree.nodes.push(leaf(at));
+            tree.covers.extend([(depth + 1 - at) as f32, 1.0]);
+        }
+        tree.nodes.push(leaf(depth));
+        tree.covers.push(1.0);
+        tree.values = vec![1.0; depth as usize + 1];
+        tree
+    }
+
+    #[test]
+    fn a_tree_deeper_than_the_stack_is_not_explained_though_it_asks_for_one_feature() {
+        let of = |depth| {
+            let trees = vec![chain(depth)];
+            let boosted = Boosted { features: 1, scores: 1, base: vec![0.5], trees, ..Boosted::default() };
+            crate::estimator::Estimator::BoostedRegressor(boosted.clone()).validate().expect("a valid model");
+            boosted.shares(&[-1e9])
+        };
+        let found = of(200).expect("shares");
+        assert!((found.base[0] - 1.5).abs() < 1e-6 && found.features[0].abs() < 1e-6, "{found:?}");
+        assert_eq!(of(1_000_000), None);
     }
 
     #[test]

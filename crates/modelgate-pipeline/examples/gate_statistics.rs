@@ -117,8 +117,9 @@ fn first_part(rows: usize) -> Vec<u32> {
 }
 
 fn scores(name: &str, answers: &Answers, slice: &Slice) -> Scores {
-    let figures =
-        |answers: &Answers| answers.figures(Average::Weighted).map(|found| found.metrics).unwrap_or_default();
+    let figures = |answers: &Answers| {
+        answers.figures(Average::Weighted, None).map(|found| found.metrics).unwrap_or_default()
+    };
     let mut slices = BTreeMap::new();
     if !slice.is_empty() {
         let part = answers.take(&first_part(answers.rows()));
@@ -244,8 +245,8 @@ fn calibration_intervals() {
                 .filter_map(|number| {
                     let mut random = Random(number.wrapping_mul(0x1234_5678_9abc_def1) ^ rows as u64);
                     let (_, answers) = trial(World::Calibration, rows, error, &mut random);
-                    let value = answers.figures(Average::Weighted).ok()?.metrics["calibration_error"]?;
-                    let figures = answers.resampled(Average::Weighted)?;
+                    let value = answers.figures(Average::Weighted, None).ok()?.metrics["calibration_error"]?;
+                    let figures = answers.resampled(Average::Weighted, None)?;
                     let options = BootstrapOptions { rounds: 500, confidence: CONFIDENCE, seed: number };
                     let place = figures.names().iter().position(|name| name == "calibration_error")?;
                     let interval = bootstrap(figures.as_ref(), &options)[place]?;

@@ -5,7 +5,7 @@ use modelgate_data::target::Target;
 use modelgate_data::{ColumnType, Table};
 use modelgate_evaluate::{
     Average, ClassificationInput, Meaning, NamedColumn, Resampled, ResampledClassifier, ResampledRegressor,
-    SliceColumn, classification, regression,
+    SliceColumn, classification, regression_of,
 };
 use modelgate_model::{LoadedModel, Prediction};
 
@@ -45,7 +45,17 @@ pub fn answers(
     target: &Target,
     rows: &[u32],
 ) -> Result<Answers, PipelineError> {
-    match (model.predict(table, rows)?, target) {
+    answers_of(model, model.predict(table, rows)?, target, rows)
+}
+
+/// Puts what `model` said of rows beside what is true of them.
+pub(crate) fn answers_of(
+    model: &LoadedModel,
+    said: Prediction,
+    target: &Target,
+    rows: &[u32],
+) -> Result<Answers, PipelineError> {
+    match (said, target) {
         (Prediction::Classes { labels: predicted, probabilities }, Target::Classes { labels, classes }) => {
             same_classes(model.classes(), classes)?;
             let labels = rows.iter().map(|row| labels[*row as usize]).collect();
@@ -100,8 +110,12 @@ impl Answers {
         }
     }
 
-    /// Returns the figures, without intervals and slices.
-    pub fn figures(&self, average: Average) -> Result<SubsetEvaluation, PipelineError> {
+    /// Returns the figures, without intervals and slices; of numbers with the pinball loss of `quantile` too.
+    pub fn figures(
+        &self,
+        average: Average,
+        quantile: Option<f64>,
+    ) -> Result<SubsetEvaluation, PipelineError> {
         let (rows, unanswered) = (self.rows() as u64, self.unanswered());
         Ok(match self {
             Self::Classes { labels, predicted, probabilities, names } => {
@@ -126,7 +140,7 @@ impl Answers {
                 }
             }
             Self::Values { actual, predicted } => {
-                let found = regression(actual, predicted)?;
+                let found = regression_of(actual, predicted, quantile)?;
                 SubsetEvaluation {
                     rows,
                     unanswered,
@@ -140,7 +154,7 @@ impl Answers {
 
     /// Returns the answers as the bootstrap weighs them; `None` when there is nothing to weigh, such as answers that are
     /// not finite numbers.
-    pub fn resampled(&self, average: Average) -> Option<Box<dyn Resampled>> {
+    pub fn resampled(&self, average: Average, quantile: Option<f64>) -> Option<Box<dyn Resampled>> {
         match self {
             Self::Classes { .. } if self.unanswered() > 0 => None,
             Self::Classes { .. } => {
@@ -148,7 +162,7 @@ impl Answers {
                 Some(Box::new(found))
             }
             Self::Values { actual, predicted } => {
-                let found = ResampledRegressor::new(actual, predicted).ok()?;
+                let found = ResampledRegressor::of(actual, predicted, quantile).ok()?;
                 Some(Box::new(found))
             }
         }

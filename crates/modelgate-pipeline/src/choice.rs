@@ -10,6 +10,7 @@ use modelgate_core::{ModelName, Verdict, VersionNumber};
 use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
+use crate::measured_on::MeasuredOn;
 use crate::options::Surroundings;
 use crate::policy;
 use crate::project::Pipeline;
@@ -60,6 +61,15 @@ pub fn choose(
     }
     if best == newest {
         return Ok(Choice::Promote { version: best, reason });
+    }
+    let of = |version| -> Result<MeasuredOn, PipelineError> {
+        Ok(MeasuredOn::of(registry, &registry.registration(model, version)?).0)
+    };
+    if let Some(why) = of(best)?.differs(&of(newest)?) {
+        reason.push_str(&format!(
+            "; {best} and {newest} were measured on {why}, so this does not say which is better: `versus: production` in a \
+             rule compares both on the same rows"
+        ));
     }
     let state = registry.model(model)?;
     if state.production() == Some(best) {

@@ -41,16 +41,7 @@ pub(crate) fn check_files(pipeline: &Pipeline<'_>, files: &[SourceFile]) -> Resu
 fn check(pipeline: &Pipeline<'_>, header: &[String]) -> Result<(), PipelineError> {
     let known: Vec<&str> = header.iter().map(String::as_str).collect();
     let dropped = &pipeline.config.preprocess.drop;
-    let kept: Vec<&str> =
-        known.iter().copied().filter(|name| !dropped.iter().any(|dropped| dropped == name)).collect();
-    let wrong = |key: String, name: &str, among: &[&str]| {
-        let said = if known.contains(&name) && !among.contains(&name) {
-            format!("`{name}` is left out by `preprocess.drop`: there is nothing to divide by it")
-        } else {
-            column_not_there("the column", name, among)
-        };
-        pipeline.wrong(&key, said)
-    };
+    let wrong = |key: String, name: &str| pipeline.wrong(&key, column_not_there("the column", name, &known));
     let data = &pipeline.config.data;
     let single = [
         ("data.target", Some(&data.target)),
@@ -60,21 +51,21 @@ fn check(pipeline: &Pipeline<'_>, header: &[String]) -> Result<(), PipelineError
     ];
     for (key, name) in single.into_iter().filter_map(|(key, name)| Some((key, name?))) {
         if !known.contains(&name.as_str()) {
-            return Err(wrong(key.to_owned(), name, &known));
+            return Err(wrong(key.to_owned(), name));
         }
     }
     if let Some((at, name)) = dropped.iter().enumerate().find(|(_, name)| !known.contains(&name.as_str())) {
-        return Err(wrong(format!("preprocess.drop[{at}]"), name, &known));
+        return Err(wrong(format!("preprocess.drop[{at}]"), name));
     }
     let slices = &pipeline.config.evaluate.slices;
-    if let Some((at, name)) = slices.iter().enumerate().find(|(_, name)| !kept.contains(&name.as_str())) {
-        return Err(wrong(format!("evaluate.slices[{at}]"), name, &kept));
+    if let Some((at, name)) = slices.iter().enumerate().find(|(_, name)| !known.contains(&name.as_str())) {
+        return Err(wrong(format!("evaluate.slices[{at}]"), name));
     }
     let rules = pipeline_rules(pipeline)?;
     let named = rules.iter().flat_map(|rule| rule.slice.keys().map(move |name| (rule, name)));
     for (rule, name) in named {
-        if !kept.contains(&name.as_str()) {
-            return Err(wrong(rule_key(pipeline, rule), name, &kept));
+        if !known.contains(&name.as_str()) {
+            return Err(wrong(rule_key(pipeline, rule), name));
         }
     }
     Ok(())

@@ -131,18 +131,10 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
-    /// Returns the error as it may leave, in the report of a run: where it was, and nothing that stands in a row.
-    pub(crate) fn without_values(&self) -> String {
-        use modelgate_data::DataError;
-        let hidden = "what is there cannot be used; the output of the run says why";
+    /// Returns the error as it may leave, in reports and logs: where it was and what to do, and nothing that stands in a row.
+    pub fn without_values(&self) -> String {
         match self {
-            Self::Data(DataError::Line { source_name, line, column: Some(column), .. }) => {
-                format!("{source_name}: line {line}, column `{column}`: {hidden}")
-            }
-            Self::Data(DataError::Line { source_name, line, .. }) => {
-                format!("{source_name}: line {line}: {hidden}")
-            }
-            Self::Data(DataError::Preprocess { column, .. }) => format!("column `{column}`: {hidden}"),
+            Self::Data(error) | Self::Contract(error) => error.without_values(),
             other => other.to_string(),
         }
     }

@@ -10,8 +10,8 @@ use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
 use modelgate_evaluate::{
-    Average, BootstrapOptions, ClassMetrics, Condition, Interval, Part, SearchOptions, SliceSearch,
-    bootstrap, parts, worst_slices,
+    Average, BootstrapOptions, ClassMetrics, Interval, Part, SearchOptions, SliceSearch, bootstrap, parts,
+    worst_slices,
 };
 use modelgate_model::LoadedModel;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,8 @@ impl Evaluation {
 pub struct EvaluateOptions {
     /// How figures per class become one.
     pub average: Average,
+    /// The quantile that the model is trained for, whose pinball loss is measured.
+    pub quantile: Option<f64>,
     /// How intervals are made; `None` makes none.
     pub bootstrap: Option<BootstrapOptions>,
     /// Columns whose parts get figures.
@@ -132,6 +134,7 @@ impl EvaluateOptions {
     pub fn plain(average: Average) -> Self {
         Self {
             average,
+            quantile: None,
             bootstrap: None,
             slices: Vec::new(),
             rule_slices: Vec::new(),
@@ -159,7 +162,7 @@ pub fn evaluate(
             continue;
         }
         let found = answers(model, table, target, rows)?;
-        let mut evaluation = found.figures(options.average)?;
+        let mut evaluation = found.figures(options.average, options.quantile)?;
         evaluation.intervals = intervals(&found, options);
         evaluation.slices = slices(&found, table, rows, options)?;
         evaluation.search = search(&found, table, rows, options);
@@ -176,7 +179,7 @@ fn intervals(found: &Answers, options: &EvaluateOptions) -> BTreeMap<String, Int
     let Some(bootstrap_options) = options.bootstrap.filter(|_| found.rows() >= MIN_INTERVAL_ROWS) else {
         return BTreeMap::new();
     };
-    let Some(resampled) = found.resampled(options.average) else { return BTreeMap::new() };
+    let Some(resampled) = found.resampled(options.average, options.quantile) else { return BTreeMap::new() };
     let found = bootstrap(resampled.as_ref(), &bootstrap_options);
     let named = resampled.names().iter().zip(found);
     named.filter_map(|(name, interval)| Some((name.clone(), interval?))).collect()
@@ -212,7 +215,7 @@ fn slices(
             continue;
         }
         let part = found.take(&members);
-        let metrics = part.figures(options.average)?.metrics;
+        let metrics = part.figures(options.average, options.quantile)?.metrics;
         let rows = members.len() as u64;
         evaluations.push(SliceEvaluation {
             name,
@@ -250,8 +253,8 @@ pub(crate) fn compared_parts(
     for column in columns.iter().filter_map(|name| slice_column(table, name, rows)) {
         for part in parts(&column, bins) {
             let members = part.condition.rows(&column.values, rows.len());
-            // Too few rows for two bins: all of them are no part.
-            let whole = part.condition == Condition::Between(None, None);
+            // All rows are no part of them.
+            let whole = members.len() == rows.len();
             if !whole && members.len() >= search.min_rows.max(2) {
                 found.push((part, members));
             }

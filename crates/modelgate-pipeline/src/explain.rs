@@ -71,7 +71,7 @@ pub fn explain(pipeline: &Pipeline<'_>) -> Result<Vec<RuleExplanation>, Pipeline
 
 fn asks(rule: &GateRule, on: Subset) -> String {
     let metric = &rule.metric;
-    let mut place = format!("on {on}");
+    let mut place = format!("on {}", on.rows_of(metric));
     if !rule.slice.is_empty() {
         place.push_str(&format!(", where {},", slice_name(&rule.slice)));
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use modelgate_core::Digest;
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::Footing;
-use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
+use modelgate_data::{DataSchema, Table};
 use modelgate_model::{LoadedModel, Package};
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ pub(crate) struct Ground {
 /// The rows of a run and what they are asked for.
 pub(crate) struct Rows<'a> {
     pub(crate) table: &'a Table,
+    /// The types of its columns.
+    pub(crate) schema: &'a DataSchema,
     pub(crate) target: &'a Target,
     pub(crate) split: &'a SplitAssignment,
     pub(crate) options: &'a EvaluateOptions,
@@ -48,12 +50,11 @@ impl Ground {
     ) -> Result<Self, PipelineError> {
         let mut split = rows.split.clone();
         let (mut left_out, mut unsure) = (BTreeMap::new(), None);
-        match learned(runner, production, attached, rows.table, rows.target)? {
+        match learned(runner, production, attached, rows)? {
             Learned::Apart => {}
             Learned::Unknown(why) => {
                 unsure = Some(format!(
-                    "{name} may have learned from rows that it is compared on, and which cannot be told: {why}; with \
-                     `data.key` a row stays known whatever columns come and go"
+                    "{name} may have learned from rows that it is compared on, and which cannot be told: {why}"
                 ));
             }
             Learned::From(known, how) => {

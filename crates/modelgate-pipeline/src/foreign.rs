@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use modelgate_config::ApprovalPolicy;
 use modelgate_core::ledger::{Lineage, Registration};
 use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle};
 use modelgate_core::verdict::GateVerdict;
-use modelgate_core::{Digest, VersionNumber, canonical};
+use modelgate_core::{Digest, Verdict, VersionNumber, canonical};
 use modelgate_model::{ATTACHED_FILES, Package};
 use modelgate_registry::{Objects, Registry};
 
@@ -23,7 +24,7 @@ use crate::runner::Runner;
 use crate::stage::{Selection, Stage};
 use crate::stages::{contract, data, dataset, registration};
 
-/// A package that became a version.
+/// A package that became a version, or is the one in production.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Taken {
     /// The version.
@@ -32,7 +33,8 @@ pub struct Taken {
     pub verdict: GateVerdict,
 }
 
-/// Verifies the package in `folder`, judges it by the gate of `pipeline`, and registers it. The caller holds the lock.
+/// Verifies the package in `folder`, judges it by the gate of `pipeline`, and registers it, unless it would only be promoted over
+/// itself. The caller holds the lock.
 ///
 /// # Errors
 /// Fails when the package is not whole, is of another model, or cannot be scored on this project's rows.
@@ -83,6 +85,16 @@ pub fn take(
     let court = Court::of(&mut runner, registry)?;
     let schema = &package.manifest.schema;
     let (evaluation, verdict) = court.judge(&package.model, package.digest, "the package", schema)?;
+    let state = registry.state().models.get(&pipeline.model);
+    if let Some(state) = state
+        && let Some(version) = state.production()
+        && state.versions.get(&version).is_some_and(|found| found.digest == package.digest)
+        && verdict.verdict == Verdict::Passed
+        && pipeline.config.promotion.approval == ApprovalPolicy::Automatic
+    {
+        // It would be promoted over itself.
+        return Ok(Taken { version, verdict });
+    }
     let verdict_bytes = registration::verdict_file(&verdict)?;
     let mut files = own_files(&package, folder)?;
     let metrics = canonical::to_pretty(&AttachedMetrics::from(&evaluation))?.into_bytes();

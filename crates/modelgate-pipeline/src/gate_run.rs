@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::error::PipelineError;
 use crate::gate_check::Figures;
 use crate::latency::Latency;
-use crate::outputs::{self, PromotionDecision};
+use crate::outputs::{self, PromotionDecision, RunReport};
 use crate::project::Pipeline;
 use crate::record::StageRecord;
 use crate::stage::Stage;
@@ -62,21 +62,43 @@ pub fn gate_check_run(
     let evidence = Evidence { candidate, references, on, comparisons, footings };
     let mut verdict = judge(&rules, &evidence);
     let known = is_last.then(|| Judged::read(pipeline, on)).flatten();
+    let newest: Option<RunReport> = outputs::read(pipeline, "run_report.json");
+    let again = Again { run, is_newest: newest.is_some_and(|newest| newest.run_id == *run) };
     for (rule, result) in rules.iter().zip(&mut verdict.rules) {
         if let Some(before) = known.as_ref().and_then(|known| known.result(rule)) {
             before.clone_into(result);
         } else if lacks_slice(&evidence, rule, on) {
             result.sentence = format!(
-                "the run {run} has no figures of rows where {}: none of its rules was on them, or there are no such rows; \
-                 `modelgate run --from evaluate` measures them",
-                slice_name(&rule.slice)
+                "the run {run} has no figures of rows where {}: none of its rules was on them, or there are no such rows; {}",
+                slice_name(&rule.slice),
+                again.advice("`modelgate run --from evaluate` measures them")
             );
         } else if result.outcome == Outcome::Inconclusive && rule.check.versus().is_some() {
-            result.sentence.push_str("; `modelgate run --from gate` scores both models and judges the rule");
+            let advice = again.advice("`modelgate run --from gate` scores both models and judges the rule");
+            result.sentence.push_str(&format!("; {advice}"));
         }
     }
     let bootstrap = known.as_ref().map_or(verdict.bootstrap, |known| known.verdict.bootstrap);
     Ok((figures, GateVerdict::of(verdict.rules, bootstrap, Some(evaluation.digest))))
+}
+
+/// Whether what a run did not keep can be made again.
+struct Again<'a> {
+    run: &'a RunId,
+    is_newest: bool,
+}
+
+impl Again<'_> {
+    /// Returns `advice` for the newest run; a run from one of the last stages would judge that one and no older one.
+    fn advice(&self, advice: &str) -> String {
+        if self.is_newest {
+            return advice.to_owned();
+        }
+        format!(
+            "{} is not the newest run: what it did not keep is measured by a new run of its data and settings",
+            self.run
+        )
+    }
 }
 
 /// Holds for a rule on a part of the rows of which nothing was measured.
@@ -178,4 +200,21 @@ fn others(pipeline: &Pipeline<'_>) -> BTreeMap<&'static str, f64> {
         found.extend(latency.figures());
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_from_a_late_stage_is_advised_for_the_newest_run_alone() {
+        let run: RunId = "run-20260101-000000-abcdef".parse().expect("an id");
+        let said = |is_newest| Again { run: &run, is_newest }.advice("`modelgate run --from gate` judges it");
+        assert_eq!(said(true), "`modelgate run --from gate` judges it");
+        assert!(
+            !said(false).contains("--from") && said(false).contains("is not the newest run"),
+            "{}",
+            said(false)
+        );
+    }
 }

@@ -1,7 +1,8 @@
 //! What the model in production learned from: on those rows it looks better than it is.
 //!
-//! The key type is [`SplitRecord`], which is attached to every version. A split follows from its settings and the rows, so
-//! that of production is made again here, and no version needs to carry its rows.
+//! The key type is [`SplitRecord`], which is attached to every version. A split by hash follows from its settings and the
+//! row, so that of production is made again here. Where a split by time ends, and which groups one by group trains on, follows
+//! from all rows there were, so [`TrainedOn`] is attached beside it.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +17,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::PipelineError;
+use crate::footing::Rows;
 use crate::record;
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::data;
+use crate::trained_on::{By, TrainedOn};
 
 /// How the rows of a version were split.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -56,6 +59,26 @@ impl SplitRecord {
         let columns = if key.is_none() { named.collect() } else { Vec::new() };
         let SplitSpec { kind, train, validation, test, stratify, seed } = spec;
         Self { kind, train, validation, test, stratify, seed, key, columns }
+    }
+
+    /// Returns which rows this run trains on, where that does not follow from this record.
+    pub(crate) fn trained_on(&self, runner: &mut Runner<'_>) -> Result<Option<TrainedOn>, PipelineError> {
+        if !self.is_by_all_rows() {
+            return Ok(None);
+        }
+        let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
+        let table = data::table(runner)?;
+        let split = data::assignment(runner)?;
+        Ok(self.by().and_then(|by| TrainedOn::of(&by, &table, &schema, &split)))
+    }
+
+    /// Returns whether the part of a row depends on which others there are, by more than a few at the edge.
+    fn is_by_all_rows(&self) -> bool {
+        matches!(self.kind, SplitKind::Time | SplitKind::Group)
+    }
+
+    fn by(&self) -> Option<By<'_>> {
+        Some(By { column: self.key.as_deref()?, kind: self.kind, seed: self.seed })
     }
 
     fn spec(&self) -> SplitSpec {
@@ -109,25 +132,32 @@ impl SplitRecord {
             return made(table);
         }
         if self.columns.is_empty() {
-            return Err("it had other columns, and a row is known by all of them".to_owned());
+            return Err(format!("it had other columns, and a row is known by all of them; {WITH_KEY}"));
         }
         let is_number = |kind: &str| matches!(kind, "int" | "float");
         let mut known = Table { columns: Vec::new(), rows: table.rows, ..Table::default() };
+        let (by_name, places) = (table.by_name(), schema.places());
         for (name, kind) in &self.columns {
-            let (Some(column), Some(described)) = (table.column(name), schema.column(name)) else {
-                return Err(format!("column `{name}` is gone, and a row is known by all its columns"));
+            let described = places.get(name.as_str()).and_then(|at| schema.columns.get(*at));
+            let (Some(column), Some(described)) = (by_name.get(name.as_str()), described) else {
+                return Err(format!(
+                    "column `{name}` is gone, and a row is known by all its columns; {WITH_KEY}"
+                ));
             };
             let now = described.declared.column_type.to_string();
             if now != *kind && !(is_number(&now) && is_number(kind)) {
                 return Err(format!(
-                    "column `{name}` was {kind} and is {now}, and a row is known by all its columns"
+                    "column `{name}` was {kind} and is {now}, and a row is known by all its columns; {WITH_KEY}"
                 ));
             }
-            known.columns.push(column.clone());
+            known.columns.push((*column).clone());
         }
         made(&known)
     }
 }
+
+/// What to do about rows that are not known again.
+const WITH_KEY: &str = "with `data.key` a row stays known whatever columns come and go";
 
 /// What is known of the rows that a model learned from.
 #[derive(Clone, PartialEq, Debug)]
@@ -140,43 +170,69 @@ pub(crate) enum Learned {
     Unknown(String),
 }
 
+/// Returns the columns that `production` takes and was split by; `attached` is its `metrics.json`.
+pub(crate) fn columns(production: &Package, attached: Option<&Value>) -> Vec<String> {
+    let features = production.manifest.schema.features.iter().map(|feature| feature.name.clone());
+    let split = recorded::<SplitRecord>(attached, "split");
+    let split = split.into_iter().flat_map(|split| {
+        let named = split.columns.into_iter().map(|(name, _)| name);
+        named.chain(split.key).collect::<Vec<_>>()
+    });
+    features.chain(split).collect()
+}
+
+fn recorded<T: for<'a> Deserialize<'a>>(attached: Option<&Value>, name: &str) -> Option<T> {
+    T::deserialize(attached?.get(name)?).ok()
+}
+
 /// Returns what `production` learned from among the rows of this run; `attached` is its `metrics.json`.
 pub(crate) fn learned(
     runner: &Runner<'_>,
     production: &Package,
     attached: Option<&Value>,
-    table: &Table,
-    target: &Target,
+    rows: &Rows<'_>,
 ) -> Result<Learned, PipelineError> {
     let lineage = &production.manifest.lineage;
     // What an imported model was trained on, no split of ours says.
     if lineage.algorithm == "import" {
         return Ok(Learned::Apart);
     }
-    let schema: DataSchema = runner.json(Stage::Snapshot, "schema")?;
     let now = SplitRecord::of(runner)?;
-    let recorded = attached.and_then(|attached| attached.get("split"));
-    let recorded = recorded.and_then(|split| serde_json::from_value::<SplitRecord>(split.clone()).ok());
     let settings = attached.and_then(|attached| attached.get("configuration"));
     let from_settings = || {
+        let schema: DataSchema = runner.json(Stage::Snapshot, "schema").ok()?;
         let own = data::features(runner.pipeline, &schema);
         SplitRecord::of_settings(settings?, &production.manifest.schema, &now, &own, &schema)
     };
     // A package that was made elsewhere tells nothing of its split.
-    let Some(before) = recorded.or_else(from_settings) else { return Ok(Learned::Apart) };
+    let Some(before) = recorded(attached, "split").or_else(from_settings) else { return Ok(Learned::Apart) };
     let same_rows = runner.output(Stage::Snapshot, "data")? == lineage.dataset;
     let is_whole = runner.options.sample.is_none();
-    let is_known = !(same_rows && is_whole) || runner.output(Stage::Split, "split")? == lineage.split;
+    let same_split = runner.output(Stage::Split, "split")? == lineage.split;
+    let is_known = if before.is_by_all_rows() { same_split } else { same_split || !(same_rows && is_whole) };
     if before == now && is_known {
         return Ok(Learned::Apart);
     }
-    let how = difference(&before, &now)?;
+    let how = difference(&before, &now, same_rows)?;
+    if let (Some(by), Some(trained)) = (before.by(), recorded::<TrainedOn>(attached, "trained_on")) {
+        return Ok(match trained.among(&by, rows.table, rows.schema) {
+            Ok(known) => Learned::From(known, how),
+            Err(reason) => Learned::Unknown(format!("{reason} ({how})")),
+        });
+    }
     // Of the same rows the split itself may still lie here.
     let kept = runner.store.get(&lineage.split).ok().filter(|_| same_rows);
     if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice::<SplitAssignment>(&bytes).ok()) {
         return Ok(Learned::From(kept.train.into_iter().collect(), how));
     }
-    Ok(match before.again(table, &schema, target) {
+    if before.is_by_all_rows() && !same_rows {
+        return Ok(Learned::Unknown(format!(
+            "the data are others, and it does not say where its split by `{}` cut, as versions do that are registered \
+             from now on ({how})",
+            before.kind.as_str()
+        )));
+    }
+    Ok(match before.again(rows.table, rows.schema, rows.target) {
         Ok(made) if same_rows && Digest::of(canonical::to_string(&made)?.as_bytes()) != lineage.split => {
             Learned::Unknown(format!("another version of modelgate split its rows ({how})"))
         }
@@ -186,11 +242,15 @@ pub(crate) fn learned(
 }
 
 /// Returns how two splits differ, in words.
-fn difference(before: &SplitRecord, now: &SplitRecord) -> Result<String, PipelineError> {
+fn difference(before: &SplitRecord, now: &SplitRecord, same_rows: bool) -> Result<String, PipelineError> {
     let fields = |record: &SplitRecord| -> Result<record::Inputs, PipelineError> {
         let Value::Object(fields) = serde_json::to_value(record)? else { return Ok(record::Inputs::new()) };
         Ok(fields.into_iter().collect())
     };
     let found = record::changes(&fields(before)?, &fields(now)?);
-    Ok(if found.is_empty() { "the settings are the same".to_owned() } else { found.join(", ") })
+    Ok(match found.is_empty() {
+        true if same_rows => "the settings are the same".to_owned(),
+        true => "the settings are the same and the data are others".to_owned(),
+        false => found.join(", "),
+    })
 }

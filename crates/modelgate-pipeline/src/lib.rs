@@ -20,6 +20,7 @@ mod gate_run;
 mod history;
 mod latency;
 mod learned;
+mod measured_on;
 pub mod notify;
 mod options;
 pub mod outputs;
@@ -44,6 +45,7 @@ mod stages;
 mod stored;
 mod together;
 mod tracking;
+mod trained_on;
 mod unfinished;
 
 pub use analysis::{Analysis, analyse};
@@ -70,7 +72,7 @@ pub use promotion::{
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
 pub use stages::beside::{BaselineFigures, Comparison};
-pub use stages::command::{Interrupt, missing_for};
+pub use stages::command::{Interrupt, doubts as command_doubts, missing_for};
 pub use stages::contract::{micros, read_contract};
 pub use stages::data::{PartPreview, SplitPreview, features, split_preview, write_split};
 pub use stages::dataset::{read_options, source_files};

@@ -123,6 +123,10 @@ pub struct ApprovalRequest {
     pub sentence: String,
     /// The version in production, if any.
     pub production: Option<VersionNumber>,
+    /// How each rule of the gate came out, in words.
+    pub rules: Vec<String>,
+    /// Why the figures of the version in production are not held against these: they are of other rows.
+    pub other_rows: Option<&'static str>,
     /// The figures on the gate's subset.
     pub metrics: Vec<MetricDifference>,
 }

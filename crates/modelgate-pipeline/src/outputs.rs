@@ -1,7 +1,7 @@
 //! The files of `outputs/<pipeline>/`: what people and other tools read after a run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::GateVerdict;
@@ -48,6 +48,9 @@ pub struct RunReport {
     pub version: Option<VersionNumber>,
     /// Where the version stands.
     pub state: Option<Lifecycle>,
+    /// The version through which the package is quarantined, if it is: it reaches no production, whatever its gate says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<VersionNumber>,
     /// The error that ended it, where one did, without what stands in the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -182,15 +185,29 @@ pub fn read<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, name: &str)
 
 /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
 pub fn sampled(pipeline: &Pipeline<'_>, run: &RunReport) -> Option<String> {
-    run.sample?;
+    let sample = run.sample?;
+    if run.error.is_some() {
+        // The split that is there is an earlier run's.
+        return Some(match sample {
+            Sample::Rows(rows) => format!("sample of {rows} rows"),
+            Sample::Share(share) => {
+                format!("sample of {} % of the rows", modelgate_core::verdict::figure(share * 100.0))
+            }
+        });
+    }
     let rows = |split: SplitAssignment| split.train.len() + split.validation.len() + split.test.len();
     let rows = read::<SplitAssignment>(pipeline, "split.json").map(rows);
     Some(rows.map_or_else(|| "sample".to_owned(), |rows| format!("sample of {rows} rows")))
 }
 
+/// Returns where the figures of one run lie.
+pub(crate) fn path_of_run(pipeline: &Pipeline<'_>, run: &RunId) -> PathBuf {
+    pipeline.outputs().join("evaluations").join(format!("{run}.json"))
+}
+
 /// Returns the figures that one run left.
 pub fn evaluation_of_run(pipeline: &Pipeline<'_>, run: &RunId) -> Result<Evaluation, PipelineError> {
-    let path = pipeline.outputs().join("evaluations").join(format!("{run}.json"));
+    let path = path_of_run(pipeline, run);
     let text = fs_err::read_to_string(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             let name = pipeline.name;

@@ -1,5 +1,6 @@
 //! What `modelgate.yaml` says about who may do what: approvers, the age of approvals, signatures, required rules.
 
+mod first;
 mod required;
 
 use modelgate_config as config;
@@ -11,6 +12,7 @@ use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::project::{Pipeline, Project};
 
+pub use first::check_compared;
 pub(crate) use required::with_required_rules;
 
 /// By how many seconds the clocks of two machines may differ: an approval that is later than that has no age.
@@ -157,7 +159,7 @@ fn check_approval(
 }
 
 /// Refuses a version whose package the policy does not let into production, whoever approved it: it is not signed where
-/// it has to be, or was not judged by the required rules.
+/// it has to be, or was not judged by the required rules, or not beside a production that is there now.
 ///
 /// # Errors
 /// Says what is missing.
@@ -168,6 +170,7 @@ pub(crate) fn check_package(
     version: VersionNumber,
 ) -> Result<(), PipelineError> {
     check_signature(project, registry, model, version)?;
+    check_compared(registry, model, version)?;
     required::check(project, registry, model, version)
 }
 

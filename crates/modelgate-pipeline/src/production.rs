@@ -52,6 +52,17 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// Makes the baseline of the version in production from the figures that it was registered with.
+    pub(crate) fn of(
+        model: &ModelName,
+        found: &Production,
+        classes: Vec<String>,
+        subsets: BTreeMap<Subset, SubsetEvaluation>,
+    ) -> Self {
+        let (version, digest) = (found.version, found.digest);
+        Self { schema_version: 1, model: model.clone(), version, digest, classes, subsets }
+    }
+
     /// Returns the figures.
     pub fn evaluation(&self) -> Evaluation {
         Evaluation {

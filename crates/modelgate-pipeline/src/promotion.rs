@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use modelgate_core::ledger::Registration;
 use modelgate_core::lifecycle::Event;
 use modelgate_core::rule::Subset;
+use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
 use modelgate_model::Package;
 use modelgate_registry::Registry;
@@ -15,10 +17,12 @@ use crate::deployment;
 use crate::error::PipelineError;
 use crate::evaluation::{Evaluation, SubsetEvaluation};
 use crate::learned::SplitRecord;
+use crate::measured_on::MeasuredOn;
 use crate::options::{ApprovalRequest, MetricDifference, Surroundings};
 use crate::policy;
 use crate::production::{self, Baseline, Production};
 use crate::project::Project;
+use crate::trained_on::TrainedOn;
 use crate::unfinished::{self, Work};
 
 /// The figures that are attached to a version as `metrics.json`.
@@ -34,6 +38,9 @@ pub(crate) struct AttachedMetrics {
     /// How its rows were split, so that a later run compares it on none that it learned from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) split: Option<SplitRecord>,
+    /// Which rows it was trained on, where that does not follow from how they were split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trained_on: Option<TrainedOn>,
 }
 
 impl From<&Evaluation> for AttachedMetrics {
@@ -45,6 +52,7 @@ impl From<&Evaluation> for AttachedMetrics {
             subsets: evaluation.subsets.clone(),
             configuration: None,
             split: None,
+            trained_on: None,
         }
     }
 }
@@ -182,14 +190,7 @@ pub fn materialise(
     let registration = registry.registration(model, found.version)?;
     if let Some(digest) = registration.files.get("metrics.json") {
         let metrics: AttachedMetrics = serde_json::from_slice(&registry.object(digest)?)?;
-        let baseline = Baseline {
-            schema_version: 1,
-            model: model.clone(),
-            version: found.version,
-            digest: found.digest,
-            classes: metrics.classes,
-            subsets: metrics.subsets,
-        };
+        let baseline = Baseline::of(model, &found, metrics.classes, metrics.subsets);
         atomic::write(&project.baseline(model), canonical::to_pretty(&baseline)?.as_bytes())?;
     }
     Ok(Some(found))
@@ -200,7 +201,7 @@ fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result
     let Some(state) = registry.state().models.get(model) else { return Ok(()) };
     let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
-    let placed = modelgate_model::open(&folder).ok().map(|package| package.digest);
+    let placed = modelgate_model::verify(&folder).ok();
     if placed.is_none_or(|digest| state.quarantined(&digest).is_none()) {
         return Ok(());
     }
@@ -231,8 +232,8 @@ pub(crate) fn place_package(
     let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
     let signature = fs_err::read(folder.join("model.sig")).ok().map(|bytes| Digest::of(&bytes));
-    let packaged = modelgate_model::open(&folder)
-        .is_ok_and(|package| package.digest == state.digest && signature == state.signature);
+    let packaged = modelgate_model::verify(&folder)
+        .is_ok_and(|digest| digest == state.digest && signature == state.signature);
     if packaged {
         return Ok(());
     }
@@ -267,21 +268,27 @@ pub fn approval_request(
     let version = registry.resolve(model, &version.to_string())?;
     let state = registry.model(model)?;
     let production = state.production();
-    let figures = |version: VersionNumber| registry.registration(model, version).map(|found| found.metrics);
-    let of_production = production.map(figures).transpose()?;
-    let own = figures(version)?;
-    let metrics = own.into_iter().map(|(metric, value)| {
-        let production = of_production.as_ref().and_then(|figures| figures.get(&metric)).copied();
+    let own = registry.registration(model, version)?;
+    let of_production = production.map(|version| registry.registration(model, version)).transpose()?;
+    let measured = |registration: &Registration| MeasuredOn::of(registry, registration).0;
+    let other_rows = of_production.as_ref().and_then(|found| measured(found).differs(&measured(&own)));
+    let comparable = of_production.filter(|_| other_rows.is_none()).map(|found| found.metrics);
+    let metrics = own.metrics.into_iter().map(|(metric, value)| {
+        let production = comparable.as_ref().and_then(|figures| figures.get(&metric)).copied();
         MetricDifference { metric, candidate: Some(value), production }
     });
     let Some(found) = state.versions.get(&version) else {
         return Err(PipelineError::Policy(format!("there is no version {version}")));
     };
-    let sentence = registry
+    let verdict = registry
         .object(&found.verdict_digest)
         .ok()
-        .and_then(|bytes| serde_json::from_slice::<modelgate_core::verdict::GateVerdict>(&bytes).ok())
-        .map_or_else(String::new, |verdict| verdict.sentence);
+        .and_then(|bytes| serde_json::from_slice::<GateVerdict>(&bytes).ok());
+    let (sentence, rules) = verdict.map_or_else(Default::default, |verdict| {
+        let rules =
+            verdict.rules.iter().map(|rule| format!("{} {}: {}", rule.outcome, rule.id, rule.sentence));
+        (verdict.sentence.clone(), rules.collect())
+    });
     Ok(ApprovalRequest {
         model: model.clone(),
         version,
@@ -289,6 +296,8 @@ pub fn approval_request(
         verdict: found.verdict,
         sentence,
         production,
+        rules,
+        other_rows,
         metrics: metrics.collect(),
     })
 }

@@ -71,10 +71,20 @@ fn describe(name: &str, old: &serde_json::Value, new: &serde_json::Value, found:
         (Value::Object(before), Value::Object(now)) => {
             let keys: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
             for key in keys {
-                let (old, new) =
-                    (before.get(key).unwrap_or(&Value::Null), now.get(key).unwrap_or(&Value::Null));
-                if old != new {
-                    describe(&format!("{name}.{key}"), old, new, found);
+                let name = format!("{name}.{key}");
+                // What is not there has another value than null, or none at all.
+                let unset = |value: &Value| short(value).filter(|_| !value.is_null());
+                match (before.get(key), now.get(key)) {
+                    (Some(old), Some(new)) if old != new => describe(&name, old, new, found),
+                    (Some(old), None) => found.push(match unset(old) {
+                        Some(old) => format!("`{name}` was {old} and is not set"),
+                        None => format!("`{name}` is gone"),
+                    }),
+                    (None, Some(new)) => found.push(match unset(new) {
+                        Some(new) => format!("`{name}` was not set and is {new}"),
+                        None => format!("`{name}` is new"),
+                    }),
+                    _ => {}
                 }
             }
         }
@@ -105,6 +115,24 @@ mod tests {
             |trees: u32| Inputs::from([("train".to_owned(), json!({"params": {"n_estimators": trees}}))]);
         assert_eq!(changes(&inputs(100), &inputs(50)), ["`train.params.n_estimators` was 100 and is 50"]);
         assert!(changes(&inputs(100), &inputs(100)).is_empty());
+    }
+
+    #[test]
+    fn what_was_not_set_had_no_value() {
+        let inputs =
+            |params: serde_json::Value| Inputs::from([("train".to_owned(), json!({ "params": params }))]);
+        let (one, other) = (inputs(json!({"max_depth": 3})), inputs(json!({"learning_rate": 0.1})));
+        assert_eq!(
+            changes(&one, &other),
+            [
+                "`train.params.learning_rate` was not set and is 0.1",
+                "`train.params.max_depth` was 3 and is not set"
+            ]
+        );
+        assert_eq!(
+            changes(&inputs(json!({})), &inputs(json!({"x": Digest::of(b"a")}))),
+            ["`train.params.x` is new"]
+        );
     }
 
     #[test]

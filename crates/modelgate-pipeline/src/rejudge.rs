@@ -4,9 +4,9 @@ use modelgate_core::Digest;
 use modelgate_core::rule::{GateRule, Subset, Versus};
 use modelgate_core::schema::FeatureSchema;
 use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, judge};
-use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
+use modelgate_data::{DataSchema, Table};
 use modelgate_model::{LoadedModel, Package};
 use modelgate_registry::Registry;
 
@@ -17,15 +17,19 @@ use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
 use crate::footing::{Ground, Rows};
 use crate::latency;
+use crate::learned;
 use crate::paired;
 use crate::production;
 use crate::runner::Runner;
+use crate::stages::measured::{Measured, measured, sliced};
 use crate::stages::{contract, data, judge as gate};
 use crate::stored;
 
 /// The rows, rules and references of a pipeline's gate.
 pub(crate) struct Court {
     pub(crate) table: Rc<Table>,
+    /// The types of its columns.
+    schema: DataSchema,
     pub(crate) target: Target,
     pub(crate) split: SplitAssignment,
     options: EvaluateOptions,
@@ -67,17 +71,27 @@ pub(crate) fn production_package(
 impl Court {
     /// Gathers what the gate looks at; the stages up to the split have run.
     pub(crate) fn of(runner: &mut Runner<'_>, registry: &Registry) -> Result<Self, PipelineError> {
-        let table = data::table(runner)?;
+        let rules = gate::rules(runner)?;
+        let found = production_package(runner, registry);
+        let mut asked = sliced(runner, &rules);
+        if let Ok(Some(found)) = &found {
+            asked.extend(learned::columns(&found.package, found.attached.as_ref()));
+        }
+        // A column that only production takes and that cannot be read keeps nobody else from being judged.
+        let Measured { table, schema: types } = match measured(runner, &asked) {
+            Ok(found) => found,
+            Err(_) => measured(runner, &sliced(runner, &rules))?,
+        };
         let target = data::target(runner, &table)?;
         let split = data::assignment(runner)?;
-        let rules = gate::rules(runner)?;
         let options = gate::plain_options(runner, &rules);
         let mut in_production = None;
-        let production = match production_package(runner, registry) {
+        let production = match found {
             Ok(None) => Reference::None,
             Ok(Some(InProduction { name, package, attached })) => {
                 let schema = Some(package.manifest.schema.clone());
-                let rows = Rows { table: &table, target: &target, split: &split, options: &options };
+                let (target, split, options) = (&target, &split, &options);
+                let rows = Rows { table: &table, schema: &types, target, split, options };
                 match Ground::of(runner, (&name, &package), attached.as_ref(), &rows) {
                     Ok(ground) => {
                         ground.warnings().iter().for_each(|warning| runner.reporter.note(warning));
@@ -95,6 +109,7 @@ impl Court {
         references.insert(Versus::Baseline, stored::baseline(runner.pipeline, registry)?);
         Ok(Self {
             table,
+            schema: types,
             target,
             split,
             options,
@@ -139,8 +154,8 @@ impl Court {
         if let Some((production, ground)) = &self.production
             && production.digest != digest
         {
-            let rows =
-                Rows { table: &self.table, target: &self.target, split: &self.split, options: &self.options };
+            let (target, split, options) = (&self.target, &self.split, &self.options);
+            let rows = Rows { table: &self.table, schema: &self.schema, target, split, options };
             let fair = ground.candidate(model, digest, &rows)?;
             footings.extend(ground.footing(fair.as_ref()).map(|footing| (Versus::Production, footing)));
             let (table, target) = (&self.table, &self.target);

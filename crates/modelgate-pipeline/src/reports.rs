@@ -6,6 +6,7 @@ pub mod compare;
 mod contract;
 mod ended;
 pub(crate) mod escape;
+mod figures;
 mod html;
 mod junit;
 mod markdown;
@@ -136,6 +137,12 @@ impl RunEvidence {
         let version = self.run.version.map_or_else(String::new, |version| format!(" {version}"));
         let sample = self.sample().map_or_else(String::new, |sample| format!(", {sample}"));
         format!("{}{version}{sample}", self.run.model)
+    }
+
+    /// Returns what keeps the package from production whatever its gate says, as a sentence.
+    pub fn quarantine(&self) -> Option<String> {
+        let version = self.run.quarantined?;
+        Some(format!("this package is quarantined as {version}: it reaches no production"))
     }
 
     /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.

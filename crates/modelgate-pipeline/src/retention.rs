@@ -27,9 +27,6 @@ use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::project::Project;
 
-/// How many former productions stay ready to be gone back to.
-const ROLLBACK_TARGETS: u32 = 2;
-
 /// A version whose artefacts would go.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Leaving {
@@ -92,7 +89,8 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
     let shared = project.config.registry.uri.is_some();
     let own: BTreeSet<ModelName> = project.pipelines()?.into_iter().map(|pipeline| pipeline.model).collect();
     let last_runs = named::named_by_last_runs(project)?;
-    let targets = project.config.retention.rollback_targets.unwrap_or(ROLLBACK_TARGETS) as usize;
+    let targets =
+        project.config.retention.rollback_targets.unwrap_or(modelgate_config::ROLLBACK_TARGETS) as usize;
     let mut kept: BTreeSet<Digest> = BTreeSet::new();
     let mut datasets: BTreeSet<Digest> = BTreeSet::new();
     let mut leaving: BTreeSet<Digest> = BTreeSet::new();

@@ -1,13 +1,16 @@
 //! Back to an earlier version: verify it, say so in the ledger, move the package, record that it is done.
 
+mod way_out;
+
 use std::collections::BTreeMap;
 
-use modelgate_core::ledger::Verification;
+use modelgate_core::ledger::{Registration, Verification};
 use modelgate_core::lifecycle::Event;
 use modelgate_core::{Digest, ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
+use crate::measured_on::MeasuredOn;
 use crate::options::Surroundings;
 use crate::probe::{self, PROBES, Probes};
 use crate::production::Production;
@@ -16,6 +19,8 @@ use crate::promotion::{materialise, package_of, place_package};
 use crate::run::check_manual_promotion;
 use crate::unfinished::{self, Work};
 use crate::{policy, production};
+
+pub use way_out::{WayOut, check_quarantine, take_out, way_out};
 
 /// What a person asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +61,9 @@ pub struct Target {
     pub in_production_since: i64,
     /// When another version took its place.
     pub in_production_until: i64,
-    /// Its figures, and how each differs from production's where both are known.
+    /// Why its figures are not held against those of production: they are of other rows.
+    pub other_rows: Option<&'static str>,
+    /// Its figures, and how each differs from production's where both are known, and of the same rows.
     pub metrics: BTreeMap<String, (f64, Option<f64>)>,
 }
 
@@ -67,7 +74,9 @@ pub struct Target {
 pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result<Vec<Target>, PipelineError> {
     let state = registry.model(model)?;
     let Some(production) = state.production() else { return Ok(Vec::new()) };
-    let current = registry.registration(model, production)?.metrics;
+    let current = registry.registration(model, production)?;
+    let measured = |registration: &Registration| MeasuredOn::of(registry, registration).0;
+    let rows = measured(&current);
     let mut found: Vec<Target> = Vec::new();
     // A version can have been there many times: more rows are looked at than are shown.
     let mut until = i64::MAX;
@@ -81,8 +90,11 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
             continue;
         }
         let registration = registry.registration(model, version)?;
+        let other_rows = measured(&registration).differs(&rows);
+        let comparable = current.metrics.iter().filter(|_| other_rows.is_none());
+        let current: BTreeMap<&str, f64> = comparable.map(|(name, value)| (name.as_str(), *value)).collect();
         let metrics = registration.metrics.into_iter().map(|(metric, value)| {
-            let difference = current.get(&metric).map(|current| value - current);
+            let difference = current.get(metric.as_str()).map(|current| value - current);
             (metric, (value, difference))
         });
         found.push(Target {
@@ -90,6 +102,7 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
             trained_at: registration.lineage.trained_at,
             in_production_since: since,
             in_production_until: ended,
+            other_rows,
             metrics: metrics.collect(),
         });
     }
@@ -126,50 +139,6 @@ fn latest_before(registry: &Registry, model: &ModelName) -> Result<Option<Versio
         }
         asked *= 8;
     }
-}
-
-/// Returns the version in production, when no other can be gone back to from it.
-///
-/// # Errors
-/// Fails when the registry cannot be read.
-pub fn without_another(
-    registry: &Registry,
-    model: &ModelName,
-) -> Result<Option<VersionNumber>, PipelineError> {
-    Ok(match latest_before(registry, model)? {
-        None => registry.model(model)?.production(),
-        Some(_) => None,
-    })
-}
-
-/// Quarantines the version in production, from which no other can be gone back to: nothing is in production then.
-/// Returns its package. What was brought to `models/packaged/` of it goes.
-///
-/// # Errors
-/// Says what stands against it; production is then what it was.
-pub fn take_out(
-    project: &Project,
-    registry: &mut Registry,
-    model: &ModelName,
-    version: VersionNumber,
-    reason: &str,
-    surroundings: &Surroundings<'_>,
-) -> Result<Digest, PipelineError> {
-    let event = Event::Quarantine { reason: reason.to_owned() };
-    let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
-    let digest = digest.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))?;
-    let (now, actor) = ((surroundings.now)(), &surroundings.actor);
-    registry.allows(model, &[(version, event.clone())], &now, actor)?;
-    unfinished::begin(project, Work::Rollback, model, version)?;
-    if let Err(error) = registry.apply(model, version, &event, &now, actor) {
-        if error.appended_nothing() {
-            unfinished::end(project)?;
-        }
-        return Err(error.into());
-    }
-    materialise(project, registry, model)?;
-    unfinished::end(project)?;
-    Ok(digest)
 }
 
 /// What was seen of a version's answers.

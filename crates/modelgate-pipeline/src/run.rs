@@ -98,7 +98,7 @@ pub fn run(
     let _lock =
         if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
-    let mut progress = Progress { run_id, started_at, decision: None, version: None };
+    let mut progress = Progress { run_id, started_at, decision: None, version: None, quarantined: None };
     let ended = work(&mut runner, &mut progress, approver).map_err(|error| pipeline.project.placed(error));
     if let Err(error) = &ended
         && !options.dry_run
@@ -177,6 +177,7 @@ fn run_report(
         verdict: verdict.map(|verdict| verdict.verdict),
         version: progress.version,
         state,
+        quarantined: progress.quarantined,
         error: None,
         children: trials.iter().map(|trial| trial.run_id(progress.run_id.as_str())).collect(),
     }
@@ -187,6 +188,7 @@ struct Progress {
     started_at: String,
     decision: Option<Decision>,
     version: Option<VersionNumber>,
+    quarantined: Option<VersionNumber>,
 }
 
 /// Runs the stages; returns whether the gate was reached.
@@ -229,6 +231,14 @@ fn stages(
         }
         return Ok(false);
     }
+    progress.quarantined = quarantined(runner, registry);
+    if let Some(version) = progress.quarantined {
+        let model = &runner.pipeline.model;
+        runner.reporter.note(&format!(
+            "this package is quarantined as {model} {version}: it reaches no production; train another, or \
+                 `modelgate model promote {model} {version} --override-quarantine --reason …` takes it out"
+        ));
+    }
     if runner.options.sample.is_some() {
         let reason = "a run on a sample is judged and never registered";
         progress.decision = Some(Decision::new("not_registered", reason));
@@ -250,6 +260,12 @@ fn stages(
         progress.decision = Some(registration::promote(runner, registry, version, over)?);
     }
     Ok(true)
+}
+
+/// Returns the version through which the package of the run is quarantined, if it is.
+fn quarantined(runner: &Runner<'_>, registry: &Registry) -> Option<VersionNumber> {
+    let digest = runner.output(Stage::Assemble, model::MANIFEST).ok()?;
+    registry.state().models.get(&runner.pipeline.model)?.quarantined(&digest)
 }
 
 fn finish(
@@ -288,6 +304,7 @@ fn finish(
             let told = last.error.is_some()
                 || (last.verdict.is_some() != verdict.is_some() && (judged || is_stopped));
             told || (progress.version.is_some() && moved)
+                || (judged && last.quarantined != progress.quarantined)
         });
     let run_id = match (&last, did || is_behind) {
         (Some(last), false) => Some(last.run_id.clone()),
@@ -365,8 +382,8 @@ fn write_outputs(
         write(&folder, "verdict.json", &registration::verdict_file(verdict)?)?;
         let comparison = judge::comparison(runner)?;
         write_json(&folder, "comparison.json", &comparison)?;
-        let package = modelgate_model::from_files(model::package_files(runner)?)?;
-        let card = reports::model_card(&package.manifest, evaluation, verdict);
+        let manifest: modelgate_model::Manifest = runner.json(Stage::Assemble, model::MANIFEST)?;
+        let card = reports::model_card(&manifest, evaluation, verdict);
         write(&folder, "MODEL_CARD.md", card.as_bytes())?;
         let decision = progress.decision.clone();
         let decision = PromotionDecision {
@@ -423,7 +440,8 @@ pub fn check_manual_promotion(
     match forbidden {
         None => Ok(()),
         Some(pipeline) => Err(PipelineError::Policy(format!(
-            "promotion.manual of pipeline `{name}` is `forbidden`: approve the version, then `modelgate run {name}` promotes it",
+            "promotion.manual of pipeline `{name}` is `forbidden`: approve the version; `modelgate run {name}` brings it to production \
+             where it is what the pipeline makes, and `modelgate model import` of the same files where it was made elsewhere",
             name = pipeline.name
         ))),
     }

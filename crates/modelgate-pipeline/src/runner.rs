@@ -15,6 +15,7 @@ use crate::options::{Reporter, RunOptions, StageReport, StageStatus, Surrounding
 use crate::project::Pipeline;
 use crate::record::{Inputs, StageRecord, changes};
 use crate::stage::{Stage, Wanted};
+use crate::stages::command::texts;
 use crate::together;
 
 /// What the work of a stage leaves.
@@ -175,16 +176,14 @@ impl<'a> Runner<'a> {
         let Some(why) = why else {
             let record = before.expect("a stage without a record is stale");
             let (summary, warnings) = (record.summary.clone(), record.warnings.clone());
+            let program = record.inputs.get("train").and_then(texts::looked_at);
+            let unchanged = program.map_or_else(
+                || "nothing changed".to_owned(),
+                |program| format!("nothing changed, {program}"),
+            );
             self.records.insert(stage, record);
             let seconds = started.elapsed().as_secs_f64();
-            self.report(
-                stage,
-                StageStatus::Skipped,
-                summary,
-                "nothing changed".to_owned(),
-                seconds,
-                warnings,
-            );
+            self.report(stage, StageStatus::Skipped, summary, unchanged, seconds, warnings);
             return Ok(true);
         };
         if self.options.dry_run {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::error::PipelineError;
 use crate::options::{Reporter, RunOptions, Surroundings};
 use crate::project::Pipeline;
-use crate::rejudge::{Court, production_package};
+use crate::rejudge::{Court, InProduction, production_package};
 use crate::run::{lock, registry};
 use crate::runner::Runner;
 use crate::stage::{Selection, Stage};
@@ -116,15 +116,41 @@ pub fn selftest(
     let (_, verdict) = court.judge(&permuted, digest, "a model trained on permuted labels", schema)?;
     trials.push(trial(name, verdict, &blind));
 
-    let (name, package) = match production_package(&runner, &registry)? {
-        Some(found) => (format!("{} with damaged weights", found.name), found.package),
-        None => ("the candidate with damaged weights (nothing is in production)".to_owned(), own),
-    };
-    let damaged = package.model.damaged()?;
-    let digest = Digest::of(format!("damaged {}", package.digest).as_bytes());
-    let (_, verdict) = court.judge(&damaged, digest, &name, &package.manifest.schema)?;
-    trials.push(trial(&name, verdict, &blind));
+    trials.push(damaged(&court, &own, production_package(&runner, &registry), &blind, runner.reporter)?);
     Ok(SelfTest { schema_version: 1, pipeline: pipeline.name.to_owned(), trials })
+}
+
+/// Judges a copy of production with damaged numbers; of the candidate where nothing is in production, or what is there cannot
+/// be damaged, or scored on the rows as they are now: a gate that may let another model take its place must be tested all the same.
+fn damaged(
+    court: &Court,
+    own: &Package,
+    production: Result<Option<InProduction>, PipelineError>,
+    blind: &BTreeSet<String>,
+    reporter: &mut dyn Reporter,
+) -> Result<Trial, PipelineError> {
+    let judged = |name: &str, package: &Package| -> Result<Trial, PipelineError> {
+        let damaged = package.model.damaged()?;
+        let digest = Digest::of(format!("damaged {}", package.digest).as_bytes());
+        let (_, verdict) = court.judge(&damaged, digest, name, &package.manifest.schema)?;
+        Ok(trial(name, verdict, blind))
+    };
+    let found = match production {
+        Ok(None) => {
+            return judged("the candidate with damaged weights (nothing is in production)", own);
+        }
+        Ok(Some(found)) => {
+            let name = format!("{} with damaged weights", found.name);
+            judged(&name, &found.package).map_err(|error| (found.name, error))
+        }
+        Err(error) => Err(("production".to_owned(), error)),
+    };
+    found.or_else(|(name, error)| {
+        reporter.note(&format!(
+            "{name} cannot be judged here ({error}): it is the candidate whose weights are damaged"
+        ));
+        judged(&format!("the candidate with damaged weights ({name} cannot be judged here)"), own)
+    })
 }
 
 /// Makes the package of what a program left, whatever its form, as a run would.
@@ -250,11 +276,14 @@ mod tests {
         assert_eq!(sorted, rows);
     }
 
-    struct Nobody;
+    #[derive(Default)]
+    struct Nobody(Vec<String>);
 
     impl Reporter for Nobody {
         fn started(&mut self, _: Stage) {}
-        fn note(&mut self, _: &str) {}
+        fn note(&mut self, note: &str) {
+            self.0.push(note.to_owned());
+        }
         fn finished(&mut self, _: &StageReport) {}
     }
 
@@ -295,7 +324,7 @@ mod tests {
             self.write(
                 "modelgate.yaml",
                 &format!(
-                    "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: d.csv, target: y, contract: c.yaml, on_violation: judge}}\n    train: {{algorithm: decision_tree}}\n    gate: {{rules: [{}]}}\n",
+                    "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: d.csv, target: y, contract: c.yaml, on_violation: judge}}\n    train: {{algorithm: decision_tree}}\n    promotion: {{approval: automatic}}\n    gate: {{rules: [{}]}}\n",
                     self.rules
                 ),
             );
@@ -309,8 +338,8 @@ mod tests {
 
         /// Returns the first trial, of permuted labels, and whether all were refused.
         fn trial(&self) -> (Trial, bool) {
-            let found =
-                self.with(|pipeline, around| selftest(pipeline, around, &mut Nobody).expect("tested"));
+            let found = self
+                .with(|pipeline, around| selftest(pipeline, around, &mut Nobody::default()).expect("tested"));
             (found.trials[0].clone(), found.refused_all())
         }
     }
@@ -359,7 +388,13 @@ mod tests {
     fn a_rule_versus_a_run_is_judged_by_the_figures_of_that_run() {
         let mut scene = Scene::new(WEAK);
         let run = scene.with(|pipeline, around| {
-            let outcome = crate::run(pipeline, &RunOptions::default(), around, &mut Nobody, &mut Nobody);
+            let outcome = crate::run(
+                pipeline,
+                &RunOptions::default(),
+                around,
+                &mut Nobody::default(),
+                &mut Nobody::default(),
+            );
             let outcome = outcome.expect("run");
             assert_ne!(outcome.ending, Ending::Blocked);
             outcome.run_id.expect("a run")
@@ -372,5 +407,38 @@ mod tests {
         let (trial, refused) = scene.trial();
         assert_eq!((trial.verdict.verdict, trial.outcome), (Verdict::Failed, TrialOutcome::Refused));
         assert!(refused);
+    }
+    #[test]
+    fn a_production_that_cannot_be_judged_any_more_keeps_no_gate_from_being_tested() {
+        let scene = Scene::new(STRONG);
+        scene.with(|pipeline, around| {
+            let outcome = crate::run(
+                pipeline,
+                &RunOptions::default(),
+                around,
+                &mut Nobody::default(),
+                &mut Nobody::default(),
+            );
+            assert_eq!(outcome.expect("run").ending, Ending::Done);
+        });
+        let tested = || {
+            let mut heard = Nobody::default();
+            let found = scene.with(|pipeline, around| selftest(pipeline, around, &mut heard));
+            let found = found.expect("tested");
+            assert!(found.refused_all(), "{found:#?}");
+            (found.trials[1].name.clone(), heard.0)
+        };
+        assert_eq!(tested().0, "production v001 with damaged weights");
+        // The column `b` is gone.
+        let rows = (0..120).map(|row| format!("{}.5,{}\n", row % 10, u8::from(row % 10 >= 5)));
+        scene.write("d.csv", &("a,y\n".to_owned() + &rows.collect::<String>()));
+        scene.write("c.yaml", "version: 1\ncolumns: {a: {type: float}, y: {type: int}}\n");
+        let (name, heard) = tested();
+        assert_eq!(name, "the candidate with damaged weights (production v001 cannot be judged here)");
+        let note = heard
+            .iter()
+            .find(|note| note.starts_with("production v001 cannot be judged here ("))
+            .expect("a note");
+        assert!(note.contains("`b`"), "{note}");
     }
 }

@@ -2,12 +2,14 @@
 
 pub(crate) mod analyse;
 pub(crate) mod beside;
+pub(crate) mod coarse;
 pub(crate) mod command;
 pub(crate) mod contract;
 pub(crate) mod data;
 pub(crate) mod dataset;
 mod heard;
 pub(crate) mod judge;
+pub(crate) mod measured;
 pub(crate) mod model;
 pub(crate) mod registration;
 pub(crate) mod search;

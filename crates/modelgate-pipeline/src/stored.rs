@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::RunId;
 use modelgate_core::rule::{GateRule, Versus};
 use modelgate_core::verdict::{Reference, Scores};
-use modelgate_core::{ModelName, VersionNumber};
+use modelgate_core::{Digest, ModelName, RunId, VersionNumber};
 use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
@@ -16,20 +15,36 @@ use crate::production::{self, Baseline};
 use crate::project::Pipeline;
 use crate::promotion::AttachedMetrics;
 
+/// Returns the baseline of `pipeline`: its file, or where there is none, as in a fresh clone that nobody committed it to, what
+/// the version in production was registered with, from which a promotion writes that file.
+///
+/// # Errors
+/// Fails when the file is no baseline.
+pub(crate) fn known(pipeline: &Pipeline<'_>, registry: &Registry) -> Result<Option<Baseline>, PipelineError> {
+    let model = &pipeline.model;
+    if let Some(stored) = production::baseline(pipeline.project, model)? {
+        return Ok(Some(stored));
+    }
+    let Some(found) = production::find(registry, model) else { return Ok(None) };
+    let metrics = attached(registry, model, found.version)?;
+    Ok(metrics.map(|metrics| Baseline::of(model, &found, metrics.classes, metrics.subsets)))
+}
+
 /// Returns the baseline of `pipeline` as rules compare with it.
 ///
-/// A file that was taken away, or whose figures are not those that its version was registered with, switches no rule off: it
-/// cannot be compared with.
+/// A file whose figures are not those that its version was registered with switches no rule off: it cannot be compared
+/// with.
 ///
 /// # Errors
 /// Fails when the file is no baseline.
 pub(crate) fn baseline(pipeline: &Pipeline<'_>, registry: &Registry) -> Result<Reference, PipelineError> {
     let model = &pipeline.model;
     let in_production = production::version(registry, model);
-    let Some(stored) = production::baseline(pipeline.project, model)? else {
+    let Some(stored) = known(pipeline, registry)? else {
         return Ok(in_production.map_or(Reference::None, |version| {
             Reference::Unavailable(format!(
-                "there is no `baselines/{model}.json`, and {version} is in production: restore the file from git"
+                "there is no `baselines/{model}.json`, and the registry keeps no figures of {version}, which is in production: \
+                 restore the file from git"
             ))
         }));
     };
@@ -77,21 +92,35 @@ fn differs(stored: &Baseline, attached: &AttachedMetrics) -> Option<&'static str
     }
 }
 
+fn named(rules: &[GateRule]) -> impl Iterator<Item = &RunId> {
+    rules.iter().filter_map(|rule| match rule.check.versus() {
+        Some(Versus::Run(run)) => Some(run),
+        _ => None,
+    })
+}
+
+/// Returns the digest of what each run left that rules compare with; `None` for one that left nothing. A file that comes
+/// back is judged by again.
+pub(crate) fn digests_of_runs(
+    pipeline: &Pipeline<'_>,
+    rules: &[GateRule],
+) -> BTreeMap<String, Option<Digest>> {
+    let digest =
+        |run: &RunId| fs_err::read(outputs::path_of_run(pipeline, run)).ok().map(|bytes| Digest::of(&bytes));
+    named(rules).map(|run| (run.to_string(), digest(run))).collect()
+}
+
 /// Returns the runs that rules compare with, as their own figures tell of them.
 pub(crate) fn runs(
     pipeline: &Pipeline<'_>,
     rules: &[GateRule],
     registry: &Registry,
 ) -> BTreeMap<Versus, Reference> {
-    let named = rules.iter().filter_map(|rule| match rule.check.versus() {
-        Some(Versus::Run(run)) => Some(run),
-        _ => None,
-    });
     let figures = |run: &RunId| match run_figures(pipeline, registry, run) {
         Ok(evaluation) => Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))),
         Err(error) => Reference::Unavailable(error.to_string()),
     };
-    named.map(|run| (Versus::Run(run.clone()), figures(run))).collect()
+    named(rules).map(|run| (Versus::Run(run.clone()), figures(run))).collect()
 }
 
 /// Reads what a run left, and holds it against what it registered, if it registered a version.

@@ -17,13 +17,8 @@ pub(crate) fn record(
     report: &RunReport,
     evaluation: Option<&Evaluation>,
 ) -> Result<(), PipelineError> {
-    let train = &runner.pipeline.config.train;
-    let resolved: BTreeMap<String, serde_json::Value> = match &train.command {
-        _ if runner.options.import.is_some() => BTreeMap::new(),
-        Some(command) => {
-            let given = train.params.clone().into_iter();
-            given.chain([("command".to_owned(), command.clone().into())]).collect()
-        }
+    let resolved = match own_params(runner) {
+        Some(params) => params,
         None => model::final_params(runner)?,
     };
     let mut metrics = BTreeMap::new();
@@ -59,6 +54,7 @@ pub(crate) fn record_failed(
     error: &PipelineError,
 ) -> Result<(), PipelineError> {
     let config = &runner.pipeline.config;
+    let given = own_params(runner).unwrap_or_else(|| config.train.params.clone());
     let row = RunRow {
         run: report.run_id.to_string(),
         experiment: report.pipeline.clone(),
@@ -66,7 +62,7 @@ pub(crate) fn record_failed(
         finished_at: report.finished_at.clone(),
         status: "failed".to_owned(),
         digest: None,
-        params: params(config.train.params.clone(), &config.train.algorithm, config.seed),
+        params: params(given, model::algorithm(runner), config.seed),
         metrics: BTreeMap::new(),
     };
     let mut rows: Vec<RunRow> = match error {
@@ -77,6 +73,19 @@ pub(crate) fn record_failed(
     };
     rows.insert(0, row);
     Ok(Index::open(&runner.pipeline.project.state_folder())?.record_runs(&rows)?)
+}
+
+/// Returns the parameters of what is no trainer of ours: a program, or a file that is imported.
+fn own_params(runner: &Runner<'_>) -> Option<BTreeMap<String, serde_json::Value>> {
+    let train = &runner.pipeline.config.train;
+    match &train.command {
+        _ if runner.options.import.is_some() => Some(BTreeMap::new()),
+        Some(command) => {
+            let given = train.params.clone().into_iter();
+            Some(given.chain([("command".to_owned(), command.clone().into())]).collect())
+        }
+        None => None,
+    }
 }
 
 fn params(

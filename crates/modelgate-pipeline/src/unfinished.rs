@@ -21,13 +21,15 @@ use crate::run::{lock, registry};
 pub(crate) enum Work {
     Promotion,
     Rollback,
+    /// A quarantine of the version in production, with nothing in its place.
+    TakeOut,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Mark {
     work: Work,
     model: ModelName,
-    /// The version that is to be production.
+    /// The version that is to be production, or that is to leave it.
     version: Option<VersionNumber>,
     /// The name of this checkout when it began, as the ledger has it; the machine's name may be another later.
     origin: Option<String>,
@@ -99,6 +101,7 @@ pub fn recover(
     let recovered = match mark.work {
         Work::Promotion => Some(recover_promotion(project, &registry, &mark)?),
         Work::Rollback => recover_rollback(project, &mut registry, &mark, surroundings)?,
+        Work::TakeOut => Some(recover_take_out(project, &registry, &mark)?),
     };
     end(project)?;
     Ok(recovered)
@@ -122,6 +125,26 @@ fn recover_promotion(
     let took_place = mark.version == Some(found.version);
     let notice = || Notice::promoted(model, found.version, found.digest, INTERRUPTED);
     Ok(Recovered { sentence, notices: took_place.then(notice).into_iter().collect() })
+}
+
+/// A version that is to leave production has left it exactly when it is quarantined.
+fn recover_take_out(project: &Project, registry: &Registry, mark: &Mark) -> Result<Recovered, PipelineError> {
+    let model = &mark.model;
+    let in_production = materialise(project, registry, model)?.map(|found| found.version);
+    let now = in_production.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
+    let state = registry.model(model)?;
+    let found = mark.version.and_then(|version| Some((version, state.versions.get(&version)?)));
+    let left = found.filter(|(version, found)| found.quarantined && in_production != Some(*version));
+    let what = left.map_or("before it began", |_| "and is completed");
+    Ok(Recovered {
+        sentence: format!(
+            "a quarantine of production of {model} was interrupted {what}: in production is {now}"
+        ),
+        notices: left
+            .map(|(version, found)| Notice::quarantined(model, version, found.digest, INTERRUPTED))
+            .into_iter()
+            .collect(),
+    })
 }
 
 /// What a notice says that is sent late.
@@ -167,7 +190,7 @@ fn recover_rollback(
     let target = state.versions.get(&pending.version).map(|found| found.digest);
     let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
-    let placed = modelgate_model::open(&folder).ok().map(|package| package.digest);
+    let placed = modelgate_model::verify(&folder).ok();
     let done = placed.is_some() && placed == target;
     let event = if done {
         Event::RollBack { reason: pending.reason.clone() }

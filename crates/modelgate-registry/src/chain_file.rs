@@ -4,7 +4,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use modelgate_core::chain::{ChainError, check_link, read_line};
+use modelgate_core::chain::{BadLine, ChainError, check_link, read_line};
 use modelgate_core::ledger::{Head, LedgerEntry, ReplayError};
 use rayon::prelude::*;
 
@@ -71,10 +71,10 @@ pub(crate) fn for_each_entry(
             lines.push(&buffer[start..end]);
             start = end + 1;
         }
-        let entries: Vec<Result<LedgerEntry, String>> =
+        let entries: Vec<Result<LedgerEntry, BadLine>> =
             lines.par_iter().with_min_len(256).map(|bytes| entry(bytes)).collect();
         for (bytes, entry) in lines.iter().zip(entries) {
-            let entry = entry.map_err(|what| ChainError { line, what })?;
+            let entry = entry.map_err(|bad| bad.at(line))?;
             check_link(&entry, line, previous)?;
             previous = Some(entry.head());
             let next = place + bytes.len() as u64 + 1;
@@ -85,8 +85,8 @@ pub(crate) fn for_each_entry(
     }
 }
 
-fn entry(bytes: &[u8]) -> Result<LedgerEntry, String> {
+fn entry(bytes: &[u8]) -> Result<LedgerEntry, BadLine> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
+        .map_err(|error| BadLine::changed(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     read_line(text)
 }

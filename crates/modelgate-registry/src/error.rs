@@ -121,8 +121,9 @@ pub enum RegistryError {
     /// Lines at the end of the ledger are gone.
     #[error(
         "the ledger {home} ends at event {found}, and this project has seen event {seen} ({hash}): events were removed \
-         or rewritten; restore it from a copy that has them, or, where there is none, give them up by \
-         `modelgate ledger accept --head {head} --reason WHY`"
+         or rewritten; restore it from a copy that has them{}, or, where there is none, give them up by \
+         `modelgate ledger accept --head {head} --reason WHY`",
+        kept.as_ref().map_or_else(String::new, |kept| format!(" ({kept})"))
     )]
     Shortened {
         /// Where it is.
@@ -135,6 +136,18 @@ pub enum RegistryError {
         seen: u64,
         /// That event's hash.
         hash: Digest,
+        /// What this project has kept of it, in words.
+        kept: Option<String>,
+    },
+    /// A bucket's objects are no ledger: some between are missing, or more than one holds the same event.
+    #[error(
+        "the ledger {home}: {what}; nothing was written. `docs/runbooks/registry-down.md` says how the objects are put back"
+    )]
+    Segments {
+        /// Where it is.
+        home: String,
+        /// Which object, and what is wrong.
+        what: String,
     },
     /// The lifecycle does not allow it.
     #[error("{model}: {refusal}")]
@@ -269,7 +282,7 @@ impl RegistryError {
     /// Returns what it means that the ledger `home` could not be read.
     pub(crate) fn of_ledger(home: String, error: ReadError) -> Self {
         match error {
-            ReadError::Chain(source) if source.is_of_a_newer_version() => Self::NewerLedger { home, source },
+            ReadError::Chain(source) if source.newer => Self::NewerLedger { home, source },
             ReadError::Chain(source) => Self::Tampered { home, source },
             ReadError::Replay(source) => Self::NotAllowed { home, source },
             ReadError::Io(error) => Self::Io(error),
@@ -292,6 +305,7 @@ impl RegistryError {
                 | Self::NewerLedger { .. }
                 | Self::NotAllowed { .. }
                 | Self::Shortened { .. }
+                | Self::Segments { .. }
                 | Self::Json(_)
         )
     }

@@ -41,6 +41,20 @@ fn lock(file: &std::fs::File, path: &Path) -> Result<(), RegistryError> {
     }
 }
 
+/// Returns whether a line ends in what is left of a file. A line may be of any length.
+fn holds_a_line(file: &mut std::fs::File) -> std::io::Result<bool> {
+    let mut block = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(false),
+            Ok(read) if block[..read].contains(&b'\n') => return Ok(true),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Adds `lines` behind `end`, over what a killed writer left there; `None` when whole lines stand there.
 pub(crate) fn append_behind(path: &Path, end: u64, lines: &str) -> Result<Option<Stamp>, RegistryError> {
     if let Some(folder) = path.parent() {
@@ -56,10 +70,8 @@ pub(crate) fn append_behind(path: &Path, end: u64, lines: &str) -> Result<Option
         return Ok(None);
     }
     if size > end {
-        let mut rest = Vec::new();
         file.seek(SeekFrom::Start(end))?;
-        Read::by_ref(&mut file).take(1 << 20).read_to_end(&mut rest)?;
-        if rest.contains(&b'\n') {
+        if holds_a_line(&mut file)? {
             return Ok(None);
         }
         file.set_len(end)?;
@@ -135,5 +147,24 @@ impl Home for FolderHome {
             self.store.remove(digest)?;
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_any_length_that_another_has_written_is_not_cut_off() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("ledger.jsonl");
+        let long = format!("first\n{}\n", "x".repeat(3 << 20));
+        fs_err::write(&path, &long).expect("written");
+        assert!(append_behind(&path, 6, "mine\n").expect("looked").is_none());
+        assert_eq!(fs_err::read_to_string(&path).expect("text"), long);
+        // The rest of a write that was killed has no end, however long it is.
+        fs_err::write(&path, long.trim_end()).expect("written");
+        assert!(append_behind(&path, 6, "mine\n").expect("added").is_some());
+        assert_eq!(fs_err::read_to_string(&path).expect("text"), "first\nmine\n");
     }
 }

@@ -16,8 +16,10 @@ use modelgate_store::remote::without_credentials;
 
 use crate::RegistryError;
 use crate::home::{Home, Objects, Position, StoredObject, object_key};
+use crate::kept;
 use crate::stamp::Stamp;
 
+mod copy;
 mod sides;
 
 const LEDGER: &str = "ledger.jsonl";
@@ -72,10 +74,9 @@ impl GitBranchHome {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("git");
-        command.arg("-C").arg(&self.repository).args(arguments);
-        // English messages, no question on the terminal, and an identity also where none is configured.
-        command.env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+        let mut command = modelgate_store::git(&self.repository);
+        command.args(arguments);
+        // An identity also where none is configured.
         for role in ["AUTHOR", "COMMITTER"] {
             command
                 .env(format!("GIT_{role}_NAME"), "modelgate")
@@ -239,22 +240,6 @@ impl GitBranchHome {
         })
     }
 
-    /// Returns the file that says which commit the copy is of.
-    fn copied(&self) -> PathBuf {
-        self.copy.with_extension("commit")
-    }
-
-    fn keep_copy(&self, ledger: &[u8]) -> Result<(), RegistryError> {
-        // A copy of an unknown commit is fetched again: killed between the two writes, nothing is wrong.
-        match fs_err::remove_file(self.copied()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        modelgate_store::atomic::write(&self.copy, ledger)?;
-        let tip = self.tip.clone().unwrap_or_default();
-        Ok(modelgate_store::atomic::write(&self.copied(), tip.as_bytes())?)
-    }
-
     /// Adds and removes objects on top of what the last read saw; the ledger stays. Returns `false`, having changed
     /// nothing, when another writer was faster.
     fn change(&mut self, added: &Objects, gone: &[Digest]) -> Result<bool, RegistryError> {
@@ -364,7 +349,25 @@ impl Home for GitBranchHome {
         if !again && self.copy.is_file() && copied == Some(self.tip.clone().unwrap_or_default()) {
             return Ok(());
         }
-        self.keep_copy(&self.recorded()?)
+        let ledger = self.recorded()?;
+        let of_this = copied.as_deref() == Some(self.tip.as_deref().unwrap_or_default());
+        if of_this && fs_err::read(&self.copy).is_ok_and(|held| held == ledger) {
+            return Ok(());
+        }
+        self.keep_what_is_lost(copied.as_deref(), &ledger)?;
+        self.keep_copy(&ledger)
+    }
+
+    fn kept(&self, hash: &Digest) -> Option<String> {
+        let kept = kept::with(&self.copy, hash)?;
+        let lines = format!("`{}`, a copy of its lines, is here", kept.path.display());
+        let reference = self.kept_reference(&kept.label);
+        match self.commit_of(&reference) {
+            Ok(Some(_)) => {
+                Some(format!("`{reference}`, the commit that has them, is in this repository, and {lines}"))
+            }
+            _ => Some(lines),
+        }
     }
 
     fn append(

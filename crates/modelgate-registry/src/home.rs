@@ -57,6 +57,12 @@ pub trait Home: Send {
         false
     }
 
+    /// Says where what was copied of a ledger is kept that had the event with this hash, and that the place no longer has.
+    fn kept(&self, hash: &Digest) -> Option<String> {
+        let _ = hash;
+        None
+    }
+
     /// Brings the local file up to date; with `again` it is fetched anew as a whole.
     ///
     /// # Errors

@@ -74,6 +74,8 @@ pub struct Index {
     pub(crate) connection: Connection,
     /// The file that was opened; `None` in memory.
     pub(crate) identity: Option<FileIdentity>,
+    /// What follows from ledgers, where the file could not be written.
+    beside: Option<Connection>,
 }
 
 impl Index {
@@ -116,7 +118,27 @@ impl Index {
 
     fn of_file(path: PathBuf, connection: Connection) -> Self {
         let identity = identity(&path);
-        Self { path, connection, identity }
+        Self { path, connection, identity, beside: None }
+    }
+
+    /// Goes on with tables of its own for what follows from ledgers, empty ones, which last as long as this process: the
+    /// file cannot be written. Runs stay with the file.
+    pub(crate) fn go_on_beside(&mut self) -> Result<(), RegistryError> {
+        let made = Connection::open_in_memory().and_then(|beside| {
+            beside.execute_batch(DERIVED)?;
+            Ok(beside)
+        });
+        self.beside = Some(made.map_err(|source| wrap(&self.path, source))?);
+        Ok(())
+    }
+
+    /// Returns the tables that follow from ledgers.
+    pub(crate) fn derived(&self) -> &Connection {
+        self.beside.as_ref().unwrap_or(&self.connection)
+    }
+
+    pub(crate) fn derived_mut(&mut self) -> &mut Connection {
+        self.beside.as_mut().unwrap_or(&mut self.connection)
     }
 
     /// Returns an index that lasts as long as this process.
@@ -127,7 +149,7 @@ impl Index {
             Ok(connection)
         });
         match made {
-            Ok(connection) => Ok(Self { path, connection, identity: None }),
+            Ok(connection) => Ok(Self { path, connection, identity: None, beside: None }),
             Err(source) => Err(wrap(&path, source)),
         }
     }
@@ -232,6 +254,17 @@ pub(crate) fn wrap(path: &Path, source: rusqlite::Error) -> RegistryError {
         return RegistryError::IndexBusy { path: path.display().to_string() };
     }
     RegistryError::Index { path: path.display().to_string(), source }
+}
+
+impl RegistryError {
+    /// Returns whether it says that the index cannot be written now, which the ledger, being the truth, can do without.
+    pub(crate) fn is_unwritable_index(&self) -> bool {
+        match self {
+            Self::IndexBusy { .. } => true,
+            Self::Index { source, .. } => is_read_only(source),
+            _ => false,
+        }
+    }
 }
 
 /// Holds where reading goes on without the file: a folder that cannot be written, a full disk.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_core::ledger::{Head, LedgerEntry, LedgerEvent, Registration, RegistryState};
 use modelgate_core::lifecycle::{ModelState, VersionState};
-use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_core::{ModelName, VersionNumber};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::RegistryError;
 use crate::chain_file::Place;
 use crate::home::Position;
-use crate::index::{Index, is_read_only, wrap};
+use crate::index::{Index, wrap};
 
 /// Where the ledger ended when the index last followed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,32 +23,6 @@ pub(crate) struct Followed {
     pub(crate) time: String,
     /// What the file looked like.
     pub(crate) stamp: String,
-}
-
-/// One version as lists show it.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ListedVersion {
-    /// The model.
-    pub model: ModelName,
-    /// The version.
-    pub version: VersionNumber,
-    /// Its run.
-    pub run: String,
-    /// When it was trained, RFC 3339 in UTC.
-    pub trained_at: String,
-    /// The figures on the gate's subset, as JSON.
-    pub metrics: String,
-}
-
-/// What was in production of one model.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WasInProduction {
-    /// The model.
-    pub model: ModelName,
-    /// The version.
-    pub version: VersionNumber,
-    /// Its package.
-    pub digest: Digest,
 }
 
 struct Tenure {
@@ -132,7 +106,7 @@ where
     text.parse().map_err(|error: T::Err| unreadable(column, &error.to_string()))
 }
 
-fn json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
+pub(crate) fn json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text).map_err(|error| unreadable(column, &error.to_string()))
 }
 
@@ -346,19 +320,18 @@ fn write_head(transaction: &Transaction<'_>, home: &str, end: &Followed) -> rusq
 impl Index {
     /// Returns where the index stands in the ledger of `home`.
     pub(crate) fn followed(&self, home: &str) -> Result<Option<Followed>, RegistryError> {
-        self.wrap(followed(&self.connection, home))
+        self.wrap(followed(self.derived(), home))
     }
 
     /// Returns where the index stands and the state there, both of one moment.
     pub(crate) fn load(&mut self, home: &str) -> Result<(Option<Followed>, RegistryState), RegistryError> {
-        let read = || {
-            let transaction = self.connection.transaction()?;
+        let path = self.path.clone();
+        let mut read = || {
+            let transaction = self.derived_mut().transaction()?;
             let end = followed(&transaction, home)?;
             let state = if end.is_some() { load(&transaction, home)? } else { RegistryState::default() };
             Ok((end, state))
         };
-        let path = self.path.clone();
-        let mut read = read;
         read().map_err(|source| wrap(&path, source))
     }
 
@@ -374,11 +347,7 @@ impl Index {
         end: &Followed,
     ) -> Result<bool, RegistryError> {
         let result = self.try_extend(home, from, anew, state, changes, end);
-        match result {
-            // Reading goes on where nothing can be written; the next process reads the same lines again.
-            Err(error) if is_read_only(&error) => Ok(true),
-            other => self.wrap(other),
-        }
+        self.wrap(result)
     }
 
     fn try_extend(
@@ -390,7 +359,7 @@ impl Index {
         changes: &Changes,
         end: &Followed,
     ) -> rusqlite::Result<bool> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.derived_mut().transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = followed(&transaction, home)?;
         if now.as_ref().map(|now| now.position) != from.map(|from| from.position) {
             return Ok(false);
@@ -411,8 +380,8 @@ impl Index {
         let compare = || {
             for (table, order) in TABLES {
                 let query = format!("SELECT * FROM {table} WHERE home = ?1 ORDER BY {order}");
-                let mut own = self.connection.prepare(&query)?;
-                let mut others = other.connection.prepare(&query)?;
+                let mut own = self.derived().prepare(&query)?;
+                let mut others = other.derived().prepare(&query)?;
                 let columns = own.column_count();
                 let (mut own, mut others) = (own.query([home])?, others.query([home])?);
                 loop {
@@ -438,120 +407,12 @@ impl Index {
     pub(crate) fn forget(&mut self, home: &str) -> Result<(), RegistryError> {
         let path = self.path.clone();
         let mut forget = || {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = self.derived_mut().transaction_with_behavior(TransactionBehavior::Immediate)?;
             for table in TABLES.iter().map(|(table, _)| *table).chain(["head"]) {
                 transaction.execute(&format!("DELETE FROM {table} WHERE home = ?1"), [home])?;
             }
             transaction.commit()
         };
         forget().map_err(|source| wrap(&path, source))
-    }
-
-    /// Returns what was registered as a version, and when.
-    pub(crate) fn registration(
-        &self,
-        home: &str,
-        model: &ModelName,
-        version: VersionNumber,
-    ) -> Result<Option<(Registration, String)>, RegistryError> {
-        let read = || {
-            let mut statement = self.connection.prepare(
-                "SELECT registration, time FROM registrations WHERE home = ?1 AND model = ?2 AND version = ?3",
-            )?;
-            let row = statement.query_row(params![home, model.as_str(), version.0], |row| {
-                Ok((json(0, row.get_ref(0)?.as_str()?)?, row.get(1)?))
-            });
-            row.optional()
-        };
-        self.wrap(read())
-    }
-
-    /// Hands every version of `home`, or of one model, to `each`.
-    pub(crate) fn list(
-        &self,
-        home: &str,
-        model: Option<&ModelName>,
-        each: &mut dyn FnMut(ListedVersion),
-    ) -> Result<(), RegistryError> {
-        let mut read = || {
-            let mut statement = self.connection.prepare(
-                "SELECT model, version, run, trained_at, metrics FROM versions \
-                 WHERE home = ?1 AND (?2 IS NULL OR model = ?2) ORDER BY model, version",
-            )?;
-            let mut rows = statement.query(params![home, model.map(ModelName::as_str)])?;
-            while let Some(row) = rows.next()? {
-                each(ListedVersion {
-                    model: parsed(row, 0)?,
-                    version: VersionNumber(row.get(1)?),
-                    run: row.get(2)?,
-                    trained_at: row.get(3)?,
-                    metrics: row.get(4)?,
-                });
-            }
-            Ok(())
-        };
-        self.wrap(read())
-    }
-
-    /// Returns what was in production of each of `models` at `time`, microseconds since 1970. Of the events up to then the
-    /// last in the ledger counts: an event of a clock that was ahead is before what stands behind it.
-    pub(crate) fn production_at<'a>(
-        &self,
-        home: &str,
-        models: impl Iterator<Item = &'a ModelName>,
-        time: i64,
-    ) -> Result<Vec<WasInProduction>, RegistryError> {
-        let read = || {
-            let mut statement = self.connection.prepare(
-                "SELECT version, digest FROM production WHERE home = ?1 AND model = ?2 AND time <= ?3 \
-                 ORDER BY seq DESC LIMIT 1",
-            )?;
-            let mut found = Vec::new();
-            for model in models {
-                let row = statement.query_row(params![home, model.as_str(), time], |row| {
-                    let version = VersionNumber(row.get(0)?);
-                    if version.0 == 0 {
-                        return Ok(None);
-                    }
-                    Ok(Some(WasInProduction { model: model.clone(), version, digest: parsed(row, 1)? }))
-                });
-                found.extend(row.optional()?.flatten());
-            }
-            Ok(found)
-        };
-        self.wrap(read())
-    }
-
-    /// Returns whether a version was ever in production.
-    pub(crate) fn was_in_production(
-        &self,
-        home: &str,
-        model: &ModelName,
-        version: VersionNumber,
-    ) -> Result<bool, RegistryError> {
-        let query =
-            "SELECT EXISTS (SELECT 1 FROM production WHERE home = ?1 AND model = ?2 AND version = ?3)";
-        let row = params![home, model.as_str(), version.0];
-        self.wrap(self.connection.query_row(query, row, |row| row.get(0)))
-    }
-
-    /// Returns the versions of `model` in the order in which they were in production, the newest first.
-    pub(crate) fn tenures(
-        &self,
-        home: &str,
-        model: &ModelName,
-        at_most: usize,
-    ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
-        let read = || {
-            let mut statement = self.connection.prepare(
-                "SELECT version, time FROM production WHERE home = ?1 AND model = ?2 AND version > 0 ORDER BY seq DESC \
-                 LIMIT ?3",
-            )?;
-            let rows = statement.query_map(params![home, model.as_str(), at_most as i64], |row| {
-                Ok((VersionNumber(row.get(0)?), row.get(1)?))
-            })?;
-            rows.collect()
-        };
-        self.wrap(read())
     }
 }

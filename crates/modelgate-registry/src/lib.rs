@@ -3,6 +3,7 @@
 //! Owns: where ledger and packages are kept, and the index over them. Refuses: HTTP serving, and deciding what
 //! is allowed, which is `modelgate_core::lifecycle`.
 
+mod accepted;
 mod archive;
 mod chain_file;
 mod error;
@@ -11,7 +12,9 @@ mod git_home;
 mod home;
 mod index;
 mod index_damage;
+mod index_queries;
 mod index_state;
+mod kept;
 mod notice;
 mod object_home;
 mod registry;
@@ -20,11 +23,12 @@ mod stamp;
 mod uri;
 mod verification;
 
+pub use accepted::{Acceptance, Acceptances, accept, acceptances};
 pub use archive::{ArchiveManifest, ArchivedRuns, export, export_what_is_whole, import};
 pub use error::RegistryError;
 pub use home::{Home, Objects, Position, StoredObject};
 pub use index::{Index, RunRow};
-pub use index_state::{ListedVersion, WasInProduction};
+pub use index_queries::{ListedVersion, WasInProduction};
 pub use notice::listen;
 pub use registry::{Accepted, Registry};
 pub use stamp::Stamp;

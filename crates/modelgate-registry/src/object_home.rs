@@ -1,7 +1,7 @@
 //! A registry in an object store: below `ledger/` one object per append, named by the number of its first event and
 //! written only where there is none, so that of two writers at the same head one wins and the other looks again.
+//! `segments.rs` says how the copy follows them.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
@@ -10,7 +10,12 @@ use modelgate_store::remote::ObjectHome;
 use crate::RegistryError;
 use crate::folder_home::append_behind;
 use crate::home::{Home, Objects, Position, StoredObject, object_key};
+use crate::kept;
 use crate::stamp::Stamp;
+
+mod segments;
+
+use segments::{Tail, segment_key};
 
 /// A prefix of a bucket, or any other home of objects with conditional writes.
 pub(crate) struct ObjectStoreHome {
@@ -27,7 +32,7 @@ const PROBE: (&str, &str) =
 
 impl ObjectStoreHome {
     pub(crate) fn new(objects: Box<dyn ObjectHome>, state_folder: &Path) -> Self {
-        let name = Digest::of(format!("objects {}", objects.name()).as_bytes()).short();
+        let name = Digest::of(format!("objects {}", objects.place()).as_bytes()).short();
         let copy = state_folder.join("cache").join("ledgers").join(format!("{name}.jsonl"));
         Self { objects, copy, refuses: false }
     }
@@ -49,17 +54,6 @@ impl ObjectStoreHome {
         }
         self.refuses = true;
         Ok(())
-    }
-
-    fn segment(&self, first: u64) -> Result<Option<String>, RegistryError> {
-        let found = self.objects.get(&segment_key(first)).map_err(|error| self.unavailable(error))?;
-        let Some((bytes, _)) = found else { return Ok(None) };
-        let text = String::from_utf8(bytes)
-            .map_err(|_| self.unavailable(format!("`{}` is not UTF-8", segment_key(first))))?;
-        if text.is_empty() || !text.ends_with('\n') {
-            return Err(self.unavailable(format!("`{}` does not end with a line", segment_key(first))));
-        }
-        Ok(Some(text))
     }
 
     /// Returns the number of whole lines of the copy and the byte behind them.
@@ -94,10 +88,6 @@ impl ObjectStoreHome {
     }
 }
 
-fn segment_key(first: u64) -> String {
-    format!("ledger/{first:012}.jsonl")
-}
-
 /// Returns the number of the event on a whole line; `None` for the rest of a line that begins elsewhere.
 fn number_of(line: &[u8]) -> Option<u64> {
     #[derive(serde::Deserialize)]
@@ -112,6 +102,10 @@ impl Home for ObjectStoreHome {
         self.objects.name()
     }
 
+    fn key(&self) -> String {
+        self.objects.place()
+    }
+
     fn ledger(&self) -> &Path {
         &self.copy
     }
@@ -120,34 +114,16 @@ impl Home for ObjectStoreHome {
         true
     }
 
+    fn kept(&self, hash: &Digest) -> Option<String> {
+        let kept = kept::with(&self.copy, hash)?;
+        Some(format!("`{}` is one", kept.path.display()))
+    }
+
     fn pull(&mut self, again: bool) -> Result<(), RegistryError> {
-        if again {
-            let mut next = 1;
-            let mut texts = Vec::new();
-            while let Some(text) = self.segment(next)? {
-                next += text.lines().count() as u64;
-                texts.push(text);
-            }
-            return Ok(modelgate_store::atomic::write_with(&self.copy, |output: &mut dyn Write| {
-                texts.iter().try_for_each(|text| output.write_all(text.as_bytes()))
-            })?);
+        if !again && self.go_on()? {
+            return Ok(());
         }
-        let (mut seq, mut end) = self.copied()?;
-        while let Some(text) = self.segment(seq + 1)? {
-            // Another process of this project may have copied the same lines.
-            if append_behind(&self.copy, end, &text)?.is_none() {
-                let copied = self.copied()?;
-                if copied == (seq, end) {
-                    // What stands behind the last event is no event: the copy is damaged, and is made anew.
-                    return self.pull(true);
-                }
-                (seq, end) = copied;
-                continue;
-            }
-            seq += text.lines().count() as u64;
-            end += text.len() as u64;
-        }
-        Ok(())
+        self.fetch()
     }
 
     fn append(
@@ -162,7 +138,7 @@ impl Home for ObjectStoreHome {
         let written = self.objects.put_if_absent(&segment_key(first), lines.as_bytes());
         // A write whose answer was lost is tried again by the client, and then finds itself there.
         if !written.map_err(|error| self.unavailable(error))?
-            && self.segment(first)?.as_deref() != Some(lines)
+            && self.segment(first)?.is_none_or(|(text, _)| text != lines)
         {
             return Ok(None);
         }
@@ -174,7 +150,10 @@ impl Home for ObjectStoreHome {
             }
         }
         match append_behind(&self.copy, expected.end, lines)? {
-            Some(stamp) => Ok(Some(stamp)),
+            Some(stamp) => {
+                self.remember(&Tail::new(first, expected.end, lines, ""));
+                Ok(Some(stamp))
+            }
             // The event is written; another process of this project has copied it, and perhaps what came after it:
             // the file does not end where the caller believes.
             None => Ok(Some(Stamp::unknown())),

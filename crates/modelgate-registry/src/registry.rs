@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration, RegistryState};
 use modelgate_core::lifecycle::ModelState;
@@ -15,11 +15,13 @@ use crate::folder_home::FolderHome;
 use crate::git_home::GitBranchHome;
 use crate::home::{Home, Position, StoredObject};
 use crate::index::Index;
-use crate::index_state::{Followed, ListedVersion, WasInProduction};
+use crate::index_queries::{ListedVersion, WasInProduction};
+use crate::index_state::Followed;
 use crate::object_home::ObjectStoreHome;
 use crate::{RegistryError, RegistryUri};
 
 mod acceptance;
+mod elsewhere;
 mod following;
 mod writing;
 
@@ -35,6 +37,8 @@ pub struct Registry {
     pub(crate) index: RefCell<Index>,
     pub(crate) followed: Option<Followed>,
     pub(crate) state: RegistryState,
+    /// The project's `.modelgate/`.
+    state_folder: PathBuf,
 }
 
 impl Registry {
@@ -84,13 +88,15 @@ impl Registry {
     pub fn in_home(home: Box<dyn Home>, state_folder: &Path) -> Result<Self, RegistryError> {
         let mut registry = Self::unread(home, state_folder)?;
         registry.refresh()?;
+        registry.tell_of_others()?;
         Ok(registry)
     }
 
     /// Returns the registry in `home`, of which nothing is read yet.
     fn unread(home: Box<dyn Home>, state_folder: &Path) -> Result<Self, RegistryError> {
         let index = RefCell::new(Index::open(state_folder)?);
-        Ok(Self { home, index, followed: None, state: RegistryState::default() })
+        let state_folder = state_folder.to_owned();
+        Ok(Self { home, index, followed: None, state: RegistryState::default(), state_folder })
     }
 
     /// Returns the place in words.
@@ -317,50 +323,4 @@ pub(crate) fn file_of(
 }
 
 #[cfg(test)]
-mod tests {
-    use modelgate_core::Verdict;
-    use modelgate_core::ledger::Lineage;
-    use modelgate_core::schema::Task;
-
-    use super::*;
-
-    #[test]
-    fn what_an_index_that_cannot_be_written_lacks_is_read_from_the_ledger() {
-        let folder = tempfile::tempdir().expect("folder");
-        let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
-        // As on a full disk, which has room for the few bytes of an event still.
-        registry.index.get_mut().connection.pragma_update(None, "query_only", true).expect("no room");
-        let digest = Digest::of(b"model");
-        let time = "2026-01-01T00:00:00.000Z";
-        let registration = Registration {
-            digest,
-            verdict: Verdict::Passed,
-            verdict_digest: digest,
-            bootstrap: true,
-            lineage: Lineage {
-                run_id: "run-1".parse().expect("run"),
-                config: digest,
-                dataset: digest,
-                task: Task::Classification,
-                algorithm: "random_forest".to_owned(),
-                seed: 42,
-                trained_at: time.to_owned(),
-                tool_version: "0.1.0".to_owned(),
-            },
-            metrics: BTreeMap::new(),
-            files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
-            checks: BTreeMap::new(),
-        };
-        let (name, objects) = ("churn".parse().expect("name"), BTreeMap::from([(digest, b"model".to_vec())]));
-        let version = registry.register(&name, &registration, &objects, time, "tester").expect("registered");
-        assert!(
-            registry
-                .index
-                .borrow()
-                .registration(&registry.home.key(), &name, version)
-                .expect("read")
-                .is_none()
-        );
-        assert_eq!(registry.registered(&name, version).expect("known").0, registration);
-    }
-}
+mod tests;

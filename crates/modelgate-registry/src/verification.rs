@@ -10,6 +10,7 @@ use modelgate_core::{Digest, ModelName, VersionNumber};
 use crate::chain_file::{ReadError, for_each_entry};
 use crate::index::Index;
 use crate::index_state::microseconds;
+use crate::notice;
 use crate::registry::{CLOCKS_DIFFER, file_of};
 use crate::stamp::Stamp;
 use crate::{Registry, RegistryError};
@@ -42,7 +43,7 @@ struct Scrutiny {
 impl Scrutiny {
     /// Looks at an entry that is about to be applied to `state`.
     fn look(&mut self, state: &RegistryState, entry: &LedgerEntry) -> Result<(), ChainError> {
-        let wrong = |what: String| Err(ChainError { line: entry.seq, what });
+        let wrong = |what: String| Err(ChainError::changed(entry.seq, what));
         let time = microseconds(&entry.time);
         if time == i64::MIN {
             return wrong(format!("its time `{}` is no time", entry.time.escape_debug()));
@@ -103,8 +104,21 @@ impl Registry {
                 !self.index.get_mut().has_rows_of(&fresh, &key)?
             };
             if index_rebuilt || !same_end || seen.is_some_and(|seen| seen.stamp != end.stamp) {
-                self.index.get_mut().forget(&key)?;
-                self.index.get_mut().extend(&key, None, true, &state, &changes, &end)?;
+                let index = self.index.get_mut();
+                let written =
+                    index.forget(&key).and_then(|()| index.extend(&key, None, true, &state, &changes, &end));
+                match written {
+                    // Who may only read still finds out whether the ledger is whole.
+                    Err(error) if error.is_unwritable_index() => {
+                        index.go_on_beside()?;
+                        index.extend(&key, None, true, &state, &changes, &end)?;
+                        let says =
+                            if index_rebuilt { " and says something else than the ledger" } else { "" };
+                        notice::tell(&format!("the index was not written{says}: {error}"));
+                        index_rebuilt = false;
+                    }
+                    other => drop(other?),
+                }
             }
             (self.followed, self.state) = (Some(end), state);
         }
@@ -196,7 +210,7 @@ pub fn verify_file_with(
     let line = last.map_or(0, |head: modelgate_core::ledger::Head| head.seq) + 1;
     if end != size {
         let what = "it has no line feed: the file was cut off".to_owned();
-        return Err(RegistryError::Tampered { home, source: ChainError { line, what } });
+        return Err(RegistryError::Tampered { home, source: ChainError::changed(line, what) });
     }
     Ok((line - 1, last.map(|head| head.hash), found))
 }

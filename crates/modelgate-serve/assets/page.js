@@ -83,8 +83,9 @@ function value(feature, text) {
   const trimmed = text.trim();
   if (trimmed === '') return null;
   if (feature.boolean) return trimmed === 'true';
+  // `0x10` is a number to a browser and to nobody who fills in a form.
   const number = Number(DECIMAL_COMMA.test(trimmed) ? trimmed.replace(',', '.') : trimmed);
-  return Number.isFinite(number) ? number : trimmed;
+  return Number.isFinite(number) && !/^[+-]?0[box]/i.test(trimmed) ? number : trimmed;
 }
 
 // What has to be written otherwise, since it could be two numbers.
@@ -143,8 +144,12 @@ function mark(one) {
   });
 }
 
+// The figures that say most, before those that come first by their names.
+const TELLING = ['accuracy', 'f1', 'roc_auc', 'r2', 'rmse', 'mae'];
+const rank = ([name]) => TELLING.includes(name) ? TELLING.indexOf(name) : TELLING.length;
+
 function about() {
-  const figures = Object.entries(model.metrics).slice(0, 3).map(([name, figure]) => `${name} ${short(figure)}`).join(', ');
+  const figures = Object.entries(model.metrics).sort((one, other) => rank(one) - rank(other)).slice(0, 3).map(([name, figure]) => `${name} ${short(figure)}`).join(', ');
   $('title').textContent = model.name;
   document.title = `${model.name}: prediction`;
   $('about').replaceChildren(`predicts ${model.target} · version ${model.version} · `, mark(model), figures ? ` · ${figures}` : '');
@@ -263,12 +268,19 @@ async function start() {
   try {
     const { models } = await call('models');
     if (!models.length) throw new Error('no model is loaded yet; /health says why');
+    const asked = new URLSearchParams(location.search).get('model');
+    const chosen = (models.find((one) => one.name === asked) || models[0]).name;
     if (models.length > 1) {
       $('picker').hidden = false;
       $('model').replaceChildren(...models.map((one) => element('option', { value: one.name, textContent: one.name })));
-      $('model').addEventListener('change', () => load($('model').value, false));
+      $('model').value = chosen;
+      $('model').addEventListener('change', () => {
+        // In the address, so that who loads the page again or sends it on has the same model.
+        history.replaceState(null, '', `?model=${encodeURIComponent($('model').value)}`);
+        load($('model').value, false);
+      });
     }
-    await load(models[0].name, false);
+    await load(chosen, false);
   } catch (error) {
     $('about').replaceChildren(element('span', { className: 'error', textContent: error.message }));
     $('submit').disabled = true;

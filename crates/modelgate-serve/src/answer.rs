@@ -5,7 +5,7 @@ use std::fmt::Write;
 use modelgate_core::schema::Classes;
 use modelgate_model::Prediction;
 
-use crate::refusal::Problem;
+use crate::request::rows::Batch;
 use crate::served::ServedModel;
 use crate::source::Offer;
 
@@ -87,20 +87,20 @@ pub(crate) fn identity(offer: &Offer) -> String {
     text
 }
 
-fn push_warnings(text: &mut String, warnings: &[Problem]) {
-    if !warnings.is_empty() {
+fn push_warnings(text: &mut String, batch: &Batch) {
+    if !batch.warnings.is_empty() {
         text.push_str(",\"warnings\":");
-        text.push_str(&serde_json::to_string(warnings).unwrap_or_else(|_| "[]".to_owned()));
+        text.push_str(&serde_json::to_string(&batch.warnings).unwrap_or_else(|_| "[]".to_owned()));
+    }
+    let more = batch.more_warnings();
+    if more > 0 {
+        let _ = write!(text, ",\"more_warnings\":{more}");
     }
 }
 
 /// The answer of `/predict`.
-pub(crate) fn native(
-    model: &ServedModel,
-    prediction: &Prediction,
-    rows: usize,
-    warnings: &[Problem],
-) -> String {
+pub(crate) fn native(model: &ServedModel, prediction: &Prediction, batch: &Batch) -> String {
+    let rows = batch.rows;
     let mut text = String::with_capacity(256 + rows * 16 * (model.classes.len() + 1));
     text.push_str("{\"predictions\":");
     push_predictions(&mut text, model, prediction, rows);
@@ -111,19 +111,19 @@ pub(crate) fn native(
         push_list(&mut text, model.classes.len(), |text, class| text.push_str(&model.classes[class]));
     }
     text.push_str(&model.identity);
-    push_warnings(&mut text, warnings);
+    push_warnings(&mut text, batch);
     text.push('}');
     text
 }
 
 /// The answer of `/api/predict`, which has one row.
-pub(crate) fn api(model: &ServedModel, prediction: &Prediction, warnings: &[Problem]) -> String {
+pub(crate) fn api(model: &ServedModel, prediction: &Prediction, batch: &Batch) -> String {
     let mut text = String::with_capacity(128);
     text.push_str("{\"prediction\":");
     push_prediction(&mut text, model, prediction, 0);
     text.push_str(",\"model_version\":");
     push_text(&mut text, &model.offer.version);
-    push_warnings(&mut text, warnings);
+    push_warnings(&mut text, batch);
     text.push('}');
     text
 }

@@ -5,7 +5,7 @@ use modelgate_core::schema::{Allowed, Feature, FeatureSchema, FeatureType, SCHEM
 use crate::refusal::Refusal;
 use crate::request::inputs::Inputs;
 use crate::request::rows::{Batch, Rows};
-use crate::request::{mlflow, native, v2};
+use crate::request::{csv, mlflow, native, v2};
 use crate::settings::Leniency;
 
 const ROWS: usize = 50;
@@ -48,7 +48,7 @@ pub fn read(body: &[u8]) {
         check(native::read(body, rows(), false));
         check(native::read(body, rows(), true));
         check(mlflow::read_json(body, rows()));
-        check(mlflow::read_csv(body, &types, rows()));
+        check(csv::read_csv(body, &types, rows()));
         check(v2::read(body, &types, &["prediction"], rows()).map(|infer| infer.batch));
     }
 }

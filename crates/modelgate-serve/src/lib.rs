@@ -19,6 +19,7 @@ mod garbled;
 mod http;
 mod news;
 mod patience;
+mod readiness;
 mod redaction;
 mod refusal;
 mod reload;

@@ -2,8 +2,8 @@
 //! source alone that fails too often.
 
 mod canaries;
+mod take;
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant, SystemTime};
 use modelgate_core::{Digest, ModelName};
 use tokio::sync::oneshot;
 
-use crate::catalog::{Breaker, Catalog, Outcome, Served};
+use crate::catalog::{Breaker, Catalog, Outcome};
 use crate::caught::caught;
 use crate::error::{SourceError, one_line};
 use crate::news::{self, News};
 use crate::rollout::Track;
 use crate::served::{ServedModel, admit};
 use crate::settings::Settings;
-use crate::source::{Offer, Offered, Source};
+use crate::source::{Offer, Source};
 use crate::start::Start;
-use crate::telemetry::talk::{info, warn};
+use crate::telemetry::talk::warn;
 use crate::telemetry::{Attribute, Context, Metrics, Tracer};
 use crate::tls::Certificate;
 
@@ -102,13 +102,6 @@ enum Unloaded {
     Refused(String),
     /// It is what is served, and may not be any more.
     Withdrawn(String),
-}
-
-/// What came of the offers.
-struct Taken {
-    outcome: Outcome,
-    /// Why files could not be fetched, where the source broke off.
-    unreached: Option<String>,
 }
 
 impl Reloader {
@@ -394,133 +387,12 @@ impl Reloader {
         self.metrics.cache_failed();
         warn(&format!("the cache cannot be written: {error}"));
     }
-
-    /// Makes what the source offers what is served. A model that does not verify, or cannot be fetched, keeps its place as
-    /// it is; one that is withdrawn loses it.
-    fn take(&mut self, offered: Offered, tries: u32) -> Taken {
-        let before = Arc::clone(&self.catalog.served());
-        let mut served = Served::default();
-        let Offered { offers, mut refused, mut withdrawn } = offered;
-        refused.values_mut().chain(withdrawn.values_mut()).for_each(|reason| *reason = one_line(reason));
-        let mut unreached = None;
-        for offer in &offers {
-            let name = offer.name.to_string();
-            let old = before.models.get(&name);
-            if let Some(old) = old.filter(|old| old.offer == *offer) {
-                served.models.insert(name, Arc::clone(old));
-                continue;
-            }
-            // Where one file could not be fetched, the next is not waited for as long.
-            let tries = if unreached.is_some() { 1 } else { tries };
-            let (trace, began_at) = (self.tracer.below(self.trace), SystemTime::now());
-            let loaded = self.load(offer, old.map(AsRef::as_ref), tries, &mut unreached);
-            let about = || {
-                vec![
-                    ("modelgate.model", Attribute::Text(name.clone())),
-                    ("modelgate.version", Attribute::Text(offer.version.clone())),
-                    ("modelgate.digest", Attribute::Text(offer.digest.to_string())),
-                ]
-            };
-            let failure = match &loaded {
-                Ok(_) => None,
-                Err(Unloaded::Refused(reason) | Unloaded::Withdrawn(reason)) => Some(reason.as_str()),
-            };
-            self.tracer.end(trace, "load", began_at, about, failure);
-            match loaded {
-                Ok(model) => {
-                    served.models.insert(name, Arc::new(model));
-                }
-                Err(Unloaded::Refused(reason)) => {
-                    refused.insert(name, format!("{} {}: {reason}", offer.name, offer.version));
-                }
-                Err(Unloaded::Withdrawn(reason)) => {
-                    withdrawn.insert(name, reason);
-                }
-            }
-        }
-        self.report(&refused, &withdrawn);
-        let changed = self.swap(served, &refused, &withdrawn);
-        let now_served: Vec<Offer> =
-            self.catalog.served().models.values().map(|model| model.offer.clone()).collect();
-        if let Some(cache) = &self.start.cache
-            && (!now_served.is_empty() || !withdrawn.is_empty())
-        {
-            let canaries = self.catalog.rollouts.wanted();
-            let keeps = |name: &str| refused.contains_key(name);
-            if let Err(error) = cache.remember(self.start.identity(), now_served, keeps, &canaries) {
-                self.cache_failed(&error);
-            }
-            self.start.show_cache();
-        }
-        let outcome = if !changed.is_empty() {
-            Outcome::Reloaded { changed, refused }
-        } else if refused.is_empty() {
-            Outcome::Noop
-        } else {
-            Outcome::Failed { reason: refused.into_values().collect::<Vec<_>>().join("; ") }
-        };
-        Taken { outcome, unreached }
-    }
-
-    /// Swaps what is served, unless it is the same; returns the models that changed, came or went.
-    fn swap(
-        &self,
-        mut served: Served,
-        refused: &BTreeMap<String, String>,
-        withdrawn: &BTreeMap<String, String>,
-    ) -> Vec<String> {
-        let _alone = self.start.lock();
-        let current = self.catalog.served();
-        for name in refused.keys() {
-            if let Some(old) = current.models.get(name) {
-                served.models.entry(name.clone()).or_insert_with(|| Arc::clone(old));
-            }
-        }
-        let same = |name: &String, model: &Arc<ServedModel>| {
-            current.models.get(name).is_some_and(|old| Arc::ptr_eq(old, model))
-        };
-        let new =
-            served.models.iter().filter(|(name, model)| !same(name, model)).map(|(name, _)| name.clone());
-        let gone = current.models.keys().filter(|name| !served.models.contains_key(*name)).cloned();
-        let changed: Vec<String> = new.chain(gone).collect();
-        for name in &changed {
-            let (before, now) = (current.models.get(name), served.models.get(name));
-            news::changed(before.map(AsRef::as_ref), now.map(AsRef::as_ref));
-        }
-        self.catalog.update(|status| {
-            status.from_cache = status.from_cache && changed.is_empty() && !refused.is_empty();
-            status.refused.clone_from(refused);
-            status.withdrawn.clone_from(withdrawn);
-        });
-        if !changed.is_empty() {
-            self.catalog.replace(&self.metrics, served.models);
-            self.start.check_redaction();
-        }
-        changed
-    }
-
-    /// Tells what is not served, once for each reason.
-    fn report(&self, refused: &BTreeMap<String, String>, withdrawn: &BTreeMap<String, String>) {
-        let status = self.catalog.status();
-        let new = |known: &BTreeMap<String, String>, name: &String, reason: &String| {
-            known.get(name) != Some(reason)
-        };
-        for (_, reason) in refused.iter().filter(|(name, reason)| new(&status.refused, name, reason)) {
-            warn(&format!("not served: {reason}"));
-        }
-        for (name, reason) in withdrawn.iter().filter(|(name, reason)| new(&status.withdrawn, name, reason)) {
-            warn(&format!("nothing of {name} is served any more: {reason}"));
-        }
-        for name in status.refused.keys().filter(|name| !refused.contains_key(*name)) {
-            info(&format!("nothing of {name} is refused any more"));
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Files;
+    use crate::source::{Files, Offered};
 
     /// A place that breaks whoever looks at it, as often as is said, and then has nothing.
     struct Breaking(u32);

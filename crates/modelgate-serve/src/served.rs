@@ -8,12 +8,13 @@ use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, Verdict};
 use modelgate_model::estimator::Estimator;
 use modelgate_model::signing::{self, SIGNATURE_FILE};
-use modelgate_model::{InputColumn, Package, Prediction};
+use modelgate_model::{InputColumn, LoadedModel, Package, Prediction};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::answer;
 use crate::caught::caught;
+use crate::readiness::Readiness;
 use crate::request::inputs::Inputs;
 use crate::request::rows::{Batch, Cell, Rows};
 use crate::rollout::Track;
@@ -52,10 +53,14 @@ pub(crate) struct ServedModel {
     pub(crate) class_names: Vec<String>,
     /// The raw column that each preprocessed feature is made of.
     pub(crate) origins: Vec<usize>,
+    /// The raw columns that the model looks at, as positions: no other changes an answer.
+    pub(crate) looked_at: Vec<usize>,
     /// Trees, or 1: about what a row costs.
     pub(crate) cost: usize,
     pub(crate) meters: Meters,
     pub(crate) loaded_at: String,
+    /// Whether it answers.
+    pub(crate) readiness: Readiness,
     /// The members of JSON that name the version.
     pub(crate) identity: String,
     /// Each feature's name as a key of JSON, with its colon.
@@ -150,9 +155,11 @@ impl ServedModel {
             version_header: header(&offer.version)?,
             digest_header: header(&offer.digest.to_string())?,
             origins: package.model.origins(),
+            looked_at: looked_at(&package.model),
             cost: package.model.estimator().map_or(RUNTIME_COST, cost),
             meters: metrics.meters(&offer, track, &class_names),
             loaded_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            readiness: Readiness::answered(),
             offer,
             track,
             verified,
@@ -202,6 +209,11 @@ pub(crate) fn overflown(answer: &Prediction, rows: usize) -> Option<usize> {
     let numbers = numbers(answer);
     let at = numbers.iter().position(|number| !number.is_finite())?;
     Some(at / (numbers.len() / rows.max(1)).max(1))
+}
+
+fn looked_at(model: &LoadedModel) -> Vec<usize> {
+    let weights = model.input_weights();
+    (0..weights.len()).filter(|input| weights[*input] > 0.0).collect()
 }
 
 /// What a call of ONNX Runtime counts as; what is inside is not known.
@@ -274,6 +286,9 @@ fn signature(files: &Files, settings: &Settings) -> Result<Option<bool>, String>
 /// Returns the middle of the training rows: the median, or the most frequent category.
 fn typical(feature: &Feature, profile: &Value) -> Value {
     let (low, high) = feature.range.unwrap_or((0.0, 0.0));
+    let middle = || profile["quantiles"]["p50"].as_f64().unwrap_or(f64::midpoint(low, high));
+    // A package may say anything: bounds that are none bound nothing.
+    let within = |middle: f64| if low <= high { middle.clamp(low, high) } else { middle };
     match feature.feature_type {
         FeatureType::Text => {
             let counts = profile["categories"].as_object();
@@ -285,13 +300,9 @@ fn typical(feature: &Feature, profile: &Value) -> Value {
             });
             Value::from(top.or_else(|| feature.categories.first().cloned()).unwrap_or_default())
         }
-        FeatureType::Int => {
-            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or(f64::midpoint(low, high));
-            Value::from(middle.clamp(low, high).round() as i64)
-        }
+        FeatureType::Int => Value::from(within(middle()).round() as i64),
         FeatureType::Float => {
-            let middle = profile["quantiles"]["p50"].as_f64().unwrap_or(f64::midpoint(low, high));
-            let middle = if low <= high { middle.clamp(low, high) } else { middle };
+            let middle = within(middle());
             // The model takes 32 bits: the shortest number that is the same there.
             Value::from((middle as f32).to_string().parse().unwrap_or(middle))
         }
@@ -317,4 +328,18 @@ fn stored(inputs: &Inputs, typical: &BTreeMap<String, Value>) -> Result<Batch, S
     }
     rows.end();
     rows.finish().map_err(|refusal| format!("its stored row does not fit it: {}", refusal.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_are_none_bound_no_typical_value() {
+        let profile = serde_json::json!({ "quantiles": { "p50": 4.4 } });
+        for (range, expected) in [((1.0, 3.0), 3), ((3.0, 1.0), 4), ((f64::NAN, 1.0), 4), ((5.0, 9.0), 5)] {
+            let feature = Feature { range: Some(range), ..Feature::of("age", FeatureType::Int, false) };
+            assert_eq!(typical(&feature, &profile), Value::from(expected), "{range:?}");
+        }
+    }
 }

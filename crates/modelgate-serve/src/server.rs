@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Version, header};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -22,8 +23,10 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use crate::catalog::Catalog;
 use crate::error::ServeError;
 use crate::garbled::Ungarbled;
-use crate::http::{App, body, router};
+use crate::http::unread::Unread;
+use crate::http::{App, router};
 use crate::patience::Patience;
+use crate::refusal::Refusal;
 use crate::reload::Reloader;
 use crate::rollout::Mirror;
 use crate::settings::{Limits, Settings};
@@ -209,17 +212,26 @@ impl Connection {
     {
         let Self { app, paths, peer } = self;
         let served = Arc::clone(&app);
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let (app, mut paths) = (Arc::clone(&served), paths.clone());
+        let unread = Unread::default();
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let (app, mut paths, unread) = (Arc::clone(&served), paths.clone(), unread.clone());
             async move {
-                let (mut request, unread) = body::lend(request.map(Body::new), &app.settings.limits);
                 let caller = Arc::new(app.caller(request.headers(), peer.ip()));
                 request.extensions_mut().insert(Arc::clone(&caller));
                 let asked = request.uri().clone();
-                let response = paths.call(request).await?;
-                if let Some(unread) = unread {
-                    unread.discard(&app.settings.limits).await;
-                }
+                let answer = |request: Request<Body>| async move {
+                    if head_bytes(&request) > LARGEST_HEAD {
+                        return Ok(
+                            Refusal::of_head(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response()
+                        );
+                    }
+                    if !names_one_host(&request) {
+                        let sentence = "a request of HTTP/1.1 has one header `Host`";
+                        return Ok(Refusal::malformed(sentence).into_response());
+                    }
+                    paths.call(request).await
+                };
+                let response = unread.around(request, &app.settings.limits, answer).await?;
                 Ok::<_, Infallible>(app.sent(response, &caller, &asked))
             }
         });
@@ -237,6 +249,22 @@ impl Connection {
         // A connection that breaks off is the caller's to notice.
         let _ = watcher.watch(connection).await;
     }
+}
+
+/// Returns the bytes of a head. hyper has a limit of its own, which is that of its buffer: a head that comes in few pieces
+/// may be twice as large before it says so.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let line = request.uri().path().len() + request.uri().query().map_or(0, str::len);
+    let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    line + request.headers().iter().map(header).sum::<usize>()
+}
+
+/// Returns whether a request says where it goes as RFC 9112 wants it, section 3.2: what stands between may have gone by
+/// another of two hosts.
+fn names_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    second.is_none() && (first.is_some() || request.version() < Version::HTTP_11)
 }
 
 /// Waits for a signal, or for a model that is required and does not come; then lets callers learn of the end.
@@ -292,5 +320,36 @@ fn under_way(app: &App) -> String {
     match app.metrics.in_flight.get() {
         1 => "1 request".to_owned(),
         requests => format!("{requests} requests"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_as_large_as_its_line_and_its_headers() {
+        let request = |bytes: usize| {
+            let request = Request::get("/a?b=c").header("x-long", "x".repeat(bytes));
+            head_bytes(&request.body(()).expect("a request"))
+        };
+        assert_eq!((request(0), request(70_000)), (15, 70_015));
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        for (version, hosts, good) in [
+            (Version::HTTP_11, &["a"][..], true),
+            (Version::HTTP_11, &[], false),
+            (Version::HTTP_11, &["a", "b"], false),
+            (Version::HTTP_10, &[], true),
+            (Version::HTTP_10, &["a", "a"], false),
+        ] {
+            let mut request = Request::get("/").version(version);
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            assert_eq!(names_one_host(&request.body(()).expect("a request")), good, "{version:?} {hosts:?}");
+        }
     }
 }

@@ -56,6 +56,9 @@ pub struct Report {
     /// What the first request got that was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_refusal: Option<String>,
+    /// Its status, where there was an answer.
+    #[serde(skip)]
+    pub first_status: Option<u16>,
     /// Where `accuracy` comes from, in words.
     pub accuracy_from: Option<String>,
     /// Whether `accuracy` was measured here, on the rows; else it is the gate's, which has judged it already.
@@ -68,6 +71,12 @@ impl Report {
     pub fn unanswered(&self) -> Option<String> {
         let first = self.first_refusal.as_ref().filter(|_| self.answered == 0)?;
         Some(format!("no request was answered with a prediction: {first}"))
+    }
+
+    /// Returns whether nothing was predicted because the service itself says no to the rows it got, and not because it wants
+    /// another key, is in trouble or too busy, or is not reached.
+    pub fn refuses_the_rows(&self) -> bool {
+        self.answered == 0 && matches!(self.first_status, Some(400 | 422))
     }
 }
 
@@ -228,7 +237,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     let path = format!("/predict/{name}");
     let mut milliseconds = Vec::with_capacity(options.requests);
     let (mut failed, mut refused, mut right, mut judged) = (0_u64, 0_u64, 0_u64, 0_u64);
-    let (mut answered, mut first_refusal) = (0_u64, None);
+    let (mut answered, mut first_refusal, mut first_status) = (0_u64, None, None);
     // What answers says which version it is; until then it is what the service says of itself.
     let told = |key: &str| model[key].as_str().unwrap_or_default().to_owned();
     let (mut version, mut digest) = (told("version"), told("digest"));
@@ -254,7 +263,9 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
             }
             Ok((status, said)) => {
                 *(if status < 500 { &mut refused } else { &mut failed }) += 1;
-                first_refusal.get_or_insert_with(|| refusal(&path, status, &said));
+                if first_refusal.is_none() {
+                    (first_refusal, first_status) = (Some(refusal(&path, status, &said)), Some(status));
+                }
             }
             Err(reason) => {
                 failed += 1;
@@ -297,6 +308,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
         figures,
         answered,
         first_refusal,
+        first_status,
         accuracy_from,
         accuracy_measured,
     })

@@ -166,6 +166,12 @@ impl Start {
         }
     }
 
+    /// Warns of a model that was served before this start and is offered no more, whatever else lies at its place now.
+    pub(crate) fn compare_names_with_last(&self, offers: &[Offer], known: impl Fn(&str) -> bool) {
+        let last = self.cache.as_ref().and_then(|cache| cache.offers(&self.identity)).unwrap_or_default();
+        gone(&last, offers, known).iter().for_each(|sentence| warn(sentence));
+    }
+
     /// Serves a canary from the cache again, while the source does not answer.
     pub(crate) fn resume(&self, name: &str, record: &Record) -> Result<(), String> {
         let offer = Offer {
@@ -192,5 +198,38 @@ impl Start {
         if let Some((bytes, written)) = self.cache.as_ref().and_then(Cache::extent) {
             self.metrics.cached(bytes, written);
         }
+    }
+}
+
+/// Returns what there is to say of models that were served last and of which nothing is known now.
+fn gone(last: &[Offer], offers: &[Offer], known: impl Fn(&str) -> bool) -> Vec<String> {
+    let said = |offer: &Offer| format!("{} {}", offer.name, offer.version);
+    let now: Vec<String> = offers.iter().map(said).collect();
+    let offered = |last: &Offer| offers.iter().any(|offer| offer.name == last.name);
+    last.iter()
+        .filter(|last| !known(last.name.as_str()) && !offered(last))
+        .map(|last| {
+            format!("{} was served last and is offered no more; offered are {}", said(last), now.join(", "))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_was_served_before_a_start_and_is_offered_no_more_is_told_of() {
+        let offer = |name: &str| Offer {
+            name: name.parse().expect("a name"),
+            version: "1".to_owned(),
+            digest: Digest::of(name.as_bytes()),
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+            attached: None,
+        };
+        let last = ["iris", "house", "refused"].map(offer);
+        let told = gone(&last, &["house", "new"].map(offer), |name| name == "refused");
+        assert_eq!(told, ["iris 1 was served last and is offered no more; offered are house 1, new 1"]);
     }
 }

@@ -4,9 +4,11 @@
 //! such as `sha256/ab/cdef…`. What the bytes mean, and whether they are the right ones, is for the caller to say.
 
 mod aws_profile;
+mod endpoint;
 mod error;
 mod folder;
 mod s3;
+mod s3_options;
 mod upload;
 
 use std::path::{Path, PathBuf};
@@ -15,13 +17,19 @@ use crate::DigestIndex;
 
 pub use error::{RemoteError, without_credentials};
 pub use folder::FolderObjects;
-pub use s3::{S3Objects, S3Options};
+pub use s3::S3Objects;
+pub use s3_options::S3Options;
 
 /// A state of one object, as its home names it; what a conditional write compares.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Version(pub(crate) String);
 
 impl Version {
+    /// Returns the state that a home calls so.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
     /// Returns the home's own name of the state.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -35,6 +43,11 @@ pub type Moved<'a> = &'a (dyn Fn(u64) + Sync);
 pub trait ObjectHome: Send + Sync + std::fmt::Debug {
     /// Returns the address in words, without credentials.
     fn name(&self) -> String;
+
+    /// Returns the place, without credentials, so that no other has the same: two servers may have buckets of one name.
+    fn place(&self) -> String {
+        self.name()
+    }
 
     /// Returns an object of moderate size and its version, or `None` when there is none.
     ///
@@ -104,6 +117,15 @@ pub trait ObjectHome: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As [`Self::get`].
     fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError>;
+
+    /// As [`Self::list_versions`], of the objects whose key comes behind `after`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn list_behind(&self, prefix: &str, after: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
+        let found = self.list_versions(prefix)?.into_iter();
+        Ok(found.filter(|(key, _, _)| key.as_str() > after).collect())
+    }
 
     /// Returns the file that the object is, or would be, when it is one that this machine can read itself.
     ///

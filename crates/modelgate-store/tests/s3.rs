@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use modelgate_store::remote::{self, ObjectHome, RemoteError};
 use modelgate_testing::{CuttingProxy, S3Server};
@@ -163,40 +164,69 @@ fn credentials_that_are_wrong_are_told_apart_from_a_server_that_is_away() {
     }
 }
 
-/// A server of one object that says it has ten bytes and sends none: it was replaced by an empty one meanwhile.
-fn replaced_meanwhile() -> String {
+/// A server of one object; returns its address, and what each request was. `answer` gives the head of what is answered, and
+/// the body, to a method.
+fn server_of(answer: fn(&str) -> (&'static str, &'static str)) -> (String, Arc<Mutex<Vec<String>>>) {
     use std::io::{BufRead, BufReader, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
     // The thread ends with the test's process.
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
             let Some(request) = lines.next() else { continue };
             lines.take_while(|line| !line.is_empty()).for_each(drop);
-            let length = if request.starts_with("HEAD") { 10 } else { 0 };
+            let method = request.split(' ').next().unwrap_or_default();
+            seen.lock().expect("no test has panicked").push(method.to_owned());
+            let (head, body) = answer(method);
             let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"x\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
-                 Connection: close\r\n\r\n"
+                "HTTP/1.1 {head}\r\nETag: \"x\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+                 Connection: close\r\n\r\n{body}"
             );
             let _ = (&stream).write_all(answer.as_bytes());
         }
     });
-    format!("http://{address}")
+    (format!("http://{address}"), asked)
+}
+
+fn open_at(endpoint: &str) -> Box<dyn ObjectHome> {
+    let variables =
+        [("AWS_ENDPOINT_URL", endpoint), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")];
+    let environment =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    remote::open("s3://data", Path::new("."), &environment).expect("opened")
 }
 
 #[test]
-fn an_object_that_became_empty_while_it_was_fetched_ends_the_download() {
-    let endpoint = replaced_meanwhile();
-    let variables = [
-        ("AWS_ENDPOINT_URL", endpoint.as_str()),
-        ("AWS_ACCESS_KEY_ID", "id"),
-        ("AWS_SECRET_ACCESS_KEY", "key"),
-    ];
-    let environment =
-        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let home = remote::open("s3://data", Path::new("."), &environment).expect("opened");
+fn an_object_that_was_replaced_while_it_was_fetched_ends_the_download() {
+    // It says it has ten bytes, and sends none of those that are not here yet.
+    let (endpoint, _) = server_of(|method| match method {
+        "HEAD" => ("200 OK\r\nContent-Length: 10", ""),
+        _ => ("206 Partial Content\r\nContent-Range: bytes 3-9/10\r\nContent-Length: 0", ""),
+    });
     let folder = tempfile::tempdir().expect("folder");
-    let error = home.download("a", &folder.path().join("a"), &|_| {}).expect_err("nothing came").to_string();
-    assert!(error.contains("`a` ends at byte 0, and had 10 bytes: it was replaced meanwhile"), "{error}");
+    let file = folder.path().join("a");
+    std::fs::write(&file, "abc").expect("written");
+    let error = open_at(&endpoint).download("a", &file, &|_| {}).expect_err("nothing came").to_string();
+    assert!(error.contains("`a` ends at byte 3, and had 10 bytes: it was replaced meanwhile"), "{error}");
+}
+
+#[test]
+fn an_object_is_fetched_with_one_request() {
+    let (endpoint, asked) = server_of(|_| ("200 OK\r\nContent-Length: 5", "12345"));
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("a");
+    open_at(&endpoint).download("a", &file, &|_| {}).expect("downloaded");
+    assert_eq!(std::fs::read(&file).expect("there"), b"12345");
+    assert_eq!(*asked.lock().expect("no panic"), ["GET"]);
+    // An empty one as well, and one that is not there is named.
+    let (endpoint, _) = server_of(|_| ("200 OK\r\nContent-Length: 0", ""));
+    let file = folder.path().join("b");
+    open_at(&endpoint).download("b", &file, &|_| {}).expect("downloaded");
+    assert_eq!(std::fs::read(&file).expect("there"), b"");
+    let (endpoint, _) = server_of(|_| ("404 Not Found\r\nContent-Length: 0", ""));
+    let error = open_at(&endpoint).download("c", &folder.path().join("c"), &|_| {}).expect_err("not there");
+    assert!(matches!(error, RemoteError::Missing { .. }), "{error}");
 }

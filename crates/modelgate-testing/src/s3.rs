@@ -8,8 +8,15 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const START: &str = r#"
-import sys
+import sys, threading
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
+# moto looks whether there is an object, and writes it, in two steps: of two writers at once both would win.
+put, one_at_a_time = S3Response.put_object, threading.Lock()
+def put_in_one_step(self):
+    with one_at_a_time:
+        return put(self)
+S3Response.put_object = put_in_one_step
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()

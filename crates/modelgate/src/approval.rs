@@ -75,6 +75,9 @@ pub(crate) fn summary(request: &ApprovalRequest) -> String {
         request.verdict,
         request.sentence
     );
+    for rule in &request.rules {
+        text.push_str(&format!("  {rule}\n"));
+    }
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), figure);
     text.push_str(&format!("  {:<18} {:>12} {:>12} {:>10}\n", "metric", "candidate", "production", "change"));
     for row in &request.metrics {
@@ -89,6 +92,13 @@ pub(crate) fn summary(request: &ApprovalRequest) -> String {
             shown(row.production)
         ));
     }
+    if let (Some(why), Some(version)) = (request.other_rows, request.production) {
+        text.push_str(&format!(
+            "the figures of {version} are of {why} and say nothing beside these; rules with `versus: production` ask both \
+             about the same rows\n"
+        ));
+    }
+    text.push_str("no drift data\n");
     text
 }
 
@@ -98,33 +108,49 @@ mod tests {
     use modelgate_core::{Digest, Verdict, VersionNumber};
     use modelgate_pipeline::MetricDifference;
 
-    fn answer(typed: &str) -> (ApprovalAnswer, String) {
-        let request = ApprovalRequest {
+    fn request() -> ApprovalRequest {
+        ApprovalRequest {
             model: "churn".parse().expect("name"),
             version: VersionNumber(2),
             digest: Digest::of(b"x"),
             verdict: Verdict::Passed,
             sentence: "all 2 rules that apply hold".to_owned(),
             production: Some(VersionNumber(1)),
+            rules: vec!["passed min-f1: f1 is 0.9".to_owned()],
+            other_rows: None,
             metrics: vec![MetricDifference {
                 metric: "f1".to_owned(),
                 candidate: Some(0.9),
                 production: Some(0.8),
             }],
-        };
+        }
+    }
+
+    fn answer(typed: &str) -> (ApprovalAnswer, String) {
         let mut output = Vec::new();
-        let answer = ask(&request, &mut typed.as_bytes(), &mut output);
+        let answer = ask(&request(), &mut typed.as_bytes(), &mut output);
         (answer, String::from_utf8(output).expect("text"))
     }
 
     #[test]
-    fn a_person_sees_the_difference_and_nothing_of_what_is_not_measured() {
+    fn a_person_sees_the_rules_the_difference_and_what_is_not_known() {
         let (found, shown) = answer("a\nlooks good\n");
         assert_eq!(found, ApprovalAnswer::Approve("looks good".to_owned()));
-        for part in ["churn v002", "in production is v001", "+0.1000"] {
+        for part in
+            ["churn v002", "in production is v001", "+0.1000", "passed min-f1: f1 is 0.9", "no drift data"]
+        {
             assert!(shown.contains(part), "{part} not in {shown}");
         }
-        assert!(!shown.contains("drift"), "{shown}");
+        assert!(!shown.contains("say nothing beside these"), "{shown}");
+    }
+
+    #[test]
+    fn figures_of_other_rows_stand_alone() {
+        let mut other = ApprovalRequest { other_rows: Some("different data"), ..request() };
+        other.metrics[0].production = None;
+        let shown = summary(&other);
+        assert!(shown.contains("the figures of v001 are of different data"), "{shown}");
+        assert!(!shown.contains("0.8") && !shown.contains("+0.1"), "{shown}");
     }
 
     #[test]

@@ -267,8 +267,8 @@ pub(crate) enum Ledger {
         #[arg(long, value_name = "SHA256")]
         head: Option<Digest>,
     },
-    /// Go on from the ledger as it is although this project has seen events that it lacks: after a restore from an older
-    /// backup. What is given up is kept in `.modelgate/accepted.jsonl`.
+    /// Go on from the ledger as it is although this project has seen events that it lacks, after a restore from an older
+    /// backup, or has seen another registry. What is given up is kept in `.modelgate/accepted.jsonl`.
     Accept {
         /// The hash of the ledger's last event, or `none` for a ledger that is to begin anew.
         #[arg(long, value_name = "SHA256")]

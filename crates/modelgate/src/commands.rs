@@ -39,6 +39,7 @@ use crate::printer::Printer;
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
     limit_threads()?;
     check_processor()?;
+    check_showing()?;
     check_clock(std::time::SystemTime::now())?;
     let folder = folder(arguments)?;
     finish_interrupted(arguments, &folder, printer);
@@ -153,6 +154,19 @@ fn check_processor() -> anyhow::Result<()> {
         "the environment variable {VARIABLE} is `{}`: expected `on` (what this processor has), `avx2` (AVX2 at most) \
          or `off`; results are the same",
         value.display()
+    );
+    Err(UsageError(said).into())
+}
+
+/// Refuses a `MODELGATE_SHOW_VALUES` that says neither yes nor no.
+fn check_showing() -> anyhow::Result<()> {
+    let name = environment::SHOW_VALUES;
+    let Some(value) = environment::variable(name) else { return Ok(()) };
+    if environment::yes_or_no(&value).is_some() {
+        return Ok(());
+    }
+    let said = format!(
+        "the environment variable {name} is `{value}`: expected `1` (values of rows are printed) or `0` (they are not)"
     );
     Err(UsageError(said).into())
 }

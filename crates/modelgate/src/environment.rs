@@ -19,10 +19,22 @@ pub(crate) fn names(prefix: &str) -> Vec<String> {
 /// Returns whether values of rows are printed: not into the logs and summaries of GitHub Actions, which whoever may read the
 /// repository may read, unless that is asked for.
 pub(crate) fn shows_values() -> bool {
-    match variable("MODELGATE_SHOW_VALUES").as_deref() {
-        Some("0") => false,
-        Some(_) => true,
+    // What is neither yes nor no has been refused, or is about to be: until then nothing is shown.
+    match variable(SHOW_VALUES) {
+        Some(text) => yes_or_no(&text).unwrap_or(false),
         None => variable("GITHUB_ACTIONS").as_deref() != Some("true"),
+    }
+}
+
+/// Says whether values of rows are printed.
+pub(crate) const SHOW_VALUES: &str = "MODELGATE_SHOW_VALUES";
+
+/// Returns what a variable that is on or off says.
+pub(crate) fn yes_or_no(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
     }
 }
 
@@ -78,6 +90,12 @@ fn name_of(number: &str, accounts: &str) -> Option<String> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_is_on_or_off_or_nothing() {
+        assert_eq!(["1", "true", "0", "false"].map(yes_or_no), [true, true, false, false].map(Some));
+        assert_eq!(["no", "off", "FALSE", "2", " 0"].map(yes_or_no), [None; 5]);
+    }
 
     #[test]
     fn an_account_without_a_name_in_the_environment_is_named_by_the_system() {

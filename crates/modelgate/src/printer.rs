@@ -6,10 +6,13 @@ use std::io::{IsTerminal, Write};
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use modelgate_core::{ModelName, VersionNumber};
+use modelgate_data::DataError;
+use modelgate_pipeline::PipelineError;
 use owo_colors::{OwoColorize, Style};
 use serde_json::json;
 
 use crate::arguments::{Arguments, OutputFormat};
+use crate::environment;
 
 /// Prints data and talk; colour only on a terminal and without `NO_COLOR`.
 pub(crate) struct Printer {
@@ -92,7 +95,7 @@ impl Printer {
         let mut stderr = anstream::stderr().lock();
         let mut before = String::new();
         for cause in error.chain() {
-            let text = cause.to_string();
+            let text = told(cause, environment::shows_values());
             // A transparent wrapper repeats its source.
             if before.contains(&text) {
                 continue;
@@ -106,6 +109,21 @@ impl Printer {
     /// Returns whether a person reads stderr and can answer.
     pub(crate) fn has_terminal(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+}
+
+/// Returns what a cause says; without `values`, nothing that stands in a row.
+fn told(cause: &(dyn std::error::Error + 'static), values: bool) -> String {
+    let text = cause.to_string();
+    let hidden = cause
+        .downcast_ref::<PipelineError>()
+        .map(PipelineError::without_values)
+        .or_else(|| cause.downcast_ref::<DataError>().map(DataError::without_values));
+    match hidden {
+        Some(hidden) if !values && hidden != text => {
+            format!("{hidden} ({}=1 prints the value)", environment::SHOW_VALUES)
+        }
+        _ => text,
     }
 }
 
@@ -201,6 +219,24 @@ mod tests {
         }
         let warning = "warning:".style(Style::new().yellow().bold()).to_string();
         assert_eq!(clean(&warning), warning);
+    }
+
+    #[test]
+    fn an_error_says_where_a_value_stands_and_not_what_it_is_where_values_are_not_printed() {
+        let error = DataError::Value {
+            place: "kc.csv: line 9, column `bathrooms`".to_owned(),
+            before: String::new(),
+            value: "`john@secret.org`".to_owned(),
+            after: " is not a number; mend it".to_owned(),
+        };
+        let shown = "kc.csv: line 9, column `bathrooms`: `john@secret.org` is not a number; mend it";
+        let hidden = "kc.csv: line 9, column `bathrooms`: a value is not a number; mend it \
+                      (MODELGATE_SHOW_VALUES=1 prints the value)";
+        assert_eq!((told(&error, true).as_str(), told(&error, false).as_str()), (shown, hidden));
+        let wrapped = PipelineError::from(error);
+        assert_eq!((told(&wrapped, true).as_str(), told(&wrapped, false).as_str()), (shown, hidden));
+        let other = PipelineError::Policy("no".to_owned());
+        assert_eq!(told(&other, false), "no");
     }
 
     #[test]

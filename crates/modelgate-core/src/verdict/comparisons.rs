@@ -213,7 +213,7 @@ pub(super) fn slices_not_worse(
         let sentence = format!("the parts of {on} could not be compared with {}{why}", scores.name);
         return (Outcome::Inconclusive, sentence);
     };
-    if let Err(reason) = enough_rows(rule, result.samples, &format!("the parts of {on}")) {
+    if let Err(reason) = enough_rows(rule, result.samples, &format!("the parts of {on}"), "rows") {
         return (Outcome::Inconclusive, reason);
     }
     if found.undefined > 0 {

@@ -111,6 +111,38 @@ fn a_drop_is_held_against_an_absolute_and_a_relative_limit() {
 }
 
 #[test]
+fn a_change_that_is_the_limit_is_within_it() {
+    let rise = |limit| {
+        let check = Check::MaxRise { versus: Versus::Production, limit };
+        GateRule { check, ..no_regression(limit) }
+    };
+    let judged = |rule, value, old| judge(&[rule], &evidence(Some(value), production(old))).verdict;
+    for thousandths in 1..1000_u32 {
+        let old = f64::from(thousandths) / 1000.0;
+        let (below, above) = (f64::from(thousandths - 1) / 1000.0, f64::from(thousandths + 1) / 1000.0);
+        let limit = Amount::Absolute(0.001);
+        assert_eq!(judged(no_regression(limit), below, old), Verdict::Passed, "{old} to {below}");
+        assert_eq!(judged(rise(limit), above, old), Verdict::Passed, "{old} to {above}");
+    }
+    let limit = Amount::Absolute(0.01);
+    assert_eq!(judged(no_regression(limit), 0.89 - 1e-12, 0.9), Verdict::Failed);
+    assert_eq!(judged(rise(limit), 0.91 + 1e-12, 0.9), Verdict::Failed);
+    // However small the figures are.
+    assert_eq!(judged(rise(Amount::Relative(0.1)), 1.2e-15, 1e-15), Verdict::Failed);
+}
+
+#[test]
+fn what_a_contract_found_is_of_all_rows() {
+    let rule = parse_expression("contract.errors <= 0").expect("rule");
+    let mut found = evidence(Some(0.9), Reference::None);
+    let subset = found.candidate.subsets.get_mut(&Subset::Validation).expect("subset");
+    subset.metrics.insert("contract.errors".to_owned(), Some(1.0));
+    let judged = judge(&[rule, at_least(0.5)], &found);
+    assert_eq!(judged.rules[0].sentence, "contract.errors on all rows is 1, and must be at most 0");
+    assert_eq!((judged.rules[0].samples, judged.rules[1].samples), (None, Some(85)));
+}
+
+#[test]
 fn figures_are_short() {
     let shown: Vec<String> = [0.0, 0.964_912_280_7, 1.0, 135_123.456, -0.01, 1e-9].map(figure).into();
     assert_eq!(shown, ["0", "0.964912", "1", "135123", "-0.01", "1.00000e-9"]);

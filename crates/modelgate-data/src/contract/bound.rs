@@ -117,7 +117,13 @@ impl Tolerance {
     pub fn of(self, rows: u64) -> u64 {
         match self {
             Self::Rows(count) => count,
-            Self::Share(share) => (share * rows as f64).floor() as u64,
+            Self::Share(share) => {
+                let allowed = share * rows as f64;
+                // 0.7% of 1000 is 7, and in binary a little less.
+                let whole = allowed.round();
+                let is_whole = (allowed - whole).abs() <= 4.0 * f64::EPSILON * allowed;
+                (if is_whole { whole } else { allowed.floor() }) as u64
+            }
         }
     }
 }
@@ -153,5 +159,25 @@ impl<'de> Deserialize<'de> for Tolerance {
             }
             _ => Err(wrong()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_is_a_whole_number_of_rows_allows_all_of_them() {
+        let allowed = |text: &str, rows: u64| {
+            let read: Tolerance = serde_json::from_value(text.into()).expect("a share");
+            read.of(rows)
+        };
+        for thousandths in 1..=1000 {
+            let text = format!("{}.{:03}%", thousandths / 1000, thousandths % 1000);
+            assert_eq!(allowed(&text, 100_000), thousandths, "{text}");
+            assert_eq!(allowed(&text, 700_000_000), thousandths * 7000, "{text}");
+            assert_eq!(allowed(&text, 99_999), thousandths - 1, "{text}");
+        }
+        assert_eq!((allowed("0.7%", 1000), allowed("0.7%", 999), allowed("100%", 3)), (7, 6, 3));
     }
 }

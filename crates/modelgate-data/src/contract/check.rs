@@ -182,8 +182,11 @@ fn structure(id: String, column: &str, severity: Severity, message: String) -> V
 
 fn missing_and_extra(dataset: &Dataset, contract: &Contract) -> Vec<Violation> {
     let names = dataset.schema.names();
-    let missing =
-        contract.columns.iter().filter(|(name, column)| !column.optional && !names.contains(&name.as_str()));
+    let places = dataset.schema.places();
+    let missing = contract
+        .columns
+        .iter()
+        .filter(|(name, column)| !column.optional && !places.contains_key(name.as_str()));
     let mut found: Vec<Violation> = missing
         .map(|(name, _)| {
             let message = format!("the column `{name}` is not there; there is {}", listed(&names));
@@ -224,16 +227,16 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn new(dataset: &'a Dataset, contract: &'a Contract, plan: &'a Plan, now: i64) -> Self {
         let mut read = Vec::new();
+        let places = dataset.schema.places();
         let mut place = |name: &str| {
-            let position = dataset.schema.position(name)?;
+            let position = places.get(name).copied()?;
             read.push(ReadColumn { position, declared: contract.columns.get(name)?.declared() });
             Some(read.len() - 1)
         };
         let columns: Vec<Option<usize>> = plan.columns.iter().map(|column| place(&column.name)).collect();
-        let find = |name: &str| {
-            let planned = plan.columns.iter().position(|column| column.name == name)?;
-            columns.get(planned).copied().flatten()
-        };
+        let planned = plan.columns.iter().map(|column| column.name.as_str());
+        let planned: HashMap<&str, Option<usize>> = planned.zip(columns.iter().copied()).collect();
+        let find = |name: &str| planned.get(name).copied().flatten();
         let rules =
             plan.rules.iter().map(|rule| rule.expression.columns.iter().map(|name| find(name)).collect());
         let rules = rules.collect();

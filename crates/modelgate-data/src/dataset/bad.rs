@@ -2,7 +2,7 @@
 
 use super::{Dataset, ReadColumn};
 use crate::batch::{BadValue, Batch, BatchColumn, Position};
-use crate::error::DataError;
+use crate::error::{DataError, at_line};
 use crate::types::ColumnType;
 
 impl Dataset {
@@ -25,28 +25,24 @@ impl Dataset {
 
     pub(super) fn bad_value(&self, bad: &BadPlace, position: Position) -> DataError {
         let file = &self.members[position.file].file;
-        let value = &bad.value;
-        let what = match bad.problem {
-            BadValue::Infinite => format!(
-                "{value} is infinite or beyond ±3.4e38, the range of `f32`, which models compute in; mend or remove it"
+        let (before, after) = match bad.problem {
+            BadValue::Infinite => (
+                "",
+                " is infinite or beyond ±3.4e38, the range of `f32`, which models compute in; mend or remove it".to_owned(),
             ),
-            BadValue::NotUtf8 => format!("the bytes of {value} are not UTF-8; save the file as UTF-8"),
+            BadValue::NotUtf8 => ("the bytes of ", " are not UTF-8; save the file as UTF-8".to_owned()),
             BadValue::Type => {
                 let expected = expected(bad.column_type, bad.format.as_deref());
-                format!("{value} is not {expected}, as the declared type says")
+                ("", format!(" is not {expected}, as the declared type says"))
             }
         };
-        if let Some(line) = bad.line {
-            DataError::Line {
-                source_name: file.name.clone(),
-                line,
-                column: Some(bad.column.clone()),
-                message: what,
-            }
+        let place = if let Some(line) = bad.line {
+            at_line(&file.name, line, &bad.column)
         } else {
             let row = position.row_in_file + bad.row as u64 + 1;
-            file.error(format!("row {row}, column `{}`: {what}", bad.column))
-        }
+            format!("{}: row {row}, column `{}`", file.name, bad.column)
+        };
+        DataError::Value { place, before: before.to_owned(), value: bad.value.clone(), after }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{DataSchema, Mixed, ReadOptions};
 use crate::error::{DataError, listed, names_unknown};
+use crate::parquet;
 use crate::source::SourceFile;
 use crate::types::DeclaredType;
 
@@ -13,7 +14,13 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
     let mut seen = HashMap::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
         if name.trim().is_empty() {
-            return Err(file.error(format!("column {} has no name in the header line", index + 1)));
+            let is_index = index == 0 && names.len() > 1;
+            let advice = if is_index {
+                "; pandas writes its index so: write the file with `to_csv(…, index=False)`, or name the column"
+            } else {
+                "; name it"
+            };
+            return Err(file.error(format!("column {} has no name in the header line{advice}", index + 1)));
         }
         if let Some(first) = seen.insert(*name, index) {
             let (first, second) = (first + 1, index + 1);
@@ -32,6 +39,28 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
     Ok(())
 }
 
+/// Takes the nameless index of pandas out of the columns of a Parquet file, and says so; one whose type is declared stays.
+pub(super) fn leave_out_index(
+    kept: &mut Vec<usize>,
+    names: &[&str],
+    options: &ReadOptions,
+    notes: &mut Vec<String>,
+) {
+    kept.retain(|at| {
+        let name = names[*at];
+        if !parquet::is_index(name) || options.types.contains_key(name) {
+            return true;
+        }
+        let note = format!(
+            "column `{name}` is the index of pandas and is left out; `to_parquet(…, index=False)` does not write it"
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+        false
+    });
+}
+
 /// Returns where the schema's columns stand in a further file; with [`Mixed::AsText`] a type that differs is widened.
 pub(super) fn same_columns(
     file: &SourceFile,
@@ -42,10 +71,11 @@ pub(super) fn same_columns(
     options: &ReadOptions,
     mixed: Mixed,
 ) -> Result<Vec<usize>, DataError> {
-    let new: Vec<&str> =
-        kept.iter().map(|at| found[*at].0.as_str()).filter(|name| schema.column(name).is_none()).collect();
-    let missing: Vec<&str> =
-        schema.names().into_iter().filter(|name| !kept.iter().any(|at| found[*at].0 == *name)).collect();
+    let here: HashMap<&str, usize> = kept.iter().map(|at| (found[*at].0.as_str(), *at)).collect();
+    let known = schema.places();
+    let names = kept.iter().map(|at| found[*at].0.as_str());
+    let new: Vec<&str> = names.filter(|name| !known.contains_key(name)).collect();
+    let missing: Vec<&str> = schema.names().into_iter().filter(|name| !here.contains_key(name)).collect();
     if !new.is_empty() || !missing.is_empty() {
         let mut parts = Vec::new();
         if !missing.is_empty() {
@@ -58,22 +88,18 @@ pub(super) fn same_columns(
     }
     let mut positions = Vec::with_capacity(schema.columns.len());
     for column in &mut schema.columns {
-        for at in kept {
-            let (name, declared) = &found[*at];
-            if *name != column.name {
-                continue;
+        let Some(at) = here.get(column.name.as_str()) else { continue };
+        let (name, declared) = &found[*at];
+        let (here, there) = (declared.column_type, column.declared.column_type);
+        if !options.types.contains_key(name) && *declared != column.declared {
+            let what = format!("column `{name}` is {here} and in `{first}` it is {there}");
+            if mixed == Mixed::Refuse {
+                return Err(file.error(format!("{what}; write both alike, or declare `data.types`")));
             }
-            let (here, there) = (declared.column_type, column.declared.column_type);
-            if !options.types.contains_key(name) && *declared != column.declared {
-                let what = format!("column `{name}` is {here} and in `{first}` it is {there}");
-                if mixed == Mixed::Refuse {
-                    return Err(file.error(format!("{what}; write both alike, or declare `data.types`")));
-                }
-                column.declared = here.widened(there).into();
-                schema.notes.push(format!("{}: {what}; taken as {}", file.name, column.declared.column_type));
-            }
-            positions.push(*at);
+            column.declared = here.widened(there).into();
+            schema.notes.push(format!("{}: {what}; taken as {}", file.name, column.declared.column_type));
         }
+        positions.push(*at);
     }
     Ok(positions)
 }

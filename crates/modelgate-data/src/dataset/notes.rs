@@ -1,8 +1,11 @@
 //! What a person should know of the values that types were found by.
+//!
+//! A note is kept and travels, into reports and logs: it says where, and nothing that stands in a row.
 
 use super::{Member, Mixed};
-use crate::error::DataError;
+use crate::error::{DataError, at_line};
 use crate::infer::{Evidence, Example, Finding};
+use crate::preprocess::Written;
 
 /// Returns what a person should know of a column's values.
 pub(super) fn notes_on(
@@ -12,58 +15,48 @@ pub(super) fn notes_on(
     mixed: Mixed,
 ) -> Result<Vec<String>, DataError> {
     let mut notes = Vec::new();
-    let file = |example: &Example| members[example.file].file.name.clone();
-    let error = |example: &Example, message: String| DataError::Line {
-        source_name: file(example),
-        line: example.line,
-        column: Some(name.to_owned()),
-        message,
+    let place = |example: &Example| at_line(&members[example.file].file.name, example.line, name);
+    let error = |example: &Example, before: &str, after: String| DataError::Value {
+        place: place(example),
+        before: before.to_owned(),
+        value: example.value.clone(),
+        after,
     };
     if let Some(example) = &found.first_not_utf8 {
-        let message = format!("the bytes are not UTF-8: {}; save the file as UTF-8", example.value);
-        return Err(error(example, message));
+        let after = " are not UTF-8; save the file as UTF-8".to_owned();
+        return Err(error(example, "the bytes of ", after));
     }
-    let (what, first) = match found.finding() {
+    let found_mixed = match found.finding() {
         Finding::Mixed { numbers, others, first } if numbers >= others => {
             let total = numbers + others;
-            let what = format!(
-                "{} is not a number, and {numbers} of {total} values of this column are",
-                first.value
-            );
+            let what = format!(" is not a number, and {numbers} of {total} values of this column are");
             if mixed == Mixed::Refuse {
-                let message = format!(
-                    "{what}; mend the value, name it in `data.nulls` if it means that there is none, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
+                let written = Written::of(&[first.value.trim_matches('`')])
+                    .map_or_else(String::new, |written| {
+                        format!("; it looks like a number with {written}: {}", written.advice())
+                    });
+                let advice = format!(
+                    "mend the value, name it in `data.nulls` if it means that there is none, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
                 );
-                return Err(error(&first, message));
+                return Err(error(&first, "", format!("{what}{written}; {advice}")));
             }
-            (Some(what), Some(first))
+            Some((what, first))
         }
         Finding::Mixed { numbers, others, first } => {
             let total = numbers + others;
-            let what = format!(
-                "{} is a number, and {others} of {total} values of this column are none",
-                first.value
-            );
-            (Some(what), Some(first))
+            Some((format!(" is a number, and {others} of {total} values of this column are none"), first))
         }
         Finding::NotAllDates { dates, others, first } => {
             let total = dates + others;
-            let what =
-                format!("{} is not a date, and {dates} of {total} values of this column are", first.value);
-            (Some(what), Some(first))
+            Some((format!(" is not a date, and {dates} of {total} values of this column are"), first))
         }
-        Finding::Type(_) => (None, None),
+        Finding::Type(_) => None,
     };
-    if let (Some(what), Some(first)) = (what, first) {
-        notes.push(format!("{}: line {}, column `{name}`: {what}; taken as text", file(&first), first.line));
+    if let Some((what, first)) = found_mixed {
+        notes.push(format!("{}: its value{what}; taken as text", place(&first)));
     }
     if let Some(beyond) = &found.first_beyond {
-        notes.push(format!(
-            "{}: line {}, column `{name}`: {} is beyond 64 bits, so the column is read as float",
-            file(beyond),
-            beyond.line,
-            beyond.value
-        ));
+        notes.push(format!("{}: its value is beyond 64 bits, so the column is read as float", place(beyond)));
     }
     Ok(notes)
 }

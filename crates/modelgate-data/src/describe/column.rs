@@ -129,17 +129,17 @@ pub struct Histogram {
 enum Key {
     Int(i64),
     Bits(u64),
-    Text(String),
-    /// A long text.
-    Long(Digest, String),
+    Text(Box<str>),
+    /// A long text: its digest, and how it begins. Elsewhere, since there may be a key for each cell of a wide file.
+    Long(Box<(Digest, String)>),
 }
 
 impl Key {
     fn text(text: &str) -> Self {
         if text.len() <= LONGEST_KEPT {
-            return Self::Text(text.to_owned());
+            return Self::Text(text.into());
         }
-        Self::Long(Digest::of(text.as_bytes()), clipped(text))
+        Self::Long(Box::new((Digest::of(text.as_bytes()), clipped(text))))
     }
 }
 
@@ -324,8 +324,13 @@ impl Summary {
         }
         // Whether there are too many depends on the values alone, not on when a thread hears of it.
         if !self.too_many {
-            for (key, count) in part.counts.into_iter().flatten() {
-                *self.counts.entry(key).or_default() += count;
+            match part.counts {
+                Some(counts) if self.counts.is_empty() => self.counts = counts,
+                counts => {
+                    for (key, count) in counts.into_iter().flatten() {
+                        *self.counts.entry(key).or_default() += count;
+                    }
+                }
             }
             if self.counts.len() > MOST_DISTINCT {
                 self.too_many = true;
@@ -340,11 +345,11 @@ impl Summary {
             Key::Int(value) => show_int(column_type, *value),
             Key::Bits(bits) => f64::from_bits(*bits).to_string(),
             Key::Text(text) => clipped(text).trim_matches('`').to_owned(),
-            Key::Long(_, beginning) => beginning.trim_matches('`').to_owned(),
+            Key::Long(long) => long.1.trim_matches('`').to_owned(),
         };
         let to_the_letter = |(key, count): (&Key, &u64)| {
             let value = match key {
-                Key::Text(text) => text.clone(),
+                Key::Text(text) => text.to_string(),
                 Key::Long(..) => return None,
                 other => show(other),
             };
@@ -399,5 +404,17 @@ impl Summary {
             whole,
             int_range: self.int_range,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counted_value_takes_little_room() {
+        assert!(size_of::<(Key, u64)>() <= 32, "{}", size_of::<(Key, u64)>());
+        assert_ne!(Key::text(&"a".repeat(LONGEST_KEPT)), Key::text(&"a".repeat(LONGEST_KEPT + 1)));
+        assert_eq!(Key::text(&"a".repeat(LONGEST_KEPT + 1)), Key::text(&"a".repeat(LONGEST_KEPT + 1)));
     }
 }

@@ -28,7 +28,8 @@ impl Sketch {
         self.count += values.len() as u64;
         for value in values {
             if self.levels.is_empty() {
-                self.levels.push(Vec::with_capacity(BUFFER));
+                // As much room as there are values: of many columns with few rows a buffer each would be all memory.
+                self.levels.push(Vec::new());
                 self.odd.push(false);
             }
             self.levels[0].push(*value);
@@ -42,7 +43,7 @@ impl Sketch {
         let mut full = std::mem::take(&mut self.levels[level]);
         full.sort_unstable_by(f64::total_cmp);
         if self.levels.len() == level + 1 {
-            self.levels.push(Vec::with_capacity(BUFFER));
+            self.levels.push(Vec::new());
             self.odd.push(false);
         }
         let first = usize::from(self.odd[level]);
@@ -98,6 +99,14 @@ mod tests {
         sketch.add(&[4.0, 1.0, 3.0, 2.0]);
         assert_eq!(sketch.quantiles(&[0.0, 0.25, 0.5, 1.0]), [1.0, 1.75, 2.5, 4.0]);
         assert_eq!(sketch.rank_error(), 0.0);
+    }
+
+    #[test]
+    fn few_values_take_little_room() {
+        let mut sketch = Sketch::default();
+        sketch.add(&[1.0, 2.0, 3.0]);
+        let room: usize = sketch.levels.iter().map(Vec::capacity).sum();
+        assert!(room < 100, "{room}");
     }
 
     #[test]

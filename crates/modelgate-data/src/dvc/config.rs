@@ -1,6 +1,7 @@
 //! DVC's configuration: `.dvc/config` and over it `.dvc/config.local`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::snapshot::SnapshotError;
@@ -9,9 +10,17 @@ use crate::snapshot::SnapshotError;
 type Sections = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Where the cache and the remote are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct DvcConfig {
     sections: Sections,
+}
+
+/// Shows which keys are set; among their values are passwords.
+impl fmt::Debug for DvcConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sections = self.sections.iter().map(|(name, keys)| (name, keys.keys().collect::<Vec<_>>()));
+        formatter.debug_map().entries(sections).finish()
+    }
 }
 
 impl DvcConfig {
@@ -86,6 +95,10 @@ mod tests {
         fs_err::write(dvc.join("config.local"), "[cache]\ndir = ../cache\n['remote \"loc\"']\nregion = r\n")
             .expect("written");
         let config = DvcConfig::read(dvc).expect("read");
+        assert_eq!(
+            format!("{config:?}"),
+            r#"{"cache": ["dir"], "core": ["remote"], "remote \"loc\"": ["endpointurl", "region", "url"]}"#
+        );
         let (name, keys) = config.remote(None).expect("remote");
         assert_eq!((name, keys["url"].as_str(), keys["region"].as_str()), ("loc", "s3://b/p", "r"));
         assert!(config.remote(Some("other")).is_none());

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use modelgate_store::{DigestIndex, Md5};
-use rayon::prelude::*;
+use modelgate_store::DigestIndex;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::folder::folder_md5;
 use super::output::{Entry, LockedStage, lexical, read_lock, read_yaml};
 use super::repository::{DvcRepository, dvc_files};
 use crate::snapshot::SnapshotError;
@@ -361,58 +361,9 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Returns DVC's MD5 of a folder: that of the JSON list of its files, as Python's `json.dumps` writes it.
-fn folder_md5(folder: &Path, index: &DigestIndex) -> Result<Md5, SnapshotError> {
-    let mut files: Vec<(String, PathBuf)> = Vec::new();
-    let mut folders = vec![(String::new(), folder.to_owned())];
-    while let Some((prefix, folder)) = folders.pop() {
-        for entry in fs_err::read_dir(&folder)? {
-            let entry = entry?;
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if entry.path().is_dir() {
-                folders.push((format!("{name}/"), entry.path()));
-            } else {
-                files.push((name, entry.path()));
-            }
-        }
-    }
-    // Python orders text by code points, which is the order of its UTF-8.
-    files.sort_unstable();
-    let hash = |(name, path): &(String, PathBuf)| -> Result<String, SnapshotError> {
-        let md5 = index.md5_of(path)?;
-        Ok(format!("{{\"md5\": \"{md5}\", \"relpath\": {}}}", ascii_json(name)))
-    };
-    let entries: Vec<Result<String, SnapshotError>> = files.par_iter().map(hash).collect();
-    let entries = entries.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Md5::of(format!("[{}]", entries.join(", ")).as_bytes()))
-}
-
-/// Returns a JSON string with everything outside of ASCII escaped.
-fn ascii_json(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in Value::from(text).to_string().chars() {
-        match letter {
-            letter if letter.is_ascii() => escaped.push(letter),
-            letter => {
-                let mut units = [0; 2];
-                for unit in letter.encode_utf16(&mut units) {
-                    escaped.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_escaped_as_python_does() {
-        // json.dumps("é\"\n😀/")
-        assert_eq!(ascii_json("é\"\n\u{1f600}/"), "\"\\u00e9\\\"\\n\\ud83d\\ude00/\"");
-    }
 
     #[test]
     fn numbers_compare_as_in_python() {

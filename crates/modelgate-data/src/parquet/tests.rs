@@ -95,6 +95,34 @@ fn what_cannot_be_read_is_named() {
 }
 
 #[test]
+fn the_index_of_pandas_is_left_out_and_that_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 5]));
+    let named = |names: &[&'static str]| {
+        RecordBatch::try_from_iter(names.iter().map(|name| (*name, column.clone()))).expect("a batch")
+    };
+    write_batch(&path, &named(&["x", "__index_level_0__", "__index_level_x__"]));
+    let dataset = open(&path, &ReadOptions::default()).expect("a data set");
+    assert_eq!(dataset.schema.names(), ["x", "__index_level_x__"]);
+    assert!(dataset.schema.notes[0].contains("`__index_level_0__` is the index of pandas and is left out"));
+    assert_eq!(crate::read_table(&dataset).expect("table").columns[1].number(1), Some(5.0));
+    // Who declares its type wants it, and who drops it is told nothing.
+    let types = [("__index_level_0__".to_owned(), ColumnType::Int.into())].into();
+    let kept = open(&path, &ReadOptions { types, ..ReadOptions::default() }).expect("declared");
+    assert_eq!((kept.schema.columns.len(), kept.schema.notes.len()), (3, 0));
+    let drop = vec!["__index_level_0__".to_owned()];
+    let dropped = open(&path, &ReadOptions { drop, ..ReadOptions::default() }).expect("dropped");
+    assert_eq!((dropped.schema.columns.len(), dropped.schema.notes.len()), (2, 0));
+    // A file of the same form without one goes with it.
+    let whole = folder.path().join("b.parquet");
+    write_batch(&whole, &named(&["x", "__index_level_x__"]));
+    let files = vec![SourceFile::path("a.parquet", path), SourceFile::path("b.parquet", whole)];
+    let both = Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+    assert_eq!((both.schema.rows, both.schema.columns.len()), (4, 2));
+}
+
+#[test]
 fn decimals_of_every_width_are_read_as_float_and_that_is_said() {
     use arrow_array::{Decimal32Array, Decimal64Array, Decimal256Array};
     let folder = tempfile::tempdir().expect("a folder");

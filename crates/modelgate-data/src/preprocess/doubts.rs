@@ -1,6 +1,6 @@
 //! What a person should look at twice before a model learns from a column of text.
 
-use super::{PreprocessPlan, TextColumn};
+use super::{PreprocessPlan, TextColumn, Written};
 use crate::table::Table;
 
 /// From how many texts on a column is doubted: fewer are categories.
@@ -25,16 +25,15 @@ fn doubt(name: &str, categories: &[String], known: usize) -> Option<String> {
     if texts.len() < MANY {
         return None;
     }
-    let nearly_all =
-        |is: fn(&str) -> bool| texts.iter().filter(|text| is(text)).count() * 20 >= texts.len() * 19;
     let count = texts.len();
-    if nearly_all(has_decimal_comma) && texts.iter().any(|text| text.contains(',')) {
+    if let Some(written) = Written::of(&texts) {
         return Some(format!(
-            "column `{name}` has numbers with a decimal comma, which are text here ({count} categories): write them with a point, or \
-             add it to `preprocess.drop`"
+            "column `{name}` has numbers with {written}, which are text here ({count} categories): {}; or add it to \
+             `preprocess.drop`",
+            written.advice()
         ));
     }
-    if nearly_all(is_day_first) {
+    if texts.iter().filter(|text| is_day_first(text)).count() * 20 >= count * 19 {
         return Some(format!(
             "column `{name}` has what looks like dates, which are text here ({count} categories): declare them, such as `data.types: \
              {{{name}: \"date:%d.%m.%Y\"}}`, or add it to `preprocess.drop`"
@@ -46,15 +45,6 @@ fn doubt(name: &str, categories: &[String], known: usize) -> Option<String> {
              refuses what was never seen; add it to `preprocess.drop` if it names the row"
         )
     })
-}
-
-/// Holds for `1.234,5` and `-3,75`, also `12`, of a column that has others.
-fn has_decimal_comma(text: &str) -> bool {
-    let text = text.trim().trim_start_matches(['-', '+']);
-    let (whole, part) = text.split_once(',').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let mut groups = whole.split('.');
-    groups.next().is_some_and(digits) && groups.all(|group| digits(group) && group.len() == 3) && digits(part)
 }
 
 /// Holds for `31.12.2024`, `31/12/24` and `31-12-2024`.

@@ -92,6 +92,16 @@ fn columns_that_cannot_be_learned_from_are_refused_with_a_way_out() {
     assert!(
         fitted(&format!("id\n{names}"), spec).expect_err("identifier").contains("looks like an identifier")
     );
+    // Numbers that are text because of their commas are not told to go.
+    let numbers = |number: &dyn Fn(usize) -> String| -> String {
+        let rows = (0..60).map(number).map(|number| format!("\"{number}\"\n"));
+        fitted(&format!("x\n{}", rows.collect::<String>()), spec).expect_err("text")
+    };
+    let comma = numbers(&|row| format!("2{row},73"));
+    let expected = "column `x`: its texts are numbers with a decimal comma: write them with a point";
+    assert!(comma.starts_with(expected), "{comma}");
+    let thousands = numbers(&|row| format!("25,7{row:02}.80"));
+    assert!(thousands.contains("numbers with commas between thousands: write them without"), "{thousands}");
 }
 
 #[test]

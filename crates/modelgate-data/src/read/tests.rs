@@ -37,7 +37,7 @@ fn words_that_are_declared_as_null_are_so_in_every_column() {
     let text = "a,b,c,d\n1,?,?,-999\n ? ,x,\"?\",2\n3,??,N/A,-999.0\n";
     let nulls = ["?", "-999"].map(str::to_owned).into();
     let literal = BTreeSet::from(["c".to_owned()]);
-    let options = ReadOptions { nulls, literal, ..declared("c", ColumnType::Category) };
+    let options = ReadOptions { literal, nulls, ..declared("c", ColumnType::Category) };
     let table = read_csv(text.as_bytes(), "a.csv", &options).expect("table");
     assert_eq!(table.columns[0].values, Values::Int(vec![Some(1), None, Some(3)]));
     assert_eq!(table.columns[1].values, Values::Text(vec![None, Some("x".into()), Some("??".into())]));
@@ -108,7 +108,12 @@ fn a_quote_that_is_not_closed_loses_no_row() {
 #[test]
 fn column_names_are_there_and_differ() {
     assert_eq!(message("a,b,a\n1,2,3\n"), "a.csv: the column name `a` stands twice, at 1 and 3; rename one");
-    assert_eq!(message("a,,c\n1,2,3\n"), "a.csv: column 2 has no name in the header line");
+    assert_eq!(message("a,,c\n1,2,3\n"), "a.csv: column 2 has no name in the header line; name it");
+    let index = message(",a\n0,1\n1,2\n");
+    assert!(
+        index.starts_with("a.csv: column 1 has no name in the header line; pandas writes its index so"),
+        "{index}"
+    );
     let table = read("\"a \"\"b\"\"\",\u{1f600}\n1,2\n").expect("any other name will do");
     assert_eq!(table.columns[0].name, "a \"b\"");
     assert_eq!(table.columns[1].name, "\u{1f600}");
@@ -127,7 +132,7 @@ fn whole_numbers_beyond_64_bits_are_floats_with_a_note_and_refused_where_int_is_
     let text = "a\n1\n99999999999999999999\n";
     let files = vec![SourceFile::bytes("a.csv", text.as_bytes())];
     let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set");
-    assert!(dataset.schema.notes[0].contains("line 3, column `a`: `99999999999999999999` is beyond 64 bits"));
+    assert!(dataset.schema.notes[0].contains("line 3, column `a`: its value is beyond 64 bits"));
     let error = read_csv(text.as_bytes(), "a.csv", &declared("a", ColumnType::Int)).expect_err("too large");
     assert!(error.to_string().contains("line 3, column `a`"), "{error}");
 }
@@ -137,6 +142,13 @@ fn a_little_text_among_numbers_is_an_error_and_can_be_declared() {
     let text = "a\n1\n2\nx\n";
     let found = message(text);
     assert!(found.starts_with("a.csv: line 4, column `a`: `x` is not a number, and 2 of 3"), "{found}");
+    let hidden = read(text).expect_err("bad input").without_values();
+    assert!(hidden.starts_with("a.csv: line 4, column `a`: a value is not a number, and 2 of 3"), "{hidden}");
+    let comma = message("a\n1\n2\n\"3,5\"\n");
+    assert!(
+        comma.contains("it looks like a number with a decimal comma: write them with a point"),
+        "{comma}"
+    );
     let table = read_csv(text.as_bytes(), "a.csv", &declared("a", ColumnType::String)).expect("table");
     assert_eq!(table.columns[0].feature_type(), FeatureType::Text);
 }
@@ -155,14 +167,14 @@ fn numbers_that_become_text_half_way_are_refused_and_a_few_among_text_are_told()
     assert_eq!(
         told,
         [
-            "a.csv: line 3, column `a`: `7` is a number, and 3 of 4 values of this column are none; taken as text"
+            "a.csv: line 3, column `a`: its value is a number, and 3 of 4 values of this column are none; taken as text"
         ]
     );
     let told = notes(&[("a.csv", "a\n2014-10-13\n2014-10-14\nsoon\n")], Mixed::Refuse).expect("text");
     assert_eq!(
         told,
         [
-            "a.csv: line 4, column `a`: `soon` is not a date, and 2 of 3 values of this column are; taken as text"
+            "a.csv: line 4, column `a`: its value is not a date, and 2 of 3 values of this column are; taken as text"
         ]
     );
     assert_eq!(notes(&[("a.csv", "a\nx\ny\n")], Mixed::Refuse).expect("text"), Vec::<String>::new());
@@ -182,7 +194,7 @@ fn files_of_a_glob_that_differ_in_type_are_judged_together_and_named() {
         "{told:?}"
     );
     let told = notes(&[("1.csv", "a\n1\n"), ("2.csv", "a\nx\ny\n")], Mixed::Refuse).expect("mostly text");
-    assert!(told[0].starts_with("1.csv: line 2, column `a`: `1` is a number, and 2 of 3"), "{told:?}");
+    assert!(told[0].starts_with("1.csv: line 2, column `a`: its value is a number, and 2 of 3"), "{told:?}");
     // What is in one file only is no mixture: numbers here and there are numbers.
     assert_eq!(
         notes(&[("1.csv", "a\n1\n"), ("2.csv", "a\n2.5\n")], Mixed::Refuse).expect("numbers").len(),
@@ -260,7 +272,7 @@ fn a_file_whose_name_looks_like_a_pattern_is_that_file() {
 fn bytes_that_are_not_utf8_are_named_and_do_not_matter_in_a_dropped_column() {
     let bytes = b"a,b\n1,x\n2,caf\xe9\n";
     let error = read_csv(bytes, "a.csv", &ReadOptions::default()).expect_err("Latin-1").to_string();
-    assert!(error.starts_with("a.csv: line 3, column `b`: the bytes are not UTF-8: `caf"), "{error}");
+    assert!(error.starts_with("a.csv: line 3, column `b`: the bytes of `caf"), "{error}");
     let options = ReadOptions { drop: vec!["b".to_owned()], ..ReadOptions::default() };
     assert_eq!(read_csv(bytes, "a.csv", &options).expect("table").columns.len(), 1);
     let utf16: Vec<u8> = "\u{feff}a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SnapshotError;
-use crate::glob::{self, Kind, NOT_DATA, Refused};
+use crate::glob::{self, Kind, Refused};
 
 /// A file of a source.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -85,7 +85,7 @@ fn walk(
         let entry = entry?;
         let file_name = entry.file_name();
         let file_name = file_name.to_str().ok_or_else(|| Refused::not_utf8(&entry.path()))?;
-        if NOT_DATA.contains(&file_name) {
+        if glob::is_not_data(file_name, &entry.path()) {
             continue;
         }
         let below = format!("{name}/{file_name}");
@@ -137,9 +137,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let root = folder.path();
         fs_err::create_dir_all(root.join("data/.ipynb_checkpoints")).expect("folder");
-        for name in
-            ["data/a.csv", "data/.zarray", "data/.DS_Store", "data/.ipynb_checkpoints/a-checkpoint.csv"]
-        {
+        for name in [
+            "data/a.csv",
+            "data/.zarray",
+            "data/.DS_Store",
+            "data/.ipynb_checkpoints/a-checkpoint.csv",
+            "data/data.modelgate",
+            "data/a.csv.dvc",
+        ] {
             fs_err::write(root.join(name), name).expect("written");
         }
         assert_eq!(names(root, "data"), ["data/.zarray", "data/a.csv"]);

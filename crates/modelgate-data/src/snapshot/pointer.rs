@@ -12,6 +12,9 @@ use super::SnapshotError;
 /// Up to this many files a pointer lists them itself; the list of more is an object of the store.
 const LISTED: usize = 100;
 
+/// How the lines begin that git writes where both sides of a merge changed a file.
+const MERGING: [&str; 3] = ["<<<<<<< ", ">>>>>>> ", "||||||| "];
+
 /// A file of a snapshot.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +140,11 @@ impl Pointer {
             line,
             message,
         };
+        if let Some(at) = text.lines().position(|line| MERGING.iter().any(|mark| line.starts_with(mark))) {
+            let message = "both sides of a merge are in the file, between git's marks; take one (`git checkout --ours`, or \
+                 `--theirs`, and the file), or remove it and `modelgate data snapshot` writes it for the data as they are";
+            return Err(error(Some(at as u64 + 1), message.to_owned()));
+        }
         let pointer: Self = serde_saphyr::from_str(text).map_err(|wrong| {
             let wrong = wrong.without_snippet();
             let line = wrong.location().map(|place| place.line());
@@ -249,6 +257,18 @@ mod tests {
         assert!(pointer.list(&store, path).is_err());
         store.put(&manifest(&files).expect("manifest")).expect("put");
         assert_eq!(pointer.list(&store, path).expect("list"), files);
+    }
+
+    #[test]
+    fn what_git_left_of_a_merge_is_named_with_a_way_out() {
+        let [ours, theirs] = [1, 2].map(|number| {
+            let files: Vec<_> = ["data/a", "data/b"].into_iter().take(number).map(file).collect();
+            Pointer::of("data", &files).expect("pointer").to_text()
+        });
+        let merged = format!("# A\n<<<<<<< HEAD\n{ours}=======\n{theirs}>>>>>>> branch\n");
+        let error = parse(&merged).expect_err("both sides").to_string();
+        assert!(error.contains("data/x.modelgate:2") && error.contains("git checkout --ours"), "{error}");
+        assert!(error.contains("`modelgate data snapshot` writes it"), "{error}");
     }
 
     #[test]

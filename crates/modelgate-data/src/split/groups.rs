@@ -1,7 +1,10 @@
 //! Whole groups to parts: shares as near as the groups allow, and no part without rows where there are groups enough.
 //!
-//! Several orders of the groups are tried, each by a hash of the group, so that neither the order of the file decides nor
-//! the size of a group alone where it goes. The first order that meets the shares is taken, else the best of all.
+//! The groups are filled in by their hash, so that the order of the file does not decide and most of them stay where they
+//! were when groups are added; then as few as it takes change their part ([`repair`]). Where that does not meet the shares,
+//! other orders are tried. The first that meets them is taken, else the best of all.
+
+mod repair;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,9 +14,6 @@ use crate::target::Target;
 
 /// Orders that are tried by hash; one by size is tried behind them.
 const ORDERS: u64 = 32;
-
-/// Shares that are off by no more than one row in so many are met.
-const MET: i64 = 100;
 
 /// Rows that stay together.
 struct Group {
@@ -31,12 +31,22 @@ enum Fill {
 }
 
 /// How far an assignment is from what is asked, the worst first.
-#[derive(PartialEq, PartialOrd)]
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
 struct Distance {
     /// Parts without a row, and classes without a row in a part.
     missing: usize,
     /// The squares of what each part has too many or too few, over what it is to have.
     shares: f64,
+}
+
+/// What the parts are to be like.
+struct Asked<'a> {
+    target: &'a Target,
+    shares: [f64; 3],
+    /// The rows of each part.
+    wanted: [i64; 3],
+    /// All rows.
+    rows: usize,
 }
 
 /// Gives each group of rows with one hash to a part.
@@ -46,7 +56,7 @@ pub(super) fn assign(hashes: &[u64], target: &Target, shares: [f64; 3], parts: &
         rows.entry(*hash).or_default().push(row as u32);
     }
     let mut groups: Vec<Group> = rows.into_iter().map(|(hash, rows)| Group { hash, rows }).collect();
-    let wanted = largest_remainder(hashes.len(), shares);
+    let asked = Asked { target, shares, wanted: largest_remainder(hashes.len(), shares), rows: hashes.len() };
     let mut best: Option<(Distance, Vec<(u64, usize)>)> = None;
     for order in 0..=ORDERS {
         match order {
@@ -55,9 +65,8 @@ pub(super) fn assign(hashes: &[u64], target: &Target, shares: [f64; 3], parts: &
             _ => groups.sort_unstable_by_key(|group| (mixed(group.hash, order), group.hash)),
         }
         for fill in [Fill::First, Fill::Even] {
-            let found = place(&groups, wanted, shares, fill);
-            let distance = distance(&groups, &found, target, wanted, shares);
-            let is_met = distance.missing == 0 && is_met(&groups, &found, wanted, hashes.len());
+            let filled = place(&groups, asked.wanted, shares, fill);
+            let (found, distance, is_met) = repair::repair(&groups, filled, &asked);
             if best.as_ref().is_none_or(|(least, _)| distance < *least) {
                 let found = groups.iter().zip(found).map(|(group, part)| (group.hash, part));
                 best = Some((distance, found.collect()));
@@ -103,43 +112,6 @@ fn place(groups: &[Group], wanted: [i64; 3], shares: [f64; 3], fill: Fill) -> Ve
         found.push(part);
     }
     found
-}
-
-fn sizes(groups: &[Group], found: &[usize]) -> [i64; 3] {
-    let mut sizes = [0; 3];
-    groups.iter().zip(found).for_each(|(group, part)| sizes[*part] += group.rows.len() as i64);
-    sizes
-}
-
-fn is_met(groups: &[Group], found: &[usize], wanted: [i64; 3], rows: usize) -> bool {
-    sizes(groups, found).iter().zip(wanted).all(|(size, wanted)| (size - wanted).abs() * MET <= rows as i64)
-}
-
-fn distance(
-    groups: &[Group],
-    found: &[usize],
-    target: &Target,
-    wanted: [i64; 3],
-    shares: [f64; 3],
-) -> Distance {
-    let sizes = sizes(groups, found);
-    let open = |part: &usize| shares[*part] > 0.0;
-    let mut missing = (0..3).filter(open).filter(|part| sizes[*part] == 0).count();
-    if let Target::Classes { labels, classes } = target {
-        let mut there = vec![[false; 3]; classes.len()];
-        for (group, part) in groups.iter().zip(found) {
-            for row in &group.rows {
-                there[labels[*row as usize] as usize][*part] = true;
-            }
-        }
-        missing +=
-            there.iter().map(|there| (0..3).filter(open).filter(|part| !there[*part]).count()).sum::<usize>();
-    }
-    let square = |part: usize| {
-        let off = (sizes[part] - wanted[part]) as f64;
-        off * off / (wanted[part].max(1)) as f64
-    };
-    Distance { missing, shares: (0..3).map(square).sum() }
 }
 
 /// Returns another hash for each order: the finalizer of `SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>.

@@ -225,3 +225,50 @@ fn a_group_split_looks_for_parts_that_have_every_class() {
     assert!(error.contains("add groups with rows of this class"), "{error}");
     assert!(!error.contains("stratify"), "{error}");
 }
+
+#[test]
+fn classes_that_few_groups_have_find_their_parts() {
+    // Sixty groups of ten rows; of `rare` classes each is half of `per` groups.
+    let refused = |rare: usize, per: usize, seed: u64| {
+        let groups: Vec<i64> = (0..600).map(|row| row / 10).collect();
+        let label = |row: usize| match (row / 10) / per {
+            class if class < rare && row % 10 < 5 => class as u32,
+            _ => (rare + row % 2) as u32,
+        };
+        let labels = (0..600).map(label).collect();
+        let classes = Classes::Int((0..rare as i64 + 2).collect());
+        let spec = SplitSpec { seed, ..spec(SplitKind::Group) };
+        let found = split(&table(&groups), Some("x"), &Target::Classes { labels, classes }, &spec);
+        let found = found.map_err(|error| format!("{rare} classes in {per} groups, seed {seed}: {error}"))?;
+        let sizes = (found.train.len(), found.validation.len(), found.test.len());
+        assert_eq!(sizes, (420, 90, 90), "{rare} classes in {per} groups, seed {seed}");
+        Ok::<(), String>(())
+    };
+    for seed in 0..6 {
+        for (rare, per) in [(2, 3), (3, 3), (3, 4), (4, 4), (5, 5), (9, 3)] {
+            assert_eq!(refused(rare, per, seed), Ok(()));
+        }
+    }
+    assert!(refused(2, 2, 1).expect_err("two groups, three parts").contains("in 2 groups"));
+}
+
+#[test]
+fn most_groups_stay_where_they_were_when_groups_are_added() {
+    let parts = |count: usize, seed: u64| {
+        let sizes = (0..count).map(|group| 10 + (group * 37) % 91);
+        let groups: Vec<i64> = sizes.enumerate().flat_map(|(group, size)| vec![group as i64; size]).collect();
+        let target = regression(&groups);
+        let spec = SplitSpec { seed, ..spec(SplitKind::Group) };
+        let found = split(&table(&groups), Some("x"), &target, &spec).expect("a split");
+        let of = |rows: &[u32]| rows.iter().map(|row| groups[*row as usize]).collect::<BTreeSet<i64>>();
+        [of(&found.train), of(&found.validation), of(&found.test)]
+    };
+    let mut moved = 0;
+    for seed in 0..20 {
+        let (before, after) = (parts(38, seed), parts(39, seed));
+        moved +=
+            before.iter().zip(&after).map(|(before, after)| before.difference(after).count()).sum::<usize>();
+    }
+    // By chance it is nearly half of the 760.
+    assert!(moved < 760 / 6, "{moved} of 760");
+}

@@ -17,6 +17,22 @@ pub(super) fn first(branch: &str) -> BranchError {
     BranchError::Usage(sentence)
 }
 
+/// Refuses files that would make the branch one that is not written into: the next time it would be refused for them.
+pub(super) fn check_files(update: &Update, prefix: &str, files: &[String]) -> Result<(), BranchError> {
+    let brings = |path: &str| files.iter().any(|file| file == path);
+    let sentence = if brings(LEDGER) {
+        format!("`{LEDGER}` makes the branch `{}` a registry: it is no result", update.branch)
+    } else if !update.force && brings(&format!("{prefix}{PROJECT}")) {
+        format!(
+            "`{PROJECT}` makes `{}` a branch of code: results go without it; `--force` takes it all the same, now and the next time",
+            update.branch
+        )
+    } else {
+        return Ok(());
+    };
+    Err(BranchError::Usage(sentence))
+}
+
 /// Refuses a branch whose newest commit is `tip` if it is a registry or, unless that is wanted, code.
 pub(super) fn check(git: &Git<'_>, update: &Update, prefix: &str, tip: &str) -> Result<(), BranchError> {
     let branch = &update.branch;

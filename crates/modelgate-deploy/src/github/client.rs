@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use modelgate_store::trust;
 use serde_json::{Value, json};
 
 use crate::error::DeployError;
@@ -176,6 +177,7 @@ impl Client {
 fn agent() -> ureq::Agent {
     ureq::config::Config::builder()
         .http_status_as_error(false)
+        .tls_config(trust())
         .max_redirects(3)
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_global(Some(Duration::from_secs(60)))
@@ -268,6 +270,35 @@ mod tests {
             let error = parsed(status, body.as_bytes()).expect_err("no JSON");
             assert!(error.contains("no JSON") && error.contains("GITHUB_API_URL"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_client_trusts_the_same_authorities() {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut folders: Vec<_> = fs_err::read_dir(crates).expect("crates").flatten().collect();
+        folders.retain(|entry| entry.file_name() != "modelgate-testing");
+        let mut folders: Vec<_> = folders.into_iter().map(|entry| entry.path().join("src")).collect();
+        let mut clients = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(text) = fs_err::read_to_string(&path)
+                    && path.extension().is_some_and(|extension| extension == "rs")
+                    && text.contains("ureq::")
+                {
+                    let begins = ["Config::builder", "config_builder"].map(|begin| format!("{begin}()"));
+                    // Not the builders of something else, such as `TlsConfig::builder`.
+                    let begun = |at: usize| !text[..at].ends_with(char::is_alphanumeric);
+                    let count = |what: &str| text.match_indices(what).filter(|(at, _)| begun(*at)).count();
+                    let built: usize = begins.iter().map(|begin| count(begin)).sum();
+                    assert_eq!(count(&format!("tls_config({}())", "trust")), built, "{}", path.display());
+                    clients += built;
+                }
+            }
+        }
+        assert!(clients >= 5, "{clients}");
     }
 
     #[test]

@@ -25,19 +25,8 @@ impl Repository {
     /// # Errors
     /// Fails for what the Hub takes as no name.
     pub fn new(kind: Kind, id: &str) -> Result<Self, HubError> {
-        let plain = |part: &str| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            !part.is_empty()
-                && part.len() <= 96
-                && part.bytes().all(allowed)
-                && !part.starts_with(['-', '.'])
-                && !part.ends_with(['-', '.'])
-                && !part.contains("--")
-                && !part.contains("..")
-                && !part.to_ascii_lowercase().ends_with(".git")
-        };
         match id.split_once('/') {
-            Some((owner, name)) if plain(owner) && plain(name) => {
+            Some((owner, name)) if modelgate_core::is_hub_repository(id) => {
                 Ok(Self { kind, owner: owner.to_owned(), name: name.to_owned() })
             }
             _ => Err(HubError::Place(format!(

@@ -2,8 +2,11 @@
 //! edited is never overwritten without being asked.
 
 pub(crate) mod parts;
+mod paths;
 mod render;
+mod steps;
 mod write;
 
-pub use render::{Deploy, Plan, files, repository};
+pub use paths::Watched;
+pub use render::{Deploy, Plan, SIGNING_KEY, files, repository, said};
 pub use write::{DEPLOY_DOCKER, Outcome, Written, write, write_marked};

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use super::parts::{CLOUD, declared, handed_on, lines, quoted, secret};
+use super::paths::Watched;
+use super::steps::{
+    secrets_of_space, step_of_needed, step_of_target, step_of_target_back, steps_of_python, steps_of_tests,
+};
 
 /// Where releases of modelgate are, `owner/name`.
 pub fn repository() -> &'static str {
@@ -14,7 +18,8 @@ const CHECKOUT: &str = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af68
 const CACHE: &str = "actions/cache@5a3ec84eff668545956fd18022155c47e93e2684 # v4.2.3";
 const UPLOAD: &str = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2";
 const DOWNLOAD: &str = "actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093 # v4.3.0";
-const SETUP_PYTHON: &str = "actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065 # v5.6.0";
+pub(super) const SETUP_PYTHON: &str =
+    "actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065 # v5.6.0";
 
 /// Where a model goes when it is in production.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,6 +33,7 @@ pub enum Deploy {
 
 /// What the files are filled in with.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Plan {
     /// The project's folder from the repository's root, `.` for the root itself.
     pub folder: String,
@@ -45,10 +51,10 @@ pub struct Plan {
     pub pull: bool,
     /// Whether the registry or the data is in a bucket, whose keys are secrets of the repository.
     pub cloud: bool,
-    /// Files and folders with data and contracts, from the project's folder.
-    pub data: Vec<String>,
-    /// What a pull request's data is compared by, file by file, from the project's folder: pointer files and data in git.
-    pub compared: Vec<String>,
+    /// Files and folders with data and contracts.
+    pub data: Vec<Watched>,
+    /// What a pull request's data is compared by, file by file: pointer files and data in git.
+    pub compared: Vec<Watched>,
     /// A requirements file of the training code, from the project's folder, if there is one.
     pub requirements: Option<String>,
     /// Whether the training code has tests in `tests/`.
@@ -57,12 +63,30 @@ pub struct Plan {
     pub deploy: Deploy,
     /// The variables that `deploy space` takes the Space's own secrets from: secrets of the repository too.
     pub space_secrets: Vec<String>,
+    /// The variable with the key that messages to the webhook are signed with: a secret of the repository.
+    pub notify_secret: Option<String>,
+    /// Whether only a signed version reaches production.
+    pub sign: bool,
+    /// Whether there are a Makefile and a justfile: in a folder with several pipelines, those of the first.
+    pub recipes: bool,
 }
 
-/// What the Hub is written with.
-const HUB: &str = "HF_TOKEN";
+impl Plan {
+    /// Returns what the pipeline is called on GitHub, where another project may have one of the same name.
+    pub fn said(&self) -> String {
+        said(&self.pipeline, self.suffix.trim_start_matches('-'))
+    }
+}
 
-fn below(folder: &str, path: &str) -> String {
+/// Returns what a pipeline is called on GitHub, whose workflows have the name `name`; nothing for the only ones.
+pub fn said(pipeline: &str, name: &str) -> String {
+    if name.is_empty() || name == pipeline { pipeline.to_owned() } else { format!("{pipeline} ({name})") }
+}
+
+/// The secret with the private key that versions are signed with.
+pub const SIGNING_KEY: &str = "MODELGATE_SIGNING_KEY";
+
+pub(super) fn below(folder: &str, path: &str) -> String {
     if folder == "." { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
@@ -71,113 +95,61 @@ fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The secrets that a deployment to the Space needs; the token of the job is there without being one.
-fn secrets_of_space(plan: &Plan) -> Vec<&str> {
-    let own = plan.space_secrets.iter().map(String::as_str).filter(|name| *name != "GITHUB_TOKEN");
-    let mut secrets = vec![HUB];
-    for name in own {
-        if !secrets.contains(&name) {
-            secrets.push(name);
-        }
-    }
-    secrets
-}
+/// What a job has that comes behind the signature.
+const SIGNED: &str = "    needs: sign\n    env:\n      VERSION: ${{ needs.sign.outputs.version }}\n";
 
-/// A step that brings what is in production to the Space, and keeps how that ended.
-fn step_of_target(plan: &Plan) -> String {
-    if plan.deploy == Deploy::None {
-        return String::new();
-    }
+/// Lines of the shell that make of `$file`, from the repository's root, one from the project's folder.
+fn from_folder(folder: &str) -> String {
+    let up = "../".repeat(folder.split('/').count());
     format!(
-        "      - name: Bring it to the Space\n        id: target\n        working-directory: {}\n        env:\n{}          \
-         REASON: ${{{{ env.RUN }}}}\n        # 2: it does not show there what it must.\n        run: |\n          code=0\n          \
-         modelgate deploy space \"$MODEL\" --reason \"$REASON\" || code=$?\n          \
-         echo \"code=$code\" >> \"$GITHUB_OUTPUT\"\n          exit \"$code\"\n",
-        plan.folder,
-        lines(&secrets_of_space(plan), "          ", secret),
-    )
-}
-
-/// A step that points the Space at what is in production, which was there before; `when` is its condition, and `reason` what
-/// the ledger keeps.
-fn step_of_target_back(plan: &Plan, when: &str, reason: &str) -> String {
-    if plan.deploy == Deploy::None {
-        return String::new();
-    }
-    format!(
-        "      - name: Take the Space back\n{when}        working-directory: {}\n        env:\n          {}\n          \
-         REASON: {reason}\n        run: modelgate deploy space \"$MODEL\" --rollback --reason \"$REASON\"\n",
-        plan.folder,
-        secret(HUB),
-    )
-}
-
-/// A step that fails before the promotion where a secret is missing that the Space needs behind it.
-fn step_of_needed(plan: &Plan) -> String {
-    if plan.deploy == Deploy::None {
-        return String::new();
-    }
-    let secrets = secrets_of_space(plan);
-    format!(
-        "      - name: Is there what the Space needs?\n        # Nothing is promoted that could not be brought there.\n        \
-         env:\n{}        run: |\n          for name in {}; do\n            if [ -z \"${{!name}}\" ]; then\n              \
-         echo \"the secret $name is not set in this repository, and the Space needs it\" >&2\n              exit 64\n            \
-         fi\n          done\n",
-        lines(&secrets, "          ", secret),
-        secrets.join(" "),
-    )
-}
-
-fn steps_of_python(plan: &Plan) -> String {
-    let Some(file) = &plan.requirements else { return String::new() };
-    let file = below(&plan.folder, file);
-    format!(
-        "      - uses: {SETUP_PYTHON}\n        with:\n          python-version: \"3.12\"\n          cache: pip\n          \
-         cache-dependency-path: {file}\n      - name: What the training code needs\n        run: python -m pip install -r {file}\n"
-    )
-}
-
-fn steps_of_tests(plan: &Plan) -> String {
-    if !plan.tests {
-        return String::new();
-    }
-    format!(
-        "      - uses: {SETUP_PYTHON}\n        with:\n          python-version: \"3.12\"\n      - name: The training code's own \
-         tests\n        working-directory: {}\n        shell: bash\n        run: |\n          \
-         if [ -f requirements.txt ]; then python -m pip install -r requirements.txt; fi\n          \
-         python -m pip install pytest\n          python -m pytest tests\n",
-        plan.folder
+        "            case \"$file\" in\n              {folder}/*) file=\"${{file#{folder}/}}\" ;;\n              \
+         *) file=\"{up}$file\" ;;\n            esac\n"
     )
 }
 
 /// Returns the files by their place in the repository.
 pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
     let at = |path: &str| below(&plan.folder, path);
-    let mut paths: Vec<String> = plan.data.iter().map(|path| at(path)).collect();
-    paths.push(at("modelgate.yaml"));
-    let in_yaml: Vec<String> = paths.iter().map(|path| format!("\"{}\"", quoted(path))).collect();
-    // A glob of git, which knows `**` too.
-    let globs = |paths: &[String]| -> Vec<String> {
-        paths.iter().map(|path| word(&format!(":(glob){path}"))).collect()
-    };
+    let mut paths = plan.data.clone();
+    paths.extend(Watched::file(&plan.folder, "modelgate.yaml"));
+    let in_yaml: Vec<String> =
+        paths.iter().map(|path| format!("\"{}\"", quoted(&path.for_github()))).collect();
+    let globs =
+        |paths: &[Watched]| -> Vec<String> { paths.iter().map(|path| word(&path.for_git())).collect() };
+    let inside = plan.compared.iter().all(|path| path.is_in(&plan.folder));
     let pull = format!(
         "      - name: Bring the data\n        working-directory: {}\n        run: modelgate data pull\n",
         plan.folder
     );
     let cloud: &[&str] = if plan.cloud { &CLOUD } else { &[] };
+    let notify: Vec<&str> =
+        plan.notify_secret.as_deref().filter(|name| !cloud.contains(name)).into_iter().collect();
     // What a workflow that is called gets of its caller.
     let mut secrets = cloud.to_vec();
-    if plan.deploy == Deploy::Space {
-        secrets.extend(secrets_of_space(plan).into_iter().filter(|name| !cloud.contains(name)));
+    let of_space = if plan.deploy == Deploy::Space { secrets_of_space(plan) } else { Vec::new() };
+    let of_signing = plan.sign.then_some(SIGNING_KEY);
+    for name in notify.iter().copied().chain(of_signing).chain(of_space) {
+        if !secrets.contains(&name) {
+            secrets.push(name);
+        }
     }
     let refused = match plan.deploy {
         Deploy::None => "steps.look.outputs.code == '2'",
         Deploy::Space => "steps.look.outputs.code == '2' || steps.target.outputs.code == '2'",
     };
     let back_in = "        if: failure() && steps.back.outputs.before\n";
+    let out = "        if: steps.back.outputs.before\n";
+    let named = plan.suffix.trim_start_matches('-');
+    let has_name = plan.said() != plan.pipeline;
     let when = |condition: bool, text: String| if condition { text } else { String::new() };
     let fill = |template: &str| {
         [
+            // Parts with places of their own come first.
+            ("@@SIGN@@", when(plan.sign, include_str!("../../templates/parts/sign.yml").to_owned())),
+            ("@@WHICH@@", include_str!("../../templates/parts/which.yml").to_owned()),
+            ("@@BACK@@", include_str!("../../templates/parts/back.yml").to_owned()),
+            ("@@SIGNED@@", when(plan.sign, SIGNED.to_owned())),
+            ("@@KEY@@", SIGNING_KEY.to_owned()),
             ("@@VERSION@@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@@REPOSITORY@@", repository().to_owned()),
             ("@@CHECKOUT@@", CHECKOUT.to_owned()),
@@ -201,12 +173,22 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@TESTS@@", steps_of_tests(plan)),
             ("@@PULL@@", when(plan.pull, pull.clone())),
             ("@@CLOUD@@", lines(cloud, "  ", secret)),
+            ("@@NOTIFY@@", lines(&notify, "  ", secret)),
+            (
+                "@@NOTIFYSTEP@@",
+                when(!notify.is_empty(), format!("        env:\n{}", lines(&notify, "          ", secret))),
+            ),
+            ("@@SAID@@", when(has_name, format!(" --name {named}"))),
+            ("@@SAIDOF@@", plan.said()),
+            ("@@RELATIVE@@", when(inside, " --relative".to_owned())),
+            ("@@PLACE@@", when(!inside, from_folder(&plan.folder))),
             ("@@DECLARED@@", handed_on(&secrets, declared)),
             ("@@PASSED@@", handed_on(&secrets, secret)),
             ("@@NEEDED@@", step_of_needed(plan)),
             ("@@REFUSED@@", refused.to_owned()),
             ("@@TARGET@@", step_of_target(plan)),
             ("@@TARGETBACK@@", step_of_target_back(plan, "", "${{ inputs.reason }}")),
+            ("@@TARGETOUT@@", step_of_target_back(plan, out, "${{ env.RUN }}")),
             ("@@TARGETBEFORE@@", step_of_target_back(plan, back_in, "${{ env.RUN }}")),
         ]
         .iter()
@@ -222,7 +204,7 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
         (workflow("train"), include_str!("../../templates/train.yml")),
     ];
     // Typed by people; those of the first pipeline take another one as `PIPELINE=…`.
-    if plan.suffix.is_empty() {
+    if plan.recipes {
         files.push((at("Makefile").into(), include_str!("../../templates/Makefile")));
         files.push((at("justfile").into(), include_str!("../../templates/justfile")));
     }
@@ -233,9 +215,9 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_place_is_filled_in() {
-        let plan = Plan {
+    fn plan() -> Plan {
+        let pattern = |path: &str| Watched::pattern("models/churn", path).expect("in the repository");
+        Plan {
             folder: "models/churn".to_owned(),
             pipeline: "churn".to_owned(),
             model: "churn".to_owned(),
@@ -244,14 +226,28 @@ mod tests {
             suffix: String::new(),
             pull: true,
             cloud: true,
-            data: vec!["data/raw/*.csv".to_owned()],
-            compared: vec!["data/*.modelgate".to_owned()],
+            data: vec![pattern("data/raw/*.csv")],
+            compared: vec![pattern("data/*.modelgate")],
             requirements: Some("requirements.txt".to_owned()),
             tests: true,
             deploy: Deploy::None,
             space_secrets: Vec::new(),
-        };
-        let files = files(&plan);
+            notify_secret: None,
+            sign: false,
+            recipes: true,
+        }
+    }
+
+    /// Returns a workflow of a plan.
+    fn workflow(plan: &Plan, name: &str) -> String {
+        let place = format!(".github/workflows/{name}{}.yml", plan.suffix);
+        let found = files(plan).into_iter().find(|(path, _)| path.as_os_str() == place.as_str());
+        found.expect("a workflow").1
+    }
+
+    #[test]
+    fn every_place_is_filled_in() {
+        let files = files(&plan());
         assert_eq!(files.len(), 8);
         for (path, text) in &files {
             assert!(!text.contains("@@"), "{}: {text}", path.display());
@@ -262,5 +258,107 @@ mod tests {
         assert!(
             validation.contains("paths: [\"models/churn/data/raw/*.csv\", \"models/churn/modelgate.yaml\"]")
         );
+        assert!(ci.contains(
+            "--no-renames --relative \"$BASE\" HEAD -- ':(top,glob)models/churn/data/*.modelgate'"
+        ));
+    }
+
+    #[test]
+    fn what_was_looked_at_is_promoted_over_what_was_seen_and_taken_back_from_there_alone() {
+        let deploy = workflow(&plan(), "deploy");
+        assert!(deploy.contains("model promote \"$MODEL\" \"$CHOSEN\" --over \"$OVER\""), "{deploy}");
+        assert_eq!(deploy.matches("model rollback \"$MODEL\" --from \"$CHOSEN\"").count(), 2, "{deploy}");
+    }
+
+    #[test]
+    fn a_merge_queue_gets_its_gate() {
+        let ci = workflow(&plan(), "ci");
+        assert!(
+            ci.contains("\n  merge_group:\n") && ci.contains("|| github.event.merge_group.base_sha ||"),
+            "{ci}"
+        );
+    }
+
+    #[test]
+    fn each_model_is_deployed_by_an_event_of_its_own() {
+        assert!(workflow(&plan(), "deploy").contains("types: [deploy]\n"));
+        let second = Plan { suffix: "-drug".to_owned(), ..plan() };
+        assert!(workflow(&second, "deploy").contains("types: [deploy-drug]\n"));
+    }
+
+    #[test]
+    fn a_pipeline_of_a_name_that_another_project_has_says_which_it_is() {
+        let second = Plan { suffix: "-us".to_owned(), recipes: false, ..plan() };
+        for name in ["ci", "train", "data-validation"] {
+            let text = workflow(&second, name);
+            assert!(text.contains("modelgate ci comment --pipeline churn --name us"), "{name}: {text}");
+        }
+        assert!(workflow(&second, "data-validation").contains("\"The data of churn (us), or its model"));
+        // Its name alone tells it apart already.
+        let named = Plan { suffix: "-churn".to_owned(), ..plan() };
+        assert!(!workflow(&named, "ci").contains("--name churn"));
+        assert_eq!(files(&second).len(), 6);
+    }
+
+    #[test]
+    fn the_key_of_the_webhook_goes_where_something_is_told_and_never_into_a_pull_request() {
+        let plan = Plan { notify_secret: Some("HOOK_KEY".to_owned()), ..plan() };
+        for name in ["train", "deploy", "rollback"] {
+            assert!(workflow(&plan, name).contains("\n  HOOK_KEY: ${{ secrets.HOOK_KEY }}\n"), "{name}");
+        }
+        assert!(workflow(&plan, "train").contains("      HOOK_KEY: ${{ secrets.HOOK_KEY }}\n"));
+        let validation = workflow(&plan, "data-validation");
+        let (before, report) = validation.split_once("\n  report:\n").expect("a job");
+        assert!(!before.contains("HOOK_KEY") && report.contains("HOOK_KEY"), "{validation}");
+        assert!(!workflow(&plan, "ci").contains("HOOK_KEY"));
+    }
+
+    #[test]
+    fn what_has_to_be_signed_is_signed_before_anything_looks_at_it() {
+        let plan = Plan { sign: true, ..plan() };
+        let deploy = workflow(&plan, "deploy");
+        let (sign, staging) = deploy.split_once("\n  staging:\n").expect("jobs");
+        assert!(sign.contains("modelgate model sign \"$MODEL\" \"$CHOSEN\" --key"), "{sign}");
+        assert!(staging.starts_with("    name: Staging\n    needs: sign\n"), "{staging}");
+        assert_eq!(deploy.matches("secrets.MODELGATE_SIGNING_KEY").count(), 1);
+        assert!(
+            workflow(&plan, "train").contains("MODELGATE_SIGNING_KEY: ${{ secrets.MODELGATE_SIGNING_KEY }}")
+        );
+        assert!(!workflow(&Plan { sign: false, ..plan }, "deploy").contains("SIGNING"));
+    }
+
+    #[test]
+    fn a_space_that_asks_for_a_key_is_asked_with_one_on_the_way_back_too() {
+        let space_secrets = ["GITHUB_TOKEN", "MODELGATE_API_KEY", "SPACE_KEYS"].map(str::to_owned).to_vec();
+        let plan = Plan { deploy: Deploy::Space, space_secrets, ..plan() };
+        let steps = |name: &str, step: &str| -> Vec<String> {
+            let text = workflow(&plan, name);
+            let steps = text.split("      - name: ").filter(|text| text.starts_with(step));
+            steps.map(str::to_owned).collect()
+        };
+        let back =
+            [steps("deploy", "Take the Space back"), steps("rollback", "Take the Space back")].concat();
+        assert_eq!(back.len(), 3);
+        for step in &back {
+            assert!(
+                step.contains("          MODELGATE_API_KEY: ${{ secrets.MODELGATE_API_KEY }}\n"),
+                "{step}"
+            );
+            assert!(!step.contains("SPACE_KEYS"), "{step}");
+        }
+        // The token of a job is no secret of the repository.
+        let bring = steps("deploy", "Bring it to the Space").concat();
+        assert!(bring.contains("          GITHUB_TOKEN: ${{ github.token }}\n"), "{bring}");
+        assert!(!workflow(&plan, "deploy").contains("secrets.GITHUB_TOKEN"));
+    }
+
+    #[test]
+    fn data_beside_the_project_is_compared_from_its_folder() {
+        let beside = Watched::file("models/churn", "../../shared/a.csv").expect("in the repository");
+        let plan = Plan { compared: vec![beside], ..plan() };
+        let ci = workflow(&plan, "ci");
+        assert!(ci.contains("--no-renames \"$BASE\" HEAD -- ':(top,literal)shared/a.csv'"), "{ci}");
+        assert!(ci.contains("models/churn/*) file=\"${file#models/churn/}\" ;;"), "{ci}");
+        assert!(ci.contains("*) file=\"../../$file\" ;;"), "{ci}");
     }
 }

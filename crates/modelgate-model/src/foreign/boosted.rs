@@ -243,6 +243,18 @@ impl BoostedModel {
                     if categories.len() != texts.len() || categories.is_empty() {
                         return wrong(format!("the categories of `{name}` are none or not distinct"));
                     }
+                    let unknown = categories.iter().find(|text| !feature.categories.contains(text));
+                    if let Some(unknown) = unknown
+                        && !feature.categories.is_empty()
+                        && !categories.iter().all(|text| text.is_ascii())
+                    {
+                        return wrong(format!(
+                            "the {} model has the category `{unknown}` of `{name}`, which is not in the data: XGBoost 3.2 \
+                             counts characters where it cuts bytes and damages categories with other letters than ASCII; \
+                             train it on categories of ASCII letters or on numbers",
+                            self.program
+                        ));
+                    }
                     plan.text.push(TextColumn { name, fill: None, categories });
                 }
                 (FeatureType::Text, _) => {

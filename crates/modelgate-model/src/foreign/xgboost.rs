@@ -295,7 +295,11 @@ fn categories(
                 .collect();
             match texts {
                 Some(texts) => Ok(Categories::Texts(texts)),
-                None => wrong(format!("has categories of feature {at} that are no text")),
+                None => wrong(format!(
+                    "has categories of feature {at} that are no text: XGBoost 3.2 counts characters where it cuts bytes \
+                     and damages categories with other letters than ASCII; train it on categories of ASCII letters or on \
+                     numbers"
+                )),
             }
         })
         .collect()
@@ -409,6 +413,40 @@ mod tests {
         let Node::Split { inside: 4, outside: 3, missing_inside: true, .. } = &read.trees[0].nodes[1] else {
             panic!("a split");
         };
+    }
+
+    #[test]
+    fn categories_that_xgboost_cut_in_the_middle_are_refused() {
+        use modelgate_core::schema::{Classes, Feature, FeatureSchema, FeatureType, SCHEMA_VERSION, Task};
+        let cats = |learner: &mut Value, offsets: Value, values: &[u8]| {
+            learner["gradient_booster"]["model"]["cats"]["enc"][1] = json!({
+                "offsets": offsets, "values": values.iter().map(|byte| *byte as i8).collect::<Vec<_>>()
+            });
+        };
+        // XGBoost writes `é`, `b` as two characters and their first two bytes.
+        let found = refused(|learner| cats(learner, json!([0, 1, 2]), "é".as_bytes()));
+        assert!(found.contains("no text: XGBoost 3.2 counts characters"), "{found}");
+        // `Bern`, `Zürich` come out as `Bern`, `Züric`, which is text.
+        let mut damaged = model();
+        cats(&mut damaged["learner"], json!([0, 4, 10]), "BernZüric".as_bytes());
+        let read = read(damaged.to_string().as_bytes()).expect("a model");
+        let of = |cities: [&str; 2]| {
+            let categories = cities.map(str::to_owned).to_vec();
+            let schema = FeatureSchema {
+                schema_version: SCHEMA_VERSION,
+                task: Task::Classification,
+                features: vec![
+                    Feature::of("a", FeatureType::Float, true),
+                    Feature { categories, ..Feature::of("b", FeatureType::Text, true) },
+                ],
+                target: "y".to_owned(),
+                classes: Some(Classes::Int(vec![0, 1])),
+            };
+            read.estimator(&schema)
+        };
+        let error = of(["Bern", "Zürich"]).expect_err("refused").to_string();
+        assert!(error.contains("the category `Züric` of `b`, which is not in the data"), "{error}");
+        assert!(of(["Bern", "Züric"]).is_ok());
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use modelgate_core::schema::Classes;
 
-use super::constants::Constant;
 use super::load::refuse;
 use super::proto::Node;
 use crate::error::ModelError;
-use crate::estimator::{Boosted, Estimator, Forest, LinearClassifier, LinearRegressor, Prepared, Tree};
+use crate::estimator::{Boosted, Estimator, Forest, Prepared, Tree};
 use crate::foreign::boosted::{MAX_SCORES, interleaved};
 use crate::foreign::splits::{Ranges, Source, Split, grow};
+
+mod linear;
+mod newer;
 
 /// Values of all leaves at most; a gigabyte.
 const MAX_VALUES: usize = 1 << 28;
@@ -24,9 +26,9 @@ pub(super) fn read(node: &Node, features: usize) -> Result<Found, ModelError> {
     match node.op_type.as_str() {
         "TreeEnsembleClassifier" => tree_classifier(node, features),
         "TreeEnsembleRegressor" => tree_regressor(node, features),
-        "TreeEnsemble" => tree_ensemble(node, features),
-        "LinearClassifier" => linear_classifier(node, features),
-        _ => linear_regressor(node, features),
+        "TreeEnsemble" => newer::ensemble(node, features),
+        "LinearClassifier" => linear::classifier(node, features),
+        _ => linear::regressor(node, features),
     }
 }
 
@@ -223,6 +225,24 @@ impl Ensemble {
         Ok(trees)
     }
 
+    /// Returns whether the answers sum to one but for rounding, whichever leaves a row reaches.
+    fn sums_to_one(&self) -> bool {
+        let mut sums: Vec<Option<(f64, f64)>> = vec![None; self.roots.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            let Some(tree) = self.roots.partition_point(|root| *root <= at).checked_sub(1) else {
+                return false;
+            };
+            if matches!(node, Branch::Leaf) {
+                let weights = self.leaves.get(&at).into_iter().flatten();
+                let sum: f64 = weights.map(|(_, weight)| f64::from(*weight)).sum();
+                let (low, high) = sums[tree].unwrap_or((sum, sum));
+                sums[tree] = Some((low.min(sum), high.max(sum)));
+            }
+        }
+        let total = |of: fn((f64, f64)) -> f64| sums.iter().flatten().copied().map(of).sum::<f64>();
+        [total(|(low, _)| low), total(|(_, high)| high)].iter().all(|sum| (sum - 1.0).abs() < 1e-3)
+    }
+
     /// Returns the output of each tree that adds to one only.
     fn single_outputs(&self) -> Option<Vec<usize>> {
         let mut of_tree = vec![None; self.roots.len()];
@@ -269,8 +289,15 @@ fn tree_classifier(node: &Node, features: usize) -> Result<Found, ModelError> {
     let base = floats(node, "base_values");
     let weights = floats(node, "class_weights");
     let ids: BTreeSet<i64> = ints(node, "class_ids").iter().copied().collect();
-    // With values for one of two classes only, ONNX Runtime takes them for the second.
+    // With values for the first of two classes only, ONNX Runtime takes them for the second.
     let single = count == 2 && ids.len() == 1;
+    if single && !ids.contains(&0) {
+        return not_read(node, "values for the second of two classes only");
+    }
+    if count == 2 && base.len() == 2 {
+        // ONNX Runtime takes the second, or what the first score is with it for both.
+        return not_read(node, "two base values for two classes");
+    }
     let positive = weights.iter().all(|weight| *weight >= 0.0);
     let transform = text(node, "post_transform", "NONE");
     let estimator = match transform.as_ref() {
@@ -284,6 +311,9 @@ fn tree_classifier(node: &Node, features: usize) -> Result<Found, ModelError> {
             let trees = ensemble.trees(features, 1, |_| Some(0))?;
             Estimator::ForestClassifier(Forest { features, outputs: 1, trees, prepared: Prepared::default() })
         }
+        "NONE" if count == 2 && !ensemble.sums_to_one() => {
+            return not_read(node, "values that do not sum to one and no post transform");
+        }
         "NONE" => Estimator::ForestClassifier(Forest {
             features,
             outputs: count,
@@ -294,11 +324,7 @@ fn tree_classifier(node: &Node, features: usize) -> Result<Found, ModelError> {
             // ONNX Runtime answers with the sum itself, which is no probability.
             return not_read(node, "LOGISTIC and no value below zero");
         }
-        "LOGISTIC" if single => {
-            // Of two base values ONNX Runtime takes the second.
-            let base = base.get(base.len().saturating_sub(1)..).unwrap_or_default();
-            Estimator::BoostedClassifier(ensemble.boosted(features, 1, base)?)
-        }
+        "LOGISTIC" if single => Estimator::BoostedClassifier(ensemble.boosted(features, 1, base)?),
         "SOFTMAX" if !single => Estimator::BoostedClassifier(ensemble.boosted(features, count, base)?),
         other => return not_read(node, &format!("the post transform {other:.20} for {count} classes")),
     };
@@ -334,171 +360,5 @@ fn tree_regressor(node: &Node, features: usize) -> Result<Found, ModelError> {
     Ok((regression(&ensemble, features, floats(node, "base_values"))?, None))
 }
 
-/// `TreeEnsemble` of `ai.onnx.ml` 5: splits and leaves are lists of their own.
-fn tree_ensemble(node: &Node, features: usize) -> Result<Found, ModelError> {
-    let tensor = |name: &str| match node.attribute(name).and_then(|attribute| attribute.tensor.as_ref()) {
-        Some(tensor) => Constant::read(tensor).map(Some),
-        None => Ok(None),
-    };
-    let int = |name: &str, default: i64| node.attribute(name).map_or(default, |attribute| attribute.i);
-    let numbers = |name: &str| match tensor(name)? {
-        None => Ok(Vec::new()),
-        Some(constant) => match constant.floats() {
-            Some(values) => Ok(values.to_vec()),
-            None => not_read(node, "doubles; export with inputs of float32"),
-        },
-    };
-    let Some(outputs) =
-        usize::try_from(int("n_targets", 1)).ok().filter(|count| (1..=MAX_SCORES).contains(count))
-    else {
-        return not_read(node, "that number of targets");
-    };
-    if int("aggregate_function", 1) != 1 {
-        return not_read(node, "another aggregate function than SUM");
-    }
-    let modes: Vec<i64> = match tensor("nodes_modes")? {
-        Some(constant) => constant.ints().unwrap_or_default().to_vec(),
-        None => Vec::new(),
-    };
-    let thresholds = numbers("nodes_splits")?;
-    let (weights, targets) = (numbers("leaf_weights")?, ints(node, "leaf_targetids"));
-    let columns = ints(node, "nodes_featureids");
-    let (trues, falses) = (ints(node, "nodes_truenodeids"), ints(node, "nodes_falsenodeids"));
-    let (true_leaves, false_leaves) = (ints(node, "nodes_trueleafs"), ints(node, "nodes_falseleafs"));
-    let missing = ints(node, "nodes_missing_value_tracks_true");
-    let count = modes.len();
-    let lengths =
-        [columns.len(), thresholds.len(), trues.len(), falses.len(), true_leaves.len(), false_leaves.len()];
-    if lengths.iter().any(|length| *length != count)
-        || (!missing.is_empty() && missing.len() != count)
-        || weights.len() != targets.len()
-    {
-        return refuse("the lists of TreeEnsemble differ in length");
-    }
-    // The sets of members, in the order of the nodes that ask for one.
-    let members = numbers("membership_values")?;
-    let mut sets = members.split(|value| value.is_nan());
-    let child = |number: i64, leaf: i64| {
-        let (limit, offset) = if leaf != 0 { (weights.len(), count) } else { (count, 0) };
-        match usize::try_from(number).ok().filter(|number| *number < limit) {
-            Some(number) => Ok(offset + number),
-            None => refuse(format!("TreeEnsemble has no node {number}")),
-        }
-    };
-    let mut nodes = Vec::with_capacity(count + weights.len());
-    for at in 0..count {
-        let name =
-            ["LEQ", "LT", "GTE", "GT", "EQ", "NEQ"].get(usize::try_from(modes[at]).unwrap_or(usize::MAX));
-        let found = match (name, modes[at]) {
-            (Some(name), _) if !thresholds[at].is_nan() => {
-                compared(&format!("BRANCH_{name}"), thresholds[at])
-            }
-            (None, 6) => {
-                sets.next().map(|set| (Ranges::of(set.iter().map(|value| (*value, *value)).collect()), false))
-            }
-            _ => None,
-        };
-        let Some((ranges, of_itself)) = found else {
-            return refuse(format!(
-                "node {at} of TreeEnsemble has the mode {} and no value for it",
-                modes[at]
-            ));
-        };
-        let Ok(column) = usize::try_from(columns[at]) else {
-            return refuse(format!("{} is no feature", columns[at]));
-        };
-        nodes.push(Branch::Split {
-            column,
-            ranges,
-            missing_inside: of_itself || missing.get(at).is_some_and(|track| *track != 0),
-            inside: child(trues[at], true_leaves[at])?,
-            outside: child(falses[at], false_leaves[at])?,
-        });
-    }
-    let mut leaves: HashMap<usize, Vec<(usize, f32)>> = HashMap::with_capacity(weights.len());
-    for (at, (weight, target)) in weights.iter().zip(targets).enumerate() {
-        let Some(target) = usize::try_from(*target).ok().filter(|target| *target < outputs) else {
-            return refuse(format!("leaf {at} of TreeEnsemble is for target {target} of {outputs}"));
-        };
-        nodes.push(Branch::Leaf);
-        leaves.insert(count + at, vec![(target, *weight)]);
-    }
-    let roots = ints(node, "tree_roots").iter().map(|root| child(*root, 0)).collect::<Result<Vec<_>, _>>()?;
-    let ensemble = Ensemble { roots, nodes, leaves, covers: Vec::new() };
-    match int("post_transform", 0) {
-        0 if outputs == 1 => Ok((regression(&ensemble, features, &[])?, None)),
-        0 if weights.iter().all(|weight| *weight >= 0.0) => {
-            let trees = ensemble.trees(features, outputs, Some)?;
-            Ok((
-                Estimator::ForestClassifier(Forest {
-                    features,
-                    outputs,
-                    trees,
-                    prepared: Prepared::default(),
-                }),
-                None,
-            ))
-        }
-        transform => not_read(node, &format!("the post transform {transform} for {outputs} targets")),
-    }
-}
-
-fn doubles(values: &[f32]) -> Vec<f64> {
-    values.iter().copied().map(f64::from).collect()
-}
-
-fn linear_classifier(node: &Node, features: usize) -> Result<Found, ModelError> {
-    let classes = classes(node)?;
-    let (coefficients, mut intercepts) =
-        (doubles(floats(node, "coefficients")), doubles(floats(node, "intercepts")));
-    let rows = coefficients.len().checked_div(features).unwrap_or(0);
-    if intercepts.is_empty() {
-        intercepts = vec![0.0; rows];
-    }
-    if rows == 0 || coefficients.len() != rows * features || intercepts.len() != rows {
-        return refuse("the coefficients of LinearClassifier do not fit its input");
-    }
-    let transform = text(node, "post_transform", "NONE");
-    let opposite = |left: &[f64], right: &[f64]| left.iter().zip(right).all(|(left, right)| *left == -right);
-    let linear = match (transform.as_ref(), rows, classes.len()) {
-        ("SOFTMAX", rows, count) if rows == count => LinearClassifier { features, coefficients, intercepts },
-        // The logistic function of one score is the softmax of it and zero.
-        ("LOGISTIC", 1, 2) => LinearClassifier {
-            features,
-            coefficients: [vec![0.0; features], coefficients].concat(),
-            intercepts: [vec![0.0], intercepts].concat(),
-        },
-        ("LOGISTIC", 2, 2)
-            if opposite(&coefficients[..features], &coefficients[features..])
-                && opposite(&intercepts[..1], &intercepts[1..]) =>
-        {
-            LinearClassifier {
-                features,
-                coefficients: [vec![0.0; features], coefficients[features..].to_vec()].concat(),
-                intercepts: vec![0.0, intercepts[1]],
-            }
-        }
-        ("NONE", ..) => return not_read(node, "no post transform, whose scores are no probabilities"),
-        (transform, ..) => {
-            return not_read(
-                node,
-                &format!("the post transform {transform:.20} for {} classes", classes.len()),
-            );
-        }
-    };
-    Ok((Estimator::LinearClassifier(linear), Some(classes)))
-}
-
-fn linear_regressor(node: &Node, features: usize) -> Result<Found, ModelError> {
-    let coefficients = doubles(floats(node, "coefficients"));
-    let intercepts = doubles(floats(node, "intercepts"));
-    if node.attribute("targets").is_some_and(|targets| targets.i != 1) || intercepts.len() > 1 {
-        return not_read(node, "several targets");
-    }
-    let transform = text(node, "post_transform", "NONE");
-    if transform != "NONE" {
-        return not_read(node, &format!("the post transform {transform:.20}"));
-    }
-    let intercept = intercepts.first().copied().unwrap_or(0.0);
-    Ok((Estimator::LinearRegressor(LinearRegressor { features, coefficients, intercept }), None))
-}
+#[cfg(test)]
+mod tests;

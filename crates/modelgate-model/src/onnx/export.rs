@@ -49,50 +49,26 @@ pub fn export(
         parts.push(text(&mut graph, index, column, plan)?);
     }
     let features = graph.concat(&parts, "model/features");
+    let output = given(estimator);
     match (estimator, &schema.classes) {
-        (Estimator::ForestRegressor(forest), None) => {
-            trees::regressor(&mut graph, forest, &features, "model/prediction");
-            graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
-            graph.output("prediction", data_type::FLOAT);
+        (Estimator::ForestRegressor(forest), _) => {
+            trees::regressor(&mut graph, forest, &features, output[0]);
         }
-        (Estimator::ForestClassifier(forest), Some(classes)) if forest.outputs == classes.len() => {
-            trees::classifier(
-                &mut graph,
-                forest,
-                classes,
-                &features,
-                &["model/label", "model/probabilities"],
-            );
-            most_probable(&mut graph, classes);
-            probabilities(&mut graph, classes);
+        (Estimator::ForestClassifier(forest), Some(classes)) => {
+            trees::classifier(&mut graph, forest, classes, &features, output);
         }
-        (Estimator::BoostedRegressor(boosted), None) => {
-            trees::boosted(&mut graph, boosted, &features, "model/prediction");
-            graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
-            graph.output("prediction", data_type::FLOAT);
+        (Estimator::BoostedRegressor(boosted) | Estimator::BoostedClassifier(boosted), _) => {
+            trees::boosted(&mut graph, boosted, &features, output[0]);
         }
-        (Estimator::BoostedClassifier(boosted), Some(classes)) if boosted.scores.max(2) == classes.len() => {
-            trees::boosted(&mut graph, boosted, &features, "model/scores");
-            trees::link(&mut graph, boosted.scores, "model/scores", "model/probabilities");
-            most_probable(&mut graph, classes);
-            probabilities(&mut graph, classes);
+        (Estimator::LinearClassifier(linear), _) => {
+            linear::classifier(&mut graph, linear, &features, output[0]);
         }
-        (Estimator::LinearClassifier(linear), Some(classes)) if linear.intercepts.len() == classes.len() => {
-            linear::classifier(&mut graph, linear, &features, "model/probabilities");
-            most_probable(&mut graph, classes);
-            probabilities(&mut graph, classes);
+        (Estimator::LinearRegressor(regressor), _) => {
+            linear::regressor(&mut graph, regressor, &features, output[0]);
         }
-        (Estimator::LinearRegressor(regressor), None) => {
-            linear::regressor(&mut graph, regressor, &features, "model/prediction");
-            graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
-            graph.output("prediction", data_type::FLOAT);
-        }
-        _ => {
-            return Err(ModelError::Invalid(
-                "the model's outputs do not fit the schema's classes".to_owned(),
-            ));
-        }
+        (Estimator::ForestClassifier(_), None) => return unfit(),
     }
+    answers(&mut graph, estimator, schema.classes.as_ref())?;
     let opset_import = vec![
         OperatorSet { domain: String::new(), version: 18 },
         OperatorSet { domain: "ai.onnx.ml".to_owned(), version: 3 },
@@ -105,6 +81,54 @@ pub fn export(
         opset_import,
     };
     Ok(model.encode_to_vec())
+}
+
+fn unfit<T>() -> Result<T, ModelError> {
+    Err(ModelError::Invalid("the model's outputs do not fit the schema's classes".to_owned()))
+}
+
+/// Returns the values that the last node of a model gives.
+pub(super) fn given(estimator: &Estimator) -> &'static [&'static str] {
+    match estimator {
+        Estimator::ForestRegressor(_) | Estimator::BoostedRegressor(_) | Estimator::LinearRegressor(_) => {
+            &["model/prediction"]
+        }
+        Estimator::ForestClassifier(_) => &["model/label", "model/probabilities"],
+        Estimator::BoostedClassifier(_) => &["model/scores"],
+        Estimator::LinearClassifier(_) => &["model/probabilities"],
+    }
+}
+
+/// Writes what stands behind a model: its answers, by their names.
+///
+/// # Errors
+/// Fails when the model does not answer with these classes.
+pub(super) fn answers(
+    graph: &mut GraphBuilder,
+    estimator: &Estimator,
+    classes: Option<&Classes>,
+) -> Result<(), ModelError> {
+    let Some(classes) = classes else {
+        if estimator.classes().is_some() {
+            return unfit();
+        }
+        graph.node("Squeeze", &["model/prediction", "axis_1"], &["prediction"]);
+        graph.output("prediction", data_type::FLOAT);
+        return Ok(());
+    };
+    let fits = match estimator {
+        Estimator::ForestClassifier(forest) => forest.outputs == classes.len(),
+        _ => estimator.classes() == Some(classes.len()),
+    };
+    if !fits {
+        return unfit();
+    }
+    if let Estimator::BoostedClassifier(boosted) = estimator {
+        trees::link(graph, boosted.scores, "model/scores", "model/probabilities");
+    }
+    most_probable(graph, classes);
+    probabilities(graph, classes);
+    Ok(())
 }
 
 /// Number columns to one matrix: cast, stack, fill, subtract, divide.

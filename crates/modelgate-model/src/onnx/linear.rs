@@ -1,7 +1,7 @@
 //! Linear models as `Cast`, `MatMul`, `Add` (and `Softmax`) in doubles, out and in.
 //!
 //! The operators `LinearRegressor` and `LinearClassifier` of `ai.onnx.ml` compute in `f32`, which loses the answer
-//! where large terms cancel, such as on features that are not scaled. `LinearClassifier` is still read.
+//! where large terms cancel, such as on features that are not scaled.
 
 use modelgate_core::schema::Classes;
 
@@ -103,6 +103,7 @@ impl LinearChain {
                 let outputs = self.coefficients.as_ref().map_or(0, |all| all.len() / features.max(1));
                 let fits = |tensor: &&Tensor| {
                     tensor.data_type == data_type::DOUBLE
+                        && tensor.dims == [outputs as i64]
                         && tensor.double_data.len() == outputs
                         && outputs > 0
                 };

@@ -16,19 +16,12 @@ use super::proto::{Graph, Model, Node, data_type};
 use super::run::{Operation, Step};
 use super::runtime::Runtime;
 use super::scopes;
+use super::written;
 use crate::error::ModelError;
-use crate::estimator::{
-    Boosted, Estimator, Forest, LEAF, LinearClassifier, MISSING_LEFT, Prepared, Tree, TreeNode,
-};
+use crate::estimator::Estimator;
 
 /// A matrix wider than this is refused: no package of ours has one.
 pub(super) const MAX_WIDTH: usize = 1 << 20;
-
-/// More scores than this are refused, so that a few bytes cannot ask for much memory.
-const MAX_TARGETS: usize = 1 << 14;
-
-/// Nodes times outputs of one ensemble at most; a gigabyte of values.
-const MAX_VALUES: usize = 1 << 28;
 
 /// A model that can be asked.
 #[derive(Clone, Debug)]
@@ -68,7 +61,8 @@ struct Loader<'a> {
     known: HashMap<&'a str, (usize, Kind)>,
     slots: usize,
     steps: Vec<Step>,
-    estimator: Option<(Estimator, usize, Option<Classes>)>,
+    /// The model as far as its own nodes say, and the slot of its features.
+    estimator: Option<(Estimator, usize)>,
     linear: LinearChain,
 }
 
@@ -95,8 +89,8 @@ impl LoadedModel {
         })
     }
 
-    /// Reads a graph as [`crate::export`] writes it.
-    fn own(graph: &Graph) -> Result<Self, ModelError> {
+    /// Reads a graph as [`crate::export`] writes it: nothing is taken for what it is not.
+    pub(super) fn own(graph: &Graph) -> Result<Self, ModelError> {
         let mut loader = Loader {
             constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
             known: HashMap::new(),
@@ -105,6 +99,9 @@ impl LoadedModel {
             estimator: None,
             linear: LinearChain::default(),
         };
+        if loader.constants.len() != graph.initializer.len() || !graph.sparse_initializer.is_empty() {
+            return refuse("its constants are not as modelgate writes them");
+        }
         let mut inputs = Vec::new();
         for input in &graph.input {
             let tensor = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
@@ -121,17 +118,17 @@ impl LoadedModel {
             loader.define(&input.name, Kind { element, width: None })?;
             inputs.push((input.name.clone(), feature_type));
         }
-        for node in &graph.node {
+        let mut nodes = graph.node.iter().enumerate();
+        let (last, (estimator, features)) = loop {
+            let Some((at, node)) = nodes.next() else {
+                return refuse("it has no TreeEnsemble and no linear model");
+            };
             loader.node(node)?;
-        }
-        let Some((estimator, features, classes)) = loader.estimator else {
-            return refuse("it has no TreeEnsemble and no linear model");
+            if let Some(found) = loader.estimator.take() {
+                break (at, found);
+            }
         };
-        let classifies =
-            matches!(estimator, Estimator::LinearClassifier(_) | Estimator::BoostedClassifier(_));
-        if classifies && classes.is_none() {
-            return refuse("the model has no classes");
-        }
+        let (estimator, classes) = written::answers(graph, last, estimator)?;
         Self::of(inputs, loader.slots, loader.steps, estimator, features, classes)
     }
 
@@ -221,7 +218,9 @@ impl<'a> Loader<'a> {
         let tensor = node.input.get(index).and_then(|name| self.constants.get(name.as_str()));
         match tensor {
             Some(tensor)
-                if tensor.data_type == data_type::FLOAT && Some(tensor.float_data.len()) == width =>
+                if tensor.data_type == data_type::FLOAT
+                    && Some(tensor.float_data.len()) == width
+                    && tensor.dims == [tensor.float_data.len() as i64] =>
             {
                 Ok(tensor.float_data.clone())
             }
@@ -233,16 +232,15 @@ impl<'a> Loader<'a> {
         if self.linear_node(node)? {
             return Ok(());
         }
+        let ensemble = ["TreeEnsembleClassifier", "TreeEnsembleRegressor"];
+        if node.domain == "ai.onnx.ml" && ensemble.contains(&node.op_type.as_str()) {
+            return self.ensemble(node);
+        }
+        written::only(node, known_attributes(&node.op_type))?;
         let unfit = || ModelError::Onnx(format!("{} does not fit its input", node.op_type));
         let int = |name: &str| node.attribute(name).map(|attribute| attribute.i);
         let float = |width| Kind { element: Element::Float, width };
         let (operation, inputs, kind) = match (node.domain.as_str(), node.op_type.as_str()) {
-            // Behind the estimator they only give names to what it has computed.
-            ("", "Split" | "Squeeze" | "ArgMax" | "Sub" | "Concat") | ("ai.onnx.ml", "LabelEncoder")
-                if self.estimator.is_some() =>
-            {
-                return Ok(());
-            }
             ("", "Cast") => {
                 let (slot, kind) = self.input(node, 0)?;
                 if kind.element != Element::Int || int("to") != Some(i64::from(data_type::FLOAT)) {
@@ -303,7 +301,7 @@ impl<'a> Loader<'a> {
                 let (slot, kind) = self.input(node, 0)?;
                 if kind.element != Element::Float
                     || kind.width.is_none_or(|width| width == 0)
-                    || int("axis") != Some(1)
+                    || [int("axis"), int("keepdims")] != [Some(1); 2]
                 {
                     return Err(unfit());
                 }
@@ -340,10 +338,6 @@ impl<'a> Loader<'a> {
                     Operation::OneHot { width: categories.len(), strict: int("zeros") == Some(0) };
                 (operation, vec![slot], float(Some(categories.len())))
             }
-            ("", "Sigmoid" | "Softmax") => return self.link(node),
-            ("ai.onnx.ml", "TreeEnsembleClassifier" | "TreeEnsembleRegressor" | "LinearClassifier") => {
-                return self.estimator(node);
-            }
             (domain, operator) => {
                 let domain = if domain.is_empty() { "ai.onnx" } else { domain };
                 return refuse(format!("the operator {operator} of {domain} is not supported"));
@@ -357,19 +351,6 @@ impl<'a> Loader<'a> {
 
     /// Takes a node that is part of a linear model; returns whether it is.
     fn linear_node(&mut self, node: &'a Node) -> Result<bool, ModelError> {
-        let classes = match &self.estimator {
-            Some((Estimator::LinearClassifier(linear), _, None)) => Some(linear.intercepts.len()),
-            Some((Estimator::BoostedClassifier(boosted), _, None)) => Some(boosted.scores.max(2)),
-            Some((Estimator::BoostedRegressor(_), ..)) => return Ok(false),
-            _ => None,
-        };
-        if let (Some(count), Some((_, _, classes))) = (classes, &mut self.estimator) {
-            if node.op_type == "LabelEncoder" {
-                *classes = Some(linear::class_names(node, count)?);
-                return Ok(true);
-            }
-            return Ok(false);
-        }
         let features = node.input.first().and_then(|name| self.known.get(name.as_str()));
         let matrix = features.filter(|(_, kind)| kind.element == Element::Float);
         let matrix = matrix.and_then(|(slot, kind)| Some((*slot, kind.width?)));
@@ -377,199 +358,36 @@ impl<'a> Loader<'a> {
         match self.linear.take(node, matrix, constant)? {
             linear::Taken::No => Ok(false),
             linear::Taken::Part => Ok(true),
-            linear::Taken::Whole(slot, estimator) if self.estimator.is_none() => {
-                self.estimator = Some((estimator, slot, None));
+            linear::Taken::Whole(slot, estimator) => {
+                self.estimator = Some((estimator, slot));
                 Ok(true)
             }
-            linear::Taken::Whole(..) => refuse("there is a second model"),
         }
-    }
-
-    /// Takes the function that turns scores of boosted trees into probabilities.
-    fn link(&mut self, node: &Node) -> Result<(), ModelError> {
-        let Some((estimator, features, classes)) = self.estimator.take() else {
-            return refuse(format!("{} stands in front of the model", node.op_type));
-        };
-        let scores = match (&estimator, node.op_type.as_str()) {
-            (Estimator::BoostedRegressor(boosted), "Sigmoid") if boosted.scores == 1 => boosted.clone(),
-            (Estimator::BoostedRegressor(boosted), "Softmax") if boosted.scores > 1 => boosted.clone(),
-            _ => return refuse(format!("{} does not fit the model before it", node.op_type)),
-        };
-        self.estimator = Some((Estimator::BoostedClassifier(scores), features, classes));
-        Ok(())
     }
 
     fn is_axis_1(&self, node: &Node) -> bool {
         let axes = node.input.get(1).and_then(|name| self.constants.get(name.as_str()));
-        axes.is_some_and(|tensor| tensor.int64_data == [1])
+        axes.is_some_and(|tensor| tensor.int64_data == [1] && tensor.dims == [1])
     }
 
-    fn estimator(&mut self, node: &Node) -> Result<(), ModelError> {
+    fn ensemble(&mut self, node: &Node) -> Result<(), ModelError> {
         let (slot, kind) = self.input(node, 0)?;
-        let (Element::Float, Some(features), None) = (kind.element, kind.width, &self.estimator) else {
+        let (Element::Float, Some(features)) = (kind.element, kind.width) else {
             return refuse(format!("{} does not fit its input", node.op_type));
         };
-        let found = read_estimator(node, features)?;
-        self.estimator = Some((found.0, slot, found.1));
+        self.estimator = Some((written::ensemble(node, features)?, slot));
         Ok(())
     }
 }
 
-fn read_estimator(node: &Node, features: usize) -> Result<(Estimator, Option<Classes>), ModelError> {
-    let classes = || -> Result<Classes, ModelError> {
-        let ints = ["classlabels_int64s", "classlabels_ints"].iter().find_map(|name| node.attribute(name));
-        if let Some(ints) = ints.filter(|ints| !ints.ints.is_empty()) {
-            return Ok(Classes::Int(ints.ints.clone()));
-        }
-        match node.attribute("classlabels_strings") {
-            Some(texts) if !texts.strings.is_empty() => Ok(Classes::Text(
-                texts.strings.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect(),
-            )),
-            _ => refuse(format!("{} has no classes", node.op_type)),
-        }
-    };
-    let transform = node.attribute("post_transform").map_or(&b"NONE"[..], |attribute| &attribute.s);
-    match (node.op_type.as_str(), transform) {
-        ("LinearClassifier", b"SOFTMAX") => {
-            let classes = classes()?;
-            let doubles = |name: &str| {
-                let floats = node.attribute(name).map_or(&[][..], |attribute| &attribute.floats[..]);
-                floats.iter().copied().map(f64::from).collect::<Vec<f64>>()
-            };
-            let linear = LinearClassifier {
-                features,
-                coefficients: doubles("coefficients"),
-                intercepts: doubles("intercepts"),
-            };
-            if linear.intercepts.len() != classes.len() {
-                return refuse("LinearClassifier does not have one intercept per class");
-            }
-            Ok((Estimator::LinearClassifier(linear), Some(classes)))
-        }
-        ("TreeEnsembleClassifier", b"NONE") => {
-            let classes = classes()?;
-            let forest = read_forest(node, features, classes.len(), "class")?;
-            Ok((Estimator::ForestClassifier(forest), Some(classes)))
-        }
-        ("TreeEnsembleRegressor", b"NONE") => {
-            let sum = node.attribute("aggregate_function").is_none_or(|attribute| attribute.s == b"SUM");
-            if !sum {
-                return refuse("TreeEnsembleRegressor is supported as a sum");
-            }
-            let targets = node.attribute("n_targets").map_or(1, |attribute| attribute.i);
-            let Some(targets) =
-                usize::try_from(targets).ok().filter(|targets| (1..=MAX_TARGETS).contains(targets))
-            else {
-                return refuse(format!("TreeEnsembleRegressor has {targets} targets"));
-            };
-            if let Some(base) = node.attribute("base_values") {
-                let boosted = read_boosted(node, features, targets, base.floats.clone())?;
-                return Ok((Estimator::BoostedRegressor(boosted), None));
-            }
-            if targets > 1 {
-                return refuse(
-                    "TreeEnsembleRegressor of several targets is supported with their base values",
-                );
-            }
-            Ok((Estimator::ForestRegressor(read_forest(node, features, 1, "target")?), None))
-        }
-        (operator, transform) => {
-            let transform = String::from_utf8_lossy(transform);
-            refuse(format!("{operator} with the post transform {transform} is not supported"))
-        }
+/// Returns the attributes of an operator in front of the model that are taken into account.
+fn known_attributes(operator: &str) -> &'static [&'static str] {
+    match operator {
+        "Cast" => &["to"],
+        "Concat" => &["axis"],
+        "ArgMax" => &["axis", "keepdims"],
+        "LabelEncoder" => &["keys_strings", "values_int64s", "default_int64"],
+        "OneHotEncoder" => &["cats_int64s", "zeros"],
+        _ => &[],
     }
-}
-
-/// Reads trees that each add to one score.
-fn read_boosted(node: &Node, features: usize, scores: usize, base: Vec<f32>) -> Result<Boosted, ModelError> {
-    let Forest { mut trees, .. } = read_forest(node, features, scores, "target")?;
-    for (number, tree) in trees.iter_mut().enumerate() {
-        let score = number % scores;
-        let stray = tree.values.iter().enumerate().any(|(at, value)| at % scores != score && *value != 0.0);
-        if stray {
-            return refuse(format!("tree {number} adds to another score than its own"));
-        }
-        tree.values = tree.values.iter().copied().skip(score).step_by(scores).collect();
-    }
-    Ok(Boosted { features, scores, base, trees, prepared: Prepared::default() })
-}
-
-fn read_forest(node: &Node, features: usize, outputs: usize, prefix: &str) -> Result<Forest, ModelError> {
-    let ints = |name: &str| node.attribute(name).map_or(&[][..], |attribute| &attribute.ints[..]);
-    let floats = |name: &str| node.attribute(name).map_or(&[][..], |attribute| &attribute.floats[..]);
-    let modes = node.attribute("nodes_modes").map_or(&[][..], |attribute| &attribute.strings[..]);
-    let (tree_ids, node_ids) = (ints("nodes_treeids"), ints("nodes_nodeids"));
-    let (feature_ids, thresholds) = (ints("nodes_featureids"), floats("nodes_values"));
-    let (trues, falses) = (ints("nodes_truenodeids"), ints("nodes_falsenodeids"));
-    let count = tree_ids.len();
-    let lengths =
-        [node_ids.len(), modes.len(), feature_ids.len(), thresholds.len(), trues.len(), falses.len()];
-    if lengths.iter().any(|length| *length != count) {
-        return refuse(format!("the lists of {} differ in length", node.op_type));
-    }
-    let (missing_true, covers) = (ints("nodes_missing_value_tracks_true"), floats("nodes_hitrates"));
-    if [missing_true.len(), covers.len()].iter().any(|length| *length != 0 && *length != count) {
-        return refuse(format!("the lists of {} differ in length", node.op_type));
-    }
-    let name = |suffix: &str| format!("{prefix}_{suffix}");
-    let (leaf_trees, leaf_nodes) = (ints(&name("treeids")), ints(&name("nodeids")));
-    let (leaf_outputs, leaf_values) = (ints(&name("ids")), floats(&name("weights")));
-    if [leaf_nodes.len(), leaf_outputs.len(), leaf_values.len()]
-        .iter()
-        .any(|length| *length != leaf_trees.len())
-    {
-        return refuse(format!("the leaves of {} differ in length", node.op_type));
-    }
-    if count.saturating_mul(outputs) > MAX_VALUES {
-        return refuse(format!("{} has more values than {MAX_VALUES}", node.op_type));
-    }
-    let small =
-        |value: i64| u32::try_from(value).map_err(|_| ModelError::Onnx(format!("{value} is no index")));
-    let mut trees: Vec<Tree> = Vec::new();
-    for at in 0..count {
-        let tree = trees.len();
-        // Trees and their nodes are numbered from 0 in order, as the exporter writes them.
-        if node_ids[at] == 0 && tree_ids[at] == tree as i64 {
-            trees.push(Tree::default());
-        }
-        let tree = trees.len();
-        let Some(last) = trees.last_mut() else { return refuse("the trees are not in order") };
-        if tree_ids[at] + 1 != tree as i64 || node_ids[at] != last.nodes.len() as i64 {
-            return refuse("the nodes of a tree are not in order");
-        }
-        last.covers.extend(covers.get(at));
-        last.nodes.push(match modes[at].as_slice() {
-            b"LEAF" => {
-                let row = last.values.len() / outputs;
-                last.values.resize(last.values.len() + outputs, 0.0);
-                TreeNode { feature: LEAF, threshold: 0.0, left: small(row as i64)?, right: 0 }
-            }
-            b"BRANCH_LEQ" => TreeNode {
-                feature: small(feature_ids[at]).and_then(|feature| match missing_true.get(at) {
-                    _ if feature >= MISSING_LEFT => refuse(format!("{feature} is no feature")),
-                    Some(track) if *track != 0 => Ok(feature | MISSING_LEFT),
-                    _ => Ok(feature),
-                })?,
-                threshold: thresholds[at],
-                left: small(trues[at])?,
-                right: small(falses[at])?,
-            },
-            mode => {
-                return refuse(format!("the branch mode {} is not supported", String::from_utf8_lossy(mode)));
-            }
-        });
-    }
-    for at in 0..leaf_trees.len() {
-        let tree = usize::try_from(leaf_trees[at]).ok().and_then(|tree| trees.get_mut(tree));
-        let Some(tree) = tree else { return refuse("a leaf value is for no tree") };
-        let leaf = usize::try_from(leaf_nodes[at]).ok().and_then(|node| tree.nodes.get(node)).copied();
-        let output = usize::try_from(leaf_outputs[at]).ok().filter(|output| *output < outputs);
-        match (leaf, output) {
-            (Some(leaf), Some(output)) if leaf.feature == LEAF => {
-                tree.values[leaf.left as usize * outputs + output] += leaf_values[at];
-            }
-            _ => return refuse("a leaf value is for no leaf"),
-        }
-    }
-    Ok(Forest { features, outputs, trees, prepared: Prepared::default() })
 }

@@ -1,5 +1,6 @@
 //! ONNX out and in.
 
+mod columns;
 mod constants;
 mod ensembles;
 mod export;
@@ -16,6 +17,7 @@ mod scopes;
 mod trees;
 mod wire;
 mod wrap;
+mod written;
 
 pub use export::export;
 pub use load::LoadedModel;

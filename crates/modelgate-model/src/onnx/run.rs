@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use modelgate_core::schema::FeatureType;
-use modelgate_data::{Table, Values};
+use modelgate_data::Table;
 
+use super::columns::column;
 use super::kernels::Kernel;
 use super::load::{LoadedModel, refuse};
 use crate::error::ModelError;
@@ -61,6 +62,29 @@ impl InputColumn {
             Self::Ints(values) => values.clear(),
             Self::Floats(values) => values.clear(),
             Self::Texts(values) => values.clear(),
+        }
+    }
+
+    /// Returns the rows of these numbers, in this order; one that is not there is left out.
+    #[must_use]
+    pub fn take(&self, rows: &[u32]) -> Self {
+        fn pick<T: Clone>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().filter_map(|row| values.get(*row as usize)).cloned().collect()
+        }
+        match self {
+            Self::Ints(values) => Self::Ints(pick(values, rows)),
+            Self::Floats(values) => Self::Floats(pick(values, rows)),
+            Self::Texts(values) => Self::Texts(pick(values, rows)),
+        }
+    }
+
+    /// Adds the rows of another column of this type; the rows of one of another type are not added.
+    pub fn append(&mut self, more: &Self) {
+        match (self, more) {
+            (Self::Ints(values), Self::Ints(more)) => values.extend(more),
+            (Self::Floats(values), Self::Floats(more)) => values.extend(more),
+            (Self::Texts(values), Self::Texts(more)) => values.extend_from_slice(more),
+            _ => {}
         }
     }
 
@@ -170,8 +194,16 @@ impl LoadedModel {
         self.matrix(&self.columns(table, rows)?, rows.len())
     }
 
-    fn columns(&self, table: &Table, rows: &[u32]) -> Result<Vec<InputColumn>, ModelError> {
-        self.inputs.iter().map(|(name, feature_type)| column(table, rows, name, *feature_type)).collect()
+    /// Returns the raw columns of `rows` of `table`, in the order of [`Self::inputs`] and in their types.
+    ///
+    /// # Errors
+    /// Fails for a missing column, one of another type, and a null in a column of whole numbers.
+    pub fn columns(&self, table: &Table, rows: &[u32]) -> Result<Vec<InputColumn>, ModelError> {
+        let by_name = table.by_name();
+        let find = |(name, feature_type): &(String, FeatureType)| {
+            column(by_name.get(name.as_str()).copied(), table.rows, rows, name, *feature_type)
+        };
+        self.inputs.iter().map(find).collect()
     }
 
     /// Returns the answers for `rows` rows of raw columns, which stand in the order of [`Self::inputs`].
@@ -235,6 +267,7 @@ impl LoadedModel {
     /// one is made of several, or where ONNX Runtime has them.
     pub fn origins(&self) -> Vec<usize> {
         let mixed = |step: &Step| matches!(&step.operation, Operation::Matrix(kernel, _) if kernel.mixes());
+        let mut masked = false;
         if self.estimator.is_none() || self.steps.iter().any(mixed) {
             return Vec::new();
         }
@@ -248,7 +281,11 @@ impl LoadedModel {
                 Operation::Concat(widths) => (0..widths.len()).flat_map(first).copied().collect(),
                 Operation::OneHot { width, .. } => first(0).iter().cycle().take(*width).copied().collect(),
                 Operation::ArgMax => first(0).iter().take(1).copied().collect(),
-                Operation::WhereRow(_) => first(1).to_vec(),
+                Operation::WhereRow(_) => {
+                    // What is filled in by the gaps of another column is made of both.
+                    masked |= first(0) != first(1);
+                    first(1).to_vec()
+                }
                 Operation::Matrix(kernel, _) => match kernel.origins() {
                     Some(columns) => columns.iter().filter_map(|at| first(0).get(*at)).copied().collect(),
                     None => first(0).to_vec(),
@@ -256,36 +293,10 @@ impl LoadedModel {
                 _ => first(0).to_vec(),
             };
         }
+        if masked {
+            return Vec::new();
+        }
         known.get(self.features).cloned().unwrap_or_default()
-    }
-}
-
-/// Returns a raw column in the type of its input.
-fn column(
-    table: &Table,
-    rows: &[u32],
-    name: &str,
-    feature_type: FeatureType,
-) -> Result<InputColumn, ModelError> {
-    let wrong = |message: String| ModelError::Rows(format!("column `{name}` {message}"));
-    let column = table.column(name).ok_or_else(|| wrong("is missing".to_owned()))?;
-    if rows.iter().any(|row| *row as usize >= table.rows) {
-        return Err(wrong("has fewer rows than were asked for".to_owned()));
-    }
-    let rows = rows.iter().map(|row| *row as usize);
-    match (feature_type, &column.values) {
-        (FeatureType::Text, Values::Text(values)) => {
-            Ok(InputColumn::Texts(rows.map(|row| values[row].clone().unwrap_or_default()).collect()))
-        }
-        (FeatureType::Int, Values::Int(values)) => {
-            let taken = rows
-                .map(|row| values[row].ok_or_else(|| wrong(format!("has no value in data row {}", row + 1))));
-            Ok(InputColumn::Ints(taken.collect::<Result<_, _>>()?))
-        }
-        (FeatureType::Float, Values::Float(_) | Values::Int(_)) => {
-            Ok(InputColumn::Floats(rows.map(|row| column.single(row)).collect()))
-        }
-        _ => Err(wrong(format!("is {} and the model takes {feature_type}", column.feature_type()))),
     }
 }
 

@@ -34,6 +34,9 @@ pub fn pull_dvc(
     let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(None) };
     let index = DigestIndex::open(&project.state_folder());
     let pulled = repository.pull(outputs, environment, &index, force, progress);
-    index.save()?;
-    Ok(Some(pulled?))
+    let saved = index.save();
+    // Why the pull ended is told first.
+    let pulled = pulled?;
+    saved?;
+    Ok(Some(pulled))
 }

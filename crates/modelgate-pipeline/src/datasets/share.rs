@@ -165,8 +165,7 @@ impl<'a> Sharing<'a> {
         // The lists go last: who finds one finds all that it names.
         let lists = sets.iter().filter_map(|set| Some((set.pointer.manifest_object()?, set.name.clone())));
         let moved = contents.and_then(|contents| Ok(add(contents, transfer.push(&unique(lists.collect()))?)));
-        self.index.save()?;
-        let Moved { objects, bytes, already, replaced, by_size } = moved?;
+        let Moved { objects, bytes, already, replaced, by_size } = self.remembered(moved)?;
         Ok(Pushed { remote: self.remote(), objects, bytes, already, replaced, by_size })
     }
 
@@ -192,8 +191,7 @@ impl<'a> Sharing<'a> {
             };
             Ok((done, pruned, left))
         });
-        self.index.save()?;
-        let ((moved, restored), pruned, unlisted) = result?;
+        let ((moved, restored), pruned, unlisted) = self.remembered(result)?;
         Ok(Pulled {
             remote: self.remote(),
             objects: moved.objects,
@@ -237,8 +235,7 @@ impl<'a> Sharing<'a> {
     /// As [`Self::pull`].
     pub fn fetch(&self, sets: &[DataSet]) -> Result<Pulled, PipelineError> {
         let result = self.contents(sets);
-        self.index.save()?;
-        let (Moved { objects, bytes, already, .. }, _) = result?;
+        let (Moved { objects, bytes, already, .. }, _) = self.remembered(result)?;
         Ok(Pulled {
             remote: self.remote(),
             objects,
@@ -257,8 +254,15 @@ impl<'a> Sharing<'a> {
     /// As [`Self::pull`].
     pub(crate) fn fetch_objects(&self, objects: Vec<(Digest, String)>) -> Result<(), PipelineError> {
         let result = self.bring(&unique(objects));
-        self.index.save()?;
-        result.map(drop)
+        self.remembered(result).map(drop)
+    }
+
+    /// Keeps what is known of the files that were read, also where the work ended early; why it did is told first.
+    fn remembered<T, E: Into<PipelineError>>(&self, result: Result<T, E>) -> Result<T, PipelineError> {
+        let saved = self.index.save();
+        let done = result.map_err(Into::into)?;
+        saved?;
+        Ok(done)
     }
 
     /// Fetches the lists of `sets` and all that they name; returns the files of all.

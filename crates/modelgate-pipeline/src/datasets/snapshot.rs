@@ -165,8 +165,9 @@ pub fn snapshot(
     let (store, index) = (ContentStore::new(&state), DigestIndex::open(&state));
     let taken = take(&project.root, &request.source, &store, &index, policy, moved);
     // What was read was read, also when a later file failed.
-    index.save()?;
+    let saved = index.save();
     let Taken { pointer, read, made, lost, .. } = taken?;
+    saved?;
     let text = pointer.to_text();
     if before.as_ref().is_none_or(|(_, before)| *before != text) {
         atomic::write(&path, text.as_bytes())?;

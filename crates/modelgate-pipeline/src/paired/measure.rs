@@ -5,6 +5,7 @@
 //! counts what was not seen: for the share of right rows the score interval, for everything else rounds over the rows and a
 //! few made-up ones. The wider end counts.
 
+use modelgate_core::metric::pinball_quantile;
 use modelgate_core::verdict::{SliceFigure, SliceFigures};
 use modelgate_evaluate::statistics::{holm, normal_quantile, paired_score_interval, paired_worse};
 use modelgate_evaluate::{
@@ -76,7 +77,7 @@ fn drawn(
             Answers::Classes { labels, predicted, names, .. } if rests_on_labels(metric) => {
                 Some(Box::new(ResampledClassifier::of_labels(labels, predicted, names, average).ok()?))
             }
-            _ => answers.resampled(average),
+            _ => answers.resampled(average, pinball_quantile(metric)),
         }
     };
     let (one, other) = (prepared(candidate)?, prepared(reference)?);

@@ -34,8 +34,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Returns what a verdict lacks of a required rule. The limit of a rule that compares depends on what was compared with:
-/// of those only id, figure and rows are held against each other.
+/// Returns what a verdict lacks of a required rule. A verdict of an older modelgate does not keep the rules themselves: of
+/// those that compare, only id, figure and rows can be held against each other then.
 fn missing(rule: &GateRule, results: &[RuleResult]) -> Option<String> {
     let id = &rule.id;
     let Some(result) = results.iter().find(|result| result.id == *id) else {
@@ -50,7 +50,8 @@ fn missing(rule: &GateRule, results: &[RuleResult]) -> Option<String> {
         }
         _ => false,
     };
-    if result.metric != rule.metric || other_rows || other_limit {
+    let other_rule = result.rule.is_some_and(|judged| rule.digest() != Some(judged));
+    if result.metric != rule.metric || other_rows || other_limit || other_rule {
         return Some(format!("was judged by another `{id}`: {}", result.sentence));
     }
     None

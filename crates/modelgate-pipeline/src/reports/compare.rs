@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::escape;
 use super::style::style;
 use crate::error::PipelineError;
-use crate::promotion::AttachedMetrics;
+use crate::measured_on::MeasuredOn;
 
 /// One version.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct VersionComparison {
     pub versions: Vec<ComparedVersion>,
     /// How each version's settings differ from the first's.
     pub configuration_changes: BTreeMap<String, Vec<String>>,
+    /// Whether the figures of all are of the same rows; else none is the best.
+    #[serde(default)]
+    pub same_rows: bool,
     /// What a reader should know.
     pub notes: Vec<String>,
 }
@@ -54,14 +57,15 @@ pub fn compare_versions(
     versions: &[VersionNumber],
 ) -> Result<VersionComparison, PipelineError> {
     let state = registry.model(model)?;
-    let mut found = Vec::new();
+    let (mut found, mut grounds) = (Vec::new(), Vec::new());
     for version in versions {
         let known = state.versions.get(version);
         let known = known
             .ok_or_else(|| PipelineError::Policy(format!("there is no version {version} of {model}")))?;
         let registration = registry.registration(model, *version)?;
         let lineage = &registration.lineage;
-        let facts = [
+        let (measured, attached) = MeasuredOn::of(registry, &registration);
+        let mut facts = vec![
             ("stage", known.stage.to_string()),
             ("verdict", known.verdict.to_string()),
             ("package", format!("sha256:{}", known.digest.short())),
@@ -70,18 +74,16 @@ pub fn compare_versions(
             ("seed", lineage.seed.to_string()),
             ("trained at", lineage.trained_at.clone()),
         ];
+        facts.extend(measured.split.map(|split| ("split", format!("sha256:{}", split.short()))));
+        facts.extend(measured.rows.map(|(subset, rows)| ("rows", format!("{rows} of {subset}"))));
         // Intervals and settings are attached to the version; the figures alone are in the ledger.
-        let attached: Option<AttachedMetrics> = registration
-            .files
-            .get("metrics.json")
-            .and_then(|digest| registry.object(digest).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let rows_of_gate = attached.iter().flat_map(|attached| attached.subsets.values()).find(|subset| {
-            registration.metrics.iter().all(|(name, value)| subset.metrics.get(name) == Some(&Some(*value)))
-        });
-        let intervals = rows_of_gate.map(|subset| {
+        let of_gate = measured
+            .rows
+            .and_then(|(subset, _)| attached.as_ref().and_then(|attached| attached.subsets.get(&subset)));
+        let intervals = of_gate.map(|subset| {
             subset.intervals.iter().map(|(name, found)| (name.clone(), (found.low, found.high))).collect()
         });
+        grounds.push(measured);
         found.push(ComparedVersion {
             version: *version,
             facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -98,23 +100,24 @@ pub fn compare_versions(
             configuration_changes.insert(other.version.to_string(), changes);
         }
     }
-    let mut notes = Vec::new();
-    let data: BTreeSet<&String> = found.iter().filter_map(|version| version.facts.get("data")).collect();
-    if data.len() > 1 {
-        notes.push(
-            "the versions were measured on different data: their figures are not of the same rows".to_owned(),
-        );
-    }
+    let differs = grounds.first().and_then(|first| grounds.iter().find_map(|other| first.differs(other)));
+    let notes = differs.map(|why| {
+        format!(
+            "the versions were measured on {why}: their figures are not of the same rows, and none is called the best"
+        )
+    });
     Ok(VersionComparison {
         schema_version: 1,
         model: model.clone(),
         versions: found,
         configuration_changes,
-        notes,
+        same_rows: differs.is_none(),
+        notes: notes.into_iter().collect(),
     })
 }
 
-const FACTS: [&str; 7] = ["stage", "verdict", "package", "data", "algorithm", "seed", "trained at"];
+const FACTS: [&str; 9] =
+    ["stage", "verdict", "package", "data", "split", "rows", "algorithm", "seed", "trained at"];
 
 impl VersionComparison {
     /// Returns the names of the figures that any version has, in the order of reports.
@@ -123,7 +126,8 @@ impl VersionComparison {
             self.versions.iter().flat_map(|version| version.metrics.keys()).collect();
         let known = CLASSIFICATION.iter().chain(&REGRESSION).map(|name| (*name).to_owned());
         let mut names: Vec<String> = known.filter(|name| all.contains(name)).collect();
-        names.extend(all.into_iter().filter(|name| direction(name).is_none()).cloned());
+        let others: Vec<String> = all.into_iter().filter(|name| !names.contains(name)).cloned().collect();
+        names.extend(others);
         names
     }
 
@@ -151,7 +155,7 @@ impl VersionComparison {
                     row.push("–".to_owned());
                     continue;
                 };
-                let star = if Some(value) == best && self.versions.len() > 1 { " *" } else { "" };
+                let star = if Some(value) == best && self.has_best() { " *" } else { "" };
                 let interval = version.intervals.get(&metric);
                 let interval = interval.map_or_else(String::new, |(low, high)| {
                     format!(" ({} to {})", figure(*low), figure(*high))
@@ -161,6 +165,11 @@ impl VersionComparison {
             rows.push(row);
         }
         rows
+    }
+
+    /// Returns whether one can be better than another.
+    fn has_best(&self) -> bool {
+        self.same_rows && self.versions.len() > 1
     }
 
     fn head(&self) -> Vec<String> {
@@ -213,7 +222,7 @@ impl VersionComparison {
         for row in self.rows() {
             page.push_str(&line(&row));
         }
-        page.push_str("\n\\* the best of its row.\n\n");
+        page.push_str(if self.has_best() { "\n\\* the best of its row.\n\n" } else { "\n" });
         for line in self.lines() {
             let _ = writeln!(page, "- {}", escape::markdown(&line));
         }
@@ -229,10 +238,11 @@ impl VersionComparison {
         let rows: String = self.rows().iter().map(|row| format!("<tr>{}</tr>", cells("td", row))).collect();
         let lines: String =
             self.lines().iter().map(|line| format!("<li>{}</li>", escape::html(line))).collect();
+        let best = if self.has_best() { "<p>* the best of its row.</p>" } else { "" };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{}</style></head>\
              <body><h1>{title}</h1><div class=wide><table><thead><tr>{}</tr></thead><tbody>{rows}</tbody></table></div>\
-             <p>* the best of its row.</p><ul>{lines}</ul></body></html>\n",
+             {best}<ul>{lines}</ul></body></html>\n",
             style(),
             cells("th", &self.head())
         )

@@ -133,6 +133,7 @@ impl EndedRun {
             interval: None,
             difference_interval: None,
             power: None,
+            rule: None,
             sentence,
         };
         let (verdict, rules) = match &self.why {

@@ -7,6 +7,7 @@ use modelgate_core::verdict::{Outcome, figure};
 use super::RunEvidence;
 use super::contract::places;
 use super::escape::{html as text, short};
+use super::figures::{FigureLine, tables};
 use super::markdown::probability;
 use super::rules::{RuleLine, heads, interval_head, lines, note};
 use super::style::{follow_page, style};
@@ -82,6 +83,9 @@ pub fn html(evidence: &RunEvidence) -> String {
         style(),
         text(&verdict.sentence)
     );
+    if let Some(why) = evidence.quarantine() {
+        let _ = write!(page, "<p><b>Quarantined</b>: {}.</p>", text(&why));
+    }
     page.push_str(&rules(evidence));
     page.push_str(&contract(evidence));
     if let Some(why) = &evidence.comparison.unavailable {
@@ -261,40 +265,41 @@ fn tail(evidence: &RunEvidence) -> String {
 /// The figures of each subset beside production's and the baseline's.
 fn figures(evidence: &RunEvidence) -> String {
     let mut page = String::new();
-    let comparison = &evidence.comparison;
-    let reference = comparison.production.as_deref().unwrap_or("production");
-    let before = comparison.baseline.as_ref().map_or("baseline", |baseline| baseline.name.as_str());
-    for (subset, metrics) in &comparison.subsets {
-        let found = evidence.evaluation.subsets.get(subset);
-        let baseline = comparison.baseline.as_ref().and_then(|baseline| baseline.subsets.get(subset));
-        let row = |row: &crate::options::MetricDifference| {
-            let interval = found.and_then(|found| found.intervals.get(&row.metric));
-            let stored = baseline.and_then(|figures| figures.get(&row.metric)).copied();
+    for found in tables(evidence, "production") {
+        let row = |row: &FigureLine<'_>| {
+            let fewer = if found.is_fewer { number(row.candidate) } else { String::new() };
             format!(
-                "<tr><td>{}</td>{}{}{}{}{}{}</tr>",
-                name(&row.metric),
-                number(row.candidate),
-                range(interval.map(|found| (found.low, found.high))),
+                "<tr><td>{}</td>{}{}{fewer}{}{}{}{}</tr>",
+                name(row.metric),
+                number(row.value),
+                range(row.interval),
                 number(row.production),
-                difference(row.candidate, row.production),
-                number(stored),
-                difference(row.candidate, stored)
+                signed(row.difference()),
+                number(row.baseline),
+                difference(row.value, row.baseline)
             )
         };
-        let count = found.map_or(0, |found| found.rows);
-        let sure = interval_head(evidence);
-        let head = ["metric", "candidate", &sure, reference, "difference", before, "difference"];
-        let rows = table(&head, metrics.iter().map(row));
-        let _ = write!(page, "<h2>Figures on {subset}, {count} rows</h2>{rows}");
-        let undefined = found.map(|found| &found.undefined).into_iter().flatten();
-        let items: String = undefined
-            .map(|(metric, why)| format!("<li>{} is undefined: {}</li>", name(metric), sentence(why)))
-            .collect();
-        if !items.is_empty() {
-            let _ = write!(page, "<ul>{items}</ul>");
-        }
+        let mut head = vec!["metric"];
+        head.extend(found.heads.iter().map(String::as_str));
+        head.extend(["difference", found.baseline, "difference"]);
+        let rows = table(&head, found.lines.iter().map(row));
+        // Two columns more than the page is wide, unless their heads take two lines.
+        let class = if found.is_fewer { " class=many" } else { "" };
+        let _ =
+            write!(page, "<h2>Figures on {}, {} rows</h2><div{class}>{rows}</div>", found.subset, found.rows);
+        let undefined = found.undefined.iter();
+        page.push_str(&list(
+            undefined.map(|(metric, why)| format!("{} is undefined: {}", name(metric), sentence(why))),
+        ));
     }
+    page.push_str(&list(evidence.comparison.left_out.iter().map(|why| sentence(why))));
     page
+}
+
+/// Returns items as a list, of none nothing.
+fn list(items: impl Iterator<Item = String>) -> String {
+    let items: String = items.map(|item| format!("<li>{item}</li>")).collect();
+    if items.is_empty() { items } else { format!("<ul>{items}</ul>") }
 }
 
 fn parts_and_classes(found: &SubsetEvaluation) -> String {

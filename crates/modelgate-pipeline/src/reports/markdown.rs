@@ -7,6 +7,7 @@ use modelgate_core::verdict::{Outcome, RuleResult, figure};
 use super::RunEvidence;
 use super::contract::violations;
 use super::escape::{markdown as text, short};
+use super::figures::tables;
 use super::rules::{heads, interval_head, lines, note};
 use super::training::{training_tables, trials_table};
 use crate::evaluation::SubsetEvaluation;
@@ -46,6 +47,9 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     let verdict = &evidence.verdict;
     let mut page = format!("# {}\n\n", text(&evidence.title()));
     let _ = writeln!(page, "**Verdict: {}** – {}.\n", verdict.verdict, text(&verdict.sentence));
+    if let Some(sentence) = evidence.quarantine() {
+        let _ = writeln!(page, "**Quarantined**: {sentence}.\n");
+    }
     for outcome in [Outcome::Failed, Outcome::Inconclusive] {
         for rule in verdict.rules.iter().filter(|rule| rule.outcome == outcome) {
             let (sign, id, rows) = (sign(outcome), name(&rule.id), rows_of(rule));
@@ -245,45 +249,37 @@ fn changes(evidence: &RunEvidence) -> String {
 
 fn figures(evidence: &RunEvidence) -> String {
     let mut page = String::new();
-    let comparison = &evidence.comparison;
-    let name = comparison.production.as_deref().map_or_else(|| "production (none yet)".to_owned(), text);
-    for (subset, rows) in &comparison.subsets {
-        let found = evidence.evaluation.subsets.get(subset);
-        let count = found.map_or(0, |found| found.rows);
-        let baseline = comparison.baseline.as_ref().and_then(|baseline| baseline.subsets.get(subset));
-        let sure = interval_head(evidence);
-        let head = comparison
-            .baseline
-            .as_ref()
-            .map_or_else(|| "baseline".to_owned(), |baseline| text(&baseline.name));
+    for table in tables(evidence, "production (none yet)") {
+        let heads: Vec<String> = table.heads.iter().map(|head| text(head)).collect();
+        let (heads, baseline) = (heads.join(" | "), text(table.baseline));
+        let line = "---|".repeat(table.heads.len() + 3);
         let _ = writeln!(
             page,
-            "**{subset}**, {count} rows\n\n| metric | candidate | {sure} | {name} | difference | {head} |\n|---|---|---|---|---|---|"
+            "**{}**, {} rows\n\n| metric | {heads} | difference | {baseline} |\n|{line}",
+            table.subset, table.rows
         );
-        for row in rows {
-            let difference = match (row.candidate, row.production) {
-                (Some(candidate), Some(production)) => format!("{:+.4}", candidate - production),
-                _ => "–".to_owned(),
-            };
-            let interval = found.and_then(|found| found.intervals.get(&row.metric));
-            let interval = interval.map_or_else(
-                || "–".to_owned(),
-                |found| format!("{} to {}", figure(found.low), figure(found.high)),
-            );
-            let before = baseline.and_then(|figures| figures.get(&row.metric)).copied();
+        for row in &table.lines {
+            let interval = row
+                .interval
+                .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} to {}", figure(low), figure(high)));
+            let fewer = if table.is_fewer { format!(" {} |", shown(row.candidate)) } else { String::new() };
             let _ = writeln!(
                 page,
-                "| {} | {} | {interval} | {} | {difference} | {} |",
-                text(&row.metric),
-                shown(row.candidate),
+                "| {} | {} | {interval} |{fewer} {} | {} | {} |",
+                text(row.metric),
+                shown(row.value),
                 shown(row.production),
-                shown(before)
+                signed(row.difference()),
+                shown(row.baseline)
             );
         }
         page.push('\n');
-        for (metric, why) in found.map(|found| &found.undefined).into_iter().flatten() {
+        for (metric, why) in &table.undefined {
             let _ = writeln!(page, "- {} is undefined: {}", text(metric), sentence(why));
         }
+    }
+    for why in &evidence.comparison.left_out {
+        let _ = writeln!(page, "- {}", sentence(why));
     }
     page
 }

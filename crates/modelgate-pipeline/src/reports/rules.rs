@@ -12,9 +12,9 @@ pub(super) struct RuleLine<'a> {
     pub(super) compared: Option<(&'a str, Option<f64>)>,
     /// Candidate less that figure.
     pub(super) difference: Option<f64>,
-    /// Candidate less production's figure.
+    /// Candidate less production's figure, where both are of the same rows.
     pub(super) to_production: Option<f64>,
-    /// Candidate less the baseline's.
+    /// Candidate less the baseline's, where the candidate's is of all rows, as the baseline's is.
     pub(super) to_baseline: Option<f64>,
 }
 
@@ -56,16 +56,19 @@ fn line<'a>(evidence: &RunEvidence, rule: &'a RuleResult) -> RuleLine<'a> {
     let less = |other: Option<f64>| Some((*value)? - other?);
     let is = |name: Option<&str>| name.is_some() && name == reference_name.as_deref();
     let comparison = &evidence.comparison;
-    let production = if is(comparison.production.as_deref()) {
-        *reference
-    } else {
-        production_figure(evidence, rule, rule.on)
+    // Only what is held against production itself is of the rows that are left of all.
+    let fewer = comparison.rows.contains_key(&rule.on);
+    let is_production = is(comparison.production.as_deref());
+    let production = match (is_production, fewer) {
+        (true, _) => *reference,
+        (false, true) => None,
+        (false, false) => production_figure(evidence, rule, rule.on),
     };
     let baseline = comparison.baseline.as_ref().and_then(|baseline| {
         if is(Some(baseline.name.as_str())) {
             return *reference;
         }
-        let whole = rule.slice.is_none();
+        let whole = rule.slice.is_none() && !(fewer && is_production);
         baseline.subsets.get(&rule.on).filter(|_| whole)?.get(&rule.metric).copied()
     });
     RuleLine {

@@ -25,7 +25,7 @@ pub fn sarif(verdict: &GateVerdict, pipeline: &str) -> Value {
         .rules
         .iter()
         .map(|rule| {
-            let what = plain(&format!("{} on {}", rule.metric, rule.on));
+            let what = plain(&format!("{} on {}", rule.metric, rule.on.rows_of(&rule.metric)));
             json!({ "id": plain(&rule.id), "name": plain(&rule.metric), "shortDescription": { "text": what } })
         })
         .collect();

@@ -10,7 +10,7 @@ pub(crate) fn style() -> String {
     format!(
         ":root{{color-scheme:light dark;{}}}@media screen and (prefers-color-scheme:dark){{:root{{{}}}}}\
          body{{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--background);max-width:62rem;margin:2rem auto;padding:0 1rem}}\
-         table{{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}}th,td{{border-bottom:1px solid var(--grid);padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}}th{{white-space:nowrap}}\
+         table{{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}}th,td{{border-bottom:1px solid var(--grid);padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}}th{{white-space:nowrap}}.many th{{white-space:normal}}\
          th{{color:var(--pale);font-weight:600}}td.n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}\
          .wide{{overflow-x:auto}}td.s{{min-width:17em;overflow-wrap:anywhere}}td.o{{white-space:nowrap}}td.c{{min-width:6em}}small{{color:var(--pale)}}@media (max-width:50rem){{th{{white-space:normal}}}}\
          .passed{{color:var(--third)}}.failed{{color:var(--other);font-weight:700}}.verdict{{font-size:1.2rem;border-left:.4rem solid var(--pale);padding-left:.8rem}}\

@@ -1,4 +1,4 @@
-//! What killed commands have left in the state folder: contents half written into the store, archives half read.
+//! What killed commands have left in the state folder: files and contents of the store half written, archives half read.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -33,16 +33,22 @@ pub(super) fn find(project: &Project) -> Result<Vec<Leftover>, PipelineError> {
             found.push(Leftover { bytes: size(&path)?, path });
         }
     }
-    for path in listed(&state.join("store").join("sha256"))? {
-        if !atomic::is_temporary(&name(&path), "object") {
-            continue;
-        }
-        // One that is gone meanwhile has become an object.
-        if let Ok(metadata) = fs_err::symlink_metadata(&path)
-            && metadata.is_file()
-            && metadata.modified().is_ok_and(is_old)
-        {
-            found.push(Leftover { bytes: metadata.len(), path });
+    let mut folders = vec![state.clone()];
+    folders.extend(folders_below(&state.join("cache"))?);
+    // New contents lie above the folders that they come to, and known ones in them.
+    folders.extend(folders_below(&state.join("store").join("sha256"))?);
+    for folder in folders {
+        for path in listed(&folder)? {
+            if !is_half_written(&name(&path)) {
+                continue;
+            }
+            // One that is gone meanwhile has been written to its end.
+            if let Ok(metadata) = fs_err::symlink_metadata(&path)
+                && metadata.is_file()
+                && metadata.modified().is_ok_and(is_old)
+            {
+                found.push(Leftover { bytes: metadata.len(), path });
+            }
         }
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
@@ -65,6 +71,25 @@ pub(super) fn remove(leftovers: &[Leftover]) -> Result<(), PipelineError> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Holds for what a file is called while it is written, whatever it is to be called.
+fn is_half_written(found: &str) -> bool {
+    let name = found.strip_prefix('.').and_then(|found| found.strip_suffix(".tmp"));
+    // Behind the name stand three numbers.
+    let name = name.and_then(|found| found.rsplitn(4, '.').nth(3));
+    name.is_some_and(|name| atomic::is_temporary(found, name))
+}
+
+/// Returns a folder and those below it; links are not followed.
+fn folders_below(folder: &Path) -> Result<Vec<PathBuf>, PipelineError> {
+    let mut found = vec![folder.to_owned()];
+    for path in listed(folder)? {
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(folders_below(&path)?);
+        }
+    }
+    Ok(found)
 }
 
 fn is_old(written: SystemTime) -> bool {
@@ -129,20 +154,28 @@ mod tests {
         let object = "store/sha256/ab/0123";
         let left = put("store/sha256/.object.17.0123456789abcdef.3.tmp", true);
         let archive = put(".importOLD/ledger.jsonl", true);
+        let others = [
+            put(".unfinished.json.17.0123456789abcdef.0.tmp", true),
+            put("cache/p/.train.json.17.0123456789abcdef.1.tmp", true),
+            put("store/sha256/ab/.0123.17.0123456789abcdef.2.tmp", true),
+        ];
         let stays = [
             put(object, true),
             put("store/sha256/.object.18.0123456789abcdef.3.tmp", false),
             put(".importNEW/ledger.jsonl", false),
             put("store/sha256/.object.notes.tmp", true),
+            put(".notes.tmp", true),
+            put(".unfinished.json.18.0123456789abcdef.0.tmp", false),
             put("imported/x", true),
         ];
         let found = find(&project).expect("read");
         let paths: Vec<&Path> = found.iter().map(|one| one.path.as_path()).collect();
-        assert_eq!(paths, [archive.parent().expect("a folder"), left.as_path()]);
+        let [unfinished, record, known] = others.each_ref().map(PathBuf::as_path);
+        assert_eq!(paths, [archive.parent().expect("a folder"), unfinished, record, left.as_path(), known]);
         assert!(found.iter().all(|one| one.bytes == 4), "{found:?}");
         remove(&found).expect("removed");
         remove(&found).expect("what is gone is gone");
-        assert!(!archive.exists() && !left.exists());
+        assert!(!archive.exists() && !left.exists() && others.iter().all(|path| !path.exists()));
         assert!(stays.iter().all(|path| path.exists()));
     }
 }

@@ -23,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 8;
+const REVISION: u32 = 9;
 
 /// Looks at the model and draws the plots.
 pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
@@ -62,7 +62,7 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let plots = plots(runner.pipeline.name, on, &evaluation, found, &answers, &analysis)?;
             // Not an output of the stage: what is stored by digest does not tell the time.
             if let Some(latency) = crate::latency::measure(&package.model, &table, rows)? {
-                crate::outputs::write_json(&runner.pipeline.outputs(), "latency.json", &latency)?;
+                crate::latency::keep(runner.pipeline, package.digest, &latency)?;
             }
             let mut outputs =
                 BTreeMap::from([("analysis.json".to_owned(), canonical::to_pretty(&analysis)?.into_bytes())]);
@@ -84,7 +84,9 @@ pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 outputs.insert(format!("plots/{name}.png"), plot.png);
                 outputs.insert(format!("plots/{name}.dark.png"), plot.dark_png);
             }
-            Ok(Work { outputs, summary, warnings: unknown_letters(&unknown), ..Work::default() })
+            let mut warnings = unknown_letters(&unknown);
+            warnings.extend(analysis.warning(&package.model));
+            Ok(Work { outputs, summary, warnings, ..Work::default() })
         },
     )
 }

@@ -14,6 +14,7 @@ use crate::changes;
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
 use crate::footing::{Ground, Rows};
+use crate::learned;
 use crate::options::MetricDifference;
 use crate::paired;
 use crate::production::{self, Production};
@@ -21,6 +22,7 @@ use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::data;
 use crate::stages::judge::{Comparing, plain_options};
+use crate::stages::measured::{Measured, measured, sliced};
 
 /// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,8 +35,11 @@ pub struct Comparison {
     pub production: Option<String>,
     /// Why production could not be scored, if it could not.
     pub unavailable: Option<String>,
-    /// The figures by subset.
+    /// The figures by subset: both on the same rows, which are all but where `rows` says fewer.
     pub subsets: BTreeMap<Subset, Vec<MetricDifference>>,
+    /// How many rows both figures are of, of each subset that loses some.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rows: BTreeMap<Subset, u64>,
     /// The figures of the committed baseline, if there is one.
     #[serde(default)]
     pub baseline: Option<BaselineFigures>,
@@ -120,14 +125,16 @@ pub(super) fn score_production(
         .as_ref()
         .and_then(|attached| attached.get("configuration"))
         .map(|before| changes::configuration(before, &settings));
-    let table = data::table(runner)?;
-    let target = data::target(runner, &table)?;
     let split: SplitAssignment = data::assignment(runner)?;
     let schema = package.manifest.schema.clone();
     let options = plain_options(runner, rules);
     let comparing = Comparing::of(runner)?;
-    let rows = Rows { table: &table, target: &target, split: &split, options: &options };
-    let scored = Ground::of(runner, (&name, &package), before.as_ref(), &rows).and_then(|ground| {
+    let mut asked = sliced(runner, rules);
+    asked.extend(learned::columns(&package, before.as_ref()));
+    let scored = measured(runner, &asked).and_then(|Measured { table, schema }| {
+        let target = data::target(runner, &table)?;
+        let rows = Rows { table: &table, schema: &schema, target: &target, split: &split, options: &options };
+        let ground = Ground::of(runner, (&name, &package), before.as_ref(), &rows)?;
         let own = ground.candidate(&candidate.model, candidate.digest, &rows)?;
         let input = comparing.input(&candidate.model, &package.model, &table, &target, &ground.split);
         let comparisons = paired::compare(&input, rules)?;
@@ -155,21 +162,36 @@ pub(super) fn score_production(
     }
 }
 
-pub(super) fn compare(evaluation: &Evaluation, production: &Reference) -> Comparison {
+/// Puts figures beside those of `production`; `fewer` are the candidate's on the rows that are left, where not all are.
+pub(super) fn compare(
+    evaluation: &Evaluation,
+    fewer: Option<&Evaluation>,
+    production: &Reference,
+) -> Comparison {
     let (name, unavailable, scores) = match production {
         Reference::Scores(scores) => (Some(scores.name.clone()), None, Some(scores)),
         Reference::Unavailable(why) => (None, Some(why.clone()), None),
         Reference::None => (None, None, None),
     };
+    let own = fewer.unwrap_or(evaluation);
     let subsets = evaluation.subsets.iter().map(|(subset, found)| {
-        let rows = found.metrics.iter().map(|(metric, value)| MetricDifference {
+        let (own, other) = (
+            own.subsets.get(subset).map(|found| &found.metrics),
+            scores.and_then(|scores| scores.subsets.get(subset)).map(|found| &found.metrics),
+        );
+        let figure = |figures: Option<&BTreeMap<String, Option<f64>>>, metric: &String| {
+            figures.and_then(|figures| figures.get(metric).copied().flatten())
+        };
+        let rows = found.metrics.keys().map(|metric| MetricDifference {
             metric: metric.clone(),
-            candidate: *value,
-            production: scores
-                .and_then(|scores| scores.subsets.get(subset))
-                .and_then(|scores| scores.metrics.get(metric).copied().flatten()),
+            candidate: figure(own, metric),
+            production: figure(other, metric),
         });
         (*subset, rows.collect())
+    });
+    let rows = evaluation.subsets.iter().filter_map(|(subset, found)| {
+        let left = own.subsets.get(subset).map_or(0, |found| found.rows);
+        (left < found.rows).then_some((*subset, left))
     });
     Comparison {
         schema_version: 1,
@@ -177,6 +199,7 @@ pub(super) fn compare(evaluation: &Evaluation, production: &Reference) -> Compar
         production: name,
         unavailable,
         subsets: subsets.collect(),
+        rows: rows.collect(),
         baseline: None,
         data_changes: None,
         configuration_changes: None,

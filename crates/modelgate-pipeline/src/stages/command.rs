@@ -1,14 +1,17 @@
 //! `train.command`: any program trains, and leaves `model.onnx` or a model of LightGBM or XGBoost.
 
 mod interrupt;
+mod placeholders;
 mod process;
 pub(crate) mod rows;
+mod said;
+pub(crate) mod texts;
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use modelgate_core::Digest;
+use modelgate_config::PreprocessConfig;
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use serde_json::{Value, json};
@@ -20,8 +23,10 @@ use crate::stage::Stage;
 use crate::stages::data;
 
 pub use interrupt::Interrupt;
+use placeholders::quoted;
 use process::{Ended, Heard, follow, shell};
 use rows::csv;
+use texts::Texts;
 
 /// The name of the output that holds the model as it came, whatever its form.
 pub(crate) const MODEL: &str = "model.onnx";
@@ -54,52 +59,69 @@ pub(crate) fn is_foreign(runner: &Runner<'_>) -> bool {
 pub(crate) fn import(path: &Path) -> Result<Work, PipelineError> {
     let bytes = fs_err::read(path)?;
     modelgate_model::ForeignModel::read(&bytes).map_err(|error| {
-        let hint = if bytes.starts_with(&[0x80]) || path.extension().is_some_and(|end| end == "skops") {
-            "; pickled models are never loaded, since loading one runs its code: docs/migrate.md converts it to ONNX"
-        } else {
-            ""
-        };
+        let hint = pickle_hint(&bytes, path.extension().is_some_and(|end| end == "skops"));
         PipelineError::Policy(format!("{} cannot be imported: {error}{hint}", path.display()))
     })?;
     let summary = format!("imported {} bytes from {}", bytes.len(), path.display());
     Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
 }
 
-/// Ends of the names of programs' texts, which may hold parts of each other.
-const SOURCES: [&str; 8] = ["py", "r", "R", "jl", "sh", "js", "lua", "pl"];
-
-/// Returns the files that a named file stands for: itself and, of a program's text, those of its kind beside it.
-fn with_its_parts(root: &Path, word: &str) -> Vec<String> {
-    let mut found = vec![word.to_owned()];
-    let path = Path::new(word);
-    let Some(end) = path.extension().filter(|end| SOURCES.iter().any(|known| *end == *known)) else {
-        return found;
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let Ok(entries) = fs_err::read_dir(root.join(folder)) else { return found };
-    for entry in entries.flatten() {
-        let beside = folder.join(entry.file_name());
-        if beside.extension() == Some(end) && beside != path {
-            found.push(beside.to_string_lossy().into_owned());
-        }
+/// Says of what looks like a pickle why it is not loaded.
+fn pickle_hint(bytes: &[u8], is_named_so: bool) -> &'static str {
+    // From protocol 2 on it begins with its own byte.
+    if is_named_so || matches!(bytes, [0x80, 2..=5, ..]) {
+        "; pickled models are never loaded, since loading one runs its code: docs/migrate.md converts it to ONNX"
+    } else {
+        ""
     }
-    found
 }
 
-/// Returns what the result depends on beside the data: the command, its parameters, the files of the project that the
-/// command names, and the texts of programs beside those, so that a changed script trains again.
-pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Value {
-    let root = &runner.pipeline.project.root;
-    let named = command.split(|letter: char| letter.is_whitespace() || "\"'=".contains(letter));
-    let files: std::collections::BTreeMap<String, Digest> = named
-        .filter(|word| !word.is_empty() && root.join(word).is_file())
-        .flat_map(|word| with_its_parts(root, word))
-        .filter_map(|name| {
-            let digest = Digest::of(&fs_err::read(root.join(&name)).ok()?);
-            Some((name, digest))
-        })
-        .collect();
-    json!({ "command": command, "params": runner.pipeline.config.train.params, "files": files })
+/// Returns what the command's program is made of.
+fn texts(pipeline: &crate::Pipeline<'_>, command: &str) -> Result<Texts, PipelineError> {
+    let inputs = pipeline.config.train.inputs.as_deref();
+    Texts::of(&pipeline.project.root, command, inputs).map_err(|reason| PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "train.inputs",
+        reason,
+    })
+}
+
+/// Returns what the result depends on beside the data: the command, its parameters, and the files of its program, so that a
+/// changed script trains again.
+pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Result<Value, PipelineError> {
+    let params = json!(runner.pipeline.config.train.params);
+    Ok(texts::settings(command, &params, &texts(runner.pipeline, command)?))
+}
+
+/// Returns what a person should know of a command before it runs.
+pub fn doubts(pipeline: &crate::Pipeline<'_>) -> Result<Vec<String>, PipelineError> {
+    let config = pipeline.config;
+    let Some(command) = config.train.command.as_deref() else { return Ok(Vec::new()) };
+    let mut found = placeholders::doubts(command);
+    found.extend(texts(pipeline, command)?.doubt(config.train.inputs.is_some()));
+    found.extend(without_effect(&config.preprocess));
+    Ok(found)
+}
+
+/// Says which settings do nothing where a program gets the rows as they are.
+fn without_effect(preprocess: &PreprocessConfig) -> Option<String> {
+    let usual = PreprocessConfig::default();
+    let set = [
+        ("missing", preprocess.missing != usual.missing),
+        ("scale", preprocess.scale != usual.scale),
+        ("encode", preprocess.encode != usual.encode),
+        ("unknown_category", preprocess.unknown_category != usual.unknown_category),
+    ];
+    let set: Vec<String> =
+        set.iter().filter(|(_, set)| *set).map(|(key, _)| format!("`preprocess.{key}`")).collect();
+    (!set.is_empty()).then(|| {
+        format!(
+            "{} {} nothing here: the program of train.command gets the rows as they are; take {} out",
+            set.join(", "),
+            if set.len() == 1 { "does" } else { "do" },
+            if set.len() == 1 { "it" } else { "them" }
+        )
+    })
 }
 
 /// Runs the command and returns the graph that it left.
@@ -116,7 +138,8 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
         bytes.len(),
         started.elapsed().as_secs_f64()
     );
-    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
+    let warnings = doubts(runner.pipeline)?;
+    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, warnings, ..Work::default() })
 }
 
 /// Gives the rows of `table` to the command `text` and returns the graph that it left, which can be used.
@@ -146,10 +169,7 @@ pub(crate) fn fit(
         ("features", json!(data::run_features(runner)?).to_string()),
         ("params", json!(config.train.params).to_string()),
     ];
-    let mut line = text.to_owned();
-    for (name, value) in &values {
-        line = line.replace(&format!("{{{name}}}"), &quoted(value));
-    }
+    let line = placeholders::filled(text, &values);
     let mut program = shell(&line);
     program.current_dir(&runner.pipeline.project.root).stdin(Stdio::null());
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -192,14 +212,10 @@ pub(crate) fn fit(
     };
     // A wrong graph is told here, where the program's output is at hand.
     if let Err(error) = modelgate_model::ForeignModel::read(&bytes) {
-        return Err(failed(format!("left a model that cannot be used: {error}")));
+        let hint = pickle_hint(&bytes, false);
+        return Err(failed(format!("left a model that cannot be used: {error}{hint}")));
     }
     Ok(bytes)
-}
-
-/// Returns a value as one word of the shell.
-fn quoted(value: &str) -> String {
-    if cfg!(windows) { format!("\"{value}\"") } else { format!("'{}'", value.replace('\'', "'\\''")) }
 }
 
 /// Says that `command` cannot go with what it replaces.
@@ -230,8 +246,7 @@ pub fn missing_for(folder: &Path, command: &str) -> Option<String> {
         return Some(format!("there is no program `{program}`: install it, or name one that is there"));
     }
     let text = words.find(|word| !word.starts_with('-')).filter(plain)?;
-    let is_text = Path::new(text).extension().is_some_and(|end| SOURCES.iter().any(|known| end == *known));
-    let missing = is_text && !folder.join(text).exists();
+    let missing = texts::is_source(Path::new(text)) && !folder.join(text).exists();
     missing.then(|| format!("there is no `{text}`; paths are relative to the project"))
 }
 
@@ -288,7 +303,20 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_one_word_of_the_shell() {
-        assert_eq!(quoted("it's"), if cfg!(windows) { "\"it's\"" } else { "'it'\\''s'" });
+    fn a_pickle_is_told_what_to_do_with() {
+        assert!(pickle_hint(b"\x80\x04\x95rest", false).contains("docs/migrate.md"));
+        assert_eq!(pickle_hint(b"\x08\x07onnx", false), "");
+    }
+
+    #[test]
+    fn settings_that_a_program_does_not_see_are_told() {
+        let mut preprocess = PreprocessConfig { drop: vec!["id".to_owned()], ..PreprocessConfig::default() };
+        assert_eq!(without_effect(&preprocess), None);
+        preprocess.scale = modelgate_config::ScaleName::Standard;
+        let told = without_effect(&preprocess).expect("told");
+        assert!(told.starts_with("`preprocess.scale` does nothing here"), "{told}");
+        preprocess.encode = modelgate_config::EncodeName::Ordinal;
+        let told = without_effect(&preprocess).expect("told");
+        assert!(told.starts_with("`preprocess.scale`, `preprocess.encode` do nothing here"), "{told}");
     }
 }

@@ -141,7 +141,8 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 Some(rows) => {
                     let part = target(runner, &column.take(rows))?;
                     found = found.take(rows);
-                    let mut assignment = split::assign(&found.keys, &part, &spec)?;
+                    let assigned = split::assign(&found.keys, &part, &spec);
+                    let mut assignment = assigned.map_err(|error| of_a_sample(error, rows.len()))?;
                     for list in [&mut assignment.train, &mut assignment.validation, &mut assignment.test] {
                         for row in list.iter_mut() {
                             *row = rows[*row as usize];
@@ -321,6 +322,19 @@ fn renumbered(assignment: &SplitAssignment, rows: &[u32]) -> SplitAssignment {
         train: part(&assignment.train),
         validation: part(&assignment.validation),
         test: part(&assignment.test),
+    }
+}
+
+/// Says that what is wrong with a split is the sample's: the data may have all that it lacks.
+fn of_a_sample(error: modelgate_data::DataError, rows: usize) -> modelgate_data::DataError {
+    use modelgate_data::DataError;
+
+    match error {
+        DataError::Split(message) => {
+            let what = message.split_once("; ").map_or(message.as_str(), |(what, _)| what);
+            DataError::Split(format!("in a sample of {rows} rows, {what}; take a larger --sample"))
+        }
+        other => other,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::rule_slices::misread;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
 use crate::stages::beside::{Comparison, baseline_figures, compare, score_production};
+use crate::stages::measured::{measured, sliced};
 use crate::stages::{contract, data, model};
 use crate::stored;
 
@@ -33,7 +34,7 @@ pub(crate) fn average(runner: &Runner<'_>) -> Average {
 }
 
 /// Raised when the figures or their form change.
-const EVALUATE_REVISION: u32 = 4;
+const EVALUATE_REVISION: u32 = 5;
 
 /// More columns than this are not searched for weak parts.
 const MAX_SEARCHED: usize = 64;
@@ -50,21 +51,8 @@ fn searched(runner: &Runner<'_>) -> Result<Vec<String>, PipelineError> {
 }
 
 /// Says which columns have parts that are put together, or are not searched.
-fn cut(runner: &Runner<'_>, table: &Table) -> Result<Vec<String>, PipelineError> {
-    let mut said = Vec::new();
-    for name in &runner.pipeline.config.evaluate.slices {
-        let Some(modelgate_data::Values::Text(values)) = table.column(name).map(|column| &column.values)
-        else {
-            continue;
-        };
-        let count = texts(values).len();
-        if count > MAX_TEXTS {
-            said.push(format!(
-                "evaluate.slices: `{name}` has {count} texts; the {MAX_TEXTS} most frequent of the rows that are \
-                 measured have figures of their own, the others one together"
-            ));
-        }
-    }
+fn cut(runner: &Runner<'_>, table: &Table, split: &SplitAssignment) -> Result<Vec<String>, PipelineError> {
+    let mut said = put_together(&runner.pipeline.config.evaluate.slices, table, split);
     let features = data::run_features(runner)?.len();
     if features > MAX_SEARCHED {
         said.push(format!(
@@ -73,6 +61,29 @@ fn cut(runner: &Runner<'_>, table: &Table) -> Result<Vec<String>, PipelineError>
         ));
     }
     Ok(said)
+}
+
+/// Says of which columns some texts have figures together: as the parts are made, of the rows of a subset alone.
+fn put_together(slices: &[String], table: &Table, split: &SplitAssignment) -> Vec<String> {
+    let mut said = Vec::new();
+    for name in slices {
+        let Some(modelgate_data::Values::Text(values)) = table.column(name).map(|column| &column.values)
+        else {
+            continue;
+        };
+        for (subset, rows) in [(Subset::Validation, &split.validation), (Subset::Test, &split.test)] {
+            let held: Vec<Option<String>> =
+                rows.iter().map(|row| values.get(*row as usize).cloned().flatten()).collect();
+            let count = texts(&held).len();
+            if count > MAX_TEXTS {
+                said.push(format!(
+                    "evaluate.slices: `{name}` has {count} texts on {subset}; the {MAX_TEXTS} most frequent have \
+                     figures of their own, the others one together"
+                ));
+            }
+        }
+    }
+    said
 }
 
 fn search_options(runner: &Runner<'_>) -> SearchOptions {
@@ -124,6 +135,7 @@ fn evaluate_options(runner: &Runner<'_>, table: &Table) -> Result<EvaluateOption
     columns.truncate(MAX_SEARCHED);
     Ok(EvaluateOptions {
         average: average(runner),
+        quantile: runner.pipeline.config.train.quantile(),
         bootstrap: wanted.then(|| bootstrap_options(runner)),
         slices: config.slices.clone(),
         rule_slices: rule_slices(&rules),
@@ -146,14 +158,15 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         },
         |runner| {
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
-            let table = data::table(runner)?;
+            let asked = sliced(runner, &rules(runner)?);
+            let table = measured(runner, &asked)?.table;
             let target = data::target(runner, &table)?;
             let split = data::assignment(runner)?;
             let options = evaluate_options(runner, &table)?;
             let evaluation =
                 evaluate_package(&package.model, package.digest, &table, &target, &split, &options)?;
             let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
-            work.warnings.extend(cut(runner, &table)?);
+            work.warnings.extend(cut(runner, &table, &split)?);
             for (subset, found) in &evaluation.subsets {
                 let search = found.search.iter().flat_map(|search| &search.left_out);
                 work.warnings.extend(search.map(|what| format!("search for weak parts of {subset}: {what}")));
@@ -231,11 +244,11 @@ pub fn pipeline_rules(pipeline: &crate::Pipeline<'_>) -> Result<Vec<GateRule>, P
 ///
 /// They are read before the gate looks at its inputs, so that it judges again when they were measured again.
 fn times(runner: &mut Runner<'_>, rules: &[GateRule]) -> Result<Vec<(&'static str, f64)>, PipelineError> {
-    let packaged = runner.output(Stage::Assemble, model::MANIFEST).is_ok();
-    if !asks_times(rules) || runner.options.dry_run || !packaged {
+    let Ok(candidate) = runner.output(Stage::Assemble, model::MANIFEST) else { return Ok(Vec::new()) };
+    if !asks_times(rules) || runner.options.dry_run {
         return Ok(Vec::new());
     }
-    let found = match crate::outputs::read::<Latency>(runner.pipeline, "latency.json") {
+    let found = match latency::kept(runner.pipeline, candidate) {
         Some(found) => Some(found),
         None => measure_times(runner)?,
     };
@@ -257,7 +270,7 @@ fn measure_times(runner: &mut Runner<'_>) -> Result<Option<Latency>, PipelineErr
     };
     let found = latency::measure(&package.model, &table, rows)?;
     if let Some(found) = &found {
-        crate::outputs::write_json(&runner.pipeline.outputs(), "latency.json", found)?;
+        latency::keep(runner.pipeline, package.digest, found)?;
     }
     Ok(found)
 }
@@ -268,7 +281,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
     let on = gate_subset(runner);
     let times = times(runner, &rules)?;
     let production = production::find(registry, &runner.pipeline.model);
-    let baseline = production::baseline(runner.pipeline.project, &runner.pipeline.model)?;
+    let baseline = stored::known(runner.pipeline, registry)?;
     runner.step(
         Stage::Gate,
         |runner| {
@@ -287,6 +300,10 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             if !times.is_empty() {
                 inputs.insert("latency".to_owned(), json!(times));
             }
+            let runs = stored::digests_of_runs(runner.pipeline, &rules);
+            if !runs.is_empty() {
+                inputs.insert("runs".to_owned(), json!(runs));
+            }
             // A model that reached production was judged against the one before it. That judgement stands:
             // against itself there is nothing to judge.
             if production.as_ref().is_some_and(|production| production.digest == candidate)
@@ -303,7 +320,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
             let evaluation = evaluation(runner)?;
             let found = score_production(runner, registry, production.as_ref(), &package, &rules)?;
-            let mut comparison = compare(found.candidate.as_ref().unwrap_or(&evaluation), &found.reference);
+            let mut comparison = compare(&evaluation, found.candidate.as_ref(), &found.reference);
             comparison.left_out.clone_from(&found.warnings);
             (comparison.data_changes, comparison.configuration_changes) = (found.data, found.configuration);
             let (production, comparisons) = (found.reference, found.comparisons);
@@ -335,6 +352,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
 /// Returns what is measured of a model that is only compared with.
 pub(crate) fn plain_options(runner: &Runner<'_>, rules: &[GateRule]) -> EvaluateOptions {
     let mut options = EvaluateOptions::plain(average(runner));
+    options.quantile = runner.pipeline.config.train.quantile();
     options.rule_slices = rule_slices(rules);
     options
 }
@@ -395,4 +413,27 @@ pub(crate) fn verdict(runner: &Runner<'_>) -> Result<GateVerdict, PipelineError>
 /// Returns the comparison with production.
 pub(crate) fn comparison(runner: &Runner<'_>) -> Result<Comparison, PipelineError> {
     runner.json(Stage::Gate, "comparison")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_put_together_where_a_subset_has_many() {
+        let column: String = (0..180).map(|row| format!("place {:02},{row}\n", row % 60)).collect();
+        let table = modelgate_data::read_csv(
+            format!("place,y\n{column}").as_bytes(),
+            "d.csv",
+            &modelgate_data::ReadOptions::default(),
+        );
+        let split = SplitAssignment {
+            train: (0..60).collect(),
+            validation: (60..110).collect(),
+            test: (110..180).collect(),
+        };
+        let said = put_together(&["place".to_owned(), "y".to_owned()], &table.expect("a table"), &split);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("`place` has 60 texts on test; the 50 most frequent"), "{said:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 
+use modelgate_config::SplitKindName;
 use modelgate_core::schema::{Classes, FeatureSchema, SCHEMA_VERSION, Task};
 use modelgate_core::{Digest, canonical};
 use modelgate_data::Table;
@@ -22,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::heard::heard;
 use crate::stages::search;
 use crate::stages::trials::Trials;
-use crate::stages::{command, contract, data, judge};
+use crate::stages::{coarse, command, contract, data, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -36,7 +37,8 @@ pub(crate) fn check_training(pipeline: &crate::Pipeline<'_>) -> Result<(), Pipel
         pipeline: pipeline.name.to_owned(),
         key: "train.command",
         reason,
-    })
+    })?;
+    command::doubts(pipeline).map(drop)
 }
 
 /// Returns the trainer that the configuration of `pipeline` asks for.
@@ -73,6 +75,13 @@ fn searched(
         table,
         // A group, like a key, is never in two folds.
         key: config.data.split.column.as_deref().or(config.data.key.as_deref()),
+        grouped: config.data.split.kind == Some(SplitKindName::Group),
+        time: config
+            .data
+            .split
+            .column
+            .as_deref()
+            .filter(|_| config.data.split.kind == Some(SplitKindName::Time)),
         target: &target,
         weights: weights.as_deref(),
         features: &features,
@@ -120,7 +129,7 @@ fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
         return Ok(json!({ "import": Digest::of(&fs_err::read(path)?) }));
     }
     if let Some(text) = command::command(runner) {
-        return Ok(command::settings(runner, text));
+        return command::settings(runner, text);
     }
     let trainer = trainer(runner)?;
     Ok(json!({
@@ -148,92 +157,101 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             Ok(inputs)
         },
         |runner| {
-            if let Some(path) = runner.options.import.clone() {
-                return command::import(&path);
-            }
-            if command::command(runner).is_some() {
-                return command::train(runner);
-            }
-            let table = data::table(runner)?;
-            let split = data::assignment(runner)?;
-            let trials = searched(runner, &table, &split)?;
-            let (rows, held_out) = (data::training_rows(runner, &table, &split)?, split.validation);
-            let plan = data::plan(runner)?;
-            let names = plan.output_names();
-            let values = plan.transform(&table, &rows)?;
-            let matrix =
-                FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
-            let seed = runner.pipeline.config.seed;
-            let mut trainer = match &trials {
-                None => trainer(runner)?,
-                Some(trials) => {
-                    let algorithm = &runner.pipeline.config.train.algorithm;
-                    let made = modelgate_learn::trainer(algorithm, data::task(runner), &trials.best_params);
-                    made.map_err(|error| PipelineError::Policy(format!("train.search: {error}")))?
-                }
-            };
-            let weights = data::weights(runner, &table)?;
-            let weights_of = |rows: &[u32]| -> Option<Vec<f64>> {
-                let weights = weights.as_ref()?;
-                Some(rows.iter().map(|row| weights[*row as usize]).collect())
-            };
-            let target = data::target(runner, &table)?;
-            // What stops early looks at the validation rows, if there are any.
-            let validation = if trainer.wants_validation() && !held_out.is_empty() {
-                Some((plan.transform(&table, &held_out)?, weights_of(&held_out), held_out))
-            } else {
-                None
-            };
-            let optimistic = validation.is_some().then(|| stopped_on_gated(runner)).flatten();
-            let reporter = &mut *runner.reporter;
-            let mut hear =
-                |done: usize, of: usize| reporter.progress(Stage::Train, "parts of the model", done, of);
-            let work = |sender: Sender<Option<(usize, usize)>>| {
-                trainer.report_to(Progress::to(move |done, of| {
-                    // Nobody may be listening any more.
-                    let _ = sender.send(Some((done, of)));
-                }));
-                let validation = validation.as_ref().map(|(values, weights, rows)| {
-                    let matrix = FeatureMatrix { rows: rows.len(), values: &values[..], ..matrix };
-                    (matrix, weights.as_deref(), &rows[..])
-                });
-                let weights = weights_of(&rows);
-                fit(trainer.as_ref(), (&matrix, &rows), validation, &target, weights.as_deref(), seed)
-            };
-            let outcome = heard(work, &mut hear).map_err(|error| {
-                // Whoever reads it has the file and not the split before them.
-                match error.in_data(|at| Some(u64::from(*rows.get(at)?) + 1)) {
-                    LearnError::Setting(reason) => PipelineError::Setting {
-                        pipeline: runner.pipeline.name.to_owned(),
-                        key: "train",
-                        reason,
-                    },
-                    other => other.into(),
-                }
-            })?;
-            let mut summary = format!(
-                "{} on {} rows × {} features: {}",
-                runner.pipeline.config.train.algorithm,
-                rows.len(),
-                names.len(),
-                describe(&outcome.estimator)
-            );
-            if let Some(trials) = &trials {
-                summary = format!("{summary}; {}", trials.summary());
-            }
-            let mut work = Work::json("estimator", &outcome.estimator, summary)?;
-            work.outputs.insert("details".to_owned(), canonical::to_string(&outcome.details)?.into_bytes());
-            let params = canonical::to_string(&trainer.resolved_params())?;
-            work.outputs.insert("params".to_owned(), params.into_bytes());
-            work.warnings = outcome.warnings;
-            work.warnings.extend(optimistic);
-            if let Some(trials) = &trials {
-                work.outputs.insert("trials".to_owned(), canonical::to_pretty(trials)?.into_bytes());
-                work.warnings.extend(optimism(runner, trials));
-            }
+            let at = (runner.surroundings.now)();
+            let mut work = fitted(runner)?;
+            work.outputs.insert(TRAINED_AT.to_owned(), canonical::to_string(&at)?.into_bytes());
             Ok(work)
         },
     )
+}
+
+/// The name of the output that says when the model was trained.
+pub(crate) const TRAINED_AT: &str = "trained_at";
+
+/// Fits the model, or takes it from where it comes.
+fn fitted(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
+    if let Some(path) = runner.options.import.clone() {
+        return command::import(&path);
+    }
+    if command::command(runner).is_some() {
+        return command::train(runner);
+    }
+    let table = data::table(runner)?;
+    let split = data::assignment(runner)?;
+    let (rows, plan) = (data::training_rows(runner, &table, &split)?, data::plan(runner)?);
+    let rounded = coarse::learned(&table, &rows, &plan)?;
+    let trials = searched(runner, &table, &split)?;
+    let held_out = split.validation;
+    let names = plan.output_names();
+    let values = plan.transform(&table, &rows)?;
+    let matrix = FeatureMatrix { rows: rows.len(), columns: names.len(), values: &values, names: &names };
+    let seed = runner.pipeline.config.seed;
+    let mut trainer = match &trials {
+        None => trainer(runner)?,
+        Some(trials) => {
+            let algorithm = &runner.pipeline.config.train.algorithm;
+            let made = modelgate_learn::trainer(algorithm, data::task(runner), &trials.best_params);
+            made.map_err(|error| PipelineError::Policy(format!("train.search: {error}")))?
+        }
+    };
+    let weights = data::weights(runner, &table)?;
+    let weights_of = |rows: &[u32]| -> Option<Vec<f64>> {
+        let weights = weights.as_ref()?;
+        Some(rows.iter().map(|row| weights[*row as usize]).collect())
+    };
+    let target = data::target(runner, &table)?;
+    // What stops early looks at the validation rows, if there are any.
+    let validation = if trainer.wants_validation() && !held_out.is_empty() {
+        Some((plan.transform(&table, &held_out)?, weights_of(&held_out), held_out))
+    } else {
+        None
+    };
+    let optimistic = validation.is_some().then(|| stopped_on_gated(runner)).flatten();
+    let reporter = &mut *runner.reporter;
+    let mut hear = |done: usize, of: usize| reporter.progress(Stage::Train, "parts of the model", done, of);
+    let work = |sender: Sender<Option<(usize, usize)>>| {
+        trainer.report_to(Progress::to(move |done, of| {
+            // Nobody may be listening any more.
+            let _ = sender.send(Some((done, of)));
+        }));
+        let validation = validation.as_ref().map(|(values, weights, rows)| {
+            let matrix = FeatureMatrix { rows: rows.len(), values: &values[..], ..matrix };
+            (matrix, weights.as_deref(), &rows[..])
+        });
+        let weights = weights_of(&rows);
+        fit(trainer.as_ref(), (&matrix, &rows), validation, &target, weights.as_deref(), seed)
+    };
+    let outcome = heard(work, &mut hear).map_err(|error| {
+        // Whoever reads it has the file and not the split before them.
+        match error.in_data(|at| Some(u64::from(*rows.get(at)?) + 1)) {
+            LearnError::Setting(reason) => {
+                PipelineError::Setting { pipeline: runner.pipeline.name.to_owned(), key: "train", reason }
+            }
+            other => other.into(),
+        }
+    })?;
+    let mut summary = format!(
+        "{} on {} rows × {} features: {}",
+        runner.pipeline.config.train.algorithm,
+        rows.len(),
+        names.len(),
+        describe(&outcome.estimator)
+    );
+    if let Some(trials) = &trials {
+        summary = format!("{summary}; {}", trials.summary());
+    }
+    let mut work = Work::json("estimator", &outcome.estimator, summary)?;
+    work.outputs.insert("details".to_owned(), canonical::to_string(&outcome.details)?.into_bytes());
+    let params = canonical::to_string(&trainer.resolved_params())?;
+    work.outputs.insert("params".to_owned(), params.into_bytes());
+    work.warnings = outcome.warnings;
+    work.warnings.extend(rounded);
+    work.warnings.extend(optimistic);
+    if let Some(trials) = &trials {
+        work.outputs.insert("trials".to_owned(), canonical::to_pretty(trials)?.into_bytes());
+        work.warnings.extend(optimism(runner, trials));
+    }
+    Ok(work)
 }
 
 /// Fits a model to rows of a matrix, which are those of the target; `weights` has one for each of them.
@@ -326,8 +344,19 @@ pub(crate) fn config_digest(runner: &Runner<'_>) -> Result<Digest, PipelineError
         "preprocess": config.preprocess,
         "train": settings(runner)?,
     });
+    // What lies around a program may be no part of it: the version is the same where the model is.
+    if let Some(train) = value["train"].as_object_mut() {
+        train.remove("beside");
+    }
     if !config.data.nulls.is_empty() {
         value["columns"]["nulls"] = json!(config.data.nulls);
+    }
+    if let Some(quote) = &config.data.quote {
+        value["columns"]["quote"] = json!(quote);
+    }
+    // A search compares by averaged figures.
+    if config.train.search.is_some() && config.evaluate.average != modelgate_config::AverageName::default() {
+        value["average"] = json!(config.evaluate.average);
     }
     Ok(canonical::digest(&value)?)
 }
@@ -364,6 +393,8 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 modelgate_data::contract::describe(&contract, &mut features);
             }
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
+            let foreign = command::is_foreign(runner);
+            let warnings = if foreign { coarse::imported(&features) } else { Vec::new() };
             let schema = FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes };
             let code = match command::command(runner) {
                 _ if runner.options.import.is_some() => "import".to_owned(),
@@ -380,7 +411,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 split: runner.output(Stage::Split, "split")?,
             };
             let name = &runner.pipeline.model;
-            let (digest, files) = if command::is_foreign(runner) {
+            let (digest, files) = if foreign {
                 let model =
                     modelgate_model::ForeignModel::read(&runner.bytes(Stage::Train, command::MODEL)?)?;
                 modelgate_model::assemble_foreign(name, &schema, &model, &lineage, &reference)?
@@ -391,7 +422,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let size: usize = files.values().map(Vec::len).sum();
             let summary =
                 format!("package sha256:{}, {} files, {}", digest.short(), files.len(), bytes_text(size));
-            Ok(Work { outputs: files, summary, ..Work::default() })
+            Ok(Work { outputs: files, summary, warnings, ..Work::default() })
         },
     )
 }

@@ -74,12 +74,12 @@ pub(crate) fn register(
     }
     let started = std::time::Instant::now();
     let verdict = judge::verdict(runner)?;
-    let files = model::package_files(runner)?;
-    let package = modelgate_model::from_files(files.clone())?;
+    // The package is its manifest: it is read as a whole only where it is registered.
+    let digest = runner.output(Stage::Assemble, model::MANIFEST)?;
     let verdict_bytes = verdict_file(&verdict)?;
     let verdict_digest = Digest::of(&verdict_bytes);
     let name = runner.pipeline.model.clone();
-    if let Some(version) = registered(registry, runner, package.digest, (verdict_digest, verdict.verdict)) {
+    if let Some(version) = registered(registry, runner, digest, (verdict_digest, verdict.verdict)) {
         let summary = format!("{name} {version}");
         let why = "this package was registered with this verdict".to_owned();
         runner.report(
@@ -95,13 +95,17 @@ pub(crate) fn register(
     if !begins(runner, Stage::Register, "the package with this verdict is not registered") {
         return Ok(None);
     }
+    let files = model::package_files(runner)?;
+    let package = modelgate_model::from_files(files.clone())?;
     let evaluation = judge::evaluation(runner)?;
     let on = judge::gate_subset(runner);
     let figures = evaluation.subsets.get(&on).map(|found| found.metrics.clone()).unwrap_or_default();
     let mut objects: BTreeMap<String, Vec<u8>> = files;
+    let split = SplitRecord::of(runner)?;
     let metrics = AttachedMetrics {
         configuration: Some(serde_json::to_value(runner.pipeline.config)?),
-        split: Some(SplitRecord::of(runner)?),
+        trained_on: split.trained_on(runner)?,
+        split: Some(split),
         ..AttachedMetrics::from(&evaluation)
     };
     let metrics = canonical::to_pretty(&metrics)?.into_bytes();
@@ -123,7 +127,10 @@ pub(crate) fn register(
             task: data::task(runner),
             algorithm: lineage.algorithm.clone(),
             seed: lineage.seed,
-            trained_at: started_at.to_owned(),
+            // An earlier run may have trained it.
+            trained_at: runner
+                .json(Stage::Train, model::TRAINED_AT)
+                .unwrap_or_else(|_| started_at.to_owned()),
             tool_version: lineage.tool_version.clone(),
         },
         metrics: figures.into_iter().filter_map(|(metric, value)| Some((metric, value?))).collect(),

@@ -10,11 +10,13 @@ use std::sync::mpsc;
 use modelgate_config::{SearchConfig, SearchKindName, SearchRange};
 use modelgate_core::metric::{Direction, direction};
 use modelgate_core::schema::Task;
-use modelgate_data::Table;
 use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec};
 use modelgate_data::target::Target;
+use modelgate_data::{Table, Values};
 use modelgate_evaluate::{Average, ClassificationInput};
-use modelgate_learn::search::{Range, Round, candidates, folds as fold_of, rounds, stratified_order};
+use modelgate_learn::search::{
+    Range, Round, candidates, distinct, folds as fold_of, lengthened, rounds, stratified_order, stretches,
+};
 use modelgate_learn::{FeatureMatrix, LearnError, Targets, Trainer, Validation};
 use modelgate_model::Prediction;
 use rayon::prelude::*;
@@ -37,6 +39,10 @@ pub(crate) struct Searched<'a> {
     pub(crate) table: &'a Table,
     /// The column that identifies a row; its content does without.
     pub(crate) key: Option<&'a str>,
+    /// Whether that column is a group.
+    pub(crate) grouped: bool,
+    /// The column that a split by time goes by.
+    pub(crate) time: Option<&'a str>,
     pub(crate) target: &'a Target,
     /// One per row of the table; they count in fits, not in the metric.
     pub(crate) weights: Option<&'a [f64]>,
@@ -52,7 +58,7 @@ pub(crate) fn metric(config: &SearchConfig, task: Task) -> Result<(String, bool)
     let name = config.metric.clone().unwrap_or_else(|| default.to_owned());
     let known: &[&str] = match task {
         Task::Classification => &modelgate_core::metric::CLASSIFICATION,
-        Task::Regression => &["mae", "rmse", "r2", "mse", "median_ae", "max_error"],
+        Task::Regression => &modelgate_core::metric::REGRESSION,
     };
     if !known.contains(&name.as_str()) {
         return Err(format!("search.metric: `{name}` is not one of {}", known.join(", ")));
@@ -145,13 +151,17 @@ impl Searched<'_> {
         Ok(Fold { train: self.part(&plan, train)?, held_out: self.part(&plan, held_out)?, names })
     }
 
-    /// Returns the folds of the first `count` rows of `order`, whose identities are given.
+    /// Returns the folds of the first `count` rows of `order`, whose identities are given; by time of the last.
     fn folds(&self, order: &[u32], identities: &[u64], count: usize) -> Result<Vec<Fold>, PipelineError> {
         let count = count.min(order.len());
-        let (rows, identities) = (&order[..count], &identities[..count]);
         let Some(folds) = self.config.cv.map(|folds| folds as usize) else {
-            return Ok(vec![self.fold(rows, self.validation)?]);
+            return Ok(vec![self.fold(&order[..count], self.validation)?]);
         };
+        if self.time.is_some() {
+            let first = order.len() - count;
+            return self.windows(&order[first..], &identities[first..], folds);
+        }
+        let (rows, identities) = (&order[..count], &identities[..count]);
         let of_rows = fold_of(identities, folds);
         let made = (0..folds).into_par_iter().map(|fold| {
             let part = |held_out: bool| {
@@ -161,6 +171,21 @@ impl Searched<'_> {
                 rows
             };
             self.fold(&part(false), &part(true))
+        });
+        made.collect()
+    }
+
+    /// Returns folds by time, of which each is measured on what follows the rows that it learns from.
+    fn windows(&self, rows: &[u32], moments: &[u64], folds: usize) -> Result<Vec<Fold>, PipelineError> {
+        let of_rows = stretches(moments, folds + 1);
+        let made = (1..=folds).into_par_iter().map(|stretch| {
+            let part = |chosen: fn(usize, usize) -> bool| {
+                let chosen = rows.iter().zip(&of_rows).filter(|(_, of)| chosen(**of, stretch));
+                let mut rows: Vec<u32> = chosen.map(|(row, _)| *row).collect();
+                rows.sort_unstable();
+                rows
+            };
+            self.fold(&part(|of, stretch| of < stretch), &part(|of, stretch| of == stretch))
         });
         made.collect()
     }
@@ -212,8 +237,17 @@ impl Searched<'_> {
         })
     }
 
-    /// Returns the training rows in an order of their content, and their identities in it.
+    /// Returns the training rows in an order of their content, and their identities in it; folds by time have them in its
+    /// order, with their moments.
     fn order(&self) -> Result<(Vec<u32>, Vec<u64>), PipelineError> {
+        let column = self.time.filter(|_| self.config.cv.is_some()).and_then(|name| self.table.column(name));
+        if let Some(Values::Int(moments)) = column.map(|column| &column.values) {
+            let moment = |row: &u32| moments.get(*row as usize).copied().flatten().unwrap_or(i64::MIN);
+            let mut rows = self.train.to_vec();
+            rows.sort_by_key(|row| (moment(row), *row));
+            let moments = rows.iter().map(|row| moment(row) as u64).collect();
+            return Ok((rows, moments));
+        }
         let all = modelgate_data::split::identities(self.table, self.key, self.seed)?;
         let identities: Vec<u64> = self.train.iter().map(|row| all[*row as usize]).collect();
         let classes: Vec<u32> = match self.target {
@@ -241,6 +275,20 @@ impl Searched<'_> {
         if self.train.len() < 2 * folds {
             return Err(setting(format!("{} training rows are too few for {folds} folds", self.train.len())));
         }
+        let (order, identities) = self.order()?;
+        let by_time = self.time.is_some() && self.config.cv.is_some();
+        let (needed, what) = match (by_time, self.grouped) {
+            (true, _) => (folds + 1, "moments"),
+            (false, true) => (folds, "groups"),
+            (false, false) => (folds, "different rows"),
+        };
+        let different = distinct(&identities);
+        if self.config.cv.is_some() && different < needed {
+            let name = self.key.map_or_else(String::new, |name| format!(" of `{name}`"));
+            return Err(setting(format!(
+                "cv: {different} {what}{name} in the training rows are too few for {folds} folds: {needed} at least"
+            )));
+        }
         let plan = match self.config.kind {
             SearchKindName::Random => vec![Round { trials: made.len(), rows: self.train.len() }],
             SearchKindName::SuccessiveHalving => {
@@ -255,12 +303,18 @@ impl Searched<'_> {
                     return Err(setting(reason));
                 }
                 let mut plan = rounds(made.len(), self.train.len(), self.config.factor as usize, least);
-                // A fold has to have rows.
-                plan.iter_mut().for_each(|round| round.rows = round.rows.max(2 * folds));
+                // A fold has to have rows, and groups of its own.
+                for round in &mut plan {
+                    let (rows, least) = (round.rows.max(2 * folds), needed.max(2 * folds));
+                    round.rows = if by_time {
+                        lengthened(identities.iter().rev(), rows, least)
+                    } else {
+                        lengthened(identities.iter(), rows, least)
+                    };
+                }
                 plan
             }
         };
-        let (order, identities) = self.order()?;
         let total: usize = plan.iter().map(|round| round.trials * folds).sum();
         let mut left: Vec<usize> = (0..made.len()).collect();
         let mut found: Vec<Option<Trial>> = vec![None; made.len()];

@@ -12,6 +12,8 @@ use modelgate_store::remote::{Moved, RemoteError, Version};
 use super::*;
 use crate::Registry;
 
+mod lost;
+
 /// A line that is enough for a home, which reads its number alone.
 fn line(seq: u64) -> String {
     format!("{{\"seq\":{seq}}}\n")

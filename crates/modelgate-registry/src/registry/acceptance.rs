@@ -11,7 +11,7 @@ use crate::stamp::Stamp;
 use crate::{RegistryError, RegistryUri};
 
 /// Two ends of a ledger: the one that this project had seen, and the one that it goes on from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Accepted {
     /// The last event that was seen.
     pub seen: Option<Head>,
@@ -19,11 +19,15 @@ pub struct Accepted {
     pub found: Option<Head>,
     /// Whether what was seen is not in the ledger.
     pub given_up: bool,
+    /// The registry's name in the index.
+    pub home: String,
+    /// Other registries that this project has seen, of which nobody has said yet that it goes on without them.
+    pub left: Vec<String>,
 }
 
 impl Registry {
     /// Goes on from the ledger as it is, which has to end at the event with the hash `head`, or to be empty, although this
-    /// project has seen other events of it. Runs stay. Before anything is given up, `record` is told of it.
+    /// project has seen other events of it, or has seen others. Runs stay. Before anything is given up, `record` is told of it.
     ///
     /// # Errors
     /// Fails when it ends elsewhere, was changed, cannot be reached, or as `record` does; nothing is then accepted.
@@ -32,7 +36,7 @@ impl Registry {
         project: &Path,
         head: Option<&Digest>,
         variable: &dyn Fn(&str) -> Option<String>,
-        record: &mut dyn FnMut(&Accepted) -> std::io::Result<()>,
+        record: &mut dyn FnMut(&Accepted) -> Result<(), RegistryError>,
     ) -> Result<Accepted, RegistryError> {
         let home = Self::home_of(uri, project, variable)?;
         let mut registry = Self::unread(home, &project.join(".modelgate"))?;
@@ -58,9 +62,13 @@ impl Registry {
             Some(seen) => registry.event_of(&seen.hash)?.is_some(),
             None => true,
         };
-        let accepted = Accepted { seen, found, given_up: !kept };
-        if !kept {
+        let known = crate::accepted::is_begun(&registry.state_folder, &key)?;
+        let left = if known { Vec::new() } else { registry.others_with(None)? };
+        let accepted = Accepted { seen, found, given_up: !kept, home: key.clone(), left };
+        if accepted.given_up || !accepted.left.is_empty() {
             record(&accepted)?;
+        }
+        if accepted.given_up {
             let index = registry.index.get_mut();
             index.forget(&key)?;
             if let Some(end) = &end {

@@ -10,6 +10,7 @@ use crate::RegistryError;
 use crate::chain_file::{ReadError, for_each_entry};
 use crate::index::Index;
 use crate::index_state::{Changes, Followed};
+use crate::notice;
 use crate::stamp::Stamp;
 
 impl Registry {
@@ -41,10 +42,33 @@ impl Registry {
                 Ok(true) => return Ok(()),
                 Ok(false) => std::thread::sleep(std::time::Duration::from_millis(2)),
                 Err(error) if error.is_damaged_index() => self.index.get_mut().renew()?,
+                Err(error) if error.is_unwritable_index() => return self.go_on_beside(error),
                 Err(error) => return Err(error),
             }
         }
         Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
+    }
+
+    /// Reads the ledger as a whole, against what the index has seen of it, and goes on without writing the index.
+    ///
+    /// # Errors
+    /// Returns `reason`, why it cannot be written, when it cannot be read either; or as [`Self::open`].
+    pub(super) fn go_on_beside(&mut self, reason: RegistryError) -> Result<(), RegistryError> {
+        let key = self.home.key();
+        let Ok(seen) = self.index.get_mut().followed(&key) else { return Err(reason) };
+        let stamp = Stamp::of(self.home.ledger())?;
+        let (state, changes) = self.read_all(seen.as_ref(), stamp.size())?;
+        let end = changes.end(stamp.as_str());
+        let index = self.index.get_mut();
+        index.go_on_beside()?;
+        if let Some(end) = &end {
+            index.extend(&key, None, true, &state, &changes, end)?;
+        }
+        (self.followed, self.state) = (end, state);
+        if matches!(reason, RegistryError::IndexBusy { .. }) {
+            notice::tell(&format!("{reason}; this command goes on without it, from the ledger"));
+        }
+        Ok(())
     }
 
     /// Asks the index; one that turns out damaged is made anew from the ledger first.
@@ -188,6 +212,7 @@ impl Registry {
                 head: last.map_or_else(|| "none".to_owned(), |last| last.hash.to_string()),
                 seen: seen.seq,
                 hash: seen.hash,
+                kept: self.home.kept(&seen.hash),
             }),
             _ => Ok((state, changes)),
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::chain::ChainError;
 use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration};
 use modelgate_core::lifecycle::{Event, ModelState, Refusal, check_who_acts, decide};
 use modelgate_core::{Alias, ModelName, VersionNumber};
@@ -91,21 +90,31 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         for (index, line) in lines.lines().enumerate() {
             let applied = modelgate_core::chain::read_line(line)
-                .map_err(|what| ReadError::Chain(ChainError { line: index as u64 + 1, what }))
+                .map_err(|bad| ReadError::Chain(bad.at(index as u64 + 1)))
                 .and_then(|entry| Ok(self.state.apply(&entry)?));
             applied.map_err(|error| self.unreadable(error))?;
         }
         if let Some(end) = changes.end(stamp.as_str()) {
             // The events are written: an index that cannot be is caught up by the next command.
             let key = self.home.key();
-            if !matches!(
-                self.index.get_mut().extend(&key, before, false, &self.state, changes, &end),
-                Ok(true)
-            ) {
-                self.followed = None;
-                return self.refresh();
+            let written = self.index.get_mut().extend(&key, before, false, &self.state, changes, &end);
+            if let Ok(true) = written {
+                self.followed = Some(end);
+                return Ok(());
             }
-            self.followed = Some(end);
+            let state = self.state.clone();
+            self.followed = None;
+            let caught_up = match written {
+                Err(error) if error.is_unwritable_index() => self.go_on_beside(error),
+                _ => self.refresh(),
+            };
+            match caught_up {
+                Err(error @ (RegistryError::Index { .. } | RegistryError::IndexBusy { .. })) => {
+                    notice::tell(&format!("what was done is in the ledger, and the index lacks it: {error}"));
+                    (self.followed, self.state) = (Some(end), state);
+                }
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -123,6 +132,7 @@ impl Registry {
         actor: &str,
     ) -> Result<VersionNumber, RegistryError> {
         self.transact(time, actor, files, |registry| {
+            registry.look_elsewhere(model)?;
             let version = registry.state.models.get(model).map_or(VersionNumber(1), ModelState::next_version);
             let event = LedgerEvent::Registered {
                 model: model.clone(),

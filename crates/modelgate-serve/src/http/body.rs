@@ -1,18 +1,16 @@
 //! The body of a request: of a known form, not too large, not too slow.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::Poll;
 
-use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard::overloaded;
+use super::unread::discard;
 use crate::refusal::Refusal;
 use crate::settings::Limits;
 
@@ -32,6 +30,10 @@ pub(crate) fn form(headers: &HeaderMap, csv: bool) -> Result<Form, Refusal> {
     let packed = headers.get(header::CONTENT_ENCODING);
     if packed.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return refuse("a packed body is not taken: send it without Content-Encoding");
+    }
+    let mut coded = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if !coded.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+        return refuse("a packed body is not taken: the only Transfer-Encoding is `chunked`");
     }
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Form::Json) };
     if value == "application/json" {
@@ -57,98 +59,6 @@ pub(crate) fn form(headers: &HeaderMap, csv: bool) -> Result<Form, Refusal> {
 
 /// Bodies up to here are read and thrown away when they are too large; the connection of a larger one is closed.
 const DRAINED: u64 = 256 << 20;
-
-/// Reads on, to `most` bytes, and keeps nothing: many clients read no answer before they have sent everything.
-async fn discard(mut body: Body, mut length: u64, most: u64) {
-    while let Some(Ok(frame)) = body.frame().await {
-        length += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if length > most {
-            return;
-        }
-    }
-}
-
-/// Bodies up to here have come with their headers: the answer can be read whether or not they were.
-const SMALL: u64 = 4 << 10;
-/// Bodies that nobody wanted are read up to here, or as far as a wanted one would be.
-const UNWANTED: u64 = 8 << 20;
-/// How long the rest of an unwanted body is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The body of a request that may be answered before it is read, such as one without a key.
-struct Lent {
-    body: Option<Body>,
-    back: Arc<Mutex<Option<Body>>>,
-    begun: bool,
-}
-
-impl HttpBody for Lent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.begun = true;
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Who began to read it has said what becomes of the rest.
-        if !self.begun {
-            *self.back.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
-        }
-    }
-}
-
-/// A body that was lent, if it comes back.
-pub(crate) struct Unread(Arc<Mutex<Option<Body>>>);
-
-/// Lends a body that is so large that a client may still be sending it when the answer is there.
-pub(crate) fn lend(request: Request<Body>, limits: &Limits) -> (Request<Body>, Option<Unread>) {
-    let headers = request.headers();
-    let large = match length(headers) {
-        Some(length) => (SMALL + 1..=unwanted(limits)).contains(&length),
-        None => headers.contains_key(header::TRANSFER_ENCODING),
-    };
-    // Who asks before sending gets the answer and sends nothing.
-    if !large || headers.contains_key(header::EXPECT) {
-        return (request, None);
-    }
-    let back = Arc::default();
-    let request =
-        request.map(|body| Body::new(Lent { body: Some(body), back: Arc::clone(&back), begun: false }));
-    (request, Some(Unread(back)))
-}
-
-fn unwanted(limits: &Limits) -> u64 {
-    UNWANTED.max(limits.body_bytes as u64)
-}
-
-impl Unread {
-    /// Reads a body that nobody began to read and throws it away, so that its sender reads the answer.
-    pub(crate) async fn discard(self, limits: &Limits) {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(body) = body {
-            let patience = limits.read_timeout.min(PATIENCE);
-            let _ = tokio::time::timeout(patience, discard(body, 0, unwanted(limits))).await;
-        }
-    }
-}
 
 /// Returns the length that the headers tell.
 fn length(headers: &HeaderMap) -> Option<u64> {
@@ -252,45 +162,19 @@ pub(crate) async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
-
-    fn request(length: usize, expects: bool) -> Request<Body> {
-        let mut request = Request::post("/predict").header(header::CONTENT_LENGTH, length);
-        if expects {
-            request = request.header(header::EXPECT, "100-continue");
-        }
-        request.body(Body::from(vec![b' '; length])).expect("a request")
-    }
 
     #[test]
-    fn a_large_body_that_nobody_read_comes_back() {
-        let limits = Settings::default().limits;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let (refused, unread) = lend(request(3 << 20, false), &limits);
-        drop(refused);
-        let unread = unread.expect("a loan");
-        let back = Arc::clone(&unread.0);
-        assert!(back.lock().expect("a body").is_some());
-        runtime.block_on(unread.discard(&limits));
-        assert!(back.lock().expect("no body").is_none());
-
-        let (read, unread) = lend(request(3 << 20, false), &limits);
-        let body = runtime.block_on(read.into_body().collect()).expect("a body").to_bytes();
-        assert_eq!(body.len(), 3 << 20);
-        assert!(unread.expect("a loan").0.lock().expect("no body").is_none());
-    }
-
-    #[test]
-    fn only_a_body_that_is_still_being_sent_is_lent() {
-        let limits = Settings::default().limits;
-        for (length, expects, lent) in [
-            (100, false, false),
-            (4097, false, true),
-            (4097, true, false),
-            (8 << 20, false, true),
-            (9 << 20, false, false),
-        ] {
-            assert_eq!(lend(request(length, expects), &limits).1.is_some(), lent, "{length} {expects}");
-        }
+    fn a_packed_body_is_refused_whichever_header_says_so() {
+        let asked = |headers: &[(header::HeaderName, &'static str)]| {
+            let value = |(name, value): &(header::HeaderName, &'static str)| {
+                (name.clone(), header::HeaderValue::from_static(value))
+            };
+            form(&headers.iter().map(value).collect(), false).map_err(|refusal| refusal.status.as_u16())
+        };
+        let (transfer, content) = (header::TRANSFER_ENCODING, header::CONTENT_ENCODING);
+        assert_eq!(asked(&[]), Ok(Form::Json));
+        assert_eq!(asked(&[(transfer.clone(), "Chunked"), (content.clone(), "identity")]), Ok(Form::Json));
+        assert_eq!(asked(&[(transfer.clone(), "gzip, chunked")]), Err(415));
+        assert_eq!(asked(&[(content, "gzip")]), Err(415));
     }
 }

@@ -27,6 +27,18 @@ pub(crate) struct Which {
     pub(crate) model: Option<String>,
 }
 
+impl Which {
+    /// Refuses a request whose path names one model and `?model=` another: which is meant, nobody knows.
+    pub(crate) fn agrees(&self, name: &str) -> Result<(), Refusal> {
+        match &self.model {
+            Some(other) if other != name => {
+                Err(Refusal::malformed("the path names one model, and `?model=` another"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Which {
     type Rejection = Refusal;
 
@@ -38,5 +50,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Which {
             Ok(Query(which)) => Ok(which),
             Err(_) => Err(Refusal::malformed("what follows `?` cannot be read: it may be one `model=NAME`")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_what_follows_it_name_the_same_model() {
+        let which = |model: Option<&str>| Which { model: model.map(str::to_owned) };
+        assert!(which(None).agrees("iris").is_ok() && which(Some("iris")).agrees("iris").is_ok());
+        assert_eq!(which(Some("house")).agrees("iris").expect_err("refused").status.as_u16(), 400);
     }
 }

@@ -1,6 +1,6 @@
 //! Who may ask, and how often.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,6 +11,15 @@ use tokio::sync::SemaphorePermit;
 use super::App;
 use crate::refusal::Refusal;
 use crate::settings::Secret;
+
+/// Returns what is counted as one caller: an address, or of version 6 the network of one, whose 64 bits any host may use as it
+/// likes.
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
 
 /// Requests of each address, by the generic cell rate algorithm.
 pub(crate) struct Rate {
@@ -33,7 +42,7 @@ impl Rate {
         if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(&address).is_ok()
+        self.limiter.check_key(&counted(address)).is_ok()
     }
 }
 
@@ -108,5 +117,20 @@ impl App {
     pub(crate) fn is_admin(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.settings.admin_token else { return false };
         given(headers, &self.settings.admin_header).any(|given| token.is(given))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_network_of_version_6_are_one_caller() {
+        let allows = |rate: &Rate, address: &str| rate.allows(address.parse().expect("an address"));
+        let rate = Rate::new(1, 1).expect("a rate");
+        assert!(allows(&rate, "2001:db8:1:2::1"));
+        assert!(!allows(&rate, "2001:db8:1:2:ffff::9") && allows(&rate, "2001:db8:1:3::1"));
+        assert!(allows(&rate, "192.0.2.1") && allows(&rate, "192.0.2.2"));
+        assert!(!allows(&rate, "::ffff:192.0.2.1"));
     }
 }

@@ -1,8 +1,7 @@
 //! Health: alive is who answers; ready is who predicts a stored row with every model that is served.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,35 +11,24 @@ use serde_json::{Value, json};
 use super::App;
 use super::predict::json;
 use crate::catalog::Served;
+use crate::caught::caught;
 use crate::served::ServedModel;
 
-/// How long an answer about readiness holds; whoever asks more often learns no more.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// What was found when readiness was last looked at, and of which catalogue.
-#[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Option<(Instant, Arc<Served>, bool)>>);
-
-impl Readiness {
-    fn of(&self, served: &Arc<Served>) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, of, ready)) = &*last
-            && at.elapsed() < FRESH
-            && Arc::ptr_eq(of, served)
-        {
-            return *ready;
-        }
-        let ready = !served.models.is_empty() && served.models.values().all(|model| model.check().is_ok());
-        *last = Some((Instant::now(), Arc::clone(served), ready));
-        ready
-    }
+/// Returns whether a model predicts its stored row.
+pub(crate) fn answers(model: &ServedModel) -> bool {
+    let check = || caught(|| model.check()).is_ok_and(|checked| checked.is_ok());
+    model.readiness.of(|| tokio::task::block_in_place(check))
 }
 
 /// Returns whether requests can be sent here: every model predicts its stored row, and the service is not ending.
 pub(crate) fn is_ready(app: &App) -> bool {
     app.catalog.settled.load(Ordering::Acquire)
         && !app.draining.load(Ordering::Relaxed)
-        && app.readiness.of(&app.catalog.served())
+        && every_answers(&app.catalog.served())
+}
+
+fn every_answers(served: &Served) -> bool {
+    !served.models.is_empty() && served.models.values().all(|model| answers(model))
 }
 
 /// What `/health` and `/models` say of a model.

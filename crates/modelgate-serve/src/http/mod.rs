@@ -15,6 +15,7 @@ mod predict;
 mod proxies;
 mod router;
 mod schemas;
+pub(crate) mod unread;
 mod v2;
 mod versions;
 
@@ -33,6 +34,7 @@ use crate::rollout::Mirror;
 use crate::settings::Settings;
 use crate::telemetry::{Context, Log, Metrics, TRACE_HEADER, Tracer};
 
+pub(crate) use openapi::identifier;
 pub(crate) use predict::json;
 pub(crate) use router::router;
 
@@ -60,10 +62,11 @@ pub(crate) struct App {
     wrong_tokens: Option<guard::Rate>,
     /// Tries with a wrong key, by address.
     wrong_keys: Option<guard::Rate>,
-    readiness: health::Readiness,
     ids: ids::Ids,
     /// Set by SIGTERM: nothing new should be sent here.
     pub(crate) draining: AtomicBool,
+    /// What `/openapi.json` answers.
+    openapi: openapi::Written,
 }
 
 impl App {
@@ -131,9 +134,9 @@ impl App {
             ),
             wrong_tokens: guard::Rate::new(1, WRONG_TRIES),
             wrong_keys: guard::Rate::new(1, WRONG_TRIES),
-            readiness: health::Readiness::default(),
             ids: ids::Ids::new(&settings.correlation_header),
             draining: AtomicBool::new(false),
+            openapi: openapi::Written::default(),
             key_header: HeaderName::from_bytes(settings.key_header.as_bytes()).ok(),
             mirror,
             settings,

@@ -1,7 +1,8 @@
 //! `GET /openapi.json`: every path, with the schemas of the models that are served now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::predict::json;
 use super::schemas::{self, reference, shared};
+use crate::catalog::Served;
 use crate::served::ServedModel;
 
 /// The type of a body that is JSON.
@@ -76,7 +78,6 @@ fn get(summary: &str, id: &str, tag: &str, codes: &[&str], kind: &str, reply: &V
     if of_models && codes.contains(&"503") {
         responses["503"] = answer(ABSENT.1, kind, &json!({ "anyOf": [reply, shared("Error")] }));
     }
-    responses["200"]["headers"] = json!({ "X-Correlation-ID": { "schema": { "type": "string" } } });
     json!({ "get": { "summary": summary, "operationId": id, "tags": [tag], "responses": responses } })
 }
 
@@ -88,11 +89,32 @@ fn any_of(schemas: Vec<Value>) -> Value {
     }
 }
 
+/// Returns the name of a model as a part of an operation's, of which the signs that no language takes in a name are gone.
+/// Names that are the same without them have a sign of their own at the end.
+pub(crate) fn identifier(name: &str, models: &[&str]) -> String {
+    let plain = |name: &str| name.replace(['-', '.'], "_");
+    let own = plain(name);
+    if models.iter().all(|other| *other == name || plain(other) != own) {
+        return own;
+    }
+    let digest = modelgate_core::Digest::of(name.as_bytes()).hex();
+    format!("{own}_{}", digest.get(..8).unwrap_or_default())
+}
+
+/// Names the header with the number of the request where an answer has it: in all of them.
+fn name_correlation(paths: &mut Map<String, Value>, header: &str) {
+    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        if let Some(answer) = operation.pointer_mut("/responses/200") {
+            answer["headers"] = json!({ (header): { "schema": { "type": "string" } } });
+        }
+    }
+}
+
 /// The paths of one model.
-fn of_model(model: &ServedModel, paths: &mut Map<String, Value>) {
+fn of_model(model: &ServedModel, names: &[&str], paths: &mut Map<String, Value>) {
     let (name, version) = (model.name(), &model.offer.version);
     let of = |kind: &str| reference(kind, model);
-    let id = |verb: &str| format!("{verb}_{}", name.replace(['-', '.'], "_"));
+    let id = |verb: &str| format!("{verb}_{}", identifier(name, names));
     let mut add = |path: String, value: Value| paths.insert(path, value);
     add(
         format!("/predict/{name}"),
@@ -185,15 +207,14 @@ fn reading(paths: &mut Map<String, Value>) {
 }
 
 /// Returns the whole document.
-pub(crate) fn document(app: &App) -> Value {
-    let served = app.catalog.served();
+fn document(app: &App, served: &Served) -> Value {
     let models: Vec<&ServedModel> = served.models.values().map(AsRef::as_ref).collect();
     let each = |kind: &str| any_of(models.iter().map(|model| reference(kind, model)).collect());
     let mut paths = Map::new();
     reading(&mut paths);
-    models.iter().for_each(|model| of_model(model, &mut paths));
+    let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
+    models.iter().for_each(|model| of_model(model, &names, &mut paths));
     let which = if models.len() > 1 {
-        let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
         json!([{ "name": "model", "in": "query", "required": true, "schema": { "enum": names } }])
     } else {
         json!([])
@@ -204,7 +225,7 @@ pub(crate) fn document(app: &App) -> Value {
             "Predict rows with the only model, or ?model=",
             "predict",
             "predict",
-            "PredictRequest",
+            "FlatRequest",
             "PredictResponse",
         ),
         ("/api/predict", "Predict one row", "api_predict", "predict", "OneRequest", "OneResponse"),
@@ -229,8 +250,10 @@ pub(crate) fn document(app: &App) -> Value {
         paths.insert(path.to_owned(), value);
     }
     paths.insert("/admin/reload".to_owned(), reload());
-    let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
     crate::rollout::openapi(&mut paths, &names);
+    if let Some(header) = app.correlation_header() {
+        name_correlation(&mut paths, header.as_str());
+    }
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -242,7 +265,7 @@ pub(crate) fn document(app: &App) -> Value {
         "servers": [{ "url": "." }],
         "paths": paths,
         "components": {
-            "schemas": schemas::all(&served, app.settings.limits.batch_rows),
+            "schemas": schemas::all(served, app.settings.limits.batch_rows),
             "securitySchemes": {
                 "admin": { "type": "apiKey", "in": "header", "name": app.settings.admin_header },
             },
@@ -297,7 +320,73 @@ fn csv(model: &ServedModel) -> String {
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
+/// The document of what was served when it was last asked for: of models with many features it is long.
+#[derive(Debug, Default)]
+pub(crate) struct Written(Mutex<Option<(Weak<Served>, Bytes)>>);
+
+impl Written {
+    /// Returns the document of `served`, made by `make` unless it is there.
+    fn of(&self, served: &Arc<Served>, make: impl FnOnce() -> String) -> Bytes {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = Arc::downgrade(served);
+        match &*known {
+            Some((of, text)) if of.ptr_eq(&served) => text.clone(),
+            _ => {
+                let text = Bytes::from(make());
+                *known = Some((served, text.clone()));
+                text
+            }
+        }
+    }
+}
+
 /// `GET /openapi.json`.
 pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Response {
-    json(document(&app).to_string())
+    let served = app.catalog.served();
+    json(app.openapi.of(&served, || document(&app, &served).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_written_once_for_what_is_served() {
+        let (written, made) = (Written::default(), std::cell::Cell::new(0));
+        let asked = |served: &Arc<Served>| {
+            written.of(served, || {
+                made.set(made.get() + 1);
+                made.get().to_string()
+            })
+        };
+        let (one, other) = (Arc::new(Served::default()), Arc::new(Served::default()));
+        assert_eq!([asked(&one), asked(&one)], ["1", "1"]);
+        assert_eq!([asked(&other), asked(&other)], ["2", "2"]);
+        drop(other);
+        assert_eq!(asked(&Arc::new(Served::default())), "3", "one that is gone is not taken for another");
+    }
+
+    #[test]
+    fn models_whose_names_are_alike_have_operations_of_their_own() {
+        let models = ["a-b", "a.b", "a_b", "breast-cancer"];
+        let mut all: Vec<String> = models.iter().map(|name| identifier(name, &models)).collect();
+        assert_eq!(all[3], "breast_cancer");
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert!(all.iter().all(|one| one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')));
+        assert_eq!(identifier("a-b", &["a-b"]), "a_b");
+    }
+
+    #[test]
+    fn the_header_of_the_number_is_the_one_that_is_set() {
+        let mut paths = Map::new();
+        reading(&mut paths);
+        paths.insert("/admin/reload".to_owned(), reload());
+        name_correlation(&mut paths, "x-request-id");
+        for operation in [&paths["/health"]["get"], &paths["/admin/reload"]["post"]] {
+            let headers = operation["responses"]["200"]["headers"].as_object().expect("headers");
+            assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-request-id"]);
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::answer;
 use crate::catalog::Served;
 use crate::refusal::{Problem, Refusal};
 use crate::request::rows::{Batch, Rows};
-use crate::request::{mlflow, native};
+use crate::request::{csv, mlflow, native};
 use crate::rollout::{self, Asker, Canary, Chosen, Mirror, Mirrored, TRACK_HEADER, Track};
 use crate::served::{ServedModel, overflown};
 use crate::telemetry::{Answered, Attribute, REQUEST, Route};
@@ -70,8 +70,8 @@ impl Reading<'_> {
 
     /// Counts what is unusual and answered all the same.
     pub(crate) fn flag(&self, batch: &Batch) {
-        for warning in &batch.warnings {
-            self.app.metrics.flagged(self.model, warning.reason);
+        for (reason, cells) in &batch.flagged {
+            self.app.metrics.flagged(self.model, reason, *cells);
         }
     }
 
@@ -240,8 +240,8 @@ fn count(app: &App, chosen: Option<&Chosen>, route: Route, refusal: &Refusal, to
     app.metrics.refused(chosen.map(|chosen| chosen.model.as_ref()), route, code, refusal.reason(), took);
 }
 
-pub(crate) fn json(text: String) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+pub(crate) fn json(text: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.into()).into_response()
 }
 
 /// Refuses a model that is not served, for a while where none is loaded yet.
@@ -278,26 +278,30 @@ fn find(app: &App, asked: &Asked, headers: &HeaderMap, address: IpAddr) -> Resul
     rollout::choose(&served, name, asked.version.as_deref(), Some(&asker))
 }
 
-fn native_answer(reading: &Reading<'_>, flat: bool) -> Result<String, Refusal> {
-    let batch = native::read(reading.body, reading.rows(), flat)?;
+fn native_answer(reading: &Reading<'_>) -> Result<String, Refusal> {
+    let batch = native::read(reading.body, reading.rows(), true)?;
     let prediction = reading.predict(&batch)?;
-    Ok(answer::native(reading.model, &prediction, batch.rows, &batch.warnings))
+    Ok(answer::native(reading.model, &prediction, &batch))
 }
 
 /// `POST /predict/{name}`.
 pub(crate) async fn named(
     State(app): State<Arc<App>>,
     Named(name): Named<String>,
+    which: Which,
     request: Request<Body>,
 ) -> Response {
+    if let Err(refusal) = which.agrees(&name) {
+        return refusal.into_response();
+    }
     let asked = Asked { route: Route::Predict, name: Some(name), version: None };
-    answer(&app, asked, request, |reading| native_answer(reading, true)).await
+    answer(&app, asked, request, native_answer).await
 }
 
 /// `POST /predict`.
 pub(crate) async fn only(State(app): State<Arc<App>>, which: Which, request: Request<Body>) -> Response {
     let asked = Asked { route: Route::Predict, name: which.model, version: None };
-    answer(&app, asked, request, |reading| native_answer(reading, false)).await
+    answer(&app, asked, request, native_answer).await
 }
 
 /// `POST /api/predict`.
@@ -309,7 +313,7 @@ pub(crate) async fn api(State(app): State<Arc<App>>, which: Which, request: Requ
             return Err(Refusal::malformed("this path takes one row; /predict takes more"));
         }
         let prediction = reading.predict(&batch)?;
-        Ok(answer::api(reading.model, &prediction, &batch.warnings))
+        Ok(answer::api(reading.model, &prediction, &batch))
     };
     answer(&app, asked, request, work).await
 }
@@ -324,7 +328,7 @@ pub(crate) async fn invocations(
     let work = |reading: &Reading<'_>| {
         let batch = match reading.form {
             Form::Json => mlflow::read_json(reading.body, reading.rows())?,
-            Form::Csv => mlflow::read_csv(reading.body, &reading.types(), reading.rows())?,
+            Form::Csv => csv::read_csv(reading.body, &reading.types(), reading.rows())?,
         };
         let prediction = reading.predict(&batch)?;
         Ok(answer::mlflow(reading.model, &prediction, batch.rows))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::explain;
 use crate::answer;
 use crate::catalog::Served;
+use crate::explanation;
 use crate::request::inputs::is_binary;
 use crate::request::v2;
 use crate::served::ServedModel;
@@ -28,8 +29,8 @@ fn cell(feature: &Feature) -> Value {
     match feature.feature_type {
         // What lies beyond is refused: the model takes 32-bit numbers, and whole ones of 64 bits.
         FeatureType::Float => {
-            schema["minimum"] = json!(-3.4e38);
-            schema["maximum"] = json!(3.4e38);
+            schema["minimum"] = json!(f64::from(f32::MIN));
+            schema["maximum"] = json!(f64::from(f32::MAX));
         }
         FeatureType::Int => {
             schema["minimum"] = json!(i64::MIN);
@@ -201,13 +202,15 @@ fn tensor(data: bool) -> Value {
         "name": { "type": "string" },
         // -1 stands for any number of rows, where it is not known yet.
         "shape": filled(&json!({ "type": "integer", "minimum": if data { 1 } else { -1 } })),
-        "datatype": { "type": "string" },
+        "datatype": { "enum": v2::DATATYPES },
     });
     if data {
         tensor["shape"]["maxItems"] = json!(2);
         tensor["data"] = json!({ "type": "array", "minItems": 1 });
     }
-    object(tensor)
+    let mut tensor = object(tensor);
+    tensor["properties"]["parameters"] = nullable("object");
+    tensor
 }
 
 /// The schemas that every model shares.
@@ -324,7 +327,7 @@ fn requests(
     let features = json!({ "anyOf": [reference("Row", model), rows("Row"), rows("Positional")] });
     add("PredictRequest", closed("features", features, typical()));
     add("FlatRequest", json!({ "anyOf": [reference("PredictRequest", model), reference("Row", model)] }));
-    let few = |kind: &str| rows_up_to(kind, explain::ROWS);
+    let few = |kind: &str| rows_up_to(kind, explanation::rows(model, explain::ROWS));
     let explained = json!({ "anyOf": [reference("Row", model), few("Row"), few("Positional")] });
     let explained = closed("features", explained, typical());
     add("ExplainRequest", json!({ "anyOf": [explained, reference("Row", model)] }));
@@ -359,7 +362,13 @@ fn requests(
             json!({ "name": feature.name, "shape": [1], "datatype": datatype, "data": [model.typical[&feature.name]] })
         })
         .collect();
-    let outputs = json!({ "type": "object", "required": ["name"], "properties": { "name": { "enum": answer::v2_outputs(model) } } });
+    let mut outputs = list(&json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": { "name": { "enum": answer::v2_outputs(model) }, "parameters": nullable("object") },
+    }));
+    outputs["type"] = json!(["array", "null"]);
     add(
         "InferRequest",
         json!({
@@ -367,10 +376,10 @@ fn requests(
             "required": ["inputs"],
             "additionalProperties": false,
             "properties": {
-                "id": { "type": "string" },
+                "id": nullable("string"),
                 "inputs": filled(&tensor(true)),
-                "outputs": list(&outputs),
-                "parameters": { "type": "object" },
+                "outputs": outputs,
+                "parameters": nullable("object"),
             },
             "example": { "inputs": tensors },
         }),
@@ -384,6 +393,7 @@ fn answers(model: &ServedModel, add: &mut dyn FnMut(&str, Value) -> Option<Value
         json!({ "predictions": list(&prediction(model)), "model": text, "version": text, "digest": text }),
     );
     answer["properties"]["warnings"] = list(&problem());
+    answer["properties"]["more_warnings"] = json!({ "type": "integer" });
     if classifies {
         answer["properties"]["probabilities"] = list(&list(&number));
         answer["properties"]["classes"] = list(&prediction(model));
@@ -391,6 +401,7 @@ fn answers(model: &ServedModel, add: &mut dyn FnMut(&str, Value) -> Option<Value
     add("PredictResponse", answer);
     let mut one = object(json!({ "prediction": prediction(model), "model_version": text }));
     one["properties"]["warnings"] = list(&problem());
+    one["properties"]["more_warnings"] = json!({ "type": "integer" });
     add("OneResponse", one);
     add("InvocationsResponse", object(json!({ "predictions": list(&prediction(model)) })));
     let contribution = object(json!({ "feature": text, "contribution": number }));
@@ -412,6 +423,7 @@ fn answers(model: &ServedModel, add: &mut dyn FnMut(&str, Value) -> Option<Value
         "digest": text,
     }));
     explained["properties"]["warnings"] = list(&problem());
+    explained["properties"]["more_warnings"] = json!({ "type": "integer" });
     add("ExplainResponse", explained);
     let mut infer =
         object(json!({ "model_name": text, "model_version": text, "outputs": list(&tensor(true)) }));
@@ -430,6 +442,14 @@ mod tests {
         assert_eq!(cell(&feature((0.0, 1.0)))["type"], json!(["integer", "boolean"]));
         assert_eq!(cell(&feature((0.0, 2.0)))["type"], "integer");
         assert_eq!(cell(&Feature::of("age", FeatureType::Float, true))["type"], json!(["number", "null"]));
+    }
+
+    #[test]
+    fn a_cell_has_the_bounds_of_32_bits_and_a_tensor_the_types_of_the_protocol() {
+        let cell = cell(&Feature::of("age", FeatureType::Float, false));
+        assert_eq!((&cell["minimum"], &cell["maximum"]), (&json!(f32::MIN), &json!(f32::MAX)));
+        let types = &tensor(true)["properties"]["datatype"]["enum"];
+        assert!(types.as_array().is_some_and(|types| types.contains(&json!("FP32")) && types.len() == 13));
     }
 
     #[test]

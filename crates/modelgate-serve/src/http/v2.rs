@@ -102,7 +102,7 @@ fn readiness(app: &App, name: &str, version: Option<&str>) -> Response {
     match find(app, name, version) {
         Err(refusal) => refusal.into_response(),
         Ok(model) => {
-            let ready = model.check().is_ok();
+            let ready = health::answers(&model);
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = json(json!({ "name": model.name(), "ready": ready }).to_string());
             let mut response = (status, body).into_response();

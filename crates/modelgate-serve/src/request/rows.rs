@@ -16,8 +16,18 @@ pub(crate) struct Batch {
     /// In the order of the model's inputs.
     pub(crate) columns: Vec<InputColumn>,
     pub(crate) rows: usize,
-    /// What is unusual and answered all the same.
+    /// What is unusual and answered all the same; the first places.
     pub(crate) warnings: Vec<Problem>,
+    /// How many cells are, by reason.
+    pub(crate) flagged: Vec<(&'static str, usize)>,
+}
+
+impl Batch {
+    /// Returns the unusual cells beyond those that are listed.
+    pub(crate) fn more_warnings(&self) -> usize {
+        let all: usize = self.flagged.iter().map(|(_, count)| count).sum();
+        all - self.warnings.len().min(all)
+    }
 }
 
 thread_local! {
@@ -100,6 +110,7 @@ pub(crate) struct Rows<'m> {
     problems: Vec<Problem>,
     more: usize,
     warnings: Vec<Problem>,
+    flagged: Vec<(&'static str, usize)>,
 }
 
 /// The reason of a number that the model cannot hold.
@@ -123,6 +134,7 @@ impl<'m> Rows<'m> {
             problems: Vec::new(),
             more: 0,
             warnings: Vec::new(),
+            flagged: Vec::new(),
         }
     }
 
@@ -221,6 +233,10 @@ impl<'m> Rows<'m> {
     }
 
     fn unusual(&mut self, at: usize, reason: &'static str, got: &'static str) {
+        match self.flagged.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.flagged.push((reason, 1)),
+        }
         if self.warnings.len() < LISTED {
             let input = &self.inputs.inputs[at];
             let expected = if reason == OUT_OF_CONTRACT { &input.contract } else { &input.expected };
@@ -361,7 +377,7 @@ impl<'m> Rows<'m> {
         if self.rows == 0 {
             return Err(Refusal::malformed("there is no row to predict"));
         }
-        Ok(Batch { columns: self.columns, rows: self.rows, warnings: self.warnings })
+        Ok(Batch { columns: self.columns, rows: self.rows, warnings: self.warnings, flagged: self.flagged })
     }
 }
 
@@ -407,5 +423,25 @@ mod tests {
         for cells in [["wood", "NA", "brick"], ["brick", "NA", "NA"]] {
             assert_eq!(read(cells).expect_err("refused").reason(), "unknown_category", "{cells:?}");
         }
+    }
+
+    #[test]
+    fn every_unusual_cell_is_counted_and_the_first_are_listed() {
+        let ranged =
+            |name: &str| Feature { range: Some((0.0, 1.0)), ..Feature::of(name, FeatureType::Float, false) };
+        let inputs = of_features(vec![ranged("one"), ranged("two")]);
+        let mut rows = Rows::new(&inputs, Leniency::default(), 100);
+        for value in 0..50 {
+            rows.begin().expect("room");
+            rows.set(0, Cell::Int(value));
+            rows.set(1, Cell::Number(0.5));
+            rows.end();
+        }
+        let batch = rows.finish().expect("rows");
+        assert_eq!(
+            (batch.flagged.as_slice(), batch.warnings.len()),
+            ([("out_of_range", 48)].as_slice(), LISTED)
+        );
+        assert_eq!(batch.more_warnings(), 28);
     }
 }

@@ -52,7 +52,8 @@ impl Tree {
         if let Self::List(list) = self { Some(list) } else { None }
     }
 
-    /// Returns the values of `keys`; another key, or one that is given twice, is refused.
+    /// Returns the values of `keys`; another key, or one that is given twice, is refused. Clients write what they were not
+    /// given as null: it is not there.
     pub(crate) fn fields<const N: usize>(
         &self,
         place: &str,
@@ -70,7 +71,7 @@ impl Tree {
                 return Err(Refusal::malformed(format!("{place} has `{}` twice", keys[at])));
             }
         }
-        Ok(found)
+        Ok(found.map(|value| value.filter(|value| !matches!(value, Self::Null))))
     }
 
     /// Reads a row: an object by names, or a list by position.

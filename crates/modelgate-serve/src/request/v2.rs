@@ -34,6 +34,12 @@ pub(crate) fn datatype(feature_type: FeatureType) -> &'static str {
     }
 }
 
+/// The types of the protocol that are taken.
+pub(crate) const DATATYPES: [&str; 13] = [
+    "BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64",
+    "BYTES",
+];
+
 /// A type of the protocol, with the numbers that it holds.
 #[derive(Clone, Copy)]
 enum Datatype {
@@ -138,8 +144,7 @@ fn by_name(tensors: &[Tensor<'_>], types: &[FeatureType], rows: &mut Rows<'_>) -
 /// Refuses `parameters` that are no object; what is in them says nothing here.
 fn are_parameters(place: &str, parameters: Option<&Tree>) -> Result<(), Refusal> {
     match parameters {
-        // Clients write what they were not given as null.
-        None | Some(Tree::Null | Tree::Object(_)) => Ok(()),
+        None | Some(Tree::Object(_)) => Ok(()),
         Some(_) => Err(Refusal::malformed(format!("{place}: `parameters` is not an object"))),
     }
 }
@@ -171,6 +176,10 @@ fn tensor(tree: &Tree) -> Result<Tensor<'_>, Refusal> {
         shape.filter(|shape| !shape.is_empty()).ok_or_else(|| wrong("`shape` is not a list of sizes"))?;
     let datatype = datatype.and_then(Tree::text).ok_or_else(|| wrong("`datatype` is missing"))?;
     let data = data.ok_or_else(|| wrong("`data` is missing; binary tensors are not taken"))?;
+    let list = data.list().ok_or_else(|| wrong("`data` is not a list"))?;
+    if !list.iter().all(is_cell) && !nests(data, &shape) {
+        return Err(wrong(&format!("`data` is nested otherwise than the shape {shape:?}")));
+    }
     let mut cells = Vec::new();
     flatten(data, &mut cells);
     if shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size)) != Some(cells.len()) {
@@ -181,6 +190,21 @@ fn tensor(tree: &Tree) -> Result<Tensor<'_>, Refusal> {
         return Err(wrong(&format!("a value is no {datatype}")));
     }
     Ok(Tensor { name, shape, cells })
+}
+
+fn is_cell(tree: &Tree) -> bool {
+    !matches!(tree, Tree::List(_))
+}
+
+/// Returns whether lists lie in each other as a shape says.
+fn nests(data: &Tree, shape: &[usize]) -> bool {
+    match (data, shape) {
+        (Tree::List(list), [size, inner @ ..]) => {
+            list.len() == *size && list.iter().all(|one| nests(one, inner))
+        }
+        (cell, []) => is_cell(cell),
+        _ => false,
+    }
 }
 
 /// Nested or flat, the order is the same. How deep it can be is limited by the reader.
@@ -249,6 +273,50 @@ mod tests {
                 let refusal = refused.expect_err(bad);
                 assert!(refusal.message.ends_with("`parameters` is not an object"), "{}", refusal.message);
             }
+        }
+    }
+
+    #[test]
+    fn every_type_that_is_described_is_taken() {
+        assert!(DATATYPES.iter().all(|name| Datatype::of(name).is_some()));
+        assert!(Datatype::of("BF16").is_none() && Datatype::of("fp32").is_none());
+    }
+
+    #[test]
+    fn what_is_null_was_not_given() {
+        let tensor = "\"datatype\": \"FP32\", \"data\": [1]";
+        let asked =
+            asked(tensor, ", \"id\": null, \"outputs\": null, \"parameters\": null").expect("a request");
+        assert_eq!((asked.id, asked.outputs, asked.batch.rows), (None, Vec::<String>::new(), 1));
+    }
+
+    #[test]
+    fn data_is_flat_or_nested_as_the_shape_says() {
+        let asked = |shape: &str, data: &str| {
+            let inputs = of_features(vec![Feature::of("age", FeatureType::Float, false)]);
+            let tensor = format!(
+                "{{\"name\": \"age\", \"shape\": {shape}, \"datatype\": \"FP32\", \"data\": {data}}}"
+            );
+            let body = format!("{{\"inputs\": [{tensor}]}}");
+            let rows = Rows::new(&inputs, Leniency::default(), 10);
+            read(body.as_bytes(), &[FeatureType::Float], &["prediction"], rows).map(|asked| asked.batch.rows)
+        };
+        for (shape, data) in
+            [("[4]", "[1, 2, 3, 4]"), ("[4, 1]", "[1, 2, 3, 4]"), ("[4, 1]", "[[1], [2], [3], [4]]")]
+        {
+            assert_eq!(asked(shape, data).expect(data), 4, "{shape} {data}");
+        }
+        for (shape, data, says) in [
+            ("[4]", "[[1, 2], [3, 4]]", "nested otherwise"),
+            ("[4]", "[[1], [2], [3], [4]]", "nested otherwise"),
+            ("[4, 1]", "[[1, 2], [3, 4]]", "nested otherwise"),
+            ("[2, 1]", "[[1], 2]", "nested otherwise"),
+            ("[1]", "[[]]", "nested otherwise"),
+            ("[4]", "[1, 2, 3]", "has 3 values"),
+            ("[1]", "1", "is not a list"),
+        ] {
+            let refusal = asked(shape, data).expect_err(data);
+            assert!(refusal.message.contains(says), "{shape} {data}: {}", refusal.message);
         }
     }
 }

@@ -202,7 +202,7 @@ pub(crate) fn openapi(paths: &mut Map<String, Value>, models: &[&str]) {
         json!({ "summary": summary, "operationId": id, "tags": ["admin"], "security": [{ "admin": [] }], "responses": responses })
     };
     for model in models {
-        let id = |verb: &str| format!("{verb}_rollout_{}", model.replace(['-', '.'], "_"));
+        let id = |verb: &str| format!("{verb}_rollout_{}", crate::http::identifier(model, models));
         let share = json!({ "type": "integer", "minimum": 0, "maximum": 100 });
         let mut put = operation("Give the canary a share", id("order"));
         put["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": {

@@ -1,7 +1,8 @@
 //! What canaries were told, kept in a file of the cache so that a restart gives each its share back.
 //!
 //! One lock is held over a record and what is served by it, so that the two never say different things; nothing is
-//! loaded under it. An older order never undoes a newer one, and what was aborted comes back only by a new start.
+//! loaded or written under it, since every look at the health takes it. Who changes something holds another one, over the
+//! file too. An older order never undoes a newer one, and what was aborted comes back only by a new start.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,8 @@ pub(crate) enum Objection {
 pub(crate) struct Rollouts {
     /// `None` without a cache: nothing is kept then.
     path: Option<PathBuf>,
+    /// Held by whoever changes a record, until that is kept.
+    changes: Mutex<()>,
     records: Mutex<BTreeMap<String, Record>>,
 }
 
@@ -87,11 +90,16 @@ impl Rollouts {
             ));
             BTreeMap::new()
         });
-        Self { path, records: Mutex::new(records) }
+        Self { path, changes: Mutex::default(), records: Mutex::new(records) }
     }
 
     fn lock(&self) -> Records<'_> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets nobody else change a record meanwhile.
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, records: &BTreeMap<String, Record>) -> Result<(), String> {
@@ -134,8 +142,9 @@ impl Rollouts {
         order: &Order,
         loaded: Option<Arc<ServedModel>>,
     ) -> Result<(), Objection> {
-        let mut records = self.lock();
-        admits(records.get(model), order)?;
+        let _alone = self.alone();
+        let mut after = self.lock().clone();
+        admits(after.get(model), order)?;
         let record = Record {
             version: order.version.clone(),
             digest: order.digest,
@@ -146,10 +155,10 @@ impl Rollouts {
             aborted: None,
             refused: None,
         };
-        let mut after = records.clone();
-        after.insert(model.to_owned(), record.clone());
+        let before = after.insert(model.to_owned(), record.clone());
         self.keep(&after).map_err(Objection::Kept)?;
-        news::ordered(model, records.get(model), &record);
+        news::ordered(model, before.as_ref(), &record);
+        let mut records = self.lock();
         *records = after;
         let (digest, weight, shadow) = (order.digest, order.weight, order.shadow);
         catalog.edit(metrics, |served| serve(served, model, &digest, weight, shadow, loaded));
@@ -158,6 +167,7 @@ impl Rollouts {
 
     /// Serves a canary by its record again, if that still stands.
     pub(crate) fn resume(&self, catalog: &Catalog, metrics: &Metrics, model: &str, loaded: Arc<ServedModel>) {
+        let _alone = self.alone();
         let mut records = self.lock();
         let digest = loaded.offer.digest;
         let own = records.get_mut(model).filter(|record| record.digest == digest && record.aborted.is_none());
@@ -170,6 +180,7 @@ impl Rollouts {
 
     /// Notes why a canary is not loaded; told once.
     pub(crate) fn refuse(&self, model: &str, digest: &Digest, reason: &str) {
+        let _alone = self.alone();
         let mut records = self.lock();
         let Some(record) = records.get_mut(model).filter(|record| record.digest == *digest) else { return };
         if record.refused.as_deref() != Some(reason) {
@@ -190,6 +201,7 @@ impl Rollouts {
         reason: &str,
         sequence: Option<u64>,
     ) -> Result<(), String> {
+        let _alone = self.alone();
         let mut records = self.lock();
         catalog.edit(metrics, |served| drop(served.canaries.remove(model)));
         let Some(record) = records.get_mut(model) else { return Ok(()) };
@@ -202,11 +214,14 @@ impl Rollouts {
             record.since = now();
             warn(&format!("the canary {model} {} was taken out: {reason}", record.version));
         }
-        self.keep(&records)
+        let after = records.clone();
+        drop(records);
+        self.keep(&after)
     }
 
     /// Forgets the record of a canary that is production now.
     pub(crate) fn promoted(&self, catalog: &Catalog, metrics: &Metrics, model: &str, digest: &Digest) {
+        let _alone = self.alone();
         let mut records = self.lock();
         if records.get(model).is_none_or(|record| record.digest != *digest || record.aborted.is_some()) {
             return;
@@ -215,7 +230,9 @@ impl Rollouts {
             news::promoted(model, &record.version);
         }
         catalog.edit(metrics, |served| drop(served.canaries.remove(model)));
-        if let Err(error) = self.keep(&records) {
+        let after = records.clone();
+        drop(records);
+        if let Err(error) = self.keep(&after) {
             warn(&format!("the cache cannot be written: {error}"));
         }
     }
@@ -341,6 +358,22 @@ mod tests {
         assert_eq!(rollouts.of("shop").and_then(|record| record.aborted), Some("worse".to_owned()));
         place(&rollouts, &order(b"two", 10, true)).expect("started anew");
         place(&rollouts, &order(b"three", 11, true)).expect("the ledger says another one");
+    }
+
+    #[test]
+    fn who_looks_does_not_wait_for_a_file_that_is_written() {
+        let rollouts = Arc::new(Rollouts::default());
+        // As if the disk took its time.
+        let alone = rollouts.alone();
+        let (of, (sender, placed)) = (Arc::clone(&rollouts), std::sync::mpsc::channel());
+        let work = std::thread::spawn(move || sender.send(place(&of, &order(b"two", 3, true))));
+        assert_eq!(rollouts.active(), []);
+        assert_eq!(rollouts.admits("shop", &order(b"two", 3, true)), Ok(()));
+        assert!(rollouts.standing(&Catalog::default(), "shop").is_none());
+        assert!(placed.try_recv().is_err(), "an order was taken while another one was written");
+        drop(alone);
+        work.join().expect("no panic").expect("sent");
+        assert_eq!(rollouts.active().len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use modelgate_core::{Digest, ModelName};
 
+use super::offered::Places;
 use super::{Files, MANIFEST, Offer, Offered, Source, figures, files_by_name, no_canary, offer_of};
 use crate::client::client;
 use crate::error::SourceError;
@@ -23,6 +24,7 @@ pub struct HubSource {
     revision: String,
     digest: Option<Digest>,
     token: Option<Secret>,
+    places: Places,
 }
 
 /// Returns the package that `MODELGATE_MODEL_DIGEST` allows; `None` for any.
@@ -77,6 +79,9 @@ impl HubSource {
         }
         let agent = client()
             .max_redirects(5)
+            // A repository that moved is named anew on the same host, and a private one still wants the token there. Where
+            // large files lie, another host, it is not sent.
+            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(Duration::from_secs(30)))
             .timeout_global(Some(Duration::from_secs(600)))
@@ -88,6 +93,7 @@ impl HubSource {
             revision,
             digest: pinned_digest(environment)?,
             token: environment("HF_TOKEN").map(token).transpose()?,
+            places: Places::default(),
         })
     }
 
@@ -142,7 +148,7 @@ impl Source for HubSource {
             return Err(SourceError::Missing(sentence));
         }
         offer.metrics = self.get("metrics.json")?.map(|bytes| figures(&bytes)).unwrap_or_default();
-        Ok(Offered { offers: vec![offer], ..Offered::default() })
+        self.places.sort(vec![(self.describe(), Ok(offer))])
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
@@ -186,5 +192,47 @@ mod tests {
             let error = with(uri, &[set]).expect_err(says);
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    /// A Hub on which `me/drug` is private, `me/old` has moved there, and `me/away` to another host.
+    fn hub() -> String {
+        use std::io::{Read as _, Write as _};
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = socket.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            for mut stream in socket.incoming().flatten() {
+                let mut head = [0; 4096];
+                let length = stream.read(&mut head).unwrap_or(0);
+                let head = String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
+                let known = head.contains("authorization: bearer hf_secret");
+                let answer = match head.split('/').nth(2) {
+                    Some("old") => "307 Moved\r\nlocation: /me/drug/resolve/main/f".to_owned(),
+                    Some("away") => {
+                        format!("307 Moved\r\nlocation: http://localhost:{port}/me/drug/resolve/main/f")
+                    }
+                    _ if known => "200 OK".to_owned(),
+                    _ => "401 No".to_owned(),
+                };
+                let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        format!("http://127.0.0.1:{port}")
+    }
+
+    #[test]
+    fn the_token_follows_a_repository_that_moved_and_goes_to_no_other_host() {
+        let endpoint = hub();
+        let found = |name: &str| match name {
+            "HF_ENDPOINT" => Some(endpoint.clone()),
+            "HF_TOKEN" => Some("hf_secret".to_owned()),
+            _ => None,
+        };
+        let get = |uri: &str| HubSource::new(uri, &found).expect("an address").get("f");
+        for uri in ["hf://me/drug", "hf://me/old"] {
+            assert_eq!(get(uri).unwrap_or_else(|error| panic!("{uri}: {error}")), Some(Vec::new()));
+        }
+        let error = get("hf://me/away").expect_err("no token there").to_string();
+        assert!(error.contains("does not let us in (401)"), "{error}");
     }
 }

@@ -38,7 +38,7 @@ impl Source for NamedSource {
 
     fn offers(&mut self) -> Result<Offered, SourceError> {
         let mut found = self.source.offers()?;
-        let mut offered = Offered::default();
+        let mut offered = Offered { before: std::mem::take(&mut found.before), ..Offered::default() };
         for name in &self.names {
             let text = name.to_string();
             offered.offers.extend(found.offers.iter().find(|offer| offer.name == *name).cloned());
@@ -120,6 +120,7 @@ mod tests {
             offers: ["shop", "stall", "other"].map(offer).to_vec(),
             refused: reasons(&["foreign", "kiosk/"]),
             withdrawn: reasons(&["gone", "old"]),
+            ..Offered::default()
         });
         let names = ["shop", "kiosk", "gone", "nobody"].map(|name| name.parse().expect("a name"));
         let mut source = NamedSource::new(Box::new(place), names.to_vec());

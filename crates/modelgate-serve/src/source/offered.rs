@@ -1,6 +1,6 @@
 //! What a source says: models to serve, models that it has and cannot offer, and models that must not be served any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Offer;
 use crate::error::SourceError;
@@ -14,6 +14,8 @@ pub struct Offered {
     pub refused: BTreeMap<String, String>,
     /// Models of which nothing may be served any more, with the reason.
     pub withdrawn: BTreeMap<String, String>,
+    /// By the name of a model that is offered, the other models that were offered at its place before.
+    pub before: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Offered {
@@ -42,10 +44,10 @@ impl Offered {
 
 const TWICE: &str = "more than one package is called";
 
-/// The model that each place had when it last had one: what cannot be read any more is refused under the name it is
-/// served by.
+/// The models that each place had, the last one first: what cannot be read any more is refused under the name it is served
+/// by.
 #[derive(Debug, Default)]
-pub(crate) struct Places(BTreeMap<String, String>);
+pub(crate) struct Places(BTreeMap<String, Vec<String>>);
 
 impl Places {
     /// Sorts what was found at each place into offers and refusals.
@@ -61,11 +63,16 @@ impl Places {
         for (place, offer) in found {
             match offer {
                 Ok(offer) => {
-                    self.0.insert(place.clone(), offer.name.to_string());
+                    let (had, name) = (self.0.entry(place.clone()).or_default(), offer.name.to_string());
+                    had.retain(|known| *known != name);
+                    if !had.is_empty() {
+                        offered.before.entry(name.clone()).or_default().extend(had.iter().cloned());
+                    }
+                    had.insert(0, name);
                     offered.add(offer, &place);
                 }
                 Err(error) => {
-                    let name = self.0.get(&place).unwrap_or(&place).clone();
+                    let name = self.0.get(&place).and_then(|had| had.first()).unwrap_or(&place).clone();
                     offered.refused.insert(name, error.to_string());
                     if matches!(error, SourceError::Unavailable(_)) {
                         unreached = Some(error);
@@ -120,5 +127,21 @@ mod tests {
         let offered = places.sort(all(Err(gone()), Ok(offer("other", "1")))).expect("one");
         assert_eq!((offered.offers.len(), offered.refused.len()), (1, 1));
         assert!(matches!(places.sort(all(Err(gone()), Err(missing()))), Err(SourceError::Unavailable(_))));
+    }
+
+    #[test]
+    fn a_place_knows_the_models_that_it_had_before() {
+        let mut places = Places::default();
+        let mut before = |name: &str| {
+            let found =
+                vec![("x".to_owned(), Ok(offer(name, "1"))), ("y".to_owned(), Ok(offer("other", "1")))];
+            let offered = places.sort(found).expect("offers");
+            assert!(!offered.before.contains_key("other"));
+            offered.before.get(name).into_iter().flatten().cloned().collect::<Vec<_>>()
+        };
+        assert!(before("shop").is_empty() && before("shop").is_empty());
+        assert_eq!(before("house"), ["shop"]);
+        assert_eq!(before("third"), ["house", "shop"]);
+        assert_eq!(before("shop"), ["house", "third"]);
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<Record>,
     /// Answers, for a sink that takes them.
     pub(crate) entries: Vec<Entry>,
-    /// Answered requests in all of this.
+    /// Answered rows in all of this.
     pub(crate) predictions: u64,
     bytes: usize,
     /// Whether the writer waits for the first to come.
@@ -145,8 +145,9 @@ impl Log {
     /// Hands an answer over.
     pub(crate) fn write(&self, answered: &Answered<'_>) {
         // Of what cannot be kept no line is made.
+        let rows = answered.rows() as u64;
         if self.shared.bytes.load(Ordering::Relaxed) >= QUEUE {
-            self.metrics.log_dropped.inc();
+            self.metrics.log_dropped.inc_by(rows);
             return;
         }
         if self.wants == Wants::Entries {
@@ -157,13 +158,13 @@ impl Log {
                 correlation_id: answered.correlation_id.to_owned(),
                 time: answered.time,
             };
-            return self.put(entry.bytes(), |batch| batch.entries.push(entry));
+            return self.put(rows, entry.bytes(), |batch| batch.entries.push(entry));
         }
         PEN.with_borrow_mut(|(text, clock)| {
             text.clear();
             text.shrink_to(KEPT);
             line::push(text, clock, answered, &self.redact);
-            self.put(text.len(), |batch| {
+            self.put(rows, text.len(), |batch| {
                 batch.text.push_str(text);
                 if self.wants == Wants::Records {
                     let (model, end) = (Arc::clone(answered.model), batch.text.len());
@@ -174,15 +175,15 @@ impl Log {
     }
 
     /// Puts something into the buffer, unless too much waits; one alone is taken whatever its size.
-    fn put(&self, bytes: usize, add: impl FnOnce(&mut Batch)) {
+    fn put(&self, rows: u64, bytes: usize, add: impl FnOnce(&mut Batch)) {
         let mut batch = self.shared.lock();
         if batch.predictions > 0 && batch.bytes + bytes > QUEUE {
             drop(batch);
-            self.metrics.log_dropped.inc();
+            self.metrics.log_dropped.inc_by(rows);
             return;
         }
         add(&mut batch);
-        batch.predictions += 1;
+        batch.predictions += rows;
         let before = batch.bytes;
         batch.bytes += bytes;
         self.shared.bytes.store(batch.bytes, Ordering::Relaxed);
@@ -279,5 +280,19 @@ impl Writer {
         } else if written.done > 0 {
             self.failed = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_counted_by_its_rows() {
+        let (metrics, shared) = (Arc::new(Metrics::new()), Arc::default());
+        let log = Log { shared, metrics, wants: Wants::Lines, redact: Vec::new(), threshold: u64::MAX };
+        log.put(3, 10, |batch| batch.text.push_str("a\nb\nc\n"));
+        log.put(7, QUEUE, |_| panic!("there is no room"));
+        assert_eq!((log.shared.lock().predictions, log.metrics.log_dropped.get()), (3, 7));
     }
 }

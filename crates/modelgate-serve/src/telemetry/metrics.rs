@@ -171,8 +171,10 @@ impl Metrics {
         self.ml_requests.inc();
     }
 
-    pub(crate) fn flagged(&self, model: &ServedModel, reason: &'static str) {
-        self.flagged.get_or_create(&ReasonLabels { model: model.name().to_owned(), reason }).inc();
+    /// Counts unusual cells that were answered.
+    pub(crate) fn flagged(&self, model: &ServedModel, reason: &'static str, cells: usize) {
+        let labels = ReasonLabels { model: model.name().to_owned(), reason };
+        self.flagged.get_or_create(&labels).inc_by(cells as u64);
     }
 
     /// Counts copies of requests: rows that both predicted, those of which they differ, copies that were dropped.

@@ -88,16 +88,23 @@ impl From<crate::StoreError> for RemoteError {
     }
 }
 
-/// Removes `user:password@` from a URL or a text that holds URLs.
+/// Removes `user:password@` from a URL or a text that holds URLs. A password may hold a `/`, so behind a `user:` everything
+/// up to the last `@` of the word is one.
 pub fn without_credentials(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("://") {
         let (before, behind) = rest.split_at(start + 3);
         kept.push_str(before);
-        let end = behind.find(|letter: char| matches!(letter, '/' | '\'' | '`') || letter.is_whitespace());
-        let host = &behind[..end.unwrap_or(behind.len())];
-        rest = host.rfind('@').map_or(behind, |at| &behind[at + 1..]);
+        let end = behind
+            .find(|letter: char| matches!(letter, '\'' | '`' | '"' | '<' | '>') || letter.is_whitespace());
+        let word = &behind[..end.unwrap_or(behind.len())];
+        // Another address in the same word has credentials of its own.
+        let word = word.find("://").map_or(word, |next| &word[..next]);
+        let first = word.split('/').next().unwrap_or_default();
+        let has_password = first.contains(':') && !first.starts_with('[');
+        let until = if has_password { word } else { first };
+        rest = until.rfind('@').map_or(behind, |at| &behind[at + 1..]);
     }
     kept + rest
 }
@@ -112,5 +119,18 @@ mod tests {
         assert_eq!(without_credentials(text), "fatal: unable to access 'https://host/a.git/': no");
         let text = "`s3://key:secret@bucket/p` and `https://me:secret@host`";
         assert_eq!(without_credentials(text), "`s3://bucket/p` and `https://host`");
+    }
+
+    #[test]
+    fn a_password_with_a_slash_is_cut_out_whole() {
+        for (text, cut) in [
+            ("http://user:pa/ss@host/x", "http://host/x"),
+            ("`s3://user:p/a@b/ss@host/x`: no", "`s3://host/x`: no"),
+            ("http://a:b/c@one/x,http://d:e/f@two/y", "http://one/x,http://two/y"),
+            ("https://host/@scope/package and more", "https://host/@scope/package and more"),
+            ("http://[::1]:9000/a@b", "http://[::1]:9000/a@b"),
+        ] {
+            assert_eq!(without_credentials(text), cut);
+        }
     }
 }

@@ -12,138 +12,15 @@ use object_store::{
     RetryConfig, UpdateVersion, path::Path as Key,
 };
 
+use super::endpoint::check_endpoint;
 use super::error::without_credentials;
 use super::upload::part_size;
-use super::{Moved, ObjectHome, RemoteError, Version, aws_profile};
+use super::{Moved, ObjectHome, RemoteError, S3Options, Version};
 use crate::DigestIndex;
 use crate::hashing::Md5;
 
 /// Connections that broke one after the other, with no byte between them, before a download gives up.
 const BROKEN_CONNECTIONS: u32 = 5;
-
-/// Where a bucket is and how to get in.
-#[derive(Clone, Default)]
-pub struct S3Options {
-    /// The bucket.
-    pub bucket: String,
-    /// The prefix of every key, without slashes around it; may be empty.
-    pub prefix: String,
-    /// Another server than Amazon's, such as `http://127.0.0.1:9000`.
-    pub endpoint: Option<String>,
-    /// The region; `us-east-1` by default.
-    pub region: Option<String>,
-    /// The access key's id.
-    pub access_key_id: Option<String>,
-    /// The access key's secret.
-    pub secret_access_key: Option<String>,
-    /// The token of a session.
-    pub session_token: Option<String>,
-    /// Other settings under the names of `object_store`, such as `aws_web_identity_token_file`.
-    pub others: Vec<(String, String)>,
-}
-
-impl std::fmt::Debug for S3Options {
-    /// Shows the place and never a secret.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "S3Options({} at {:?})", self.address(), self.endpoint)
-    }
-}
-
-impl S3Options {
-    /// Reads `s3://bucket/prefix`, and nothing else.
-    ///
-    /// # Errors
-    /// Fails for what is no such address.
-    pub fn address_of(uri: &str) -> Result<Self, RemoteError> {
-        let wrong =
-            |reason: &str| Err(RemoteError::Uri { uri: without_credentials(uri), reason: reason.to_owned() });
-        let Some(rest) = uri.strip_prefix("s3://") else { return wrong("expected `s3://bucket/prefix`") };
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        if bucket.contains('@') {
-            return wrong("credentials do not belong in an address; use the AWS_… variables");
-        }
-        if !(1..=255).contains(&bucket.len()) || !bucket.bytes().all(allowed) {
-            return wrong("the name of a bucket has letters, digits, `-`, `.` and `_`");
-        }
-        if prefix.contains(['?', '#']) {
-            return wrong("a prefix has no `?` and no `#`");
-        }
-        let prefix = prefix.trim_matches('/').to_owned();
-        Ok(Self { bucket: bucket.to_owned(), prefix, ..Self::default() })
-    }
-
-    /// Reads `s3://bucket/prefix` and the `AWS_…` variables; without a key, the profile `AWS_PROFILE` of the shared
-    /// files.
-    ///
-    /// # Errors
-    /// Fails for what is no such address, and for a profile that cannot be used.
-    pub fn from_environment(
-        uri: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, RemoteError> {
-        let mut options = Self::address_of(uri)?;
-        options.fill(environment("AWS_PROFILE").as_deref(), environment)?;
-        Ok(options)
-    }
-
-    /// Fills what is not set from the variables and, when they hold no key, from a profile of the shared files.
-    ///
-    /// # Errors
-    /// Fails for a profile that is not there or cannot be used.
-    pub fn fill(
-        &mut self,
-        profile: Option<&str>,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<(), RemoteError> {
-        let set = |place: &mut Option<String>, names: &[&str]| {
-            if place.is_none() {
-                *place = names.iter().find_map(|name| environment(name));
-            }
-        };
-        set(&mut self.endpoint, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]);
-        set(&mut self.region, &["AWS_REGION", "AWS_DEFAULT_REGION"]);
-        if self.access_key_id.is_none() {
-            set(&mut self.access_key_id, &["AWS_ACCESS_KEY_ID"]);
-            set(&mut self.secret_access_key, &["AWS_SECRET_ACCESS_KEY"]);
-            set(&mut self.session_token, &["AWS_SESSION_TOKEN"]);
-        }
-        for name in [
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-            "AWS_ROLE_ARN",
-            "AWS_ROLE_SESSION_NAME",
-            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-            "AWS_SKIP_SIGNATURE",
-            "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
-        ] {
-            if let Some(value) = environment(name) {
-                self.others.push((name.to_ascii_lowercase(), value));
-            }
-        }
-        if self.access_key_id.is_none() && self.others.iter().all(|(name, _)| name.ends_with("_request")) {
-            let keys = aws_profile::read(profile.unwrap_or("default"), environment)?;
-            let take = |key: &str| keys.get(key).cloned();
-            self.access_key_id = take("aws_access_key_id");
-            self.secret_access_key = take("aws_secret_access_key");
-            self.session_token = take("aws_session_token");
-            self.region = self.region.take().or_else(|| take("region"));
-            self.endpoint = self.endpoint.take().or_else(|| take("endpoint_url"));
-            if let (Some(profile), None) = (profile, &self.access_key_id) {
-                let uri = self.address();
-                let reason = format!("AWS_PROFILE is `{profile}`, and the shared files hold no key of it");
-                return Err(RemoteError::Uri { uri, reason });
-            }
-        }
-        Ok(())
-    }
-
-    fn address(&self) -> String {
-        let separator = if self.prefix.is_empty() { "" } else { "/" };
-        format!("s3://{}{separator}{}", self.bucket, self.prefix)
-    }
-}
 
 /// Objects below a prefix of a bucket.
 pub struct S3Objects {
@@ -152,6 +29,8 @@ pub struct S3Objects {
     bucket: String,
     prefix: Key,
     address: String,
+    /// The other server than Amazon's, if it is one.
+    endpoint: Option<String>,
 }
 
 impl std::fmt::Debug for S3Objects {
@@ -193,11 +72,7 @@ impl S3Objects {
         }
         let mut client = client;
         if let Some(endpoint) = &options.endpoint {
-            if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-                return Err(wrong(format!(
-                    "the endpoint `{endpoint}` does not begin with `https://` or `http://`"
-                )));
-            }
+            check_endpoint(endpoint).map_err(wrong)?;
             // Plain HTTP is used when the endpoint says so, and never else.
             client = client.with_allow_http(endpoint.starts_with("http://"));
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
@@ -223,7 +98,11 @@ impl S3Objects {
             .map_err(|error| wrong(without_credentials(&error.to_string())))?;
         let prefix = Key::parse(&options.prefix).map_err(|error| wrong(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { store, runtime, bucket: options.bucket.clone(), prefix, address })
+        let endpoint = options
+            .endpoint
+            .as_deref()
+            .map(|at| without_credentials(at.trim_end_matches('/')).to_lowercase());
+        Ok(Self { store, runtime, bucket: options.bucket.clone(), prefix, address, endpoint })
     }
 
     pub(super) fn key(&self, key: &str) -> Result<Key, RemoteError> {
@@ -264,6 +143,28 @@ impl S3Objects {
         }
     }
 
+    /// Returns the objects below `prefix`, sorted by key; with `after` those behind that key.
+    fn listed(&self, prefix: &str, after: Option<&str>) -> Result<Vec<(String, u64, Version)>, RemoteError> {
+        let folder = if prefix.is_empty() { self.prefix.clone() } else { self.key(prefix)? };
+        let after = after.map(|key| self.key(key)).transpose()?;
+        let below = self.prefix.as_ref();
+        self.runtime.block_on(async {
+            let mut stream = match &after {
+                Some(after) => self.store.list_with_offset(Some(&folder), after),
+                None => self.store.list(Some(&folder)),
+            };
+            let mut found = Vec::new();
+            while let Some(item) = next(&mut stream).await {
+                let meta = item.map_err(|error| self.error(prefix, &error))?;
+                let key = meta.location.as_ref();
+                let key = key.strip_prefix(below).unwrap_or(key).trim_start_matches('/');
+                found.push((key.to_owned(), meta.size, Version(meta.e_tag.clone().unwrap_or_default())));
+            }
+            found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+            Ok(found)
+        })
+    }
+
     async fn put_opts(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<bool, RemoteError> {
         use object_store::Error;
         let path = self.key(key)?;
@@ -290,11 +191,19 @@ impl S3Objects {
         }
     }
 
-    /// Reads the object from `offset` on into `file`; returns how many bytes have arrived, also with an error.
+    /// Says that there is no such object, or no such bucket.
+    fn missing<T>(&self, key: &str) -> Result<T, RemoteError> {
+        self.check_bucket(key)?;
+        Err(RemoteError::Missing { key: key.to_owned(), home: self.address.clone() })
+    }
+
+    /// Reads the object from `offset` on into `file`; returns how many bytes have arrived, also with an error. The object's
+    /// size, where it is not known yet, comes with the first answer.
     async fn fetch(
         &self,
         key: &str,
         offset: u64,
+        size: &mut Option<u64>,
         file: &mut fs_err::File,
         moved: Moved<'_>,
     ) -> Result<u64, (u64, RemoteError)> {
@@ -303,6 +212,7 @@ impl S3Objects {
         let options = GetOptions { range, ..GetOptions::default() };
         let result =
             self.store.get_opts(&path, options).await.map_err(|error| (0, self.error(key, &error)))?;
+        size.get_or_insert(result.meta.size);
         let mut stream = result.into_stream();
         let mut arrived = 0;
         while let Some(block) = next(&mut stream).await {
@@ -354,6 +264,13 @@ fn on_an_amazon_machine() -> bool {
 impl ObjectHome for S3Objects {
     fn name(&self) -> String {
         self.address.clone()
+    }
+
+    fn place(&self) -> String {
+        match &self.endpoint {
+            Some(endpoint) => format!("{} at {endpoint}", self.address),
+            None => self.address.clone(),
+        }
     }
 
     fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, RemoteError> {
@@ -417,21 +334,25 @@ impl ObjectHome for S3Objects {
     fn download(&self, key: &str, to: &Path, moved: Moved<'_>) -> Result<(), RemoteError> {
         let mut file = fs_err::OpenOptions::new().append(true).create(true).open(to)?;
         let mut offset = file.metadata()?.len();
-        let Some(size) = self.size(key)? else {
-            self.check_bucket(key)?;
-            return Err(RemoteError::Missing { key: key.to_owned(), home: self.address.clone() });
-        };
+        // What is fetched from its beginning says how large it is; only one that goes on is asked before.
+        let mut size = None;
+        if offset > 0 {
+            size = Some(self.size(key)?.map_or_else(|| self.missing(key), Ok)?);
+        }
         let mut broken = 0;
-        while offset < size {
-            match self.runtime.block_on(self.fetch(key, offset, &mut file, moved)) {
+        while size.is_none_or(|size| offset < size) {
+            match self.runtime.block_on(self.fetch(key, offset, &mut size, &mut file, moved)) {
+                Ok(0) if size == Some(offset) => {}
                 // All that is there has been read, and it is less than there was.
                 Ok(0) => {
+                    let size = size.unwrap_or_default();
                     let reason = format!(
                         "`{key}` ends at byte {offset}, and had {size} bytes: it was replaced meanwhile; try again"
                     );
                     return Err(RemoteError::Unreachable { home: self.address.clone(), reason });
                 }
                 Ok(arrived) => offset += arrived,
+                Err((_, RemoteError::Missing { .. })) if size.is_none() => return self.missing(key),
                 Err((arrived, error)) => {
                     offset += arrived;
                     broken = if arrived > 0 { 0 } else { broken + 1 };
@@ -451,20 +372,14 @@ impl ObjectHome for S3Objects {
     }
 
     fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
-        let folder = if prefix.is_empty() { self.prefix.clone() } else { self.key(prefix)? };
-        let below = self.prefix.as_ref();
-        self.runtime.block_on(async {
-            let mut stream = self.store.list(Some(&folder));
-            let mut found = Vec::new();
-            while let Some(item) = next(&mut stream).await {
-                let meta = item.map_err(|error| self.error(prefix, &error))?;
-                let key = meta.location.as_ref();
-                let key = key.strip_prefix(below).unwrap_or(key).trim_start_matches('/');
-                found.push((key.to_owned(), meta.size, Version(meta.e_tag.clone().unwrap_or_default())));
-            }
-            found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-            Ok(found)
-        })
+        self.listed(prefix, None)
+    }
+
+    fn list_behind(&self, prefix: &str, after: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
+        let mut found = self.listed(prefix, Some(after))?;
+        // A server that does not know where to begin lists everything.
+        found.retain(|(key, _, _)| key.as_str() > after);
+        Ok(found)
     }
 
     fn file(&self, _: &str) -> Result<Option<PathBuf>, RemoteError> {

@@ -13,7 +13,7 @@ pub(crate) enum Ci {
     /// Say the verdict in the summary and outputs of the step alone, which needs no token; outside of a step, print the report.
     Summary(Summary),
     /// Print who approved the environment that this run waited for; who started it where nobody had to.
-    Approver,
+    Approver(Approver),
 }
 
 /// Where a model goes.
@@ -54,6 +54,10 @@ pub(crate) struct Comment {
     /// The pipeline; not needed when there is only one.
     #[arg(long, value_name = "PIPELINE")]
     pub(crate) pipeline: Option<String>,
+    /// What tells this pipeline from another one of the same name, such as that of another folder: comment and check run are
+    /// of `PIPELINE (NAME)` then.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Make no check run and no status.
     #[arg(long)]
     pub(crate) no_check: bool,
@@ -73,6 +77,14 @@ pub(crate) struct Comment {
     /// Write nothing, and print each request that would be sent; with a token, what is there is read for it.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// The arguments of `ci approver`.
+#[derive(Args, Debug)]
+pub(crate) struct Approver {
+    /// The environment that the job waited for; what was said of another one does not count.
+    #[arg(long, value_name = "NAME", default_value = "production")]
+    pub(crate) environment: String,
 }
 
 /// The arguments of `ci summary`.

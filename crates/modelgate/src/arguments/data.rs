@@ -102,9 +102,13 @@ pub(crate) struct DataDiff {
     pub(crate) before: String,
     /// The version now.
     pub(crate) after: String,
-    /// The column that identifies a row; may be given again. The pipeline's `data.key` by default, by content without one.
+    /// The column that identifies a row; may be given again. The pipeline's `data.key` by default, by content without one and
+    /// where it repeats.
     #[arg(long = "key", value_name = "COLUMN")]
     pub(crate) key: Vec<String>,
+    /// Compare rows by their content, whatever the pipeline's `data.key` is.
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) no_key: bool,
     /// Read both as `data` of this pipeline says; by default of the one whose source one of them is.
     #[arg(long, value_name = "PIPELINE")]
     pub(crate) pipeline: Option<String>,

@@ -29,7 +29,7 @@ pub(crate) enum Rollout {
 /// Which rollout.
 #[derive(Args, Debug)]
 pub(crate) struct Target {
-    /// The model; not needed when the project has one.
+    /// The model; not needed when the project has one or, but for `start`, one rollout is under way.
     pub(crate) model: Option<ModelName>,
     /// The service, instead of `serve.rollout.url`.
     #[arg(long, value_name = "URL")]

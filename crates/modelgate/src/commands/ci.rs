@@ -4,6 +4,8 @@ mod approver;
 mod comment;
 mod init;
 mod lines;
+mod others;
+mod watched;
 mod words;
 
 pub(crate) use init::check_place;
@@ -26,7 +28,7 @@ pub(crate) fn execute(ci: &Ci, project: &Project, printer: &Printer) -> anyhow::
         Ci::Init(arguments) => init::execute(arguments, project, printer),
         Ci::Comment(arguments) => comment::execute(arguments, project, printer),
         Ci::Summary(arguments) => comment::summary(arguments, project, printer),
-        Ci::Approver => approver::execute(printer),
+        Ci::Approver(arguments) => approver::execute(arguments, printer),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use modelgate_config::with_defaults;
 use serde_json::json;
 
 use crate::arguments::Config;
@@ -14,7 +15,11 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
         Config::Show { origin: true } => {
             let project = super::project(folder)?;
             let text = fs_err::read_to_string(project.root.join(modelgate_pipeline::PROJECT_FILE))?;
-            let found = modelgate_config::origins(&project.config, &text, &crate::environment::variable);
+            let found = modelgate_config::origins(
+                &with_defaults(&project.config),
+                &text,
+                &crate::environment::variable,
+            );
             if printer.is_json() {
                 printer.json(&found)?;
                 return Ok(Exit::Passed);
@@ -26,7 +31,7 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
         Config::Show { origin: false } => {
             let project = super::project(folder)?;
             if printer.is_json() {
-                printer.json(&project.config)?;
+                printer.json(&with_defaults(&project.config))?;
             } else {
                 let text = modelgate_config::show(&project.config).map_err(anyhow::Error::msg)?;
                 printer.data(text.trim_end())?;
@@ -36,6 +41,9 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
             let project = super::project(folder)?;
             for pipeline in project.pipelines()? {
                 modelgate_pipeline::check_pipeline(&pipeline)?;
+                for doubt in modelgate_pipeline::command_doubts(&pipeline)? {
+                    printer.warning(&format!("{}: {doubt}", pipeline.name));
+                }
                 if !modelgate_pipeline::check_columns(&pipeline)? {
                     let (name, source) = (pipeline.name, &pipeline.config.data.source);
                     printer.talk(&format!("{name}: `{source}` is not here: its columns were not looked at"));

@@ -29,13 +29,17 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
     let given = check.rules.iter().map(parse).collect::<Result<Vec<GateRule>, _>>()?;
     // An expression is its own name.
     let named = given.is_empty();
-    let (figures, verdict) = judge(check, given, folder)?;
+    let Judged { figures, verdict, sample } = judge(check, given, folder)?;
     if let Some(path) = &check.output {
         let value = json!({ "schema_version": 1, "metrics": figures, "verdict": verdict });
         modelgate_store::atomic::write(path, modelgate_core::canonical::to_pretty(&value)?.as_bytes())?;
     }
     if printer.is_json() {
-        printer.json(&verdict)?;
+        let mut shown = serde_json::to_value(&verdict)?;
+        if let (Some(sample), Some(shown)) = (&sample, shown.as_object_mut()) {
+            shown.insert("sample".to_owned(), json!(sample));
+        }
+        printer.json(&shown)?;
     } else {
         for rule in &verdict.rules {
             let outcome = rule.outcome.to_string();
@@ -49,10 +53,21 @@ pub(crate) fn execute(gate: &Gate, folder: &Path, printer: &Printer) -> anyhow::
             verdict.sentence
         ))?;
     }
+    if let Some(sample) = &sample {
+        printer.warning(&format!("these are the figures of a {sample}: the verdict is not the model's"));
+    }
     Ok(verdict.verdict.into())
 }
 
-fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Result<(Figures, GateVerdict)> {
+/// A verdict over figures.
+struct Judged {
+    figures: Figures,
+    verdict: GateVerdict,
+    /// What they are of, when that is only a part of the rows.
+    sample: Option<String>,
+}
+
+fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Result<Judged> {
     let needs_rules = || {
         UsageError("--rule is needed with --metrics, whose figures the pipeline's rules are not about: such as `--rule 'val_auc >= 0.92'`".to_owned())
     };
@@ -62,7 +77,7 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
         }
         let figures = Figures::read(path)?;
         let verdict = gate_check(&figures, &given, modelgate_core::rule::Subset::Validation);
-        return Ok((figures, verdict));
+        return Ok(Judged { figures, verdict, sample: None });
     }
     let project = super::project(folder)?;
     let pipelines = project.pipelines()?;
@@ -89,7 +104,10 @@ fn judge(check: &GateCheck, given: Vec<GateRule>, folder: &Path) -> anyhow::Resu
         left_figures(&pipeline, &run)?;
         run
     };
-    Ok(gate_check_run(&pipeline, &run, given)?)
+    let last = reported(&pipeline).filter(|last| last.run_id == run);
+    let sample = last.and_then(|last| outputs::sampled(&pipeline, &last));
+    let (figures, verdict) = gate_check_run(&pipeline, &run, given)?;
+    Ok(Judged { figures, verdict, sample })
 }
 
 /// Says why the last run left nothing to judge, when it did not, and which run did.

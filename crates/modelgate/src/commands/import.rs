@@ -11,6 +11,14 @@ use crate::printer::Printer;
 pub(crate) fn execute(import: &Import, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let pipeline = project.pipeline(import.pipeline.as_deref())?;
     let path = fs_err::canonicalize(&import.file)?;
+    if path.is_dir() {
+        return Err(UsageError(format!(
+            "{} is a folder: name the file of the model in it, which is ONNX, LightGBM's text or XGBoost's JSON; docs/migrate.md says \
+             how a model of MLflow becomes one",
+            import.file.display()
+        ))
+        .into());
+    }
     if let Some(schema) = &import.schema {
         check(&path, schema)?;
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use modelgate_config::TaskKind;
 use modelgate_core::ModelName;
-use modelgate_data::{Dataset, ReadOptions, column_not_there, find_files};
+use modelgate_data::{DataError, Dataset, NO_SUCH_NAME, ReadOptions, column_not_there, find_files};
 use modelgate_pipeline::PROJECT_FILE;
 
 use super::ci::check_place;
@@ -40,6 +40,11 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     let own = init.template == Some(TemplateName::BringYourOwn);
     let written = if own { modelgate_config::command_template } else { modelgate_config::template };
     let header = header(folder, &init.source);
+    if let Err(reason) = &header {
+        printer.warning(reason);
+    }
+    let unread = header.is_err();
+    let header = header.unwrap_or_default();
     let target = target(init.target.as_deref(), header.as_deref())?;
     let text = written(name.as_str(), &init.source, target.unwrap_or(DEFAULT_TARGET), task);
     let text = match too_few(folder, &text) {
@@ -82,7 +87,9 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
             candidates(&header)
         ),
         (Some(_), Some(_)) => "next: `modelgate run`".to_owned(),
-        (None, _) if folder.join(&init.source).is_file() => "next: `modelgate run`".to_owned(),
+        (None, _) if unread => format!(
+            "next: mend the data, see to it that `target` in {PROJECT_FILE} is the column to predict, then `modelgate run`"
+        ),
         (None, _) => {
             format!("next: put your data at `{}`, set `target`, then `modelgate run`", init.source)
         }
@@ -99,10 +106,21 @@ fn too_few(folder: &Path, text: &str) -> Option<String> {
 /// What the target is called when nobody says so.
 const DEFAULT_TARGET: &str = "target";
 
-/// Returns the columns of the source, when it is there and has a header.
-fn header(folder: &Path, source: &str) -> Option<Vec<String>> {
-    let files = find_files(folder, source).ok()?;
-    Dataset::column_names(files.first()?, &ReadOptions::default()).ok()
+/// Returns the columns of the source; `None` when it is not here.
+///
+/// # Errors
+/// Says why it cannot be read, when it is here.
+fn header(folder: &Path, source: &str) -> Result<Option<Vec<String>>, String> {
+    let files = match find_files(folder, source) {
+        Ok(files) => files,
+        Err(DataError::File { message, .. }) if message == NO_SUCH_NAME => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let Some(first) = files.first().filter(|file| file.on_disk().is_some_and(Path::exists)) else {
+        return Ok(None);
+    };
+    let names = Dataset::column_names(first, &ReadOptions::default());
+    names.map(Some).map_err(|error| error.to_string())
 }
 
 /// Returns the column to predict; `None` when nobody has named one, and none of the header has the default's name.
@@ -140,4 +158,30 @@ fn name_of(folder: &Path) -> String {
         name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
     let kept = kept.trim_matches('-');
     if kept.is_empty() { "project".to_owned() } else { kept.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_here_and_cannot_be_read_is_told_from_one_that_is_not_here() {
+        let folder = tempfile::tempdir().expect("folder");
+        let write = |text: &str| fs_err::write(folder.path().join("a.csv"), text).expect("written");
+        assert_eq!(header(folder.path(), "a.csv"), Ok(None));
+        assert_eq!(header(folder.path(), "*.csv"), Ok(None));
+        write("x,y\n1,2\n");
+        assert_eq!(header(folder.path(), "*.csv"), Ok(Some(vec!["x".to_owned(), "y".to_owned()])));
+        write(",y\n0,2\n");
+        let reason = header(folder.path(), "a.csv").expect_err("the index of pandas");
+        assert!(reason.contains("to_csv(…, index=False)"), "{reason}");
+    }
+
+    #[test]
+    fn what_a_program_reads_is_what_was_read_here() {
+        let (_, script) = SCRIPTS.into_iter().find(|(name, _)| *name == "train.py").expect("the program");
+        // `None` and `NA` of a column that is declared as text are values.
+        assert!(script.contains("keep_default_na=False, na_values=[\"\"]"));
+        assert_eq!(script.matches("pandas.read_csv(").count(), 1, "all reading goes one way");
+    }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use modelgate_core::Digest;
 use modelgate_core::ledger::LedgerEntry;
 use modelgate_pipeline::{Project, registry};
-use modelgate_registry::{Registry, verify_file_with};
+use modelgate_registry::{Registry, acceptances, verify_file_with};
 use serde_json::json;
 
 use crate::arguments::Ledger;
@@ -123,7 +123,11 @@ fn verify(project: &Project, known: Option<&Digest>, printer: &Printer) -> anyho
             one + 1
         ));
     }
-    for one in accept::read(project)? {
+    let accepted = acceptances(&project.state_folder())?;
+    if let Some(broken) = &accepted.broken {
+        printer.warning(&format!("{broken}: a write that broke off, which is passed over"));
+    }
+    for one in &accepted.records {
         printer.talk(&one.sentence());
     }
     if printer.is_json() {

@@ -8,6 +8,7 @@ mod sign;
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use modelgate_core::lifecycle::Event;
 use modelgate_core::verdict::figure;
 use modelgate_core::{ModelName, VersionNumber};
@@ -138,7 +139,8 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
     let registry = registry(project)?;
     let version = registry.resolve(model, reference)?;
     let state = registry.model(model)?;
-    let Some(found) = state.versions.get(&version) else { return Ok(Exit::Error) };
+    let found = state.versions.get(&version);
+    let found = found.with_context(|| format!("the registry has no {model} {version}"))?;
     let registration = registry.registration(model, version)?;
     if printer.is_json() {
         printer.json(&json!({
@@ -280,6 +282,7 @@ fn decide(
     let event = match verb {
         "approve" => {
             policy::check_approver(project, model, &around.actor)?;
+            policy::check_compared(&registry, model, version)?;
             printer
                 .talk(crate::approval::summary(&approval_request(&registry, model, version)?).trim_start());
             Event::Approve { reason }
@@ -291,6 +294,7 @@ fn decide(
         }
         _ => {
             needs_reason(&reason, "why may it not reach production?")?;
+            modelgate_pipeline::rollback::check_quarantine(&registry, model, version)?;
             Event::Quarantine { reason }
         }
     };
@@ -305,6 +309,7 @@ fn decide(
         printer.would(model, version, done)?;
         return Ok(Exit::Passed);
     }
+    let rolled_out = registry.model(model)?.active_rollout().is_some();
     registry.apply(model, version, &event, &now, &around.actor)?;
     let mut notice = None;
     match event {
@@ -312,15 +317,28 @@ fn decide(
             // While a rollout is under way nothing else can promote.
             let rollout = registry.model(model)?.active_rollout();
             let next = match rollout.map(|rollout| rollout.canary == version) {
-                Some(true) => "`modelgate rollout promote` promotes it once it has taken its steps",
-                Some(false) => "the rollout that is under way has to end before it can be promoted",
-                None => "`modelgate run` promotes it",
+                Some(true) => {
+                    "`modelgate rollout promote` promotes it once it has taken its steps".to_owned()
+                }
+                Some(false) => {
+                    "the rollout that is under way has to end before it can be promoted".to_owned()
+                }
+                None => format!(
+                    "`modelgate model promote {model} {version}` brings it to production, as `modelgate run` does where \
+                     this is what the pipeline makes"
+                ),
             };
             printer.talk(&format!("{model} {version} is approved; {next}"));
         }
         Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
         _ => {
             printer.talk(&format!("{model} {version} is quarantined"));
+            if rolled_out && registry.model(model)?.active_rollout().is_none() {
+                printer.talk(&format!(
+                    "{model}: its rollout has ended with that; the service finds it at its next look at the registry, \
+                     and `modelgate rollout abort {model} --reason …` takes it out at once"
+                ));
+            }
             if registry.model(model)?.production().is_none() {
                 // It may have been there: what was brought of it goes.
                 materialise(project, &registry, model)?;

@@ -10,7 +10,7 @@ mod watch;
 
 use modelgate_core::ModelName;
 use modelgate_core::rollout::Rollout as Standing;
-use modelgate_pipeline::{Project, Surroundings};
+use modelgate_pipeline::{Project, Surroundings, registry};
 use modelgate_registry::Registry;
 use modelgate_serve::rollout::{Client, Order};
 use modelgate_serve::settings::Secret;
@@ -36,7 +36,7 @@ pub(crate) fn execute(rollout: &Rollout, project: &Project, printer: &Printer) -
         Rollout::Step(one) | Rollout::Pause(one) | Rollout::Promote(one) | Rollout::Abort(one) => &one.target,
         Rollout::Watch(watch) => &watch.target,
     };
-    let model = model(target, project)?;
+    let model = model(target, project, !matches!(rollout, Rollout::Start(_)))?;
     let controller =
         Controller { project, printer, around: surroundings(), client: client(target, project)?, model };
     if let Some(rehearsed) = controller.rehearsed(rollout) {
@@ -53,7 +53,9 @@ pub(crate) fn execute(rollout: &Rollout, project: &Project, printer: &Printer) -
     }
 }
 
-fn model(target: &Target, project: &Project) -> anyhow::Result<ModelName> {
+/// Returns the model that is meant: the one that is named, the only one, or, where something is to be done with a rollout, the
+/// only one of which one is under way.
+fn model(target: &Target, project: &Project, under_way: bool) -> anyhow::Result<ModelName> {
     if let Some(model) = &target.model {
         return Ok(model.clone());
     }
@@ -61,6 +63,16 @@ fn model(target: &Target, project: &Project) -> anyhow::Result<ModelName> {
         project.pipelines()?.into_iter().map(|pipeline| pipeline.model).collect();
     models.sort();
     models.dedup();
+    if under_way
+        && models.len() > 1
+        && let Ok(registry) = registry(project)
+    {
+        let is_under_way =
+            |name: &&ModelName| registry.model(name).is_ok_and(|state| state.active_rollout().is_some());
+        if let [one] = models.iter().filter(is_under_way).collect::<Vec<_>>()[..] {
+            return Ok(one.clone());
+        }
+    }
     match <[ModelName; 1]>::try_from(models) {
         Ok([only]) => Ok(only),
         Err(models) => {

@@ -34,10 +34,13 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         let stopped = last.as_ref().filter(|_| ended.is_none()).and_then(|last| stopped(&pipeline, last));
         // The folder that is served must be what the ledger says.
         let folder = project.packaged(&pipeline.model);
-        let packaged = modelgate_model::open(&folder);
+        let packaged = modelgate_model::verify(&folder);
         let package = match (&packaged, production) {
+            (Ok(digest), None) if state.is_some_and(|state| state.quarantined(digest).is_some()) => {
+                "a quarantined version; `modelgate model pull` takes it away".to_owned()
+            }
             (_, None) => "none".to_owned(),
-            (Ok(package), Some(production)) if package.digest == production.digest => "verified".to_owned(),
+            (Ok(digest), Some(production)) if *digest == production.digest => "verified".to_owned(),
             (Ok(_), Some(_)) => {
                 "another version; `modelgate run` or `modelgate model pull` mends it".to_owned()
             }

@@ -1,8 +1,11 @@
 //! What CI does with the binary: what it says on GitHub, and the workflows that it runs.
 
+mod barred;
 #[cfg(unix)]
 mod clones;
 mod comment;
+#[cfg(unix)]
+mod deployments;
 mod distribution;
 #[cfg(unix)]
 mod expression;

@@ -92,6 +92,21 @@ fn values_of_rows_do_not_get_into_the_log_of_ci() {
     let (open, closed) = (numbers(&row(&said(&profile, &here))), numbers(&row(&said(&profile, &ci))));
     assert_eq!((open.len(), closed.len()), (5, 5));
     assert_eq!((closed[0].as_str(), closed[3].as_str(), &closed[1]), ("-", "-", &open[1]));
+    // Neither in errors.
+    let rows = fs_err::read_to_string(project.path("data.csv")).expect("rows");
+    let mut lines: Vec<&str> = rows.lines().collect();
+    let cells = lines[6].matches(',').count();
+    let named = format!("john@secret.org{}", ",1".repeat(cells));
+    lines[6] = &named;
+    project.write("data.csv", lines.join("\n") + "\n");
+    for arguments in [&["run"][..], &["data", "split"]] {
+        let (open, closed) = (said(arguments, &here), said(arguments, &ci));
+        assert!(open.contains("line 7, column") && open.contains("john@secret.org"), "{open}");
+        assert!(closed.contains("line 7, column") && closed.contains("a value is not a number"), "{closed}");
+        assert!(!closed.contains("john"), "{closed}");
+    }
+    let unclear = said(&["run"], &[("MODELGATE_SHOW_VALUES", "no")]);
+    assert!(unclear.contains("MODELGATE_SHOW_VALUES is `no`: expected `1`"), "{unclear}");
 }
 
 #[test]

@@ -261,6 +261,11 @@ fn versions_are_put_side_by_side() {
     let compare =
         |form: &str| project.run(&["model", "compare", "planted", "1", "2", "--form", form]).exits(0).stdout;
     assert!(compare("text").contains("`train.params.C` was 1.0 and is 0.9"), "{}", compare("text"));
+    assert!(
+        compare("text").lines().any(|line| line.starts_with("accuracy") && line.contains(" *")),
+        "{}",
+        compare("text")
+    );
     assert!(compare("markdown").contains("| planted | v001 | v002 |"), "{}", compare("markdown"));
     assert!(compare("html").contains("<th>v002</th>"));
     assert!(project.path("outputs/planted/plots/history.svg").is_file());

@@ -144,6 +144,58 @@ fn a_copy_of_the_ledger_that_is_damaged_is_made_anew_and_does_not_hang() {
 }
 
 #[test]
+fn a_bucket_that_went_back_is_not_answered_from_a_copy_and_another_server_is_another_registry() {
+    let (Some(server), Some(second)) = (S3Server::start(), S3Server::start()) else { return };
+    let (mut one, other) = (clone(&server), clone(&server));
+    exits(&one, &["run"], 4);
+    for alias in ["a", "b"] {
+        exits(&one, &["model", "alias", "p", alias, "1"], 0);
+    }
+    let variables = |server: &S3Server| {
+        let variables = server.variables(None);
+        move |name: &str| variables.iter().find(|(found, _)| *found == name).map(|(_, value)| value.clone())
+    };
+    let folder = one.0.path(".");
+    let open = |server: &S3Server| {
+        modelgate_store::remote::open("s3://data/registry", &folder, &variables(server)).expect("a bucket")
+    };
+    let (bucket, key) = (open(&server), |first: u64| format!("ledger/{first:012}.jsonl"));
+    let lost = [2, 3].map(|first| bucket.get(&key(first)).expect("got").expect("there").0);
+    exits(&other, &["model", "list"], 0);
+    for first in [2, 3] {
+        bucket.remove(&key(first)).expect("removed");
+    }
+    // What is lost at the end, by whoever has seen it.
+    for arguments in [&["model", "list"][..], &["model", "alias", "p", "c", "1"], &["ledger", "verify"]] {
+        let said = exits(&one, arguments, 1);
+        assert!(said.contains("ends at event 1") && said.contains(".jsonl.seen-3` is one"), "{said}");
+    }
+    assert_eq!(bucket.list("ledger").expect("listed").len(), 1, "nothing was written");
+    // What is lost in between, by whoever lacks it, and by whoever looks at everything.
+    bucket.put(&key(3), &lost[1]).expect("put back");
+    let alias = &["model", "alias", "p", "c", "1"][..];
+    for (checkout, arguments) in
+        [(&one, alias), (&clone(&server), alias), (&other, &["ledger", "verify"][..])]
+    {
+        let said = exits(checkout, arguments, 1);
+        assert!(said.contains("`ledger/000000000002.jsonl` is missing"), "{said}");
+    }
+    bucket.put(&key(2), &lost[0]).expect("put back");
+    assert!(exits(&other, &["model", "alias", "p", "c", "1"], 0).contains('c'));
+    assert!(exits(&one, &["ledger", "verify"], 0).contains("4 events"));
+    // The same address on another server.
+    one.1 = second.variables(None).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let said = exits(&one, &["model", "list"], 0);
+    assert!(
+        said.contains("is empty, and this project has seen another one: s3://data/registry at"),
+        "{said}"
+    );
+    let said = exits(&one, &["run"], 1);
+    assert!(said.contains("it has no version of `p`") && said.contains(&server.endpoint), "{said}");
+    assert!(open(&second).list("ledger").expect("listed").is_empty(), "nothing was begun");
+}
+
+#[test]
 fn a_changed_object_and_a_server_that_is_gone_are_told_of() {
     let Some(mut server) = S3Server::start() else { return };
     let (first, other) = (clone(&server), clone(&server));

@@ -212,3 +212,38 @@ fn a_round_has_rows_for_every_fold() {
     let few = self::project(&search(", min_rows: 30"));
     few.run(&["run"]).exits(64).says("min_rows: 30 rows are too few for 20 folds: 40 at least");
 }
+
+/// A tree over rows of a trend, split as `split` says; the first of 13 groups has a third of them.
+fn trend(split: &str, search: &str) -> TestProject {
+    let mut data = "g,day,x,y\n".to_owned();
+    for row in 0..360 {
+        let group = if row % 3 == 0 { 0 } else { row % 12 + 1 };
+        let (month, day) = (row / 28, row % 28 + 1);
+        let date = format!("{}-{:02}-{day:02}", 2020 + month / 12, month % 12 + 1);
+        data += &format!("g{group},{date},{row}.5,{}\n", 2 * row + row % 7);
+    }
+    let config = format!(
+        "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    \
+         data: {{source: data.csv, target: y, split: {{{split}, train: 0.7, validation: 0.15, test: 0.15}}}}\n    \
+         train: {{algorithm: decision_tree, search: {{metric: r2, space: {{max_depth: {{int: [1, 12]}}}}, {search}}}}}\n    \
+         gate: {{rules: [{{id: any, metric: rmse, at_most: 1e9}}]}}\n    promotion: {{approval: automatic}}\n"
+    );
+    TestProject::with(BINARY, &data, &config)
+}
+
+#[test]
+fn folds_of_groups_and_of_time_are_measured_on_what_they_did_not_see() {
+    let scores = |project: &TestProject| -> Vec<f64> {
+        let _ = project.run(&["run"]).exits(0);
+        let trials = project.json("outputs/p/trials.json");
+        let all = trials["trials"].as_array().expect("trials");
+        all.iter().map(|trial| trial["score"].as_f64().unwrap_or_else(|| panic!("{trial}"))).collect()
+    };
+    let group = "kind: group, column: g";
+    assert_eq!(scores(&trend(group, "kind: successive_halving, n_iter: 9, cv: 3")).len(), 9);
+    let few = trend(group, "n_iter: 2, cv: 13");
+    few.run(&["run"]).exits(64).says("groups of `g` in the training rows are too few for 13 folds");
+    // No tree goes on with a trend: shuffled, its folds would be nearly perfect.
+    let by_time = scores(&trend("kind: time, column: day", "n_iter: 2, cv: 5"));
+    assert!(by_time.iter().all(|score| *score < 0.0), "{by_time:?}");
+}

@@ -61,10 +61,19 @@ fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() 
     let _ = project.run(&["run"]).exits(0);
     // A text beside the script may be a part of it.
     project.write("part.sh", "true");
-    project.run(&["run", "--dry-run"]).exits(0).says("train.files.part.sh");
+    project.run(&["run", "--dry-run"]).exits(0).says("train.beside.part.sh");
+    project.write("lib/deep.py", "x = 1");
+    project.run(&["run", "--dry-run"]).exits(0).says("train.beside.lib/deep.py");
     project.write("notes.txt", "not a part");
-    let _ = project.run(&["run"]).exits(0);
-    assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
+    project.run(&["run"]).exits(0).says("v003");
+    let output = project.run(&["run"]).exits(0);
+    output.says("(nothing changed, also in `train.sh`, `lib/deep.py`, `part.sh`)");
+    assert_eq!(output.stderr.matches(" skipped ").count(), 11);
+    // What lies around the script trained again, and left the same model: the version is the same.
+    project.write("lib/deep.py", "x = 2");
+    let output = project.run(&["run"]).exits(0);
+    output.says("train.sh");
+    assert!(!project.run(&["model", "list"]).exits(0).says("v003").stdout.contains("v004"));
 }
 
 #[cfg(unix)]

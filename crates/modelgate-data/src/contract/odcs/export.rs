@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use std::collections::BTreeSet;
+
 use super::{API_VERSION, OURS, wrong};
 use crate::contract::{ColumnContract, Contract, ExtraColumns, Freshness, RowCount, Severity};
 use crate::error::DataError;
@@ -16,7 +18,8 @@ pub fn to_odcs(contract: &Contract, order: &[&str]) -> Result<(String, Vec<Strin
     let mut own = Vec::new();
     let name = contract.name.clone().unwrap_or_else(|| "data".to_owned());
     let known = order.iter().copied().filter(|name| contract.columns.contains_key(*name));
-    let others = contract.columns.keys().map(String::as_str).filter(|name| !order.contains(name));
+    let ordered: BTreeSet<&str> = order.iter().copied().collect();
+    let others = contract.columns.keys().map(String::as_str).filter(|name| !ordered.contains(name));
     let properties: Vec<Value> =
         known.chain(others).map(|name| property(name, &contract.columns[name], &mut own)).collect();
     let mut quality: Vec<Value> = contract.rows.as_ref().and_then(row_count).into_iter().collect();

@@ -23,7 +23,7 @@ pub(super) enum Answer {
     Place,
     /// The most probable class.
     Label,
-    /// What the model's own operator calls its label.
+    /// What the model's own operator calls its label, where that may be another class.
     OwnLabel,
 }
 
@@ -62,13 +62,20 @@ impl<'a> Loader<'a> {
             estimator,
             Estimator::LinearRegressor(_) | Estimator::ForestRegressor(_) | Estimator::BoostedRegressor(_)
         );
+        // Of two classes that both have values ONNX Runtime takes the second wherever it has any.
+        let highest = match &estimator {
+            Estimator::ForestClassifier(forest) => forest.outputs != 2,
+            Estimator::BoostedClassifier(boosted) => boosted.scores != 2,
+            _ => true,
+        };
         self.accept(estimator, slot)?;
         self.classes = classes;
         if !classifies || node.op_type == "TreeEnsemble" {
             let answer = if classifies { Answer::Probabilities } else { Answer::Number };
             return self.name(Self::output(node, 0)?, Known::Answer(answer));
         }
-        self.name(Self::output(node, 0)?, Known::Answer(Answer::OwnLabel))?;
+        let label = if highest { Answer::Label } else { Answer::OwnLabel };
+        self.name(Self::output(node, 0)?, Known::Answer(label))?;
         match node.output.get(1) {
             Some(name) => self.name(name, Known::Answer(Answer::Probabilities)),
             None => Ok(()),
@@ -79,6 +86,9 @@ impl<'a> Loader<'a> {
     pub(super) fn behind(&mut self, node: &'a Node, at: usize, answer: &Answer) -> Result<(), ModelError> {
         let to = int(node, "to");
         let float = Some(i64::from(data_type::FLOAT));
+        if (node.op_type.as_str(), answer, at) == ("Split", &Answer::Probabilities, 0) {
+            return self.split(node);
+        }
         let sharp = matches!(self.estimator, Some((Estimator::LinearClassifier(_), _)));
         let found = match (node.op_type.as_str(), answer, at) {
             ("Identity", answer, 0) => answer.clone(),
@@ -124,6 +134,27 @@ impl<'a> Loader<'a> {
             }
         };
         self.name(Self::output(node, 0)?, Known::Answer(found))
+    }
+
+    /// Takes the probabilities apart, one column for each class.
+    fn split(&mut self, node: &'a Node) -> Result<(), ModelError> {
+        let count = self.estimator.as_ref().and_then(|(estimator, _)| estimator.classes());
+        let single = |widths: &[i64]| widths.iter().all(|width| *width == 1);
+        let widths = node.attribute("split").map(|attribute| single(&attribute.ints));
+        let given = match self.constant(node, 1)? {
+            Some(_) => Some(single(self.ints(node, 1)?)),
+            None => None,
+        };
+        if int(node, "axis") != Some(1)
+            || count != Some(node.output.len())
+            || [widths, given].contains(&Some(false))
+        {
+            return unfit(node);
+        }
+        for (class, name) in node.output.iter().enumerate() {
+            self.name(name, Known::Answer(Answer::Probability(class)))?;
+        }
+        Ok(())
     }
 
     /// Holds the classes that labels are taken from against those of the model.

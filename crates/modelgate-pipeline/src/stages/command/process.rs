@@ -4,18 +4,21 @@
 //! group: first it is asked, a while later it is made to. A guard does the same where this program is killed and can do
 //! nothing any more.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::interrupt::{Interrupt, Listening};
+use super::said::read_lines;
 
 /// How long the output of a program that has ended is still waited for.
 const REST: Duration = Duration::from_secs(5);
 /// How long a program that was asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Lines that wait to be heard at most: who prints faster than this program listens waits.
+const LINES_WAITING: usize = 256;
 /// Lines of a program's output that an error repeats.
 const LAST_LINES: usize = 12;
 
@@ -42,8 +45,10 @@ pub(super) enum Heard<'a> {
 pub(super) fn shell(line: &str) -> Command {
     #[cfg(windows)]
     {
+        use std::os::windows::process::CommandExt;
         let mut command = Command::new("cmd");
-        command.args(["/C", line]);
+        // As it stands: with `/S` only the outer quotation marks are taken away.
+        command.raw_arg(format!("/D /S /C \"{line}\""));
         command
     }
     #[cfg(not(windows))]
@@ -73,21 +78,11 @@ pub(super) fn follow(
             return Err(error);
         }
     };
-    let (sender, receiver): (Sender<String>, Receiver<String>) = channel();
+    let (sender, receiver) = sync_channel::<String>(LINES_WAITING);
     for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().flatten() {
         let sender = sender.clone();
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(stream);
-            let mut bytes = Vec::new();
-            // Also what is not UTF-8 is shown.
-            while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
-                let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-                bytes.clear();
-                if sender.send(text).is_err() {
-                    break;
-                }
-            }
-        });
+        // When nobody listens any more the reading ends.
+        std::thread::spawn(move || read_lines(stream, |line| sender.send(line).is_ok()));
     }
     drop(sender);
     let started = Instant::now();
@@ -262,6 +257,14 @@ mod tests {
         let helper = last.first().expect("a number");
         let state = fs_err::read_to_string(format!("/proc/{helper}/stat")).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_cut_and_what_follows_is_heard() {
+        let (ended, last, said) = followed("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end", 30);
+        assert!(matches!(ended, Ended::With(Some(0))));
+        assert_eq!((said.len(), said[1].as_str()), (2, "end"));
+        assert!(last[0].ends_with("x…") && last[0].len() < 1000, "{}", last[0].len());
     }
 
     #[test]

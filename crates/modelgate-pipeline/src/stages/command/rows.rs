@@ -1,4 +1,4 @@
-//! Rows as a program outside gets them: CSV that reads back as the same types.
+//! Rows as a program outside gets them: CSV, in the form in which the model gets them; a date is a number.
 
 use modelgate_data::{Table, Values};
 

@@ -191,10 +191,10 @@ impl Metrics {
             admin: own.keep("admin_requests", "Requests to /admin, by outcome", Family::default()),
             log_dropped: own.keep(
                 "prediction_log_dropped",
-                "Predictions not logged because the queue was full or the target failed",
+                "Rows not logged because the queue was full or the target failed",
                 Counter::default(),
             ),
-            log_written: own.keep("prediction_log_written", "Predictions logged", Counter::default()),
+            log_written: own.keep("prediction_log_written", "Rows logged", Counter::default()),
             spans_sent: own.keep("trace_spans_sent", "Spans that a collector took", Counter::default()),
             spans_dropped: own.keep(
                 "trace_spans_dropped",

@@ -84,7 +84,7 @@ impl Collected {
             }
             Prediction::Values(values) => self.numbers.extend(values),
         }
-        self.predictions += 1;
+        self.predictions += count as u64;
     }
 
     /// Returns everything as columns: the features, then `modelgate_…`, which give way to a feature of the same name.

@@ -24,6 +24,7 @@ pub(super) fn execute(arguments: &Comment, project: &Project, printer: &Printer)
         Some(code) if !JUDGED.contains(&code.as_str()) => Words::unjudged(&pipeline, code),
         _ => Words::of(project, &pipeline, arguments.report.as_deref())?,
     };
+    let words = words.named(arguments.name.as_deref());
     // What needs no token comes first: it is there whatever GitHub says.
     if !arguments.dry_run {
         leave(&words, printer)?;

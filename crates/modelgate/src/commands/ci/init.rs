@@ -1,13 +1,13 @@
 //! `modelgate ci init`: the files that make a repository's CI.
 
 use std::path::Path;
-use std::process::Command;
 
-use modelgate_config::{ManualPolicy, SpaceConfig};
+use modelgate_config::{ApprovalPolicy, ManualPolicy, SpaceConfig};
 use modelgate_deploy::workflows::{self, Deploy, Plan};
-use modelgate_pipeline::datasets::POINTER;
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project};
 
+use super::others::{Mine, check_apart, check_owner, has_recipes};
+use super::watched;
 use super::{REGISTRY, check_name, from_root, registry, repository, repository_of};
 use crate::arguments::ci::{DeployTarget, Init};
 use crate::commands::written;
@@ -16,7 +16,7 @@ use crate::printer::Printer;
 
 /// Returns what `git` prints, when it succeeds and prints something.
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).current_dir(root).output().ok()?;
+    let output = modelgate_store::git(root).args(arguments).output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !said.is_empty()).then_some(said)
 }
@@ -39,6 +39,9 @@ fn branch(root: &Path) -> Option<String> {
 fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Path) -> anyhow::Result<Plan> {
     let folder = from_root(root, &project.root);
     let branch = arguments.branch.clone().or_else(|| branch(root)).unwrap_or_else(|| "main".to_owned());
+    if arguments.name.as_deref() == Some("") {
+        return Err(UsageError("--name: expected a name, such as `churn`".to_owned()).into());
+    }
     let suffix = arguments.name.as_ref().map_or_else(String::new, |name| format!("-{name}"));
     check_names(&folder, pipeline.name, &branch, &suffix)?;
     let space = project.config.deploy.space.as_ref();
@@ -56,28 +59,28 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
     let registry = registry(project)?;
     let config = &pipeline.config.data;
     let source = config.source.as_str();
-    // Data in a bucket changes without a commit; its pointer file does not.
-    let local = (!source.contains("://")).then(|| match source.rsplit_once('/') {
-        Some((folder, _)) if !folder.contains(['*', '?', '[']) => format!("{folder}/**"),
-        _ => source.to_owned(),
-    });
-    let pointers = format!("data/*.{POINTER}");
-    let mut compared = vec![pointers.clone()];
-    compared.extend(local.is_some().then(|| source.to_owned()));
-    let mut data: Vec<String> = local.into_iter().collect();
-    if project.config.data.remote.is_some() {
-        data.push(pointers);
-    }
-    data.extend(config.contract.clone());
     let requirements = "requirements.txt";
     let found = project.root.join(requirements).is_file();
     let remote = project.config.data.remote.as_deref();
     let dvc = [&project.root, root].map(|folder| folder.join(".dvc/config"));
     let dvc = dvc.iter().find(|file| file.is_file());
+    let data = watched::of(project, pipeline, &folder, dvc.is_some())?;
+    let space_secrets = space.map_or_else(Vec::new, variables_of);
+    if deploy == DeployTarget::Space {
+        space_secrets.iter().try_for_each(|name| check_secret("deploy.space.secrets", name))?;
+    }
+    let notify = &project.config.notify;
+    let notify_secret = notify.secret_env.clone().filter(|_| notify.url.is_some());
+    if let Some(name) = &notify_secret {
+        check_secret("notify.secret_env", name)?;
+    }
     let in_bucket = |address: &str| address.starts_with("s3://");
     let dvc_in_bucket =
         dvc.and_then(|file| fs_err::read_to_string(file).ok()).is_some_and(|text| text.contains("s3://"));
     Ok(Plan {
+        recipes: suffix.is_empty() || !has_recipes(root, &folder, &suffix),
+        sign: project.config.signing.require_signature,
+        notify_secret,
         folder,
         pipeline: pipeline.name.to_owned(),
         model: pipeline.model.to_string(),
@@ -86,16 +89,28 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
         branch,
         suffix,
         pull: remote.is_some() || dvc.is_some(),
-        data,
-        compared,
+        data: data.all,
+        compared: data.compared,
         requirements: (found && pipeline.config.train.command.is_some()).then(|| requirements.to_owned()),
         tests: project.root.join("tests").is_dir(),
         deploy: match deploy {
             DeployTarget::None => Deploy::None,
             DeployTarget::Space => Deploy::Space,
         },
-        space_secrets: space.map_or_else(Vec::new, variables_of),
+        space_secrets,
     })
+}
+
+/// Refuses a variable that no secret of a repository can be called.
+fn check_secret(key: &str, name: &str) -> anyhow::Result<()> {
+    if name == "GITHUB_TOKEN" || !name.to_ascii_uppercase().starts_with("GITHUB_") {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{key} takes from `{name}`, which a workflow would get from a secret of that name: GitHub keeps names that begin \
+         with GITHUB_ for itself, so call it otherwise"
+    );
+    Err(UsageError(sentence).into())
 }
 
 /// Returns where the workflow that is there brings a model: without being told again, it stays so.
@@ -128,31 +143,16 @@ fn runs_python(command: &str) -> bool {
     })
 }
 
-/// Refuses to write workflows of one pipeline over those of another.
-fn check_owner(root: &Path, folder: &str, name: &str, suffix: &str) -> anyhow::Result<()> {
-    let file = format!(".github/workflows/train{suffix}.yml");
-    let Ok(text) = fs_err::read_to_string(root.join(&file)) else { return Ok(()) };
-    let runs = |line: &&str| line.trim_start().starts_with("modelgate run ");
-    let Some(pipeline) = text.lines().find(runs).and_then(|line| line.split_whitespace().nth(2)) else {
-        return Ok(());
-    };
-    let place = text.lines().find_map(|line| line.trim().strip_prefix("working-directory: ")).unwrap_or(".");
-    if pipeline == name && place == folder {
-        return Ok(());
-    }
-    let sentence = format!(
-        "`{file}` is of the pipeline `{pipeline}` in `{place}`: `--name {name}` writes workflows beside it"
-    );
-    Err(UsageError(sentence).into())
-}
-
 /// Refuses a folder that workflows cannot be written for: what `init --ci` asks before it writes anything.
 pub(crate) fn check_place(folder: &Path, pipeline: &str) -> anyhow::Result<()> {
     let root = repository_of(folder)?;
     let place = from_root(&root, folder);
     let branch = branch(&root).unwrap_or_else(|| "main".to_owned());
     check_names(&place, pipeline, &branch, "")?;
-    check_owner(&root, &place, pipeline, "")
+    // As the project file is written: a model of the pipeline's name, and no registry of its own.
+    let mine = Mine { folder: &place, pipeline, model: pipeline, registry: REGISTRY, suffix: "" };
+    check_owner(&root, &mine)?;
+    check_apart(&root, &mine)
 }
 
 /// Refuses names that cannot go into a workflow.
@@ -166,11 +166,49 @@ fn check_names(folder: &str, pipeline: &str, branch: &str, suffix: &str) -> anyh
     names.iter().try_for_each(|(what, name)| check_name(what, name))
 }
 
+/// Says what of the policy keeps the workflows from promoting, and what they need for it.
+fn say_of_promotions(project: &Project, pipeline: &Pipeline<'_>, plan: &Plan, printer: &Printer) {
+    let promotion = &pipeline.config.promotion;
+    let automatic = promotion.approval == ApprovalPolicy::Automatic;
+    if promotion.manual == ManualPolicy::Forbidden && !automatic {
+        printer.talk(&format!(
+            "`promotion.manual` is `forbidden`, and deploy{}.yml promotes by hand: its job `production` will be refused",
+            plan.suffix
+        ));
+    }
+    if !project.config.signing.require_signature {
+        return;
+    }
+    if automatic {
+        printer.warning(&format!(
+            "`signing.require_signature` with `promotion.approval: automatic`: the run of train{}.yml would promote what nobody \
+             has signed yet, and is refused. `approval: required` lets deploy{}.yml sign it first",
+            plan.suffix, plan.suffix
+        ));
+    } else {
+        printer.talk(&format!(
+            "set the secret {} in the repository, the private key that deploy{}.yml signs versions with; without it, each has \
+             to be signed with `modelgate model sign` before deploy{}.yml goes on",
+            workflows::SIGNING_KEY,
+            plan.suffix,
+            plan.suffix
+        ));
+    }
+}
+
 pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let pipeline = project.pipeline(arguments.pipeline.as_deref())?;
     let root = repository(project)?;
     let plan = plan(arguments, project, &pipeline, &root)?;
-    check_owner(&root, &plan.folder, &plan.pipeline, &plan.suffix)?;
+    let mine = Mine {
+        folder: &plan.folder,
+        pipeline: &plan.pipeline,
+        model: &plan.model,
+        registry: &plan.registry,
+        suffix: &plan.suffix,
+    };
+    check_owner(&root, &mine)?;
+    check_apart(&root, &mine)?;
     let files = workflows::files(&plan);
     let written = workflows::write(&root, &files, arguments.force, arguments.check)?;
     written::tell(&written, arguments.check, "was edited", printer)?;
@@ -184,10 +222,10 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
              `registry: {{uri: \"{REGISTRY}\"}}` in {PROJECT_FILE} makes your own runs share it"
         ));
     }
-    if pipeline.config.promotion.manual == ManualPolicy::Forbidden {
+    say_of_promotions(project, &pipeline, &plan, printer);
+    if let Some(name) = &plan.notify_secret {
         printer.talk(&format!(
-            "`promotion.manual` is `forbidden`, and deploy{}.yml promotes by hand: its job `production` will be refused",
-            plan.suffix
+            "set the secret {name} in the repository: `notify.secret_env` signs messages with it"
         ));
     }
     if plan.cloud {

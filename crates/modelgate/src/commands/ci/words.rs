@@ -8,6 +8,7 @@ use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::Outcome;
 use modelgate_data::contract::{ContractReport, Severity};
 use modelgate_deploy::github::{Annotation, Saying};
+use modelgate_deploy::workflows::said;
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::reports::{self, EndedRun, RunEvidence, WhyEnded};
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, micros};
@@ -41,6 +42,13 @@ impl Words {
             words.saying.report = fs_err::read_to_string(path).context("the report cannot be read")?;
         }
         Ok(words)
+    }
+
+    /// Says it of the pipeline as its workflows of this name call it.
+    #[must_use]
+    pub(super) fn named(mut self, name: Option<&str>) -> Self {
+        self.saying.name = said(&self.saying.name, name.unwrap_or_default());
+        self
     }
 
     /// Says that a run which ended with `code`, empty when it never began, judged nothing: what was said of an earlier
@@ -152,13 +160,20 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
     let root = repository(project).ok();
     let sample = evidence.sample();
     let on = sample.as_ref().map_or_else(String::new, |sample| format!(" on a {sample}"));
+    let passed = verdict.verdict == Verdict::Passed;
+    // What can go nowhere is not well because its figures are.
+    let barred = barred(&evidence, decision.as_ref()).filter(|_| passed);
+    let title = match &barred {
+        Some(why) => format!("{why}; its gate: {}{on}: {}", verdict.verdict, verdict.sentence),
+        None => format!("{}{on}: {}", verdict.verdict, verdict.sentence),
+    };
     Ok(Words {
         saying: Saying {
             name: pipeline.name.to_owned(),
-            verdict: verdict.verdict,
-            waiting: verdict.verdict == Verdict::Passed && waiting,
+            verdict: if barred.is_some() { Verdict::Failed } else { verdict.verdict },
+            waiting: passed && waiting,
             sampled: sample.is_some(),
-            title: format!("{}{on}: {}", verdict.verdict, verdict.sentence),
+            title,
             report: reports::markdown(&evidence, false),
             annotations: rules(project, pipeline, &evidence, root.as_deref()),
             seconds: seconds(&evidence.run),
@@ -171,6 +186,19 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
             ("decision", decision.map_or_else(|| "not_reached".to_owned(), |decision| decision.decision)),
         ],
     })
+}
+
+/// Returns what keeps a package from production that passed its gate: its quarantine, or a person's no.
+fn barred(evidence: &RunEvidence, decision: Option<&PromotionDecision>) -> Option<String> {
+    let refused =
+        |decision: &PromotionDecision| ["blocked", "rejected"].contains(&decision.decision.as_str());
+    let decided = || {
+        decision.filter(|decision| refused(decision)).map(|decision| match decision.decision.as_str() {
+            "rejected" => format!("rejected: {}", decision.reason),
+            _ => decision.reason.clone(),
+        })
+    };
+    evidence.quarantine().or_else(decided)
 }
 
 /// Returns what failed or could not be told, each beside its rule in the project file.

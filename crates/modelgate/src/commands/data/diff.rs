@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelgate_data::diff::diff;
+use modelgate_data::diff::{diff, diff_by_usual};
 use modelgate_data::{Dataset, Mixed, ReadOptions, SourceFile};
 use modelgate_pipeline::datasets::{Fetching, FileDiff, Version, version};
 use modelgate_pipeline::{Pipeline, Project, read_options};
@@ -38,15 +38,15 @@ pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> a
             let options = pipeline.as_ref().map_or_else(ReadOptions::default, options);
             let (before, after) = (open(before, &options)?, open(after, &options)?);
             let own = pipeline.and_then(|pipeline| pipeline.config.data.key.clone());
-            let key = if compare.key.is_empty() {
+            let mut found = if compare.no_key || !compare.key.is_empty() {
+                diff(&before, &after, &compare.key)?
+            } else {
                 let is_in = |key: &String| {
                     [&before, &after].iter().all(|one| one.schema.names().contains(&key.as_str()))
                 };
-                own.into_iter().filter(is_in).collect()
-            } else {
-                compare.key.clone()
+                let own: Vec<String> = own.into_iter().filter(is_in).collect();
+                diff_by_usual(&before, &after, &own)?
             };
-            let mut found = diff(&before, &after, &key)?;
             if printer.is_json() {
                 printer.json(&found)?;
             }

@@ -1,7 +1,7 @@
 //! What git makes of a data set: the pointer file belongs into it, the data do not.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use modelgate_pipeline::Project;
 use modelgate_pipeline::datasets::{DataSet, pointer_path};
@@ -45,8 +45,8 @@ fn lines(source: &str) -> Vec<String> {
 
 /// Returns whether git ignores a path; `None` where there is no git, or no repository.
 fn is_ignored(root: &Path, path: &Path) -> Option<bool> {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(root).args(["check-ignore", "-q", "--"]).arg(path);
+    let mut git = modelgate_store::git(root);
+    git.args(["check-ignore", "-q", "--"]).arg(path);
     match git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?.code() {
         Some(0) => Some(true),
         Some(1) => Some(false),

@@ -1,7 +1,9 @@
 //! `modelgate deploy space`: the version in production, to a Space. Staging is built and looked at first; what does not show
 //! what it must never reaches the Space that people use.
 
-use std::time::{Duration, Instant};
+mod look;
+
+use std::time::Duration;
 
 use anyhow::Context as _;
 use modelgate_config::{SpaceConfig, duration_seconds};
@@ -15,12 +17,9 @@ use modelgate_deploy::space::{
 };
 use modelgate_pipeline::{PipelineError, Project, policy, registry, source_files};
 use modelgate_registry::Registry;
-use modelgate_serve::settings::Secret;
-use modelgate_serve::smoke;
 use serde_json::{Value, json};
 
 use crate::arguments::deploy::Space;
-use crate::commands::serve::judge;
 use crate::environment::{self, surroundings};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
@@ -37,13 +36,6 @@ struct Deployment<'a> {
     digest: Digest,
     weights: Repository,
     patience: Duration,
-}
-
-/// What was seen of a Space.
-struct Seen {
-    host: String,
-    verdict: Verdict,
-    report: Value,
 }
 
 fn usage(error: HubError) -> anyhow::Error {
@@ -189,7 +181,7 @@ impl Deployment<'_> {
         if !self.hub.is_dry() {
             self.printer.talk(&format!("the weights are {} at {revision}", self.weights.id()));
         }
-        let own = !self.config.upload.is_empty();
+        let own = self.is_own();
         let mut variables = pinned(&self.weights, &revision, &self.digest);
         variables.extend(self.config.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
         let plan = Plan {
@@ -206,10 +198,9 @@ impl Deployment<'_> {
             let before = if self.hub.is_dry() || space == staging { Vec::new() } else { self.before(space)? };
             let looked = bring(&self.hub, space, &plan).map_err(usage).and_then(|()| self.look(space));
             if !looked.as_ref().is_ok_and(|look| look.verdict == Verdict::Passed) {
-                if !before.is_empty() {
-                    pin(&self.hub, space, &before)?;
-                    self.printer.warning(&format!("{} is told to serve what it served before", space.id()));
-                } else if space == staging && arguments.only.is_none() {
+                if space == production {
+                    self.set_back(space, &before);
+                } else if arguments.only.is_none() {
                     self.printer.warning(&format!("{} was not touched", production.id()));
                 }
             }
@@ -239,12 +230,57 @@ impl Deployment<'_> {
             return Err(UsageError(sentence).into());
         };
         pin(&self.hub, production, &pinned(&self.weights, &revision, &self.digest))?;
+        if self.is_own() {
+            self.printer.warning(&format!(
+                "the files that were uploaded to {} stay as they are: {}",
+                production.id(),
+                self.brings_files(&self.label())
+            ));
+        }
         let look = self.look(production)?;
         let verdict = look.verdict;
         let seen = vec![
             json!({ "space": production.id(), "url": look.host, "verdict": verdict, "seen": look.report }),
         ];
         Ok((verdict.into(), revision, seen))
+    }
+
+    /// Tells the Space that people use to serve what it served before, and says what that does not undo. Whatever happens here,
+    /// why it is done is what the command ends with.
+    fn set_back(&self, space: &Repository, before: &[(String, String)]) {
+        let id = space.id();
+        if !before.is_empty() {
+            match pin(&self.hub, space, before) {
+                Ok(()) if self.is_own() => {
+                    self.printer.warning(&format!("the variables of {id} name what it served before again"));
+                }
+                Ok(()) => self.printer.warning(&format!("{id} is told to serve what it served before")),
+                Err(error) => self
+                    .printer
+                    .warning(&format!("{id} could not be told to serve what it served before: {error}")),
+            }
+        }
+        if self.is_own() {
+            self.printer.warning(&format!(
+                "what was uploaded to {id} with {} stays there: {}",
+                self.label(),
+                self.brings_files("the version before, once that is in production again,")
+            ));
+        }
+    }
+
+    /// Whether the Space holds an application of the project's own.
+    fn is_own(&self) -> bool {
+        !self.config.upload.is_empty()
+    }
+
+    /// Says how an application that reads its model from its files gets those of a version.
+    fn brings_files(&self, version: &str) -> String {
+        format!(
+            "an application that reads its model from there gets {version} by `modelgate model pull {0}` and `modelgate \
+             deploy space {0}`",
+            self.model
+        )
     }
 
     fn before(&self, space: &Repository) -> anyhow::Result<Vec<(String, String)>> {
@@ -315,94 +351,6 @@ impl Deployment<'_> {
             Ok((name.clone(), Token::new(&value, from).map_err(usage)?))
         };
         self.config.secrets.iter().filter(|_| !self.hub.is_dry()).map(one).collect()
-    }
-
-    /// Waits until a Space serves the package, and looks at it from outside.
-    fn look(&self, space: &Repository) -> anyhow::Result<Seen> {
-        if self.hub.is_dry() {
-            self.hub.runtime(space)?;
-            return Ok(Seen { host: String::new(), verdict: Verdict::Passed, report: Value::Null });
-        }
-        let began = Instant::now();
-        let mut pause = Duration::from_millis(200);
-        let wrong = loop {
-            let left = self.patience.saturating_sub(began.elapsed());
-            let talk = |stage: &str| self.printer.talk(&format!("{}: {}", space.id(), stage.to_lowercase()));
-            let host = self.hub.wait(space, left, &talk)?;
-            let outcome = if self.config.upload.is_empty() { self.smoke(&host)? } else { self.well(&host) };
-            let reason = match outcome {
-                Ok(seen) => {
-                    self.printer.talk(&format!("{} at {host}: {}", space.id(), seen.verdict));
-                    return Ok(seen);
-                }
-                Err(reason) => reason,
-            };
-            // What answers may still be the container before this one.
-            if began.elapsed() + pause > self.patience {
-                break format!("{host}: {reason}");
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_secs(5));
-        };
-        self.printer.warning(&format!("{} does not show what it must: {wrong}", space.id()));
-        Ok(Seen { host: wrong.clone(), verdict: Verdict::Failed, report: json!({ "reason": wrong }) })
-    }
-
-    /// Asks for predictions and judges what was seen; an error is a reason to look again.
-    fn smoke(&self, host: &str) -> anyhow::Result<Result<Seen, String>> {
-        let bearer = self.token.as_ref().filter(|_| self.config.private && self.is_the_hubs(host));
-        let options = smoke::Options {
-            url: host.to_owned(),
-            model: Some(self.model.to_string()),
-            rows: None,
-            requests: 50,
-            timeout: Duration::from_secs(10),
-            api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
-            bearer: bearer.map(|token| Secret::new(token.expose().to_owned())),
-        };
-        let report = match smoke::smoke(&options) {
-            Ok(report) => report,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        if let Some(reason) = report.unanswered() {
-            return Ok(Err(reason));
-        }
-        if report.digest != self.digest.to_string() {
-            return Ok(Err(format!("it serves {}, not {}", report.digest, self.digest)));
-        }
-        let verdict = judge(&report, &self.config.rules)?;
-        if !report.verified {
-            return Ok(Err("it says that no verdict is bound to its package".to_owned()));
-        }
-        for rule in verdict.rules.iter().filter(|_| verdict.verdict != Verdict::Passed) {
-            self.printer.talk(&format!("  {} {}", rule.outcome, rule.sentence));
-        }
-        let seen = Seen {
-            host: host.to_owned(),
-            verdict: verdict.verdict,
-            report: json!({ "report": report, "verdict": verdict }),
-        };
-        Ok(Ok(seen))
-    }
-
-    /// Asks an application of one's own whether it is well.
-    fn well(&self, host: &str) -> Result<Seen, String> {
-        let bearer = self.token.as_ref().filter(|_| self.config.private && self.is_the_hubs(host));
-        let bearer = bearer.map(|token| Secret::new(token.expose().to_owned()));
-        let status = smoke::status(&format!("{host}{}", self.config.health), bearer.as_ref())?;
-        if status != 200 {
-            return Err(format!("{} answers {status}", self.config.health));
-        }
-        let report = json!({ "path": self.config.health, "status": status });
-        Ok(Seen { host: host.to_owned(), verdict: Verdict::Passed, report })
-    }
-
-    /// Returns whether a token may be sent to an address: a Space's own, or one of this machine beside a Hub on it.
-    fn is_the_hubs(&self, host: &str) -> bool {
-        let name =
-            host.strip_prefix("https://").and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
-        let local = "http://127.0.0.1:";
-        name.ends_with(".hf.space") || host.starts_with(local) && self.hub.endpoint().starts_with(local)
     }
 
     fn record(&self, space: &Repository, revision: &str, reason: &str) -> anyhow::Result<()> {

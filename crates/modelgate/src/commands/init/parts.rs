@@ -29,7 +29,9 @@ pub(super) fn too_few(folder: &Path, config: &PipelineConfig) -> Option<String> 
     });
     let enough = |column: &NamedColumn| {
         let of_part = |condition: &modelgate_evaluate::Condition| condition.rows(&column.values, rows.len());
-        parts(column, bins).iter().any(|part| of_part(&part.condition).len() >= least)
+        // All rows are no part of them.
+        let is_part = |members: usize| members >= least && members < rows.len();
+        parts(column, bins).iter().any(|part| is_part(of_part(&part.condition).len()))
     };
     if named.any(|column| enough(&column)) {
         return None;
@@ -71,7 +73,7 @@ mod tests {
         let kind = |kinds: usize| move |row: usize| format!("kind {}", row / 2 % kinds);
         let sentence = "validation has about 30 rows, and no part of them the 30 that are compared";
         assert_eq!(said(200, kind(2)).as_deref(), Some(sentence));
-        assert_eq!(said(200, kind(1)), None);
+        assert_eq!(said(200, kind(1)).as_deref(), Some(sentence));
         assert_eq!(said(460, kind(2)), None);
         assert!(said(460, kind(7)).is_some());
         // Numbers are cut into four parts.

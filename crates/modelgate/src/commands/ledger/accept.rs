@@ -1,79 +1,15 @@
-//! `modelgate ledger accept`: going on from a ledger that lacks what was seen of it, and the record of that, which stays in
-//! the project since the ledger's own is what is gone.
-
-use std::io::Write;
+//! `modelgate ledger accept`: going on from a ledger that lacks what was seen of it, or rather than with another one.
 
 use modelgate_core::Digest;
 use modelgate_core::ledger::Head;
 use modelgate_core::lifecycle::check_who_acts;
 use modelgate_pipeline::{Project, lock};
-use modelgate_registry::{Registry, RegistryUri};
-use serde::{Deserialize, Serialize};
+use modelgate_registry::{Acceptance, Registry, RegistryUri, accept};
 use serde_json::json;
 
 use crate::environment::surroundings;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
-
-const FILE: &str = "accepted.jsonl";
-
-/// One acceptance.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Record {
-    schema_version: u32,
-    time: String,
-    actor: String,
-    reason: String,
-    /// The registry's address.
-    registry: String,
-    /// The last event that was seen, and given up.
-    seen: End,
-    /// The last event that there was.
-    found: Option<End>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct End {
-    event: u64,
-    hash: Digest,
-}
-
-impl From<Head> for End {
-    fn from(head: Head) -> Self {
-        Self { event: head.seq, hash: head.hash }
-    }
-}
-
-impl Record {
-    /// Returns what was accepted, in words.
-    pub(super) fn sentence(&self) -> String {
-        let found =
-            self.found.map_or_else(|| "its beginning".to_owned(), |end| format!("event {}", end.event));
-        format!(
-            "{}: {} went on from {found}, and gave up what was seen up to event {} ({}): {}",
-            self.time,
-            self.actor,
-            self.seen.event,
-            self.seen.hash,
-            self.reason.replace('\n', " / ")
-        )
-    }
-}
-
-/// Returns what was accepted in this project, oldest first.
-pub(super) fn read(project: &Project) -> anyhow::Result<Vec<Record>> {
-    let path = project.state_folder().join(FILE);
-    let text = match fs_err::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let line = |(at, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|error| anyhow::anyhow!("`{}`, line {}: {error}", path.display(), at + 1))
-    };
-    text.lines().enumerate().map(line).collect()
-}
 
 pub(super) fn execute(
     head: Option<&Digest>,
@@ -92,20 +28,9 @@ pub(super) fn execute(
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut kept = None;
     let accepted = Registry::accept(&uri, &project.root, head, &variable, &mut |accepted| {
-        let Some(seen) = accepted.seen else { return Ok(()) };
-        let record = Record {
-            schema_version: 1,
-            time: (around.now)(),
-            actor: around.actor.clone(),
-            reason: reason.to_owned(),
-            registry: modelgate_store::remote::without_credentials(address.unwrap_or_default()),
-            seen: seen.into(),
-            found: accepted.found.map(End::from),
-        };
-        let mut options = fs_err::OpenOptions::new();
-        let mut file = options.create(true).append(true).open(project.state_folder().join(FILE))?;
-        file.write_all((serde_json::to_string(&record)? + "\n").as_bytes())?;
-        file.sync_data()?;
+        let (time, actor) = ((around.now)(), around.actor.clone());
+        let record = Acceptance::new(accepted, address.unwrap_or_default(), time, actor, reason.to_owned());
+        accept(&project.state_folder(), &record)?;
         kept = Some(record);
         Ok(())
     })?;
@@ -113,7 +38,7 @@ pub(super) fn execute(
         Some(record) => printer.talk(&record.sentence()),
         None => printer.talk("nothing was given up: the ledger holds all that this project has seen of it"),
     }
-    said(kept.is_some(), accepted.found, printer)
+    said(accepted.given_up, accepted.found, printer)
 }
 
 fn said(given_up: bool, found: Option<Head>, printer: &Printer) -> anyhow::Result<Exit> {

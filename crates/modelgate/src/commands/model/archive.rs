@@ -157,6 +157,11 @@ pub(crate) fn from_run(
     let over = production_version(&registry, model);
     let taken = foreign::take(pipeline, &mut registry, folder, &around, &mut StageLines::new(printer))?;
     let version = taken.version;
+    if Some(version) == over {
+        // Whoever tries again after a word that was lost finds it done.
+        printer.talk(&format!("{model} {version} is this package, and in production already"));
+        return Ok(Exit::Passed);
+    }
     printer.talk(&format!("{model} {version}: {} – {}", taken.verdict.verdict, taken.verdict.sentence));
     let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
     let mut lock = Some(lock);
@@ -174,7 +179,8 @@ pub(crate) fn from_run(
     }
     if pipeline.config.promotion.approval == ApprovalPolicy::Required {
         printer.talk(&format!(
-            "{model} {version} waits for approval: `modelgate model approve {model} {version}`"
+            "{model} {version} waits for approval: `modelgate model approve {model} {version}`, then \
+             `modelgate model promote {model} {version}`, or this import once more"
         ));
         tell(NotifyEvent::ApprovalWanted, &taken.verdict.sentence);
         return Ok(Exit::WaitingForApproval);

@@ -19,6 +19,18 @@ pub(super) fn pull(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     let registry = registry(project)?;
+    if to.is_none() && reference == "production" && registry.model(model)?.production().is_none() {
+        // Elsewhere production was taken out: what is quarantined does not stay where it is loaded from.
+        let _lock = lock(project, "modelgate model pull", &surroundings())?;
+        let was_there = project.packaged(model).exists();
+        materialise(project, &registry, model)?;
+        if was_there && !project.packaged(model).exists() {
+            printer.talk(&format!(
+                "{model}: nothing is in production; the quarantined package is gone from models/packaged/{model}/"
+            ));
+            return Ok(Exit::Passed);
+        }
+    }
     let version = registry.resolve(model, reference)?;
     let Some(folder) = to else {
         if registry.model(model)?.production() != Some(version) {
@@ -48,9 +60,9 @@ pub(super) fn pull(
             .warning(&format!("{model} {version} is quarantined: it is for looking at, and not to be used"));
     }
     let occupied = folder.is_dir() && fs_err::read_dir(folder)?.next().is_some();
-    if occupied && !folder.join("manifest.json").is_file() {
+    if occupied && let Some(stranger) = modelgate_model::stranger_in(folder)? {
         return Err(UsageError(format!(
-            "`{}` is not empty and no package: it was not touched",
+            "`{}` is not empty and no package (`{stranger}`): it was not touched; name a new folder",
             folder.display()
         ))
         .into());

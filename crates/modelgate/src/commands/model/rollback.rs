@@ -49,15 +49,27 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
     registry.refresh()?;
     if arguments.undo {
         let version = rollback::undo(project, &mut registry, model, &reason, &around)?;
+        if printer.is_json() {
+            printer.json(&json!({ "schema_version": 1, "model": model, "undone": version }))?;
+        }
         printer.talk(&format!("{model}: the rollback to {version} is undone"));
         return Ok(Exit::Passed);
     }
-    if arguments.or_none
-        && let Some(from) = rollback::without_another(&registry, model)?
-    {
-        rollback::check_from(model, seen, from)?;
-        return take_out(project, &mut registry, lock, (model, from), &reason, printer);
-    }
+    let to = if arguments.or_none {
+        let way = rollback::way_out(project, &registry, model, arguments.skip_verification)?;
+        for (version, why) in &way.passed_over {
+            printer.warning(&format!("{version} cannot take over: {why}"));
+        }
+        match (way.to, registry.model(model)?.production()) {
+            (None, Some(from)) => {
+                rollback::check_from(model, seen, from)?;
+                return take_out(project, &mut registry, lock, (model, from), &reason, printer);
+            }
+            (to, _) => to,
+        }
+    } else {
+        to
+    };
     let to = match to {
         Some(to) => to,
         None => target(&registry, arguments)?,
@@ -115,7 +127,7 @@ fn take_out(
         }))?;
     }
     printer.talk(&format!(
-        "{model} {from} is quarantined, and nothing is in production: there was no version to go back to"
+        "{model} {from} is quarantined, and nothing is in production: there was no version that can take over"
     ));
     notify::tell(project, &Notice::quarantined(model, from, digest, reason), &around, printer);
     Ok(Exit::Passed)
@@ -150,7 +162,7 @@ fn show(registry: &Registry, arguments: &Rollback, printer: &Printer) -> anyhow:
                     })
                     .collect();
                 json!({
-                    "version": one.version, "trained_at": one.trained_at, "metrics": metrics,
+                    "version": one.version, "trained_at": one.trained_at, "metrics": metrics, "other_rows": one.other_rows,
                     "in_production_since": time(one.in_production_since),
                     "in_production_until": time(one.in_production_until),
                 })
@@ -183,6 +195,9 @@ fn listing(registry: &Registry, arguments: &Rollback, found: &[Target]) -> anyho
             "  {} in production from {since} to {until}, trained {}{mark}\n",
             one.version, one.trained_at
         ));
+        if let Some(why) = one.other_rows {
+            text.push_str(&format!("      measured on {why}: not held against {production}\n"));
+        }
         for (metric, (value, difference)) in &one.metrics {
             let change = difference.map_or_else(String::new, |change| format!("{change:+.4}"));
             text.push_str(&format!("      {metric:<18} {:>12} {change:>10}\n", figure(*value)));

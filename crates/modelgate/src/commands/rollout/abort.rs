@@ -1,8 +1,11 @@
 //! `modelgate rollout abort`: traffic first, whatever else works.
 
 use modelgate_core::lifecycle::check_reason;
+use modelgate_core::rollout::RolloutState;
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{lock, registry};
+use modelgate_registry::Registry;
+use modelgate_serve::rollout::ClientError;
 
 use super::{Controller, sequence};
 use crate::commands::notify;
@@ -32,14 +35,19 @@ impl Controller<'_> {
                 self.printer.warning(&format!("{error}; the ledger is written all the same"));
             }
         }
-        let _lock = lock(self.project, "modelgate rollout abort", &self.around)?;
+        let lock = lock(self.project, "modelgate rollout abort", &self.around)?;
         let mut registry = registry(self.project)?;
-        let rollout = self.active(&registry)?;
+        let rollout = match self.active(&registry) {
+            Ok(rollout) => rollout,
+            Err(none) => return self.ended_before(&registry, told.map(drop), none),
+        };
         self.write_abort(&mut registry, &rollout, reason)?;
         let canary = rollout.canary;
         self.printer.talk(&format!("{model} {canary} is quarantined"));
         // An order that is late must not find the record older than itself.
         let told = told.and_then(|_| self.client.abort(model.as_str(), reason, Some(sequence(&registry))));
+        // Whoever is told may be slow: others need not wait for it.
+        drop(lock);
         let notice = Notice::quarantined(model, canary, rollout.canary_digest, reason);
         notify::tell(self.project, &notice, &self.around, self.printer);
         match told {
@@ -48,5 +56,20 @@ impl Controller<'_> {
                 "{canary} is quarantined, but the service could not be told: it takes the canary out when it next looks at the registry"
             ))),
         }
+    }
+
+    /// Ends an abort of what the ledger has ended already, as a quarantine of the canary does: the service was told, and there
+    /// is nothing to write.
+    fn ended_before(
+        &self,
+        registry: &Registry,
+        told: Result<(), ClientError>,
+        none: anyhow::Error,
+    ) -> anyhow::Result<Exit> {
+        let last = registry.model(&self.model)?.rollout.as_ref();
+        let Some(last) = last.filter(|last| last.state == RolloutState::Aborted) else { return Err(none) };
+        told?;
+        self.printer.talk(&format!("{}: {} since {}", self.model, last.sentence(), last.time));
+        Ok(Exit::Passed)
     }
 }

@@ -1,5 +1,6 @@
 //! `modelgate rollout start`, `step`, `pause` and `promote`.
 
+use anyhow::Context;
 use modelgate_core::lifecycle::{Event, decide};
 use modelgate_core::rollout::{Percent, Rollout, RolloutEvent, Steps};
 use modelgate_core::verdict::figure;
@@ -39,9 +40,8 @@ impl Controller<'_> {
         decide(state, name, version, &event)
             .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
         policy::check_signature(self.project, &registry, name, version)?;
-        let Some(digest) = state.versions.get(&version).map(|found| found.digest) else {
-            return Ok(Exit::Error);
-        };
+        let digest = state.versions.get(&version).map(|found| found.digest);
+        let digest = digest.with_context(|| format!("the registry has no {name} {version}"))?;
         let nothing = Order {
             version: version.to_string(),
             digest,
@@ -92,7 +92,7 @@ impl Controller<'_> {
 
     /// Brings the canary to production through the same door as everything else.
     pub(super) fn promote(&self, reason: &str) -> anyhow::Result<Exit> {
-        let _lock = lock(self.project, "modelgate rollout promote", &self.around)?;
+        let lock = lock(self.project, "modelgate rollout promote", &self.around)?;
         let mut registry = registry(self.project)?;
         let (name, now) = (&self.model, self.now());
         self.settle(&mut registry)?;
@@ -116,6 +116,8 @@ impl Controller<'_> {
         };
         let found = promote_canary(self.project, &mut registry, &request, &self.around)?;
         self.printer.talk(&format!("{name} {} is in production, models/packaged/{name}/", found.version));
+        // Whoever is told may be slow: others need not wait for it.
+        drop(lock);
         let notice = Notice::promoted(name, found.version, found.digest, reason);
         notify::tell(self.project, &notice, &self.around, self.printer);
         self.look_again(&registry, found.version);

@@ -60,6 +60,28 @@ enum Seen {
     Lost(String),
 }
 
+/// Returns what a service counted for a canary beside what was in production when the window began; `None` while it has not
+/// loaded the canary.
+fn looked_at(
+    standing: Standing,
+    stable: &VersionStanding,
+    canary: &VersionStanding,
+) -> Result<Option<Counted>, Seen> {
+    if let Some(aborted) = standing.aborted.filter(|aborted| aborted.digest == canary.digest) {
+        return Err(Seen::Aborted(aborted.reason));
+    }
+    // Counts of two versions are no counts of either.
+    if standing.stable.digest != stable.digest {
+        let (was, is) = (&stable.version, &standing.stable.version);
+        return Err(Seen::Lost(format!("{was} is not in production any more, {is} is")));
+    }
+    match standing.canary {
+        Some(own) if own.digest == canary.digest => Ok(standing.counted),
+        Some(_) => Ok(None),
+        None => Err(Seen::Lost(format!("{} is not the canary of the service", canary.version))),
+    }
+}
+
 /// Returns what is judged by: `--rule`, else what is configured, else an error rate; `--max-error-rate` beside either.
 fn rules(watch: &Watch, config: &RolloutConfig) -> Result<Vec<GateRule>, UsageError> {
     let samples = watch.min_samples.unwrap_or(config.min_samples);
@@ -131,31 +153,23 @@ impl Controller<'_> {
     fn look(&self, first: &Standing, canary: VersionStanding, window: Duration) -> Seen {
         let began = Instant::now();
         let lost = || Seen::Lost(format!("{} is not the canary of the service", canary.version));
-        let counts = |standing: &Standing| {
-            let own = standing.canary.as_ref().is_some_and(|own| own.digest == canary.digest);
-            standing.counted.clone().filter(|_| own)
+        let stable = first.stable.clone();
+        let counted = match looked_at(first.clone(), &stable, &canary) {
+            Ok(Some(counted)) => counted,
+            Ok(None) => return lost(),
+            Err(seen) => return seen,
         };
-        let Some(counted) = counts(first) else { return lost() };
         let mut counting = Counting::new(counted);
-        let mut stable = first.stable.clone();
         loop {
             let left = window.saturating_sub(began.elapsed());
             std::thread::sleep(left.min(LOOK));
-            match self.client.standing(self.model.as_str()) {
-                Ok(standing) => {
-                    if let Some(aborted) = standing.aborted.filter(|aborted| aborted.digest == canary.digest)
-                    {
-                        return Seen::Aborted(aborted.reason);
-                    }
-                    let standing = Standing { aborted: None, ..standing };
-                    match counts(&standing) {
-                        Some(counted) => counting.look(counted),
-                        // A service that has just come back loads the canary after what is in production.
-                        None if standing.canary.is_some() && !left.is_zero() => {}
-                        None => return lost(),
-                    }
-                    stable = standing.stable;
-                }
+            let looked = self.client.standing(self.model.as_str());
+            match looked.map(|standing| looked_at(standing, &stable, &canary)) {
+                Ok(Ok(Some(counted))) => counting.look(counted),
+                // A service that has just come back loads the canary after what is in production.
+                Ok(Ok(None)) if left.is_zero() => return lost(),
+                Ok(Ok(None)) => {}
+                Ok(Err(seen)) => return seen,
                 Err(error) if left.is_zero() => return Seen::Lost(error.to_string()),
                 Err(_) => {}
             }
@@ -258,8 +272,52 @@ fn shortened(found: &str, window: &str) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use modelgate_core::Digest;
+    use modelgate_core::rollout::Percent;
+    use modelgate_serve::rollout::{Aborted, CanaryStanding};
 
     use super::*;
+
+    fn version(name: &str) -> VersionStanding {
+        VersionStanding { version: name.to_owned(), digest: Digest::of(name.as_bytes()) }
+    }
+
+    fn standing(stable: &str, canary: Option<&str>, aborted: Option<&str>) -> Standing {
+        let canary = canary.map(|name| CanaryStanding {
+            version: name.to_owned(),
+            digest: Digest::of(name.as_bytes()),
+            weight: Percent::ZERO,
+            shadow: Percent::ZERO,
+            loaded: true,
+            refused: None,
+            since: String::new(),
+        });
+        let aborted = aborted.map(|name| Aborted {
+            version: name.to_owned(),
+            digest: Digest::of(name.as_bytes()),
+            reason: "worse".to_owned(),
+            time: String::new(),
+        });
+        let (model, stable, counted) = ("shop".to_owned(), version(stable), Some(Counted::default()));
+        Standing { schema_version: 1, model, stable, canary, aborted, sequence: 1, counted }
+    }
+
+    #[test]
+    fn a_window_ends_when_another_version_comes_to_production() {
+        let (stable, canary) = (version("v011"), version("v013"));
+        let seen = |standing| match looked_at(standing, &stable, &canary) {
+            Ok(Some(_)) => "counts".to_owned(),
+            Ok(None) => "not yet".to_owned(),
+            Err(Seen::Lost(reason) | Seen::Aborted(reason)) => reason,
+            Err(Seen::Window(_)) => "a window".to_owned(),
+        };
+        assert_eq!(seen(standing("v011", Some("v013"), None)), "counts");
+        assert_eq!(seen(standing("v011", Some("v012"), None)), "not yet");
+        assert_eq!(seen(standing("v011", None, None)), "v013 is not the canary of the service");
+        assert_eq!(seen(standing("v011", None, Some("v013"))), "worse");
+        let other = "v011 is not in production any more, v001 is";
+        assert_eq!(seen(standing("v001", Some("v013"), None)), other);
+    }
 
     #[derive(Parser)]
     struct Line {

@@ -12,24 +12,31 @@ use super::workflows::{commit, repository};
 use crate::BINARY;
 use crate::governance::easy;
 
-struct World {
-    project: TestProject,
-    github: FakeGithub,
+pub(super) struct World {
+    pub(super) project: TestProject,
+    pub(super) github: FakeGithub,
     /// A port that nobody listens on.
     port: u16,
+    /// `secrets` of the repository.
+    pub(super) secrets: Value,
+}
+
+/// Returns that somebody approved an environment, as the API tells it.
+pub(super) fn yes(login: &str, environment: &str) -> Value {
+    json!({ "state": "approved", "user": { "login": login }, "environments": [{ "name": environment }] })
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let project = repository();
         fs_err::create_dir_all(project.path("clones")).expect("a folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        Self { project, github: FakeGithub::start(), port }
+        Self { project, github: FakeGithub::start(), port, secrets: json!({}) }
     }
 
     /// Runs a workflow for an event; `shim` comes first on the path of its steps.
-    fn run(
+    pub(super) fn run(
         &self,
         workflow: &str,
         event: &Value,
@@ -41,7 +48,7 @@ impl World {
     }
 
     /// Runs a workflow for an event of this name.
-    fn started_by(
+    pub(super) fn started_by(
         &self,
         name: &str,
         workflow: &str,
@@ -59,6 +66,7 @@ impl World {
             ("GITHUB_SHA", sha),
             ("GITHUB_RUN_ID", "42".to_owned()),
             ("GITHUB_ACTOR", "pusher".to_owned()),
+            ("RUNNER_TEMP", self.project.path("clones").display().to_string()),
             ("WATCH_SECONDS", "1".to_owned()),
             ("PORT", self.port.to_string()),
         ];
@@ -76,6 +84,7 @@ impl World {
                     "ref_name": "main", "event": event,
                     "event_name": name,
                 },
+                "secrets": self.secrets,
             }),
             variables,
         };
@@ -83,7 +92,7 @@ impl World {
     }
 
     /// Changes the project, commits and pushes.
-    fn push(&self, file: &str, text: &str) {
+    pub(super) fn push(&self, file: &str, text: &str) {
         self.project.write(file, text);
         let root = self.project.path(".");
         commit(&root, "a change");
@@ -91,7 +100,7 @@ impl World {
     }
 
     /// Runs a command in a fresh clone.
-    fn asked(&self, arguments: &[&str]) -> String {
+    pub(super) fn asked(&self, arguments: &[&str]) -> String {
         let place: PathBuf = self.project.path("clones/asked");
         let _ = fs_err::remove_dir_all(&place);
         git(&self.project.path("."), &["clone", "-q", "origin.git", "clones/asked"]);
@@ -103,7 +112,7 @@ impl World {
 }
 
 #[track_caller]
-fn result(jobs: &std::collections::BTreeMap<String, Job>, name: &str, wanted: &str) {
+pub(super) fn result(jobs: &std::collections::BTreeMap<String, Job>, name: &str, wanted: &str) {
     let job = &jobs[name];
     assert_eq!(job.result, wanted, "{name}: {}", job.log);
 }
@@ -126,7 +135,7 @@ fn train_approve_deploy_and_roll_back_run_in_clones_of_their_own() {
         return skip("there is no jq, which runners of GitHub have");
     }
     let world = World::new();
-    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    world.github.state().approvals = vec![yes("reviewer", "production")];
     let push = json!({ "before": "0000000000000000000000000000000000000000" });
 
     // A push to main: trained, registered, staged, approved by the reviewer of the environment, promoted.
@@ -219,7 +228,7 @@ fn train_approve_deploy_and_roll_back_run_in_clones_of_their_own() {
 }
 
 /// Writes a command that stands in for modelgate and does `script` before it.
-fn shim(world: &World, script: &str) -> PathBuf {
+pub(super) fn shim(world: &World, script: &str) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let place = world.project.path("clones/shim");
     fs_err::create_dir_all(&place).expect("a folder");
@@ -236,7 +245,7 @@ fn a_first_version_that_does_not_serve_leaves_nothing_in_production() {
         return skip("there is no jq, which runners of GitHub have");
     }
     let world = World::new();
-    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    world.github.state().approvals = vec![yes("reviewer", "production")];
     let push = json!({ "before": "0000000000000000000000000000000000000000" });
     let count = world.project.path("clones/smokes").display().to_string();
     // Twice in staging, then in production.
@@ -294,7 +303,7 @@ fn data_that_breaks_its_contract_is_refused_and_said() {
 fn a_pull_request_shows_what_changed_in_data_that_is_not_in_git() {
     let world = World::new();
     let project = &world.project;
-    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    world.github.state().approvals = vec![yes("reviewer", "production")];
     let remote = project.path("remote");
     let config = project.read("modelgate.yaml");
     let config =
@@ -344,7 +353,7 @@ fn deployments_and_rollbacks_are_started_from_elsewhere_and_by_hand() {
         return skip("there is no jq, which runners of GitHub have");
     }
     let world = World::new();
-    world.github.state().approvals = vec![json!({ "state": "approved", "user": { "login": "reviewer" } })];
+    world.github.state().approvals = vec![yes("reviewer", "production")];
     let config = world.project.read("modelgate.yaml");
     // A version that waits, and nobody deployed.
     let wait = |trees: usize| {
@@ -405,6 +414,29 @@ fn deployments_and_rollbacks_are_started_from_elsewhere_and_by_hand() {
     assert_eq!(verifications(), (1, 1));
     let list = world.asked(&["model", "list"]);
     assert_eq!(list.matches("quarantined").count(), 2, "{list}");
+
+    // The newest is quarantined: without a version, it is the newest that may be deployed.
+    let jobs = by_hand("deploy.yml", &json!({ "version": "" }));
+    result(&jobs, "production", "success");
+    assert_eq!(jobs["staging"].outputs["version"], "v2");
+    // A yes to what was decided on over another production promotes nothing.
+    wait(11);
+    wait(12);
+    let once = world.project.path("clones/once").display().to_string();
+    let meanwhile = format!(
+        "if [ \"$1 $2\" = 'ci approver' ] && [ ! -e '{once}' ]; then touch '{once}'; \
+         '{BINARY}' model approve p v005 >&2; '{BINARY}' model promote p v005 >&2; fi"
+    );
+    let jobs = world.started_by(
+        "workflow_dispatch",
+        "deploy.yml",
+        &json!({}),
+        &json!({ "version": "v004" }),
+        Some(&shim(&world, &meanwhile)),
+    );
+    result(&jobs, "staging", "success");
+    result(&jobs, "production", "failure");
+    in_production("v005");
 }
 
 #[test]

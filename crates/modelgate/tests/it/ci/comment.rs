@@ -476,20 +476,27 @@ fn the_summary_alone_needs_no_token() {
 #[test]
 fn who_approved_is_asked_for() {
     let (project, github) = (judged(CONFIG), FakeGithub::start());
-    let approver = || {
+    let said = |state: &str, login: &str, environment: &str| json!({ "state": state, "user": { "login": login }, "environments": [{ "name": environment }] });
+    let approver = |arguments: &[&str]| {
         let mut command = project.command(&["ci", "approver"]);
+        command.args(arguments).env("GITHUB_TRIGGERING_ACTOR", "again");
         command.env("GITHUB_API_URL", &github.url).env("GITHUB_TOKEN", TOKEN).env("GITHUB_ACTOR", "pusher");
         command.env("GITHUB_REPOSITORY", "o/r").env("GITHUB_EVENT_PATH", project.path("event.json"));
         command.env("GITHUB_RUN_ID", "42");
         exits(command, 0)
     };
-    assert!(approver().ends_with("pusher\n") || approver().starts_with("pusher\n"));
+    let nobody = approver(&[]);
+    assert!(nobody.contains("again\n") && !nobody.contains("pusher\n"), "{nobody}");
     github.state().approvals = vec![
-        json!({ "state": "approved", "user": { "login": "first" } }),
-        json!({ "state": "rejected", "user": { "login": "second" } }),
-        json!({ "state": "approved", "user": { "login": "reviewer" } }),
+        said("approved", "first", "production"),
+        said("rejected", "second", "production"),
+        said("approved", "reviewer", "production"),
+        said("approved", "erin", "another"),
     ];
-    assert_eq!(approver(), "reviewer\n");
+    assert_eq!(approver(&[]), "reviewer\n");
+    assert_eq!(approver(&["--environment", "another"]), "erin\n");
+    // Nobody was asked for this one: who ran the job again answers for it.
+    assert!(approver(&["--environment", "third"]).contains("again\n"));
 }
 
 #[test]

@@ -118,6 +118,9 @@ fn the_action_of_this_repository_is_the_one_that_workflows_get() {
         tests: false,
         deploy: Deploy::None,
         space_secrets: Vec::new(),
+        notify_secret: None,
+        sign: false,
+        recipes: true,
     };
     let files = workflows::files(&plan);
     let (_, action) = files.iter().find(|(path, _)| path.ends_with("action.yml")).expect("an action");

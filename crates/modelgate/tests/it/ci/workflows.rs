@@ -188,7 +188,7 @@ fn a_second_pipeline_gets_workflows_of_its_own() {
         .replace("{source: data.csv", "{source: data/other.csv");
     project.write("modelgate.yaml", project.read("modelgate.yaml") + "  q:\n" + &second);
     let told = project.run(&["ci", "init", "--pipeline", "q"]).exits(64);
-    told.says("is of the pipeline `p` in `.`").says("`--name q`");
+    told.says("is of the pipeline `p` in `.`").says("`modelgate ci init --name q`");
     let _ = project.run(&["ci", "init", "--pipeline", "q", "--name", "q"]).exits(0);
     let train = project.read(".github/workflows/train-q.yml");
     assert!(
@@ -248,14 +248,16 @@ fn a_space_is_brought_up_to_date_behind_the_promotion() {
     let deploy = text("deploy");
     let at = |what: &str| deploy.find(what).unwrap_or_else(|| panic!("no `{what}` in {deploy}"));
     assert!(at("modelgate model promote") < at("modelgate deploy space \"$MODEL\" --reason"));
+    let (_, production) = deploy.split_once("\n  production:\n").expect("a job");
+    let at = |what: &str| production.find(what).unwrap_or_else(|| panic!("no `{what}` in {production}"));
     assert!(
         at("modelgate deploy space") < at("Take it back"),
         "what fails on the way to the Space is taken back"
     );
     assert!(text("rollback").contains("modelgate deploy space \"$MODEL\" --rollback --reason"));
     assert!(text("train").contains("      HF_TOKEN: ${{ secrets.HF_TOKEN }}"));
-    // The token is where it is needed and nowhere else: before the promotion, in the Space's step, and on the way back.
-    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 3);
+    // The token is where it is needed and nowhere else: before the promotion, in the Space's step, and on the ways back.
+    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 4);
     // Told once, it stays so.
     project.run(&["ci", "init"]).exits(0).says("set the secret HF_TOKEN");
     let _ = project.run(&["ci", "init", "--check"]).exits(0);
@@ -273,11 +275,13 @@ fn a_space_is_brought_up_to_date_behind_the_promotion() {
 fn the_secrets_of_a_private_space_are_handed_on_and_asked_for_before_the_promotion() {
     let project = repository();
     let space = "deploy: {space: {repository: me/churn, private: true, secrets: {HF_TOKEN: SPACE_READ_TOKEN, \
-                 MODELGATE_API_KEYS: CHURN_KEYS}}}\n";
+                 MODELGATE_API_KEYS: CHURN_KEYS}}}\nnotify: {url: \"https://hooks.example.com/x\", secret_env: HOOK_KEY}\n\
+                 signing: {require_signature: true, public_keys: [release.pub]}\n";
     let config = project.read("modelgate.yaml");
     project.write("modelgate.yaml", config.replace("project: p\n", &format!("project: p\n{space}")));
     let told = project.run(&["ci", "init", "--deploy", "space"]).exits(0);
-    told.says("CHURN_KEYS, MODELGATE_API_KEY, SPACE_READ_TOKEN");
+    told.says("CHURN_KEYS, MODELGATE_API_KEY, SPACE_READ_TOKEN").says("set the secret HOOK_KEY");
+    told.says("set the secret MODELGATE_SIGNING_KEY");
     let text = |name: &str| project.read(&format!(".github/workflows/{name}.yml"));
     let (deploy, train) = (text("deploy"), text("train"));
     for name in ["HF_TOKEN", "SPACE_READ_TOKEN", "CHURN_KEYS", "MODELGATE_API_KEY"] {
@@ -305,6 +309,34 @@ fn the_secrets_of_a_private_space_are_handed_on_and_asked_for_before_the_promoti
         let root = project.path(".");
         checkers.check(&root, &workflows_of(&root), &[ACTION]);
     }
+}
+
+#[test]
+fn changes_of_data_are_found_wherever_they_are_told_of() {
+    let project = TestProject::new(BINARY);
+    let root = project.path(".");
+    git(&root, &["init", "-q", "-b", "main"]);
+    let config = |source: &str| CONFIG.replace("source: data.csv", &format!("source: \"{source}\""));
+    project.write("proj/.dvc/config", "");
+    project.write("proj/data/a+b.csv", easy());
+    let init = |source: &str| {
+        project.write("proj/modelgate.yaml", config(source));
+        project.run(&["-C", "proj", "ci", "init"])
+    };
+    let text = |name: &str| project.read(&format!(".github/workflows/{name}.yml"));
+    let _ = init("./data/a+b.csv").exits(0);
+    let watched = text("data-validation");
+    for path in ["proj/data/**", "proj/data/a\\\\+b.csv.dvc", "proj/data.dvc", "proj/dvc.lock"] {
+        assert_eq!(watched.matches(&format!("\"{path}\"")).count(), 2, "{path}: {watched}");
+    }
+    let ci = text("ci");
+    assert!(ci.contains("':(top,literal)proj/data/a+b.csv.dvc'") && ci.contains("--relative"), "{ci}");
+    let _ = init("../shared/iris.csv").exits(0);
+    assert!(text("data-validation").contains("\"shared/**\""), "{}", text("data-validation"));
+    assert!(!text("ci").contains("--relative"));
+    init("/data/iris.csv").exits(64).says("data.source `/data/iris.csv` is a place on this machine");
+    init("d/${{ github.token }}.csv").exits(64).says("has a name that workflows cannot use");
+    let _ = project.run(&["-C", "proj", "ci", "init", "--name", ""]).exits(64);
 }
 
 #[test]

@@ -188,7 +188,8 @@ fn an_application_of_ones_own_goes_where_it_is_told_to() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
         }
     });
-    hub.state().runner = Some(std::sync::Arc::new(Box::new(move |_: &Started| Ok(url.clone()))));
+    let runner = move |_: &Started| Ok(url.clone());
+    hub.state().runner = Some(std::sync::Arc::new(Box::new(runner.clone())));
     let config = CONFIG.replace(
         "timeout: 60s",
         "timeout: 60s, upload: {app: src, models/packaged/drug: model, outputs/drug: metrics, space: .}, \
@@ -221,6 +222,22 @@ fn an_application_of_ones_own_goes_where_it_is_told_to() {
         ("dark", "an-application-key")
     );
     assert_eq!(space.variables["MODELGATE_MODEL_DIGEST"], digest(&project, 1));
+
+    // Staging is well, and the Space that people use cannot be reached: that says nothing about the version, and what was
+    // uploaded is not called undone.
+    crate::governance::run(&project, 2);
+    project.replace("modelgate.yaml", "timeout: 60s", "timeout: 1s");
+    let unreached = move |started: &Started| match started.id.as_str() {
+        "me/drug-app" => Ok("http://127.0.0.1:9".to_owned()),
+        _ => runner(started),
+    };
+    hub.state().runner = Some(std::sync::Arc::new(Box::new(unreached)));
+    let said = exits(with_key(), 3);
+    assert!(said.contains("that says nothing about drug v002"), "{said}");
+    assert!(said.contains("the variables of me/drug-app name what it served before again"), "{said}");
+    assert!(said.contains("what was uploaded to me/drug-app with drug v002 stays there"), "{said}");
+    assert!(said.contains("`modelgate model pull drug` and `modelgate deploy space drug`"), "{said}");
+    assert_eq!(variables(&hub, "me/drug-app")["MODELGATE_MODEL_DIGEST"], digest(&project, 1));
 
     // The training data does not leave, whatever it is called, and no other package does beside the one that may.
     project.write("app/extra/table.csv", super::rows());

@@ -15,14 +15,20 @@ fn listed() -> BTreeMap<&'static str, &'static Variable> {
 }
 
 /// Words of the code that look like the name of a variable that is read, and are none; the beginning is enough.
-const NO_VARIABLES: [(&str, &str); 9] = [
+const NO_VARIABLES: [(&str, &str); 15] = [
     ("BRANCH_", "how trees of ONNX compare"),
     ("RUNNING_", "what the Hub says of a Space"),
     ("APP_STARTING", "what the Hub says of a Space"),
     ("OWN_ENV", "a place in a template"),
+    ("MODELGATE_SIGNING_KEY", "the name of a secret, which a step of a workflow writes into a file"),
     ("LC_ALL", "set for git, so that it speaks English"),
     ("GIT_DIR", "taken from git, which is told the folder"),
     ("GIT_WORK_TREE", "taken from git, which is told the folder"),
+    ("GIT_COMMON_DIR", "taken from git, which is told the folder"),
+    ("GIT_OBJECT_DIRECTORY", "taken from git, which is told the folder"),
+    ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "taken from git, which is told the folder"),
+    ("GIT_NAMESPACE", "taken from git, which is told the folder"),
+    ("GIT_PREFIX", "taken from git, which is told the folder"),
     ("GIT_INDEX_FILE", "set for git, which makes a commit beside the person's own index"),
     ("GIT_TERMINAL_PROMPT", "set for git, which must not wait for a person"),
 ];

@@ -48,8 +48,9 @@ fn rule(project: &TestProject) -> Value {
 
 #[test]
 fn production_is_not_compared_on_rows_that_it_learned_from() {
-    let project = project("", RULE);
-    project.write("modelgate.yaml", config(7, "", RULE));
+    let rules = format!("{RULE}, {{id: floor, metric: f1, at_least: 0.1}}");
+    let project = project("", &rules);
+    project.write("modelgate.yaml", config(7, "", &rules));
     let output = project.run(&["run"]);
     let rule = rule(&project);
     let sentence = rule["sentence"].as_str().expect("a sentence");
@@ -67,6 +68,46 @@ fn production_is_not_compared_on_rows_that_it_learned_from() {
     output.says("are left out of the comparison: by the split of production v001 they are its training rows");
     assert!(project.read("outputs/p/report.md").contains("left out of the comparison"));
     project.run(&["gate", "explain"]).exits(0).says("left out of the comparison");
+    each_figure_stands_with_its_rows(&project, samples);
+    // Nor is one of both called the best.
+    let compared = project.run(&["model", "compare", "p", "1", "2"]).exits(0).stdout;
+    assert!(compared.contains("rows of different splits") && !compared.contains('*'), "{compared}");
+}
+
+/// The figures of all rows stand beside their intervals, those of the `left` rows beside production's.
+fn each_figure_stands_with_its_rows(project: &TestProject, left: u64) {
+    let (all, both) = (
+        project.json("outputs/p/evaluation_report.json")["subsets"]["validation"].clone(),
+        project.json("outputs/p/comparison.json"),
+    );
+    assert_eq!(both["rows"]["validation"], left);
+    let figure = |value: &Value| modelgate_core::verdict::figure(value.as_f64().expect("a figure"));
+    let fair = both["subsets"]["validation"].as_array().expect("figures");
+    let fair = fair.iter().find(|row| row["metric"] == "accuracy").expect("accuracy");
+    let (own, interval) = (&all["metrics"]["accuracy"], &all["intervals"]["accuracy"]);
+    assert_ne!(own, &fair["candidate"]);
+    let cells = [
+        "accuracy".to_owned(),
+        figure(own),
+        format!("{} to {}", figure(&interval["low"]), figure(&interval["high"])),
+        figure(&fair["candidate"]),
+        figure(&fair["production"]),
+    ];
+    let markdown = project.read("outputs/p/report.md");
+    assert!(markdown.contains(&format!("| {} |", cells.join(" | "))), "{cells:?} in {markdown}");
+    assert!(markdown.contains(&format!("| candidate on {left} rows | production v001 on {left} rows |")));
+    // A rule that compares with nothing is of all rows: the baseline's figure is too, and production's is not.
+    let floor = markdown.lines().find(|line| line.contains("| floor |")).expect("a line");
+    let all_rows = all["rows"].as_u64().map(|rows| rows.to_string());
+    let floor: Vec<&str> = floor.trim_matches(['|', ' ']).split(" | ").collect();
+    assert!(
+        matches!(floor[6..], ["–", to_baseline, rows] if to_baseline != "–" && Some(rows) == all_rows.as_deref()),
+        "{floor:?}"
+    );
+    let [metric, others @ ..] = &cells;
+    let html: String = others.iter().map(|cell| format!("<td class=n>{cell}</td>")).collect();
+    let html = format!("<tr><td>{metric}</td>{html}");
+    assert!(project.read("outputs/p/report.html").contains(&html), "{html}");
 }
 
 #[test]
@@ -104,6 +145,69 @@ fn a_rule_fails_by_no_rows_that_production_may_know() {
     assert_eq!(rule["outcome"], "inconclusive", "{rule}");
     let sentence = rule["sentence"].as_str().expect("a sentence");
     assert!(sentence.contains("column `day` is gone") && sentence.contains("`data.key`"), "{sentence}");
+}
+
+/// Rows of forty customers on days; of each the first `lines` rows.
+fn of_customers(lines: usize) -> String {
+    let with = |(at, line): (usize, &str)| match at {
+        0 => format!("day,who,{line}\n"),
+        _ => format!("2024-01-{:02},c{:02},{line}\n", at % 28 + 1, at % 40),
+    };
+    csv(false).lines().take(lines + 1).enumerate().map(with).collect()
+}
+
+#[test]
+fn training_groups_of_production_are_known_again_when_rows_are_added() {
+    let split = ", split: {kind: group, column: who}";
+    let project = TestProject::with(BINARY, "", "");
+    project.write("d.csv", of_customers(900));
+    project.write("modelgate.yaml", config(42, split, RULE));
+    project.run(&["run"]).exits(0).says("v001 is production");
+    project.write("d.csv", of_customers(1200));
+    project.write("modelgate.yaml", config(7, split, RULE));
+    let _ = project.run(&["run"]);
+    // Six customers of thirty rows each: those that production was trained on are left out whole.
+    let rule = rule(&project);
+    let samples = rule["samples"].as_u64().expect("samples");
+    assert!((30..180).contains(&samples) && samples.is_multiple_of(30), "{rule}");
+    let sentence = rule["sentence"].as_str().expect("a sentence");
+    let out = format!("{} of 180 rows of validation are left out", 180 - samples);
+    assert!(sentence.contains(&out), "{sentence}");
+}
+
+#[test]
+fn training_days_of_production_are_known_again_when_the_newest_are_gone() {
+    let split = ", split: {kind: time, column: day}";
+    let project = TestProject::with(BINARY, "", "");
+    let whole = of_customers(1200);
+    project.write("d.csv", &whole);
+    project.write("modelgate.yaml", config(42, split, RULE));
+    project.run(&["run"]).exits(0).says("v001 is production");
+    // Days up to the twentieth trained; of twenty-two days validation is before that.
+    let older: String = whole
+        .lines()
+        .filter(|line| *line < "2024-01-23" || line.starts_with('d'))
+        .fold(String::new(), |text, line| text + line + "\n");
+    project.write("d.csv", older);
+    project.run(&["run"]).exits(3).says("rows of validation are left out of the comparison");
+    let rule = rule(&project);
+    assert_eq!(rule["outcome"], "inconclusive", "{rule}");
+    assert!(rule["sentence"].as_str().expect("a sentence").contains("the data are others"), "{rule}");
+}
+
+#[test]
+fn a_column_that_is_learned_from_no_longer_is_there_for_production_and_slices() {
+    let project = project(", key: id", RULE);
+    let sliced = "{id: part, metric: accuracy, slice: {y: 0..0.5}, at_least: 0.1}";
+    let rules = format!("{RULE}, {sliced}");
+    let more = "    preprocess: {drop: [y]}\n    evaluate: {slices: [y], rounds: 100}\n    gate:";
+    project.write("modelgate.yaml", config(42, ", key: id", &rules).replace("    gate:", more));
+    project.run(&["run"]).says("1 numeric and 0 text columns become 1 features");
+    let rules = project.json("outputs/p/verdict.json")["rules"].clone();
+    assert!(rules[0]["reference"].is_number() && rules[0]["samples"] == 181, "{rules}");
+    assert_eq!(rules[1]["outcome"], "passed", "{rules}");
+    let report = project.json("outputs/p/evaluation_report.json");
+    assert_eq!(report["subsets"]["validation"]["slices"].as_array().map(Vec::len), Some(5), "{report}");
 }
 
 /// A model of LightGBM whose answers to `x` above the threshold are beyond what a number can hold.
@@ -175,7 +279,7 @@ fn the_same_split_leaves_nothing_out() {
 }
 
 #[test]
-fn a_baseline_that_was_changed_or_taken_away_switches_no_rule_off() {
+fn a_baseline_that_was_changed_switches_no_rule_off_and_one_that_is_gone_is_the_registrys() {
     let versus = "{id: base, metric: accuracy, versus: baseline, max_drop: 0.01}";
     let project = project(", key: id", versus);
     let whole = project.read("baselines/p.json");
@@ -188,11 +292,13 @@ fn a_baseline_that_was_changed_or_taken_away_switches_no_rule_off() {
     project.write("baselines/p.json", changed);
     project.run(&["run"]).exits(3).says("has other figures than v001 was registered with");
     fs_err::remove_file(project.path("baselines/p.json")).expect("removed");
-    project.run(&["run"]).exits(3).says("there is no `baselines/p.json`, and v001 is in production");
+    let _ = project.run(&["run"]);
+    let by_the_registry = rule(&project);
+    assert_ne!(by_the_registry["outcome"], "inconclusive");
+    assert_eq!(by_the_registry["reference_name"], "baseline v001");
     project.write("baselines/p.json", whole);
     let _ = project.run(&["run"]);
-    assert_ne!(rule(&project)["outcome"], "inconclusive");
-    assert_eq!(rule(&project)["reference_name"], "baseline v001");
+    assert_eq!(rule(&project), by_the_registry);
 }
 
 #[test]

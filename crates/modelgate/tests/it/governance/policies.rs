@@ -27,6 +27,33 @@ fn only_those_who_are_named_approve() {
 }
 
 #[test]
+fn what_was_judged_as_the_first_model_does_not_replace_a_production_that_is_there_now() {
+    let rules =
+        "rules: [{id: beside, metric: accuracy, versus: production, max_drop: 0.01}, {id: min-accuracy, ";
+    let config = with_promotion("approval: required").replace("rules: [{id: min-accuracy, ", rules);
+    let project = TestProject::with(BINARY, &easy(), &config);
+    let with_seed = |seed: &str| {
+        let output = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("started");
+        assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    with_seed("1");
+    with_seed("2");
+    // Nothing is in production: either may be the first.
+    let _ = project.run(&["model", "approve", "p", "1"]).exits(0);
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    let _ = project.run(&["model", "promote", "p", "2"]).exits(0);
+    let refused = project.run(&["model", "promote", "p", "1"]).exits(1);
+    refused.says("p v001 was judged when nothing was in production, without `beside`, and v002 is there now");
+    project.run(&["model", "approve", "p", "1"]).exits(1).says("was judged when nothing was in production");
+    assert!(project.run(&["status"]).exits(0).stdout.contains("v002"));
+    // Run again it is judged beside it.
+    let output = project.command(&["run"]).env("MODELGATE_SEED", "1").output().expect("started");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("of production v002") && !said.contains("bootstrap"), "{said}");
+}
+
+#[test]
 fn an_approval_expires_and_is_renewed() {
     let config = with_promotion("approval: required, approval_expires: 1s");
     let project = TestProject::with(BINARY, &easy(), &config);
@@ -178,6 +205,7 @@ fn a_better_one_that_was_replaced_is_named_and_comes_back_by_a_rollback_alone() 
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("v003 is in staging, best_by accuracy: v002 has"), "{said}");
     assert!(said.contains("v001 had 1 and was replaced: only a rollback brings it back"), "{said}");
+    assert!(said.contains("v002 and v003 were measured on rows of different splits"), "{said}");
     project
         .run(&["model", "list"])
         .exits(0)
@@ -338,6 +366,25 @@ fn a_version_that_was_judged_before_a_rule_was_required_is_not_promoted() {
 }
 
 #[test]
+fn a_required_rule_that_asks_for_more_by_now_is_not_the_one_that_was_judged_by() {
+    let with = |drop: &str| {
+        let rule =
+            format!("{{id: beside, metric: accuracy, versus: production, max_drop: {drop}, min_samples: 2}}");
+        let policy = format!("policy: {{required_rules: [{rule}]}}\npipelines:");
+        CONFIG.replace("pipelines:", &policy).replace("approval: automatic", "approval: required")
+    };
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", with("0.9"));
+    let ran = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(ran.status.code(), Some(4), "{}", String::from_utf8_lossy(&ran.stderr));
+    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
+    project.write("modelgate.yaml", with("0.0001"));
+    project.run(&["model", "promote", "p", "2"]).exits(1).says("p v002 was judged by another `beside`");
+    project.write("modelgate.yaml", with("0.9"));
+    let _ = project.run(&["model", "promote", "p", "2"]).exits(0);
+}
+
+#[test]
 fn a_model_that_no_pipeline_of_the_project_makes_is_decided_on_elsewhere() {
     let project = project(CONFIG, 1);
     project.write("modelgate.yaml", CONFIG.replace("approval: automatic", "approval: required"));
@@ -481,6 +528,9 @@ fn a_package_made_elsewhere_is_judged_here() {
     assert_eq!(super::packaged(&taker), super::packaged(&maker));
     let automatic = TestProject::with(BINARY, &easy(), CONFIG);
     automatic.run(&take).exits(0).says("v001 is in production");
+    let position = super::registry(&automatic).position();
+    automatic.run(&take).exits(0).says("p v001 is this package, and in production already");
+    assert_eq!(super::registry(&automatic).position(), position);
     // Its own verdict says nothing here.
     let strict = TestProject::with(BINARY, &easy(), &CONFIG.replace("at_least: 0.7", "at_most: 0.1"));
     strict.run(&take).exits(2).says("v001: failed");

@@ -87,6 +87,7 @@ fn a_package_in_production_is_not_quarantined_under_another_number() {
 #[test]
 fn a_first_production_is_taken_out_where_that_is_asked_for() {
     let project = project(CONFIG, 1);
+    let folder = kept(&project, "1");
     assert!(project.path("models/packaged/p/manifest.json").is_file());
     let back = ["model", "rollback", "p", "--yes", "--reason", "it does not answer"];
     let or_none = [&back[..], &["--or-none"]].concat();
@@ -94,6 +95,15 @@ fn a_first_production_is_taken_out_where_that_is_asked_for() {
     project.run(&or_none).exits(0).says("v001 is quarantined, and nothing is in production");
     // Whoever loads from the folder gets it no more, and the ledger knows when there was nothing.
     assert!(!project.path("models/packaged/p").exists());
+    // Another checkout has it there still.
+    fs_err::rename(project.path(&folder), project.path("models/packaged/p")).expect("moved");
+    project.run(&["status"]).exits(0).says("a quarantined version; `modelgate model pull` takes it away");
+    project
+        .run(&["model", "pull", "p"])
+        .exits(0)
+        .says("nothing is in production; the quarantined package is gone");
+    assert!(!project.path("models/packaged/p").exists());
+    project.run(&["model", "pull", "p"]).exits(1).says("production");
     project.run(&["model", "show", "p", "1"]).exits(0).says("quarantined");
     let later = ["ledger", "at", "2999-01-01T00:00:00Z"];
     project.run(&later).exits(0).says("nothing was in production then");
@@ -105,7 +115,7 @@ fn a_first_production_is_taken_out_where_that_is_asked_for() {
         let run = project.command(&["run"]).env("MODELGATE_SEED", seed).output().expect("run");
         assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
     }
-    project.run(&["model", "quarantine", "p", "3", "--reason", "x"]).exits(1).says("roll back to another");
+    project.run(&["model", "quarantine", "p", "3", "--reason", "x"]).exits(1).says("goes back to v002");
     project.run(&or_none).exits(0).says("p v002 is in production again");
     // By its own command too, and with no version left that could be gone back to.
     project
@@ -113,6 +123,27 @@ fn a_first_production_is_taken_out_where_that_is_asked_for() {
         .exits(0)
         .says("v002 is quarantined");
     assert!(!project.path("models/packaged/p").exists());
+}
+
+#[test]
+fn a_production_leaves_whatever_became_of_those_before_it() {
+    let project = project(CONFIG, 3);
+    let files = registry(&project).registration(&model(), VersionNumber(2)).expect("v002").files;
+    let hex = files["model.onnx"].hex();
+    fs_err::remove_file(project.path(&format!(".modelgate/store/sha256/{}/{}", &hex[..2], &hex[2..])))
+        .expect("removed");
+    project.run(&BACK).exits(1).says("p v002 cannot be gone back to");
+    let or_none = [&BACK[..], &["--or-none"]].concat();
+    project.run(&or_none).exits(0).says("v002 cannot take over").says("p v001 is in production again");
+    // What is signed by nobody who is believed cannot take over either, and nothing is better than what is bad.
+    let project = super::project(CONFIG, 2);
+    let Some((_, public)) = super::signing::keys(&project, "new") else { return };
+    let signing = format!("signing: {{require_signature: true, public_keys: [{public}]}}\npipelines:");
+    project.write("modelgate.yaml", CONFIG.replace("pipelines:", &signing));
+    project.run(&["model", "quarantine", "p", "2", "--reason", "bad"]).exits(1).says("`--or-none`");
+    project.run(&or_none).exits(0).says("v001 cannot take over").says("nothing is in production");
+    assert!(!project.path("models/packaged/p").exists());
+    let _ = project.run(&["ledger", "verify"]).exits(0);
 }
 
 #[test]

@@ -93,6 +93,17 @@ fn only_production_is_brought_to_where_production_is_loaded_from() {
     pull("3", "aside").exits(0).says("p v003 is quarantined: it is for looking at");
     let quiet = pull("1", "other").exits(0);
     assert!(!quiet.stderr.contains("quarantined"), "{}", quiet.stderr);
+    // Another version takes the place of a package, and of nothing else: not even of what looks like one.
+    pull("2", "other").exits(0).says("other");
+    project.write("other/notes/mine.txt", "mine");
+    pull("1", "other").exits(64).says("no package (`notes`): it was not touched");
+    project.write("web/manifest.json", r#"{"name": "an app", "icons": []}"#);
+    project.write("web/index.html", "<p>");
+    pull("1", "web").exits(64).says("no package (`manifest.json`)");
+    assert_eq!(
+        (project.read("other/notes/mine.txt"), project.read("web/index.html")),
+        ("mine".into(), "<p>".into())
+    );
 }
 
 #[test]

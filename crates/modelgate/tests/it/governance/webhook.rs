@@ -188,7 +188,10 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     with_key(&project, &take, 3, 2);
     assert_eq!(told(&requests, "verdict_failed")["version"], 5);
     project.write("modelgate.yaml", &config);
-    with_key(&project, &["model", "promote", "p", "--from-run", "models/packaged/p"], 3, 0);
+    // What is in production already is neither promoted again nor told.
+    assert!(with_key(&project, &take, 3, 0).contains("p v001 is this package, and in production already"));
+    with_key(&project, &["model", "pull", "p", "2", "--to", "second"], 3, 0);
+    with_key(&project, &["model", "promote", "p", "--from-run", "second"], 3, 0);
     assert_eq!(told(&requests, "promoted")["version"], 6);
     assert!(requests.try_recv().is_err());
 }
@@ -245,5 +248,14 @@ fn what_a_killed_command_did_not_tell_is_told_by_the_one_that_completes_it() {
     mark("promotion", 1);
     with_key(&project, &["status"], 1, 0);
     assert_eq!(told(&requests, "promoted")["version"], 1);
+    // Production that was to be taken out, and was not, is there still.
+    mark("take_out", 1);
+    assert!(with_key(&project, &["status"], 1, 0).contains("before it began: in production is v001"));
+    assert!(requests.try_recv().is_err());
+    mark("take_out", 1);
+    super::apply(&project, 1, &Event::Quarantine { reason: "killed".to_owned() }, LATER);
+    assert!(with_key(&project, &["status"], 1, 0).contains("is completed: in production is nothing"));
+    assert_eq!(told(&requests, "quarantined")["version"], 1);
+    assert!(!project.path("models/packaged/p").exists());
     assert!(requests.try_recv().is_err());
 }

@@ -48,7 +48,9 @@ fn every_form_of_a_request_gives_the_same_answer() {
         names.iter().map(|name| ((*name).to_owned(), column(name))).collect::<serde_json::Map<_, _>>().into();
     assert_eq!(predicted(&service, "/predict", &json!({ "features": lists })), *expected);
     assert_eq!(predicted(&service, "/predict/?model=shop", &json!({ "features": rows })), *expected);
-    assert_eq!(predicted(&service, "/predict/shop/", &rows[0])[0], expected[0]);
+    for path in ["/predict/shop/", "/predict"] {
+        assert_eq!(predicted(&service, path, &rows[0])[0], expected[0], "{path}");
+    }
     let mut reversed = names;
     reversed.reverse();
     let turned: Vec<Value> =
@@ -163,8 +165,9 @@ fn the_open_inference_protocol_is_spoken() {
         (0, "datatype", json!("BYTES"), "a value is no BYTES"),
         (0, "data", json!([40, 300_000_000_000_i64, 70]), "a value is no INT32"),
         (0, "parameters", json!([null, null]), "`parameters` is not an object"),
-        (0, "data", Value::Null, "which is not the shape"),
-        (1, "shape", json!([1, 3]), "is [rows] or [rows, 1]"),
+        (0, "data", Value::Null, "`data` is missing"),
+        (0, "shape", json!([1, 3]), "is [rows] or [rows, 1]"),
+        (1, "shape", json!([1, 3]), "is nested otherwise than the shape"),
     ] {
         let mut wrong = body.clone();
         wrong["inputs"][at][key] = value;

@@ -18,7 +18,7 @@ fn every_prediction_leaves_a_line() {
         .is(200)
         .json();
     let _ = served.post("/predict/shop", &json!({ "features": {} })).is(422);
-    served.until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 1"));
+    served.until(|service| service.get("/metrics").text.contains("modelgate_prediction_log_written_total 2"));
     let text = project.read("logs/predictions.jsonl");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2, "{text}");

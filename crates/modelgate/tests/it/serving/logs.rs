@@ -38,7 +38,7 @@ fn predictions_go_into_parquet_files_that_can_be_read_back() {
     // Fewer rows than a file has: nothing is there yet, not even a part.
     assert!(files(&project, "logs/shop").is_empty());
     let _ = served.post("/predict/shop", &json!({ "features": [row(), row(), row()] })).is(200);
-    served.until(|service| metric(service, "modelgate_prediction_log_written_total") == 2);
+    served.until(|service| metric(service, "modelgate_prediction_log_written_total") == 5);
     let _ = served.post("/predict/shop", &row()).is(200);
     // What is left is written at the end.
     assert_eq!(served.end("TERM"), 0);
@@ -309,7 +309,7 @@ fn predictions_are_pushed_to_loki_and_tried_again() {
     let body = json!({ "features": [row(), row()] }).to_string();
     let headers = [("content-type", "application/json"), ("x-correlation-id", "mine-3")];
     let _ = service.request("POST", "/predict/shop", &headers, Some(body.as_bytes())).is(200);
-    service.until(|service| metric(service, "modelgate_prediction_log_written_total") == 1);
+    service.until(|service| metric(service, "modelgate_prediction_log_written_total") == 2);
     let pushes = loki.pushes.lock().expect("pushes").clone();
     let (head, push) = &pushes[0];
     let head = head.to_ascii_lowercase();

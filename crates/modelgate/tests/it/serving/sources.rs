@@ -57,9 +57,17 @@ fn a_folder_that_is_no_package_costs_the_others_nothing() {
     fs_err::remove_dir_all(project.path("all/second")).expect("removed");
     fs_err::remove_dir_all(project.path("all/foreign")).expect("removed");
     assert_eq!(reload(&service).is(200).json()["status"], "noop");
+    let manifest = project.read("all/shop/manifest.json");
     project.write("all/shop/manifest.json", "{");
     let _ = reload(&service).is(503);
     assert!(refused(&service, "shop").contains("is no manifest"));
+    assert_eq!(version(&service), before);
+    let _ = service.post("/predict/shop", &row()).is(200);
+    // Nor does another model take its place: its callers ask for it by its name.
+    project.write("all/shop/manifest.json", manifest.replace("\"shop\"", "\"house\""));
+    let _ = reload(&service).is(503);
+    let told = refused(&service, "shop");
+    assert!(told.contains("lies where shop was") && told.contains("start the service anew"), "{told}");
     assert_eq!(version(&service), before);
     let _ = service.post("/predict/shop", &row()).is(200);
 }

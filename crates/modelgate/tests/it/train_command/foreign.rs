@@ -31,6 +31,11 @@ fn a_graph_from_elsewhere_is_judged_here() {
     refused.says("the graph takes [x (float), level (string)]").says("grade (string)");
     project.write("model.pkl", b"\x80\x04\x95");
     project.run(&["model", "import", "model.pkl"]).exits(1).says("pickled models are never loaded");
+    project.write("mlflow/MLmodel", "flavors: {}");
+    project
+        .run(&["model", "import", "mlflow"])
+        .exits(64)
+        .says("is a folder: name the file of the model in it");
     project.run(&["model", "import", "nowhere.onnx"]).exits(64).says("there is no file `nowhere.onnx`");
 }
 

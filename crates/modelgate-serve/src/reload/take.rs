@@ -1,0 +1,205 @@
+//! What a source offers becomes what is served: each model that is new is loaded, and then all are swapped at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Reloader, Unloaded};
+use crate::catalog::{Outcome, Served};
+use crate::error::one_line;
+use crate::news;
+use crate::served::ServedModel;
+use crate::source::{Offer, Offered};
+use crate::telemetry::Attribute;
+use crate::telemetry::talk::{info, warn};
+
+/// What came of the offers.
+pub(super) struct Taken {
+    pub(super) outcome: Outcome,
+    /// Why files could not be fetched, where the source broke off.
+    pub(super) unreached: Option<String>,
+}
+
+impl Reloader {
+    /// Makes what the source offers what is served. A model that does not verify, or cannot be fetched, keeps its place as
+    /// it is; one that is withdrawn loses it.
+    pub(super) fn take(&mut self, offered: Offered, tries: u32) -> Taken {
+        let before = Arc::clone(&self.catalog.served());
+        let mut served = Served::default();
+        let Offered { offers, mut refused, mut withdrawn, before: places } = offered;
+        refused.values_mut().chain(withdrawn.values_mut()).for_each(|reason| *reason = one_line(reason));
+        let mut unreached = None;
+        if before.models.is_empty() {
+            let known = |name: &str| refused.contains_key(name) || withdrawn.contains_key(name);
+            self.start.compare_names_with_last(&offers, known);
+        }
+        for offer in &offers {
+            let name = offer.name.to_string();
+            let old = before.models.get(&name);
+            let others = places.get(&name).into_iter().flatten();
+            if let Some(other) = displaced(others, |name| before.models.contains_key(name), &offers) {
+                let sentence = format!(
+                    "{name} {} lies where {other} was, which is served on; start the service anew to serve it",
+                    offer.version
+                );
+                refused.insert(other.to_owned(), sentence);
+                if old.is_none() {
+                    continue;
+                }
+            }
+            if let Some(old) = old.filter(|old| old.offer == *offer) {
+                served.models.insert(name, Arc::clone(old));
+                continue;
+            }
+            // Where one file could not be fetched, the next is not waited for as long.
+            let tries = if unreached.is_some() { 1 } else { tries };
+            let (trace, began_at) = (self.tracer.below(self.trace), SystemTime::now());
+            let loaded = self.load(offer, old.map(AsRef::as_ref), tries, &mut unreached);
+            let about = || {
+                vec![
+                    ("modelgate.model", Attribute::Text(name.clone())),
+                    ("modelgate.version", Attribute::Text(offer.version.clone())),
+                    ("modelgate.digest", Attribute::Text(offer.digest.to_string())),
+                ]
+            };
+            let failure = match &loaded {
+                Ok(_) => None,
+                Err(Unloaded::Refused(reason) | Unloaded::Withdrawn(reason)) => Some(reason.as_str()),
+            };
+            self.tracer.end(trace, "load", began_at, about, failure);
+            match loaded {
+                Ok(model) => {
+                    served.models.insert(name, Arc::new(model));
+                }
+                Err(Unloaded::Refused(reason)) => {
+                    refused.insert(name, format!("{} {}: {reason}", offer.name, offer.version));
+                }
+                Err(Unloaded::Withdrawn(reason)) => {
+                    withdrawn.insert(name, reason);
+                }
+            }
+        }
+        self.report(&refused, &withdrawn);
+        let changed = self.swap(served, &refused, &withdrawn);
+        let now_served: Vec<Offer> =
+            self.catalog.served().models.values().map(|model| model.offer.clone()).collect();
+        if let Some(cache) = &self.start.cache
+            && (!now_served.is_empty() || !withdrawn.is_empty())
+        {
+            let canaries = self.catalog.rollouts.wanted();
+            let keeps = |name: &str| refused.contains_key(name);
+            if let Err(error) = cache.remember(self.start.identity(), now_served, keeps, &canaries) {
+                self.cache_failed(&error);
+            }
+            self.start.show_cache();
+        }
+        let outcome = if !changed.is_empty() {
+            Outcome::Reloaded { changed, refused }
+        } else if refused.is_empty() {
+            Outcome::Noop
+        } else {
+            Outcome::Failed { reason: refused.into_values().collect::<Vec<_>>().join("; ") }
+        };
+        Taken { outcome, unreached }
+    }
+
+    /// Swaps what is served, unless it is the same; returns the models that changed, came or went.
+    fn swap(
+        &self,
+        mut served: Served,
+        refused: &BTreeMap<String, String>,
+        withdrawn: &BTreeMap<String, String>,
+    ) -> Vec<String> {
+        let _alone = self.start.lock();
+        let current = self.catalog.served();
+        for name in refused.keys() {
+            if let Some(old) = current.models.get(name) {
+                served.models.entry(name.clone()).or_insert_with(|| Arc::clone(old));
+            }
+        }
+        let same = |name: &String, model: &Arc<ServedModel>| {
+            current.models.get(name).is_some_and(|old| Arc::ptr_eq(old, model))
+        };
+        let new =
+            served.models.iter().filter(|(name, model)| !same(name, model)).map(|(name, _)| name.clone());
+        let gone = current.models.keys().filter(|name| !served.models.contains_key(*name)).cloned();
+        let changed: Vec<String> = new.chain(gone).collect();
+        for name in &changed {
+            let (before, now) = (current.models.get(name), served.models.get(name));
+            news::changed(before.map(AsRef::as_ref), now.map(AsRef::as_ref));
+        }
+        self.catalog.update(|status| {
+            status.from_cache = status.from_cache && changed.is_empty() && !refused.is_empty();
+            status.refused.clone_from(refused);
+            status.withdrawn.clone_from(withdrawn);
+        });
+        if !changed.is_empty() {
+            self.catalog.replace(&self.metrics, served.models);
+            self.start.check_redaction();
+        }
+        changed
+    }
+
+    /// Tells what is not served, once for each reason.
+    fn report(&self, refused: &BTreeMap<String, String>, withdrawn: &BTreeMap<String, String>) {
+        let status = self.catalog.status();
+        let new = |known: &BTreeMap<String, String>, name: &String, reason: &String| {
+            known.get(name) != Some(reason)
+        };
+        for (_, reason) in refused.iter().filter(|(name, reason)| new(&status.refused, name, reason)) {
+            warn(&format!("not served: {reason}"));
+        }
+        for (name, reason) in withdrawn.iter().filter(|(name, reason)| new(&status.withdrawn, name, reason)) {
+            warn(&format!("nothing of {name} is served any more: {reason}"));
+        }
+        for name in status.refused.keys().filter(|name| !refused.contains_key(*name)) {
+            info(&format!("nothing of {name} is refused any more"));
+        }
+    }
+}
+
+/// Returns the model that would go if what lies at its place now were served instead: callers ask for it by its name, and
+/// nobody said that it may go. One that is offered elsewhere has only moved.
+fn displaced<'a>(
+    mut others: impl Iterator<Item = &'a String>,
+    served: impl Fn(&str) -> bool,
+    offers: &[Offer],
+) -> Option<&'a str> {
+    let goes =
+        |other: &&String| served(other) && offers.iter().all(|offer| offer.name.as_str() != other.as_str());
+    others.find(goes).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_model_at_the_place_of_one_that_is_served_does_not_take_it_away() {
+        let offer = |name: &str| Offer {
+            name: name.parse().expect("a name"),
+            version: "1".to_owned(),
+            digest: modelgate_core::Digest::of(name.as_bytes()),
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+            attached: None,
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (before, served, offered, expected) in [
+            (&["iris"][..], &["iris"][..], &["house"][..], Some("iris")),
+            // It moved, it was never served, or it is gone by now.
+            (&["iris"], &["iris"], &["house", "iris"], None),
+            (&["iris"], &["other"], &["house"], None),
+            (&[], &["iris"], &["house"], None),
+            (&["alias", "iris"], &["iris"], &["house", "alias"], Some("iris")),
+        ] {
+            let before = names(before);
+            let offers: Vec<Offer> = offered.iter().map(|name| offer(name)).collect();
+            assert_eq!(
+                displaced(before.iter(), |name| served.contains(&name), &offers),
+                expected,
+                "{before:?} {served:?} {offered:?}"
+            );
+        }
+    }
+}

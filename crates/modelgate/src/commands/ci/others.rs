@@ -1,0 +1,204 @@
+//! The workflows that a repository has already: whose they are, and what two projects must not share.
+
+use std::path::Path;
+
+use modelgate_deploy::workflows::said;
+use modelgate_pipeline::PROJECT_FILE;
+
+use crate::environment;
+use crate::exit::UsageError;
+
+/// Whose workflows are written.
+pub(super) struct Mine<'a> {
+    /// The project's folder from the repository's root.
+    pub(super) folder: &'a str,
+    pub(super) pipeline: &'a str,
+    pub(super) model: &'a str,
+    pub(super) registry: &'a str,
+    /// What the names of the workflows end with.
+    pub(super) suffix: &'a str,
+}
+
+/// Workflows that are there, as their files say it.
+struct Set {
+    /// What their names end with, such as `-churn`.
+    suffix: String,
+    folder: String,
+    pipeline: String,
+    model: Option<String>,
+    registry: Option<String>,
+}
+
+impl Set {
+    /// Reads `train{suffix}.yml` and what is beside it; `None` for files of another form.
+    fn read(root: &Path, suffix: &str) -> Option<Self> {
+        let text = |name: &str| {
+            fs_err::read_to_string(root.join(format!(".github/workflows/{name}{suffix}.yml"))).ok()
+        };
+        let train = text("train")?;
+        let value = |text: &str, key: &str| {
+            let found = text.lines().find_map(|line| line.trim().strip_prefix(key).map(str::to_owned));
+            found.map(|value| value.trim().trim_matches('"').to_owned())
+        };
+        let runs = |line: &&str| line.trim_start().starts_with("modelgate run ");
+        let pipeline = train.lines().find(runs).and_then(|line| line.split_whitespace().nth(2))?;
+        Some(Self {
+            suffix: suffix.to_owned(),
+            folder: value(&train, "working-directory: ").unwrap_or_else(|| ".".to_owned()),
+            pipeline: pipeline.to_owned(),
+            model: text("deploy").and_then(|deploy| value(&deploy, "MODEL: ")),
+            registry: value(&train, "MODELGATE_REGISTRY_URI: "),
+        })
+    }
+
+    fn all(root: &Path) -> Vec<Self> {
+        let entries = fs_err::read_dir(root.join(".github/workflows")).into_iter().flatten().flatten();
+        let mut suffixes: Vec<String> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Some(name.strip_prefix("train")?.strip_suffix(".yml")?.to_owned())
+            })
+            .filter(|suffix| suffix.is_empty() || suffix.starts_with('-'))
+            .collect();
+        suffixes.sort();
+        suffixes.iter().filter_map(|suffix| Self::read(root, suffix)).collect()
+    }
+
+    fn file(&self) -> String {
+        format!(".github/workflows/train{}.yml", self.suffix)
+    }
+
+    /// Returns whether the project that they are of is there no more, or has no such pipeline.
+    fn is_orphan(&self, root: &Path) -> bool {
+        let file = root.join(&self.folder).join(PROJECT_FILE);
+        if !file.is_file() {
+            return true;
+        }
+        let found = modelgate_config::load_open(&file, &environment::variable);
+        found.is_ok_and(|found| !found.config.pipelines.contains_key(&self.pipeline))
+    }
+}
+
+/// Refuses to write workflows of one pipeline over those of another, unless that one is gone.
+pub(super) fn check_owner(root: &Path, mine: &Mine<'_>) -> anyhow::Result<()> {
+    let Some(there) = Set::read(root, mine.suffix) else { return Ok(()) };
+    if there.pipeline == mine.pipeline && there.folder == mine.folder || there.is_orphan(root) {
+        return Ok(());
+    }
+    let last = mine.folder.rsplit('/').next().filter(|name| *name != "." && there.folder != mine.folder);
+    let sentence = format!(
+        "`{}` is of the pipeline `{}` in `{}`: `modelgate ci init --name {}` writes workflows beside it",
+        there.file(),
+        there.pipeline,
+        there.folder,
+        last.unwrap_or(mine.pipeline)
+    );
+    Err(UsageError(sentence).into())
+}
+
+/// Refuses a second project with the versions and the production of another, or with its comment and its check run.
+pub(super) fn check_apart(root: &Path, mine: &Mine<'_>) -> anyhow::Result<()> {
+    let others = Set::all(root);
+    let others = others.iter().filter(|other| other.suffix != mine.suffix && other.folder != mine.folder);
+    for other in others.filter(|other| !other.is_orphan(root)) {
+        let whose = format!("`{}` is of the project in `{}`", other.file(), other.folder);
+        let shares =
+            other.model.as_deref() == Some(mine.model) && other.registry.as_deref() == Some(mine.registry);
+        if shares {
+            let sentence = format!(
+                "{whose}, whose model is `{model}` too, in the same registry `{registry}`: versions and production would be \
+                 those of both. In {PROJECT_FILE}, give this one a name of its own (`model: {{name: …}}` of the pipeline) or \
+                 another registry (`registry: {{uri: …}}`)",
+                model = mine.model,
+                registry = mine.registry
+            );
+            return Err(UsageError(sentence).into());
+        }
+        if said(&other.pipeline, other.suffix.trim_start_matches('-'))
+            == said(mine.pipeline, mine.suffix.trim_start_matches('-'))
+        {
+            let sentence = format!(
+                "{whose}, whose pipeline is `{}` too: comment and check run would be those of both. \
+                 `modelgate ci init --name NAME` tells them apart by another name",
+                mine.pipeline
+            );
+            return Err(UsageError(sentence).into());
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether other workflows are of a pipeline of the same folder, whose Makefile and justfile are there.
+pub(super) fn has_recipes(root: &Path, folder: &str, suffix: &str) -> bool {
+    Set::all(root)
+        .iter()
+        .any(|other| other.suffix != suffix && other.folder == folder && !other.is_orphan(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROJECT: &str = "version: 1\nproject: p\npipelines:\n  churn:\n    task: classification\n    data: {source: a.csv, \
+                           target: y}\n    train: {algorithm: random_forest}\n    gate: {rules: [{metric: f1, at_least: 0.5}]}\n";
+
+    fn repository() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs_err::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs_err::write(path, text).expect("written");
+        };
+        let train = "env:\n  MODELGATE_REGISTRY_URI: \"git+branch:modelgate\"\njobs:\n  - name: x\n    working-directory: eu\n    run: |\n      \
+                     modelgate run churn || code=$?\n";
+        write(".github/workflows/train.yml", train);
+        write(".github/workflows/deploy.yml", "env:\n  MODEL: \"churn\"\n");
+        write("eu/modelgate.yaml", PROJECT);
+        folder
+    }
+
+    fn mine<'a>(suffix: &'a str, model: &'a str, registry: &'a str) -> Mine<'a> {
+        Mine { folder: "us", pipeline: "churn", model, registry, suffix }
+    }
+
+    fn of<'a>(folder: &'a str, pipeline: &'a str) -> Mine<'a> {
+        Mine { folder, pipeline, ..mine("", "churn", "git+branch:modelgate") }
+    }
+
+    #[test]
+    fn two_projects_do_not_share_a_model_of_one_registry_nor_a_comment() {
+        let folder = repository();
+        let said = |mine: &Mine<'_>| check_apart(folder.path(), mine).map_err(|error| error.to_string());
+        let shared = said(&mine("-us", "churn", "git+branch:modelgate")).expect_err("one model");
+        assert!(shared.contains("`.github/workflows/train.yml` is of the project in `eu`"), "{shared}");
+        assert!(shared.contains("versions and production would be those of both"), "{shared}");
+        assert_eq!(said(&mine("-us", "churn-us", "git+branch:modelgate")), Ok(()));
+        assert_eq!(said(&mine("-us", "churn", "git+branch:modelgate-us")), Ok(()));
+        let comment = said(&mine("-churn", "churn-us", "git+branch:modelgate")).expect_err("one comment");
+        assert!(comment.contains("comment and check run would be those of both"), "{comment}");
+        // Its own files are no others.
+        assert_eq!(said(&mine("", "churn", "git+branch:modelgate")), Ok(()));
+    }
+
+    #[test]
+    fn workflows_of_a_pipeline_or_a_folder_that_is_gone_are_replaced() {
+        let folder = repository();
+        let root = folder.path();
+        let error = check_owner(root, &of("us", "churn")).expect_err("of another").to_string();
+        assert!(
+            error.contains("in `eu`: `modelgate ci init --name us` writes workflows beside it"),
+            "{error}"
+        );
+        assert!(
+            check_owner(root, &of("eu", "flowers")).is_err() && check_owner(root, &of("eu", "churn")).is_ok()
+        );
+        fs_err::write(root.join("eu/modelgate.yaml"), PROJECT.replace("churn:", "flowers:"))
+            .expect("renamed");
+        assert!(check_owner(root, &of("eu", "flowers")).is_ok());
+        fs_err::write(root.join("eu/modelgate.yaml"), PROJECT).expect("as before");
+        assert!(has_recipes(root, "eu", "-flowers") && !has_recipes(root, "us", "-us"));
+        fs_err::rename(root.join("eu"), root.join("moved")).expect("moved");
+        assert!(check_owner(root, &of("moved", "churn")).is_ok());
+        assert!(check_apart(root, &mine("-us", "churn", "git+branch:modelgate")).is_ok());
+    }
+}
