@@ -5,13 +5,13 @@
 //! writers one is told to look again; without one the local branch is moved by compare-and-swap. `sides.rs` keeps the
 //! one from being taken for the other.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use modelgate_core::Digest;
+use modelgate_store::git::{PATIENCE, give_up_slow, output_within};
 use modelgate_store::remote::without_credentials;
 
 use crate::RegistryError;
@@ -25,24 +25,6 @@ mod sides;
 const LEDGER: &str = "ledger.jsonl";
 /// Commands that ask another machine.
 const REMOTE: [&str; 2] = ["fetch", "push"];
-/// How long one may take. A first fetch brings every package with it.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// A connection over HTTP that brings next to nothing for so many seconds is given up, unless the user set this.
-const LOW_SPEED: [(&str, &str); 2] = [("GIT_HTTP_LOW_SPEED_LIMIT", "100"), ("GIT_HTTP_LOW_SPEED_TIME", "20")];
-
-/// Reads a pipe to its end, beside whoever waits.
-fn heard(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // A pipe that breaks off has said what it had to.
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        let _ = sender.send(bytes);
-    });
-    receiver
-}
 
 /// A branch of a git repository.
 pub(crate) struct GitBranchHome {
@@ -74,7 +56,7 @@ impl GitBranchHome {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = modelgate_store::git(&self.repository);
+        let mut command = modelgate_store::git::git(&self.repository);
         command.args(arguments);
         // An identity also where none is configured.
         for role in ["AUTHOR", "COMMITTER"] {
@@ -103,9 +85,7 @@ impl GitBranchHome {
         }
         let asks_remote = REMOTE.contains(&arguments[0]);
         if asks_remote {
-            for (name, value) in LOW_SPEED.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
-                command.env(name, value);
-            }
+            give_up_slow(&mut command);
         }
         let mut child = command
             .spawn()
@@ -116,42 +96,15 @@ impl GitBranchHome {
             // git may close its input early; its exit status is what counts.
             let _ = stdin.write_all(input);
         }
-        if asks_remote {
-            return self.within(child, self.patience, arguments[0]);
-        }
-        let output = child.wait_with_output()?;
-        Ok((output.status.success(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned()))
-    }
-
-    /// Waits for a command that waits for another machine, and ends it when that takes too long.
-    fn within(
-        &self,
-        mut child: Child,
-        patience: Duration,
-        what: &str,
-    ) -> Result<(bool, Vec<u8>, String), RegistryError> {
-        // Each pipe is read by a thread: whoever fills one and waits would never end.
-        let (output, errors) = (heard(child.stdout.take()), heard(child.stderr.take()));
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if began.elapsed() >= patience {
-                let _ = child.kill();
-                let _ = child.wait();
-                let seconds = patience.as_secs();
-                return Err(
-                    self.unavailable(&format!("git {what}: the remote did not answer within {seconds} s"))
-                );
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let output = if asks_remote {
+            output_within(child, self.patience)?.ok_or_else(|| {
+                let (what, seconds) = (arguments[0], self.patience.as_secs());
+                self.unavailable(&format!("git {what}: the remote did not answer within {seconds} s"))
+            })?
+        } else {
+            child.wait_with_output()?
         };
-        // A helper of git's that outlives it may hold the pipes open; what git itself said is there.
-        let wait = Duration::from_secs(5);
-        let (output, errors) = (output.recv_timeout(wait), errors.recv_timeout(wait));
-        let (output, errors) = (output.unwrap_or_default(), errors.unwrap_or_default());
-        Ok((status.success(), output, String::from_utf8_lossy(&errors).into_owned()))
+        Ok((output.status.success(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned()))
     }
 
     fn git_bytes(

@@ -1,7 +1,15 @@
 //! git's own program, started so that it works on the folder it is given and answers a program.
 
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Output};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long a command may take that asks another machine. A first fetch brings every package with it.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+/// A connection over HTTP that brings next to nothing for so many seconds is given up, unless the user set this.
+const LOW_SPEED: [(&str, &str); 2] = [("GIT_HTTP_LOW_SPEED_LIMIT", "100"), ("GIT_HTTP_LOW_SPEED_TIME", "20")];
 
 /// What git sets for the hooks and helpers that it starts itself: taken over, each of these leads to another repository than
 /// the folder's.
@@ -26,6 +34,52 @@ pub fn git(folder: &Path) -> Command {
     command
 }
 
+/// Lets a command that asks another machine give up a connection that brings next to nothing.
+pub fn give_up_slow(command: &mut Command) {
+    for (name, value) in LOW_SPEED.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
+        command.env(name, value);
+    }
+}
+
+/// Waits for a program that waits for another machine, and ends it when that takes too long: `None`. What it writes to its
+/// pipes is read meanwhile: whoever fills one and waits would never end.
+///
+/// # Errors
+/// Fails when the system does.
+pub fn output_within(mut child: Child, patience: Duration) -> std::io::Result<Option<Output>> {
+    let (output, errors) = (heard(child.stdout.take()), heard(child.stderr.take()));
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if began.elapsed() >= patience {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    // A helper of git's that outlives it may hold the pipes open; what git itself said is there.
+    let [stdout, stderr] =
+        [output, errors].map(|pipe| pipe.recv_timeout(Duration::from_secs(5)).unwrap_or_default());
+    Ok(Some(Output { status, stdout, stderr }))
+}
+
+/// Reads a pipe to its end, beside whoever waits.
+fn heard(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // A pipe that breaks off has said what it had to.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +92,30 @@ mod tests {
             assert!(set.contains(&(name.as_ref(), None)), "{name} is taken over");
         }
         assert!(set.contains(&("LC_ALL".as_ref(), Some("C".as_ref()))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_waits_for_ever_is_ended() {
+        let started = |line: &str| {
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", line])
+                .stdin(std::process::Stdio::null())
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped());
+            command.spawn().expect("started")
+        };
+        let began = Instant::now();
+        assert!(
+            output_within(started("exec sleep 60"), Duration::from_millis(50)).expect("waited").is_none()
+        );
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        let said = output_within(started("echo one; echo two >&2; exit 3"), Duration::from_secs(60));
+        let said = said.expect("waited").expect("it ended");
+        assert_eq!(
+            (said.status.code(), &said.stdout[..], &said.stderr[..]),
+            (Some(3), &b"one\n"[..], &b"two\n"[..])
+        );
     }
 }

@@ -6,7 +6,7 @@
 pub mod atomic;
 mod content;
 mod error;
-mod git;
+pub mod git;
 pub mod hashing;
 mod identity;
 mod index;
@@ -17,7 +17,6 @@ mod trust;
 
 pub use content::{ContentStore, Kept, Listed};
 pub use error::StoreError;
-pub use git::git;
 pub use hashing::{CHUNK, Md5};
 pub use identity::FileIdentity;
 pub use index::DigestIndex;

@@ -339,7 +339,7 @@ fn git_show(folder: &Path, revision: &str, path: &str) -> Result<Vec<u8>, Pipeli
         return Err(wrong("a revision does not begin with `-`".to_owned()));
     }
     // `./` makes git take the path from the folder rather than from the top of the repository.
-    let output = modelgate_store::git(folder)
+    let output = modelgate_store::git::git(folder)
         .args(["show", &format!("{revision}:./{path}")])
         .output()
         .map_err(|error| wrong(format!("git cannot be started: {error}")))?;

@@ -1,5 +1,7 @@
 //! A home on a branch that is damaged, that is another's, or that is kept on two sides.
 
+use std::time::Instant;
+
 use super::*;
 
 /// Runs git in a folder, which must succeed, and returns what it says.

@@ -16,7 +16,7 @@ use crate::printer::Printer;
 
 /// Returns what `git` prints, when it succeeds and prints something.
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
-    let output = modelgate_store::git(root).args(arguments).output().ok()?;
+    let output = modelgate_store::git::git(root).args(arguments).output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !said.is_empty()).then_some(said)
 }

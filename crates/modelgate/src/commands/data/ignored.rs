@@ -45,7 +45,7 @@ fn lines(source: &str) -> Vec<String> {
 
 /// Returns whether git ignores a path; `None` where there is no git, or no repository.
 fn is_ignored(root: &Path, path: &Path) -> Option<bool> {
-    let mut git = modelgate_store::git(root);
+    let mut git = modelgate_store::git::git(root);
     git.args(["check-ignore", "-q", "--"]).arg(path);
     match git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?.code() {
         Some(0) => Some(true),
