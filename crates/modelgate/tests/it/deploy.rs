@@ -68,18 +68,39 @@ fn exits(mut command: Command, code: i32) -> String {
 
 /// Containers of Spaces: our binary, with what the Dockerfile of the Space says about its environment.
 #[derive(Clone, Default)]
-struct Containers(Arc<Mutex<BTreeMap<String, (Service, TempDir)>>>);
+struct Running(Arc<Mutex<BTreeMap<String, (Service, TempDir)>>>);
+
+/// The containers of a test, which end with it: the hub lives as long as the process.
+struct Containers(Running);
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        // A test that failed while it looked has failed already.
+        if let Ok(mut running) = self.0.0.lock() {
+            running.clear();
+        }
+    }
+}
 
 impl Containers {
     /// Starts a hub whose Spaces run in containers.
     fn hub() -> (FakeHub, Self) {
-        let (hub, containers) = (FakeHub::start(), Self::default());
-        let (own, url) = (containers.clone(), hub.url.clone());
+        let (hub, running) = (FakeHub::start(), Running::default());
+        let (own, url) = (running.clone(), hub.url.clone());
         hub.state().large_from = 2000;
         hub.state().runner = Some(Arc::new(Box::new(move |started: &Started| own.start(started, &url))));
-        (hub, containers)
+        (hub, Self(running))
     }
 
+    /// Returns the package that a Space serves.
+    fn serves(&self, space: &str) -> String {
+        let containers = self.0.0.lock().expect("containers");
+        let (service, _) = containers.get(space).expect("a container");
+        service.get("/models/drug").is(200).json()["digest"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Running {
     /// Starts the container of a Space, which finds the Hub at `hub`.
     fn start(&self, started: &Started, hub: &str) -> Result<String, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -117,13 +138,6 @@ impl Containers {
         }
         self.0.lock().expect("containers").insert(started.id.clone(), (service, folder));
         Ok(url)
-    }
-
-    /// Returns the package that a Space serves.
-    fn serves(&self, space: &str) -> String {
-        let containers = self.0.lock().expect("containers");
-        let (service, _) = containers.get(space).expect("a container");
-        service.get("/models/drug").is(200).json()["digest"].as_str().unwrap_or_default().to_owned()
     }
 }
 

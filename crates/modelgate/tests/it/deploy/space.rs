@@ -80,7 +80,7 @@ fn a_space_is_held_to_the_keys_of_the_project() {
     assert!(hub.state().repositories.is_empty());
     let _ = project.run(&["model", "sign", "drug", "1", "--key", &private]).exits(0);
     exits(deploy(&project, &hub, &[]), 0);
-    let running = containers.0.lock().expect("containers");
+    let running = containers.0.0.lock().expect("containers");
     for space in ["me/drug-app-staging", "me/drug-app"] {
         let (service, folder) = &running[space];
         assert_eq!(service.get("/health").json()["models"]["drug"]["signed"], true, "{space}");
@@ -121,10 +121,10 @@ fn going_back_is_a_variable_and_a_restart_and_works_without_the_hub() {
     };
     let nowhere = "http://127.0.0.1:9";
     let mut pinned = variables(&hub, "me/drug-app");
-    containers.start(&started(&hub, pinned.clone()), nowhere).expect("started");
+    containers.0.start(&started(&hub, pinned.clone()), nowhere).expect("started");
     assert_eq!(containers.serves("alone"), first);
     pinned.insert("MODELGATE_MODEL_DIGEST".to_owned(), second.clone());
-    containers.start(&started(&hub, pinned), nowhere).expect("started");
+    containers.0.start(&started(&hub, pinned), nowhere).expect("started");
     assert_eq!(containers.serves("alone"), second);
 
     // What is quarantined does not come back by this door.
@@ -300,13 +300,13 @@ fn a_space_serves_as_the_project_says() {
     exits(deploy(&project, &hub, &[]), 0);
     let rows = serde_json::json!({ "features": [{ "a": 1e6, "b": 3 }] });
     for space in ["me/drug-app-staging", "me/drug-app"] {
-        let running = containers.0.lock().expect("containers");
+        let running = containers.0.0.lock().expect("containers");
         let answer = running[space].0.post("/predict/drug", &rows).is(422).json();
         assert!(answer.to_string().contains("out_of_range"), "{space}: {answer}");
     }
     // Another setting is another image.
     project.replace("modelgate.yaml", "out_of_range: reject, ", "");
     exits(deploy(&project, &hub, &[]), 0);
-    let running = containers.0.lock().expect("containers");
+    let running = containers.0.0.lock().expect("containers");
     let _ = running["me/drug-app"].0.post("/predict/drug", &rows).is(200);
 }
