@@ -336,6 +336,14 @@ mod tests {
             )
         }
 
+        fn run(&self) -> crate::RunOutcome {
+            let options = RunOptions::default();
+            let (mut hears, mut asks) = (Nobody::default(), Nobody::default());
+            self.with(|pipeline, around| {
+                crate::run(pipeline, &options, around, &mut hears, &mut asks).expect("run")
+            })
+        }
+
         /// Returns the first trial, of permuted labels, and whether all were refused.
         fn trial(&self) -> (Trial, bool) {
             let found = self
@@ -387,18 +395,9 @@ mod tests {
     #[test]
     fn a_rule_versus_a_run_is_judged_by_the_figures_of_that_run() {
         let mut scene = Scene::new(WEAK);
-        let run = scene.with(|pipeline, around| {
-            let outcome = crate::run(
-                pipeline,
-                &RunOptions::default(),
-                around,
-                &mut Nobody::default(),
-                &mut Nobody::default(),
-            );
-            let outcome = outcome.expect("run");
-            assert_ne!(outcome.ending, Ending::Blocked);
-            outcome.run_id.expect("a run")
-        });
+        let outcome = scene.run();
+        assert_ne!(outcome.ending, Ending::Blocked);
+        let run = outcome.run_id.expect("a run");
         let versus =
             |drop: &str| format!("{{id: run, metric: accuracy, max_drop: {drop}, versus: \"run:{run}\"}}");
         scene.rules = versus("0.9");
@@ -408,19 +407,11 @@ mod tests {
         assert_eq!((trial.verdict.verdict, trial.outcome), (Verdict::Failed, TrialOutcome::Refused));
         assert!(refused);
     }
+
     #[test]
     fn a_production_that_cannot_be_judged_any_more_keeps_no_gate_from_being_tested() {
         let scene = Scene::new(STRONG);
-        scene.with(|pipeline, around| {
-            let outcome = crate::run(
-                pipeline,
-                &RunOptions::default(),
-                around,
-                &mut Nobody::default(),
-                &mut Nobody::default(),
-            );
-            assert_eq!(outcome.expect("run").ending, Ending::Done);
-        });
+        assert_eq!(scene.run().ending, Ending::Done);
         let tested = || {
             let mut heard = Nobody::default();
             let found = scene.with(|pipeline, around| selftest(pipeline, around, &mut heard));

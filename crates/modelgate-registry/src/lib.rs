@@ -7,6 +7,8 @@ mod accepted;
 mod archive;
 mod chain_file;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod folder_home;
 mod git_home;
 mod home;

@@ -1,16 +1,15 @@
 //! A bucket with answers that are lost, writers that are faster, and conditions that are not kept.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use modelgate_core::ledger::{Lineage, Registration};
 use modelgate_core::lifecycle::Event;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_store::DigestIndex;
 use modelgate_store::remote::{Moved, RemoteError, Version};
 
 use super::*;
-use crate::Registry;
+use crate::{Registry, fixture};
 
 mod lost;
 
@@ -62,6 +61,28 @@ struct Fated {
     next: Arc<Mutex<Option<Box<Fate>>>>,
     /// Whether every write succeeds, whatever its condition.
     heedless: Arc<Mutex<bool>>,
+    /// Whether objects have tags, as those of a server.
+    tags: bool,
+    /// How often a list and an object were asked for.
+    lists: Arc<AtomicUsize>,
+    gets: Arc<AtomicUsize>,
+}
+
+impl Fated {
+    fn over(objects: Box<dyn ObjectHome>, tags: bool) -> Self {
+        Self {
+            objects: objects.into(),
+            next: Arc::default(),
+            heedless: Arc::default(),
+            tags,
+            lists: Arc::default(),
+            gets: Arc::default(),
+        }
+    }
+
+    fn tag(&self, bytes: &[u8], own: Version) -> Version {
+        if self.tags { Version::new(Digest::of(bytes).to_string()) } else { own }
+    }
 }
 
 impl std::fmt::Debug for Fated {
@@ -75,7 +96,8 @@ impl ObjectHome for Fated {
         self.objects.name()
     }
     fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, RemoteError> {
-        self.objects.get(key)
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        Ok(self.objects.get(key)?.map(|(bytes, own)| (bytes.clone(), self.tag(&bytes, own))))
     }
     fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
         self.objects.head(key)
@@ -109,7 +131,13 @@ impl ObjectHome for Fated {
         self.objects.list(prefix)
     }
     fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
-        self.objects.list_versions(prefix)
+        self.lists.fetch_add(1, Ordering::Relaxed);
+        let mut listed = self.objects.list_versions(prefix)?;
+        for (key, _, version) in listed.iter_mut().filter(|_| self.tags) {
+            let content = self.objects.get(key)?.map(|(bytes, _)| bytes).unwrap_or_default();
+            *version = self.tag(&content, version.clone());
+        }
+        Ok(listed)
     }
     fn file(&self, key: &str) -> Result<Option<PathBuf>, RemoteError> {
         self.objects.file(key)
@@ -139,31 +167,12 @@ const TIME: &str = "2026-01-01T00:00:00.000Z";
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("folder");
-        let fated =
-            Fated { objects: bucket(folder.path()).into(), next: Arc::default(), heedless: Arc::default() };
+        let fated = Fated::over(bucket(folder.path()), false);
         let state = folder.path().join("one");
         let home = ObjectStoreHome::new(Box::new(fated.clone()), &state);
         let mut one = Registry::in_home(Box::new(home), &state).expect("open");
         let digest = Digest::of(b"package");
-        let registration = Registration {
-            digest,
-            verdict: modelgate_core::Verdict::Passed,
-            verdict_digest: digest,
-            bootstrap: true,
-            lineage: Lineage {
-                run_id: "run-1".parse().expect("run"),
-                config: digest,
-                dataset: digest,
-                task: modelgate_core::schema::Task::Classification,
-                algorithm: "ridge".to_owned(),
-                seed: 1,
-                trained_at: TIME.to_owned(),
-                tool_version: "0.1.0".to_owned(),
-            },
-            metrics: BTreeMap::new(),
-            files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
-            checks: BTreeMap::new(),
-        };
+        let registration = fixture::registration(digest, TIME);
         let objects = Objects::from([(digest, b"package".to_vec())]);
         one.register(&name(), &registration, &objects, TIME, "one").expect("registered");
         Self { folder, fated, one }

@@ -1,10 +1,7 @@
 //! A registry whose index cannot be written: on a full or read-only disk, or held by another process.
 
-use modelgate_core::Verdict;
-use modelgate_core::ledger::Lineage;
-use modelgate_core::schema::Task;
-
 use super::*;
+use crate::fixture;
 
 const TIME: &str = "2026-01-01T00:00:00.000Z";
 
@@ -14,25 +11,7 @@ fn name() -> ModelName {
 
 fn register(registry: &mut Registry) -> Registration {
     let digest = Digest::of(b"model");
-    let registration = Registration {
-        digest,
-        verdict: Verdict::Passed,
-        verdict_digest: digest,
-        bootstrap: true,
-        lineage: Lineage {
-            run_id: "run-1".parse().expect("run"),
-            config: digest,
-            dataset: digest,
-            task: Task::Classification,
-            algorithm: "random_forest".to_owned(),
-            seed: 42,
-            trained_at: TIME.to_owned(),
-            tool_version: "0.1.0".to_owned(),
-        },
-        metrics: BTreeMap::new(),
-        files: BTreeMap::from([("model.onnx".to_owned(), digest)]),
-        checks: BTreeMap::new(),
-    };
+    let registration = fixture::registration(digest, TIME);
     let objects = BTreeMap::from([(digest, b"model".to_vec())]);
     registry.register(&name(), &registration, &objects, TIME, "tester").expect("registered");
     registration

@@ -1,6 +1,6 @@
 //! A bucket that lost objects, went back, or was filled anew, behind the back of a checkout that has copied it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::*;
 
@@ -137,84 +137,14 @@ fn a_copy_that_broke_off_within_a_segment_is_completed() {
     scene.one.refresh().expect("read");
 }
 
-/// A bucket that tags its objects and counts what is asked of it.
-#[derive(Clone, Debug)]
-struct Counted {
-    objects: Arc<dyn ObjectHome>,
-    lists: Arc<AtomicUsize>,
-    gets: Arc<AtomicUsize>,
-}
-
-fn tag(bytes: &[u8]) -> Version {
-    Version::new(Digest::of(bytes).to_string())
-}
-
-impl ObjectHome for Counted {
-    fn name(&self) -> String {
-        self.objects.name()
-    }
-    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Version)>, RemoteError> {
-        self.gets.fetch_add(1, Ordering::Relaxed);
-        Ok(self.objects.get(key)?.map(|(bytes, _)| (bytes.clone(), tag(&bytes))))
-    }
-    fn head(&self, key: &str) -> Result<Option<(u64, Version)>, RemoteError> {
-        self.objects.head(key)
-    }
-    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), RemoteError> {
-        self.objects.put(key, bytes)
-    }
-    fn put_if_absent(&self, key: &str, bytes: &[u8]) -> Result<bool, RemoteError> {
-        self.objects.put_if_absent(key, bytes)
-    }
-    fn put_if_unchanged(&self, key: &str, bytes: &[u8], version: &Version) -> Result<bool, RemoteError> {
-        self.objects.put_if_unchanged(key, bytes, version)
-    }
-    fn remove(&self, key: &str) -> Result<(), RemoteError> {
-        self.objects.remove(key)
-    }
-    fn upload(&self, key: &str, from: &Path, progress: &Path, moved: Moved<'_>) -> Result<(), RemoteError> {
-        self.objects.upload(key, from, progress, moved)
-    }
-    fn download(&self, key: &str, to: &Path, moved: Moved<'_>) -> Result<(), RemoteError> {
-        self.objects.download(key, to, moved)
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, RemoteError> {
-        self.objects.list(prefix)
-    }
-    fn list_versions(&self, prefix: &str) -> Result<Vec<(String, u64, Version)>, RemoteError> {
-        self.lists.fetch_add(1, Ordering::Relaxed);
-        let tagged = |(key, bytes): (String, u64)| {
-            let content = self.objects.get(&key)?.map(|(bytes, _)| bytes).unwrap_or_default();
-            Ok((key, bytes, tag(&content)))
-        };
-        self.objects.list(prefix)?.into_iter().map(tagged).collect()
-    }
-    fn file(&self, key: &str) -> Result<Option<PathBuf>, RemoteError> {
-        self.objects.file(key)
-    }
-    fn agrees(
-        &self,
-        version: &Version,
-        path: &Path,
-        known: &DigestIndex,
-    ) -> Result<Option<bool>, RemoteError> {
-        self.objects.agrees(version, path, known)
-    }
-    fn parallel(&self) -> usize {
-        self.objects.parallel()
-    }
-}
-
 #[test]
 fn a_look_is_one_request_and_one_for_each_segment_that_is_new() {
     let mut scene = with_four_events();
-    let counted =
-        Counted { objects: bucket(scene.folder.path()).into(), lists: Arc::default(), gets: Arc::default() };
+    let counted = Fated::over(bucket(scene.folder.path()), true);
     let state = scene.folder.path().join("counted");
     let mut home = ObjectStoreHome::new(Box::new(counted.clone()), &state);
-    let asked = |counted: &Counted| {
-        (counted.lists.swap(0, Ordering::Relaxed), counted.gets.swap(0, Ordering::Relaxed))
-    };
+    let asked =
+        |counted: &Fated| (counted.lists.swap(0, Ordering::Relaxed), counted.gets.swap(0, Ordering::Relaxed));
     home.pull(false).expect("read");
     assert_eq!(asked(&counted), (1, 4));
     home.pull(false).expect("nothing is new");

@@ -65,7 +65,9 @@ fn code() -> BTreeMap<PathBuf, String> {
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         (path, lines.join("\n"))
     };
-    found.into_iter().filter(|path| !path.ends_with("variables.rs")).map(read).collect()
+    let list = crates.join("modelgate-config").join("src").join("variables");
+    let is_list = |path: &Path| path.with_extension("") == list || path.starts_with(&list);
+    found.into_iter().filter(|path| !is_list(path)).map(read).collect()
 }
 
 /// Returns what of a text of the code looks like a name: whole words in quotes, and beginnings of texts that are put

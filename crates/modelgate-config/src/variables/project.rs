@@ -1,0 +1,109 @@
+//! What a project and whoever works in it set, and what a program of `train.command` is given.
+
+use super::{Group, variable};
+use crate::env;
+
+pub(super) const EVERYWHERE: Group = Group {
+    title: "Everywhere",
+    about: "An empty variable is one that is not set.",
+    variables: &[
+        variable(
+            env::MODELGATE_REGISTRY_URI,
+            "where the registry is, before `registry.uri`",
+            "`registry.uri`",
+            "`git+branch:NAME` or `s3://bucket/prefix`; empty for the project's folder",
+            "",
+        ),
+        variable(
+            env::MODELGATE_DATA_REMOTE,
+            "where data is shared, before `data.remote`",
+            "`data.remote`",
+            "a folder or `s3://bucket/prefix`",
+            "",
+        ),
+        variable(
+            env::MODELGATE_SEED,
+            "the seed of every pipeline, before its `seed`",
+            "the pipeline's `seed`",
+            "a whole number from 0",
+            "",
+        ),
+        variable(
+            env::MODELGATE_THREADS,
+            "threads for training and prediction; results do not depend on them",
+            "the number of cores",
+            "1 to 1024",
+            "",
+        ),
+        variable(
+            "MODELGATE_ACTOR",
+            "who is at work, in the ledger",
+            "`GITHUB_ACTOR`, `GITLAB_USER_LOGIN`, `USER` or `USERNAME`, else `unknown`",
+            "",
+            "",
+        ),
+        variable(
+            "MODELGATE_SHOW_VALUES",
+            "whether values of rows are printed: in the words of `run` and `data`, and in errors; not in files and JSON",
+            "`1`, in a step of GitHub Actions `0`",
+            "`0` or `1`, `false` or `true`",
+            "",
+        ),
+        variable(
+            "MODELGATE_SIMD",
+            "keeps to narrower registers than the processor has; results do not depend on them",
+            "the widest there are",
+            "`on`, `avx2` or `off`",
+            "",
+        ),
+        variable(
+            "ORT_DYLIB_PATH",
+            "the library of ONNX Runtime, in a build with the feature `ort`",
+            "`serve.onnxruntime`",
+            "a file",
+            "a graph is one that the built-in engine does not know",
+        ),
+        variable("NO_COLOR", "no colours on a terminal", "", "", ""),
+        variable(
+            "SSL_CERT_FILE",
+            "the authorities that are trusted over HTTPS, on Linux; these and no others",
+            "those of the system, else those of Mozilla",
+            "a file of certificates in PEM",
+            "",
+        ),
+        variable("SSL_CERT_DIR", "as `SSL_CERT_FILE`, in one file each", "", "folders, with colons", ""),
+        variable(
+            "HOSTNAME",
+            "the machine that a lock names; `COMPUTERNAME` on Windows",
+            "what the system says",
+            "",
+            "",
+        ),
+        variable("COMPUTERNAME", "as `HOSTNAME`", "", "", ""),
+    ],
+};
+
+pub(super) const PERSON: Group = Group {
+    title: "The person's folder",
+    about: "",
+    variables: &[
+        variable("HOME", "where `~` is", "`USERPROFILE`", "a folder", ""),
+        variable("USERPROFILE", "as it, on Windows", "", "a folder", ""),
+        variable("USER", "who is at work, where nothing else says it", "`USERNAME`", "", ""),
+        variable("USERNAME", "as it, on Windows", "", "", ""),
+    ],
+};
+
+pub(super) const TRAINING: Group = Group {
+    title: "What `train.command` is given",
+    about: "modelgate sets these for the program; each is a placeholder of the command too, such as `{train}`.",
+    variables: &[
+        variable("MODELGATE_TRAIN", "the training rows", "", "a CSV file", ""),
+        variable("MODELGATE_VALIDATION", "the validation rows", "", "a CSV file", ""),
+        variable("MODELGATE_OUTPUT", "where the model goes", "", "a path", ""),
+        variable("MODELGATE_TARGET", "the column to predict", "", "", ""),
+        variable("MODELGATE_KEY", "`data.key`", "", "", ""),
+        variable("MODELGATE_FEATURES", "the columns that the graph takes, in their order", "", "JSON", ""),
+        variable("MODELGATE_PARAMS", "`train.params`", "", "JSON", ""),
+    ],
+};
