@@ -84,6 +84,21 @@ pub(crate) fn markdown(text: &str) -> String {
     if text.chars().any(is_right_to_left) { format!("\u{2068}{joined}\u{2069}") } else { joined }
 }
 
+/// Returns the HTML of a sentence: what stands between two backticks is code, as in Markdown.
+pub(super) fn html_of_sentence(said: &str) -> String {
+    let escaped = html(said);
+    let mut parts = escaped.split('`');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    while let Some(inside) = parts.next() {
+        // One that has no other is a letter.
+        match parts.next() {
+            Some(behind) => text.push_str(&format!("<code>{inside}</code>{behind}")),
+            None => text.push_str(&format!("`{inside}")),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +118,14 @@ mod tests {
         assert_eq!(markdown("عربي"), "\u{2068}عربي\u{2069}");
         assert_eq!(html("עברית"), "<bdi>עברית</bdi>");
         assert_eq!(markdown("safe\u{202e}exe.gpj"), "safeexe.gpj");
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        assert_eq!(
+            html_of_sentence("`a<b` was `1` and is 2"),
+            "<code>a&lt;b</code> was <code>1</code> and is 2"
+        );
+        assert_eq!(html_of_sentence("none, and one `left"), "none, and one `left");
     }
 }

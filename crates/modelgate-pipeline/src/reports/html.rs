@@ -6,7 +6,7 @@ use modelgate_core::verdict::{Outcome, figure};
 
 use super::RunEvidence;
 use super::contract::places;
-use super::escape::{html as text, short};
+use super::escape::{html as text, html_of_sentence, short};
 use super::figures::{FigureLine, tables};
 use super::markdown::probability;
 use super::rules::{RuleLine, heads, interval_head, lines, note};
@@ -27,7 +27,7 @@ fn name(from_data: &str) -> String {
 }
 
 fn sentence(said: &str) -> String {
-    text(&short(said, SENTENCE))
+    html_of_sentence(&short(said, SENTENCE))
 }
 
 fn number(value: Option<f64>) -> String {
@@ -81,10 +81,10 @@ pub fn html(evidence: &RunEvidence) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
          <title>{title}</title><style>{}</style></head><body><h1>{title}</h1><p class=\"verdict {word}\"><b>{word}</b> – {}.</p>",
         style(),
-        text(&verdict.sentence)
+        sentence(&verdict.sentence)
     );
     if let Some(why) = evidence.quarantine() {
-        let _ = write!(page, "<p><b>Quarantined</b>: {}.</p>", text(&why));
+        let _ = write!(page, "<p><b>Quarantined</b>: {}.</p>", sentence(&why));
     }
     page.push_str(&rules(evidence));
     page.push_str(&contract(evidence));
@@ -226,7 +226,7 @@ fn changes(evidence: &RunEvidence) -> String {
         let Some(lines) = lines else { continue };
         let mut items = String::new();
         for line in lines {
-            let item = format!("<li>{}</li>", text(&short(line, 4 * NAME)));
+            let item = format!("<li>{}</li>", html_of_sentence(&short(line, 4 * NAME)));
             if items.len() + item.len() > MOST_OF_A_TABLE / 2 {
                 items.push_str("<li>and more</li>");
                 break;
