@@ -37,6 +37,7 @@ pub fn graphs(bytes: &[u8]) -> usize {
                 features: vec![feature("a", FeatureType::Float), feature("b", second)],
                 target: "y".to_owned(),
                 classes: classes.map(|count| Classes::Int((0..count).collect())),
+                nulls: Vec::new(),
             };
             if let Ok(graph) = model.graph(&schema) {
                 // What was made must be what is loaded.

@@ -61,6 +61,51 @@ pub(crate) fn check_decidable(rule: &GateRule, has_contract: bool) -> Result<(),
     }
 }
 
+/// Of so many rounds an end of an interval is placed: with fewer beyond it, it is hardly more than the most extreme round.
+const FEWEST_BEYOND: f64 = 2.0;
+
+/// The same where a rule decides by the end.
+const FEWEST_BEYOND_OF_A_RULE: f64 = 5.0;
+
+/// The most rounds that a project may ask for.
+pub(crate) const MOST_ROUNDS: u32 = 100_000;
+
+/// Says why `rounds` of the bootstrap cannot be as sure as `rule` asks, when they cannot.
+pub(crate) fn check_rounds_of(rule: &GateRule, rounds: u32) -> Result<(), String> {
+    match &rule.check {
+        Check::NonInferior { confidence, .. } => {
+            enough_rounds(*confidence, 1.0 - confidence, rounds, FEWEST_BEYOND_OF_A_RULE)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says why `rounds` of the bootstrap cannot give two-sided intervals of such a confidence, when they cannot.
+pub(crate) fn check_rounds(confidence: f64, rounds: u32) -> Result<(), String> {
+    enough_rounds(confidence, (1.0 - confidence) / 2.0, rounds, FEWEST_BEYOND)
+}
+
+/// Holds when of `rounds` the share `tail` beyond an end is at least `fewest`.
+fn enough_rounds(confidence: f64, tail: f64, rounds: u32, fewest: f64) -> Result<(), String> {
+    // 1 - 0.995 is a little more or less than 0.005.
+    let nearly = 1.0 - 1e-9;
+    let beyond = tail * f64::from(rounds);
+    if beyond >= fewest * nearly {
+        return Ok(());
+    }
+    let wanted = (fewest * nearly / tail).ceil();
+    let cure = if wanted <= f64::from(MOST_ROUNDS) {
+        format!("set `evaluate.rounds` to {wanted} or more, or lower it")
+    } else {
+        format!("lower it: `evaluate.rounds` ends at {MOST_ROUNDS}")
+    };
+    Err(format!(
+        "`confidence: {confidence}` leaves {} of {rounds} rounds beyond an end of the interval, and it takes {fewest} to \
+         place one: {cure}",
+        modelgate_core::verdict::figure(beyond)
+    ))
+}
+
 /// Says that no model can be worse by more than `amount`. A share of what production has is all of it from 100% on, where
 /// the metric ends at 0.
 fn amount(
@@ -113,6 +158,29 @@ mod tests {
             assert!(said.contains(part), "{rule}: {said}");
         }
         assert!(said("{metric: contract.errors, at_most: 0}", false).contains("`data.contract`"));
+    }
+
+    #[test]
+    fn a_confidence_that_the_rounds_cannot_give_is_refused() {
+        let said = |confidence: f64, rounds| {
+            let rule = format!(
+                "{{metric: f1, versus: production, non_inferior: {{margin: 0.1, confidence: {confidence}}}}}"
+            );
+            let rule: RuleConfig = serde_saphyr::from_str(&rule).expect("read");
+            check_rounds_of(&rule.to_rule().expect("a rule"), rounds).err().unwrap_or_default()
+        };
+        for (confidence, rounds) in [(0.95, 100), (0.99, 1000), (0.995, 1000), (0.9999, 50_000)] {
+            assert_eq!(said(confidence, rounds), "", "{confidence} with {rounds}");
+        }
+        assert_eq!(
+            said(0.999, 1000),
+            "`confidence: 0.999` leaves 1 of 1000 rounds beyond an end of the interval, and it takes 5 to place one: set \
+             `evaluate.rounds` to 5000 or more, or lower it"
+        );
+        assert!(said(0.999_999_999_9, 1000).ends_with("lower it: `evaluate.rounds` ends at 100000"));
+        for (confidence, rounds, holds) in [(0.95, 100, true), (0.99, 1000, true), (0.999, 1000, false)] {
+            assert_eq!(check_rounds(confidence, rounds).is_ok(), holds, "{confidence} with {rounds}");
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub(crate) fn delimiter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
 /// Reads words that are no value. White space around a value does not count, so it does not count here.
 pub(crate) fn nulls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
     let words = BTreeSet::<String>::deserialize(deserializer)?;
-    Ok(words.iter().map(|word| word.trim().to_owned()).collect())
+    // As values are: what else is white space, such as a spreadsheet's NBSP, is a word.
+    Ok(words.iter().map(|word| word.trim_ascii().to_owned()).collect())
 }
 
 fn cannot_delimit(text: &str) -> String {
@@ -75,11 +76,11 @@ mod tests {
 
     #[test]
     fn words_for_nothing_are_texts_without_white_space() {
-        let text = "version: 1\nproject: p\npipelines:\n  a:\n    task: regression\n    data:\n      source: a.csv\n      target: y\n      nulls: [' ? ', -999, '-9.0']\n";
+        let text = "version: 1\nproject: p\npipelines:\n  a:\n    task: regression\n    data:\n      source: a.csv\n      target: y\n      nulls: [' ? ', -999, '-9.0', \"\\u00a0\"]\n";
         let project = crate::parse(text, Path::new("modelgate.yaml")).expect("a project");
         assert_eq!(
             project.pipelines["a"].data.nulls.iter().collect::<Vec<_>>(),
-            ["-9.0", "-999", "?"],
+            ["-9.0", "-999", "?", "\u{a0}"],
             "to the letter, but for what stands around"
         );
         assert!(

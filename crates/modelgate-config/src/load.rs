@@ -197,6 +197,10 @@ pub fn with_defaults(config: &ProjectConfig) -> ProjectConfig {
     serve.unknown_category.get_or_insert(Unusual::Reject);
     for pipeline in config.pipelines.values_mut() {
         let task = pipeline.task;
+        if pipeline.train.command.is_some() {
+            // It trains instead.
+            pipeline.train.algorithm.clear();
+        }
         pipeline.gate.rules.get_or_insert_with(|| default_rules(task));
         if let Some(search) = &mut pipeline.train.search {
             let metric = if task == TaskKind::Classification { "f1" } else { "rmse" };
@@ -233,9 +237,17 @@ mod tests {
         ] {
             assert!(shown.contains(line), "{line}: {shown}");
         }
+        assert!(shown.contains("algorithm: random_forest"), "{shown}");
         // What is shown can be used in its place.
         let again = parse(&shown, Path::new("modelgate.yaml")).expect("valid");
         assert_eq!(again, with_defaults(&read));
+        // So can that of a program that trains, which no algorithm stands beside.
+        let read = parse(&format!("{text}    train: {{command: x}}\n"), Path::new("modelgate.yaml"));
+        let read = read.expect("valid");
+        let shown = show(&read).expect("YAML");
+        assert!(!shown.contains("algorithm"), "{shown}");
+        let again = parse(&shown, Path::new("modelgate.yaml")).expect("valid");
+        assert_eq!(with_defaults(&again), with_defaults(&read));
     }
 
     #[test]

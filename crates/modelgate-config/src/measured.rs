@@ -65,6 +65,17 @@ mod tests {
             (said("pinball_75", numbers), said("pinball_90", numbers)),
             (String::new(), String::new())
         );
+        let trained = |train: &str| {
+            let text = format!(
+                "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    data: {{source: a.csv, target: y}}\n    train: {{{train}}}\n    gate: {{rules: [{{metric: pinball_75, at_most: 1}}]}}\n"
+            );
+            crate::parse(&text, std::path::Path::new("modelgate.yaml")).is_ok()
+        };
+        // Whoever trains it: the parameters say what the model is for.
+        for train in ["algorithm: gradient_boosting", "command: python3 train.py"] {
+            assert!(trained(&format!("{train}, params: {{loss: quantile, quantile: 0.75}}")), "{train}");
+            assert!(!trained(&format!("{train}, params: {{loss: quantile, quantile: 75}}")), "{train}");
+        }
         assert!(said("pinball_80", numbers).contains("`params: {loss: quantile, quantile: 0.8}`"));
     }
 }

@@ -123,7 +123,7 @@ fn default_seed() -> u64 {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The name versions are registered under; the pipeline's by default.
+    /// The name versions are registered under; the pipeline's by default. Each pipeline has one of its own.
     pub name: Option<String>,
 }
 

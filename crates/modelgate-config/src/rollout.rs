@@ -27,7 +27,8 @@ pub struct RolloutConfig {
     /// With fewer requests than this a rule that names no number is inconclusive.
     pub min_samples: u64,
     /// What `rollout watch` judges by, with `versus: stable` for the version in production over the same time; by default
-    /// that `rollout.error_rate` is at most 0.01.
+    /// that `rollout.error_rate` is at most 0.01 and, below a share of 100%, that `rollout.refused_rate` is at most 0.01
+    /// above that of the version in production.
     pub rules: Vec<RuleConfig>,
 }
 
@@ -79,6 +80,13 @@ impl RolloutConfig {
             rules.push(GateRule { min_samples: rule.min_samples.or(Some(self.min_samples)), ..rule });
         }
         Ok(rules)
+    }
+
+    /// Returns what is judged by where nothing is configured or given. A canary that gets all requests has nothing beside it
+    /// that refuses some.
+    pub fn default_rules(share: Percent) -> &'static [&'static str] {
+        let rules = &["rollout.error_rate <= 0.01", "rollout.refused_rate <= stable + 0.01"];
+        if share.rest() == Percent::ZERO { &rules[..1] } else { rules }
     }
 
     pub(crate) fn check(&self) -> Result<(), (String, String)> {
@@ -152,6 +160,18 @@ mod tests {
     fn the_defaults_make_sense() {
         let config = read("{}").expect("defaults");
         assert_eq!(config.steps().expect("steps"), Steps::default());
+    }
+
+    #[test]
+    fn rules_that_nobody_gave_make_sense_and_need_nothing_that_is_not_there() {
+        for share in [0, 50, 99, 100] {
+            let share = Percent::new(share).expect("a share");
+            for text in RolloutConfig::default_rules(share) {
+                let rule = modelgate_core::rule::parse_rollout_expression(text).expect(text);
+                check_rollout_rule(&rule).expect(text);
+                assert!(share.get() < 100 || rule.check.versus().is_none(), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::search::SearchConfig;
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// `gradient_boosting`, `random_forest`, `decision_tree`, `logistic_regression`, `ridge` or `linear_regression`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub algorithm: String,
     /// Its parameters, named as in scikit-learn.
     pub params: BTreeMap<String, serde_json::Value>,
@@ -54,13 +55,13 @@ impl TrainConfig {
         Ok(())
     }
 
-    /// Returns the quantile that a model of ours is trained for, with `loss: quantile`.
+    /// Returns the quantile that the model is trained for, with `loss: quantile`, by whoever trains it.
     pub fn quantile(&self) -> Option<f64> {
-        let is_quantile =
-            self.command.is_none() && self.params.get("loss").is_some_and(|loss| loss == "quantile");
+        let is_quantile = self.params.get("loss").is_some_and(|loss| loss == "quantile");
         is_quantile
             .then(|| self.params.get("quantile").map_or(Some(0.5), serde_json::Value::as_f64))
             .flatten()
+            .filter(|quantile| *quantile > 0.0 && *quantile < 1.0)
     }
 }
 

@@ -1,17 +1,17 @@
 //! What the types cannot say: values that have the right form and make no sense.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use modelgate_core::ModelName;
 
-use crate::decidable::check_decidable;
+use crate::decidable::{MOST_ROUNDS, check_decidable, check_rounds, check_rounds_of};
 use crate::dialect;
 use crate::error::ConfigError;
 use crate::governance::duration_seconds;
 use crate::measured::check_metric;
 use crate::place::{place, stands};
-use crate::project::{PipelineConfig, ProjectConfig, SplitKindName};
+use crate::project::{IntervalsName, PipelineConfig, ProjectConfig, SplitKindName};
 
 pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
     check(config, text).map_err(|(key, message)| {
@@ -30,6 +30,7 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
         return Err(("pipelines".to_owned(), "there is no pipeline; `modelgate init` shows one".to_owned()));
     }
     check_governance(config)?;
+    check_models(config)?;
     for (name, pipeline) in &config.pipelines {
         let key = format!("pipelines.{name}");
         if let Err(wrong) = name.parse::<ModelName>() {
@@ -49,7 +50,8 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
                 (key, format!("{message} (pipeline `{name}`)"))
             })?;
             let Ok(read) = rule.to_rule() else { continue };
-            check_decidable(&read, pipeline.data.contract.is_some()).map_err(|message| {
+            let sure = check_rounds_of(&read, pipeline.evaluate.rounds);
+            check_decidable(&read, pipeline.data.contract.is_some()).and(sure).map_err(|message| {
                 (format!("policy.required_rules[{index}]"), format!("{message} (pipeline `{name}`)"))
             })?;
         }
@@ -58,6 +60,25 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
 }
 
 type Wrong = (String, String);
+
+/// Refuses two pipelines of one model: versions and production would be those of both, and the gate and the approvers of the one
+/// would not hold for what the other makes.
+fn check_models(config: &ProjectConfig) -> Result<(), Wrong> {
+    let mut makers: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, pipeline) in &config.pipelines {
+        let model = pipeline.model.name.as_deref().unwrap_or(name);
+        let Some(other) = makers.insert(model, name) else { continue };
+        // Of the two, the one that says the name is the one to change.
+        let (named, other) =
+            if pipeline.model.name.is_some() { (name.as_str(), other) } else { (other, name.as_str()) };
+        let message = format!(
+            "`{model}` is the model of pipeline `{other}` too: versions and production would be those of both, under the gate and \
+             the approvers of one; give each a name of its own"
+        );
+        return Err((format!("pipelines.{named}.model.name"), message));
+    }
+    Ok(())
+}
 
 fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     if let Some(name) = &pipeline.model.name {
@@ -109,7 +130,7 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     }
     let evaluate = &pipeline.evaluate;
     let ranges = [
-        ("evaluate.rounds", u64::from(evaluate.rounds), 100, 100_000),
+        ("evaluate.rounds", u64::from(evaluate.rounds), 100, u64::from(MOST_ROUNDS)),
         ("evaluate.slice_bins", evaluate.slice_bins as u64, 2, 20),
         ("evaluate.min_slice_rows", evaluate.min_slice_rows as u64, 2, u64::from(u32::MAX)),
         ("evaluate.importance_repeats", u64::from(evaluate.importance_repeats), 0, 1000),
@@ -124,6 +145,10 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
             "evaluate.confidence".to_owned(),
             "it is a share between 0 and 1, such as 0.95".to_owned(),
         ));
+    }
+    if evaluate.intervals == IntervalsName::Bootstrap {
+        check_rounds(evaluate.confidence, evaluate.rounds)
+            .map_err(|message| ("evaluate.confidence".to_owned(), message))?;
     }
     if let Some(column) = evaluate.slices.iter().find(|column| **column == data.target) {
         return Err((
@@ -217,7 +242,9 @@ fn check_rules(pipeline: &PipelineConfig) -> Result<(), Wrong> {
         let read = rule.to_rule().map_err(|message| (key.clone(), message))?;
         check_metric(&rule.metric, pipeline.task, pipeline.train.quantile())
             .map_err(|message| (format!("{key}.metric"), message))?;
-        check_decidable(&read, pipeline.data.contract.is_some()).map_err(|message| (key.clone(), message))?;
+        check_decidable(&read, pipeline.data.contract.is_some())
+            .and(check_rounds_of(&read, pipeline.evaluate.rounds))
+            .map_err(|message| (key.clone(), message))?;
         if !ids.insert(read.id.clone()) {
             return Err((key, format!("the id `{}` is taken by another rule", read.id)));
         }
@@ -251,6 +278,32 @@ pipelines:
         ] {
             let told = said(&text.replace(right, wrong)).expect(wrong);
             assert!(told.contains(key), "{told}");
+        }
+    }
+
+    #[test]
+    fn two_pipelines_of_one_model_are_refused() {
+        let pipeline = |name: &str, model: &str| {
+            format!("  {name}:\n    task: regression\n    data: {{source: a.csv, target: y}}\n{model}")
+        };
+        let said = |one: (&str, &str), other: (&str, &str)| {
+            let text = format!(
+                "version: 1\nproject: p\npipelines:\n{}{}",
+                pipeline(one.0, one.1),
+                pipeline(other.0, other.1)
+            );
+            crate::parse(&text, Path::new("modelgate.yaml")).err().map(|error| error.to_string())
+        };
+        let named = "    model: {name: m}\n";
+        assert_eq!(said(("a", named), ("b", "")), None);
+        for (one, other, line) in [
+            (("a", named), ("b", named), "modelgate.yaml:11"),
+            (("m", ""), ("a", named), "modelgate.yaml:10"),
+            (("a", named), ("m", ""), "modelgate.yaml:7"),
+        ] {
+            let told = said(one, other).expect("refused");
+            assert!(told.contains("`m` is the model of pipeline"), "{told}");
+            assert!(told.contains("model.name") && told.contains(line), "{told}");
         }
     }
 

@@ -69,13 +69,19 @@ pub fn decide(
         Event::Override { reason } => LedgerEvent::Overridden { model, version, reason },
         Event::StartRollout { steps, shadow, reason } => {
             let stable = production()?;
+            state.approved_for_share(version, steps.first())?;
             LedgerEvent::RolloutStarted { model, version, digest, stable, steps, shadow, reason }
         }
-        Event::StepRollout { to, reason } => {
+        Event::StepRollout { to, seen, reason } => {
+            state.stands_as(seen.as_deref())?;
+            state.approved_for_share(version, to)?;
             LedgerEvent::RolloutStepped { model, version, digest, weight: to, reason }
         }
         Event::PauseRollout { reason } => LedgerEvent::RolloutPaused { model, version, digest, reason },
-        Event::PromoteRollout { reason } => LedgerEvent::RolloutPromoted { model, version, digest, reason },
+        Event::PromoteRollout { seen, reason } => {
+            state.stands_as(seen.as_deref())?;
+            LedgerEvent::RolloutPromoted { model, version, digest, reason }
+        }
         Event::AbortRollout { reason } => LedgerEvent::RolloutAborted { model, version, digest, reason },
         Event::SetAlias { alias, reason } => {
             no_version(&alias)?;

@@ -11,6 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::lifecycle::Refusal;
 use crate::{Digest, VersionNumber};
 
+mod meanwhile;
+
+pub use meanwhile::{Meanwhile, meanwhile};
+
 /// A whole share of a hundred.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -28,6 +32,11 @@ impl Percent {
     /// Returns the number.
     pub fn get(self) -> u8 {
         self.0
+    }
+
+    /// Returns whether it is more than half: who answers so many requests is production under another name.
+    pub fn is_most(self) -> bool {
+        self.0 > 50
     }
 
     /// Returns what is left of the whole.
@@ -118,6 +127,11 @@ impl Steps {
     /// Returns the shares.
     pub fn as_slice(&self) -> &[Percent] {
         &self.0
+    }
+
+    /// Returns the share that a canary begins with.
+    pub fn first(&self) -> Percent {
+        self.get(0).unwrap_or(Percent::ZERO)
     }
 
     fn get(&self, at: usize) -> Option<Percent> {

@@ -2,6 +2,7 @@
 //!
 //! The key type is [`FeatureSchema`]. Types are inferred from files in `modelgate-data`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,18 @@ impl Feature {
             unit: None,
         }
     }
+
+    /// Returns whether `true` and `false` stand for 1 and 0 in requests: a column of booleans is one of whole numbers from 0
+    /// to 1 in the package.
+    pub fn takes_booleans(&self) -> bool {
+        let within = |(low, high): (f64, f64)| low >= 0.0 && high <= 1.0;
+        self.feature_type == FeatureType::Int && self.range.is_some_and(within)
+    }
+
+    /// Returns whether a request may leave the value out by `null`: whole numbers have none in the package.
+    pub fn takes_null(&self) -> bool {
+        self.nullable && self.feature_type != FeatureType::Int
+    }
 }
 
 /// The values that a data contract allows.
@@ -150,12 +163,16 @@ pub struct FeatureSchema {
     pub target: String,
     /// The classes; `None` for regression.
     pub classes: Option<Classes>,
+    /// Words that meant a missing value in the training rows beside those that always do, sorted: `data.nulls` of text files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nulls: Vec<String>,
 }
 
 /// Returns why a model of schema `candidate` cannot take the place of one of schema `production`; empty when it can.
 ///
 /// A removed or retyped feature, another task or other classes are incompatible; so is a new feature, which
-/// today's callers do not send.
+/// today's callers do not send, another order, since callers may send values by position, and what requests might
+/// hold so far and might not any more: a null, `true` and `false`, a word for a missing value.
 pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) -> Vec<String> {
     let mut found = Vec::new();
     if candidate.task != production.task {
@@ -168,7 +185,8 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
                 let why = match (old.feature_type, new.feature_type) {
                     (FeatureType::Int, FeatureType::Float) => {
                         format!(
-                            ", since a value is missing or has a fraction, which `data.types: {{{}: int}}` finds",
+                            ", since a value is missing, which `nullable: false` in a contract finds, or has a fraction, which \
+                             `data.types: {{{}: int}}` finds",
                             old.name
                         )
                     }
@@ -179,13 +197,26 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
                     old.name, old.feature_type, new.feature_type
                 ));
             }
-            Some(_) => {}
+            Some(new) => found.extend(narrowed(new, old)),
         }
     }
     for new in &candidate.features {
         if !production.features.iter().any(|old| old.name == new.name) {
             found.push(format!("feature `{}` is new: today's callers do not send it", new.name));
         }
+    }
+    found.extend(reordered(&candidate.features, &production.features));
+    let lost: Vec<String> = production
+        .nulls
+        .iter()
+        .filter(|word| !candidate.nulls.contains(word))
+        .map(|word| format!("`{word}`"))
+        .collect();
+    if !lost.is_empty() {
+        found.push(format!(
+            "requests may say {} for a missing value and could not any more; keep it in `data.nulls`",
+            lost.join(", ")
+        ));
     }
     if candidate.classes != production.classes {
         let names =
@@ -197,6 +228,42 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
         ));
     }
     found
+}
+
+/// Returns what requests may hold for a feature `old` and would be refused for in `new`, of the same name and type.
+fn narrowed(new: &Feature, old: &Feature) -> Option<String> {
+    let name = &old.name;
+    if old.takes_null() && !new.takes_null() {
+        return Some(format!(
+            "feature `{name}` may be null and could not any more, since no row of the data is without a value of it"
+        ));
+    }
+    // Counts that were 0 or 1 so far may grow; another code for yes and no does not begin at 0.
+    let coded_anew = new.range.is_none_or(|(low, _)| low != 0.0);
+    if old.takes_booleans() && !new.takes_booleans() && coded_anew {
+        let now =
+            new.range.map_or_else(String::new, |(low, high)| format!(", from {low} to {high} in training"));
+        return Some(format!(
+            "feature `{name}` may be true or false and could not any more: it is a whole number now{now}"
+        ));
+    }
+    None
+}
+
+/// Returns what callers that send values by position would notice, where the features are the same and their order is not.
+fn reordered(new: &[Feature], old: &[Feature]) -> Option<String> {
+    let names = |features: &[Feature]| -> BTreeSet<String> {
+        features.iter().map(|feature| feature.name.clone()).collect()
+    };
+    let (now, before) = new.iter().zip(old).find(|(now, before)| now.name != before.name)?;
+    // Where one was added or removed, that is what there is to say.
+    (names(new) == names(old)).then(|| {
+        format!(
+            "the features stand in another order, `{}` where `{}` was: values that are sent by position would be taken for \
+             others; put the columns of the data back into their order",
+            now.name, before.name
+        )
+    })
 }
 
 #[cfg(test)]
@@ -211,6 +278,7 @@ mod tests {
             features: vec![feature("age", FeatureType::Int), feature("sex", FeatureType::Text)],
             target: "drug".to_owned(),
             classes: Some(Classes::Text(vec!["A".to_owned(), "B".to_owned()])),
+            nulls: Vec::new(),
         }
     }
 
@@ -229,12 +297,61 @@ mod tests {
         other.classes = Some(Classes::Int(vec![0, 1]));
         let found = incompatibilities(&other, &schema()).join("; ");
         for part in [
-            "`age` was int and is float, since a value is missing or has a fraction, which `data.types: {age: int}` finds",
+            "`age` was int and is float, since a value is missing, which `nullable: false` in a contract finds, or has a \
+             fraction, which `data.types: {age: int}` finds",
             "`sex` was removed",
             "`gender` is new",
             "classes were [A, B] and are [0, 1]",
         ] {
             assert!(found.contains(part), "{part} not in {found}");
         }
+    }
+    #[test]
+    fn the_same_features_in_another_order_are_another_schema() {
+        let mut other = schema();
+        other.features.reverse();
+        let found = incompatibilities(&other, &schema());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("in another order, `sex` where `age` was"), "{found:?}");
+        // Where a feature is new or gone the positions are others too: that one is named, and nothing else.
+        other.features.remove(0);
+        assert_eq!(incompatibilities(&other, &schema()), ["feature `sex` was removed"]);
+    }
+
+    #[test]
+    fn what_requests_may_hold_and_could_not_any_more_is_named() {
+        let mut old = schema();
+        old.features[0].range = Some((0.0, 1.0));
+        old.features[1].nullable = true;
+        old.nulls = vec!["-999".to_owned(), "?".to_owned()];
+        assert_eq!(incompatibilities(&old, &old), Vec::<String>::new());
+        // More may come in; it is a wider model, not a narrower one.
+        assert_eq!(incompatibilities(&old, &schema()), Vec::<String>::new());
+        let mut new = schema();
+        new.features[0].range = Some((1.0, 2.0));
+        new.nulls = vec!["-999".to_owned()];
+        let found = incompatibilities(&new, &old);
+        assert_eq!(found.len(), 3, "{found:?}");
+        for (found, part) in found.iter().zip([
+            "`age` may be true or false and could not any more: it is a whole number now, from 1 to 2 in training",
+            "`sex` may be null and could not any more",
+            "may say `?` for a missing value",
+        ]) {
+            assert!(found.contains(part), "{part} not in {found}");
+        }
+        new.features[0].range = Some((0.0, 3.0));
+        assert!(!incompatibilities(&new, &old).join("; ").contains("true or false"));
+        // A whole number that is null is refused already.
+        old.features[0] = Feature::of("age", FeatureType::Int, true);
+        assert_eq!(incompatibilities(&new, &old).len(), 2);
+    }
+
+    #[test]
+    fn words_for_a_missing_value_are_written_where_there_are_any() {
+        let text = serde_json::to_string(&schema()).expect("json");
+        assert!(!text.contains("nulls"), "{text}");
+        let words = FeatureSchema { nulls: vec!["?".to_owned()], ..schema() };
+        let text = serde_json::to_string(&words).expect("json");
+        assert_eq!(serde_json::from_str::<FeatureSchema>(&text).expect("a schema"), words);
     }
 }

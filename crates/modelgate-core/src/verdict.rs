@@ -259,15 +259,13 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         sentence: String::new(),
     };
     let (outcome, sentence) = match &rule.check {
-        Check::AtLeast(limit) => {
-            bound(rule, evidence, &mut result, *limit, "at least", |value, limit| value >= limit)
-        }
-        Check::AtMost(limit) => {
-            bound(rule, evidence, &mut result, *limit, "at most", |value, limit| value <= limit)
-        }
-        Check::Equals(limit) => {
-            bound(rule, evidence, &mut result, *limit, "equal to", |value, limit| value == limit)
-        }
+        Check::AtLeast(limit) => bound(rule, evidence, &mut result, *limit, "at least", |value, limit| {
+            value >= limit || near(value, limit)
+        }),
+        Check::AtMost(limit) => bound(rule, evidence, &mut result, *limit, "at most", |value, limit| {
+            value <= limit || near(value, limit)
+        }),
+        Check::Equals(limit) => bound(rule, evidence, &mut result, *limit, "equal to", near),
         Check::MaxDrop { versus, limit } => {
             against::movement(rule, evidence, &mut result, versus, *limit, Side::Drop)
         }
@@ -396,8 +394,15 @@ fn bound(
     if holds(value, limit) {
         (Outcome::Passed, format!("{metric} on {on} is {}, {words} {limit}", figure(value)))
     } else {
-        (Outcome::Failed, format!("{metric} on {on} is {}, and must be {words} {limit}", figure(value)))
+        // What misses by little must not read like the limit.
+        let told = if figure(value) == figure(limit) { value.to_string() } else { figure(value) };
+        (Outcome::Failed, format!("{metric} on {on} is {told}, and must be {words} {limit}"))
     }
+}
+
+/// Returns whether two numbers are one but for how numbers are kept: 0.1 + 0.2 is a little more than 0.3.
+fn near(one: f64, other: f64) -> bool {
+    (one - other).abs() <= 8.0 * f64::EPSILON * one.abs().max(other.abs())
 }
 
 /// How sure a rule that names no confidence would have to be for what its rows can show.

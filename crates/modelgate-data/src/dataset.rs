@@ -39,6 +39,9 @@ pub struct ReadOptions {
     pub literal: BTreeSet<String>,
     /// More words that are null in every column of a text file, to the letter but for the white space around them.
     pub nulls: BTreeSet<String>,
+    /// Columns that somebody asks for by name: the index of pandas is left out unless it is one of them, or its type is
+    /// declared.
+    pub named: BTreeSet<String>,
     /// The delimiter; found in the first lines by default.
     pub delimiter: Option<u8>,
     /// The quote; found in the first lines by default.
@@ -172,14 +175,19 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Returns the names of the columns of the first file.
+    /// Returns the names of all columns of the first file.
     ///
     /// # Errors
     /// Fails when it has no header.
     pub fn column_names(file: &SourceFile, options: &ReadOptions) -> Result<Vec<String>, DataError> {
-        let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), ..options.clone() };
-        let dataset = Self::without_types(vec![file.clone()], &options, Mixed::AsText)?;
-        Ok(dataset.schema.columns.into_iter().map(|column| column.name).collect())
+        let declared = Declared { delimiter: options.delimiter, quoting: options.quoting };
+        let names = match file.format()? {
+            Format::Csv => Blocks::open(file, declared)?.header,
+            Format::Parquet => parquet::info(file)?.columns.into_iter().map(|column| column.name).collect(),
+        };
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        check_names(file, &known, &ReadOptions::default())?;
+        Ok(names)
     }
 
     fn leave_out_nested(&mut self) {

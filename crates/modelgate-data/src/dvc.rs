@@ -10,8 +10,9 @@ mod output;
 mod pull;
 mod repository;
 mod stages;
+mod templates;
 
-pub use output::{DvcHash, DvcOutput};
+pub use output::{DvcHash, DvcOutput, lexical};
 pub use pull::DvcPulled;
 pub use repository::DvcRepository;
 pub use stages::{DvcStage, stages};

@@ -48,7 +48,25 @@ pub enum DataError {
     },
 }
 
+/// How the advice ends on a value among numbers, where a model was to learn from the column.
+pub(crate) const OR_DROP: &str = ", or add the column to `preprocess.drop`";
+
 impl DataError {
+    /// Returns the error of a column that no model learns from: to drop it is no way out, and `instead` is.
+    #[must_use]
+    pub fn of_unlearned(self, instead: &str) -> Self {
+        match self {
+            Self::Value { place, before, value, after } => {
+                let after = match after.strip_suffix(OR_DROP) {
+                    Some(advice) => format!("{advice}, or {instead}"),
+                    None => after,
+                };
+                Self::Value { place, before, value, after }
+            }
+            other => other,
+        }
+    }
+
     /// Returns the error as it may leave: where it is and what to do, and nothing that stands in a row.
     #[must_use]
     pub fn without_values(&self) -> String {

@@ -75,6 +75,52 @@ pub(crate) fn kind(path: &Path) -> Result<Kind, String> {
 
 /// Returns the files that `pattern` names below `root`, by their names below it.
 pub(crate) fn matches(root: &Path, pattern: &str) -> Result<BTreeMap<String, PathBuf>, Refused> {
+    let parts = parts(pattern)?;
+    let (start, name) = if pattern.starts_with('/') { (Path::new("/"), "/") } else { (root, "") };
+    let mut search = Search { above: Vec::new(), found: BTreeMap::new() };
+    search.enter(start, name, &parts)?;
+    let mut real: BTreeMap<PathBuf, &String> = BTreeMap::new();
+    for (name, path) in &search.found {
+        if let Ok(path) = fs_err::canonicalize(path)
+            && let Some(other) = real.insert(path, name)
+        {
+            let reason = format!("it is the file `{other}` again, through a symbolic link; remove the link");
+            return Err(Refused::new(name, reason));
+        }
+    }
+    Ok(search.found)
+}
+
+/// Returns whether `source`, a file, a folder or a pattern, finds a file called `name` where there is one. Nothing is looked
+/// at: it goes by the names alone.
+pub(crate) fn finds(source: &str, name: &str) -> bool {
+    let source = source.trim_end_matches('/');
+    if name.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return true;
+    }
+    let Some(parts) = parts(source).ok().filter(|_| source.contains(['*', '?', '['])) else { return false };
+    let names: Vec<&str> = name.split('/').collect();
+    // After how many parts of the name the parts of the pattern so far may end.
+    let mut ends = vec![false; names.len() + 1];
+    ends[0] = true;
+    for part in &parts {
+        let mut next = vec![false; ends.len()];
+        for (at, name) in names.iter().enumerate() {
+            match part {
+                Part::Folders => {
+                    next[at] |= ends[at];
+                    next[at + 1] |= next[at] && !is_hidden(name);
+                }
+                Part::Called(called) => next[at + 1] = ends[at] && called == name,
+                Part::Like(pattern) => next[at + 1] = ends[at] && is_like(pattern, name),
+            }
+        }
+        ends = next;
+    }
+    ends.last().copied().unwrap_or_default()
+}
+
+fn parts(pattern: &str) -> Result<Vec<Part>, Refused> {
     let mut parts = Vec::new();
     for part in pattern.trim_start_matches('/').split('/').filter(|part| !matches!(*part, "" | ".")) {
         parts.push(match part {
@@ -92,19 +138,7 @@ pub(crate) fn matches(root: &Path, pattern: &str) -> Result<BTreeMap<String, Pat
     if matches!(parts.last(), Some(Part::Folders)) {
         parts.push(Part::Like(Pattern::new("*").unwrap_or_default()));
     }
-    let (start, name) = if pattern.starts_with('/') { (Path::new("/"), "/") } else { (root, "") };
-    let mut search = Search { above: Vec::new(), found: BTreeMap::new() };
-    search.enter(start, name, &parts)?;
-    let mut real: BTreeMap<PathBuf, &String> = BTreeMap::new();
-    for (name, path) in &search.found {
-        if let Ok(path) = fs_err::canonicalize(path)
-            && let Some(other) = real.insert(path, name)
-        {
-            let reason = format!("it is the file `{other}` again, through a symbolic link; remove the link");
-            return Err(Refused::new(name, reason));
-        }
-    }
-    Ok(search.found)
+    Ok(parts)
 }
 
 /// A part of a pattern, between slashes.
@@ -119,6 +153,11 @@ enum Part {
 
 fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
+}
+
+/// Returns whether a name is like a pattern: a hidden one only like one that asks for it.
+fn is_like(pattern: &Pattern, name: &str) -> bool {
+    pattern.matches(name) && (is_hidden(pattern.as_str()) || !is_hidden(name))
 }
 
 struct Search {
@@ -140,9 +179,7 @@ impl Search {
                 Ok(())
             }
             Part::Like(pattern) => {
-                let asks_hidden = is_hidden(pattern.as_str());
-                let wanted = |entry: &str| pattern.matches(entry) && (asks_hidden || !is_hidden(entry));
-                for (path, below) in listing(folder, name, &wanted)? {
+                for (path, below) in listing(folder, name, &|entry| is_like(pattern, entry))? {
                     self.take(&path, below, rest)?;
                 }
                 Ok(())
@@ -237,6 +274,33 @@ mod tests {
             fs_err::write(path, name).expect("written");
         }
         folder
+    }
+
+    #[test]
+    fn what_a_source_finds_is_known_by_the_names_alone() {
+        let folder = tree();
+        let all: Vec<String> = names(folder.path(), "**").expect("found");
+        for pattern in
+            ["*.csv", "*/[bg].csv", "data/**/*.csv", "data/**/**/*.csv", "data/x/**", "data/**/y/?.csv"]
+        {
+            let found = names(folder.path(), pattern).expect("found");
+            let named: Vec<_> = all.iter().filter(|name| finds(pattern, name)).cloned().collect();
+            assert_eq!(named, found, "{pattern}");
+        }
+        for (source, name, is_found) in [
+            ("data/a.csv", "data/a.csv", true),
+            ("data/a.csv", "data/a.csv/x", true),
+            ("data/a.csv", "train.py", false),
+            ("data", "data/.hidden/x", true),
+            ("data/", "data/x", true),
+            ("data", "database", false),
+            ("data/[1].csv", "data/[1].csv", true),
+            ("data/**", "data/.hidden/x", false),
+            ("**/*.yml", ".github/workflows/x.yml", false),
+            ("data/*.csv", "data/x/a.csv", false),
+        ] {
+            assert_eq!(finds(source, name), is_found, "{source} and {name}");
+        }
     }
 
     #[test]

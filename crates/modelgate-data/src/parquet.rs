@@ -1,5 +1,9 @@
 //! Apache Parquet in, by the `parquet` crate: flat columns of numbers, text, bools, dates and moments.
 
+mod pages;
+
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
@@ -7,7 +11,8 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -44,7 +49,7 @@ pub(crate) struct ParquetInfo {
 }
 
 /// Returns whether a column is one that pandas made of an index without a name: the numbers of the rows that a filter left.
-pub(crate) fn is_index(name: &str) -> bool {
+pub fn is_index(name: &str) -> bool {
     let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
     level.is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -80,8 +85,8 @@ fn is_beyond(file: &SourceFile, metadata: &ArrowReaderMetadata, at: usize) -> Re
     if metadata.metadata().row_groups().iter().all(is_below) {
         return Ok(false);
     }
-    let mut reader = open(file, &[at])?;
-    while let Some(batch) = next(file, &mut reader)? {
+    let mut batches = open(file, &[at])?;
+    while let Some(batch) = batches.next()? {
         let values = batch.column(0).as_primitive_opt::<UInt64Type>();
         if values.is_some_and(|values| values.iter().flatten().any(|value| i64::try_from(value).is_err())) {
             return Ok(true);
@@ -102,9 +107,9 @@ pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
     if let Some(message) = unread {
         return Err(file.error(message));
     }
-    let column = |(at, field): (usize, &arrow_schema::FieldRef)| {
+    let column = |(at, field): (usize, &FieldRef)| {
         let name = field.name().clone();
-        let is_unsigned = *field.data_type() == arrow_schema::DataType::UInt64;
+        let is_unsigned = *field.data_type() == DataType::UInt64;
         if is_unsigned && is_beyond(file, &metadata, at)? {
             let note =
                 format!("{}: column `{name}` is uint64 with values from 2^63 on, read as float", file.name);
@@ -125,8 +130,7 @@ pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
 }
 
 /// Returns the type of a column, and what is lost on the way; `None` for what is not flat.
-fn column_type(data_type: &arrow_schema::DataType) -> Option<(ColumnType, Option<String>)> {
-    use arrow_schema::DataType;
+fn column_type(data_type: &DataType) -> Option<(ColumnType, Option<String>)> {
     Some(match data_type {
         DataType::Null => (ColumnType::Float, None),
         DataType::Boolean => (ColumnType::Bool, None),
@@ -155,34 +159,153 @@ fn column_type(data_type: &arrow_schema::DataType) -> Option<(ColumnType, Option
     })
 }
 
-/// Opens the columns at `positions` of a file, in the order of the file.
-pub(crate) fn open(file: &SourceFile, positions: &[usize]) -> Result<ParquetRecordBatchReader, DataError> {
-    fn build<R: parquet::file::reader::ChunkReader + 'static>(
-        reader: R,
-        positions: &[usize],
-    ) -> parquet::errors::Result<ParquetRecordBatchReader> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(reader)?;
-        let mask = ProjectionMask::roots(builder.parquet_schema(), positions.iter().copied());
-        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()
-    }
-    let built = match file.open_at_random()? {
-        RandomAccess::Bytes(bytes) => build(bytes, positions),
-        RandomAccess::File(open) => build(open, positions),
-    };
-    built.map_err(|error| damaged(file, error))
+/// Bytes of a text at most, as of a record of CSV.
+const LONGEST_TEXT: u64 = 64 << 20;
+
+/// Bytes of texts that a batch holds, about: some hundred rows, or one, where they are long.
+const BATCH_TEXTS: u64 = 16 << 20;
+
+/// How many times as many bytes as the file the texts of all rows may have, beside [`ALWAYS`]: a text that stands once in a
+/// file can be that of a billion rows.
+const MOST_TIMES: u64 = 1000;
+
+/// Bytes that the texts of all rows may have in any case.
+const ALWAYS: u64 = 1 << 30;
+
+/// The rows of some columns, batch by batch.
+pub(crate) struct Batches<'a> {
+    file: &'a SourceFile,
+    reader: ParquetRecordBatchReader,
+    /// A batch of which rows are still to be given out, and from which on.
+    rest: Option<(RecordBatch, usize)>,
+    /// Rows that were given out.
+    rows: u64,
+    /// Bytes of texts that may still be given out.
+    texts_left: u64,
 }
 
-pub(crate) fn next(
+/// Opens the columns at `positions` of a file, in the order of the file.
+///
+/// # Errors
+/// Fails when the file cannot be read, or takes more memory than a file of rows has a reason to.
+pub(crate) fn open<'a>(file: &'a SourceFile, positions: &[usize]) -> Result<Batches<'a>, DataError> {
+    let reader = match file.open_at_random()? {
+        RandomAccess::Bytes(bytes) => build(file, bytes, positions),
+        RandomAccess::File(open) => build(file, open, positions),
+    }?;
+    let texts_left = file.size()?.saturating_mul(MOST_TIMES).saturating_add(ALWAYS);
+    Ok(Batches { file, reader, rest: None, rows: 0, texts_left })
+}
+
+fn build<R: parquet::file::reader::ChunkReader + 'static>(
     file: &SourceFile,
-    reader: &mut ParquetRecordBatchReader,
-) -> Result<Option<RecordBatch>, DataError> {
-    reader.next().transpose().map_err(|error| damaged(file, error))
+    reader: R,
+    positions: &[usize],
+) -> Result<ParquetRecordBatchReader, DataError> {
+    let wrong = |error| damaged(file, error);
+    let own = ArrowReaderMetadata::load(&reader, ArrowReaderOptions::default()).map_err(wrong)?;
+    let held = pages::held(&reader, own.metadata(), positions).map_err(wrong)?;
+    if held > pages::MOST_HELD {
+        return Err(file.error(format!(
+            "its pages take {:.1} GiB of memory when they are unpacked, and {} GiB are read here; write it with smaller pages, \
+             or drop the columns with long texts",
+            held as f64 / f64::from(1 << 30),
+            pages::MOST_HELD >> 30
+        )));
+    }
+    let rows = pages::rows_at_a_time(&reader, own.metadata(), positions, BATCH_ROWS).map_err(wrong)?;
+    let options = ArrowReaderOptions::default().with_schema(Arc::new(as_views(own.schema())));
+    let viewed = ArrowReaderMetadata::try_new(Arc::clone(own.metadata()), options).map_err(wrong)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, viewed);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), positions.iter().copied());
+    builder.with_projection(mask).with_batch_size(rows).build().map_err(wrong)
+}
+
+/// Returns a schema by which texts are not copied out of their pages: a text that stands once in the file stands once in memory,
+/// however many rows have it.
+fn as_views(schema: &Schema) -> Schema {
+    let field = |field: &FieldRef| {
+        let data_type = match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+            DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) => {
+                DataType::Utf8View
+            }
+            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+            _ => return Arc::clone(field),
+        };
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
+    };
+    let fields: Vec<FieldRef> = schema.fields().iter().map(field).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+impl Batches<'_> {
+    /// Returns the next rows: some thousand, and fewer where their texts are long.
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>, DataError> {
+        let (batch, from) = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.reader.next().transpose() {
+                Ok(Some(batch)) => (batch, 0),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(damaged(self.file, error)),
+            },
+        };
+        let (rows, texts) = self.fitting(&batch, from)?;
+        self.texts_left = self.texts_left.checked_sub(texts).ok_or_else(|| {
+            self.file.error(format!(
+                "the texts of its rows are more than {MOST_TIMES} times as long as the file; drop the columns with long texts"
+            ))
+        })?;
+        self.rows += rows as u64;
+        let part = if rows == batch.num_rows() { batch.clone() } else { batch.slice(from, rows) };
+        if from + rows < batch.num_rows() {
+            self.rest = Some((batch, from + rows));
+        }
+        Ok(Some(part))
+    }
+
+    /// Returns how many rows of a batch go together, counted from the row `from`, and the bytes of their texts.
+    fn fitting(&self, batch: &RecordBatch, from: usize) -> Result<(usize, u64), DataError> {
+        let columns = || batch.columns().iter().enumerate();
+        let lengths = || columns().filter_map(|(at, column)| Some((at, lengths(column)?)));
+        let all: u64 = lengths().flat_map(|(_, lengths)| lengths.skip(from)).sum();
+        let left = batch.num_rows() - from;
+        if all <= BATCH_TEXTS {
+            return Ok((left, all));
+        }
+        let mut of_rows = vec![0; left];
+        for (at, lengths) in lengths() {
+            for (row, length) in lengths.skip(from).enumerate() {
+                if length > LONGEST_TEXT {
+                    return Err(self.file.error(format!(
+                        "row {}, column `{}`: the text has {} bytes, and {} MiB are read at most; drop the column",
+                        self.rows + row as u64 + 1,
+                        batch.schema().field(at).name(),
+                        length,
+                        LONGEST_TEXT >> 20
+                    )));
+                }
+                of_rows[row] += length;
+            }
+        }
+        let (mut rows, mut sum) = (1, of_rows[0]);
+        while let Some(length) = of_rows.get(rows).filter(|length| sum + **length <= BATCH_TEXTS) {
+            sum += length;
+            rows += 1;
+        }
+        Ok((rows, sum))
+    }
+}
+
+/// Returns the bytes of each text of a column of texts.
+fn lengths(column: &ArrayRef) -> Option<impl Iterator<Item = u64>> {
+    let texts = column.as_string_view_opt()?;
+    // The lower half of a view is how long its text is.
+    Some(texts.views().iter().map(|view| u64::from(*view as u32)))
 }
 
 /// Reads an array by a type, which need not be its own: a contract or the project may declare another.
 pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType, range: NumberRange) -> BatchColumn {
-    use arrow_schema::{DataType, TimeUnit};
-
     let found = match array.data_type() {
         DataType::Boolean => {
             let values = array.as_boolean();
@@ -222,10 +345,7 @@ pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType, range: Num
             };
             floats::<Decimal256Type>(array, convert, range)
         }
-        DataType::Utf8 => texts(array.as_string::<i32>().iter()),
-        DataType::LargeUtf8 => texts(array.as_string::<i64>().iter()),
         DataType::Utf8View => texts(array.as_string_view().iter()),
-        DataType::Dictionary(..) => dictionary(array),
         DataType::Date32 => times::<Date32Type>(array, |days| days_to_micros(i64::from(days))),
         DataType::Date64 => times::<Date64Type>(array, |millis| millis.saturating_mul(1000)),
         DataType::Timestamp(TimeUnit::Second, _) => {
@@ -305,27 +425,6 @@ fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Read {
     // An empty text is null in a CSV file; so it is here.
     values.for_each(|value| found.push(value.filter(|value| !value.is_empty())));
     Read::Texts(found)
-}
-
-fn dictionary(array: &dyn Array) -> Read {
-    let dictionary = array.as_any_dictionary();
-    let keys = dictionary.normalized_keys();
-    let words: Vec<Option<String>> = match dictionary.values().data_type() {
-        arrow_schema::DataType::Utf8 => {
-            dictionary.values().as_string::<i32>().iter().map(|word| word.map(str::to_owned)).collect()
-        }
-        arrow_schema::DataType::LargeUtf8 => {
-            dictionary.values().as_string::<i64>().iter().map(|word| word.map(str::to_owned)).collect()
-        }
-        _ => return Read::Nothing(array.len()),
-    };
-    texts(
-        (0..array.len()).map(
-            |row| {
-                if array.is_null(row) { None } else { words.get(*keys.get(row)?)?.as_deref() }
-            },
-        ),
-    )
 }
 
 impl Read {

@@ -129,6 +129,39 @@ pub fn fit(
     features: &[String],
     spec: &PreprocessSpec,
 ) -> Result<PreprocessPlan, DataError> {
+    fit_rows(table, rows, features, spec, Rows::All)
+}
+
+/// As [`fit`], on a part of the training rows, to try a model on the others: a column that has no value in the part is
+/// constant there, and one in which each row has a text of its own is no identifier for that.
+///
+/// # Errors
+/// Fails for a column with too many categories.
+pub fn fit_part(
+    table: &Table,
+    rows: &[u32],
+    features: &[String],
+    spec: &PreprocessSpec,
+) -> Result<PreprocessPlan, DataError> {
+    fit_rows(table, rows, features, spec, Rows::Part)
+}
+
+/// What rows a plan is fitted on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// The training rows.
+    All,
+    /// A part of them.
+    Part,
+}
+
+fn fit_rows(
+    table: &Table,
+    rows: &[u32],
+    features: &[String],
+    spec: &PreprocessSpec,
+    of: Rows,
+) -> Result<PreprocessPlan, DataError> {
     let mut plan = PreprocessPlan { spec: *spec, numeric: Vec::new(), text: Vec::new() };
     let by_name = table.by_name();
     for name in features {
@@ -138,12 +171,12 @@ pub fn fit(
             .ok_or_else(|| wrong(name, "it is not in the data".to_owned()))?;
         let is_value =
             |row: usize| !column.is_null(row) && column.number(row).is_none_or(|value| !value.is_nan());
-        if !rows.iter().any(|row| is_value(*row as usize)) {
+        if of == Rows::All && !rows.iter().any(|row| is_value(*row as usize)) {
             let message = "it has no value in the training rows; add it to `preprocess.drop`".to_owned();
             return Err(wrong(name, message));
         }
         match column.feature_type() {
-            FeatureType::Text => plan.text.push(fit_text(column, rows, spec)?),
+            FeatureType::Text => plan.text.push(fit_text(column, rows, spec, of)?),
             feature_type => plan.numeric.push(fit_numeric(column, rows, spec, feature_type)),
         }
     }
@@ -162,8 +195,11 @@ fn fit_numeric(
 ) -> NumericColumn {
     // In f32 as the model sees them, so that the mean of what it sees is what is subtracted.
     let values = rows.iter().map(|row| column.single(*row as usize));
-    // `fit` has made sure that there is one.
     let mut known: Vec<f64> = values.clone().filter(|value| !value.is_nan()).map(f64::from).collect();
+    if known.is_empty() {
+        let fill = (spec.missing != Missing::None).then_some(0.0);
+        return NumericColumn { name: column.name.clone(), feature_type, fill, mean: None, scale: None };
+    }
     let fill = match spec.missing {
         Missing::None => None,
         Missing::Mean => Some((known.iter().sum::<f64>() / known.len() as f64) as f32),
@@ -208,7 +244,7 @@ fn most_frequent(values: &mut [f64]) -> f64 {
     best.1
 }
 
-fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<TextColumn, DataError> {
+fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec, of: Rows) -> Result<TextColumn, DataError> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in rows {
         *counts.entry(column.text(*row as usize).unwrap_or_default()).or_default() += 1;
@@ -218,7 +254,7 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec) -> Result<Text
     let nulls = counts.get("").copied().unwrap_or_default();
     let known = rows.len() - nulls;
     let texts: Vec<&str> = counts.keys().copied().filter(|text| !text.is_empty()).collect();
-    let all_differ = texts.len() == known && known > 50;
+    let all_differ = of == Rows::All && texts.len() == known && known > 50;
     let too_many = spec.encode == Encode::Onehot && distinct > MAX_ONEHOT;
     if let (true, Some(written)) = (all_differ || too_many, Written::of(&texts)) {
         let advice = written.advice();
@@ -352,12 +388,14 @@ fn column_of<'a>(
     Ok(column)
 }
 
-/// Returns the schema's features over `rows`, in the order of the table's columns.
+/// Returns the schema's features over `rows`, in the order of the table's columns. Whether a value may be missing is told by all
+/// rows of the table: which of them a split gives to training must not decide what requests may hold, and the others are
+/// predicted too when the model is evaluated.
 pub fn profile_features(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> Vec<Feature> {
     let feature = |column: &Column| {
         let numeric = plan.numeric.iter().find(|numeric| numeric.name == column.name);
         let text = plan.text.iter().find(|text| text.name == column.name);
-        let nullable = rows.iter().any(|row| column.is_null(*row as usize));
+        let nullable = (0..column.len()).any(|row| column.is_null(row));
         if let Some(numeric) = numeric {
             let numbers = rows.iter().filter_map(|row| column.number(*row as usize));
             let range = numbers.fold(None, |range: Option<(f64, f64)>, value| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use modelgate_store::FileIdentity;
 
 use crate::error::DataError;
-use crate::glob;
+use crate::{glob, not_tables};
 
 /// What a file's bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,24 +96,49 @@ impl SourceFile {
         Err(self.error("the file changed while it was read; try again when nothing writes to it").into())
     }
 
-    fn head(&self) -> Result<Vec<u8>, DataError> {
-        let mut head = Vec::with_capacity(4);
+    /// Returns how many bytes it has.
+    pub(crate) fn size(&self) -> Result<u64, DataError> {
         match &self.content {
-            Content::Bytes(bytes) => head.extend(bytes.iter().take(4)),
+            Content::Bytes(bytes) => Ok(bytes.len() as u64),
+            Content::Path(path) => {
+                std::fs::metadata(path).map(|metadata| metadata.len()).map_err(|error| self.io_error(&error))
+            }
+        }
+    }
+
+    fn head(&self) -> Result<Vec<u8>, DataError> {
+        let mut head = Vec::with_capacity(not_tables::LOOKED_AT);
+        match &self.content {
+            Content::Bytes(bytes) => head.extend(bytes.iter().take(not_tables::LOOKED_AT)),
             Content::Path(path) => {
                 let file = std::fs::File::open(path).map_err(|error| self.io_error(&error))?;
-                file.take(4).read_to_end(&mut head).map_err(|error| self.io_error(&error))?;
+                file.take(not_tables::LOOKED_AT as u64)
+                    .read_to_end(&mut head)
+                    .map_err(|error| self.io_error(&error))?;
             }
         }
         Ok(head)
     }
 
+    /// Refuses a file of another kind; one that cannot be read is told by who reads it whole.
+    ///
+    /// # Errors
+    /// Says what it is, and what to do.
+    pub fn refuse_others(&self) -> Result<(), DataError> {
+        let told = self.head().ok().and_then(|head| not_tables::told(&head));
+        told.map_or(Ok(()), |what| Err(self.error(what)))
+    }
+
     /// Returns what the file's first bytes say it is.
     ///
     /// # Errors
-    /// Fails when it cannot be read.
+    /// Fails when it cannot be read, and when it is a file of another kind.
     pub fn format(&self) -> Result<Format, DataError> {
-        Ok(if self.head()? == b"PAR1" { Format::Parquet } else { Format::Csv })
+        let head = self.head()?;
+        if head.starts_with(b"PAR1") {
+            return Ok(Format::Parquet);
+        }
+        not_tables::told(&head).map_or(Ok(Format::Csv), |what| Err(self.error(what)))
     }
 
     /// Opens the file as text; gzip and Zstandard are recognised by their first bytes.
@@ -127,7 +152,7 @@ impl SourceFile {
         };
         Ok(match head.as_slice() {
             [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(plain))),
-            [0x28, 0xb5, 0x2f, 0xfd] => {
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
                 Box::new(zstd::Decoder::new(plain).map_err(|error| self.io_error(&error))?)
             }
             _ => plain,
@@ -164,6 +189,10 @@ pub fn find_files(root: &Path, source: &str) -> Result<Vec<SourceFile>, DataErro
         let path = root.join(source);
         if path.is_dir() {
             return Err(error("it is a folder; name a file, or a glob such as `folder/*.csv`".to_owned()));
+        }
+        // To open a pipe is to wait for its writer, and data are read more than once.
+        if fs_err::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(error("it is a pipe or a device; write the rows to a file and name that".to_owned()));
         }
         return Ok(vec![SourceFile::path(source, path)]);
     }

@@ -44,7 +44,7 @@ pub fn read_target(
         Some(column) if has_nulls(column) => dataset.null_words(target)?,
         _ => Vec::new(),
     };
-    let found = extract(&table, target, task, source, &words)?;
+    let found = extract(&table, target, task, source, &words, &dataset.declared_nulls())?;
     Ok((table, found))
 }
 
@@ -53,16 +53,17 @@ pub fn read_target(
 /// # Errors
 /// Fails when the column is missing, has nulls, has one value only, or does not fit the task.
 pub fn extract_target(table: &Table, target: &str, task: Task, source: &str) -> Result<Target, DataError> {
-    extract(table, target, task, source, &[])
+    extract(table, target, task, source, &[], &[])
 }
 
-/// As [`extract_target`]; `words` were read as no value.
+/// As [`extract_target`]; `words` were read as no value, some of them because they are `declared` to be none.
 fn extract(
     table: &Table,
     target: &str,
     task: Task,
     source: &str,
     words: &[String],
+    declared: &[String],
 ) -> Result<Target, DataError> {
     let error = |message: String| DataError::File { source_name: source.to_owned(), message };
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
@@ -74,6 +75,10 @@ fn extract(
         let advice = match task {
             _ if words.is_empty() => "remove these rows".to_owned(),
             Task::Regression => format!("{shown} {are} read as no value; remove these rows"),
+            // What is declared does not help against what is declared.
+            Task::Classification if words.iter().any(|word| declared.contains(word)) => format!(
+                "{shown} {are} read as no value; take out of `data.nulls` what is a class, or remove these rows"
+            ),
             Task::Classification => format!(
                 "{shown} {are} read as no value; declare `data.types: {{{target}: category}}` if it is a class, or remove \
                  these rows"
@@ -186,21 +191,33 @@ mod tests {
     #[test]
     fn a_class_that_is_called_as_what_is_missing_is_named_and_read_when_declared() {
         let text = "x,y\n1,brick\n2,None\n3,\n4,NA\n5,brick\n";
-        let read = |text: &str, literal: &[&str]| {
+        let read_with = |text: &str, literal: &[&str], nulls: &[&str]| {
             let literal = literal.iter().map(|name| (*name).to_owned());
             let types = literal.clone().map(|name| (name, crate::ColumnType::Category.into()));
-            let options =
-                ReadOptions { types: types.collect(), literal: literal.collect(), ..ReadOptions::default() };
+            let options = ReadOptions {
+                types: types.collect(),
+                literal: literal.collect(),
+                nulls: nulls.iter().map(|word| (*word).to_owned()).collect(),
+                ..ReadOptions::default()
+            };
             let files = vec![crate::SourceFile::bytes("a.csv", text.as_bytes())];
             let dataset = Dataset::open(files, &options, crate::Mixed::Refuse).expect("a data set");
             let found = read_target(&dataset, "y", Task::Classification, "a.csv");
             found.map(|(_, target)| target).map_err(|error| error.to_string())
         };
+        let read = |text: &str, literal: &[&str]| read_with(text, literal, &[]);
         assert_eq!(
             read(text, &[]).expect_err("no value"),
             "a.csv: the target `y` has no value in 3 of 5 rows, first in data row 2; `NA`, `None` are read as no value; \
              declare `data.types: {y: category}` if it is a class, or remove these rows"
         );
+        // A word of `data.nulls` is no class, whatever its column's type is.
+        for literal in [&[][..], &["y"]] {
+            let error = read_with("x,y\n1,yes\n2,no\n", literal, &["no"]).expect_err("no value");
+            let expected =
+                "`no` is read as no value; take out of `data.nulls` what is a class, or remove these rows";
+            assert!(error.ends_with(expected), "{error}");
+        }
         // Declared, the words are classes; what is empty is no value all the same.
         let error = read(text, &["y"]).expect_err("an empty value");
         assert!(

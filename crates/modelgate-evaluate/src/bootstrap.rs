@@ -110,7 +110,8 @@ const ADDED: f64 = 1.0 / (std::f64::consts::SQRT_2 - 1.0);
 
 /// Returns the ends between which the middle of the rounds lies, `tail` of them on each side. Of a figure that is pushed up
 /// chance may have added nothing or all it can: the lower end has that taken off, and the upper end is as far above the
-/// figure as the rounds lie around their mean or, mirrored, around the figure. The figure itself is never outside.
+/// figure as the rounds lie around their mean or, mirrored, around the figure. The figure itself is never outside, and no
+/// end is below 0.
 fn ends(metric: &str, plain: f64, rounds: &[f64], tail: f64) -> (f64, f64) {
     let (low, high) = (quantile(rounds, tail), quantile(rounds, 1.0 - tail));
     if !is_pushed_up(metric) || !plain.is_finite() {
@@ -119,11 +120,11 @@ fn ends(metric: &str, plain: f64, rounds: &[f64], tail: f64) -> (f64, f64) {
     let mean = sum(rounds.iter().copied()) / rounds.len() as f64;
     let without_chance = plain - ADDED * (mean - plain);
     let above = (high - mean).max(plain - low);
-    ((without_chance - (high - mean)).min(plain), (plain + above).max(plain))
+    ((without_chance - (high - mean)).min(plain).max(0.0), (plain + above).max(plain))
 }
 
-/// Returns the interval of each figure: of percentiles, or a basic one of a figure that chance pushes up, in the order of its names; `None` when the figure had no value in
-/// more than a twentieth of the rounds.
+/// Returns the interval of each figure: of percentiles, or a basic one of a figure that chance pushes up, in the order of
+/// its names; `None` when the figure had no value in more than a twentieth of the rounds.
 pub fn bootstrap(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Option<Interval>> {
     if figures.rows() == 0 || options.rounds == 0 {
         return vec![None; figures.names().len()];
@@ -139,7 +140,7 @@ pub fn bootstrap(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Opt
             }
             let (low, high) = ends(metric, plain[column], &values, (1.0 - options.confidence) / 2.0);
             Some(Interval {
-                low: if is_pushed_up(metric) { low.max(0.0) } else { low },
+                low,
                 high,
                 standard_error: deviation(&values),
                 confidence: options.confidence,
@@ -156,9 +157,10 @@ pub struct PairedInterval {
     pub metric: String,
     /// Candidate less reference on the rows as they are.
     pub difference: f64,
-    /// The share `1 − confidence` of the rounds lies below.
+    /// The share `1 − confidence` of the rounds lies below; of a figure that chance pushes up the candidate's lower end less
+    /// the reference's upper one.
     pub low: f64,
-    /// The share `1 − confidence` of the rounds lies above.
+    /// The share `1 − confidence` of the rounds lies above, or the other way round.
     pub high: f64,
     /// Standard deviation of the difference over the rounds.
     pub standard_error: f64,
@@ -182,17 +184,30 @@ pub fn paired_bootstrap(
     if rows == 0 || reference.rows() != rows || options.rounds == 0 {
         return None;
     }
-    let difference = |counts: &[u16]| candidate.figures(counts)[one] - reference.figures(counts)[other];
-    let plain = difference(&vec![1; rows]);
-    let rounds = rounds(options, rows, |counts| vec![difference(counts)]);
+    let both = |counts: &[u16]| (candidate.figures(counts)[one], reference.figures(counts)[other]);
+    let plain = both(&vec![1; rows]);
+    let difference = plain.0 - plain.1;
+    let rounds = rounds(options, rows, |counts| {
+        let (own, other) = both(counts);
+        vec![own - other, own, other]
+    });
     let values = sorted_column(&rounds, 0);
-    if !plain.is_finite() || values.is_empty() || values.len() * 20 < rounds.len() * 19 {
+    if !difference.is_finite() || values.is_empty() || values.len() * 20 < rounds.len() * 19 {
         return None;
     }
-    let (low, high) = ends(metric, plain, &values, 1.0 - options.confidence);
+    let tail = 1.0 - options.confidence;
+    let (low, high) = if is_pushed_up(metric) {
+        // Chance pushes the better calibrated of the two further up, by how much more the rounds do not say: their
+        // difference is too small, and only what each is by itself holds it.
+        let own = ends(metric, plain.0, &sorted_column(&rounds, 1), tail);
+        let other = ends(metric, plain.1, &sorted_column(&rounds, 2), tail);
+        (own.0 - other.1, own.1 - other.0)
+    } else {
+        (quantile(&values, tail), quantile(&values, 1.0 - tail))
+    };
     Some(PairedInterval {
         metric: metric.to_owned(),
-        difference: plain,
+        difference,
         low,
         high,
         standard_error: deviation(&values),

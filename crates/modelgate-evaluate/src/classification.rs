@@ -167,6 +167,17 @@ fn keep(
     }
 }
 
+/// Fails when the lengths differ, there is no row, or a label is beyond the classes.
+pub(crate) fn fit_together(input: &ClassificationInput<'_>) -> Result<(), EvaluateError> {
+    let (rows, classes) = (input.labels.len(), input.class_names.len());
+    let beyond = input.labels.iter().chain(input.predicted).any(|label| *label as usize >= classes);
+    if rows == 0 || input.predicted.len() != rows || input.probabilities.len() != rows * classes || beyond {
+        let message = "labels, predictions and probabilities do not fit together";
+        return Err(EvaluateError::Input(message.to_owned()));
+    }
+    Ok(())
+}
+
 /// Ranks the rows by the probability of one class.
 pub(crate) fn rank(input: &ClassificationInput<'_>, class: usize) -> Ranked {
     let classes = input.class_names.len();

@@ -28,7 +28,7 @@ pub use plot::{
     Bar, Line, Plot, SliceRow, Theme, bars_plot, calibration_plot, confusion_matrix_plot, lines_plot,
     precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
 };
-pub use probability::CALIBRATION_BINS;
+pub use probability::{CALIBRATION_BINS, top_hits};
 pub use regression::{RegressionMetrics, regression, regression_of};
 pub use resampled::{ResampledClassifier, ResampledRegressor, rests_on_labels};
 pub use slices::{

@@ -1,6 +1,7 @@
 //! Figures of probabilities row by row: logarithmic loss, Brier score, top-k and the bins of a calibration curve.
 
-use crate::classification::ClassificationInput;
+use crate::classification::{ClassificationInput, fit_together};
+use crate::error::EvaluateError;
 
 /// Bins of equal width of the calibration error and its plot.
 pub const CALIBRATION_BINS: usize = 10;
@@ -90,4 +91,13 @@ impl RowLosses {
 /// The numbers of k that are worth a figure for so many classes.
 pub(crate) fn top_ks(classes: usize) -> impl Iterator<Item = usize> {
     [2, 3, 5].into_iter().filter(move |k| *k < classes)
+}
+
+/// Returns of each row whether the true class is among the `k` most probable ones, as `top_k_accuracy` counts it.
+///
+/// # Errors
+/// Fails when the lengths differ, there is no row, or a label is beyond the classes.
+pub fn top_hits(input: &ClassificationInput<'_>, k: usize) -> Result<Vec<bool>, EvaluateError> {
+    fit_together(input)?;
+    Ok(RowLosses::new(input).place.into_iter().map(|place| usize::from(place) < k).collect())
 }

@@ -2,7 +2,7 @@
 
 use crate::agreement::{self, ClassCounts};
 use crate::bootstrap::Resampled;
-use crate::classification::{Average, ClassificationInput, averaged, rank};
+use crate::classification::{Average, ClassificationInput, averaged, fit_together, rank};
 use crate::error::EvaluateError;
 use crate::probability::{RowLosses, top_ks};
 use crate::ranking::Ranked;
@@ -36,14 +36,7 @@ impl ResampledClassifier {
     /// # Errors
     /// As [`crate::classification()`].
     pub fn new(input: &ClassificationInput<'_>, average: Average) -> Result<Self, EvaluateError> {
-        let (rows, classes) = (input.labels.len(), input.class_names.len());
-        let beyond = input.labels.iter().chain(input.predicted).any(|label| *label as usize >= classes);
-        if rows == 0 || input.predicted.len() != rows || input.probabilities.len() != rows * classes || beyond
-        {
-            return Err(EvaluateError::Input(
-                "labels, predictions and probabilities do not fit together".to_owned(),
-            ));
-        }
+        fit_together(input)?;
         let finite = input.probabilities.iter().all(|probability| probability.is_finite());
         Ok(Self::of(input, average, finite))
     }

@@ -3,7 +3,8 @@
 use modelgate_evaluate::{
     Average, BootstrapOptions, ClassificationInput, Condition, Meaning, NamedColumn, Resampled,
     ResampledClassifier, ResampledRegressor, SearchOptions, SliceColumn, bootstrap, calibration_curve,
-    classification, curves, paired_bootstrap, parts, permutation_importance, regression, worst_slices,
+    classification, curves, paired_bootstrap, parts, permutation_importance, regression, top_hits,
+    worst_slices,
 };
 
 /// A small generator of its own, so that the data do not depend on what is tested.
@@ -316,6 +317,40 @@ fn the_interval_of_the_calibration_error_holds_it_and_what_it_is_without_chance(
         // Of 95 in hundred, 33 of 40 or fewer are seen less than once in a hundred times.
         assert!(holds > 33, "{holds} of 40 with {rows} rows and {shift}");
     }
+}
+
+#[test]
+fn a_rise_of_the_calibration_error_is_seldom_taken_for_less_than_it_is() {
+    let options = BootstrapOptions { rounds: 200, ..BootstrapOptions::default() };
+    for (rows, rise) in [(100, 0.05), (400, 0.05), (400, 0.02)] {
+        let mut missed = 0;
+        for seed in 1..=40 {
+            let resampled = |shift| {
+                let answers = promised(seed, rows, shift);
+                ResampledClassifier::new(&answers.input(), Average::Weighted).expect("resampled")
+            };
+            // Production is calibrated, and chance pushes its error up further.
+            let (candidate, production) = (resampled(rise), resampled(0.0));
+            let found =
+                paired_bootstrap(&candidate, &production, "calibration_error", &options).expect("paired");
+            assert!(found.low <= found.difference && found.difference <= found.high, "{found:?}");
+            missed += u32::from(found.high < rise);
+        }
+        // Of 5 in hundred, 7 of 40 or more are seen less than once in two hundred times.
+        assert!(missed < 7, "{missed} of 40 with {rows} rows and {rise}");
+    }
+}
+
+#[test]
+fn the_rows_that_top_k_counts_are_as_many_as_it_says() {
+    let answers = Answers::new(5, 300, 5, 0.2);
+    let found = classification(&answers.input(), Average::Weighted).expect("figures");
+    for k in [2, 3] {
+        let hits = top_hits(&answers.input(), k).expect("hits").into_iter().filter(|hit| *hit).count();
+        assert_eq!(found.metrics[&format!("top_{k}_accuracy")], Some(hits as f64 / 300.0));
+    }
+    let short = ClassificationInput { labels: &[0], ..answers.input() };
+    assert!(top_hits(&short, 2).is_err());
 }
 
 #[test]

@@ -144,17 +144,24 @@ pub fn folds(identities: &[u64], count: usize) -> Vec<usize> {
         })
         .collect();
     let mut fold_of = vec![usize::MAX; sizes.len()];
-    if sizes.iter().all(|size| 2 * count * size <= length) {
-        for (at, place) in places.iter().enumerate() {
-            if fold_of[*place] == usize::MAX {
-                fold_of[*place] = at * count / length;
-            }
-        }
-        return places.into_iter().map(|place| fold_of[place]).collect();
-    }
-    // An identity that a fold is too small for, such as a group of many rows, leaves the stretches of the others uneven: the
-    // largest first, each goes to the fold that has the fewest rows.
     let mut rows = vec![0; count];
+    for (at, place) in places.iter().enumerate() {
+        if fold_of[*place] == usize::MAX {
+            fold_of[*place] = at * count / length;
+            rows[fold_of[*place]] += sizes[*place];
+        }
+    }
+    // A group with many rows, of all or of a rare class, takes the stretches in which no other group begins.
+    let is_even = |rows: &usize| 2 * count * rows >= length && count * rows <= 2 * length;
+    if !sizes.iter().all(|size| 2 * count * size <= length) || !rows.iter().all(is_even) {
+        fold_of = by_size(&sizes, count);
+    }
+    places.into_iter().map(|place| fold_of[place]).collect()
+}
+
+/// Returns the fold of each identity of so many rows: the largest first, each goes to the fold that has the fewest.
+fn by_size(sizes: &[usize], count: usize) -> Vec<usize> {
+    let (mut fold_of, mut rows) = (vec![0; sizes.len()], vec![0; count]);
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|place| std::cmp::Reverse(sizes[*place]));
     for place in order {
@@ -162,7 +169,7 @@ pub fn folds(identities: &[u64], count: usize) -> Vec<usize> {
         rows[fewest] += sizes[place];
         fold_of[place] = fewest;
     }
-    places.into_iter().map(|place| fold_of[place]).collect()
+    fold_of
 }
 
 /// Returns the stretch of each row of an order in time, of which `moments` are sorted: `count` stretches of about equal length, rows of
@@ -303,6 +310,24 @@ mod tests {
         }
         let few: Vec<u64> = [1, 2, 3, 4, 5].iter().flat_map(|group| [*group; 80]).collect();
         assert_eq!(rows_of(&folds(&few, 5), 5), [80; 5]);
+    }
+
+    #[test]
+    fn a_group_with_half_of_a_rare_class_leaves_no_fold_empty() {
+        // 100 groups of 10 rows, of which one is of the rare class, and a group of 95 rows that all are.
+        for seed in 0..20 {
+            let mut random = SplitMix64::stream(seed, 0);
+            let hashes: Vec<u64> = (0..101).map(|_| random.next()).collect();
+            let rows = |group: usize| if group == 100 { 95 } else { 10 };
+            let groups: Vec<u64> =
+                (0..101).flat_map(|group| std::iter::repeat_n(hashes[group], rows(group))).collect();
+            let classes: Vec<u32> =
+                (0..groups.len()).map(|at| u32::from(at >= 1000 || at % 10 == 0)).collect();
+            let order = stratified_order(&classes, &groups);
+            let ordered: Vec<u64> = order.iter().map(|at| groups[*at]).collect();
+            let rows = rows_of(&folds(&ordered, 5), 5);
+            assert!(rows.iter().all(|rows| (110..=438).contains(rows)), "{seed}: {rows:?}");
+        }
     }
 
     #[test]

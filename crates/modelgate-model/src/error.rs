@@ -19,6 +19,9 @@ pub enum ModelError {
     /// The rows do not fit the model.
     #[error("the rows do not fit the model: {0}")]
     Rows(String),
+    /// What a run kept of a model cannot be read or written.
+    #[error("the fitted model that was kept cannot be used: {0}")]
+    Stored(String),
     /// A value could not be written as JSON.
     #[error("cannot write JSON: {0}")]
     Json(String),

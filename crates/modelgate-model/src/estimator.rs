@@ -2,6 +2,8 @@
 //!
 //! The key type is [`Estimator`]. Prediction is in `predict`, the ONNX form in `onnx`.
 
+mod stored;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::predict::Prepared;

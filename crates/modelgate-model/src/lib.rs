@@ -5,6 +5,7 @@
 mod damage;
 mod error;
 pub mod estimator;
+mod files;
 mod foreign;
 mod linear;
 pub mod manifest;
@@ -19,6 +20,7 @@ mod varied;
 mod weighed;
 
 pub use error::{ModelError, PackageError};
+pub use files::{is_file_name, read_file};
 pub use foreign::{ForeignModel, assemble_foreign};
 pub use manifest::Manifest;
 pub use onnx::library as onnxruntime;

@@ -10,6 +10,7 @@ use modelgate_data::preprocess::PreprocessPlan;
 
 use crate::error::{ModelError, PackageError};
 use crate::estimator::Estimator;
+use crate::files::{is_file_name, open_file, read_file};
 use crate::manifest::{Lineage, Manifest};
 use crate::mlmodel::mlmodel;
 use crate::onnx::{LoadedModel, export};
@@ -85,10 +86,14 @@ pub fn open(path: &Path) -> Result<Package, PackageError> {
     if !path.join(MANIFEST).is_file() {
         return Err(PackageError::NotAPackage(path.to_owned()));
     }
+    let manifest = serde_json::from_slice::<Manifest>(&read_file(&path.join(MANIFEST))?).ok();
     let mut files = BTreeMap::new();
     for entry in fs_err::read_dir(path)? {
         let entry = entry?;
-        files.insert(entry.file_name().to_string_lossy().into_owned(), fs_err::read(entry.path())?);
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What does not belong here is refused by its name: it need not be read, whatever it is.
+        let is_own = name == MANIFEST || manifest.as_ref().is_some_and(|manifest| manifest.has(&name));
+        files.insert(name, if is_own { read_file(&entry.path())? } else { Vec::new() });
     }
     check(files, &path.display().to_string())
 }
@@ -106,8 +111,8 @@ pub fn verify(path: &Path) -> Result<Digest, PackageError> {
     for entry in fs_err::read_dir(path)? {
         names.insert(entry?.file_name().to_string_lossy().into_owned());
     }
-    let manifest_bytes = fs_err::read(path.join(MANIFEST))?;
-    let digest_of = |file: &str| match fs_err::File::open(path.join(file)) {
+    let manifest_bytes = read_file(&path.join(MANIFEST))?;
+    let digest_of = |file: &str| match open_file(&path.join(file)) {
         Ok(file) => Ok(Some(digest_of_file(file)?)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
@@ -141,7 +146,7 @@ impl Manifest {
 /// # Errors
 /// Fails when the folder cannot be read.
 pub fn stranger_in(folder: &Path) -> std::io::Result<Option<String>> {
-    let manifest = fs_err::read(folder.join(MANIFEST))
+    let manifest = read_file(&folder.join(MANIFEST))
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
     let Some(manifest) = manifest else { return Ok(Some(MANIFEST.to_owned())) };
@@ -175,6 +180,11 @@ fn checked<'a>(
         .map_err(|error| PackageError::Manifest { place: place.clone(), reason: error.to_string() })?;
     if manifest.schema_version != 1 {
         let reason = format!("it has schema version {}; this modelgate reads 1", manifest.schema_version);
+        return Err(PackageError::Manifest { place, reason });
+    }
+    if let Some(file) = manifest.files.keys().find(|file| !is_file_name(file)) {
+        let reason =
+            format!("it names the file `{file}`, and a package has plain files of its own folder alone");
         return Err(PackageError::Manifest { place, reason });
     }
     for (file, expected) in &manifest.files {
@@ -250,6 +260,7 @@ mod tests {
             features: vec![Feature::of("a", FeatureType::Float, false)],
             target: "y".to_owned(),
             classes: None,
+            nulls: Vec::new(),
         };
         let linear = LinearRegressor { features: 1, coefficients: vec![2.0], intercept: 1.0 };
         let lineage = Lineage {
@@ -264,6 +275,39 @@ mod tests {
         let name: ModelName = "m".parse().expect("a name");
         let estimator = Estimator::LinearRegressor(linear);
         assemble(&name, &schema, &plan, &estimator, &lineage, &serde_json::json!({})).expect("a package")
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_has_no_end_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let (_, files) = package();
+        for (name, bytes) in &files {
+            std::fs::write(path.join(name), bytes).expect("written");
+        }
+        let said = || {
+            let opened = open(path).map(|package| package.digest).map_err(|error| error.to_string());
+            let verified = verify(path).map_err(|error| error.to_string());
+            assert_eq!(opened, verified);
+            opened.expect_err("refused")
+        };
+        let endless = |name: &str| std::os::unix::fs::symlink("/dev/zero", path.join(name)).expect("linked");
+        endless("x.json");
+        assert!(said().contains("`x.json` does not belong to the package"), "{}", said());
+        std::fs::remove_file(path.join("x.json")).expect("removed");
+        std::fs::remove_file(path.join(MODEL)).expect("removed");
+        endless(MODEL);
+        assert!(said().contains("is no plain file"), "{}", said());
+        // A manifest leads nowhere else.
+        for name in ["/dev/zero", "../a", "a/b"] {
+            let mut manifest: serde_json::Value = serde_json::from_slice(&files[MANIFEST]).expect("json");
+            manifest["files"][name] = serde_json::json!(Digest::of(b""));
+            std::fs::write(path.join(MANIFEST), manifest.to_string()).expect("written");
+            std::fs::remove_file(path.join(MODEL)).expect("removed");
+            std::fs::write(path.join(MODEL), &files[MODEL]).expect("written");
+            assert!(said().contains(&format!("it names the file `{name}`")), "{}", said());
+        }
     }
 
     #[test]

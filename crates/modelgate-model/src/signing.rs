@@ -297,7 +297,8 @@ pub fn compare(signed: &Signed, files: &BTreeMap<String, Digest>) -> Result<(), 
 /// Returns the digest of each file below `folder`, by its name with `/`.
 ///
 /// # Errors
-/// Refuses a symbolic link, whose target is not signed, and names a file that cannot be read.
+/// Refuses a symbolic link, whose target is not signed, and what is no file, such as a named pipe; names a file that cannot
+/// be read.
 pub fn files_of(folder: &Path) -> Result<BTreeMap<String, Digest>, SigningError> {
     let mut found = BTreeMap::new();
     let mut folders = vec![(folder.to_owned(), String::new())];
@@ -313,6 +314,8 @@ pub fn files_of(folder: &Path) -> Result<BTreeMap<String, Digest>, SigningError>
                 return Err(SigningError::Files(format!("`{name}` is a symbolic link")));
             } else if kind.is_dir() {
                 folders.push((entry.path(), format!("{name}/")));
+            } else if !kind.is_file() {
+                return Err(SigningError::Files(format!("`{name}` is no plain file")));
             } else {
                 found.insert(name, Digest::of(&fs_err::read(entry.path())?));
             }
@@ -385,11 +388,15 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_symbolic_link_is_refused() {
+    fn what_is_no_plain_file_is_refused() {
         let folder = tempfile::tempdir().expect("folder");
         fs_err::write(folder.path().join("a"), "x").expect("written");
         fs_err::os::unix::fs::symlink(folder.path().join("a"), folder.path().join("b")).expect("linked");
         let error = files_of(folder.path()).expect_err("refused").to_string();
         assert!(error.contains("`b` is a symbolic link"), "{error}");
+        fs_err::remove_file(folder.path().join("b")).expect("removed");
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("c")).expect("a socket");
+        let error = files_of(folder.path()).expect_err("refused").to_string();
+        assert!(error.contains("`c` is no plain file"), "{error}");
     }
 }

@@ -69,6 +69,7 @@ fn case(folder: &Path, case: &Value) -> Case {
             features,
             target: "target".to_owned(),
             classes,
+            nulls: Vec::new(),
         },
         expected: case["expected"].as_array().expect("numbers").iter().map(number).collect(),
         exact: case["exact"].as_bool().expect("a truth value"),

@@ -90,6 +90,7 @@ fn model_of(estimator: &Estimator, classes: Option<Classes>) -> Vec<u8> {
         features: vec![feature("x", FeatureType::Float), feature("s", FeatureType::Text)],
         target: "y".to_owned(),
         classes,
+        nulls: Vec::new(),
     };
     export(&plan, &schema, estimator).expect("exported")
 }

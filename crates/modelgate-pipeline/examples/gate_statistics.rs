@@ -11,7 +11,7 @@ use modelgate_core::rule::{Amount, Check, GateRule, Slice, Subset, Versus, slice
 use modelgate_core::verdict::{
     Comparisons, Evidence, PairedFigure, Reference, Scores, SliceScores, SubsetScores, Verdict, judge,
 };
-use modelgate_evaluate::statistics::smallest_visible_drop;
+use modelgate_evaluate::statistics::{normal_cdf, normal_quantile, smallest_visible_drop};
 use modelgate_evaluate::{Average, BootstrapOptions, bootstrap};
 use modelgate_pipeline::Answers;
 use modelgate_pipeline::paired::{difference, parts};
@@ -54,8 +54,16 @@ enum World {
     RightInOnePart,
     /// Classifiers of equal order; the candidate's probabilities are all too high by so much.
     Calibration,
+    /// As `Calibration`, of a model whose probabilities are mostly near 0 or 1.
+    Confident,
+    /// Classifiers; the area under the candidate's ROC curve is smaller by so much, for noise in its scores.
+    Order,
+    /// Classifiers; production's order is perfect, and the candidate ranks this share of the positives last.
+    Lost,
     /// Regressors; the candidate's errors are larger by this share.
     Errors,
+    /// Regressors of one mean error; the candidate's is a little larger in 95 of 100 rows and much smaller in the others.
+    Skewed,
 }
 
 fn classes(labels: Vec<u32>, predicted: Vec<u32>, probabilities: Vec<f32>) -> Answers {
@@ -86,8 +94,12 @@ fn trial(world: World, rows: usize, worse: f64, random: &mut Random) -> (Answers
             });
             (production, candidate)
         }
-        World::Calibration => {
-            let scores: Vec<f64> = (0..rows).map(|_| 0.05 + 0.75 * random.next()).collect();
+        World::Calibration | World::Confident => {
+            let sure = matches!(world, World::Confident);
+            let mut score = || {
+                if sure { 1.0 / (1.0 + (-4.0 * random.normal()).exp()) } else { 0.05 + 0.75 * random.next() }
+            };
+            let scores: Vec<f64> = (0..rows).map(|_| score()).collect();
             let labels: Vec<u32> = scores.iter().map(|score| u32::from(random.next() < *score)).collect();
             let with = |shift: f64| {
                 let said = scores.iter().map(|score| (score + shift) as f32);
@@ -96,6 +108,40 @@ fn trial(world: World, rows: usize, worse: f64, random: &mut Random) -> (Answers
                 classes(labels.clone(), predicted, shares)
             };
             (with(0.0), with(worse))
+        }
+        World::Order | World::Lost => {
+            let labels: Vec<u32> = (0..rows).map(|_| u32::from(random.next() < 0.4)).collect();
+            let mut said = [Vec::with_capacity(rows), Vec::with_capacity(rows)];
+            for label in &labels {
+                let scores = match world {
+                    World::Order => order_scores(f64::from(*label), worse, random),
+                    _ => lost_scores(f64::from(*label), worse, random),
+                };
+                said[0].push(scores[0]);
+                said[1].push(scores[1]);
+            }
+            let [production, candidate] = said.map(|scores| {
+                let shares: Vec<f32> =
+                    scores.iter().map(|score| (1.0 / (1.0 + (-score).exp())) as f32).collect();
+                let predicted = shares.iter().map(|share| u32::from(*share > 0.5)).collect();
+                classes(
+                    labels.clone(),
+                    predicted,
+                    shares.iter().flat_map(|share| [1.0 - share, *share]).collect(),
+                )
+            });
+            (production, candidate)
+        }
+        World::Skewed => {
+            let errors: Vec<f64> = (0..rows).map(|_| 25.0 - random.next().ln()).collect();
+            let moved = |_| {
+                let size = 0.8 + 0.4 * random.next();
+                size * if random.next() < 0.05 { -19.0 } else { 1.0 }
+            };
+            let moved: Vec<f64> = (0..rows).map(moved).collect();
+            let others = errors.iter().zip(&moved).map(|(error, moved)| error + moved).collect();
+            let answers = |predicted| Answers::Values { actual: vec![0.0; rows], predicted };
+            (answers(errors.clone()), answers(others))
         }
         World::Errors => {
             let actual: Vec<f64> = (0..rows).map(|_| 10.0 * random.next()).collect();
@@ -110,6 +156,24 @@ fn trial(world: World, rows: usize, worse: f64, random: &mut Random) -> (Answers
             (production, candidate)
         }
     }
+}
+
+/// Production's score of a row and the candidate's: one signal, and noise of each model's own.
+fn order_scores(label: f64, drop: f64, random: &mut Random) -> [f64; 2] {
+    // The area is the share of pairs in order: of normal scores Φ(gap / √(2 · variance)).
+    let (gap, noise) = (1.5, 0.5_f64);
+    let area = normal_cdf(gap / (2.0 * (1.0 + noise * noise)).sqrt());
+    let variance = (gap / normal_quantile(area - drop)).powi(2) / 2.0;
+    let signal = gap * label + random.normal() - gap / 2.0;
+    [signal + noise * random.normal(), signal + (variance - 1.0).sqrt() * random.normal()]
+}
+
+/// As `order_scores`, of models that order nearly everything.
+fn lost_scores(label: f64, share: f64, random: &mut Random) -> [f64; 2] {
+    let right = 4.0 * label - 2.0;
+    let scores = [right + 0.3 * random.normal(), right + 0.3 * random.normal()];
+    let lost = random.next() < share && label > 0.0;
+    if lost { [scores[0], scores[1] - 8.0] } else { scores }
 }
 
 fn first_part(rows: usize) -> Vec<u32> {
@@ -231,20 +295,19 @@ fn table(title: &str, what: &str, rule: &GateRule, world: World, sizes: &[usize]
 
 /// How often the interval of the calibration error holds the true one, and the one of the rows themselves.
 #[expect(clippy::print_stdout, reason = "the program's output")]
-fn calibration_intervals() {
-    let title = "The interval of `calibration_error`";
+fn calibration_intervals(title: &str, world: World, errors: &[f64]) {
     if !wanted(title) {
         return;
     }
     println!("### {title}\n\n| rows | true error | holds it | holds that of the rows | mean width |");
     println!("|---:|---:|---:|---:|---:|");
     for rows in [85, 400, 2000] {
-        for error in [0.0, 0.03, 0.1] {
+        for error in errors.iter().copied() {
             let found: Vec<(bool, bool, f64)> = (0..trials())
                 .into_par_iter()
                 .filter_map(|number| {
                     let mut random = Random(number.wrapping_mul(0x1234_5678_9abc_def1) ^ rows as u64);
-                    let (_, answers) = trial(World::Calibration, rows, error, &mut random);
+                    let (_, answers) = trial(world, rows, error, &mut random);
                     let value = answers.figures(Average::Weighted, None).ok()?.metrics["calibration_error"]?;
                     let figures = answers.resampled(Average::Weighted, None)?;
                     let options = BootstrapOptions { rounds: 500, confidence: CONFIDENCE, seed: number };
@@ -267,7 +330,9 @@ fn calibration_intervals() {
 }
 
 fn main() {
-    calibration_intervals();
+    calibration_intervals("The interval of `calibration_error`", World::Calibration, &[0.0, 0.03, 0.1]);
+    let title = "The interval of `calibration_error`, of a model whose probabilities are mostly near 0 or 1";
+    calibration_intervals(title, World::Confident, &[0.0]);
     let versus = || Versus::Production;
     let drop = |limit| Check::MaxDrop { versus: versus(), limit };
     let rise = |limit| Check::MaxRise { versus: versus(), limit };
@@ -365,11 +430,54 @@ fn main() {
         &[0.0, 0.05, 0.1, 0.2],
     );
     table(
+        "`metric: calibration_error, non_inferior: {margin: 0.05, confidence: 0.95}`",
+        "true rise",
+        &rule("calibration_error", shown(absolute(0.05))),
+        World::Calibration,
+        &[85, 400, 2000],
+        &[0.0, 0.05, 0.07, 0.15],
+    );
+    table(
+        "`metric: roc_auc, non_inferior: {margin: 0.02, confidence: 0.95}`",
+        true_drop,
+        &rule("roc_auc", shown(absolute(0.02))),
+        World::Order,
+        &[30, 85, 400, 2000],
+        &[0.0, 0.02, 0.06],
+    );
+    table(
+        "`metric: roc_auc, non_inferior: {margin: 0.02, confidence: 0.95}`, where production's order is perfect and the drop is \
+         of positives that the candidate ranks last",
+        true_drop,
+        &rule("roc_auc", shown(absolute(0.02))),
+        World::Lost,
+        &[30, 85, 400, 2000],
+        &[0.0, 0.02, 0.06],
+    );
+    table(
         "`metric: slices, equals: not_worse`, ten parts of equal size, the drop in one of them alone",
         "true drop of one part",
         &rule("slices", Check::SlicesNotWorse { versus: versus() }),
         World::RightInOnePart,
         &[85, 400, 2000],
         &[0.0, 0.1, 0.3],
+    );
+    let slices = rule("slices", Check::SlicesNotWorse { versus: versus() });
+    table(
+        "`metric: slices, equals: not_worse`, ten parts of numbers, the errors no larger",
+        share,
+        &slices,
+        errors,
+        &[400, 2000],
+        &[0.0],
+    );
+    table(
+        "`metric: slices, equals: not_worse`, ten parts of numbers, the errors a little larger in 95 of 100 rows and much \
+         smaller in the others",
+        share,
+        &slices,
+        World::Skewed,
+        &[400, 2000],
+        &[0.0],
     );
 }

@@ -15,6 +15,8 @@ pub(crate) fn configuration(before: &Value, now: &Value) -> Vec<String> {
 
 /// A mean that moved by less than this many standard deviations is not told.
 const SHIFT: f64 = 0.1;
+/// A spread and a move of so small a part of the mean are how a sum is rounded.
+const ROUNDING: f64 = 1e-9;
 /// A share that moved by less than this is not told.
 const SHARE: f64 = 0.02;
 
@@ -62,13 +64,15 @@ fn column(name: &str, old: &Value, new: &Value, lines: &mut Vec<String>, moved: 
     if let (Some(before), Some(now), Some(std)) =
         (number(old, "mean"), number(new, "mean"), number(old, "std"))
     {
-        let shift = if std > 0.0 { (now - before) / std } else { 0.0 };
-        if shift.abs() >= SHIFT {
-            let line = format!(
-                "column `{name}`: mean {} → {} ({shift:+.2} standard deviations)",
-                figure(before),
-                figure(now)
-            );
+        let (was, is) = (figure(before), figure(now));
+        if std <= ROUNDING * before.abs() {
+            // No spread to measure it by: any move is farther than every other column's.
+            if (now - before).abs() > ROUNDING * before.abs().max(now.abs()) {
+                moved.push((f64::INFINITY, format!("column `{name}`: {was} in every row → mean {is}")));
+            }
+        } else if ((now - before) / std).abs() >= SHIFT {
+            let shift = (now - before) / std;
+            let line = format!("column `{name}`: mean {was} → {is} ({shift:+.2} standard deviations)");
             moved.push((shift.abs(), line));
         }
     }
@@ -124,5 +128,22 @@ mod tests {
             ]
         );
         assert!(data(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_constant_that_became_another_is_told_first() {
+        let columns = |k: f64, std: f64, z: f64| {
+            json!({ "rows": 100, "columns": {
+                "k": { "type": "float", "count": 100, "nulls": 0, "mean": k, "std": std },
+                "z": { "type": "float", "count": 100, "nulls": 0, "mean": z, "std": 1.0 },
+            }})
+        };
+        let told =
+            ["column `k`: 5 in every row → mean 100", "column `z`: mean 0 → 3 (+3.00 standard deviations)"];
+        assert_eq!(data(&columns(5.0, 0.0, 0.0), &columns(100.0, 0.0, 3.0)), told);
+        // A mean of equal numbers is not the number to the last digit.
+        assert_eq!(data(&columns(5.0, 1e-15, 0.0), &columns(100.0, 0.0, 3.0)), told);
+        assert!(data(&columns(0.1, 1e-17, 0.0), &columns(0.1 + 1e-16, 0.0, 0.0)).is_empty());
+        assert!(data(&columns(0.0, 0.0, 0.0), &columns(0.0, 0.0, 0.0)).is_empty());
     }
 }

@@ -3,6 +3,8 @@
 //! A version that was replaced in production is measured against and not chosen: what replaced it was decided, and only
 //! a rollback, which verifies it and says why, brings it back.
 
+use std::collections::BTreeSet;
+
 use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
 use modelgate_core::metric::{Direction, direction};
 use modelgate_core::verdict::figure;
@@ -48,7 +50,7 @@ pub fn choose(
         return Ok(Choice::Promote { version: newest, reason: otherwise.to_owned() });
     };
     let model = &pipeline.model;
-    let history = History::by(registry, model, metric)?;
+    let history = History::with_ways(registry, model, metric, newest)?;
     let Some((best, value)) = history.best else {
         return Ok(Choice::Stage { reason: format!("no version has a figure of {metric}") });
     };
@@ -80,6 +82,7 @@ pub fn choose(
     }
     Ok(match policy::check_promotion(pipeline.project, registry, model, best, now) {
         Ok(()) => Choice::Promote { version: best, reason },
+        Err(error) if error.is_unanswered() => return Err(error),
         Err(error) => Choice::Stage { reason: format!("{reason}; {error}") },
     })
 }
@@ -114,7 +117,34 @@ struct History {
 }
 
 impl History {
-    fn by(registry: &Registry, model: &ModelName, metric: &str) -> Result<Self, PipelineError> {
+    /// Passes over, for the best, what was never compared with a version that is in production now: it cannot follow that one
+    /// however it is approved, and would be waited for for ever. What is said of `newest`, it is told where it is promoted.
+    fn with_ways(
+        registry: &Registry,
+        model: &ModelName,
+        metric: &str,
+        newest: VersionNumber,
+    ) -> Result<Self, PipelineError> {
+        let mut barred = BTreeSet::new();
+        loop {
+            let history = Self::by(registry, model, metric, &barred)?;
+            let Some((best, _)) = history.best.filter(|(best, _)| *best != newest) else {
+                return Ok(history);
+            };
+            match policy::check_compared(registry, model, best) {
+                Err(error) if error.is_unanswered() => return Err(error),
+                Err(_) => barred.insert(best),
+                Ok(()) => return Ok(history),
+            };
+        }
+    }
+
+    fn by(
+        registry: &Registry,
+        model: &ModelName,
+        metric: &str,
+        barred: &BTreeSet<VersionNumber>,
+    ) -> Result<Self, PipelineError> {
         let better = |value: f64, before: f64| match direction(metric) {
             Some(Direction::LowerIsBetter) => value < before,
             _ => value > before,
@@ -130,7 +160,10 @@ impl History {
                 Lifecycle::Archived => &mut archived,
                 Lifecycle::Rejected | Lifecycle::Quarantined | Lifecycle::Removed => continue,
             };
-            if found.verdict != Verdict::Passed || state.quarantined(&found.digest).is_some() {
+            if found.verdict != Verdict::Passed
+                || barred.contains(version)
+                || state.quarantined(&found.digest).is_some()
+            {
                 continue;
             }
             let Some(value) = registry.registration(model, *version)?.metrics.get(metric).copied() else {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use modelgate_config::{LinkName, ProjectConfig};
 use modelgate_core::Digest;
-use modelgate_data::dvc::{DvcOutput, DvcRepository};
+use modelgate_data::dvc::{DvcOutput, lexical};
 use modelgate_data::snapshot::Pointer;
 use modelgate_store::LinkPolicy;
 
@@ -20,10 +20,11 @@ use crate::project::Project;
 
 pub use committed::{Reading, warning};
 pub(crate) use committed::{set_of, warning_of};
+pub(crate) use dvc::tracking;
 pub use dvc::{dvc_stages, pull_dvc};
 pub use locate::{locate, remote_files, remote_source};
 pub use share::{Pulled, Pushed, Sharing};
-pub use snapshot::{Snapshot, SnapshotRequest, snapshot};
+pub use snapshot::{Snapshot, SnapshotRequest, elsewhere, snapshot};
 pub use version::{Fetching, FileDiff, Version, set_in_git, version};
 
 /// The ending of a pointer file's name.
@@ -88,6 +89,28 @@ pub fn all(project: &Project) -> Result<Vec<DataSet>, PipelineError> {
     Ok(found)
 }
 
+/// Returns the data sets of no pipeline whose source is that of a pipeline with a pointer file of its own, each with the
+/// names of both: a pipeline had their name once, and their files are not what is read today.
+///
+/// # Errors
+/// As [`all`].
+pub fn superseded(project: &Project) -> Result<Vec<(String, String)>, PipelineError> {
+    let (own, others): (Vec<DataSet>, Vec<DataSet>) =
+        all(project)?.into_iter().partition(|set| project.config.pipelines.contains_key(&set.name));
+    let by = |set: DataSet| {
+        let own = own.iter().find(|own| own.pointer.source == set.pointer.source)?;
+        Some((set.name, own.name.clone()))
+    };
+    Ok(others.into_iter().filter_map(by).collect())
+}
+
+/// Says what to do about a data set that [`superseded`] names.
+pub fn superseded_sentence(name: &str, own: &str) -> String {
+    format!(
+        "`data/{name}.{POINTER}` is of no pipeline, and `data/{own}.{POINTER}` is of the same source: remove the first one"
+    )
+}
+
 /// What words on a command line name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Selection {
@@ -98,17 +121,13 @@ pub struct Selection {
 }
 
 /// Returns the data sets that `names` name, by name, pointer file or source, and with `with_dvc` the files that DVC
-/// tracks, by path or `.dvc` file; all when there is no name.
+/// tracks below the project or as a source of it, by path or `.dvc` file; all when there is no name.
 ///
 /// # Errors
 /// Fails for a name that nothing has.
 pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Selection, PipelineError> {
     let all = all(project)?;
-    let repository = if with_dvc { DvcRepository::find(&project.root)? } else { None };
-    let tracked = match &repository {
-        Some(repository) => repository.tracked(&project.root)?,
-        None => Vec::new(),
-    };
+    let tracked = if with_dvc { dvc::tracked(project)? } else { Vec::new() };
     if names.is_empty() {
         return Ok(Selection { sets: all, dvc: tracked });
     }
@@ -123,7 +142,7 @@ pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Sel
             }
             continue;
         }
-        let path = project.root.join(name.trim_end_matches('/'));
+        let path = lexical(&project.root.join(name.trim_end_matches('/')));
         let outputs: Vec<&DvcOutput> = tracked
             .iter()
             .filter(|output| {
@@ -132,9 +151,9 @@ pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Sel
             .collect();
         if outputs.is_empty() {
             let mut known: Vec<&str> = all.iter().map(|set| set.name.as_str()).collect();
-            known.extend(
-                tracked.iter().filter_map(|output| output.path.strip_prefix(&project.root).ok()?.to_str()),
-            );
+            known.extend(tracked.iter().filter_map(|output| {
+                output.path.strip_prefix(&project.root).unwrap_or(&output.path).to_str()
+            }));
             known.truncate(20);
             let known = if known.is_empty() {
                 "there is none; `modelgate data snapshot` makes one".to_owned()

@@ -125,6 +125,19 @@ pub enum PipelineError {
     /// A signal asked for the end while a program trained, which has ended too.
     #[error("interrupted by {0}: train.command was ended, and the rows that it was given are removed")]
     Interrupted(Interrupt),
+    /// A promotion is in the ledger, which everybody reads, and not in this checkout.
+    #[error(
+        "{model} {version} is in production by the ledger, and the files of this checkout could not follow: {source}; the next \
+         command here brings them there"
+    )]
+    NotFollowed {
+        /// The model.
+        model: modelgate_core::ModelName,
+        /// The version.
+        version: modelgate_core::VersionNumber,
+        /// Why it could not.
+        source: Box<Self>,
+    },
     /// The policy of the project forbids it.
     #[error("{0}")]
     Policy(String),
@@ -136,6 +149,15 @@ impl PipelineError {
         match self {
             Self::Data(error) | Self::Contract(error) => error.without_values(),
             other => other.to_string(),
+        }
+    }
+
+    /// Returns whether it says nothing of what was asked about, since the registry or the disk could not be asked.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Registry(error) => !error.is_of_version(),
+            Self::Store(_) | Self::Io(_) => true,
+            _ => false,
         }
     }
 

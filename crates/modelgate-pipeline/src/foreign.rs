@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use modelgate_config::ApprovalPolicy;
 use modelgate_core::ledger::{Lineage, Registration};
-use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle};
+use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle, VersionState};
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, Verdict, VersionNumber, canonical};
 use modelgate_model::{ATTACHED_FILES, Package};
 use modelgate_registry::{Objects, Registry};
 
 use crate::error::PipelineError;
+use crate::measured_on::MeasuredRows;
 use crate::options::{Reporter, RunOptions, Surroundings};
 use crate::probe;
 use crate::project::Pipeline;
@@ -33,8 +33,8 @@ pub struct Taken {
     pub verdict: GateVerdict,
 }
 
-/// Verifies the package in `folder`, judges it by the gate of `pipeline`, and registers it, unless it would only be promoted over
-/// itself. The caller holds the lock.
+/// Verifies the package in `folder`, judges it by the gate of `pipeline`, and registers it, unless it is in production, or a
+/// version that was judged alike waits for its way there. The caller holds the lock.
 ///
 /// # Errors
 /// Fails when the package is not whole, is of another model, or cannot be scored on this project's rows.
@@ -85,19 +85,18 @@ pub fn take(
     let court = Court::of(&mut runner, registry)?;
     let schema = &package.manifest.schema;
     let (evaluation, verdict) = court.judge(&package.model, package.digest, "the package", schema)?;
-    let state = registry.state().models.get(&pipeline.model);
-    if let Some(state) = state
-        && let Some(version) = state.production()
-        && state.versions.get(&version).is_some_and(|found| found.digest == package.digest)
-        && verdict.verdict == Verdict::Passed
-        && pipeline.config.promotion.approval == ApprovalPolicy::Automatic
-    {
-        // It would be promoted over itself.
+    let verdict_bytes = registration::verdict_file(&verdict)?;
+    let verdict_digest = Digest::of(&verdict_bytes);
+    let known = |state: &ModelState| judged_alike(state, package.digest, (verdict_digest, verdict.verdict));
+    if let Some(version) = registry.state().models.get(&pipeline.model).and_then(known) {
         return Ok(Taken { version, verdict });
     }
-    let verdict_bytes = registration::verdict_file(&verdict)?;
     let mut files = own_files(&package, folder)?;
-    let metrics = canonical::to_pretty(&AttachedMetrics::from(&evaluation))?.into_bytes();
+    let metrics = AttachedMetrics {
+        measured_on: Some(MeasuredRows::of(&runner)?),
+        ..AttachedMetrics::from(&evaluation)
+    };
+    let metrics = canonical::to_pretty(&metrics)?.into_bytes();
     let card = reports::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
     files.insert("metrics.json".to_owned(), metrics);
     files.insert("verdict.json".to_owned(), verdict_bytes.clone());
@@ -109,7 +108,7 @@ pub fn take(
     let registration = Registration {
         digest: package.digest,
         verdict: verdict.verdict,
-        verdict_digest: Digest::of(&verdict_bytes),
+        verdict_digest,
         bootstrap: verdict.bootstrap,
         lineage: Lineage {
             run_id: new_run_id(&now)?,
@@ -127,8 +126,34 @@ pub fn take(
     };
     let objects: Objects =
         files.into_values().chain([probes]).map(|bytes| (Digest::of(&bytes), bytes)).collect();
-    let version = registry.register(&pipeline.model, &registration, &objects, &now, &surroundings.actor)?;
+    let (model, actor) = (&pipeline.model, &surroundings.actor);
+    let (version, _) = registry.register_unless(model, &registration, &objects, &now, actor, known)?;
     Ok(Taken { version, verdict })
+}
+
+/// Returns the version that a package is already, judged as it is now: one in production, which it would be promoted over; one
+/// that is on its way there, which is gone on with; or one that a person rejected. What was in production and was replaced comes
+/// in anew, and so does what did not pass: it was asked for again.
+fn judged_alike(
+    state: &ModelState,
+    package: Digest,
+    (verdict, outcome): (Digest, Verdict),
+) -> Option<VersionNumber> {
+    if outcome != Verdict::Passed {
+        return None;
+    }
+    let is_this = |found: &VersionState| match found.stage {
+        Lifecycle::Production => true,
+        Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging | Lifecycle::Rejected => {
+            found.verdict_digest == verdict
+        }
+        Lifecycle::Archived | Lifecycle::Quarantined | Lifecycle::Removed => false,
+    };
+    let versions = state.versions.iter().filter(|(_, found)| found.digest == package && is_this(found));
+    // Of what is in production and what waits, the former.
+    versions
+        .max_by_key(|(version, found)| (found.stage == Lifecycle::Production, **version))
+        .map(|(version, _)| *version)
 }
 
 /// Returns the package's own files; what was attached elsewhere says nothing here.

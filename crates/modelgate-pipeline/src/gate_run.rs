@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 
 use modelgate_config::SubsetName;
-use modelgate_core::RunId;
 use modelgate_core::rule::{GateRule, Subset, Versus, slice_name};
 use modelgate_core::verdict::{
     Comparisons, Evidence, GateVerdict, Outcome, Reference, RuleResult, Scores, SubsetScores, judge,
 };
+use modelgate_core::{Digest, RunId};
 use modelgate_data::contract::{ContractReport, Severity};
 use modelgate_store::ContentStore;
 use serde_json::json;
 
 use crate::error::PipelineError;
 use crate::gate_check::Figures;
-use crate::latency::Latency;
+use crate::latency;
 use crate::outputs::{self, PromotionDecision, RunReport};
 use crate::project::Pipeline;
 use crate::record::StageRecord;
@@ -49,7 +49,7 @@ pub fn gate_check_run(
         is_last.then(|| outputs::read(pipeline, "comparison.json")).flatten();
     let mut candidate = evaluation.scores("the candidate".to_owned(), None);
     if is_last {
-        let found = others(pipeline);
+        let found = others(pipeline, evaluation.digest);
         for subset in candidate.subsets.values_mut() {
             subset.metrics.extend(found.iter().map(|(name, value)| ((*name).to_owned(), Some(*value))));
         }
@@ -171,7 +171,7 @@ fn stored_figures(
         return Ok(BTreeMap::new());
     }
     let registry = crate::run::registry(pipeline.project)?;
-    let mut references = stored::runs(pipeline, rules, &registry);
+    let mut references = stored::runs(pipeline, rules, &registry)?;
     let known =
         comparison.and_then(|comparison| comparison.baseline.as_ref()).map(|found: &BaselineFigures| {
             let subsets = found.subsets.iter().map(|(subset, figures)| {
@@ -190,13 +190,14 @@ fn stored_figures(
 }
 
 /// Returns what rules may be on besides the figures of an evaluation: violations of the contract and times.
-fn others(pipeline: &Pipeline<'_>) -> BTreeMap<&'static str, f64> {
+fn others(pipeline: &Pipeline<'_>, package: Digest) -> BTreeMap<&'static str, f64> {
     let mut found = BTreeMap::new();
     let report: Option<ContractReport> = outputs::read(pipeline, "contract_report.json");
     if let Some(report) = report.filter(|_| pipeline.config.data.contract.is_some()) {
         found.extend(contract::counts(report.count(Severity::Error), report.count(Severity::Warning)));
     }
-    if let Some(latency) = outputs::read::<Latency>(pipeline, "latency.json") {
+    // As the gate of the run knew them: what lies in the outputs anybody may edit.
+    if let Some(latency) = latency::kept(pipeline, package) {
         found.extend(latency.figures());
     }
     found

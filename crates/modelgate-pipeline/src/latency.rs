@@ -31,6 +31,8 @@ pub struct Latency {
 
 /// The file in the state folder, beside the records of the stages.
 const KEPT: &str = "latency.json";
+/// The file in the outputs.
+const SHOWN: &str = "latency.json";
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -38,11 +40,20 @@ struct Kept {
     latency: Latency,
 }
 
-/// Keeps the times of a package for the gate, and shows them in the outputs: what lies there anybody may edit.
+/// Keeps the times of a package for the gate: what lies in the outputs anybody may edit.
 pub(crate) fn keep(pipeline: &Pipeline<'_>, package: Digest, latency: &Latency) -> Result<(), PipelineError> {
     let text = canonical::to_pretty(&Kept { package, latency: latency.clone() })?;
     modelgate_store::atomic::write(&pipeline.records().join(KEPT), text.as_bytes())?;
-    outputs::write_json(&pipeline.outputs(), "latency.json", latency)
+    Ok(())
+}
+
+/// Shows the times of `package` in the outputs.
+pub(crate) fn show(pipeline: &Pipeline<'_>, package: Digest) -> Result<(), PipelineError> {
+    match kept(pipeline, package) {
+        Some(latency) => outputs::write_json(&pipeline.outputs(), SHOWN, &latency),
+        // What an earlier run measured is not of this model.
+        None => outputs::remove(&pipeline.outputs(), SHOWN),
+    }
 }
 
 /// Returns the times that were measured of a package here; `None` when none were.

@@ -4,14 +4,14 @@
 //! row, so that of production is made again here. Where a split by time ends, and which groups one by group trains on, follows
 //! from all rows there were, so [`TrainedOn`] is attached beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_config::{PipelineConfig, SplitKindName};
 use modelgate_core::schema::FeatureSchema;
 use modelgate_core::{Digest, canonical};
 use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
 use modelgate_data::target::Target;
-use modelgate_data::{DataSchema, Table};
+use modelgate_data::{DataSchema, DeclaredType, Table};
 use modelgate_model::Package;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use crate::footing::Rows;
 use crate::record;
 use crate::runner::Runner;
 use crate::stage::Stage;
-use crate::stages::data;
+use crate::stages::{data, dataset};
 use crate::trained_on::{By, TrainedOn};
 
 /// How the rows of a version were split.
@@ -37,6 +37,62 @@ pub(crate) struct SplitRecord {
     key: Option<String>,
     /// Name and type of each column, in order, where a row is known by all of them.
     columns: Vec<(String, String)>,
+    /// The type of the column that a row is known by: of another type its values are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_type: Option<String>,
+    /// How values are read; `None` where the version does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read: Option<Read>,
+}
+
+/// What of the settings decides which value stands in a cell: a row is known by what was read.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+struct Read {
+    /// Words that are no value.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    nulls: BTreeSet<String>,
+    /// The columns in which words such as `NA` are values.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    literal: BTreeSet<String>,
+    /// The forms of dates, by column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    forms: BTreeMap<String, String>,
+    /// What stands around values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quote: Option<String>,
+}
+
+impl Read {
+    fn of(config: &PipelineConfig) -> Self {
+        let declared = dataset::declared_types(&config.data);
+        let form =
+            |(name, declared): (&String, &DeclaredType)| Some((name.clone(), declared.format.clone()?));
+        Self {
+            nulls: config.data.nulls.clone(),
+            forms: declared.iter().filter_map(form).collect(),
+            literal: dataset::literal(&declared),
+            quote: config.data.quote.clone(),
+        }
+    }
+
+    /// Returns the setting by which one of all `columns` is read otherwise now.
+    fn changed(&self, now: &Self, columns: &BTreeSet<&str>) -> Option<String> {
+        if self.nulls != now.nulls {
+            return Some("`data.nulls` changed".to_owned());
+        }
+        if self.quote != now.quote {
+            return Some("`data.quote` changed".to_owned());
+        }
+        let mut literal = self.literal.symmetric_difference(&now.literal);
+        let literal = literal.find(|name| columns.contains(name.as_str())).map(String::as_str);
+        let changed =
+            literal.or_else(|| columns.iter().find(|name| self.has_other_form(now, name)).copied())?;
+        Some(format!("`data.types` of `{changed}` changed"))
+    }
+
+    fn has_other_form(&self, now: &Self, column: &str) -> bool {
+        self.forms.get(column) != now.forms.get(column)
+    }
 }
 
 impl SplitRecord {
@@ -57,8 +113,31 @@ impl SplitRecord {
             .iter()
             .map(|column| (column.name.clone(), column.declared.column_type.to_string()));
         let columns = if key.is_none() { named.collect() } else { Vec::new() };
+        let key_type = key.as_ref().and_then(|key| type_of(schema, key));
+        let read = Some(Read::of(config));
         let SplitSpec { kind, train, validation, test, stratify, seed } = spec;
-        Self { kind, train, validation, test, stratify, seed, key, columns }
+        Self { kind, train, validation, test, stratify, seed, key, columns, key_type, read }
+    }
+
+    /// Says why today's values are not those that the version's rows were known by, where they are read otherwise. `now` is how
+    /// this run splits.
+    fn read_otherwise(&self, now: &Self, schema: &DataSchema) -> Option<String> {
+        let (Some(before), Some(read)) = (&self.read, &now.read) else { return None };
+        let Some(key) = &self.key else {
+            let names: BTreeSet<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+            let changed = before.changed(read, &names)?;
+            return Some(format!("{changed}, and a row is known by all its columns; {WITH_KEY}"));
+        };
+        let (before_type, now_type) = (self.key_type.as_deref()?, type_of(schema, key)?);
+        // What counts as null does not count here: a row without a key is told apart by none.
+        let changed = if !are_alike(before_type, &now_type) {
+            format!("column `{key}` was {before_type} and is {now_type}")
+        } else if before.has_other_form(read, key) {
+            format!("`data.types` of `{key}` changed")
+        } else {
+            return None;
+        };
+        Some(format!("{changed}, and a row is known by this column"))
     }
 
     /// Returns which rows this run trains on, where that does not follow from this record.
@@ -115,7 +194,7 @@ impl SplitRecord {
             stratify: shares.stratify,
             seed: config.seed,
         };
-        let mut found = Self::new(&config, spec, schema);
+        let mut found = Self { key_type: None, ..Self::new(&config, spec, schema) };
         let before: BTreeSet<&String> = features.features.iter().map(|feature| &feature.name).collect();
         if before != own.iter().collect() {
             found.columns.clear();
@@ -123,8 +202,17 @@ impl SplitRecord {
         Some(found)
     }
 
-    /// Splits the rows of today as this record says.
-    fn again(&self, table: &Table, schema: &DataSchema, target: &Target) -> Result<SplitAssignment, String> {
+    /// Splits the rows of today as this record says; `now` is how this run does.
+    fn again(
+        &self,
+        now: &Self,
+        table: &Table,
+        schema: &DataSchema,
+        target: &Target,
+    ) -> Result<SplitAssignment, String> {
+        if let Some(reason) = self.read_otherwise(now, schema) {
+            return Err(reason);
+        }
         let made = |table: &Table| {
             split::split(table, self.key.as_deref(), target, &self.spec()).map_err(|error| error.to_string())
         };
@@ -134,7 +222,6 @@ impl SplitRecord {
         if self.columns.is_empty() {
             return Err(format!("it had other columns, and a row is known by all of them; {WITH_KEY}"));
         }
-        let is_number = |kind: &str| matches!(kind, "int" | "float");
         let mut known = Table { columns: Vec::new(), rows: table.rows, ..Table::default() };
         let (by_name, places) = (table.by_name(), schema.places());
         for (name, kind) in &self.columns {
@@ -145,7 +232,7 @@ impl SplitRecord {
                 ));
             };
             let now = described.declared.column_type.to_string();
-            if now != *kind && !(is_number(&now) && is_number(kind)) {
+            if !are_alike(kind, &now) {
                 return Err(format!(
                     "column `{name}` was {kind} and is {now}, and a row is known by all its columns; {WITH_KEY}"
                 ));
@@ -154,6 +241,16 @@ impl SplitRecord {
         }
         made(&known)
     }
+}
+
+fn type_of(schema: &DataSchema, name: &str) -> Option<String> {
+    schema.column(name).map(|column| column.declared.column_type.to_string())
+}
+
+/// Returns whether values of both types are the same: of a whole number it does not count how it is kept.
+fn are_alike(one: &str, other: &str) -> bool {
+    let is_number = |kind: &str| matches!(kind, "int" | "float");
+    one == other || (is_number(one) && is_number(other))
 }
 
 /// What to do about rows that are not known again.
@@ -205,7 +302,17 @@ pub(crate) fn learned(
         SplitRecord::of_settings(settings?, &production.manifest.schema, &now, &own, &schema)
     };
     // A package that was made elsewhere tells nothing of its split.
-    let Some(before) = recorded(attached, "split").or_else(from_settings) else { return Ok(Learned::Apart) };
+    let Some(mut before) = recorded::<SplitRecord>(attached, "split").or_else(from_settings) else {
+        return Ok(Learned::Apart);
+    };
+    // A version that does not say how its values were read has its settings, and counts as read like these where it has none.
+    if before.read.is_none() {
+        let config = settings.and_then(|settings| PipelineConfig::deserialize(settings).ok());
+        before.read = config.map_or_else(|| now.read.clone(), |config| Some(Read::of(&config)));
+    }
+    if before.key_type.is_none() && before.key == now.key {
+        before.key_type.clone_from(&now.key_type);
+    }
     let same_rows = runner.output(Stage::Snapshot, "data")? == lineage.dataset;
     let is_whole = runner.options.sample.is_none();
     let same_split = runner.output(Stage::Split, "split")? == lineage.split;
@@ -215,7 +322,11 @@ pub(crate) fn learned(
     }
     let how = difference(&before, &now, same_rows)?;
     if let (Some(by), Some(trained)) = (before.by(), recorded::<TrainedOn>(attached, "trained_on")) {
-        return Ok(match trained.among(&by, rows.table, rows.schema) {
+        let known = match before.read_otherwise(&now, rows.schema) {
+            Some(reason) => Err(reason),
+            None => trained.among(&by, rows.table, rows.schema),
+        };
+        return Ok(match known {
             Ok(known) => Learned::From(known, how),
             Err(reason) => Learned::Unknown(format!("{reason} ({how})")),
         });
@@ -232,7 +343,7 @@ pub(crate) fn learned(
             before.kind.as_str()
         )));
     }
-    Ok(match before.again(rows.table, rows.schema, rows.target) {
+    Ok(match before.again(&now, rows.table, rows.schema, rows.target) {
         Ok(made) if same_rows && Digest::of(canonical::to_string(&made)?.as_bytes()) != lineage.split => {
             Learned::Unknown(format!("another version of modelgate split its rows ({how})"))
         }
@@ -244,8 +355,12 @@ pub(crate) fn learned(
 /// Returns how two splits differ, in words.
 fn difference(before: &SplitRecord, now: &SplitRecord, same_rows: bool) -> Result<String, PipelineError> {
     let fields = |record: &SplitRecord| -> Result<record::Inputs, PipelineError> {
-        let Value::Object(fields) = serde_json::to_value(record)? else { return Ok(record::Inputs::new()) };
-        Ok(fields.into_iter().collect())
+        let Value::Object(mut fields) = serde_json::to_value(record)? else {
+            return Ok(record::Inputs::new());
+        };
+        // How values are read is told under the name that its settings have.
+        let read = fields.remove("read").into_iter();
+        Ok(fields.into_iter().chain(read.map(|read| ("data".to_owned(), read))).collect())
     };
     let found = record::changes(&fields(before)?, &fields(now)?);
     Ok(match found.is_empty() {
@@ -253,4 +368,86 @@ fn difference(before: &SplitRecord, now: &SplitRecord, same_rows: bool) -> Resul
         true => "the settings are the same and the data are others".to_owned(),
         false => found.join(", "),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(columns: &[(&str, &str)]) -> DataSchema {
+        let columns = columns.iter().map(|(name, kind)| serde_json::json!({"name": name, "type": kind}));
+        let schema = serde_json::json!({"columns": columns.collect::<Vec<_>>(), "rows": 3, "notes": []});
+        serde_json::from_value(schema).expect("a schema")
+    }
+
+    fn record(data: &str, schema: &DataSchema) -> SplitRecord {
+        let text = format!(
+            "{{\"task\": \"classification\", \"data\": {{\"source\": \"d.csv\", \"target\": \"y\"{data}}}}}"
+        );
+        let config: PipelineConfig = serde_json::from_str(&text).expect("a configuration");
+        let spec = SplitSpec {
+            kind: SplitKind::Stable,
+            train: 0.7,
+            validation: 0.15,
+            test: 0.15,
+            stratify: true,
+            seed: 1,
+        };
+        SplitRecord::new(&config, spec, schema)
+    }
+
+    #[test]
+    fn rows_whose_values_are_read_otherwise_are_not_known_again() {
+        let plain = schema(&[("id", "int"), ("note", "string"), ("day", "date"), ("y", "int")]);
+        let of_text = schema(&[("id", "string"), ("note", "string"), ("day", "date"), ("y", "int")]);
+        let of_float = schema(&[("id", "float"), ("note", "string"), ("day", "date"), ("y", "int")]);
+        let keyed = ", \"key\": \"id\"";
+        let and_keyed = |more: &str| format!("{keyed}, {more}");
+        let nulls = "\"nulls\": [\"-\"]";
+        let text = "\"types\": {\"note\": \"string\"}";
+        let form = "\"types\": {\"day\": \"date:%d.%m.%Y\"}";
+        let quote = "\"quote\": \"none\"";
+        let with = |more: &str| format!(", {more}");
+        for (before, now, schema_now, reason) in [
+            (String::new(), String::new(), &plain, None),
+            (String::new(), with(nulls), &plain, Some("`data.nulls` changed, and a row is known by all")),
+            (with(nulls), String::new(), &plain, Some("`data.key`")),
+            (String::new(), with(text), &plain, Some("`data.types` of `note` changed")),
+            (String::new(), with(form), &plain, Some("`data.types` of `day` changed")),
+            (String::new(), with(quote), &plain, Some("`data.quote` changed")),
+            (keyed.to_owned(), and_keyed(nulls), &plain, None),
+            (keyed.to_owned(), and_keyed(text), &plain, None),
+            (
+                keyed.to_owned(),
+                and_keyed("\"types\": {\"id\": \"string\"}"),
+                &of_text,
+                Some("column `id` was int"),
+            ),
+            (keyed.to_owned(), keyed.to_owned(), &of_float, None),
+            (keyed.to_owned(), keyed.to_owned(), &of_text, Some("column `id` was int and is string")),
+            (keyed.to_owned(), String::new(), &of_text, Some("column `id` was int and is string")),
+        ] {
+            let (before, now) = (record(&before, &plain), record(&now, schema_now));
+            // It comes from a file.
+            let text = serde_json::to_string(&before).expect("json");
+            let before: SplitRecord = serde_json::from_str(&text).expect("read back");
+            let found = before.read_otherwise(&now, schema_now);
+            let is_it = match (reason, &found) {
+                (Some(reason), Some(found)) => found.contains(reason),
+                (reason, found) => reason.is_none() && found.is_none(),
+            };
+            assert!(is_it, "{reason:?} and {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_does_not_say_how_it_read_is_read_all_the_same() {
+        let schema = schema(&[("id", "int"), ("y", "int")]);
+        let now = record(", \"key\": \"id\"", &schema);
+        let mut text = serde_json::to_value(&now).expect("json");
+        let fields = text.as_object_mut().expect("an object");
+        assert!(fields.remove("read").is_some() && fields.remove("key_type").is_some());
+        let before: SplitRecord = serde_json::from_value(text).expect("read back");
+        assert_eq!(before.read_otherwise(&now, &schema), None);
+    }
 }

@@ -24,6 +24,7 @@ mod measured_on;
 pub mod notify;
 mod options;
 pub mod outputs;
+mod packaged;
 pub mod paired;
 pub mod policy;
 mod probe;
@@ -35,6 +36,7 @@ mod rejudge;
 pub mod reports;
 pub mod retention;
 pub mod rollback;
+mod rollout_end;
 mod rule_slices;
 mod run;
 mod runner;
@@ -47,6 +49,7 @@ mod together;
 mod tracking;
 mod trained_on;
 mod unfinished;
+mod untold;
 
 pub use analysis::{Analysis, analyse};
 pub use answers::{Answers, answers};
@@ -62,6 +65,7 @@ pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
     StageStatus, Surroundings,
 };
+pub use packaged::check_packaged;
 pub use production::{
     Baseline, Production, baseline, find as find_production, version as production_version,
 };
@@ -69,6 +73,7 @@ pub use project::{PROJECT_FILE, Pipeline, Project};
 pub use promotion::{
     PromotionRequest, approval_request, materialise, promote, promote_canary, rehearse_promotion,
 };
+pub use rollout_end::abort_events;
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
 pub use stages::beside::{BaselineFigures, Comparison};
@@ -79,3 +84,4 @@ pub use stages::dataset::{read_options, source_files};
 pub use stages::judge::pipeline_rules;
 pub use stages::trials::{FailedSearch, Trial, Trials};
 pub use unfinished::{Recovered, origin, recover};
+pub use untold::told;

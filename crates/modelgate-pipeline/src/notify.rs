@@ -11,12 +11,12 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use modelgate_config::{NotifyConfig, NotifyEvent};
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
 use modelgate_store::trust;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// What happened.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Notice {
     /// The kind.
     pub event: NotifyEvent,
@@ -55,6 +55,24 @@ impl Notice {
         reason: &str,
     ) -> Self {
         Self { event, model: model.clone(), version, digest, reason: reason.to_owned() }
+    }
+
+    /// Returns whether both tell of one event, in whatever words.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.event, &self.model, self.version) == (other.event, &other.model, other.version)
+    }
+
+    /// Returns what happened, in words.
+    pub(crate) fn sentence(&self) -> String {
+        let what = match self.event {
+            NotifyEvent::VerdictFailed => "did not pass its gate",
+            NotifyEvent::ApprovalWanted => "waits for approval",
+            NotifyEvent::Promoted => "was promoted",
+            NotifyEvent::RolledBack => "was gone back to",
+            NotifyEvent::Quarantined => "was quarantined",
+        };
+        let version = self.version.map_or_else(String::new, |version| format!(" {version}"));
+        format!("{}{version} {what}", self.model)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::PipelineError;
 use crate::evaluation::compared_parts;
 use crate::rule_slices::slice_rows;
 
+mod made_up;
 mod measure;
 
 pub use measure::{Difference, difference, parts};

@@ -1,5 +1,6 @@
 //! What `modelgate.yaml` says about who may do what: approvers, the age of approvals, signatures, required rules.
 
+mod canary;
 mod first;
 mod required;
 
@@ -12,6 +13,7 @@ use crate::error::PipelineError;
 use crate::options::Surroundings;
 use crate::project::{Pipeline, Project};
 
+pub use canary::{Admission, admission, check_canary};
 pub use first::check_compared;
 pub(crate) use required::with_required_rules;
 
@@ -50,8 +52,18 @@ fn governed<'a>(project: &'a Project, model: &ModelName) -> Result<Pipeline<'a>,
 pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Result<(), PipelineError> {
     let pipeline = governed(project, model)?;
     let promotion = &pipeline.config.promotion;
-    let automatic = actor == AUTOMATIC && promotion.approval == config::ApprovalPolicy::Automatic;
-    if promotion.approvers.is_empty() || automatic || promotion.approvers.iter().any(|name| name == actor) {
+    if actor == AUTOMATIC {
+        // The policy is not anybody: what it approved by itself counts as long as it does so.
+        return match promotion.approval {
+            config::ApprovalPolicy::Automatic => Ok(()),
+            config::ApprovalPolicy::Required => refuse(format!(
+                "`{actor}` may not approve {model}: promotion.approval of pipeline `{}` is `required`, and no person has \
+                 approved it",
+                pipeline.name
+            )),
+        };
+    }
+    if promotion.approvers.is_empty() || promotion.approvers.iter().any(|name| name == actor) {
         return Ok(());
     }
     refuse(format!(
@@ -81,9 +93,8 @@ pub fn approve_by_policy(
     version: VersionNumber,
     now: &str,
 ) -> Result<bool, PipelineError> {
-    let approved = |registry: &Registry| -> Result<bool, PipelineError> {
-        Ok(registry.model(model)?.versions.get(&version).is_some_and(|found| found.approval.is_some()))
-    };
+    let pipeline = governed(project, model)?;
+    let approved = |registry: &Registry| is_approved(&pipeline, registry, version, now);
     if !approved(registry)? && is_automatic(project, model)? {
         let reason = "promotion.approval is automatic and the gate passed".to_owned();
         registry.apply(model, version, &Event::Approve { reason }, now, AUTOMATIC)?;
@@ -112,8 +123,39 @@ pub fn check_promotion(
     check_approval(&pipeline, version, approval, now)
 }
 
-/// Returns why an approval counts no more, if it does not: it is too old, or by somebody whom the policy does not name.
-pub(crate) fn approval_lapsed(
+/// Returns whether a version has an approval that counts.
+///
+/// # Errors
+/// Fails when there is no such model.
+pub fn is_approved(
+    pipeline: &Pipeline<'_>,
+    registry: &Registry,
+    version: VersionNumber,
+    now: &str,
+) -> Result<bool, PipelineError> {
+    let found = registry.model(&pipeline.model)?.versions.get(&version);
+    let is_given = found.is_some_and(|found| found.approval.is_some());
+    Ok(is_given && lapsed(pipeline, registry, version, now)?.is_none())
+}
+
+/// Returns why the approval of `version` counts no more, if it has one that does not.
+///
+/// # Errors
+/// Fails when there is no such model.
+pub fn lapsed(
+    pipeline: &Pipeline<'_>,
+    registry: &Registry,
+    version: VersionNumber,
+    now: &str,
+) -> Result<Option<String>, PipelineError> {
+    let approval = registry.model(&pipeline.model)?.versions.get(&version);
+    let approval = approval.and_then(|found| found.approval.as_ref());
+    Ok(approval.and_then(|approval| approval_lapsed(pipeline, version, approval, now)))
+}
+
+/// Returns why an approval counts no more, if it does not: it is too old, by somebody whom the policy does not name, or the
+/// policy's own where a person's is asked for now.
+pub fn approval_lapsed(
     pipeline: &Pipeline<'_>,
     version: VersionNumber,
     approval: &Approval,
@@ -177,7 +219,7 @@ pub(crate) fn check_package(
 /// Refuses a version without a signature that is believed, where the policy asks for one.
 ///
 /// # Errors
-/// Says what is missing, or what is wrong with the signature.
+/// Says what is missing, or what is wrong with the signature; and fails as the registry does where it cannot be asked.
 pub fn check_signature(
     project: &Project,
     registry: &Registry,
@@ -195,8 +237,10 @@ pub fn check_signature(
     // Without a signature there is nothing to look at keys for.
     let keys = found.signature.map_or_else(|| Ok(Vec::new()), |_| crate::signature::trusted_keys(project));
     let verified = keys.and_then(|keys| crate::signature::verify_registered(registry, model, version, &keys));
-    verified.map(drop).map_err(|error| {
-        PipelineError::Policy(format!("signing.require_signature: {model} {version}: {error}"))
+    verified.map(drop).map_err(|error| match error {
+        // It is not the signature that is missing.
+        PipelineError::Registry(error) if !error.is_of_version() => error.into(),
+        error => PipelineError::Policy(format!("signing.require_signature: {model} {version}: {error}")),
     })
 }
 

@@ -1,10 +1,10 @@
 //! What follows a promotion: the package where production loads it from, and the baseline.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use modelgate_core::ledger::Registration;
 use modelgate_core::lifecycle::Event;
+use modelgate_core::rollout::Rollout;
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
@@ -17,13 +17,17 @@ use crate::deployment;
 use crate::error::PipelineError;
 use crate::evaluation::{Evaluation, SubsetEvaluation};
 use crate::learned::SplitRecord;
-use crate::measured_on::MeasuredOn;
+use crate::measured_on::{MeasuredOn, MeasuredRows};
+use crate::notify::Notice;
 use crate::options::{ApprovalRequest, MetricDifference, Surroundings};
+use crate::packaged::{check_packaged, loaded_from};
 use crate::policy;
 use crate::production::{self, Baseline, Production};
 use crate::project::Project;
+use crate::run::check_manual_promotion;
 use crate::trained_on::TrainedOn;
 use crate::unfinished::{self, Work};
+use crate::untold;
 
 /// The figures that are attached to a version as `metrics.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -41,6 +45,9 @@ pub(crate) struct AttachedMetrics {
     /// Which rows it was trained on, where that does not follow from how they were split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trained_on: Option<TrainedOn>,
+    /// On which rows the figures were measured: those of a package from elsewhere on others than it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) measured_on: Option<MeasuredRows>,
 }
 
 impl From<&Evaluation> for AttachedMetrics {
@@ -53,6 +60,7 @@ impl From<&Evaluation> for AttachedMetrics {
             configuration: None,
             split: None,
             trained_on: None,
+            measured_on: None,
         }
     }
 }
@@ -86,17 +94,20 @@ pub fn promote(
     promote_behind(project, registry, request, None, surroundings)
 }
 
-/// Promotes a canary that has taken its steps: the end of its rollout and the promotion are written together.
+/// Promotes a canary that has taken its steps: the end of its rollout and the promotion are written together. `seen` is the
+/// rollout as it stood when this was decided.
 ///
 /// # Errors
-/// As [`promote`].
+/// As [`promote`], and where the policy forbids promotions by hand.
 pub fn promote_canary(
     project: &Project,
     registry: &mut Registry,
     request: &PromotionRequest,
+    seen: &Rollout,
     surroundings: &Surroundings<'_>,
 ) -> Result<Production, PipelineError> {
-    let end = Event::PromoteRollout { reason: request.reason.clone() };
+    check_manual_promotion(project, &request.model)?;
+    let end = Event::PromoteRollout { seen: Some(Box::new(seen.clone())), reason: request.reason.clone() };
     promote_behind(project, registry, request, Some(end), surroundings)
 }
 
@@ -139,6 +150,7 @@ fn planned(
     events.push((version, Event::Promote { over: request.over, reason }));
     registry.allows(model, &events, now, &surroundings.actor)?;
     package_of(registry, model, version)?;
+    check_packaged(project, model)?;
     Ok(events)
 }
 
@@ -160,7 +172,14 @@ fn promote_behind(
         }
         return Err(error.into());
     }
-    let found = materialise(project, registry, model)?;
+    let found = materialise(project, registry, model).map_err(|error| PipelineError::NotFollowed {
+        model: model.clone(),
+        version,
+        source: Box::new(error),
+    })?;
+    if let Some(found) = &found {
+        untold::keep(project, &[Notice::promoted(model, found.version, found.digest, &request.reason)])?;
+    }
     unfinished::end(project)?;
     found.ok_or_else(|| PipelineError::Policy(format!("{version} left production while it was promoted")))
 }
@@ -199,6 +218,9 @@ pub fn materialise(
 /// With nothing in production, a quarantined package does not stay where production loads it from.
 fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result<(), PipelineError> {
     let Some(state) = registry.state().models.get(model) else { return Ok(()) };
+    if check_packaged(project, model).is_err() {
+        return Ok(());
+    }
     let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
     let placed = modelgate_model::verify(&folder).ok();
@@ -207,15 +229,6 @@ fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result
     }
     fs_err::remove_dir_all(&folder)?;
     deployment::leave(project, registry, model)
-}
-
-/// Returns the folder that the model in production is loaded from: where `models/packaged/<model>` leads, if it is a link.
-/// Who loads from there by another path gets the new package too.
-pub(crate) fn loaded_from(project: &Project, model: &ModelName) -> PathBuf {
-    let folder = project.packaged(model);
-    let Ok(target) = fs_err::read_link(&folder) else { return folder };
-    fs_err::canonicalize(&folder)
-        .unwrap_or_else(|_| folder.parent().map_or_else(|| target.clone(), |above| above.join(&target)))
 }
 
 /// Makes `models/packaged/<model>/` the package of `version`, if it is not yet.
@@ -229,9 +242,11 @@ pub(crate) fn place_package(
     let Some(state) = state else {
         return Err(PipelineError::Policy(format!("there is no version {version}")));
     };
+    check_packaged(project, model)?;
     let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
-    let signature = fs_err::read(folder.join("model.sig")).ok().map(|bytes| Digest::of(&bytes));
+    let signature = modelgate_model::read_file(&folder.join("model.sig")).ok();
+    let signature = signature.map(|bytes| Digest::of(&bytes));
     let packaged = modelgate_model::verify(&folder)
         .is_ok_and(|digest| digest == state.digest && signature == state.signature);
     if packaged {

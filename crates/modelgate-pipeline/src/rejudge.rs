@@ -6,7 +6,7 @@ use modelgate_core::schema::FeatureSchema;
 use modelgate_core::verdict::{Comparisons, Evidence, GateVerdict, Reference, judge};
 use modelgate_data::split::SplitAssignment;
 use modelgate_data::target::Target;
-use modelgate_data::{DataSchema, Table};
+use modelgate_data::{DataSchema, Mixed, Table};
 use modelgate_model::{LoadedModel, Package};
 use modelgate_registry::Registry;
 
@@ -21,7 +21,7 @@ use crate::learned;
 use crate::paired;
 use crate::production;
 use crate::runner::Runner;
-use crate::stages::measured::{Measured, measured, sliced};
+use crate::stages::measured::{Measured, measured, sliced, unmeasured};
 use crate::stages::{contract, data, judge as gate};
 use crate::stored;
 
@@ -78,9 +78,9 @@ impl Court {
             asked.extend(learned::columns(&found.package, found.attached.as_ref()));
         }
         // A column that only production takes and that cannot be read keeps nobody else from being judged.
-        let Measured { table, schema: types } = match measured(runner, &asked) {
+        let Measured { table, schema: types, notes } = match measured(runner, &asked, Mixed::AsText) {
             Ok(found) => found,
-            Err(_) => measured(runner, &sliced(runner, &rules))?,
+            Err(_) => measured(runner, &sliced(runner, &rules), Mixed::AsText)?,
         };
         let target = data::target(runner, &table)?;
         let split = data::assignment(runner)?;
@@ -99,12 +99,13 @@ impl Court {
                         in_production = Some((package, ground));
                         Reference::Scores(Box::new(scores))
                     }
-                    Err(error) => Reference::Unavailable(format!("{name}: {error}")),
+                    Err(error) => Reference::Unavailable(format!("{name}: {}", unmeasured(&error, &notes))),
                 }
             }
-            Err(error) => Reference::Unavailable(error.to_string()),
+            Err(error) if error.is_unanswered() => return Err(error),
+            Err(error) => Reference::Unavailable(error.without_values()),
         };
-        let mut references = stored::runs(runner.pipeline, &rules, registry);
+        let mut references = stored::runs(runner.pipeline, &rules, registry)?;
         references.insert(Versus::Production, production);
         references.insert(Versus::Baseline, stored::baseline(runner.pipeline, registry)?);
         Ok(Self {

@@ -11,14 +11,16 @@ use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
 use crate::measured_on::MeasuredOn;
+use crate::notify::Notice;
 use crate::options::Surroundings;
+use crate::packaged::check_packaged;
 use crate::probe::{self, PROBES, Probes};
 use crate::production::Production;
 use crate::project::Project;
 use crate::promotion::{materialise, package_of, place_package};
 use crate::run::check_manual_promotion;
 use crate::unfinished::{self, Work};
-use crate::{policy, production};
+use crate::{policy, production, untold};
 
 pub use way_out::{WayOut, check_quarantine, take_out, way_out};
 
@@ -202,6 +204,7 @@ pub fn rollback(
     if verification == Verification::Verified {
         verify_target(project, registry, model, to)?;
     }
+    check_packaged(project, model)?;
     unfinished::begin(project, Work::Rollback, model, to)?;
     if let Err(error) = registry.apply_all(model, &events, &now, actor) {
         // An answer that was lost leaves open what the ledger holds: the mark lets the next command look.
@@ -233,6 +236,13 @@ pub fn rollback(
     }
     apply(registry, Event::RollBack { reason: request.reason.clone() })?;
     let found = materialise(project, registry, model)?;
+    if let Some(found) = found.filter(|found| found.version == to) {
+        let left = registry.model(model)?.versions.get(&from).map(|left| left.digest);
+        let left = left.map(|digest| Notice::quarantined(model, from, digest, &request.reason));
+        let back = Notice::rolled_back(model, to, found.digest, &request.reason);
+        let notices: Vec<Notice> = std::iter::once(back).chain(left).collect();
+        untold::keep(project, &notices)?;
+    }
     unfinished::end(project)?;
     arrived(from, to, found)
 }
@@ -317,6 +327,8 @@ fn verify_target(
             "{model} {to} cannot be gone back to, production is unchanged: {error}; until then `--to-version` names another \
              version"
         ))),
+        // Nothing was found out about it.
+        Err(error) if error.is_unanswered() => Err(error),
         Err(error) => Err(refused(&error.to_string())),
     }
 }

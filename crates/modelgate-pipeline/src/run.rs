@@ -14,6 +14,7 @@ use crate::deployment;
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
 use crate::history;
+use crate::latency;
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
 use crate::outputs::{self, EvaluationReport, PromotionDecision, RunReport, write, write_json};
 use crate::production::{self, Production};
@@ -61,8 +62,22 @@ pub struct RunOutcome {
 
 /// Opens the registry of a project.
 pub fn registry(project: &Project) -> Result<Registry, PipelineError> {
+    check_state_folder(project)?;
     let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
     Ok(Registry::open(&uri, &project.root)?)
+}
+
+/// Refuses a state folder that is a link to nothing, as to a disk that is not mounted: what is behind it is no empty history.
+fn check_state_folder(project: &Project) -> Result<(), PipelineError> {
+    let state = project.state_folder();
+    match std::fs::read_link(&state) {
+        Ok(target) if !state.exists() => Err(PipelineError::Policy(format!(
+            "`{}` is a link to `{}`, where nothing is: is its disk mounted?",
+            state.display(),
+            target.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the project's lock for a command that writes.
@@ -71,6 +86,7 @@ pub fn lock(
     command: &str,
     surroundings: &Surroundings<'_>,
 ) -> Result<ProjectLock, PipelineError> {
+    check_state_folder(project)?;
     let lock = ProjectLock::acquire(&project.state_folder().join("lock"), command, &(surroundings.now)())?;
     training::remove_left(project);
     Ok(lock)
@@ -356,10 +372,12 @@ fn write_outputs(
         };
         write_json(&folder, "evaluation_report.json", &report)?;
         write_json(&folder.join("evaluations"), &format!("{}.json", progress.run_id), &report)?;
+        latency::show(pipeline, evaluation.digest)?;
     }
-    let training = model::training(runner);
-    if let Some(training) = &training {
-        write_json(&folder, "training.json", training)?;
+    match model::training(runner) {
+        Some(training) => write_json(&folder, "training.json", &training)?,
+        // What an earlier fit says is not of this model.
+        None => outputs::remove(&folder, "training.json")?,
     }
     match model::trials(runner) {
         Some((trials, _)) => write_json(&folder, "trials.json", &trials)?,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use modelgate_core::{Digest, canonical};
 use modelgate_data::{Dataset, Table};
+use modelgate_model::estimator::Estimator;
 use modelgate_store::{ContentStore, DigestIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,6 +59,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) dataset: Option<(Digest, Rc<Dataset>)>,
     /// What a person should know beside the next stage's work, whether it is done or taken from its record.
     pub(crate) beside: Vec<String>,
+    /// Why the next stage is done again though its inputs are the same.
+    pub(crate) again: Option<String>,
 }
 
 impl<'a> Runner<'a> {
@@ -81,6 +84,7 @@ impl<'a> Runner<'a> {
             table: None,
             dataset: None,
             beside: Vec::new(),
+            again: None,
         }
     }
 
@@ -103,6 +107,11 @@ impl<'a> Runner<'a> {
     /// Returns the JSON output `name` of a stage.
     pub(crate) fn json<T: DeserializeOwned>(&self, stage: Stage, name: &str) -> Result<T, PipelineError> {
         Ok(serde_json::from_slice(&self.bytes(stage, name)?)?)
+    }
+
+    /// Returns the model that the engine fitted.
+    pub(crate) fn estimator(&self) -> Result<Estimator, PipelineError> {
+        Ok(Estimator::from_bytes(&self.bytes(Stage::Train, "estimator")?)?)
     }
 
     /// Returns whether any stage did work.
@@ -154,6 +163,7 @@ impl<'a> Runner<'a> {
         inputs: impl FnOnce(&mut Self) -> Result<Inputs, PipelineError>,
         work: impl FnOnce(&mut Self) -> Result<Work, PipelineError>,
     ) -> Result<bool, PipelineError> {
+        let again = self.again.take();
         let wanted = self.options.selection.wants(stage);
         if wanted == Wanted::No {
             return Ok(false);
@@ -171,6 +181,7 @@ impl<'a> Runner<'a> {
             (Some(why), _) => Some(why),
             (None, Wanted::Forced) => Some("asked for".to_owned()),
             (None, Wanted::WhenChanged) if self.options.force => Some("--force".to_owned()),
+            (None, Wanted::WhenChanged) => again,
             (None, _) => None,
         };
         let Some(why) = why else {

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use modelgate_core::rule::{GateRule, Versus};
+use modelgate_core::schema::Task;
 use modelgate_core::verdict::{GateVerdict, Outcome, RuleResult};
-use modelgate_core::{Digest, Verdict, canonical};
+use modelgate_core::{Digest, Verdict};
 use modelgate_data::target::Target;
 use modelgate_data::{Table, Values};
 use modelgate_learn::{FeatureMatrix, Targets};
@@ -109,7 +111,7 @@ pub fn selftest(
         (name, as_package(&runner, &own, &bytes)?.model, Digest::of(&bytes))
     } else {
         let estimator = fit_permuted(&mut runner, &court)?;
-        let digest = canonical::digest(&estimator)?;
+        let digest = Digest::of(&estimator.to_bytes()?);
         ("trained on permuted labels", own.model.with_estimator(estimator)?, digest)
     };
     let schema = &own.manifest.schema;
@@ -177,6 +179,24 @@ fn is_of_the_model(metric: &str) -> bool {
     metric != "schema" && !["contract.", "latency."].iter().any(|kind| metric.starts_with(kind))
 }
 
+/// Returns whether a rule can refuse a model while nothing is in production.
+pub fn holds_alone(rule: &GateRule) -> bool {
+    is_of_the_model(&rule.metric) && rule.check.versus() != Some(&Versus::Production)
+}
+
+/// Returns in words what a gate needs of which no rule [holds alone](holds_alone).
+pub fn advice(pipeline: &Pipeline<'_>) -> String {
+    let metric = match data::pipeline_task(pipeline) {
+        Task::Classification => "f1",
+        Task::Regression => "r2",
+    };
+    format!(
+        "add a bound that holds by itself, such as `{{metric: {metric}, at_least: 0.6}}`, to `gate.rules` of the pipeline `{}`; \
+         `modelgate config show` has the rules that it goes by now",
+        pipeline.name
+    )
+}
+
 fn trial(name: &str, verdict: GateVerdict, blind: &BTreeSet<String>) -> Trial {
     let stands = |rule: &&RuleResult| matches!(rule.outcome, Outcome::Failed | Outcome::Inconclusive);
     let sees_the_model = |rule: &RuleResult| {
@@ -191,11 +211,12 @@ fn trial(name: &str, verdict: GateVerdict, blind: &BTreeSet<String>) -> Trial {
         TrialOutcome::Undecided
     };
     let let_through = outcome != TrialOutcome::Refused;
-    let named = |stand: bool| {
-        let rules = verdict.rules.iter().filter(|rule| let_through && stands(rule) == stand);
+    let named = |wanted: &dyn Fn(&&RuleResult) -> bool| {
+        let rules = verdict.rules.iter().filter(|rule| let_through && wanted(rule));
         rules.map(|rule| format!("{}: {}", rule.id, rule.sentence)).collect()
     };
-    let (too_weak, undecided) = (named(false), named(true));
+    // A rule that does not apply has neither held nor failed.
+    let (too_weak, undecided) = (named(&|rule| rule.outcome == Outcome::Passed), named(&stands));
     Trial { name: name.to_owned(), verdict, outcome, let_through, too_weak, undecided }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use modelgate_core::lifecycle::Event;
-use modelgate_core::{Digest, ModelName, VersionNumber};
+use modelgate_core::lifecycle::{Event, Stage};
+use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
 use modelgate_model::signing::{self, PrivateKey, PublicKey, SIGNATURE_FILE, SigningError};
 use modelgate_registry::{Objects, Registry};
 
@@ -58,7 +58,38 @@ fn digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Digest> {
     files.iter().map(|(name, bytes)| (name.clone(), Digest::of(bytes))).collect()
 }
 
-/// Signs a version and keeps the signature in the registry.
+/// Refuses to sign what must not be served: where no registry is asked, the signature is all that tells. A quarantined
+/// version, which may come back, is signed where somebody says so.
+///
+/// # Errors
+/// Says what stands against it.
+pub fn check_signable(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    override_quarantine: bool,
+) -> Result<(), PipelineError> {
+    let state = registry.model(model)?;
+    // The registry refuses a version that is not there in its own words.
+    let Some(found) = state.versions.get(&version) else { return Ok(()) };
+    let refuse = |why: String| Err(PipelineError::Policy(format!("{model} {version} is not signed: {why}")));
+    if found.verdict != Verdict::Passed {
+        return refuse(format!("its gate says {}, and a signature would let it be served", found.verdict));
+    }
+    if found.stage == Stage::Rejected {
+        return refuse("it is rejected, and a signature would let it be served".to_owned());
+    }
+    match state.quarantined(&found.digest) {
+        Some(holder) if !override_quarantine => refuse(format!(
+            "its package is quarantined{}, and a signature would let it be served; `--override-quarantine` signs it all the \
+             same, for a way back to production",
+            if holder == version { String::new() } else { format!(" as {holder}") }
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Signs a version and keeps the signature in the registry. Whether it may be signed is asked by [`check_signable`].
 ///
 /// # Errors
 /// Fails when its files are not those that were registered, or the registry cannot be written.

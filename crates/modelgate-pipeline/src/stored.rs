@@ -78,8 +78,12 @@ fn attached(
     }
     let registration = registry.registration(model, version)?;
     let Some(digest) = registration.files.get("metrics.json") else { return Ok(None) };
-    let Ok(bytes) = registry.object(digest) else { return Ok(None) };
-    Ok(Some(serde_json::from_slice(&bytes)?))
+    match registry.object(digest) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        // They are there: going on without them would believe a file that they may say otherwise of.
+        Err(error) if !error.is_of_version() => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 fn differs(stored: &Baseline, attached: &AttachedMetrics) -> Option<&'static str> {
@@ -111,16 +115,22 @@ pub(crate) fn digests_of_runs(
 }
 
 /// Returns the runs that rules compare with, as their own figures tell of them.
+///
+/// # Errors
+/// Fails when the registry cannot be reached.
 pub(crate) fn runs(
     pipeline: &Pipeline<'_>,
     rules: &[GateRule],
     registry: &Registry,
-) -> BTreeMap<Versus, Reference> {
+) -> Result<BTreeMap<Versus, Reference>, PipelineError> {
     let figures = |run: &RunId| match run_figures(pipeline, registry, run) {
-        Ok(evaluation) => Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))),
-        Err(error) => Reference::Unavailable(error.to_string()),
+        Ok(evaluation) => {
+            Ok::<_, PipelineError>(Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))))
+        }
+        Err(PipelineError::Registry(error)) if !error.is_of_version() => Err(error.into()),
+        Err(error) => Ok(Reference::Unavailable(error.to_string())),
     };
-    named(rules).map(|run| (Versus::Run(run.clone()), figures(run))).collect()
+    named(rules).map(|run| Ok((Versus::Run(run.clone()), figures(run)?))).collect()
 }
 
 /// Reads what a run left, and holds it against what it registered, if it registered a version.

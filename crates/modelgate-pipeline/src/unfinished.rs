@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::PipelineError;
 use crate::notify::Notice;
 use crate::options::Surroundings;
+use crate::packaged::{check_packaged, loaded_from};
 use crate::production;
 use crate::project::Project;
-use crate::promotion::{loaded_from, materialise};
+use crate::promotion::materialise;
 use crate::run::{lock, registry};
+use crate::untold;
 
 /// What was under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -83,6 +85,28 @@ pub fn recover(
     project: &Project,
     surroundings: &Surroundings<'_>,
 ) -> Result<Option<Recovered>, PipelineError> {
+    let completed = complete(project, surroundings)?;
+    // What was completed just now is told anyway.
+    let told = |notice: &Notice| {
+        completed.iter().flat_map(|completed| &completed.notices).any(|other| other.is_same(notice))
+    };
+    let untold: Vec<Notice> = untold::left(project).into_iter().filter(|notice| !told(notice)).collect();
+    if untold.is_empty() {
+        return Ok(completed);
+    }
+    let named: Vec<String> = untold.iter().map(Notice::sentence).collect();
+    let sentence =
+        format!("a command was interrupted before all had heard of it: {}; it is told now", named.join(", "));
+    Ok(Some(match completed {
+        None => Recovered { sentence, notices: untold },
+        Some(Recovered { sentence: before, notices }) => Recovered {
+            sentence: format!("{before}; {sentence}"),
+            notices: notices.into_iter().chain(untold).collect(),
+        },
+    }))
+}
+
+fn complete(project: &Project, surroundings: &Surroundings<'_>) -> Result<Option<Recovered>, PipelineError> {
     if !path(project).is_file() {
         return Ok(None);
     }
@@ -103,6 +127,9 @@ pub fn recover(
         Work::Rollback => recover_rollback(project, &mut registry, &mark, surroundings)?,
         Work::TakeOut => Some(recover_take_out(project, &registry, &mark)?),
     };
+    if let Some(recovered) = &recovered {
+        untold::keep(project, &recovered.notices)?;
+    }
     end(project)?;
     Ok(recovered)
 }
@@ -188,6 +215,7 @@ fn recover_rollback(
         return Ok(Some(Recovered { sentence, notices }));
     };
     let target = state.versions.get(&pending.version).map(|found| found.digest);
+    check_packaged(project, model)?;
     let folder = loaded_from(project, model);
     atomic::recover_folder(&folder)?;
     let placed = modelgate_model::verify(&folder).ok();

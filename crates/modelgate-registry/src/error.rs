@@ -26,6 +26,16 @@ pub enum RegistryError {
         /// What happened.
         reason: String,
     },
+    /// The registry is there, and takes nothing from here.
+    #[error("the registry {home} takes no event from here: {reason}; {needs}")]
+    NotWritable {
+        /// Where it is.
+        home: String,
+        /// What it said.
+        reason: String,
+        /// What writing needs, in words.
+        needs: &'static str,
+    },
     /// The registry has events on another side than the one that is in use.
     #[error("the registry {home}: {what}")]
     Elsewhere {
@@ -279,6 +289,18 @@ impl RegistryError {
         }
     }
 
+    /// Returns whether it is about a version, rather than about the registry, which could not be asked or not be read.
+    pub fn is_of_version(&self) -> bool {
+        let named = matches!(
+            self,
+            Self::ArtefactsRemoved { .. }
+                | Self::UnknownModel { .. }
+                | Self::UnknownVersion { .. }
+                | Self::Refused { .. }
+        );
+        named || self.is_of_files()
+    }
+
     /// Returns what it means that the ledger `home` could not be read.
     pub(crate) fn of_ledger(home: String, error: ReadError) -> Self {
         match error {
@@ -301,6 +323,7 @@ impl RegistryError {
                 | Self::Append { .. }
                 | Self::NoConditions { .. }
                 | Self::Elsewhere { .. }
+                | Self::NotWritable { .. }
                 | Self::Tampered { .. }
                 | Self::NewerLedger { .. }
                 | Self::NotAllowed { .. }
@@ -331,6 +354,23 @@ fn of_index(source: &rusqlite::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_just_now_is_told_from_what_is_gone() {
+        let of = |source: RegistryError| RegistryError::File {
+            model: "shop".parse().expect("a name"),
+            version: modelgate_core::VersionNumber(1),
+            name: "model.onnx".to_owned(),
+            source: Box::new(source),
+        };
+        let home = "s3://b".to_owned();
+        assert!(
+            of(RegistryError::MissingObject { digest: Digest::of(b""), home: home.clone() }).is_of_version()
+        );
+        assert!(!of(RegistryError::Unavailable { home, reason: "reset".to_owned() }).is_of_version());
+        let disk: RegistryError = modelgate_store::StoreError::from(std::io::Error::other("EIO")).into();
+        assert!(!of(disk).is_of_version());
+    }
 
     #[test]
     fn a_full_disk_is_no_reason_to_move_the_index_aside() {

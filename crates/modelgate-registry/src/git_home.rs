@@ -20,11 +20,12 @@ use crate::kept;
 use crate::stamp::Stamp;
 
 mod copy;
+mod refused;
 mod sides;
 
 const LEDGER: &str = "ledger.jsonl";
 /// Commands that ask another machine.
-const REMOTE: [&str; 2] = ["fetch", "push"];
+const REMOTE: [&str; 3] = ["fetch", "push", "ls-remote"];
 
 /// A branch of a git repository.
 pub(crate) struct GitBranchHome {
@@ -244,8 +245,11 @@ impl GitBranchHome {
             let old = if old.is_empty() { zero } else { old };
             let (moved, _, errors) =
                 self.try_git(&["update-ref", &self.local(), commit, &old], None, None)?;
-            return if moved || errors.contains("cannot lock ref") || errors.contains("but expected") {
-                Ok(moved)
+            if moved {
+                return Ok(true);
+            }
+            return if errors.contains("cannot lock ref") || errors.contains("but expected") {
+                self.lost_the_race()
             } else {
                 Err(self.unavailable(&errors))
             };
@@ -271,9 +275,9 @@ impl GitBranchHome {
             return Ok(true);
         }
         if raced.iter().any(|sign| said.contains(sign)) {
-            return Ok(false);
+            return self.lost_the_race();
         }
-        Err(self.unavailable(&said))
+        Err(self.not_taken(&said))
     }
 }
 

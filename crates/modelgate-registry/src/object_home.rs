@@ -132,9 +132,13 @@ impl Home for ObjectStoreHome {
         lines: &str,
         objects: &Objects,
     ) -> Result<Option<Stamp>, RegistryError> {
+        let last = expected.head.map_or(0, |head| head.seq);
+        if !self.holds(last, expected.end)? {
+            return Ok(None);
+        }
         self.ask_for_refusals()?;
         self.keep(objects)?;
-        let first = expected.head.map_or(0, |head| head.seq) + 1;
+        let first = last + 1;
         let written = self.objects.put_if_absent(&segment_key(first), lines.as_bytes());
         // A write whose answer was lost is tried again by the client, and then finds itself there.
         if !written.map_err(|error| self.unavailable(error))?

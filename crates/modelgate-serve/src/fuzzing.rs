@@ -34,6 +34,7 @@ pub fn read(body: &[u8]) {
         features,
         target: "y".to_owned(),
         classes: None,
+        nulls: Vec::new(),
     };
     let inputs = Inputs::new(&schema);
     for lenient in [false, true] {

@@ -90,7 +90,7 @@ pub fn serve(
     let (catalog_of, tracer_of) = (Arc::clone(&catalog), Arc::clone(&tracer));
     let reloader = Reloader::new(source, catalog_of, settings_of, metrics_of, tracer_of, certificate);
     let reloads = reloader.spawn()?;
-    let mirror = Mirror::start(Arc::clone(&metrics))?;
+    let mirror = Mirror::start(Arc::clone(&metrics), settings.leniency)?;
     let app = App::new(Arc::clone(&settings), catalog, metrics, reloads, log, tracer, mirror);
     let app = Arc::new(app);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();

@@ -81,6 +81,37 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Returns whether a header has a meaning of its own in requests or answers: a number in it would change them, and what
+/// is secret in it would be sent back.
+pub fn is_taken_header(name: &str) -> bool {
+    const TAKEN: [&str; 21] = [
+        "allow",
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "date",
+        "expect",
+        "host",
+        "keep-alive",
+        "location",
+        "retry-after",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "vary",
+        "via",
+        "www-authenticate",
+        "x-api-key",
+        "x-content-type-options",
+    ];
+    const FAMILIES: [&str; 5] = ["access-control-", "content-", "modelgate-", "proxy-", "sec-"];
+    let name = name.to_ascii_lowercase();
+    TAKEN.contains(&name.as_str()) || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
 /// Where predictions are logged, one JSON line for each row that was answered.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub enum LogTarget {
@@ -373,6 +404,19 @@ impl Default for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_of_the_protocol_has_no_number_of_a_request() {
+        for name in
+            ["Content-Length", "transfer-encoding", "X-API-Key", "Set-Cookie", "modelgate-model-version"]
+        {
+            assert!(is_taken_header(name), "{name}");
+        }
+        let settings = Settings::default();
+        for name in [&settings.correlation_header, &settings.admin_header, "X-Request-ID", "Request-Id"] {
+            assert!(!is_taken_header(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_sampler_heeds_the_caller_where_it_is_told_to() {

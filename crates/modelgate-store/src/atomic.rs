@@ -1,7 +1,7 @@
 //! Atomic writes: a reader, and a process killed at any moment, sees the old file or the new one.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,14 +17,27 @@ static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std
 /// another writer is ever written into.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = shortened(&name);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     path.with_file_name(format!(".{name}.{}.{:016x}.{number}.tmp", std::process::id(), *PROCESS))
+}
+
+/// How much of a name stands in that of a file on its way, in bytes: file systems give a name 255, and the numbers take 50.
+const NAMED: usize = 200;
+
+fn shortened(name: &str) -> &str {
+    let mut end = name.len().min(NAMED);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 /// Holds for the names that are given to files on their way beside the file `name`, and gave before processes had a random part. What
 /// belongs to another name that begins with this one, as `churn.eu` does with `churn`, is not among them.
 pub fn is_temporary(found: &str, name: &str) -> bool {
-    let rest = found.strip_prefix('.').and_then(|found| found.strip_prefix(name)?.strip_prefix('.'));
+    let rest =
+        found.strip_prefix('.').and_then(|found| found.strip_prefix(shortened(name))?.strip_prefix('.'));
     let Some(rest) = rest.and_then(|rest| rest.strip_suffix(".tmp")) else { return false };
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     match rest.split('.').collect::<Vec<_>>()[..] {
@@ -35,6 +48,14 @@ pub fn is_temporary(found: &str, name: &str) -> bool {
         [process, number] => is_number(process) && is_number(number),
         _ => false,
     }
+}
+
+/// Holds for what a file is called while it is written, whatever it is to be called.
+pub fn is_half_written(found: &str) -> bool {
+    let name = found.strip_prefix('.').and_then(|found| found.strip_suffix(".tmp"));
+    // Behind the name stand three numbers.
+    let name = name.and_then(|found| found.rsplitn(4, '.').nth(3));
+    name.is_some_and(|name| is_temporary(found, name))
 }
 
 /// Makes a file that is not there yet.
@@ -69,6 +90,26 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         return Err(error.into());
     }
     Ok(())
+}
+
+/// Tries whether [`write()`] could write to `path`, which stays as it is: for what is written at the end of a long work.
+///
+/// # Errors
+/// As [`write()`].
+pub fn try_to_write(path: &Path) -> Result<(), StoreError> {
+    // To open a pipe is to wait for its reader, who comes when there is something to read.
+    if fs_err::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        return Err(StoreError::NotAFile { path: path.to_owned() });
+    }
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let staged = temporary(path);
+    drop(create(&staged)?);
+    Ok(fs_err::remove_file(&staged)?)
 }
 
 /// Writes `path` through `fill`: into a temporary file beside it, flushed to disk, then renamed. A device or a pipe is written into.
@@ -179,7 +220,7 @@ fn place(target: &Path, staged: &Path, exchange: Exchange) -> std::io::Result<()
     if !target.exists() {
         return fs_err::rename(staged, target);
     }
-    if exchange(staged, target)? {
+    if exchange(staged, target).map_err(|error| of_exchange(target, &error))? {
         return fs_err::remove_dir_all(staged);
     }
     let aside = aside(target);
@@ -189,6 +230,18 @@ fn place(target: &Path, staged: &Path, exchange: Exchange) -> std::io::Result<()
         return Err(error);
     }
     fs_err::remove_dir_all(&aside)
+}
+
+/// Says which folder could not be replaced: of two names at once the system names neither.
+fn of_exchange(target: &Path, error: &std::io::Error) -> std::io::Error {
+    let advice = match error.kind() {
+        ErrorKind::ResourceBusy => "; something is mounted there: mount it at the folder above",
+        _ => "",
+    };
+    std::io::Error::new(
+        error.kind(),
+        format!("failed to replace the folder `{}`: {error}{advice}", target.display()),
+    )
 }
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
@@ -292,6 +345,21 @@ mod tests {
     }
 
     #[test]
+    fn a_try_finds_what_keeps_a_file_from_being_written_and_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a").join("b.json");
+        try_to_write(&path).expect("it can be written");
+        assert_eq!(fs_err::read_dir(folder.path().join("a")).expect("listing").count(), 0);
+        write(&path, b"one").expect("written");
+        try_to_write(&path).expect("it can be written");
+        assert_eq!(fs_err::read(&path).expect("read"), b"one");
+        // A file where a folder would have to be, and a folder where the file would have to be.
+        for path in [path.join("c.json"), folder.path().join("a")] {
+            try_to_write(&path).expect_err("it cannot be written");
+        }
+    }
+
+    #[test]
     fn names_of_one_number_in_two_processes_differ_and_are_known_again() {
         let name = |path: &str| {
             let path = temporary(Path::new(path));
@@ -308,6 +376,18 @@ mod tests {
             [&name("churn.eu")[..], &name("churn.1"), ".churn.previous", ".churn.eu.1.2.tmp", "churn"]
         {
             assert!(!is_temporary(foreign, "churn"), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_that_a_file_can_have_can_be_written() {
+        let folder = tempfile::tempdir().expect("folder");
+        for name in ["x".repeat(255), "\u{8a9e}".repeat(85), format!("x{}", "\u{8a9e}".repeat(84))] {
+            let path = folder.path().join(&name);
+            write(&path, b"one").expect("written");
+            assert_eq!(fs_err::read(&path).expect("read"), b"one");
+            let staged = temporary(&path);
+            assert!(is_temporary(&staged.file_name().expect("a name").to_string_lossy(), &name));
         }
     }
 
@@ -416,6 +496,10 @@ mod tests {
             Ok(false)
         };
         replace_folder_by(&target, &files("new"), vanishes).expect_err("refused");
+        // A mount point can be moved by nobody.
+        let busy: Exchange = |_, _| Err(ErrorKind::ResourceBusy.into());
+        let error = replace_folder_by(&target, &files("new"), busy).expect_err("refused").to_string();
+        assert!(error.contains("model`: ") && error.contains("mount it at the folder above"), "{error}");
         assert!(target.join("old").exists());
         assert_eq!(fs_err::read_dir(folder.path()).expect("listing").count(), 1);
     }

@@ -4,12 +4,16 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a command may take that asks another machine. A first fetch brings every package with it.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 /// A connection over HTTP that brings next to nothing for so many seconds is given up, unless the user set this.
 const LOW_SPEED: [(&str, &str); 2] = [("GIT_HTTP_LOW_SPEED_LIMIT", "100"), ("GIT_HTTP_LOW_SPEED_TIME", "20")];
+
+/// How long the pipes of a program that has ended may stay open.
+const STILL_OPEN: Duration = Duration::from_secs(2);
 
 /// What git sets for the hooks and helpers that it starts itself: taken over, each of these leads to another repository than
 /// the folder's.
@@ -60,24 +64,46 @@ pub fn output_within(mut child: Child, patience: Duration) -> std::io::Result<Op
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    // A helper of git's that outlives it may hold the pipes open; what git itself said is there.
-    let [stdout, stderr] =
-        [output, errors].map(|pipe| pipe.recv_timeout(Duration::from_secs(5)).unwrap_or_default());
+    let [stdout, stderr] = [output, errors].map(Heard::by_now);
     Ok(Some(Output { status, stdout, stderr }))
 }
 
+/// What a pipe has brought so far.
+struct Heard {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// Says that the pipe is at its end.
+    ended: Receiver<()>,
+}
+
+impl Heard {
+    /// Returns what a program has said that has ended. A helper of git's that outlives it may hold the pipe open: its end is
+    /// not waited for, and what git itself said is there.
+    fn by_now(self) -> Vec<u8> {
+        let _ = self.ended.recv_timeout(STILL_OPEN);
+        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Reads a pipe to its end, beside whoever waits.
-fn heard(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
+fn heard(mut pipe: Option<impl Read + Send + 'static>) -> Heard {
+    let (sender, ended) = channel();
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&bytes);
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // A pipe that breaks off has said what it had to.
-            let _ = pipe.read_to_end(&mut bytes);
+        let mut block = [0; 1 << 13];
+        while let Some(pipe) = &mut pipe {
+            match pipe.read(&mut block) {
+                Ok(length) if length > 0 => {
+                    said.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&block[..length]);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // A pipe that breaks off has said what it had to.
+                _ => break,
+            }
         }
-        let _ = sender.send(bytes);
+        let _ = sender.send(());
     });
-    receiver
+    Heard { bytes, ended }
 }
 
 #[cfg(test)]
@@ -117,5 +143,10 @@ mod tests {
             (said.status.code(), &said.stdout[..], &said.stderr[..]),
             (Some(3), &b"one\n"[..], &b"two\n"[..])
         );
+        // A helper holds the pipes when the program itself has ended: what that said is heard.
+        let said =
+            output_within(started("echo one; echo two >&2; sleep 20 & exit 3"), Duration::from_secs(60));
+        let said = said.expect("waited").expect("it ended");
+        assert_eq!((&said.stdout[..], &said.stderr[..]), (&b"one\n"[..], &b"two\n"[..]));
     }
 }

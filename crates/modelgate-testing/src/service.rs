@@ -1,11 +1,10 @@
 //! A running prediction service, and requests to it.
 
-use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 /// A service in a process of its own; it is killed when this is dropped.
 #[derive(Debug)]
@@ -13,7 +12,8 @@ pub struct Service {
     child: Child,
     /// Such as `http://127.0.0.1:40000`.
     pub url: String,
-    talk: Arc<Mutex<String>>,
+    /// What goes to stderr: in a file, so that what was said before an answer is there with the answer.
+    talk: NamedTempFile,
 }
 
 /// An answer.
@@ -50,26 +50,25 @@ impl Reply {
     }
 }
 
+/// Returns the whole lines of a file.
+fn said(talk: &NamedTempFile) -> String {
+    let mut text = fs_err::read_to_string(talk.path()).expect("read");
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    text
+}
+
 impl Service {
     /// Starts `command`, a `modelgate serve --port 0 …`, and waits until it listens.
     ///
     /// # Panics
     /// When it ends or says nothing for 60 seconds.
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
-        let talk = Arc::new(Mutex::new(String::new()));
-        let stderr = BufReader::new(child.stderr.take().expect("stderr"));
-        let heard = Arc::clone(&talk);
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let mut heard = heard.lock().expect("talk");
-                heard.push_str(&line);
-                heard.push('\n');
-            }
-        });
+        let talk = NamedTempFile::new().expect("a temporary file");
+        let stderr = talk.reopen().expect("a temporary file");
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("started");
         let began = Instant::now();
         let url = loop {
-            let said = talk.lock().expect("talk").clone();
+            let said = said(&talk);
             let line = said.lines().find_map(|line| line.strip_prefix("listening on "));
             if let Some(url) = line.and_then(|line| line.split(' ').next()) {
                 break url.to_owned();
@@ -106,12 +105,12 @@ impl Service {
         }
     }
 
-    /// Returns what it said on stderr.
+    /// Returns the lines that it said on stderr.
     ///
     /// # Panics
-    /// When a reader panicked.
+    /// When they cannot be read.
     pub fn talk(&self) -> String {
-        self.talk.lock().expect("talk").clone()
+        said(&self.talk)
     }
 
     /// Returns the number of its process.

@@ -22,8 +22,13 @@ pub(crate) fn shows_values() -> bool {
     // What is neither yes nor no has been refused, or is about to be: until then nothing is shown.
     match variable(SHOW_VALUES) {
         Some(text) => yes_or_no(&text).unwrap_or(false),
-        None => variable("GITHUB_ACTIONS").as_deref() != Some("true"),
+        None => !in_actions(),
     }
+}
+
+/// Returns whether this is a step of GitHub Actions.
+pub(crate) fn in_actions() -> bool {
+    variable("GITHUB_ACTIONS").as_deref() == Some("true")
 }
 
 /// Says whether values of rows are printed.

@@ -49,29 +49,30 @@ pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Passed.into() }
 }
 
-/// Prints an error with its causes and returns the exit code.
-pub(crate) fn of_error(error: &anyhow::Error, printer: &Printer) -> ExitCode {
-    if error.chain().any(is_broken_pipe) {
-        return Exit::Passed.into();
-    }
+/// Prints an error with its causes and returns how the command ended.
+pub(crate) fn of_error(error: &anyhow::Error, printer: &Printer) -> Exit {
     printer.error(error);
     let interrupted = |cause: &(dyn std::error::Error + 'static)| {
         let cause = cause.downcast_ref::<PipelineError>();
         matches!(cause, Some(PipelineError::Interrupted(Interrupt::Interrupt)))
     };
     if error.chain().any(interrupted) {
-        return Exit::Interrupted.into();
+        return Exit::Interrupted;
     }
     let usage = error.chain().any(|cause| {
         cause.downcast_ref::<PipelineError>().is_some_and(PipelineError::is_usage)
             || cause.downcast_ref::<modelgate_config::ConfigError>().is_some()
             || cause.downcast_ref::<UsageError>().is_some()
     });
-    if usage { Exit::Usage.into() } else { Exit::Error.into() }
+    if usage { Exit::Usage } else { Exit::Error }
 }
 
-fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+/// Says that not all could be printed, and returns how a command that would have ended with `exit` ends: what was judged
+/// stays what it is.
+pub(crate) fn of_stdout(exit: Exit, printer: &Printer) -> Exit {
+    let Some(error) = printer.unwritten() else { return exit };
+    printer.error(&anyhow::anyhow!("stdout cannot be written: {error}; what the command did is done"));
+    if exit == Exit::Passed { Exit::Error } else { exit }
 }
 
 /// The command line asks for something that makes no sense.

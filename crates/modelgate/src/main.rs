@@ -18,8 +18,7 @@ fn main() -> ExitCode {
     let printer = printer::Printer::new(&arguments);
     let notices = printer::Printer::new(&arguments);
     modelgate_registry::listen(move |text| notices.warning(text));
-    match commands::execute(&arguments, &printer) {
-        Ok(exit) => exit.into(),
-        Err(error) => exit::of_error(&error, &printer),
-    }
+    let ended = commands::execute(&arguments, &printer);
+    let exit = ended.unwrap_or_else(|error| exit::of_error(&error, &printer));
+    exit::of_stdout(exit, &printer).into()
 }

@@ -1,7 +1,8 @@
 //! The one place that prints: stdout is data, stderr is talk.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
@@ -18,11 +19,30 @@ use crate::environment;
 pub(crate) struct Printer {
     format: OutputFormat,
     quiet: bool,
+    /// Whether GitHub Actions reads along, and does what a line tells it.
+    in_actions: bool,
+    /// Why stdout took no more, once that was so. What is judged and done does not hang on who reads of it.
+    unwritten: OnceLock<std::io::Error>,
 }
 
 impl Printer {
     pub(crate) fn new(arguments: &Arguments) -> Self {
-        Self { format: arguments.output_format, quiet: arguments.quiet }
+        let in_actions = environment::in_actions();
+        Self {
+            format: arguments.output_format,
+            quiet: arguments.quiet,
+            in_actions,
+            unwritten: OnceLock::new(),
+        }
+    }
+
+    /// Returns a line as it may be printed: names from data do nothing in it.
+    fn safe<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        let line = clean(line);
+        if self.in_actions && (line.contains("::") || line.contains(MARK)) {
+            return Cow::Owned(without_commands(&line));
+        }
+        line
     }
 
     /// Returns whether data is asked for as JSON.
@@ -35,22 +55,69 @@ impl Printer {
         self.quiet
     }
 
-    /// Prints one line of data.
+    /// Prints one line of data. That nobody takes it is told at the end of the command ([`Printer::unwritten`]) and stops
+    /// nothing: a closed pipe must neither turn a verdict into another one nor keep from being done what follows from it.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a printer may fail, though this one tells of it at the end"
+    )]
     pub(crate) fn data(&self, line: &str) -> std::io::Result<()> {
-        let (stdout, text) = (std::io::stdout(), clean(line));
-        if AutoStream::choice(&stdout) == ColorChoice::Never {
-            // At once: piece by piece between colours, a long list would be a write for each line.
-            let plain = format!("{}\n", strip_str(&text));
-            return stdout.lock().write_all(plain.as_bytes());
-        }
-        writeln!(anstream::stdout().lock(), "{text}")
+        self.print(&self.safe(line));
+        Ok(())
     }
 
-    /// Prints a value as JSON.
+    /// Prints a command to GitHub Actions, whose parts are escaped.
+    pub(crate) fn command(&self, line: &str) {
+        self.print(&clean(line));
+    }
+
+    fn print(&self, text: &str) {
+        let stdout = std::io::stdout();
+        self.write(|| {
+            if AutoStream::choice(&stdout) == ColorChoice::Never {
+                // At once: piece by piece between colours, a long list would be a write for each line.
+                let plain = format!("{}\n", strip_str(text));
+                return stdout.lock().write_all(plain.as_bytes());
+            }
+            writeln!(anstream::stdout().lock(), "{text}")
+        });
+    }
+
+    /// Prints a value as JSON, as [`Printer::data`] prints a line.
     pub(crate) fn json<T: serde::Serialize>(&self, value: &T) -> anyhow::Result<()> {
-        let text = escape_controls(modelgate_core::canonical::to_pretty(value)?);
-        write!(anstream::stdout().lock(), "{text}")?;
+        let mut text = escape_controls(modelgate_core::canonical::to_pretty(value)?);
+        if self.in_actions && text.contains(MARK) {
+            // In JSON it stands within a string.
+            text = text.replace(MARK, "##\\u005b");
+        }
+        self.write(|| write!(anstream::stdout().lock(), "{text}"));
         Ok(())
+    }
+
+    fn write(&self, write: impl FnOnce() -> std::io::Result<()>) {
+        if self.unwritten.get().is_none()
+            && let Err(error) = write()
+        {
+            let _ = self.unwritten.set(error);
+        }
+    }
+
+    /// Returns why not all data could be printed, unless the reader only had enough of it.
+    pub(crate) fn unwritten(&self) -> Option<&std::io::Error> {
+        self.unwritten.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
+    }
+
+    /// Gives stdout to `print`, which only shows something: a reader that goes away ends it, and that is no error.
+    pub(crate) fn stream(
+        &self,
+        print: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut output = std::io::BufWriter::new(anstream::stdout().lock());
+        let printed = print(&mut output).and_then(|()| Ok(output.flush()?));
+        // What is left in the buffer has no reader either.
+        let _ = output.into_parts();
+        let closed = |error: &anyhow::Error| error.chain().any(is_broken_pipe);
+        printed.or_else(|error| if closed(&error) { Ok(()) } else { Err(error) })
     }
 
     /// Prints one line of talk.
@@ -61,7 +128,7 @@ impl Printer {
                 let _ = write!(anstream::stderr().lock(), "\r\x1b[2K");
             }
             // Talk that cannot be printed must not end the work.
-            let _ = writeln!(anstream::stderr().lock(), "{}", clean(line));
+            let _ = writeln!(anstream::stderr().lock(), "{}", self.safe(line));
         }
     }
 
@@ -101,7 +168,7 @@ impl Printer {
                 continue;
             }
             let label = if before.is_empty() { "error:" } else { "cause:" };
-            let _ = writeln!(stderr, "{} {}", label.style(Style::new().red().bold()), clean(&text));
+            let _ = writeln!(stderr, "{} {}", label.style(Style::new().red().bold()), self.safe(&text));
             before = text;
         }
     }
@@ -110,6 +177,10 @@ impl Printer {
     pub(crate) fn has_terminal(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
+}
+
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// Returns what a cause says; without `values`, nothing that stands in a row.
@@ -166,6 +237,24 @@ fn clean(line: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
+/// How a command to GitHub Actions begins that may stand anywhere in a line.
+const MARK: &str = "##[";
+
+/// Takes from lines what GitHub Actions would do as it is told by them: a line that begins with `::` behind white space, and
+/// what `##[` begins anywhere. A blank is seen; what cannot be seen counts for nothing where lines are compared.
+fn without_commands(text: &str) -> String {
+    let line = |line: &str| {
+        let begins = line.len() - line.trim_start().len();
+        let (blank, rest) = line.split_at(begins);
+        let rest = rest.replace(MARK, "## [");
+        match rest.strip_prefix("::") {
+            Some(told) => format!("{blank}: :{told}"),
+            None => format!("{blank}{rest}"),
+        }
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Writes the controls that JSON leaves as they are, which a terminal would obey, as JSON's escapes.
 fn escape_controls(json: String) -> String {
     let control = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}');
@@ -198,6 +287,21 @@ pub(crate) fn coloured(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_from_data_is_no_command_to_github_actions() {
+        for (line, shown) in [
+            ("::error title=x::forged  float", ": :error title=x::forged  float"),
+            ("  \u{a0}::add-mask::e", "  \u{a0}: :add-mask::e"),
+            ("column\n::stop-commands::x\nend", "column\n: :stop-commands::x\nend"),
+            ("+ column ##[error]x", "+ column ## [error]x"),
+            ("###[x", "### [x"),
+            ("a::b and [::1]:9000", "a::b and [::1]:9000"),
+            (":::", ": ::"),
+        ] {
+            assert_eq!(without_commands(line), shown);
+        }
+    }
 
     #[test]
     fn a_name_from_data_does_nothing_to_a_terminal_and_our_colours_stay() {

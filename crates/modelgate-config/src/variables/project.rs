@@ -11,7 +11,7 @@ pub(super) const EVERYWHERE: Group = Group {
             env::MODELGATE_REGISTRY_URI,
             "where the registry is, before `registry.uri`",
             "`registry.uri`",
-            "`git+branch:NAME` or `s3://bucket/prefix`; empty for the project's folder",
+            "`git+branch:NAME` or `s3://bucket/prefix`; the project's own folder where neither this nor `registry.uri` says one",
             "",
         ),
         variable(
@@ -38,7 +38,7 @@ pub(super) const EVERYWHERE: Group = Group {
         variable(
             "MODELGATE_ACTOR",
             "who is at work, in the ledger",
-            "`GITHUB_ACTOR`, `GITLAB_USER_LOGIN`, `USER` or `USERNAME`, else `unknown`",
+            "`GITHUB_ACTOR`, `GITLAB_USER_LOGIN`, `USER`, `LOGNAME` or `USERNAME`, the account of the system, else `unknown`",
             "",
             "",
         ),

@@ -134,14 +134,14 @@ pub(super) const SERVICE: Group = Group {
             "ADMIN_TOKEN_HEADER",
             "the header that it comes in",
             "X-Admin-Token",
-            "the name of a header",
+            "the name of a header that means nothing else",
             "",
         ),
         variable(
             "CORRELATION_ID_HEADER",
             "the header with the number of a request",
             "X-Correlation-ID",
-            "the name of a header",
+            "the name of a header that means nothing else",
             "",
         ),
         variable(

@@ -1,7 +1,7 @@
 //! The conditions that the checks of events are made of, each with the sentence that refuses.
 
 use super::{MAX_REASON, ModelState, RESERVED_ALIASES, Refusal, Stage, VersionState};
-use crate::rollout::{self, Rollout, RolloutEvent};
+use crate::rollout::{self, Meanwhile, Percent, Rollout, RolloutEvent, meanwhile};
 use crate::verdict::Verdict;
 use crate::{Alias, Digest, VersionNumber};
 
@@ -48,11 +48,35 @@ impl ModelState {
         if matches!(event, RolloutEvent::Step { .. } | RolloutEvent::Promote) {
             refuse_unless(self.production == Some(rollout.stable), || {
                 let stable = rollout.stable;
-                format!("{stable} is not in production any more: abort this rollout and begin another")
+                format!(
+                    "{stable} is not in production any more: abort this rollout, which quarantines nothing then, and begin \
+                     another"
+                )
             })?;
             self.no_rollback()?;
         }
         Ok(after)
+    }
+
+    /// Refuses what was decided when the rollout stood otherwise.
+    pub(super) fn stands_as(&self, seen: Option<&Rollout>) -> Result<(), Refusal> {
+        match seen.map(|seen| meanwhile(seen, self.rollout.as_ref())) {
+            None | Some(Meanwhile::Same) => Ok(()),
+            Some(other) => Err(Refusal(format!("{other}: look at it, and ask again if it is still meant"))),
+        }
+    }
+
+    /// Refuses more than half of the requests to a canary that is not approved. Asked of what is new alone: a ledger from
+    /// before is still read.
+    pub(super) fn approved_for_share(&self, version: VersionNumber, share: Percent) -> Result<(), Refusal> {
+        if !share.is_most() {
+            return Ok(());
+        }
+        self.approved_for_production(version, self.get(version)?).map_err(|Refusal(why)| {
+            Refusal(format!(
+                "{why}, and {share} is more than half of the requests: that is asked of production"
+            ))
+        })
     }
 
     pub(super) fn not_quarantined(
@@ -63,7 +87,8 @@ impl ModelState {
         match self.quarantined(&state.digest) {
             None => Ok(()),
             Some(other) => Err(Refusal(format!(
-                "the package of {version} is quarantined{}: `--override-quarantine --reason …` takes it out",
+                "the package of {version} is quarantined{}: `model promote` or `model rollback` with `--override-quarantine \
+                 --reason …` takes it out",
                 if other == version { String::new() } else { format!(" as {other}") }
             ))),
         }
@@ -187,13 +212,45 @@ pub fn check_actor(actor: &str) -> Result<(), Refusal> {
 
 const ACTOR: &str = "the actor's name (`MODELGATE_ACTOR`)";
 
-/// Refuses the name of somebody who is about to act: as [`check_actor`], and a blank one, which older ledgers may hold.
+/// Holds for what is not seen at all, in no place of a text: a name with it reads as another one. Joiners are seen in the
+/// scripts that have them.
+fn is_unseen(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+            | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Returns whether a name has letters that are not seen, or blanks at an end: who reads it takes it for another one.
+fn reads_as_another(name: &str) -> bool {
+    let letters: Vec<char> = name.chars().collect();
+    let joins_nothing = |at: usize| {
+        let joined = |at: Option<usize>| {
+            at.and_then(|at| letters.get(at))
+                .is_some_and(|letter| letter.is_alphanumeric() && !letter.is_ascii())
+        };
+        matches!(letters[at], '\u{200c}' | '\u{200d}') && !(joined(at.checked_sub(1)) && joined(Some(at + 1)))
+    };
+    name.trim() != name
+        || letters.iter().any(|letter| is_unseen(*letter))
+        || (0..letters.len()).any(joins_nothing)
+}
+
+/// Refuses the name of somebody who is about to act: as [`check_actor`], and a blank one or one that reads as another, which
+/// older ledgers may hold.
 ///
 /// # Errors
 /// Says what a name may be.
 pub fn check_who_acts(actor: &str) -> Result<(), Refusal> {
     check_actor(actor)?;
-    refuse_unless(!actor.trim().is_empty(), || format!("{ACTOR} is blank: nobody could tell who it was"))
+    refuse_unless(!actor.trim().is_empty(), || format!("{ACTOR} is blank: nobody could tell who it was"))?;
+    refuse_unless(!reads_as_another(actor), || {
+        format!("{ACTOR} has blanks at an end, or letters that are not seen: it reads as another name")
+    })
 }
 
 pub(super) fn overtaken(seen: Option<VersionNumber>, now: Option<VersionNumber>) -> String {
@@ -210,4 +267,35 @@ pub(super) fn check_words(what: &str, text: &str) -> Result<(), Refusal> {
     refuse_unless(!text.is_empty() && text.len() <= 512 && !text.chars().any(is_hidden), || {
         format!("{what} has 1 to 512 bytes and no control characters")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_acts_under_a_name_that_reads_as_another() {
+        for name in ["alice", "policy:automatic", "Anna Müller", "山田", "می\u{200c}خواهم", "uid:7"]
+        {
+            assert_eq!(check_who_acts(name), Ok(()), "{name}");
+        }
+        for name in [
+            "al\u{200b}ice",
+            "al\u{200d}ice",
+            "\u{feff}alice",
+            "al\u{ad}ice",
+            "alice\u{e0041}",
+            "alice\u{200d}",
+            " alice",
+            "alice ",
+            "alice\u{a0}",
+            "",
+            " ",
+            "al\u{202e}ice",
+        ] {
+            assert!(check_who_acts(name).is_err(), "{name:?}");
+        }
+        // What older ledgers hold is still read.
+        assert_eq!(check_actor(" al\u{200b}ice"), Ok(()));
+    }
 }

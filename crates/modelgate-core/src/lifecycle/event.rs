@@ -1,7 +1,7 @@
 //! What somebody may want to happen to a version; [`decide`](super::decide) makes an event of the ledger of it.
 
 use crate::ledger::Verification;
-use crate::rollout::{Percent, Steps};
+use crate::rollout::{Percent, Rollout, Steps};
 use crate::{Alias, Digest, VersionNumber};
 
 /// What somebody wants to happen to a version.
@@ -90,6 +90,9 @@ pub enum Event {
     StepRollout {
         /// The share.
         to: Percent,
+        /// The rollout as it stood when this was decided; where it stands otherwise by then, nothing happens. `None` takes
+        /// it as it stands.
+        seen: Option<Box<Rollout>>,
         /// Why; may be empty.
         reason: String,
     },
@@ -100,6 +103,8 @@ pub enum Event {
     },
     /// Say that it has taken its steps; its promotion follows.
     PromoteRollout {
+        /// As of a step.
+        seen: Option<Box<Rollout>>,
         /// Why; may be empty.
         reason: String,
     },

@@ -119,11 +119,15 @@ pub(super) fn movement(
     if let Some(found) = comparisons::paired_figure(rule, evidence, result.on, versus, POWER_CONFIDENCE) {
         comparisons::tell_difference(found, result);
     }
-    let change =
-        format!("{metric} on {on} is {} and {name} has {} ({:+.4})", figure(value), figure(old), value - old);
     // 0.9 - 0.89 is a little more than 0.01: what is the limit but for how numbers are kept is within it.
     let rounding = 8.0 * f64::EPSILON * value.abs().max(old.abs());
-    if moved > limit.of(old) + rounding {
+    let failed = moved > limit.of(old) + rounding;
+    let change = value - old;
+    // What misses by little must not read as if it did not.
+    let reads_within = format!("{:.4}", change.abs()).parse().is_ok_and(|read: f64| read <= limit.of(old));
+    let change = if failed && reads_within { format!("{change:+}") } else { format!("{change:+.4}") };
+    let change = format!("{metric} on {on} is {} and {name} has {} ({change})", figure(value), figure(old));
+    if failed {
         (Outcome::Failed, format!("{change}: it {verb} by more than {limit}"))
     } else {
         (Outcome::Passed, format!("{change}, within {limit}"))

@@ -47,6 +47,8 @@ pub struct SliceFigure {
     pub candidate: f64,
     /// Mean loss of the reference.
     pub reference: f64,
+    /// A rise of this much at most is not worth a word, however sure it is.
+    pub least: f64,
     /// Probability that the candidate is so much worse by chance, corrected for the number of parts.
     pub p_value: f64,
 }
@@ -58,8 +60,6 @@ pub struct SliceFigures {
     pub loss: String,
     /// A part with fewer rows is not looked at.
     pub min_rows: u64,
-    /// A smaller rise of the loss is not worth a word, however sure it is.
-    pub min_rise: f64,
     /// Rows without a loss that is a number, of either model; with one of them nothing is judged.
     pub undefined: u64,
     /// The parts.
@@ -242,36 +242,40 @@ pub(super) fn slices_not_worse(
         );
         return (Outcome::Inconclusive, sentence);
     }
-    let mut worse: Vec<&SliceFigure> = found
+    let rise = |slice: &SliceFigure| slice.candidate - slice.reference;
+    let (mut worse, hardly): (Vec<&SliceFigure>, Vec<&SliceFigure>) = found
         .slices
         .iter()
-        .filter(|slice| slice.candidate - slice.reference > found.min_rise && slice.p_value < SLICE_LEVEL)
-        .collect();
-    worse.sort_by(|one, other| {
-        (other.candidate - other.reference).total_cmp(&(one.candidate - one.reference))
-    });
+        .filter(|slice| slice.p_value < SLICE_LEVEL)
+        .partition(|slice| rise(slice) > slice.least);
+    worse.sort_by(|one, other| rise(other).total_cmp(&rise(one)));
     result.value = Some(worse.len() as f64);
     result.limit = Some(0.0);
     let (count, name, loss) = (found.slices.len(), &scores.name, &found.loss);
+    let told = |slice: &SliceFigure| {
+        format!(
+            "{} ({} against {} on {} rows, p {})",
+            slice.name,
+            figure(slice.candidate),
+            figure(slice.reference),
+            slice.rows,
+            probability(slice.p_value)
+        )
+    };
     if worse.is_empty() {
+        let few: Vec<String> = hardly.iter().take(3).map(|slice| told(slice)).collect();
+        let more = match hardly.len() {
+            0 => String::new(),
+            1 => format!(" and by more than counts: 1 is higher by too little, {}", few.join("; ")),
+            number => {
+                format!(" and by more than counts: {number} are higher by too little, {}", few.join("; "))
+            }
+        };
         let sentence =
-            format!("none of {count} parts of {on} has a higher {loss} than with {name} beyond chance");
+            format!("none of {count} parts of {on} has a higher {loss} than with {name} beyond chance{more}");
         return (Outcome::Passed, sentence);
     }
-    let named: Vec<String> = worse
-        .iter()
-        .take(3)
-        .map(|slice| {
-            format!(
-                "{} ({} against {} on {} rows, p {})",
-                slice.name,
-                figure(slice.candidate),
-                figure(slice.reference),
-                slice.rows,
-                probability(slice.p_value)
-            )
-        })
-        .collect();
+    let named: Vec<String> = worse.iter().take(3).map(|slice| told(slice)).collect();
     let (number, verb) = (worse.len(), if worse.len() == 1 { "has" } else { "have" });
     let sentence = format!(
         "{number} of {count} parts of {on} {verb} a higher {loss} than with {name} beyond chance: {}",

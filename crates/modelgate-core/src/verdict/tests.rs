@@ -111,6 +111,29 @@ fn a_drop_is_held_against_an_absolute_and_a_relative_limit() {
 }
 
 #[test]
+fn a_value_that_is_the_limit_but_for_rounding_is_at_it_and_one_that_misses_never_reads_like_it() {
+    let judged = |rule: &str, value| {
+        judge(&[parse_expression(rule).expect("rule")], &evidence(Some(value), Reference::None)).rules[0]
+            .clone()
+    };
+    for (rule, value) in [
+        ("f1 <= 0.3", 0.1 + 0.2),
+        ("f1 >= 0.3", 1.0 - 0.7 - 5e-17),
+        ("f1 == 0.3", 0.1 + 0.2),
+        ("f1 == 0", 0.0),
+    ] {
+        assert_eq!(judged(rule, value).outcome, Outcome::Passed, "{rule} of {value}");
+    }
+    let missed = judged("f1 >= 0.3", 0.299_999_99);
+    assert_eq!(missed.outcome, Outcome::Failed);
+    assert_eq!(missed.sentence, "f1 on validation is 0.29999999, and must be at least 0.3");
+    let rule = no_regression(Amount::Absolute(0.01));
+    let dropped = judge(&[rule], &evidence(Some(0.889_99), production(0.9))).rules[0].clone();
+    assert_eq!(dropped.outcome, Outcome::Failed);
+    assert!(dropped.sentence.contains("(-0.01001"), "{}", dropped.sentence);
+}
+
+#[test]
 fn a_change_that_is_the_limit_is_within_it() {
     let rise = |limit| {
         let check = Check::MaxRise { versus: Versus::Production, limit };
@@ -237,18 +260,13 @@ fn slices_that_are_worse_beyond_chance_fail() {
         rows: 60,
         candidate: 0.4,
         reference: 0.1,
+        least: 0.01,
         p_value,
     };
     let mut with = |slices: Vec<SliceFigure>| {
         evidence.comparisons.slices = BTreeMap::from([(
             (Versus::Production, Subset::Validation),
-            SliceFigures {
-                loss: "share of wrong rows".to_owned(),
-                min_rows: 30,
-                min_rise: 0.01,
-                undefined: 0,
-                slices,
-            },
+            SliceFigures { loss: "share of wrong rows".to_owned(), min_rows: 30, undefined: 0, slices },
         )]);
         judged(&evidence)
     };
@@ -262,6 +280,12 @@ fn slices_that_are_worse_beyond_chance_fail() {
     assert!(failed.sentence.contains(told), "{}", failed.sentence);
     let sure = with(vec![part(1e-12)]);
     assert!(sure.sentence.contains("on 60 rows, p < 0.0001)"), "{}", sure.sentence);
+    // A rise that is sure and no more than counts is told, and does not fail.
+    let hardly = with(vec![SliceFigure { candidate: 0.105, ..part(1e-12) }, part(0.2)]);
+    assert_eq!(hardly.outcome, Outcome::Passed);
+    let told =
+        "beyond chance and by more than counts: 1 is higher by too little, region = north (0.105 against 0.1";
+    assert!(hardly.sentence.contains(told), "{}", hardly.sentence);
     // Three rows cannot show anything, whatever they are.
     let few = with(vec![SliceFigure { rows: 3, ..part(0.125) }; 24]);
     assert_eq!((few.outcome, few.value), (Outcome::Inconclusive, None));
@@ -282,6 +306,7 @@ fn parts_of_too_few_rows_or_without_a_loss_are_inconclusive() {
         rows: 60,
         candidate: 0.1,
         reference: 0.1,
+        least: 0.01,
         p_value: 1.0,
     };
     let mut judged = |rule: &GateRule, undefined| {

@@ -81,9 +81,9 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         9 => Event::RemoveArtefacts { reason },
         10 => Event::Deploy { target: "prod".to_owned(), reason },
         11 => Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason },
-        12 => Event::StepRollout { to: share(100), reason },
+        12 => Event::StepRollout { to: share(100), seen: None, reason },
         13 => Event::PauseRollout { reason },
-        14 => Event::PromoteRollout { reason },
+        14 => Event::PromoteRollout { seen: None, reason },
         15 => Event::AbortRollout { reason },
         _ => Event::SetAlias { alias: alias.parse().expect("alias"), reason },
     });
@@ -327,7 +327,7 @@ fn a_quarantined_package_is_refused_under_every_version_that_has_it() {
         state = step(&state, &name(), VersionNumber(1), &event, "tester", TIME).expect("allowed").0;
     }
     let approve = Event::Approve { reason: String::new() };
-    assert!(refusal(&state, 3, &approve).contains("is quarantined as v002: `--override-quarantine"));
+    assert!(refusal(&state, 3, &approve).contains("is quarantined as v002: `model promote` or"));
     let free = Event::Override { reason: "the data were wrong".to_owned() };
     state = step(&state, &name(), VersionNumber(2), &free, "tester", TIME).expect("allowed").0;
     let _ = step(&state, &name(), VersionNumber(3), &approve, "tester", TIME).expect("allowed");

@@ -6,16 +6,20 @@ fn start() -> Event {
     Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason: "try it".to_owned() }
 }
 
+fn to(percent: u8) -> Event {
+    Event::StepRollout { to: share(percent), seen: None, reason: because() }
+}
+
 #[test]
 fn a_canary_reaches_production_through_its_steps_an_approval_and_the_door() {
     let over = Some(VersionNumber(1));
-    let promote = [Event::PromoteRollout { reason: because() }, Event::Promote { over, reason: because() }];
+    let end = Event::PromoteRollout { seen: None, reason: because() };
+    let promote = [end, Event::Promote { over, reason: because() }];
     let state = all(with_candidates(), 2, &[start()]);
     assert_eq!(state.active_rollout().map(|rollout| rollout.canary), Some(VersionNumber(2)));
     assert!(refusal(&state, 2, &promote[0]).contains("the next is 100%"));
-    let state = all(state, 2, &[Event::StepRollout { to: share(100), reason: because() }]);
-    assert!(refusal(&state, 2, &promote[0]).contains("v002 is not approved"));
-    let state = all(state, 2, &[Event::Approve { reason: because() }]);
+    assert!(refusal(&state, 2, &to(100)).contains("v002 is not approved, and 100% is more than half"));
+    let state = all(state, 2, &[Event::Approve { reason: because() }, to(100)]);
     assert!(refusal(&state, 2, &promote[1]).contains("`rollout promote` or `rollout abort` ends it"));
     let state = all(state, 2, &promote);
     assert_eq!(state.production(), Some(VersionNumber(2)));
@@ -27,10 +31,48 @@ fn a_canary_reaches_production_through_its_steps_an_approval_and_the_door() {
 fn two_who_saw_the_same_step_once() {
     let state = all(with_candidates(), 2, &[start()]);
     assert!(refusal(&state, 3, &start()).contains("a rollout is under way: v002 beside v001, running at 5%"));
-    let to = Event::StepRollout { to: share(100), reason: String::new() };
-    let state = all(state, 2, std::slice::from_ref(&to));
-    assert!(refusal(&state, 2, &to).contains("promote it or abort it"));
-    assert!(refusal(&state, 3, &to).contains("there is no rollout of v003"));
+    let state = all(state, 2, &[Event::Approve { reason: because() }, to(100)]);
+    assert!(refusal(&state, 2, &to(100)).contains("promote it or abort it"));
+    let state = all(state, 3, &[Event::Approve { reason: because() }]);
+    assert!(refusal(&state, 3, &to(100)).contains("there is no rollout of v003"));
+}
+
+#[test]
+fn what_was_decided_when_a_rollout_stood_otherwise_is_not_done() {
+    let event = Event::StartRollout {
+        steps: Steps::new([10, 40, 50].map(share).to_vec()).expect("steps"),
+        shadow: Percent::ZERO,
+        reason: because(),
+    };
+    let began = all(with_candidates(), 2, &[event]);
+    let seen = began.active_rollout().cloned().map(Box::new);
+    let step = |to: u8| Event::StepRollout { to: share(to), seen: seen.clone(), reason: because() };
+    let end = Event::PromoteRollout { seen: seen.clone(), reason: because() };
+    let paused = all(began.clone(), 2, &[Event::PauseRollout { reason: "the boss looks".to_owned() }]);
+    for event in [&step(40), &end] {
+        let said = refusal(&paused, 2, event);
+        assert!(said.contains("v002 was paused meanwhile by tester: the boss looks"), "{said}");
+    }
+    // Whoever knows of the pause goes on.
+    let _ = all(paused, 2, &[to(40)]);
+    let on = all(began, 2, &[step(40)]);
+    assert!(refusal(&on, 2, &step(50)).contains("v002 went from 10% to 40% meanwhile, by tester"));
+}
+
+#[test]
+fn most_of_the_requests_are_for_what_is_approved() {
+    let alone = |share_of: u8| Event::StartRollout {
+        steps: Steps::new(vec![share(share_of)]).expect("steps"),
+        shadow: Percent::ZERO,
+        reason: because(),
+    };
+    let state = with_candidates();
+    for most in [51, 100] {
+        let said = refusal(&state, 2, &alone(most));
+        assert!(said.contains("v002 is not approved, and"), "{said}");
+    }
+    let _ = all(state.clone(), 2, &[alone(50)]);
+    let _ = all(state, 2, &[Event::Approve { reason: because() }, alone(100)]);
 }
 
 #[test]
@@ -79,8 +121,7 @@ fn production_that_moved_meanwhile_ends_what_a_rollout_can_do() {
     let state = all(state, 3, &[Event::Approve { reason: because() }, start()]);
     assert!(refusal(&state, 3, &intend("back")).contains("a rollout of v003 is under way"));
     let state = all(state, 1, &[intend("worse"), Event::RollBack { reason: because() }]);
-    let to = Event::StepRollout { to: share(100), reason: String::new() };
-    assert!(refusal(&state, 3, &to).contains("v002 is not in production any more: abort this rollout"));
+    assert!(refusal(&state, 3, &to(100)).contains("v002 is not in production any more: abort this rollout"));
     let state = all(state, 3, &[Event::AbortRollout { reason: because() }]);
     assert_eq!(state.production(), Some(VersionNumber(1)));
 }

@@ -130,8 +130,9 @@ pub fn check(
 ) -> Result<ContractReport, DataError> {
     let plan =
         compile(contract).map_err(|message| DataError::File { source_name: name.to_owned(), message })?;
-    // Each file is read by the contract's types, whatever it or the project says of them.
-    let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), ..options.clone() };
+    // Each file is read by the contract's columns and types, whatever it or the project says of them.
+    let named = contract.columns.keys().cloned().collect();
+    let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), named, ..options.clone() };
     let dataset = Dataset::without_types(files, &options, Mixed::AsText)?;
     let mut violations = missing_and_extra(&dataset, contract);
     let check = Check::new(&dataset, contract, &plan, now);

@@ -39,7 +39,8 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
     Ok(())
 }
 
-/// Takes the nameless index of pandas out of the columns of a Parquet file, and says so; one whose type is declared stays.
+/// Takes the nameless index of pandas out of the columns of a Parquet file, and says so; one that is named or whose type is
+/// declared stays.
 pub(super) fn leave_out_index(
     kept: &mut Vec<usize>,
     names: &[&str],
@@ -48,7 +49,8 @@ pub(super) fn leave_out_index(
 ) {
     kept.retain(|at| {
         let name = names[*at];
-        if !parquet::is_index(name) || options.types.contains_key(name) {
+        let is_wanted = || options.named.contains(name) || options.types.contains_key(name);
+        if !parquet::is_index(name) || is_wanted() {
             return true;
         }
         let note = format!(

@@ -3,7 +3,7 @@
 //! A note is kept and travels, into reports and logs: it says where, and nothing that stands in a row.
 
 use super::{Member, Mixed};
-use crate::error::{DataError, at_line};
+use crate::error::{DataError, OR_DROP, at_line};
 use crate::infer::{Evidence, Example, Finding};
 use crate::preprocess::Written;
 
@@ -36,7 +36,7 @@ pub(super) fn notes_on(
                         format!("; it looks like a number with {written}: {}", written.advice())
                     });
                 let advice = format!(
-                    "mend the value, name it in `data.nulls` if it means that there is none, declare `data.types: {{{name}: string}}`, or add the column to `preprocess.drop`"
+                    "mend the value, name it in `data.nulls` if it means that there is none, declare `data.types: {{{name}: string}}`{OR_DROP}"
                 );
                 return Err(error(&first, "", format!("{what}{written}; {advice}")));
             }

@@ -14,6 +14,12 @@ impl Dataset {
         if self.literal.contains(name) { Nulls::Empty } else { Nulls::Words }
     }
 
+    /// Returns the words that are null in every column beside [`crate::NULL_TOKENS`], sorted; Parquet has nulls of its own.
+    pub fn declared_nulls(&self) -> Vec<String> {
+        let is_text = self.members.iter().any(|member| member.format == Format::Csv);
+        self.null_words.iter().filter(|word| is_text && !word.is_empty()).cloned().collect()
+    }
+
     /// Returns the words that are read as null in a column of a text file, sorted, but for the empty one.
     ///
     /// # Errors

@@ -134,12 +134,12 @@ fn scan_parquet<T: Send, E: From<DataError> + Send>(
     let mut positions: Vec<usize> = columns.iter().map(|column| member.positions[column.position]).collect();
     positions.sort_unstable();
     positions.dedup();
-    let mut reader = parquet::open(&member.file, &positions)?;
+    let mut batches = parquet::open(&member.file, &positions)?;
     let group = rayon::current_num_threads() * 2;
     loop {
         let mut pending = Vec::with_capacity(group);
         while pending.len() < group {
-            match parquet::next(&member.file, &mut reader)? {
+            match batches.next()? {
                 Some(batch) => pending.push(batch),
                 None => break,
             }

@@ -7,6 +7,7 @@ use modelgate_store::Md5;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::templates::is_like;
 use crate::snapshot::{SnapshotError, is_tools_folder};
 
 /// DVC's name of a content.
@@ -105,8 +106,9 @@ impl Entry {
     }
 }
 
-/// Removes `.` and `..` from a path.
-pub(crate) fn lexical(path: &Path) -> PathBuf {
+/// Removes `.` and `..` from a path, by its letters alone.
+#[must_use]
+pub fn lexical(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
@@ -202,6 +204,7 @@ pub(crate) fn of_lock(
 ) -> Result<Vec<DvcOutput>, SnapshotError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let entries = read_lock(path)?.stages.into_values().flat_map(|stage| stage.outs);
-    let entries = entries.filter(|entry| entry.cache && !kept_by_git.contains(&entry.path));
+    let by_git = |path: &str| kept_by_git.iter().any(|kept| is_like(kept, path));
+    let entries = entries.filter(|entry| entry.cache && !by_git(&entry.path));
     entries.map(|entry| entry.output(path, folder, root)).collect()
 }

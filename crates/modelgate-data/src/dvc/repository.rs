@@ -86,6 +86,19 @@ impl DvcRepository {
         Ok(outputs.into_iter().find(|output| path.starts_with(&output.path)))
     }
 
+    /// Returns what tracks `path`, and all that is tracked below it.
+    ///
+    /// # Errors
+    /// As [`Self::tracked`].
+    pub fn around(&self, path: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
+        if let Some(output) = self.tracking(path)? {
+            return Ok(vec![output]);
+        }
+        let mut found = self.tracked(&self.root)?;
+        found.retain(|output| output.path.starts_with(path));
+        Ok(found)
+    }
+
     /// Returns the content in the cache, if it is there.
     pub(crate) fn cached(&self, hash: &DvcHash) -> Option<PathBuf> {
         hash.keys().into_iter().map(|key| self.cache.join(key)).find(|path| path.is_file())

@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::folder::folder_md5;
-use super::output::{Entry, LockedStage, lexical, read_lock, read_yaml};
+use super::output::{Entry, Lock, LockedStage, lexical, read_lock, read_yaml};
 use super::repository::{DvcRepository, dvc_files};
+use super::templates::Context;
 use crate::snapshot::SnapshotError;
 
 /// A stage of DVC.
@@ -123,37 +124,30 @@ fn of_file(
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let lock = read_lock(&folder.join("dvc.lock"))?;
     let scene = Scene { repository, folder, index };
+    let known = Context::of_file(&scene.folder, &yaml)?;
     for (name, stage) in stages {
-        if ["foreach", "matrix"].iter().any(|key| stage.get(key).is_some()) {
-            // One stage for each item; which there are is known of those that ran.
-            let prefix = format!("{name}@");
-            let ran: Vec<_> = lock.stages.iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
-            if ran.is_empty() {
-                let mut stage = scene.stage(name, stage, None);
-                stage.stale = vec!["it has not run yet".to_owned()];
-                found.push(stage);
+        let many = ["foreach", "matrix"].iter().any(|key| stage.get(key).is_some());
+        match known.items(stage) {
+            // One stage for each item.
+            Some(items) => {
+                let each = stage.get("do").unwrap_or(stage);
+                for (item, known) in items {
+                    found.push(scene.one(&format!("{name}@{item}"), each, &known, &lock)?);
+                }
             }
-            for (name, locked) in ran {
-                let mut stage = scene.stage(name, &Value::Null, Some(locked));
-                stage.stale = scene.changes(None, locked)?;
-                stage.absent = scene.absent(&Value::Null, locked);
-                found.push(stage);
-            }
-            continue;
+            None if many => scene.of_unknown_items(name, stage, &lock, found)?,
+            None => found.push(scene.one(name, stage, &known, &lock)?),
         }
-        let locked = lock.stages.get(name);
-        let mut shown = scene.stage(name, stage, locked);
-        shown.stale = match locked {
-            _ if stage.get("frozen") == Some(&Value::Bool(true)) => Vec::new(),
-            _ if stage.get("always_changed") == Some(&Value::Bool(true)) => vec!["it always runs".to_owned()],
-            None => vec!["it has not run yet".to_owned()],
-            Some(locked) => scene.changes(Some(stage), locked)?,
-        };
-        shown.absent = locked.map_or_else(Vec::new, |locked| scene.absent(stage, locked));
-        found.push(shown);
     }
     Ok(())
 }
+
+/// What of a stage tells whether it would run again.
+const TOLD: [&str; 9] =
+    ["cmd", "wdir", "deps", "outs", "metrics", "plots", "params", "frozen", "always_changed"];
+
+/// What is said of a stage of which not all can be told.
+const UNKNOWN: &str = "it refers to values that are not found here: ask `dvc status`";
 
 /// Where a `dvc.yaml` is and what is known of its stages.
 struct Scene<'a> {
@@ -163,6 +157,68 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// Returns one stage and what changed since it ran.
+    fn one(
+        &self,
+        name: &str,
+        stage: &Value,
+        known: &Context,
+        lock: &Lock,
+    ) -> Result<DvcStage, SnapshotError> {
+        let known = known.clone().with_vars(&self.folder, stage)?;
+        // References elsewhere, such as in `matrix` itself, are no matter of what it does.
+        let mut own = stage.clone();
+        if let Some(settings) = own.as_object_mut() {
+            settings.retain(|key, _| TOLD.contains(&key.as_str()));
+        }
+        let (stage, complete) = known.resolved(&own);
+        let locked = lock.stages.get(name);
+        let mut shown = self.stage(name, &stage, locked);
+        shown.stale = match locked {
+            _ if stage.get("frozen") == Some(&Value::Bool(true)) => Vec::new(),
+            _ if stage.get("always_changed") == Some(&Value::Bool(true))
+                || reads_and_writes_nothing(&stage) =>
+            {
+                vec!["it always runs".to_owned()]
+            }
+            None => vec!["it has not run yet".to_owned()],
+            Some(locked) if complete => self.changes(Some(&stage), locked)?,
+            // What it was by the lock is compared all the same.
+            Some(locked) => {
+                let mut found = self.changes(None, locked)?;
+                found.push(UNKNOWN.to_owned());
+                found
+            }
+        };
+        shown.absent = locked.map_or_else(Vec::new, |locked| self.absent(&stage, locked));
+        Ok(shown)
+    }
+
+    /// Adds the stages of items that cannot be told: those that ran.
+    fn of_unknown_items(
+        &self,
+        name: &str,
+        stage: &Value,
+        lock: &Lock,
+        found: &mut Vec<DvcStage>,
+    ) -> Result<(), SnapshotError> {
+        let prefix = format!("{name}@");
+        let ran: Vec<_> = lock.stages.iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
+        if ran.is_empty() {
+            let mut stage = self.stage(name, stage, None);
+            stage.stale = vec!["it has not run yet".to_owned()];
+            found.push(stage);
+        }
+        for (name, locked) in ran {
+            let mut stage = self.stage(name, &Value::Null, Some(locked));
+            stage.stale = self.changes(None, locked)?;
+            stage.stale.push(UNKNOWN.to_owned());
+            stage.absent = self.absent(&Value::Null, locked);
+            found.push(stage);
+        }
+        Ok(())
+    }
+
     /// Returns the folder that the paths of a stage are relative to.
     fn working_folder(&self, stage: &Value) -> PathBuf {
         self.folder.join(stage.get("wdir").and_then(Value::as_str).unwrap_or(""))
@@ -204,8 +260,7 @@ impl Scene<'_> {
         let folder = self.working_folder(stage.unwrap_or(&Value::Null));
         if let Some(stage) = stage {
             let command = stage.get("cmd").map(text).unwrap_or_default();
-            // A command with references is compared by what the parameters say of them.
-            if !command.contains("${") && command != text(&locked.cmd) {
+            if command != text(&locked.cmd) {
                 found.push("its command changed".to_owned());
             }
             for (kind, key, entries) in [
@@ -213,9 +268,6 @@ impl Scene<'_> {
                 ("output", &["outs", "metrics", "plots"][..], &locked.outs),
             ] {
                 let declared: BTreeSet<String> = paths(stage, key).into_iter().collect();
-                if declared.iter().any(|path| path.contains("${")) {
-                    continue;
-                }
                 let known: BTreeSet<String> = entries.iter().map(|entry| entry.path.clone()).collect();
                 found.extend(declared.difference(&known).map(|path| format!("its {kind} `{path}` is new")));
                 found.extend(known.difference(&declared).map(|path| format!("its {kind} `{path}` is gone")));
@@ -327,6 +379,11 @@ impl Scene<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns whether DVC has nothing to tell by whether a stage would run again (`is_callback` of its `dvc/stage/__init__.py`).
+fn reads_and_writes_nothing(stage: &Value) -> bool {
+    paths(stage, &["deps", "outs", "metrics", "plots", "params"]).is_empty()
 }
 
 /// Returns a command's text: one line, or several.

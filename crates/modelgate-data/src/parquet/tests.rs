@@ -111,9 +111,22 @@ fn the_index_of_pandas_is_left_out_and_that_is_said() {
     let types = [("__index_level_0__".to_owned(), ColumnType::Int.into())].into();
     let kept = open(&path, &ReadOptions { types, ..ReadOptions::default() }).expect("declared");
     assert_eq!((kept.schema.columns.len(), kept.schema.notes.len()), (3, 0));
-    let drop = vec!["__index_level_0__".to_owned()];
+    let drop_name = ["__index_level_0__".to_owned()];
+    let drop = drop_name.to_vec();
     let dropped = open(&path, &ReadOptions { drop, ..ReadOptions::default() }).expect("dropped");
     assert_eq!((dropped.schema.columns.len(), dropped.schema.notes.len()), (2, 0));
+    // So does who names it otherwise; the header has it in any case.
+    let named_so: std::collections::BTreeSet<String> = drop_name.into();
+    let kept = open(&path, &ReadOptions { named: named_so, ..ReadOptions::default() }).expect("named");
+    assert_eq!((kept.schema.columns.len(), kept.schema.notes.len()), (3, 0));
+    let file = SourceFile::path("a.parquet", &path);
+    let header = Dataset::column_names(&file, &ReadOptions::default()).expect("a header");
+    assert_eq!(header, ["x", "__index_level_0__", "__index_level_x__"]);
+    let contract = "version: 1\nextra_columns: allow\ncolumns: {__index_level_0__: {type: int, max: 4}}";
+    let contract = crate::contract::parse(contract, "c.yaml").expect("a contract");
+    let report = crate::contract::check(vec![file], &ReadOptions::default(), &contract, "c.yaml", 0);
+    let violations = report.expect("checked").violations;
+    assert_eq!((violations.len(), violations[0].id.as_str()), (1, "__index_level_0__.max"));
     // A file of the same form without one goes with it.
     let whole = folder.path().join("b.parquet");
     write_batch(&whole, &named(&["x", "__index_level_x__"]));
@@ -270,4 +283,56 @@ fn a_file_compressed_by_what_is_not_read_here_is_said_to_be_so() {
     let error = crate::read_csv(bytes, "b.parquet", &ReadOptions::default()).expect_err("Brotli").to_string();
     let expected = "b.parquet: it is compressed with Brotli, which is not read here; write it with Snappy, Zstandard, gzip or LZ4";
     assert_eq!(error, expected);
+}
+
+#[test]
+fn long_texts_come_in_few_rows_and_one_that_is_too_long_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    let text = "x".repeat(1 << 20);
+    let long: DictionaryArray<Int32Type> = std::iter::repeat_n(text.as_str(), 80).collect();
+    let plain: ArrayRef = Arc::new(Int64Array::from((0..80).collect::<Vec<_>>()));
+    write_batch(
+        &path,
+        &RecordBatch::try_from_iter([("t", Arc::new(long) as ArrayRef), ("n", plain)]).expect("a batch"),
+    );
+    let dataset = open(&path, &ReadOptions::default()).expect("a data set");
+    assert_eq!(dataset.schema.columns[0].declared.column_type, ColumnType::Category);
+    let (mut rows, mut numbers) = (Vec::new(), Vec::new());
+    let read = dataset.scan_strictly(
+        &dataset.all_columns(),
+        |batch| match &batch.columns[1].cells {
+            Cells::Int(values) => values.clone(),
+            _ => Vec::new(),
+        },
+        |values, _| {
+            rows.push(values.len());
+            numbers.extend(values.into_iter().flatten());
+        },
+    );
+    read.expect("read");
+    assert_eq!(rows, [16; 5]);
+    assert!(numbers.into_iter().eq(0..80));
+    let text = "x".repeat((64 << 20) + 1);
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["a", text.as_str()]));
+    write_batch(&path, &RecordBatch::try_from_iter([("t", column)]).expect("a batch"));
+    let error = crate::read_table(&open(&path, &ReadOptions::default()).expect("a data set"));
+    let error = error.expect_err("too long").to_string();
+    assert_eq!(
+        error,
+        "a.parquet: row 2, column `t`: the text has 67108865 bytes, and 64 MiB are read at most; drop the column"
+    );
+}
+
+#[test]
+fn texts_that_are_far_more_than_the_file_are_refused() {
+    // Made by pyarrow 25.0.1: `array(["x" * (32 << 20)] * 50).dictionary_encode()`, with Zstandard and without statistics.
+    let bytes = include_bytes!("far_more.parquet").as_slice();
+    let files = vec![SourceFile::bytes("a.parquet", bytes)];
+    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+    let error = dataset.scan_strictly(&dataset.all_columns(), |_| (), |(), _| ()).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "a.parquet: the texts of its rows are more than 1000 times as long as the file; drop the columns with long texts"
+    );
 }

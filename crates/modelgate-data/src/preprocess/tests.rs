@@ -125,3 +125,21 @@ fn a_row_beyond_the_table_is_refused() {
     let refused = plan.transform(&table, &[0, 2]).expect_err("no such row").to_string();
     assert_eq!(refused, "the data: row 2 is asked for and there are 2");
 }
+
+#[test]
+fn a_part_of_the_training_rows_may_lack_what_they_have() {
+    for missing in [Missing::None, Missing::Mean, Missing::Median, Missing::MostFrequent] {
+        let settings = spec(missing, Scale::Standard, Encode::Ordinal);
+        let names: String = (0..60).map(|row| format!("{row},,,name{row}\n")).collect();
+        let table = table(&format!("a,late,text,name\n{names}60,7,x,name0\n"));
+        let features = ["a", "late", "text", "name"].map(str::to_owned);
+        let part: Vec<u32> = (0..60).collect();
+        assert!(fit(&table, &part, &features, &settings).is_err());
+        let plan = fit_part(&table, &part, &features, &settings).expect("a plan");
+        assert_eq!(plan.output_names().len(), 4);
+        let late: Vec<f32> =
+            plan.transform(&table, &part).expect("a matrix").chunks(4).map(|row| row[1]).collect();
+        assert!(late.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits()), "constant: {late:?}");
+        assert_eq!(plan.transform(&table, &[60]).expect("a matrix")[1], 7.0);
+    }
+}

@@ -294,6 +294,18 @@ fn a_column_that_is_not_there_is_named_with_the_nearest() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_pipe_is_refused_rather_than_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("rows.csv")).status();
+    assert!(made.expect("mkfifo").success());
+    for source in ["rows.csv", "*.csv"] {
+        let error = crate::find_files(folder.path(), source).expect_err("a pipe").to_string();
+        assert!(error.contains("rows.csv: it is "), "{error}");
+    }
+}
+
+#[test]
 fn compressed_files_and_globs_are_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

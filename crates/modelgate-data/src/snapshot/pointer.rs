@@ -8,9 +8,13 @@ use modelgate_store::ContentStore;
 use serde::{Deserialize, Serialize};
 
 use super::SnapshotError;
+use crate::glob;
 
 /// Up to this many files a pointer lists them itself; the list of more is an object of the store.
 const LISTED: usize = 100;
+
+/// What stands at the top of a project and says what a tool does.
+const TOLD_BY: [&str; 2] = [".github", "modelgate.yaml"];
 
 /// How the lines begin that git writes where both sides of a merge changed a file.
 const MERGING: [&str; 3] = ["<<<<<<< ", ">>>>>>> ", "||||||| "];
@@ -135,6 +139,22 @@ impl Pointer {
     /// # Errors
     /// Names the line of what is wrong.
     pub fn parse(text: &str, path: &Path) -> Result<Self, SnapshotError> {
+        let pointer = Self::parse_unchecked(text, path)?;
+        if let Some(list) = &pointer.list {
+            pointer.check(list).map_err(|message| SnapshotError::Pointer {
+                path: path.to_owned(),
+                line: None,
+                message: format!("{message}; `modelgate data snapshot` of its source writes the file anew"),
+            })?;
+        }
+        Ok(pointer)
+    }
+
+    /// As [`Self::parse`], whatever its list says: enough to write the file anew, and nothing to fetch by.
+    ///
+    /// # Errors
+    /// Names the line of what is wrong.
+    pub fn parse_unchecked(text: &str, path: &Path) -> Result<Self, SnapshotError> {
         let error = |line: Option<u64>, message: String| SnapshotError::Pointer {
             path: path.to_owned(),
             line,
@@ -155,9 +175,6 @@ impl Pointer {
         if pointer.version != 1 {
             return Err(error(None, format!("this modelgate reads version 1, not {}", pointer.version)));
         }
-        if let Some(list) = &pointer.list {
-            pointer.check(list).map_err(|message| error(None, message))?;
-        }
         Ok(pointer)
     }
 
@@ -169,8 +186,15 @@ impl Pointer {
         Self::parse(&fs_err::read_to_string(path)?, path)
     }
 
-    /// Says how `files` are not what the pointer says, and refuses names that lead out of the project.
-    fn check(&self, files: &[SnapshotFile]) -> Result<(), String> {
+    /// Returns whether the source finds a file called `name`, where there is one.
+    #[must_use]
+    pub fn finds(&self, name: &str) -> bool {
+        glob::finds(&self.source, name)
+    }
+
+    /// Refuses names that lead out of the project, into what tools are told by, and those that the source does not find: who
+    /// reads the pointer file reads where its files go.
+    pub(crate) fn check_names(&self, files: &[SnapshotFile]) -> Result<(), String> {
         for file in files {
             let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
             // `C:x` leads out of the project where drives have letters.
@@ -181,7 +205,28 @@ impl Pointer {
             {
                 return Err(format!("the name `{}` is not one of a file below the project", file.name));
             }
+            if TOLD_BY
+                .iter()
+                .any(|own| file.name.split('/').next().is_some_and(|top| top.eq_ignore_ascii_case(own)))
+            {
+                return Err(format!(
+                    "the name `{}` is not one of data: a tool does what stands there",
+                    file.name
+                ));
+            }
+            if !self.finds(&file.name) {
+                return Err(format!(
+                    "the name `{}` is none that its source, `{}`, finds",
+                    file.name, self.source
+                ));
+            }
         }
+        Ok(())
+    }
+
+    /// Says how `files` are not what the pointer says.
+    fn check(&self, files: &[SnapshotFile]) -> Result<(), String> {
+        self.check_names(files)?;
         if !files.windows(2).all(|pair| pair[0].name < pair[1].name) {
             return Err("the files are not sorted by name, or one is there twice".to_owned());
         }
@@ -280,6 +325,9 @@ mod tests {
             ("data/a", ".git/hooks/post-checkout", "below the project"),
             ("data/a", "data/.GIT/hooks/post-checkout", "below the project"),
             ("data/a", ".modelgate/ledger.jsonl", "below the project"),
+            ("data/a", ".GitHub/workflows/x.yml", "not one of data"),
+            ("data/a", "modelgate.yaml", "not one of data"),
+            ("data/a", "conftest.py", "its source, `data`, finds"),
             ("data/a", "data/c", "sorted"),
             ("files: 2", "files: 3", "does not have the digest"),
             ("files: 2", "filed: 2", "unknown field"),

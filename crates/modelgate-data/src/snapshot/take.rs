@@ -9,6 +9,7 @@ use modelgate_store::{ContentStore, DigestIndex, Link, LinkPolicy};
 use rayon::prelude::*;
 
 use super::{Pointer, SnapshotError, SnapshotFile, find};
+use crate::not_tables;
 
 /// What a snapshot found and did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +41,15 @@ pub fn take(
     moved: &(dyn Fn(u64) + Sync),
 ) -> Result<Taken, SnapshotError> {
     let found = find(root, source)?;
+    if let Some(file) = found.iter().find(|file| file.name.contains('\\')) {
+        let reason = "a backslash in its name stands between folders elsewhere; rename it".to_owned();
+        return Err(SnapshotError::Source { source_name: file.name.clone(), reason });
+    }
+    // Nothing is kept of data that are elsewhere.
+    if let Some(pointer) = found.par_iter().find_first(|file| not_tables::is_lfs_pointer(&file.path)) {
+        let (source_name, reason) = (pointer.name.clone(), not_tables::LFS_POINTER.to_owned());
+        return Err(SnapshotError::Source { source_name, reason });
+    }
     let read = AtomicU64::new(0);
     let kept: Vec<_> = found
         .par_iter()
@@ -76,6 +86,9 @@ pub fn take(
     lost.retain(|(_, digest)| !store.contains(digest));
     let listed = || -> Result<Pointer, SnapshotError> {
         let (pointer, list) = Pointer::with_manifest(source.trim_end_matches('/'), &files)?;
+        // What no pull would take back is not kept either.
+        let refused = |reason| SnapshotError::Source { source_name: source.to_owned(), reason };
+        pointer.check_names(&files).map_err(refused)?;
         if let Some(list) = list {
             store.put(&list)?;
         }
@@ -86,4 +99,27 @@ pub fn take(
     saved?;
     let pointer = pointer?;
     Ok(Taken { pointer, files, read: read.into_inner(), made, lost })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_not_kept_as_the_data() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let state = root.join(".modelgate");
+        let (store, index) = (ContentStore::new(&state), DigestIndex::open(&state));
+        fs_err::create_dir_all(root.join("data")).expect("a folder");
+        fs_err::write(root.join("data/a.csv"), "a\n1\n").expect("written");
+        let pointer =
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{:064}\nsize 119913\n", 1);
+        fs_err::write(root.join("data/b.png"), pointer).expect("written");
+        let taken = |source: &str| take(root, source, &store, &index, LinkPolicy::Copy, &|_| ());
+        let error = taken("data").expect_err("refused").to_string();
+        assert_eq!(error, "`data/b.png`: it is a pointer of Git LFS and not the data; run `git lfs pull`");
+        assert!(!store.contains(&Digest::of(b"a\n1\n")));
+        assert_eq!(taken("data/a.csv").expect("taken").files.len(), 1);
+    }
 }

@@ -242,6 +242,14 @@ mod tests {
     }
 
     #[test]
+    fn the_metrics_keep_their_own_label_of_the_model() {
+        let files =
+            docker_files(&Docker { project: "p".to_owned(), model: model(), keys: Vec::new(), serve: None });
+        let told: Vec<&str> = files[3].1.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        assert!(!told.iter().any(|line| line.contains("labels:") || line.contains("drug")), "{told:?}");
+    }
+
+    #[test]
     fn no_secret_has_a_default() {
         let files =
             docker_files(&Docker { project: "p".to_owned(), model: model(), keys: Vec::new(), serve: None });

@@ -12,7 +12,7 @@ mod step;
 
 use modelgate_core::Verdict;
 
-pub use approval::approver;
+pub use approval::{Approvals, approver};
 pub use check::Annotation;
 pub use client::{Client, Request};
 pub use context::{Context, PullRequest};

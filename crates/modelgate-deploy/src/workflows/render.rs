@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::parts::{CLOUD, declared, handed_on, lines, quoted, secret};
+use super::parts::{
+    CLOUD, CLOUD_TO_READ, declared, environment, handed_on, lines, quoted, secret, variables,
+};
 use super::paths::Watched;
 use super::steps::{
     secrets_of_space, step_of_needed, step_of_target, step_of_target_back, steps_of_python, steps_of_tests,
@@ -51,6 +53,8 @@ pub struct Plan {
     pub pull: bool,
     /// Whether the registry or the data is in a bucket, whose keys are secrets of the repository.
     pub cloud: bool,
+    /// Whether the data is in Git LFS: a checkout has no more than pointers to it unless it is told.
+    pub lfs: bool,
     /// Files and folders with data and contracts.
     pub data: Vec<Watched>,
     /// What a pull request's data is compared by, file by file: pointer files and data in git.
@@ -67,7 +71,9 @@ pub struct Plan {
     pub notify_secret: Option<String>,
     /// Whether only a signed version reaches production.
     pub sign: bool,
-    /// Whether there are a Makefile and a justfile: in a folder with several pipelines, those of the first.
+    /// Whether a run promotes what passed its gate, and nobody is asked.
+    pub automatic: bool,
+    /// Whether the Makefile and the justfile are this pipeline's: a folder with several has those of one.
     pub recipes: bool,
 }
 
@@ -98,6 +104,12 @@ fn word(text: &str) -> String {
 /// What a job has that comes behind the signature.
 const SIGNED: &str = "    needs: sign\n    env:\n      VERSION: ${{ needs.sign.outputs.version }}\n";
 
+/// Says where the keys of a bucket are in a workflow that runs the code of pull requests.
+const KEYS_NOTE: &str = "  # The code of pull requests runs here: the steps that need the bucket open it with a key that may only read.\n";
+
+/// What a job has that takes a version out of production, where a person decides what is there.
+const BACK_ASKS: &str = "    # Where a person decides what is in production, nobody else takes it out.\n    environment: production\n";
+
 /// Lines of the shell that make of `$file`, from the repository's root, one from the project's folder.
 fn from_folder(folder: &str) -> String {
     let up = "../".repeat(folder.split('/').count());
@@ -122,6 +134,7 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
         plan.folder
     );
     let cloud: &[&str] = if plan.cloud { &CLOUD } else { &[] };
+    let read_keys = if plan.cloud { variables(&CLOUD_TO_READ) } else { String::new() };
     let notify: Vec<&str> =
         plan.notify_secret.as_deref().filter(|name| !cloud.contains(name)).into_iter().collect();
     // What a workflow that is called gets of its caller.
@@ -171,13 +184,16 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@COMPARED@@", globs(&plan.compared).join(" ")),
             ("@@PYTHON@@", steps_of_python(plan)),
             ("@@TESTS@@", steps_of_tests(plan)),
+            ("@@PULLREAD@@", when(plan.pull, format!("{pull}{}", environment(&read_keys)))),
             ("@@PULL@@", when(plan.pull, pull.clone())),
+            ("@@READ@@", environment(&read_keys)),
+            ("@@READKEYS@@", read_keys.clone()),
+            ("@@KEYSNOTE@@", when(plan.cloud, KEYS_NOTE.to_owned())),
+            ("@@LFS@@", when(plan.lfs, "          lfs: true\n".to_owned())),
+            ("@@BACKASKS@@", when(!plan.automatic, BACK_ASKS.to_owned())),
             ("@@CLOUD@@", lines(cloud, "  ", secret)),
             ("@@NOTIFY@@", lines(&notify, "  ", secret)),
-            (
-                "@@NOTIFYSTEP@@",
-                when(!notify.is_empty(), format!("        env:\n{}", lines(&notify, "          ", secret))),
-            ),
+            ("@@TOLDREAD@@", environment(&(read_keys.clone() + &lines(&notify, "          ", secret)))),
             ("@@SAID@@", when(has_name, format!(" --name {named}"))),
             ("@@SAIDOF@@", plan.said()),
             ("@@RELATIVE@@", when(inside, " --relative".to_owned())),
@@ -226,6 +242,7 @@ mod tests {
             suffix: String::new(),
             pull: true,
             cloud: true,
+            lfs: false,
             data: vec![pattern("data/raw/*.csv")],
             compared: vec![pattern("data/*.modelgate")],
             requirements: Some("requirements.txt".to_owned()),
@@ -234,6 +251,7 @@ mod tests {
             space_secrets: Vec::new(),
             notify_secret: None,
             sign: false,
+            automatic: false,
             recipes: true,
         }
     }
@@ -268,6 +286,66 @@ mod tests {
         let deploy = workflow(&plan(), "deploy");
         assert!(deploy.contains("model promote \"$MODEL\" \"$CHOSEN\" --over \"$OVER\""), "{deploy}");
         assert_eq!(deploy.matches("model rollback \"$MODEL\" --from \"$CHOSEN\"").count(), 2, "{deploy}");
+    }
+
+    #[test]
+    fn the_code_of_a_pull_request_gets_no_key_that_may_write() {
+        let plan = Plan { notify_secret: Some("HOOK_KEY".to_owned()), ..plan() };
+        for name in ["ci", "data-validation"] {
+            let text = workflow(&plan, name);
+            assert!(
+                !text.contains("secrets.AWS_ACCESS_KEY_ID") && !text.contains("secrets.AWS_SECRET_"),
+                "{text}"
+            );
+            let (head, jobs) = text.split_once("\njobs:\n").expect("jobs");
+            assert!(!head.contains("secrets."), "{head}");
+            for step in jobs.split("      - ").filter(|step| step.contains("secrets.")) {
+                assert!(step.contains("modelgate ") && !step.contains("pip "), "{step}");
+            }
+            // What reads the bucket has the key.
+            let reads = ["modelgate run ", "modelgate data ", "modelgate config check"];
+            for step in jobs.split("      - ").filter(|step| reads.iter().any(|read| step.contains(read))) {
+                let key = "          AWS_ACCESS_KEY_ID: ${{ secrets.AWS_READ_ACCESS_KEY_ID }}\n";
+                assert_eq!((step.matches(key).count(), step.matches("env:").count()), (1, 1), "{step}");
+            }
+        }
+        assert!(
+            workflow(&plan, "train").contains("\n  AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}\n")
+        );
+        assert!(!workflow(&Plan { cloud: false, ..plan }, "ci").contains("AWS_"));
+    }
+
+    #[test]
+    fn a_checkout_has_what_git_lfs_keeps_where_the_data_is_looked_at() {
+        let count = |lfs: bool, name: &str| {
+            workflow(&Plan { lfs, ..plan() }, name)
+                .matches("\n        with:\n          fetch-depth: 0\n          lfs: true\n")
+                .count()
+                + workflow(&Plan { lfs, ..plan() }, name)
+                    .matches("persist-credentials: false\n          lfs: true\n")
+                    .count()
+        };
+        // What changed is told by git, and what is said by the run before.
+        assert_eq!(
+            ["ci", "data-validation", "train", "deploy", "rollback"].map(|name| count(true, name)),
+            [3, 2, 1, 0, 0]
+        );
+        assert_eq!(count(false, "ci"), 0);
+    }
+
+    #[test]
+    fn production_is_left_without_a_person_only_where_none_decides() {
+        let back = |automatic: bool| {
+            let text = workflow(&Plan { automatic, ..plan() }, "deploy");
+            let (_, behind) = text.split_once("\n  back:\n").expect("a job");
+            behind.split_once("\n  production:\n").expect("a job").0.contains("    environment: production\n")
+        };
+        assert_eq!((back(false), back(true)), (true, false));
+    }
+
+    #[test]
+    fn models_are_trained_from_the_main_branch_alone() {
+        assert!(workflow(&plan(), "train").contains("    if: github.ref == 'refs/heads/trunk'\n"));
     }
 
     #[test]

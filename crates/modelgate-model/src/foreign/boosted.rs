@@ -81,6 +81,8 @@ pub struct BoostedModel {
     pub(crate) categories: Vec<Categories>,
     /// Whether a fraction above -1 counts as category 0, as truncation has it.
     pub(crate) truncates_to_zero: bool,
+    /// Whether the program may have damaged categories with other letters than ASCII.
+    pub(crate) damages_texts: bool,
     /// What the scores are.
     pub(crate) output: Output,
     /// What each score begins with.
@@ -245,6 +247,7 @@ impl BoostedModel {
                     }
                     let unknown = categories.iter().find(|text| !feature.categories.contains(text));
                     if let Some(unknown) = unknown
+                        && self.damages_texts
                         && !feature.categories.is_empty()
                         && !categories.iter().all(|text| text.is_ascii())
                     {

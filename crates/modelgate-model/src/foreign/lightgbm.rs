@@ -163,6 +163,7 @@ pub(crate) fn read(text: &str) -> Result<BoostedModel, ModelError> {
         names,
         categories,
         truncates_to_zero: true,
+        damages_texts: false,
         output: objective.output,
         base,
         trees,
@@ -334,8 +335,8 @@ fn categories<'a>(
     let places: Vec<usize> = (0..features).filter(|at| found[*at] == Categories::Codes).collect();
     if places.len() != lists.len() {
         return wrong(format!(
-            "has categories of {} columns of pandas and {} categorical features: drop columns of one category before \
-             training",
+            "has categories of {} columns of pandas and {} categorical features: let all of them be columns of the type \
+             `category`, or none, and drop columns of one category before training",
             lists.len(),
             places.len()
         ));
@@ -389,6 +390,27 @@ mod tests {
         };
         assert_eq!(codes, &[0, 2]);
         let Node::Split { missing_inside: true, .. } = &model.trees[0].nodes[0] else { panic!("a split") };
+    }
+
+    #[test]
+    fn a_category_beyond_ascii_may_be_missing_in_the_data() {
+        use modelgate_core::schema::{Classes, Feature, FeatureSchema, FeatureType, SCHEMA_VERSION, Task};
+        let cities = r#"pandas_categorical:[["Bern", "Genf", "Zürich"]]"#;
+        let model = read(&format!("{HEAD}{TREE}end of trees\n\n{cities}\n")).expect("a model");
+        let categories = ["Bern", "Zürich"].map(str::to_owned).to_vec();
+        let schema = FeatureSchema {
+            schema_version: SCHEMA_VERSION,
+            task: Task::Classification,
+            features: vec![
+                Feature::of("a", FeatureType::Float, true),
+                Feature { categories, ..Feature::of("b", FeatureType::Text, true) },
+            ],
+            target: "y".to_owned(),
+            classes: Some(Classes::Int(vec![0, 1])),
+            nulls: Vec::new(),
+        };
+        let (plan, _) = model.estimator(&schema).expect("over these columns");
+        assert_eq!(plan.text[0].categories, ["Bern", "Genf", "Zürich"]);
     }
 
     #[test]

@@ -203,6 +203,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<BoostedModel, ModelError> {
         names,
         categories,
         truncates_to_zero: false,
+        // Version 3.2 does, and none is known from which on it does not.
+        damages_texts: true,
         output,
         base,
         trees,
@@ -441,6 +443,7 @@ mod tests {
                 ],
                 target: "y".to_owned(),
                 classes: Some(Classes::Int(vec![0, 1])),
+                nulls: Vec::new(),
             };
             read.estimator(&schema)
         };

@@ -106,7 +106,19 @@ pub(super) fn load(graph: &Graph) -> Result<LoadedModel, ModelError> {
 }
 
 fn unfit<T>(node: &Node) -> Result<T, ModelError> {
+    // Of the nodes that stand behind every graph in the form of a package.
+    if node.name.starts_with("modelgate/after/") {
+        return refuse(
+            "its probabilities come from no model that the built-in engine knows: let it end in a Softmax over one score for \
+             each class",
+        );
+    }
     refuse(format!("{} does not fit its input", node.op_type))
+}
+
+/// Returns whether an `ArgMax` takes the first of equal values, as is done here.
+fn first_of_ties(node: &Node) -> bool {
+    int(node, "select_last_index").unwrap_or(0) == 0
 }
 
 fn int(node: &Node, name: &str) -> Option<i64> {

@@ -11,6 +11,7 @@ use modelgate_core::schema::{Classes, Feature, FeatureSchema, FeatureType};
 use prost::Message;
 
 use super::graph::GraphBuilder;
+use super::input_names::takes;
 use super::load::refuse;
 use super::proto::{Graph, Model, ValueInfo, data_type};
 use super::scopes;
@@ -134,17 +135,18 @@ fn bind(builder: &mut GraphBuilder, inputs: &[&ValueInfo], schema: &FeatureSchem
         builder.node("Concat", &parts, &[&name(input)]).int("axis", 1);
         return Ok(());
     }
-    let known = |feature: &&Feature| inputs.iter().any(|input| input.name == feature.name);
-    if let Some(feature) = schema.features.iter().find(|feature| !known(feature)) {
+    let of_column = |feature: &&Feature| inputs.iter().any(|input| takes(&input.name, feature, schema));
+    if let Some(feature) = schema.features.iter().find(|feature| !of_column(feature)) {
         return refuse(format!(
             "its inputs are [{}] and the column `{}` is not among them: one matrix of all columns, or one input per \
-             column; columns that it does not take belong in `preprocess.drop`",
+             column, of its name or of what skl2onnx makes of it (`_` for all but letters and digits); columns that it does \
+             not take belong in `preprocess.drop`",
             listed(inputs.iter().map(|input| input.name.as_str()).collect()),
             feature.name
         ));
     }
     for (input, port) in inputs.iter().zip(&ports) {
-        let Some(feature) = schema.features.iter().find(|feature| feature.name == input.name) else {
+        let Some(feature) = schema.features.iter().find(|feature| takes(&input.name, feature, schema)) else {
             return refuse(format!("its input `{}` is no column of the data: [{}]", input.name, columns()));
         };
         let wide = match port.dims.as_deref() {
@@ -285,7 +287,7 @@ fn finish(builder: &mut GraphBuilder, schema: &FeatureSchema, answer: &str, elem
 }
 
 /// Returns which nodes the value `answer` needs, and the names of all values that these take.
-fn needed<'a>(graph: &'a Graph, answer: &'a str) -> (Vec<bool>, HashSet<&'a str>) {
+pub(super) fn needed<'a>(graph: &'a Graph, answer: &'a str) -> (Vec<bool>, HashSet<&'a str>) {
     let mut used: HashSet<&str> = HashSet::from([answer]);
     let mut kept = vec![false; graph.node.len()];
     // Nodes stand behind those that they take from.
@@ -421,6 +423,7 @@ mod tests {
             features: vec![feature("a"), feature("b")],
             target: "y".to_owned(),
             classes: None,
+            nulls: Vec::new(),
         }
     }
 

@@ -267,6 +267,7 @@ mod tests {
             features: vec![modelgate_core::schema::Feature::of("x", FeatureType::Float, true)],
             target: "y".to_owned(),
             classes,
+            nulls: Vec::new(),
         };
         let bytes = export::export(&plan, &schema, estimator).expect("exported");
         Model::decode(&*bytes).expect("a model").graph.expect("a graph")

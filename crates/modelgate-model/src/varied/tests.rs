@@ -30,6 +30,7 @@ fn model(table: &Table, estimator: &Estimator) -> LoadedModel {
         features: names.iter().map(feature).collect(),
         target: "y".to_owned(),
         classes: None,
+        nulls: Vec::new(),
     };
     LoadedModel::load(&crate::export(&plan, &schema, estimator).expect("a graph")).expect("a model")
 }

@@ -36,6 +36,7 @@ fn model(table: &Table, names: &[&str], classes: Option<Classes>, estimator: &Es
         features: names.iter().map(feature).collect(),
         target: "y".to_owned(),
         classes,
+        nulls: Vec::new(),
     };
     LoadedModel::load(&modelgate_model::export(&plan, &schema, estimator).expect("a graph")).expect("a model")
 }

@@ -1,6 +1,9 @@
 //! What DVC tracks in the project, for `data pull`, `status` and `dag`.
 
-use modelgate_data::dvc::{DvcOutput, DvcPulled, DvcRepository, DvcStage, stages};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use modelgate_data::dvc::{DvcOutput, DvcPulled, DvcRepository, DvcStage, lexical, stages};
 use modelgate_store::DigestIndex;
 
 use crate::error::PipelineError;
@@ -18,6 +21,73 @@ pub fn dvc_stages(project: &Project) -> Result<Vec<DvcStage>, PipelineError> {
     // An index that cannot be written only costs reading again.
     let _ = index.save();
     Ok(found)
+}
+
+/// Returns what DVC tracks below the project, and beside it what a pipeline reads, sorted by path; empty without a repository
+/// of DVC.
+///
+/// # Errors
+/// Names the file of DVC that cannot be read.
+pub(super) fn tracked(project: &Project) -> Result<Vec<DvcOutput>, PipelineError> {
+    let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(Vec::new()) };
+    let mut found = repository.tracked(&project.root)?;
+    for pipeline in project.config.pipelines.values() {
+        let source = &pipeline.data.source;
+        if place(project, source).is_some_and(|(_, folder)| !folder.starts_with(&project.root)) {
+            found.extend(of_source(&repository, project, source)?);
+        }
+    }
+    found.sort_unstable();
+    found.dedup_by(|one, other| one.path == other.path);
+    Ok(found)
+}
+
+/// Returns whether DVC tracks `source`, or something that it may find.
+///
+/// # Errors
+/// Names the file of DVC that cannot be read.
+pub(crate) fn tracking(project: &Project, source: &str) -> Result<bool, PipelineError> {
+    let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(false) };
+    Ok(!of_source(&repository, project, source)?.is_empty())
+}
+
+/// Returns what is tracked of a source.
+fn of_source(
+    repository: &DvcRepository,
+    project: &Project,
+    source: &str,
+) -> Result<Vec<DvcOutput>, PipelineError> {
+    let Some((whole, folder)) = place(project, source) else { return Ok(Vec::new()) };
+    let mut found = repository.around(&folder)?;
+    found.retain(|output| may_find(&whole, &folder, output));
+    Ok(found)
+}
+
+/// Returns whether a source may find files of what is tracked: the source itself, what it is in, and of a glob what is like
+/// its parts.
+fn may_find(whole: &Path, folder: &Path, output: &DvcOutput) -> bool {
+    if whole == folder || folder.starts_with(&output.path) {
+        return true;
+    }
+    let parts: Vec<_> = whole.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let names: Vec<_> = output.path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let is_deep = parts.iter().any(|part| part == "**");
+    let fits = if output.hash.is_folder { names.len() < parts.len() } else { names.len() == parts.len() };
+    let is_like = |(part, name): (&Cow<'_, str>, &Cow<'_, str>)| {
+        part == name || glob::Pattern::new(part).is_ok_and(|pattern| pattern.matches(name))
+    };
+    is_deep || (fits && parts.iter().zip(&names).all(is_like))
+}
+
+/// Returns where a source is, and of a glob the folder below which it looks.
+fn place(project: &Project, source: &str) -> Option<(PathBuf, PathBuf)> {
+    if source.contains("://") {
+        return None;
+    }
+    let fixed: PathBuf = source.split('/').take_while(|part| !part.contains(['*', '?', '['])).collect();
+    // A path from the root of the system begins with an empty part.
+    let fixed = if source.starts_with('/') { Path::new("/").join(fixed) } else { fixed };
+    Some((lexical(&project.root.join(source)), lexical(&project.root.join(fixed))))
 }
 
 /// Brings what DVC tracks into the project, from DVC's cache or remote; `None` without a repository of DVC.
@@ -39,4 +109,37 @@ pub fn pull_dvc(
     let pulled = pulled?;
     saved?;
     Ok(Some(pulled))
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_data::dvc::DvcHash;
+    use modelgate_store::Md5;
+
+    use super::*;
+
+    #[test]
+    fn a_glob_asks_for_what_it_may_find_alone() {
+        let is_asked = |source: &str, path: &str, is_folder: bool| {
+            let whole = PathBuf::from(source);
+            let folder: PathBuf = source.split('/').take_while(|part| !part.contains('*')).collect();
+            let hash = DvcHash { md5: Md5::of(b"a"), is_folder, is_legacy: false };
+            let output =
+                DvcOutput { path: path.into(), file: "x.dvc".into(), hash, size: None, remote: None };
+            may_find(&whole, &folder, &output)
+        };
+        for (source, path, is_folder, asked) in [
+            ("data/a.csv", "data/a.csv", false, true),
+            ("data/a.csv", "data", true, true),
+            ("data/*.csv", "data/a.csv", false, true),
+            ("data/*.csv", "data/a.txt", false, false),
+            ("data/*.csv", "data/images", true, false),
+            ("data/*.csv", "data", true, true),
+            ("data/*/x.csv", "data/2024", true, true),
+            ("data/*/x.csv", "data/2024/y.csv", false, false),
+            ("data/**/*.csv", "data/2024/deep", true, true),
+        ] {
+            assert_eq!(is_asked(source, path, is_folder), asked, "{source} and {path}");
+        }
+    }
 }

@@ -5,38 +5,43 @@ use std::time::Duration;
 
 use modelgate_core::Digest;
 use modelgate_data::SourceFile;
-use modelgate_data::dvc::DvcRepository;
+use modelgate_data::dvc::{DvcRepository, lexical};
 use modelgate_store::remote::{self, RemoteError};
 use modelgate_store::{ContentStore, DigestIndex, StoreError, atomic};
 use serde::{Deserialize, Serialize};
 
-use super::all;
+use super::{DataSet, all};
 use crate::error::PipelineError;
 use crate::project::Project;
 
-/// Returns where the file `name` below the project can be read: at its place, or where a snapshot or DVC keeps its
-/// content, checked.
+/// Returns where the file `name` below the project can be read by `pipeline`: at its place, or where a snapshot or DVC keeps
+/// its content, checked.
 ///
 /// # Errors
-/// Fails for a file that is nowhere here, with the command that brings it, if one does.
-pub fn locate(project: &Project, name: &str, index: &DigestIndex) -> Result<PathBuf, PipelineError> {
+/// Fails for a file that is nowhere here, with the command that brings it, if one does, and for one that data sets of other
+/// names have with different contents.
+pub fn locate(
+    project: &Project,
+    pipeline: &str,
+    name: &str,
+    index: &DigestIndex,
+) -> Result<PathBuf, PipelineError> {
     let path = project.root.join(name);
     if fs_err::symlink_metadata(&path).is_ok() {
         return Ok(path);
     }
     let store = ContentStore::new(&project.state_folder());
-    for set in all(project)? {
-        let Ok(files) = set.pointer.list(&store, &set.path) else { continue };
-        let Some(file) = files.into_iter().find(|file| file.name == name) else { continue };
-        return match store.check(&file.digest, index) {
+    if let Some((set, digest)) = kept_in(project, pipeline, name, &store)? {
+        return match store.check(&digest, index) {
             Ok(path) => Ok(path),
             Err(StoreError::Missing { .. }) => Err(PipelineError::Sharing(format!(
-                "`{name}` is not here; it is part of the data set `{0}`: `modelgate data pull {0}` brings it",
-                set.name
+                "`{name}` is not here; it is part of the data set `{set}`: `modelgate data pull {set}` brings it"
             ))),
             Err(error) => Err(error.into()),
         };
     }
+    // DVC knows a file beside the project by its place, not by the way there.
+    let path = lexical(&path);
     if let Some(repository) = DvcRepository::find(&project.root)? {
         if let Some(cached) = repository.in_cache(&path, index)? {
             return Ok(cached);
@@ -48,6 +53,46 @@ pub fn locate(project: &Project, name: &str, index: &DigestIndex) -> Result<Path
         }
     }
     Ok(path)
+}
+
+/// Returns the data set that has the file `name` for `pipeline`, with the digest of its content: the set of the pipeline's
+/// name, and another where none of that name has the file and the others agree.
+fn kept_in(
+    project: &Project,
+    pipeline: &str,
+    name: &str,
+    store: &ContentStore,
+) -> Result<Option<(String, Digest)>, PipelineError> {
+    let (own, others): (Vec<DataSet>, _) = all(project)?.into_iter().partition(|set| set.name == pipeline);
+    let mut found: Vec<(String, Digest)> = Vec::new();
+    for set in own.into_iter().chain(others) {
+        let is_own = set.name == pipeline;
+        let files = match set.pointer.list(store, &set.path) {
+            Ok(files) => files,
+            // What another set says is not what this pipeline's own says, which is not here.
+            Err(_) if is_own && set.pointer.finds(name) => {
+                return Err(PipelineError::Sharing(format!(
+                    "`{name}` is not here, and neither is the list of the data set `{pipeline}`: `modelgate data pull \
+                     {pipeline}` brings both"
+                )));
+            }
+            Err(_) => continue,
+        };
+        let Some(file) = files.into_iter().find(|file| file.name == name) else { continue };
+        if is_own {
+            return Ok(Some((set.name, file.digest)));
+        }
+        found.push((set.name, file.digest));
+    }
+    if let Some((other, _)) = found.iter().find(|(_, digest)| *digest != found[0].1) {
+        return Err(PipelineError::Sharing(format!(
+            "`{name}` is not here, and the data sets `{0}` and `{other}` have it with different contents; neither is of the \
+             pipeline `{pipeline}`: `modelgate data pull {0}` or `modelgate data pull {other}` brings the one that is meant, \
+             and `modelgate data snapshot {pipeline}` keeps it",
+            found[0].0
+        )));
+    }
+    Ok(found.into_iter().next())
 }
 
 /// Returns the files of `uri`, fetched as [`remote_source`] does; credentials come from the environment.

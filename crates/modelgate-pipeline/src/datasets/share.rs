@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use modelgate_core::Digest;
 use modelgate_data::snapshot::{
-    Found, Moved, Restored, SnapshotFile, Transfer, find, prune, restore, unlisted,
+    Found, Moved, Restored, SnapshotFile, Transfer, find, manifest, prune, restore, unlisted,
 };
 use modelgate_store::remote::{self, ObjectHome};
 use modelgate_store::{ContentStore, DigestIndex, LinkPolicy, StoreError};
@@ -159,6 +159,10 @@ impl<'a> Sharing<'a> {
         let mut objects = Vec::new();
         for set in sets {
             let files = set.pointer.list(&self.store, &set.path)?;
+            // What a pull brought from a pointer that lists its files itself left no object of the list here.
+            if set.pointer.manifest_object().is_some() && set.pointer.list.is_some() {
+                self.store.put(&manifest(&files)?)?;
+            }
             objects.extend(files.into_iter().map(|file| (file.digest, file.name)));
         }
         let contents = transfer.push(&unique(objects));
@@ -234,8 +238,8 @@ impl<'a> Sharing<'a> {
     /// # Errors
     /// As [`Self::pull`].
     pub fn fetch(&self, sets: &[DataSet]) -> Result<Pulled, PipelineError> {
-        let result = self.contents(sets);
-        let (Moved { objects, bytes, already, .. }, _) = self.remembered(result)?;
+        let result = self.lists(sets).and_then(|(moved, files)| Ok(add(moved, self.contents(&files)?)));
+        let Moved { objects, bytes, already, .. } = self.remembered(result)?;
         Ok(Pulled {
             remote: self.remote(),
             objects,
@@ -265,21 +269,26 @@ impl<'a> Sharing<'a> {
         Ok(done)
     }
 
-    /// Fetches the lists of `sets` and all that they name; returns the files of all.
-    fn contents(&self, sets: &[DataSet]) -> Result<(Moved, Vec<SnapshotFile>), PipelineError> {
+    /// Fetches the lists of `sets`; returns the files of all, sorted by name, each with the set that has it.
+    fn lists<'b>(&self, sets: &'b [DataSet]) -> Result<(Moved, Vec<(SnapshotFile, &'b str)>), PipelineError> {
         // A list in the pointer itself needs no object.
         let lists = sets.iter().filter(|set| set.pointer.list.is_none());
         let lists = lists.map(|set| (set.pointer.digest, set.name.clone())).collect();
-        let mut moved = self.bring(&unique(lists))?;
-        let mut files: Vec<SnapshotFile> = Vec::new();
+        let moved = self.bring(&unique(lists))?;
+        let mut files = Vec::new();
         for set in sets {
-            files.extend(set.pointer.list(&self.store, &set.path)?);
+            let listed = set.pointer.list(&self.store, &set.path)?;
+            files.extend(listed.into_iter().map(|file| (file, set.name.as_str())));
         }
         files.sort_unstable();
-        files.dedup();
-        let objects = files.iter().map(|file| (file.digest, file.name.clone())).collect();
-        moved = add(moved, self.bring(&unique(objects))?);
+        files.dedup_by(|one, other| one.0 == other.0);
         Ok((moved, files))
+    }
+
+    /// Fetches what `files` name.
+    fn contents(&self, files: &[(SnapshotFile, &str)]) -> Result<Moved, PipelineError> {
+        let objects = files.iter().map(|(file, _)| (file.digest, file.name.clone())).collect();
+        self.bring(&unique(objects))
     }
 
     fn fetch_and_restore(
@@ -288,13 +297,18 @@ impl<'a> Sharing<'a> {
         policy: LinkPolicy,
         force: bool,
     ) -> Result<(Moved, Restored), PipelineError> {
-        let (moved, files) = self.contents(sets)?;
-        if let Some(pair) = files.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let (moved, files) = self.lists(sets)?;
+        if let Some([(file, one), (_, other)]) =
+            files.windows(2).find(|pair| pair[0].0.name == pair[1].0.name)
+        {
             return Err(PipelineError::Sharing(format!(
-                "two data sets have `{}` with different contents; pull them one by one",
-                pair[0].name
+                "the data sets `{one}` and `{other}` have `{}` with different contents: take the older one again with \
+                 `modelgate data snapshot`, remove its pointer file, or pull them one by one",
+                file.name
             )));
         }
+        let moved = add(moved, self.contents(&files)?);
+        let files: Vec<SnapshotFile> = files.into_iter().map(|(file, _)| file).collect();
         let restored = restore(&self.project.root, &files, &self.store, &self.index, policy, force)?;
         Ok((moved, restored))
     }

@@ -8,7 +8,7 @@ use modelgate_data::snapshot::{Pointer, Taken, take};
 use modelgate_store::{ContentStore, DigestIndex, Link, LinkPolicy, atomic};
 use serde::Serialize;
 
-use crate::datasets::{lost_object, pointer_path};
+use crate::datasets::{lost_object, pointer_path, superseded, superseded_sentence};
 use crate::error::PipelineError;
 use crate::project::Project;
 
@@ -56,23 +56,28 @@ impl SnapshotRequest {
         let pipelines = &project.config.pipelines;
         if words.is_empty() {
             // What a pipeline reads from elsewhere is kept by its run.
-            for (name, pipeline) in
-                pipelines.iter().filter(|(_, pipeline)| !pipeline.data.source.contains("://"))
-            {
+            for (name, pipeline) in pipelines.iter().filter(|(_, pipeline)| is_below(&pipeline.data.source)) {
                 add(Self { name: name.clone(), source: pipeline.data.source.clone() })?;
             }
         }
         for word in words {
             match pipelines.get(word) {
-                Some(pipeline) => add(Self { name: word.clone(), source: pipeline.data.source.clone() })?,
+                Some(pipeline) => {
+                    let source = &pipeline.data.source;
+                    if !source.contains("://") && !is_below(source) {
+                        return Err(PipelineError::Sharing(elsewhere_sentence(word, source)));
+                    }
+                    add(Self { name: word.clone(), source: source.clone() })?;
+                }
                 None => add(Self { name: name_of(word), source: word.trim_end_matches('/').to_owned() })?,
             }
         }
         if requests.is_empty() {
-            return Err(PipelineError::Sharing(
+            let mut said =
                 "there is nothing to take a snapshot of: no pipeline reads from the project; name a path"
-                    .to_owned(),
-            ));
+                    .to_owned();
+            elsewhere(project).iter().for_each(|sentence| said.push_str(&format!("\n{sentence}")));
+            return Err(PipelineError::Sharing(said));
         }
         if let Some(name) = name {
             let [only] = requests.as_mut_slice() else {
@@ -92,6 +97,27 @@ impl SnapshotRequest {
         }
         Ok(requests)
     }
+}
+
+/// Returns whether a source is a plain path below the project.
+fn is_below(source: &str) -> bool {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    !source.contains("://") && source.trim_end_matches('/').split('/').all(is_plain)
+}
+
+/// Says of each pipeline whose files lie beside the project that no snapshot is taken of them.
+pub fn elsewhere(project: &Project) -> Vec<String> {
+    let pipelines = project.config.pipelines.iter();
+    let sources = pipelines.map(|(name, pipeline)| (name, &pipeline.data.source));
+    let beside = sources.filter(|(_, source)| !source.contains("://") && !is_below(source));
+    beside.map(|(name, source)| elsewhere_sentence(name, source)).collect()
+}
+
+fn elsewhere_sentence(pipeline: &str, source: &str) -> String {
+    format!(
+        "pipeline `{pipeline}`: no snapshot is taken of `{source}`, since a data set is of a path below the project, without `.` \
+         and `..`: what lies elsewhere is versioned there, or is put below the project"
+    )
 }
 
 /// Returns the name that a source suggests: that of its file without endings, or of its last folder without wildcards.
@@ -148,7 +174,7 @@ pub fn snapshot(
 ) -> Result<Snapshot, PipelineError> {
     let path = pointer_path(project, &request.name);
     let before = match fs_err::read_to_string(&path) {
-        Ok(text) => Some((Pointer::parse(&text, &path)?, text)),
+        Ok(text) => Some((Pointer::parse_unchecked(&text, &path)?, text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
@@ -161,6 +187,9 @@ pub fn snapshot(
             path.display()
         )));
     }
+    // A list that cannot be used is no reason to keep it.
+    let broken = before.as_ref().and_then(|(_, text)| Pointer::parse(text, &path).err());
+    let broken = broken.map(|error| format!("what the pointer file said before could not be read: {error}"));
     let state = project.state_folder();
     let (store, index) = (ContentStore::new(&state), DigestIndex::open(&state));
     let taken = take(&project.root, &request.source, &store, &index, policy, moved);
@@ -172,6 +201,8 @@ pub fn snapshot(
     if before.as_ref().is_none_or(|(_, before)| *before != text) {
         atomic::write(&path, text.as_bytes())?;
     }
+    let left = superseded(project).unwrap_or_default().into_iter().filter(|(_, own)| *own == request.name);
+    let left = left.map(|(name, own)| superseded_sentence(&name, &own));
     Ok(Snapshot {
         name: request.name.clone(),
         source: pointer.source,
@@ -181,7 +212,12 @@ pub fn snapshot(
         read,
         made,
         before: before.map(|(pointer, _)| pointer.digest),
-        warnings: lost.iter().map(|(name, digest)| lost_object(name, digest)).collect(),
+        warnings: lost
+            .iter()
+            .map(|(name, digest)| lost_object(name, digest))
+            .chain(left)
+            .chain(broken)
+            .collect(),
     })
 }
 

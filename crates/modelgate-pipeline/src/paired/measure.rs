@@ -2,17 +2,18 @@
 //!
 //! Drawing rows again knows no difference that the rows do not show. Of two rows that both models have right, every round
 //! has both right, and the interval has no width; that is no evidence of anything. So the interval is held against one that
-//! counts what was not seen: for the share of right rows the score interval, for everything else rounds over the rows and a
-//! few made-up ones. The wider end counts.
+//! counts what was not seen: for a share of rows the score interval, for everything else rounds over the rows and a few
+//! made-up ones. The wider end counts.
 
 use modelgate_core::metric::pinball_quantile;
 use modelgate_core::verdict::{SliceFigure, SliceFigures};
 use modelgate_evaluate::statistics::{holm, normal_quantile, paired_score_interval, paired_worse};
 use modelgate_evaluate::{
     Average, BootstrapOptions, PairedInterval, Resampled, ResampledClassifier, paired_bootstrap,
-    rests_on_labels,
+    rests_on_labels, top_hits,
 };
 
+use super::made_up::with_made_up_rows;
 use crate::answers::Answers;
 
 /// With fewer rows than this a bootstrap says nothing, whatever the figure.
@@ -42,20 +43,22 @@ pub fn difference(
     options: &BootstrapOptions,
 ) -> Option<Difference> {
     let plain = drawn(candidate, reference, metric, average, options)?;
-    let share = metric == "accuracy"
-        || metric == "recall_weighted"
-        || (metric == "recall" && average == Average::Weighted);
-    let (low, high, least_rows) = if share {
-        let (only_candidate, only_reference) = right_alone(candidate, reference);
+    let (mut low, mut high) = (plain.low, plain.high);
+    let least_rows = if let (Some(hits), Some(others)) =
+        (hits(candidate, metric, average), hits(reference, metric, average))
+    {
         let rows = candidate.rows() as u64;
-        let (low, high) = paired_score_interval(only_candidate, only_reference, rows, options.confidence);
-        (low, high, 0)
+        let (alone, other) = (count_alone(&hits, &others), count_alone(&others, &hits));
+        let ends = paired_score_interval(alone, other, rows, options.confidence);
+        (low, high) = (low.min(ends.0), high.max(ends.1));
+        0
     } else {
-        let (candidate, reference) = with_made_up_rows(candidate, reference, metric);
-        let found = drawn(&candidate, &reference, metric, average, options)?;
-        (found.low, found.high, LEAST_ROWS)
+        for (candidate, reference) in with_made_up_rows(candidate, reference, metric) {
+            let found = drawn(&candidate, &reference, metric, average, options)?;
+            (low, high) = (low.min(found.low), high.max(found.high));
+        }
+        LEAST_ROWS
     };
-    let (low, high) = (plain.low.min(low), plain.high.max(high));
     let z = normal_quantile(options.confidence);
     let by_width = if z > 0.1 { (high - low) / (2.0 * z) } else { 0.0 };
     let standard_error = plain.standard_error.max(by_width);
@@ -84,49 +87,29 @@ fn drawn(
     paired_bootstrap(one.as_ref(), other.as_ref(), metric, options)
 }
 
-/// Returns how many rows the candidate alone has right, and how many the reference alone.
-pub(crate) fn right_alone(candidate: &Answers, reference: &Answers) -> (u64, u64) {
-    let (losses, others) = (candidate.losses().1, reference.losses().1);
-    let only = |one: &[f64], other: &[f64]| {
-        one.iter().zip(other).filter(|(one, other)| **one == 0.0 && **other > 0.0).count() as u64
-    };
-    (only(&losses, &others), only(&others, &losses))
+/// Returns which rows `metric` counts, where it is the share of them.
+fn hits(answers: &Answers, metric: &str, average: Average) -> Option<Vec<bool>> {
+    let input = answers.input()?;
+    let right = metric == "accuracy"
+        || metric == "recall_weighted"
+        || (metric == "recall" && average == Average::Weighted);
+    if right {
+        return Some(input.labels.iter().zip(input.predicted).map(|(one, other)| one == other).collect());
+    }
+    let k = metric.strip_prefix("top_")?.strip_suffix("_accuracy")?.parse().ok()?;
+    top_hits(&input, k).ok()
 }
 
-/// Adds rows in which one model is better and, as often, the other: what could have been seen and was not.
-///
-/// A figure of labels gets such a pair in each class: with two classes that is what the rule of three says of rows none of
-/// which differs. Any other figure gets its most different row once more, and once with the answers exchanged.
-fn with_made_up_rows(candidate: &Answers, reference: &Answers, metric: &str) -> (Answers, Answers) {
-    if let (true, Answers::Classes { labels, names, .. }) = (rests_on_labels(metric), candidate) {
-        let mut support = vec![0_u64; names.len()];
-        for label in labels {
-            support[*label as usize] += 1;
-        }
-        let most = |but: Option<usize>| {
-            let classes = (0..support.len()).filter(|class| Some(*class) != but);
-            classes.max_by_key(|class| (support[*class], std::cmp::Reverse(*class))).unwrap_or(0)
-        };
-        let (mut one, mut other) = (candidate.clone(), reference.clone());
-        for class in (0..support.len()).filter(|class| support[*class] > 0) {
-            let wrong = most(Some(class)) as u32;
-            let class = class as u32;
-            for (answers, said) in [(&mut one, [class, wrong]), (&mut other, [wrong, class])] {
-                if let Answers::Classes { labels, predicted, probabilities, .. } = answers {
-                    labels.extend([class, class]);
-                    predicted.extend(said);
-                    probabilities.extend(std::iter::repeat_n(0.0, 2 * names.len()));
-                }
-            }
-        }
-        return (one, other);
-    }
-    let (losses, others) = (candidate.fine_losses(), reference.fine_losses());
-    let gap = |row: usize| (losses[row] - others[row]).abs();
-    let farthest = (0..losses.len()).max_by(|one, other| gap(*one).total_cmp(&gap(*other)));
-    let Some(row) = farthest.map(|row| row as u32) else { return (candidate.clone(), reference.clone()) };
-    let together = |own: &Answers, other: &Answers| own.followed_by(own, &[row]).followed_by(other, &[row]);
-    (together(candidate, reference), together(reference, candidate))
+fn count_alone(one: &[bool], other: &[bool]) -> u64 {
+    one.iter().zip(other).filter(|(one, other)| **one && !**other).count() as u64
+}
+
+/// Returns how many rows the candidate alone has right, and how many the reference alone.
+pub(crate) fn right_alone(candidate: &Answers, reference: &Answers) -> (u64, u64) {
+    let right =
+        |answers: &Answers| -> Vec<bool> { answers.losses().1.into_iter().map(|loss| loss == 0.0).collect() };
+    let (one, other) = (right(candidate), right(reference));
+    (count_alone(&one, &other), count_alone(&other, &one))
 }
 
 /// Compares both models on parts of the rows, each with its name and its rows; p-values are corrected for their number.
@@ -147,6 +130,15 @@ pub fn parts(
             members.iter().filter_map(|row| losses.get(*row as usize)).copied().collect()
         };
         let (one, other) = (pick(&losses), pick(&others));
+        let least = match candidate {
+            Answers::Classes { .. } => 0.01,
+            Answers::Values { actual, .. } => {
+                // Answers are kept with seven digits: where the reference has no error at all, theirs is none.
+                let size =
+                    members.iter().filter_map(|row| actual.get(*row as usize)).map(|value| value.abs());
+                (0.02 * mean(&other)).max(1e-6 * size.sum::<f64>() / members.len().max(1) as f64)
+            }
+        };
         // None only for losses that are not numbers, which are counted.
         let Some(p_value) = paired_worse(&one, &other) else { continue };
         slices.push(SliceFigure {
@@ -154,6 +146,7 @@ pub fn parts(
             rows: members.len() as u64,
             candidate: mean(&one),
             reference: mean(&other),
+            least,
             p_value,
         });
     }
@@ -161,11 +154,7 @@ pub fn parts(
     for (slice, p_value) in slices.iter_mut().zip(corrected) {
         slice.p_value = p_value;
     }
-    let min_rise = match candidate {
-        Answers::Classes { .. } => 0.01,
-        Answers::Values { .. } => 0.02 * mean(&others),
-    };
-    SliceFigures { loss: words.to_owned(), min_rows, min_rise, undefined: undefined as u64, slices }
+    SliceFigures { loss: words.to_owned(), min_rows, undefined: undefined as u64, slices }
 }
 
 #[cfg(test)]
@@ -207,6 +196,128 @@ mod tests {
         for metric in ["accuracy", "f1", "mcc", "brier"] {
             assert!(found(&same, &same, metric).high < 0.02, "{metric}");
         }
+    }
+
+    #[test]
+    fn an_order_and_the_nearest_classes_that_do_not_differ_are_no_certainty() {
+        // Forty rows that both models rank without a mistake, with the true class among the two nearest.
+        for classes in [2_u32, 4] {
+            let answers = |sure: f32| Answers::Classes {
+                labels: (0..40).map(|row| row % classes).collect(),
+                predicted: (0..40).map(|row| row % classes).collect(),
+                probabilities: (0..40 * classes)
+                    .map(|at| {
+                        let own = at % classes == at / classes % classes;
+                        if own { sure } else { (1.0 - sure) / (classes - 1) as f32 }
+                    })
+                    .collect(),
+                names: (0..classes).map(|class| class.to_string()).collect(),
+            };
+            let shares: &[&str] = if classes == 2 { &[] } else { &["top_2_accuracy", "top_3_accuracy"] };
+            for metric in
+                shares.iter().chain(&["roc_auc", "pr_auc", "brier", "log_loss", "calibration_error"])
+            {
+                let (one, other) = (answers(0.8), answers(0.8));
+                let found = found(&one, &other, metric);
+                assert!(
+                    found.difference == 0.0 && found.low < -0.02 && found.high > 0.02,
+                    "{metric}: {found:?}"
+                );
+                let least = if shares.contains(metric) { 0 } else { LEAST_ROWS };
+                assert_eq!(found.least_rows, least, "{metric}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_loss_of_positives_that_no_row_shows_is_not_ruled_out() {
+        // The candidate ranks one in twenty positives last; half of all samples of so few rows show none.
+        let mut state = 1_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1_u64 << 24) as f32
+        };
+        let mut passed = [0; 3];
+        for _ in 0..20 {
+            let labels: Vec<u32> = (0..30).map(|row| row % 2).collect();
+            let mut answers = |missed: f32| {
+                let scores: Vec<f32> = labels
+                    .iter()
+                    .map(|label| {
+                        let near = 0.1 * draw();
+                        let lost = draw() < missed;
+                        if *label == 1 && !lost {
+                            0.8 + near
+                        } else if *label == 1 {
+                            0.01
+                        } else {
+                            0.1 + near
+                        }
+                    })
+                    .collect();
+                Answers::Classes {
+                    labels: labels.clone(),
+                    predicted: scores.iter().map(|score| u32::from(*score > 0.5)).collect(),
+                    probabilities: scores.iter().flat_map(|score| [1.0 - score, *score]).collect(),
+                    names: vec!["no".to_owned(), "yes".to_owned()],
+                }
+            };
+            let (candidate, reference) = (answers(0.05), answers(0.0));
+            let options = BootstrapOptions { rounds: 200, ..BootstrapOptions::default() };
+            for (metric, passed) in ["roc_auc", "pr_auc", "brier"].iter().zip(&mut passed) {
+                let found = difference(&candidate, &reference, metric, Average::Weighted, &options);
+                let found = found.expect("a difference");
+                let worst = if *metric == "brier" { found.high } else { -found.low };
+                *passed += u32::from(worst < 0.025);
+            }
+        }
+        assert_eq!(passed, [0; 3]);
+    }
+
+    #[test]
+    fn errors_that_do_not_differ_leave_an_interval_by_what_errors_there_are() {
+        let values = |miss: f64| Answers::Values {
+            actual: (0..40).map(f64::from).collect(),
+            predicted: (0..40)
+                .map(|row| f64::from(row) + miss * f64::from(row * 7 % 40 + 1) / 20.0)
+                .collect(),
+        };
+        for miss in [1.0, 0.0] {
+            for metric in ["mae", "rmse", "median_ae", "max_error", "pinball_90", "mape"] {
+                let found = found(&values(miss), &values(miss), metric);
+                // With more than half of the answers exact, the median stays exact.
+                let moves = metric != "median_ae" || miss > 0.0;
+                assert!(found.difference == 0.0 && (found.high > 0.0) == moves, "{metric}: {found:?}");
+            }
+            let r2 = found(&values(miss), &values(miss), "r2");
+            assert!(r2.low < 0.0 && r2.high > 0.0, "{r2:?}");
+        }
+        // Where every row differs, the usual error is what another one could be.
+        let found = found(&values(1.0), &values(1.1), "mae");
+        assert!(found.low > -0.3 && found.high < 0.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_part_is_worse_by_its_own_errors_whatever_those_of_another_part_are() {
+        let values =
+            |small: f64| Answers::Values {
+                actual: vec![0.0; 200],
+                predicted: (0..200)
+                    .map(|row| {
+                        if row < 100 { small * f64::from(1 + row % 3) } else { 80.0 * f64::from(1 + row % 2) }
+                    })
+                    .collect(),
+            };
+        let named = [("a".to_owned(), (0..100).collect()), ("b".to_owned(), (100..200).collect())];
+        let compared = parts(&values(0.8), &values(0.4), &named, 30);
+        let [a, b] = compared.slices.as_slice() else { panic!("{compared:?}") };
+        assert!(a.candidate - a.reference > a.least && a.p_value < 1e-6, "{a:?}");
+        assert!((a.least - 0.02 * a.reference).abs() < 1e-12 && b.candidate == b.reference, "{b:?}");
+        // Beside a reference without an error, how numbers are kept is none.
+        let exact =
+            |miss: f64| Answers::Values { actual: vec![1000.0; 100], predicted: vec![1000.0 + miss; 100] };
+        let compared = parts(&exact(1e-4), &exact(0.0), &named[..1], 30);
+        assert!(compared.slices[0].candidate < compared.slices[0].least, "{compared:?}");
     }
 
     #[test]

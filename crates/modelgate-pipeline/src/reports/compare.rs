@@ -69,11 +69,12 @@ pub fn compare_versions(
             ("stage", known.stage.to_string()),
             ("verdict", known.verdict.to_string()),
             ("package", format!("sha256:{}", known.digest.short())),
-            ("data", format!("sha256:{}", lineage.dataset.short())),
             ("algorithm", lineage.algorithm.clone()),
             ("seed", lineage.seed.to_string()),
             ("trained at", lineage.trained_at.clone()),
         ];
+        // Beside its rows: those of a package from elsewhere are not the ones that it was trained on.
+        facts.extend(measured.data.map(|data| ("data", format!("sha256:{}", data.short()))));
         facts.extend(measured.split.map(|split| ("split", format!("sha256:{}", split.short()))));
         facts.extend(measured.rows.map(|(subset, rows)| ("rows", format!("{rows} of {subset}"))));
         // Intervals and settings are attached to the version; the figures alone are in the ledger.
@@ -224,7 +225,7 @@ impl VersionComparison {
         }
         page.push_str(if self.has_best() { "\n\\* the best of its row.\n\n" } else { "\n" });
         for line in self.lines() {
-            let _ = writeln!(page, "- {}", escape::markdown(&line));
+            let _ = writeln!(page, "- {}", escape::markdown_of_sentence(&line));
         }
         page
     }

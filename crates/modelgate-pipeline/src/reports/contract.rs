@@ -2,6 +2,7 @@
 
 use modelgate_data::contract::{ContractReport, Violation};
 
+use super::escape::markdown_of_sentence;
 use crate::outputs::cell;
 
 /// Returns `report.md` of a run that its contract stopped: where the rows are, and nothing of what they hold.
@@ -9,7 +10,7 @@ pub fn contract_report(pipeline: &str, report: &ContractReport) -> String {
     let mut text = format!(
         "# {}: blocked by the data contract\n\n{}. Nothing was trained.\n\n",
         cell(pipeline),
-        cell(&report.summary())
+        markdown_of_sentence(&report.summary())
     );
     text.push_str(&violations(report, usize::MAX));
     text.push_str("\n`modelgate data validate` shows what stands in these rows, where the data is.\n");
@@ -34,7 +35,7 @@ pub(super) fn violations(report: &ContractReport, most: usize) -> String {
             "| {} | {} | {} | {} |\n",
             violation.severity.as_str(),
             cell(&violation.id),
-            cell(&violation.message),
+            markdown_of_sentence(&violation.message),
             rows.join("<br>")
         ));
     }

@@ -9,7 +9,7 @@ use modelgate_core::{RunId, Verdict};
 use modelgate_data::contract::{ContractReport, Severity};
 
 use super::contract::contract_report;
-use super::escape::{html as text, markdown, short};
+use super::escape::{html as text, html_of_sentence, markdown, markdown_of_sentence, short};
 use super::style::style;
 use crate::options::StageStatus;
 use crate::outputs::{self, PromotionDecision, RunReport};
@@ -166,7 +166,7 @@ impl EndedRun {
             contract_report(&self.run.pipeline, report)
         } else {
             let (name, sentence) =
-                (markdown(&self.run.pipeline), markdown(&short(&self.sentence(), SENTENCE)));
+                (markdown(&self.run.pipeline), markdown_of_sentence(&short(&self.sentence(), SENTENCE)));
             format!("# {name}: {}\n\nThe last run has no verdict, {sentence}.\n", self.word())
         };
         let _ = writeln!(page, "\nRun `{}`, {}; {}.", self.run.run_id, self.run.started_at, self.figures());
@@ -182,12 +182,13 @@ impl EndedRun {
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
              <title>{title}</title><style>{}</style></head><body><h1>{title}</h1><p class=\"verdict failed\">{}.</p>",
             style(),
-            text(&short(&self.sentence(), SENTENCE))
+            html_of_sentence(&short(&self.sentence(), SENTENCE))
         );
         if let WhyEnded::Contract(_) = self.why {
             page.push_str("<h2>Broken rules of the contract</h2><ul>");
             for rule in verdict.rules.iter().take(500) {
-                let (id, sentence) = (text(&short(&rule.id, 200)), text(&short(&rule.sentence, SENTENCE)));
+                let (id, sentence) =
+                    (text(&short(&rule.id, 200)), html_of_sentence(&short(&rule.sentence, SENTENCE)));
                 let _ = write!(page, "<li><b>{id}</b>: {sentence}</li>");
             }
             page.push_str("</ul>");

@@ -51,6 +51,42 @@ pub(crate) fn xml(text: &str) -> String {
 pub(crate) fn markdown(text: &str) -> String {
     let text = plain(text);
     let mut escaped = String::with_capacity(text.len());
+    escape_markdown(&text, &mut escaped);
+    in_one_line(&text, &escaped)
+}
+
+/// Returns whether a text can be code as it stands: without what would end a cell of a table there too, or would be markup to
+/// who does not know it for code.
+fn is_plain_code(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(['|', '<', '>', '&', '[', ']', '@'])
+}
+
+/// Returns a sentence for Markdown: what stands between two backticks is code, unless it holds what could be more than that.
+pub(crate) fn markdown_of_sentence(said: &str) -> String {
+    let said = plain(said);
+    let mut escaped = String::with_capacity(said.len());
+    let mut parts = said.split('`');
+    escape_markdown(parts.next().unwrap_or_default(), &mut escaped);
+    while let Some(inside) = parts.next() {
+        let behind = parts.next();
+        // One that has no other is a letter, and so are two without anything between them.
+        if behind.is_some() && is_plain_code(inside) {
+            if escaped.ends_with('`') {
+                // Two side by side would neither end one code nor begin another.
+                escaped.push('\u{200b}');
+            }
+            escaped.extend(["`", inside, "`"]);
+        } else {
+            escaped.push_str("\\`");
+            escape_markdown(inside, &mut escaped);
+            escaped.push_str(if behind.is_some() { "\\`" } else { "" });
+        }
+        escape_markdown(behind.unwrap_or_default(), &mut escaped);
+    }
+    in_one_line(&said, &escaped)
+}
+
+fn escape_markdown(text: &str, escaped: &mut String) {
     let mut before = ' ';
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -78,6 +114,10 @@ pub(crate) fn markdown(text: &str) -> String {
         }
         before = letter;
     }
+}
+
+/// Returns what became of `text`, in one line of its direction.
+fn in_one_line(text: &str, escaped: &str) -> String {
     let words: Vec<&str> = escaped.split_whitespace().collect();
     let joined = words.join(" ");
     // First strong isolate: the rest of the line keeps its direction.
@@ -127,5 +167,15 @@ mod tests {
             "<code>a&lt;b</code> was <code>1</code> and is 2"
         );
         assert_eq!(html_of_sentence("none, and one `left"), "none, and one `left");
+        assert_eq!(
+            markdown_of_sentence("`train.n_x` was `1*` and is 2_"),
+            "`train.n_x` was `1*` and is 2\\_"
+        );
+        assert_eq!(markdown_of_sentence("none, and one `left_"), "none, and one \\`left\\_");
+        // What a name has of it ends no code that it is not in, and no cell of a table.
+        assert_eq!(markdown_of_sentence("`<b>` and `a`"), "\\`&lt;b&gt;\\` and `a`");
+        assert_eq!(markdown_of_sentence("`a`<i>`_b` of @c"), "`a`&lt;i&gt;`_b` of @\u{200b}c");
+        assert_eq!(markdown_of_sentence("`a|b` and ``"), "\\`a\\|b\\` and \\`\\`");
+        assert_eq!(markdown_of_sentence("`a``b`"), "`a`\u{200b}`b`");
     }
 }

@@ -6,7 +6,7 @@ use modelgate_core::verdict::{Outcome, RuleResult, figure};
 
 use super::RunEvidence;
 use super::contract::violations;
-use super::escape::{markdown as text, short};
+use super::escape::{markdown as text, markdown_of_sentence, short};
 use super::figures::tables;
 use super::rules::{heads, interval_head, lines, note};
 use super::training::{training_tables, trials_table};
@@ -39,14 +39,15 @@ fn name(from_data: &str) -> String {
 }
 
 fn sentence(said: &str) -> String {
-    text(&short(said, SENTENCE))
+    markdown_of_sentence(&short(said, SENTENCE))
 }
 
 /// Returns the report; with `plot`, a link to the main plot beside it. It fits a comment whatever the names in the data.
 pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     let verdict = &evidence.verdict;
     let mut page = format!("# {}\n\n", text(&evidence.title()));
-    let _ = writeln!(page, "**Verdict: {}** – {}.\n", verdict.verdict, text(&verdict.sentence));
+    let _ =
+        writeln!(page, "**Verdict: {}** – {}.\n", verdict.verdict, markdown_of_sentence(&verdict.sentence));
     if let Some(sentence) = evidence.quarantine() {
         let _ = writeln!(page, "**Quarantined**: {sentence}.\n");
     }
@@ -59,7 +60,7 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     page.push_str(&rules(evidence));
     page.push_str(&power(evidence));
     if let Some(report) = evidence.contract.as_ref().filter(|report| !report.violations.is_empty()) {
-        let (summary, table) = (text(&report.summary()), violations(report, MOST_ROWS));
+        let (summary, table) = (markdown_of_sentence(&report.summary()), violations(report, MOST_ROWS));
         let _ = write!(page, "\n## Data contract\n\n{summary}.\n\n{table}");
     }
     if let Some(why) = &evidence.comparison.unavailable {

@@ -19,8 +19,28 @@ fn text(said: &str) -> String {
     escaped
 }
 
-/// Returns the log; results stand at the project file, where the rules are.
-pub fn sarif(verdict: &GateVerdict, pipeline: &str) -> Value {
+/// Returns a path as a relative reference of URIs has it.
+fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri
+}
+
+/// Returns the log; results stand where the rules are, in the project file, which is `file` from the root of the repository,
+/// on the line that `line_of` finds for a rule.
+///
+/// What is uploaded takes the place of what was uploaded before under the same name: projects in other folders have others.
+pub fn sarif(verdict: &GateVerdict, pipeline: &str, file: &str, line_of: &dyn Fn(&str) -> u64) -> Value {
+    let whose = match file.rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/{pipeline}"),
+        None => pipeline.to_owned(),
+    };
     let rules: Vec<Value> = verdict
         .rules
         .iter()
@@ -47,8 +67,11 @@ pub fn sarif(verdict: &GateVerdict, pipeline: &str) -> Value {
                 "kind": kind,
                 "level": level,
                 "message": { "text": text(&rule.sentence) },
-                "locations": [{ "physicalLocation": { "artifactLocation": { "uri": "modelgate.yaml" } } }],
-                "partialFingerprints": { "modelgate/v1": format!("{pipeline}/{}", plain(&rule.id)) },
+                "locations": [{ "physicalLocation": {
+                    "artifactLocation": { "uri": uri(file) },
+                    "region": { "startLine": line_of(&rule.id) },
+                } }],
+                "partialFingerprints": { "modelgate/v1": format!("{whose}/{}", plain(&rule.id)) },
             })
         })
         .collect();
@@ -57,8 +80,57 @@ pub fn sarif(verdict: &GateVerdict, pipeline: &str) -> Value {
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": { "name": "modelgate", "version": env!("CARGO_PKG_VERSION"), "rules": rules } },
-            "automationDetails": { "id": format!("modelgate/{pipeline}/") },
+            "automationDetails": { "id": format!("modelgate/{whose}/") },
             "results": results,
         }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::Verdict;
+    use modelgate_core::rule::Subset;
+    use modelgate_core::verdict::RuleResult;
+
+    use super::*;
+
+    #[test]
+    fn results_stand_on_the_line_of_their_rule_in_the_file_of_their_project() {
+        let rule = RuleResult {
+            id: "floor".to_owned(),
+            metric: "f1".to_owned(),
+            on: Subset::Validation,
+            outcome: Outcome::Failed,
+            value: None,
+            limit: None,
+            reference: None,
+            reference_name: None,
+            samples: None,
+            slice: None,
+            interval: None,
+            difference_interval: None,
+            power: None,
+            rule: None,
+            sentence: "too low".to_owned(),
+        };
+        let verdict = GateVerdict {
+            schema_version: 1,
+            verdict: Verdict::Failed,
+            bootstrap: false,
+            digest: None,
+            sentence: String::new(),
+            rules: vec![rule],
+        };
+        let log = sarif(&verdict, "wine", "teams/our us/modelgate.yaml", &|_| 13);
+        let (run, result) = (&log["runs"][0], &log["runs"][0]["results"][0]);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "teams/our%20us/modelgate.yaml");
+        assert_eq!(place["region"]["startLine"], 13);
+        assert_eq!(result["partialFingerprints"]["modelgate/v1"], "teams/our us/wine/floor");
+        assert_eq!(run["automationDetails"]["id"], "modelgate/teams/our us/wine/");
+        // A project that is the repository has the names that it always had.
+        let log = sarif(&verdict, "wine", "modelgate.yaml", &|_| 1);
+        assert_eq!(log["runs"][0]["automationDetails"]["id"], "modelgate/wine/");
+        assert_eq!(log["runs"][0]["results"][0]["partialFingerprints"]["modelgate/v1"], "wine/floor");
+    }
 }

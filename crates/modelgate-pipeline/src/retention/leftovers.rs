@@ -39,7 +39,7 @@ pub(super) fn find(project: &Project) -> Result<Vec<Leftover>, PipelineError> {
     folders.extend(folders_below(&state.join("store").join("sha256"))?);
     for folder in folders {
         for path in listed(&folder)? {
-            if !is_half_written(&name(&path)) {
+            if !atomic::is_half_written(&name(&path)) {
                 continue;
             }
             // One that is gone meanwhile has been written to its end.
@@ -71,14 +71,6 @@ pub(super) fn remove(leftovers: &[Leftover]) -> Result<(), PipelineError> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Holds for what a file is called while it is written, whatever it is to be called.
-fn is_half_written(found: &str) -> bool {
-    let name = found.strip_prefix('.').and_then(|found| found.strip_suffix(".tmp"));
-    // Behind the name stand three numbers.
-    let name = name.and_then(|found| found.rsplitn(4, '.').nth(3));
-    name.is_some_and(|name| atomic::is_temporary(found, name))
 }
 
 /// Returns a folder and those below it; links are not followed.

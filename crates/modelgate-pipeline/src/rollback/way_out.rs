@@ -8,11 +8,13 @@ use modelgate_registry::Registry;
 
 use super::{latest_before, verify_target};
 use crate::error::PipelineError;
+use crate::notify::Notice;
 use crate::options::Surroundings;
 use crate::policy;
 use crate::project::Project;
 use crate::promotion::{materialise, package_of};
 use crate::unfinished::{self, Work};
+use crate::untold;
 
 /// How many stays in production are looked at for a version that can take over.
 const LOOKED_AT: usize = 10_000;
@@ -30,7 +32,7 @@ pub struct WayOut {
 /// it did, of which nothing but the first is asked where `skip_verification` is set.
 ///
 /// # Errors
-/// Fails when the registry cannot be read.
+/// Fails when the registry or the keys that signatures are believed from cannot be read: that passes no version over.
 pub fn way_out(
     project: &Project,
     registry: &Registry,
@@ -39,6 +41,9 @@ pub fn way_out(
 ) -> Result<WayOut, PipelineError> {
     let mut found = WayOut { to: None, passed_over: Vec::new() };
     let state = registry.model(model)?;
+    if project.config.signing.require_signature {
+        crate::signature::trusted_keys(project)?;
+    }
     let mut asked = BTreeSet::new();
     for (version, _) in registry.tenures(model, LOOKED_AT)? {
         if !state.can_be_gone_back_to(version) || !asked.insert(version) {
@@ -56,6 +61,7 @@ pub fn way_out(
                 found.to = Some(version);
                 break;
             }
+            Err(error) if error.is_unanswered() => return Err(error),
             Err(error) => found.passed_over.push((version, error.to_string())),
         }
     }
@@ -109,6 +115,7 @@ pub fn take_out(
         return Err(error.into());
     }
     materialise(project, registry, model)?;
+    untold::keep(project, &[Notice::quarantined(model, version, digest, reason)])?;
     unfinished::end(project)?;
     Ok(digest)
 }

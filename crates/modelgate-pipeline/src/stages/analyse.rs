@@ -126,7 +126,7 @@ fn contributions(
         let training = || model.features(table, &some).ok();
         return Ok(crate::contributions::contributions(estimator, &names, &matrix, training));
     }
-    let estimator: modelgate_model::estimator::Estimator = runner.json(Stage::Train, "estimator")?;
+    let estimator = runner.estimator()?;
     let plan = data::plan(runner)?;
     let matrix = plan.transform(table, rows)?;
     let training = || plan.transform(table, &some).ok();

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use modelgate_core::Digest;
 use modelgate_core::rule::{GateRule, Subset};
 use modelgate_core::verdict::{Comparisons, Footing, Reference, Scores};
+use modelgate_core::{Digest, ModelName};
+use modelgate_data::Mixed;
 use modelgate_data::split::SplitAssignment;
 use modelgate_model::Package;
 use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::changes;
 use crate::error::PipelineError;
@@ -18,11 +20,12 @@ use crate::learned;
 use crate::options::MetricDifference;
 use crate::paired;
 use crate::production::{self, Production};
+use crate::record::StageRecord;
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::data;
 use crate::stages::judge::{Comparing, plain_options};
-use crate::stages::measured::{Measured, measured, sliced};
+use crate::stages::measured::{Measured, measured, sliced, unmeasured};
 
 /// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -89,6 +92,36 @@ impl ProductionFound {
     }
 }
 
+/// Returns the package in production, and its files.
+fn load(
+    registry: &Registry,
+    model: &ModelName,
+    production: &Production,
+) -> Result<(Package, BTreeMap<String, Vec<u8>>), PipelineError> {
+    let files = registry.version_files(model, production.version)?;
+    Ok((modelgate_model::from_files(files.clone())?, files))
+}
+
+/// Returns why the gate is to judge again though nothing changed: production could not be read then, as when a file of it was
+/// missing, and can be now.
+pub(super) fn readable_again(
+    runner: &Runner<'_>,
+    registry: &Registry,
+    production: Option<&Production>,
+) -> Option<String> {
+    let production = production?;
+    let before = StageRecord::load(&runner.pipeline.records(), Stage::Gate)?;
+    // What it judged may be in production by now: a model is not judged against itself.
+    if before.inputs.get("production") != Some(&json!(production.digest)) {
+        return None;
+    }
+    let kept = runner.store.get(before.outputs.get("comparison")?).ok()?;
+    let kept: Comparison = serde_json::from_slice(&kept).ok()?;
+    kept.unavailable.as_ref()?;
+    load(registry, &runner.pipeline.model, production).ok()?;
+    Some(format!("production {} can be read again", production.version))
+}
+
 /// Scores the model in production on the candidate's rows, and measures what rules ask of both together.
 pub(super) fn score_production(
     runner: &mut Runner<'_>,
@@ -104,14 +137,13 @@ pub(super) fn score_production(
         let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
         return Ok(ProductionFound::only(Reference::Scores(Box::new(scores))));
     }
-    let loaded = registry
-        .version_files(&model, production.version)
-        .map_err(PipelineError::from)
-        .and_then(|files| Ok((modelgate_model::from_files(files.clone())?, files)));
-    let (package, files) = match loaded {
+    let (package, files) = match load(registry, &model, production) {
         Ok(loaded) => loaded,
+        // A network that is down is no ground for a verdict, which would stand when it is up again.
+        Err(error) if error.is_unanswered() => return Err(error),
         Err(error) => {
-            return Ok(ProductionFound::only(Reference::Unavailable(format!("{name}: {error}"))));
+            let why = format!("{name}: {}", error.without_values());
+            return Ok(ProductionFound::only(Reference::Unavailable(why)));
         }
     };
     let parsed = |bytes: Option<&Vec<u8>>| bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
@@ -131,7 +163,9 @@ pub(super) fn score_production(
     let comparing = Comparing::of(runner)?;
     let mut asked = sliced(runner, rules);
     asked.extend(learned::columns(&package, before.as_ref()));
-    let scored = measured(runner, &asked).and_then(|Measured { table, schema }| {
+    let mut read = Vec::new();
+    let scored = measured(runner, &asked, Mixed::AsText).and_then(|Measured { table, schema, notes }| {
+        read = notes;
         let target = data::target(runner, &table)?;
         let rows = Rows { table: &table, schema: &schema, target: &target, split: &split, options: &options };
         let ground = Ground::of(runner, (&name, &package), before.as_ref(), &rows)?;
@@ -150,11 +184,13 @@ pub(super) fn score_production(
             data: data_changes,
             configuration,
         }),
+        Err(error) if error.is_unanswered() => Err(error),
         // What it takes is still known, so that the schema rule can say what changed.
         Err(error) => {
-            runner.reporter.note(&format!("{name} cannot be scored on these rows: {error}"));
+            let why = unmeasured(&error, &read);
+            runner.reporter.note(&format!("{name} cannot be scored on these rows: {why}"));
             let digest = Some(package.digest);
-            let unscored = Some(error.to_string());
+            let unscored = Some(why);
             let scores = Scores { name, digest, schema: Some(schema), unscored, ..Scores::default() };
             let reference = Reference::Scores(Box::new(scores));
             Ok(ProductionFound { data: data_changes, configuration, ..ProductionFound::only(reference) })

@@ -2,8 +2,8 @@
 //! a column has few.
 
 use modelgate_core::schema::Feature;
-use modelgate_data::Table;
 use modelgate_data::preprocess::PreprocessPlan;
+use modelgate_data::{Column, Table};
 use modelgate_learn::{Coarse, LearnError, coarse};
 
 /// Says of a column with values from `low` to `high` that it is rounded, and whether nothing is left of it.
@@ -27,21 +27,52 @@ fn doubt(name: &str, low: f64, high: f64) -> Option<(String, bool)> {
     Some((sentence, is_lost))
 }
 
+/// What rounding does to the values of a column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    /// Nothing: each is a number of 32 bits, such as a code below 2^24.
+    Exact,
+    /// Some become another number, and each is still told from the others.
+    Moves,
+    /// Different ones become one.
+    Merges,
+}
+
+fn rounding(column: &Column, rows: &[u32]) -> Rounding {
+    let values =
+        rows.iter().filter_map(|row| Some((column.number(*row as usize)?, column.single(*row as usize))));
+    let mut values: Vec<(f64, f32)> = values.filter(|(value, _)| value.is_finite()).collect();
+    if values.iter().all(|(value, rounded)| f64::from(*rounded) == *value) {
+        return Rounding::Exact;
+    }
+    values.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    // Rounding keeps the order.
+    let merges = values.windows(2).any(|pair| pair[0].0 != pair[1].0 && pair[0].1 == pair[1].1);
+    if merges { Rounding::Merges } else { Rounding::Moves }
+}
+
+/// Says of a column that its values in `rows` are rounded, and whether nothing is left of them.
+fn rounded(column: &Column, rows: &[u32]) -> Option<(String, bool)> {
+    let numbers = rows.iter().filter_map(|row| column.number(*row as usize));
+    let (low, high) = numbers
+        .filter(|number| number.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| (low.min(number), high.max(number)));
+    let (sentence, is_lost) = doubt(&column.name, low, high)?;
+    match rounding(column, rows) {
+        Rounding::Exact => None,
+        Rounding::Moves => Some((sentence, false)),
+        Rounding::Merges => Some((sentence, is_lost)),
+    }
+}
+
 /// Returns a warning for each column that training has to round.
 ///
 /// # Errors
 /// Fails for one of which nothing is left.
 pub(crate) fn learned(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> Result<Vec<String>, LearnError> {
     let mut told = Vec::new();
-    for numeric in &plan.numeric {
-        let Some(column) = table.column(&numeric.name) else { continue };
-        let numbers = rows.iter().filter_map(|row| column.number(*row as usize));
-        let (low, high) = numbers
-            .filter(|number| number.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| {
-                (low.min(number), high.max(number))
-            });
-        match doubt(&numeric.name, low, high) {
+    for column in plan.numeric.iter().filter_map(|numeric| table.column(&numeric.name)) {
+        match rounded(column, rows) {
             Some((sentence, true)) => {
                 return Err(LearnError::Data(format!("{sentence}, or add it to `preprocess.drop`")));
             }
@@ -53,12 +84,11 @@ pub(crate) fn learned(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> Res
 }
 
 /// Returns a warning for each column that a model from elsewhere gets rounded.
-pub(crate) fn imported(features: &[Feature]) -> Vec<String> {
-    let doubts = features.iter().filter_map(|feature| {
-        let (low, high) = feature.range?;
-        doubt(&feature.name, low, high)
-    });
-    doubts
+pub(crate) fn imported(table: &Table, rows: &[u32], features: &[Feature]) -> Vec<String> {
+    let columns = features.iter().filter(|feature| feature.range.is_some());
+    let columns = columns.filter_map(|feature| table.column(&feature.name));
+    columns
+        .filter_map(|column| rounded(column, rows))
         .map(|(sentence, _)| format!("{sentence} and train the model on it, or its answers may differ here"))
         .collect()
 }
@@ -66,18 +96,21 @@ pub(crate) fn imported(features: &[Feature]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use modelgate_core::schema::FeatureType;
+    use modelgate_data::Values;
     use modelgate_data::preprocess::{
         Encode, Missing, NumericColumn, PreprocessSpec, Scale, UnknownCategory,
     };
-    use modelgate_data::{Column, Values};
 
     use super::*;
 
-    fn learn(values: &[i64]) -> Result<Vec<String>, LearnError> {
-        let name = || "ms".to_owned();
+    fn table(values: &[i64]) -> Table {
         let rows = values.len();
         let values = Values::Int(values.iter().copied().map(Some).collect::<Vec<_>>());
-        let table = Table { columns: vec![Column { name: name(), values }], rows, ..Table::default() };
+        Table { columns: vec![Column { name: "ms".to_owned(), values }], rows, ..Table::default() }
+    }
+
+    fn learn(values: &[i64]) -> Result<Vec<String>, LearnError> {
+        let name = || "ms".to_owned();
         let numeric = NumericColumn {
             name: name(),
             feature_type: FeatureType::Int,
@@ -92,7 +125,7 @@ mod tests {
             unknown_category: UnknownCategory::Ignore,
         };
         let plan = PreprocessPlan { spec, numeric: vec![numeric], text: Vec::new() };
-        learned(&table, &(0..rows as u32).collect::<Vec<_>>(), &plan)
+        learned(&table(values), &(0..values.len() as u32).collect::<Vec<_>>(), &plan)
     }
 
     #[test]
@@ -107,14 +140,21 @@ mod tests {
         assert_eq!(learn(&[start, start]), Ok(Vec::new()), "one value");
         assert_eq!(learn(&[0, 60_000]), Ok(Vec::new()));
         assert_eq!(learn(&[start, 5]), Ok(Vec::new()));
+        // Codes that are numbers of 32 bits are told apart, however near they are to one another.
+        let codes = |first: i64| (first..first + 5).collect::<Vec<_>>();
+        assert_eq!(learn(&codes(10_000_001)), Ok(Vec::new()));
+        assert!(learn(&codes(20_000_001)).is_err());
+        assert_eq!(learn(&[20_000_000, 20_000_005]).map(|told| told.len()), Ok(1), "moved, and still two");
     }
 
     #[test]
     fn a_model_from_elsewhere_is_warned_of_and_not_refused() {
-        let feature = |range| Feature { range, ..Feature::of("s", FeatureType::Int, false) };
-        let told =
-            imported(&[feature(Some((1.7e9, 1.7e9 + 600.0))), feature(Some((0.0, 600.0))), feature(None)]);
+        let features = [Feature { range: Some((0.0, 1.0)), ..Feature::of("ms", FeatureType::Int, false) }];
+        let told = |values: &[i64]| imported(&table(values), &[0, 1], &features);
+        assert_eq!(told(&[0, 600]), Vec::<String>::new());
+        assert_eq!(told(&[10_000_001, 10_000_004]), Vec::<String>::new());
+        let told = told(&[1_700_000_001, 1_700_000_601]);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("the column `s`") && told[0].contains("train the model on it"), "{told:?}");
+        assert!(told[0].contains("the column `ms`") && told[0].contains("train the model on it"), "{told:?}");
     }
 }

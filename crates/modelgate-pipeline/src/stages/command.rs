@@ -6,12 +6,15 @@ mod process;
 pub(crate) mod rows;
 mod said;
 pub(crate) mod texts;
+mod words;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use modelgate_config::PreprocessConfig;
+use modelgate_core::canonical;
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
 use serde_json::{Value, json};
@@ -26,7 +29,7 @@ pub use interrupt::Interrupt;
 use placeholders::quoted;
 use process::{Ended, Heard, follow, shell};
 use rows::csv;
-use texts::Texts;
+use texts::{Contents, Texts};
 
 /// The name of the output that holds the model as it came, whatever its form.
 pub(crate) const MODEL: &str = "model.onnx";
@@ -86,11 +89,31 @@ fn texts(pipeline: &crate::Pipeline<'_>, command: &str) -> Result<Texts, Pipelin
     })
 }
 
+fn contents(runner: &Runner<'_>, command: &str) -> Result<Contents, PipelineError> {
+    let texts = texts(runner.pipeline, command)?;
+    let contents = texts.contents(&runner.pipeline.project.root, &runner.index);
+    // An index that cannot be written only costs reading again.
+    let _ = runner.index.save();
+    Ok(contents)
+}
+
 /// Returns what the result depends on beside the data: the command, its parameters, and the files of its program, so that a
 /// changed script trains again.
 pub(crate) fn settings(runner: &Runner<'_>, command: &str) -> Result<Value, PipelineError> {
-    let params = json!(runner.pipeline.config.train.params);
-    Ok(texts::settings(command, &params, &texts(runner.pipeline, command)?))
+    let config = runner.pipeline.config;
+    let params = json!(config.train.params);
+    let mut settings = texts::settings(command, &params, &contents(runner, command)?);
+    // A column that the program would get, though it is no feature: what `preprocess` leaves does not tell whether it has it.
+    let (key, split) = (config.data.key.as_ref(), config.data.split.column.as_ref());
+    let kept_back: BTreeSet<&String> = [key, split, config.data.weight.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter(|name| config.preprocess.drop.contains(name))
+        .collect();
+    if !kept_back.is_empty() {
+        settings["kept_back"] = json!(kept_back);
+    }
+    Ok(settings)
 }
 
 /// Returns what a person should know of a command before it runs.
@@ -98,7 +121,8 @@ pub fn doubts(pipeline: &crate::Pipeline<'_>) -> Result<Vec<String>, PipelineErr
     let config = pipeline.config;
     let Some(command) = config.train.command.as_deref() else { return Ok(Vec::new()) };
     let mut found = placeholders::doubts(command);
-    found.extend(texts(pipeline, command)?.doubt(config.train.inputs.is_some()));
+    let chosen = config.train.inputs.is_some();
+    found.extend(texts(pipeline, command)?.doubts(&pipeline.project.root, chosen));
     found.extend(without_effect(&config.preprocess));
     Ok(found)
 }
@@ -130,6 +154,7 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     let split = data::assignment(runner)?;
     let Some(text) = runner.pipeline.config.train.command.clone() else { return Ok(Work::default()) };
     let started = Instant::now();
+    let before = contents(runner, &text)?;
     let bytes = fit(runner, &text, &table, &split)?;
     let summary = format!(
         "`{}` on {} rows: {} bytes in {:.1} s",
@@ -138,8 +163,21 @@ pub(crate) fn train(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
         bytes.len(),
         started.elapsed().as_secs_f64()
     );
-    let warnings = doubts(runner.pipeline)?;
-    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, warnings, ..Work::default() })
+    let mut warnings = doubts(runner.pipeline)?;
+    warnings.extend(contents(runner, &text)?.written_since(&before));
+    let params = canonical::to_string(&runner.pipeline.config.train.params)?.into_bytes();
+    let details = json!({
+        "command": text,
+        "train_rows": split.train.len(),
+        "validation_rows": split.validation.len(),
+        "model_bytes": bytes.len(),
+    });
+    let outputs = [
+        (MODEL.to_owned(), bytes),
+        ("params".to_owned(), params),
+        ("details".to_owned(), canonical::to_string(&details)?.into_bytes()),
+    ];
+    Ok(Work { outputs: outputs.into(), summary, warnings, ..Work::default() })
 }
 
 /// Gives the rows of `table` to the command `text` and returns the graph that it left, which can be used.
@@ -156,8 +194,9 @@ pub(crate) fn fit(
     let path = |name: &str| folder.path().join(name);
     let dropped = &config.preprocess.drop;
     let key = config.data.key.clone().filter(|key| !dropped.contains(key));
-    fs_err::write(path("train.csv"), csv(table, &split.train, dropped))?;
-    fs_err::write(path("validation.csv"), csv(table, &split.validation, dropped))?;
+    let whole = data::whole_classes(runner.pipeline, table)?;
+    fs_err::write(path("train.csv"), csv(table, &split.train, dropped, whole))?;
+    fs_err::write(path("validation.csv"), csv(table, &split.validation, dropped, whole))?;
     let seed = config.seed.to_string();
     let values = [
         ("train", path("train.csv").display().to_string()),

@@ -1,17 +1,17 @@
 //! Split and preprocess: from a snapshot to rows with parts and a fitted plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
 use modelgate_config as config;
-use modelgate_core::schema::Task;
+use modelgate_core::schema::{Classes, Task};
 use modelgate_core::{Digest, canonical};
 use modelgate_data::preprocess::{Encode, Missing, PreprocessPlan, PreprocessSpec, Scale, UnknownCategory};
 use modelgate_data::rows::{Leakage, RowQuery, RowScan, scan_rows};
 use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
 use modelgate_data::target::{Target, read_target};
-use modelgate_data::{DataSchema, Dataset, Mixed, Table};
+use modelgate_data::{DataError, DataSchema, Dataset, Mixed, Table};
 use serde::Serialize;
 use serde_json::json;
 
@@ -74,8 +74,21 @@ pub(crate) fn table(runner: &mut Runner<'_>) -> Result<Rc<Table>, PipelineError>
 
 /// Returns the target column, encoded.
 pub(crate) fn target(runner: &Runner<'_>, table: &Table) -> Result<Target, PipelineError> {
-    let data = &runner.pipeline.config.data;
-    Ok(modelgate_data::target::extract_target(table, &data.target, task(runner), &data.source)?)
+    target_of(runner.pipeline, table)
+}
+
+fn target_of(pipeline: &crate::Pipeline<'_>, table: &Table) -> Result<Target, PipelineError> {
+    let data = &pipeline.config.data;
+    Ok(modelgate_data::target::extract_target(table, &data.target, pipeline_task(pipeline), &data.source)?)
+}
+
+/// Returns the target where its classes are whole numbers, however they are written.
+pub(crate) fn whole_classes<'a>(
+    pipeline: &crate::Pipeline<'a>,
+    table: &Table,
+) -> Result<Option<&'a str>, PipelineError> {
+    let whole = matches!(target_of(pipeline, table)?, Target::Classes { classes: Classes::Int(_), .. });
+    Ok(whole.then_some(pipeline.config.data.target.as_str()))
 }
 
 /// Returns the weight of every row of `table`, if the configuration names a column of weights.
@@ -136,19 +149,22 @@ pub(crate) fn split(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let Splitter { spec, target: all, scan: mut found, column } =
                 Splitter::look(runner.pipeline, &dataset)?;
             let rows = sample(column.rows, runner.options.sample, spec.seed);
-            let assignment = match &rows {
-                None => split::assign(&found.keys, &all, &spec)?,
+            let (assignment, rows) = match rows {
+                None => (split::assign(&found.keys, &all, &spec)?, None),
                 Some(rows) => {
-                    let part = target(runner, &column.take(rows))?;
-                    found = found.take(rows);
-                    let assigned = split::assign(&found.keys, &part, &spec);
-                    let mut assignment = assigned.map_err(|error| of_a_sample(error, rows.len()))?;
-                    for list in [&mut assignment.train, &mut assignment.validation, &mut assignment.test] {
-                        for row in list.iter_mut() {
-                            *row = rows[*row as usize];
+                    let drawn = target(runner, &column.take(&rows))
+                        .and_then(|part| Ok(split::assign(&found.take(&rows).keys, &part, &spec)?));
+                    let (assignment, rows) = match (drawn, &all) {
+                        (Ok(assignment), _) => (on_all_rows(assignment, &rows), rows),
+                        // Chance has left out a class that the data has.
+                        (Err(_), Target::Classes { labels, .. }) => {
+                            let whole = split::assign(&found.keys, &all, &spec)?;
+                            with_every_class(&whole, &rows, labels)
                         }
-                    }
-                    assignment
+                        (Err(error), Target::Values(_)) => return Err(of_a_sample(error, rows.len())),
+                    };
+                    found = found.take(&rows);
+                    (assignment, Some(rows))
                 }
             };
             // The scan of a sample is numbered by the sample's rows.
@@ -226,8 +242,9 @@ pub fn write_split(pipeline: &crate::Pipeline<'_>, folder: &Path) -> Result<Spli
     }
     let (dataset, found, assignment) = assigned(pipeline)?;
     let table = modelgate_data::read_table(&dataset)?;
+    let whole = whole_classes(pipeline, &table)?;
     for (part, rows) in PARTS.iter().zip([&assignment.train, &assignment.validation, &assignment.test]) {
-        let page = super::command::rows::csv(&table, rows, &pipeline.config.preprocess.drop);
+        let page = super::command::rows::csv(&table, rows, &pipeline.config.preprocess.drop, whole);
         modelgate_store::atomic::write(&folder.join(format!("{part}.csv")), page.as_bytes())?;
     }
     Ok(preview(&found, &assignment))
@@ -325,14 +342,44 @@ fn renumbered(assignment: &SplitAssignment, rows: &[u32]) -> SplitAssignment {
     }
 }
 
-/// Says that what is wrong with a split is the sample's: the data may have all that it lacks.
-fn of_a_sample(error: modelgate_data::DataError, rows: usize) -> modelgate_data::DataError {
-    use modelgate_data::DataError;
+/// Returns a split of the rows of a sample by the numbers that these have among all.
+fn on_all_rows(mut assignment: SplitAssignment, rows: &[u32]) -> SplitAssignment {
+    for list in [&mut assignment.train, &mut assignment.validation, &mut assignment.test] {
+        list.iter_mut().for_each(|row| *row = rows[*row as usize]);
+    }
+    assignment
+}
 
+/// Returns the rows of a sample in the parts that they have in the split of all rows, and of a class that a part lacks then
+/// the first row that it has there; and all these rows.
+fn with_every_class(whole: &SplitAssignment, rows: &[u32], labels: &[u32]) -> (SplitAssignment, Vec<u32>) {
+    let part = |all: &[u32]| -> Vec<u32> {
+        let is_drawn = |row: &u32| rows.binary_search(row).is_ok();
+        let mut seen: BTreeSet<u32> =
+            all.iter().filter(|row| is_drawn(row)).map(|row| labels[*row as usize]).collect();
+        all.iter().copied().filter(|row| is_drawn(row) || seen.insert(labels[*row as usize])).collect()
+    };
+    let assignment = SplitAssignment {
+        train: part(&whole.train),
+        validation: part(&whole.validation),
+        test: part(&whole.test),
+    };
+    let mut rows = [&assignment.train[..], &assignment.validation, &assignment.test].concat();
+    rows.sort_unstable();
+    (assignment, rows)
+}
+
+/// Says that what is wrong with a split is the sample's: the data may have all that it lacks.
+fn of_a_sample(error: PipelineError, rows: usize) -> PipelineError {
     match error {
-        DataError::Split(message) => {
+        PipelineError::Data(DataError::Split(message)) => {
             let what = message.split_once("; ").map_or(message.as_str(), |(what, _)| what);
-            DataError::Split(format!("in a sample of {rows} rows, {what}; take a larger --sample"))
+            let said = format!("in a sample of {rows} rows, {what}; take a larger --sample");
+            PipelineError::Data(DataError::Split(said))
+        }
+        PipelineError::Data(DataError::File { source_name, message }) => {
+            let message = format!("in a sample of {rows} rows, {message}; take a larger --sample");
+            PipelineError::Data(DataError::File { source_name, message })
         }
         other => other,
     }
@@ -442,5 +489,15 @@ mod tests {
         assert_eq!(Some(&first), sample(1000, Some(Sample::Share(0.1)), 42).as_ref());
         assert_ne!(Some(&first), sample(1000, Some(Sample::Rows(100)), 43).as_ref());
         assert_eq!(sample(10, Some(Sample::Rows(10)), 42), None);
+    }
+
+    #[test]
+    fn a_class_that_a_sample_lacks_in_a_part_has_one_row_there() {
+        let whole = SplitAssignment { train: vec![0, 2, 4, 6], validation: vec![1, 5], test: vec![3, 7] };
+        //                 0  1  2  3  4  5  6  7
+        let labels = [0, 0, 1, 0, 1, 1, 0, 1];
+        let (part, rows) = with_every_class(&whole, &[0, 3, 6], &labels);
+        let wanted = SplitAssignment { train: vec![0, 2, 6], validation: vec![1, 5], test: vec![3, 7] };
+        assert_eq!((part, rows), (wanted, vec![0, 1, 2, 3, 5, 6, 7]));
     }
 }

@@ -9,7 +9,7 @@ use modelgate_core::{Digest, canonical};
 use modelgate_data::snapshot::SnapshotFile;
 use modelgate_data::{
     ColumnType, DataError, DataSchema, Dataset, DeclaredType, Mixed, NO_SUCH_NAME, Quoting, ReadOptions,
-    SourceFile, find_files,
+    SourceFile, find_files, is_pandas_index,
 };
 use modelgate_store::{ContentStore, DigestIndex, Link, StoreError};
 use rayon::prelude::*;
@@ -26,23 +26,33 @@ use crate::stage::Stage;
 /// Returns how the source of `pipeline` is read.
 pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
     let data = &pipeline.config.data;
-    let types = data.types.iter().filter_map(|(name, text)| Some((name.clone(), declared_type(text)?)));
     let quoting = match data.quote.as_deref().map(|quote| (quote, quote.bytes().next())) {
         None | Some((_, None)) => Quoting::Detect,
         Some(("none", _)) => Quoting::Never,
         Some((_, Some(quote))) => Quoting::By(quote),
     };
-    let types: BTreeMap<String, DeclaredType> = types.collect();
-    // Who says that a column is text means every word of it.
-    let literal = types.iter().filter(|(_, declared)| declared.column_type.is_text());
+    let types = declared_types(data);
     ReadOptions {
         drop: unread(pipeline),
-        literal: literal.map(|(name, _)| name.clone()).collect(),
+        literal: literal(&types),
         nulls: data.nulls.clone(),
+        named: named_indices(pipeline),
         types,
         delimiter: data.delimiter.map(|delimiter| delimiter as u8),
         quoting,
     }
+}
+
+/// Returns the types that are declared, by column.
+pub(crate) fn declared_types(data: &config::DataConfig) -> BTreeMap<String, DeclaredType> {
+    let types = data.types.iter().filter_map(|(name, text)| Some((name.clone(), declared_type(text)?)));
+    types.collect()
+}
+
+/// Returns the columns of `types` in which words such as `NA` are values: who says that a column is text means every word of it.
+pub(crate) fn literal(types: &BTreeMap<String, DeclaredType>) -> BTreeSet<String> {
+    let literal = types.iter().filter(|(_, declared)| declared.column_type.is_text());
+    literal.map(|(name, _)| name.clone()).collect()
 }
 
 /// Returns the columns that are not read: those of `preprocess.drop`, but for the key and what the split goes by, which rows
@@ -53,6 +63,13 @@ fn unread(pipeline: &Pipeline<'_>) -> Vec<String> {
     let by = data.split.column.as_ref().filter(|_| divides);
     let dropped = pipeline.config.preprocess.drop.iter();
     dropped.filter(|name| Some(*name) != by && Some(*name) != data.key.as_ref()).cloned().collect()
+}
+
+/// Returns the columns that pandas made of an index and that the pipeline gives a part.
+fn named_indices(pipeline: &Pipeline<'_>) -> BTreeSet<String> {
+    let data = &pipeline.config.data;
+    let parts = [Some(&data.target), data.key.as_ref(), data.weight.as_ref(), data.split.column.as_ref()];
+    parts.into_iter().flatten().filter(|name| is_pandas_index(name)).cloned().collect()
 }
 
 fn declared_type(text: &config::ColumnTypeText) -> Option<DeclaredType> {
@@ -81,6 +98,10 @@ pub(crate) fn read_settings(pipeline: &Pipeline<'_>) -> serde_json::Value {
     if !data.nulls.is_empty() {
         settings["nulls"] = json!(data.nulls);
     }
+    let named = named_indices(pipeline);
+    if !named.is_empty() {
+        settings["named"] = json!(named);
+    }
     settings
 }
 
@@ -108,6 +129,9 @@ pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, Pipeline
                     "`{source}`: {NO_SUCH_NAME}; it is the data set `{0}`: `modelgate data pull {0}` brings it",
                     set.name
                 )),
+                _ if datasets::tracking(project, source).unwrap_or_default() => PipelineError::Sharing(format!(
+                    "`{source}`: {NO_SUCH_NAME}; DVC tracks what is there: `modelgate data pull` brings it"
+                )),
                 _ => wrong(format!("`{source}`: {NO_SUCH_NAME}; put the files there, or name yours")),
             }
         }
@@ -116,7 +140,7 @@ pub fn source_files(pipeline: &Pipeline<'_>) -> Result<Vec<SourceFile>, Pipeline
     // A file that is not in the working copy may be kept all the same.
     match files.as_slice() {
         [only] if !only.on_disk().is_some_and(Path::exists) => {
-            let kept = datasets::locate(project, source, &index)?;
+            let kept = datasets::locate(project, pipeline.name, source, &index)?;
             if !kept.exists() {
                 return Err(wrong(format!("there is no file `{source}`; put it there, or name yours")));
             }
@@ -150,6 +174,8 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     let settings = read_settings(runner.pipeline);
     let files = source_files(runner.pipeline)?;
     columns::check_files(runner.pipeline, &files)?;
+    // What is no table is not kept either.
+    files.iter().try_for_each(SourceFile::refuse_others)?;
     let found = digests(runner, &files)?;
     // Another pointer file is no reason to work again, and to be told all the same.
     runner.beside.extend(datasets::warning_of(runner.pipeline, &found));

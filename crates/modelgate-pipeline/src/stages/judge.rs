@@ -6,8 +6,8 @@ use modelgate_config as config;
 use modelgate_core::canonical;
 use modelgate_core::rule::{GateRule, Slice, Subset, Versus, slice_name};
 use modelgate_core::verdict::{Evidence, GateVerdict, Reference, judge};
-use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
+use modelgate_data::{Mixed, Table};
 use modelgate_evaluate::{Average, BootstrapOptions, MAX_TEXTS, SearchOptions, texts};
 use modelgate_registry::Registry;
 use serde_json::json;
@@ -21,7 +21,7 @@ use crate::record::{Inputs, StageRecord};
 use crate::rule_slices::misread;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::beside::{Comparison, baseline_figures, compare, score_production};
+use crate::stages::beside::{Comparison, baseline_figures, compare, readable_again, score_production};
 use crate::stages::measured::{measured, sliced};
 use crate::stages::{contract, data, model};
 use crate::stored;
@@ -35,6 +35,9 @@ pub(crate) fn average(runner: &Runner<'_>) -> Average {
 
 /// Raised when the figures or their form change.
 const EVALUATE_REVISION: u32 = 5;
+
+/// Raised when what is measured of candidate and production together, or how it is judged, changes.
+const GATE_REVISION: u32 = 6;
 
 /// More columns than this are not searched for weak parts.
 const MAX_SEARCHED: usize = 64;
@@ -154,12 +157,16 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             inputs.insert("slices of rules".to_owned(), json!(rule_slices(&rules(runner)?)));
             inputs.insert("seed".to_owned(), json!(runner.pipeline.config.seed));
             inputs.insert("revision".to_owned(), json!(EVALUATE_REVISION));
+            let train = &runner.pipeline.config.train;
+            if let Some(quantile) = train.quantile().filter(|_| train.command.is_some()) {
+                inputs.insert("quantile".to_owned(), json!(quantile));
+            }
             Ok(inputs)
         },
         |runner| {
             let package = modelgate_model::from_files(model::package_files(runner)?)?;
             let asked = sliced(runner, &rules(runner)?);
-            let table = measured(runner, &asked)?.table;
+            let table = measured(runner, &asked, Mixed::Refuse)?.table;
             let target = data::target(runner, &table)?;
             let split = data::assignment(runner)?;
             let options = evaluate_options(runner, &table)?;
@@ -282,6 +289,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
     let times = times(runner, &rules)?;
     let production = production::find(registry, &runner.pipeline.model);
     let baseline = stored::known(runner.pipeline, registry)?;
+    runner.again = readable_again(runner, registry, production.as_ref());
     runner.step(
         Stage::Gate,
         |runner| {
@@ -291,7 +299,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("evaluation".to_owned(), json!(runner.output(Stage::Evaluate, "evaluation")?)),
                 ("rules".to_owned(), json!(rules)),
                 ("evaluate".to_owned(), json!(runner.pipeline.config.evaluate)),
-                ("revision".to_owned(), json!(EVALUATE_REVISION)),
+                ("revision".to_owned(), json!(GATE_REVISION)),
                 ("on".to_owned(), json!(on)),
                 ("contract".to_owned(), json!(contract::figures(runner)?)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
@@ -330,7 +338,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             comparison.baseline = shown.map(baseline_figures);
             let mut references =
                 BTreeMap::from([(Versus::Production, production), (Versus::Baseline, stored)]);
-            references.extend(stored::runs(runner.pipeline, &rules, registry));
+            references.extend(stored::runs(runner.pipeline, &rules, registry)?);
             let mut candidate =
                 evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
             let figures = contract::figures(runner)?;

@@ -23,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::heard::heard;
 use crate::stages::search;
 use crate::stages::trials::Trials;
-use crate::stages::{coarse, command, contract, data, judge};
+use crate::stages::{coarse, command, contract, data, dataset, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -48,17 +48,19 @@ pub(crate) fn check_trainer(pipeline: &crate::Pipeline<'_>) -> Result<Box<dyn Tr
     let wrong =
         |reason: String| PipelineError::Setting { pipeline: pipeline.name.to_owned(), key: "train", reason };
     if let Some(config) = &train.search {
-        search::trials(config, &train.algorithm, &train.params, task, pipeline.config.seed).map_err(wrong)?;
+        let (params, quantile) = (&train.params, train.quantile());
+        search::trials(config, &train.algorithm, params, quantile, task, pipeline.config.seed)
+            .map_err(wrong)?;
     }
     modelgate_learn::trainer(&train.algorithm, task, &train.params).map_err(|error| wrong(error.to_string()))
 }
 
-/// Searches for parameters, if the configuration asks for that.
+/// Searches for parameters, if the configuration asks for that; returns what a person should know of it besides.
 fn searched(
     runner: &mut Runner<'_>,
     table: &Table,
     split: &SplitAssignment,
-) -> Result<Option<Trials>, PipelineError> {
+) -> Result<Option<(Trials, Option<String>)>, PipelineError> {
     let config = &runner.pipeline.config;
     let Some(search) = &config.train.search else { return Ok(None) };
     let target = data::target(runner, table)?;
@@ -69,6 +71,7 @@ fn searched(
         config: search,
         algorithm: &config.train.algorithm,
         params: &config.train.params,
+        quantile: config.train.quantile(),
         task: data::task(runner),
         seed: config.seed,
         average: judge::average(runner),
@@ -99,7 +102,7 @@ fn searched(
 pub(crate) fn training(runner: &Runner<'_>) -> Option<TrainingReport> {
     Some(TrainingReport {
         schema_version: 1,
-        algorithm: runner.pipeline.config.train.algorithm.clone(),
+        algorithm: algorithm(runner).to_owned(),
         params: runner.json(Stage::Train, "params").ok()?,
         details: runner.json(Stage::Train, "details").ok()?,
         warnings: runner.record(Stage::Train)?.warnings.clone(),
@@ -132,12 +135,16 @@ fn settings(runner: &Runner<'_>) -> Result<serde_json::Value, PipelineError> {
         return command::settings(runner, text);
     }
     let trainer = trainer(runner)?;
-    Ok(json!({
+    let mut settings = json!({
         "algorithm": runner.pipeline.config.train.algorithm,
         "params": trainer.resolved_params(),
         "revision": trainer.revision(),
         "search": runner.pipeline.config.train.search,
-    }))
+    });
+    if runner.pipeline.config.train.search.is_some() {
+        settings["search_revision"] = json!(search::REVISION);
+    }
+    Ok(settings)
 }
 
 /// Fits the model.
@@ -180,7 +187,7 @@ fn fitted(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     let split = data::assignment(runner)?;
     let (rows, plan) = (data::training_rows(runner, &table, &split)?, data::plan(runner)?);
     let rounded = coarse::learned(&table, &rows, &plan)?;
-    let trials = searched(runner, &table, &split)?;
+    let (trials, left_out) = searched(runner, &table, &split)?.unzip();
     let held_out = split.validation;
     let names = plan.output_names();
     let values = plan.transform(&table, &rows)?;
@@ -240,12 +247,14 @@ fn fitted(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     if let Some(trials) = &trials {
         summary = format!("{summary}; {}", trials.summary());
     }
-    let mut work = Work::json("estimator", &outcome.estimator, summary)?;
+    let outputs = BTreeMap::from([("estimator".to_owned(), outcome.estimator.to_bytes()?)]);
+    let mut work = Work { outputs, summary, ..Work::default() };
     work.outputs.insert("details".to_owned(), canonical::to_string(&outcome.details)?.into_bytes());
     let params = canonical::to_string(&trainer.resolved_params())?;
     work.outputs.insert("params".to_owned(), params.into_bytes());
     work.warnings = outcome.warnings;
     work.warnings.extend(rounded);
+    work.warnings.extend(left_out.flatten());
     work.warnings.extend(optimistic);
     if let Some(trials) = &trials {
         work.outputs.insert("trials".to_owned(), canonical::to_pretty(trials)?.into_bytes());
@@ -375,6 +384,11 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             if let Some((contract, _)) = contract::read_contract(runner.pipeline)? {
                 inputs.insert("columns".to_owned(), json!(contract.columns));
             }
+            // A package that was kept from before may not have them.
+            let nulls = &runner.pipeline.config.data.nulls;
+            if !nulls.is_empty() {
+                inputs.insert("nulls".to_owned(), json!(nulls));
+            }
             Ok(inputs)
         },
         |runner| {
@@ -394,8 +408,10 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             }
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
             let foreign = command::is_foreign(runner);
-            let warnings = if foreign { coarse::imported(&features) } else { Vec::new() };
-            let schema = FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes };
+            let mut warnings = if foreign { coarse::imported(&table, &rows, &features) } else { Vec::new() };
+            let nulls = dataset::open(runner)?.declared_nulls();
+            let schema =
+                FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes, nulls };
             let code = match command::command(runner) {
                 _ if runner.options.import.is_some() => "import".to_owned(),
                 Some(text) => text.to_owned(),
@@ -414,10 +430,10 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let (digest, files) = if foreign {
                 let model =
                     modelgate_model::ForeignModel::read(&runner.bytes(Stage::Train, command::MODEL)?)?;
+                warnings.extend(model.not_kept());
                 modelgate_model::assemble_foreign(name, &schema, &model, &lineage, &reference)?
             } else {
-                let estimator: Estimator = runner.json(Stage::Train, "estimator")?;
-                modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?
+                modelgate_model::assemble(name, &schema, &plan, &runner.estimator()?, &lineage, &reference)?
             };
             let size: usize = files.values().map(Vec::len).sum();
             let summary =

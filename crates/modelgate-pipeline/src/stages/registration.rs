@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use modelgate_config::ApprovalPolicy;
 use modelgate_core::ledger::{Lineage, Registration};
-use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
+use modelgate_core::lifecycle::{Event, ModelState, Stage as Lifecycle};
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, RunId, Verdict, VersionNumber, canonical};
 use modelgate_registry::{Objects, Registry};
@@ -12,6 +12,7 @@ use modelgate_registry::{Objects, Registry};
 use crate::choice::{Choice, choose, stage_newest};
 use crate::error::PipelineError;
 use crate::learned::SplitRecord;
+use crate::measured_on::MeasuredRows;
 use crate::options::{ApprovalAnswer, Approver, StageStatus};
 use crate::policy;
 use crate::probe;
@@ -35,12 +36,10 @@ fn begins(runner: &mut Runner<'_>, stage: Stage, would: &str) -> bool {
 
 /// Returns the version that was registered for this package with this verdict, or that is in production with it.
 fn registered(
-    registry: &Registry,
-    runner: &Runner<'_>,
+    state: &ModelState,
     package: Digest,
     (verdict, outcome): (Digest, Verdict),
 ) -> Option<VersionNumber> {
-    let state = registry.state().models.get(&runner.pipeline.model)?;
     // In a fresh clone the model in production is judged again, with nothing to compare it with but itself; it keeps the
     // judgement that it got. A verdict that is no longer passed is news.
     let production = state.production().filter(|version| {
@@ -79,17 +78,16 @@ pub(crate) fn register(
     let verdict_bytes = verdict_file(&verdict)?;
     let verdict_digest = Digest::of(&verdict_bytes);
     let name = runner.pipeline.model.clone();
-    if let Some(version) = registered(registry, runner, digest, (verdict_digest, verdict.verdict)) {
-        let summary = format!("{name} {version}");
+    let outcome = verdict.verdict;
+    let known = |state: &ModelState| registered(state, digest, (verdict_digest, outcome));
+    let skip = |runner: &mut Runner<'_>, version: VersionNumber| {
+        let summary = format!("{} {version}", runner.pipeline.model);
         let why = "this package was registered with this verdict".to_owned();
-        runner.report(
-            Stage::Register,
-            StageStatus::Skipped,
-            summary,
-            why,
-            started.elapsed().as_secs_f64(),
-            Vec::new(),
-        );
+        let seconds = started.elapsed().as_secs_f64();
+        runner.report(Stage::Register, StageStatus::Skipped, summary, why, seconds, Vec::new());
+    };
+    if let Some(version) = registry.state().models.get(&name).and_then(known) {
+        skip(runner, version);
         return Ok(Some(version));
     }
     if !begins(runner, Stage::Register, "the package with this verdict is not registered") {
@@ -105,6 +103,7 @@ pub(crate) fn register(
     let metrics = AttachedMetrics {
         configuration: Some(serde_json::to_value(runner.pipeline.config)?),
         trained_on: split.trained_on(runner)?,
+        measured_on: Some(MeasuredRows::of(runner)?),
         split: Some(split),
         ..AttachedMetrics::from(&evaluation)
     };
@@ -140,7 +139,13 @@ pub(crate) fn register(
     let objects: Objects =
         objects.into_values().chain([probes]).map(|bytes| (Digest::of(&bytes), bytes)).collect();
     let now = (runner.surroundings.now)();
-    let version = registry.register(&name, &registration, &objects, &now, &runner.surroundings.actor)?;
+    let actor = &runner.surroundings.actor;
+    let (version, is_new) = registry.register_unless(&name, &registration, &objects, &now, actor, known)?;
+    if !is_new {
+        // Another run at the same time made the same.
+        skip(runner, version);
+        return Ok(Some(version));
+    }
     let summary = format!("{name} {version}, {}", registry.home());
     let seconds = started.elapsed().as_secs_f64();
     runner.report(

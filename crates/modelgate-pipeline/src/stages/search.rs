@@ -1,16 +1,17 @@
 //! The search for parameters inside the stage `train`: every trial fitted and measured on rows that it did not see.
 //!
-//! The preprocessing is fitted anew on the training rows of each fold, so that nothing of the measured rows leaks. A
-//! trial depends on its parameters, the rows and the seed alone: threads change nothing.
+//! The preprocessing is fitted anew on the training rows of each fold, so that nothing of the measured rows leaks. What a
+//! fold lacks of the training rows, such as a category that comes later, is no reason to refuse them: the model sees all
+//! of them. A trial depends on its parameters, the rows and the seed alone: threads change nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use modelgate_config::{SearchConfig, SearchKindName, SearchRange};
-use modelgate_core::metric::{Direction, direction};
+use modelgate_core::metric::{Direction, direction, pinball};
 use modelgate_core::schema::Task;
-use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec};
+use modelgate_data::preprocess::{PreprocessPlan, PreprocessSpec, UnknownCategory};
 use modelgate_data::target::Target;
 use modelgate_data::{Table, Values};
 use modelgate_evaluate::{Average, ClassificationInput};
@@ -33,6 +34,8 @@ pub(crate) struct Searched<'a> {
     pub(crate) config: &'a SearchConfig,
     pub(crate) algorithm: &'a str,
     pub(crate) params: &'a BTreeMap<String, Value>,
+    /// The quantile that `params` ask for.
+    pub(crate) quantile: Option<f64>,
     pub(crate) task: Task,
     pub(crate) seed: u64,
     pub(crate) average: Average,
@@ -52,16 +55,26 @@ pub(crate) struct Searched<'a> {
     pub(crate) validation: &'a [u32],
 }
 
-/// Returns the metric that a search compares and its direction.
-pub(crate) fn metric(config: &SearchConfig, task: Task) -> Result<(String, bool), String> {
+/// How a search is made; another one finds other trials for the same settings.
+pub(crate) const REVISION: u32 = 2;
+
+/// Returns the metric that a search compares and its direction; `quantile` is what every trial is trained for.
+pub(crate) fn metric(
+    config: &SearchConfig,
+    task: Task,
+    quantile: Option<f64>,
+) -> Result<(String, bool), String> {
     let default = if task == Task::Classification { "f1" } else { "rmse" };
     let name = config.metric.clone().unwrap_or_else(|| default.to_owned());
     let known: &[&str] = match task {
         Task::Classification => &modelgate_core::metric::CLASSIFICATION,
         Task::Regression => &modelgate_core::metric::REGRESSION,
     };
-    if !known.contains(&name.as_str()) {
-        return Err(format!("search.metric: `{name}` is not one of {}", known.join(", ")));
+    let own = quantile.filter(|_| task == Task::Regression).map(pinball);
+    if !known.contains(&name.as_str()) && own.as_ref() != Some(&name) {
+        let own = own.filter(|own| !known.contains(&own.as_str()));
+        let all: Vec<&str> = known.iter().copied().chain(own.as_deref()).collect();
+        return Err(format!("search.metric: `{name}` is not one of {}", all.join(", ")));
     }
     Ok((name.clone(), direction(&name) == Some(Direction::HigherIsBetter)))
 }
@@ -84,10 +97,11 @@ pub(crate) fn trials(
     config: &SearchConfig,
     algorithm: &str,
     params: &BTreeMap<String, Value>,
+    quantile: Option<f64>,
     task: Task,
     seed: u64,
 ) -> Result<Vec<(BTreeMap<String, Value>, Box<dyn Trainer>)>, String> {
-    metric(config, task)?;
+    metric(config, task, quantile)?;
     let space = config.space.iter().map(|(name, one)| (name.clone(), range(one))).collect();
     let drawn = candidates(&space, config.n_iter as usize, seed);
     let made = drawn.into_iter().map(|drawn| {
@@ -110,6 +124,8 @@ struct Fold {
 
 struct Part {
     rows: usize,
+    /// The number of each row in the data.
+    numbers_in_data: Vec<u32>,
     values: Vec<f32>,
     labels: Vec<u32>,
     numbers: Vec<f64>,
@@ -142,16 +158,32 @@ impl Searched<'_> {
         }
         let weight = |row: &u32, weights: &[f64]| weights[*row as usize];
         let weights = self.weights.map(|weights| rows.iter().map(|row| weight(row, weights)).collect());
-        Ok(Part { rows: rows.len(), values, labels, numbers, weights })
+        Ok(Part { rows: rows.len(), numbers_in_data: rows.to_vec(), values, labels, numbers, weights })
+    }
+
+    /// Returns whether rows hold two classes that count, or are of a regression.
+    fn can_be_learned(&self, rows: &[u32]) -> bool {
+        let Target::Classes { labels, .. } = self.target else { return true };
+        let counts = |row: &&u32| self.weights.is_none_or(|weights| weights[**row as usize] > 0.0);
+        let mut found = rows.iter().filter(counts).map(|row| labels[*row as usize]);
+        let first = found.next();
+        found.any(|label| Some(label) != first)
     }
 
     fn fold(&self, train: &[u32], held_out: &[u32]) -> Result<Fold, PipelineError> {
-        let plan = modelgate_data::preprocess::fit(self.table, train, self.features, &self.spec)?;
+        let spec = PreprocessSpec { unknown_category: UnknownCategory::Ignore, ..self.spec };
+        let plan = modelgate_data::preprocess::fit_part(self.table, train, self.features, &spec)?;
         let names = plan.output_names();
         Ok(Fold { train: self.part(&plan, train)?, held_out: self.part(&plan, held_out)?, names })
     }
 
-    /// Returns the folds of the first `count` rows of `order`, whose identities are given; by time of the last.
+    /// As [`Self::fold`]; `None` where there is nothing to learn, such as before a class begins.
+    fn learnable(&self, train: &[u32], held_out: &[u32]) -> Result<Option<Fold>, PipelineError> {
+        self.can_be_learned(train).then(|| self.fold(train, held_out)).transpose()
+    }
+
+    /// Returns the folds of the first `count` rows of `order`, whose identities are given; by time of the last. Those that
+    /// nothing can be learned from are left out.
     fn folds(&self, order: &[u32], identities: &[u64], count: usize) -> Result<Vec<Fold>, PipelineError> {
         let count = count.min(order.len());
         let Some(folds) = self.config.cv.map(|folds| folds as usize) else {
@@ -170,9 +202,9 @@ impl Searched<'_> {
                 rows.sort_unstable();
                 rows
             };
-            self.fold(&part(false), &part(true))
+            self.learnable(&part(false), &part(true))
         });
-        made.collect()
+        made.filter_map(Result::transpose).collect()
     }
 
     /// Returns folds by time, of which each is measured on what follows the rows that it learns from.
@@ -185,9 +217,9 @@ impl Searched<'_> {
                 rows.sort_unstable();
                 rows
             };
-            self.fold(&part(|of, stretch| of < stretch), &part(|of, stretch| of == stretch))
+            self.learnable(&part(|of, stretch| of < stretch), &part(|of, stretch| of == stretch))
         });
-        made.collect()
+        made.filter_map(Result::transpose).collect()
     }
 
     /// Fits and measures one trial on one fold.
@@ -209,7 +241,9 @@ impl Searched<'_> {
         } else {
             trainer.fit_weighted(&learned, &of_learned, weights, self.seed)
         };
-        let answers = outcome?.estimator.predict(&held_out.values, held_out.rows);
+        let in_data = |at: usize| Some(u64::from(*train.numbers_in_data.get(at)?) + 1);
+        let outcome = outcome.map_err(|error| error.in_data(in_data))?;
+        let answers = outcome.estimator.predict(&held_out.values, held_out.rows);
         let told = |error: &dyn std::error::Error| LearnError::Data(error.to_string());
         let (metrics, undefined) = match answers.map_err(|error| told(&error))? {
             Prediction::Classes { labels: predicted, probabilities } => {
@@ -224,7 +258,7 @@ impl Searched<'_> {
             }
             Prediction::Values(predicted) => {
                 let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
-                let found = modelgate_evaluate::regression(&held_out.numbers, &predicted);
+                let found = modelgate_evaluate::regression_of(&held_out.numbers, &predicted, self.quantile);
                 found.map(|found| (found.metrics, found.undefined)).map_err(|error| told(&error))?
             }
         };
@@ -259,14 +293,19 @@ impl Searched<'_> {
         Ok((rows, order.iter().map(|at| identities[*at]).collect()))
     }
 
-    /// Searches; `progress` hears of fits that are done and of all there are.
-    pub(crate) fn run(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Trials, PipelineError> {
+    /// Searches, and returns what a person should know of it besides; `progress` hears of fits that are done and of all there
+    /// are.
+    pub(crate) fn run(
+        &self,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Trials, Option<String>), PipelineError> {
         let setting = |reason: String| {
             let pipeline = self.pipeline.to_owned();
             PipelineError::Setting { pipeline, key: "train.search", reason }
         };
-        let made = trials(self.config, self.algorithm, self.params, self.task, self.seed).map_err(setting)?;
-        let (metric, higher_is_better) = metric(self.config, self.task).map_err(setting)?;
+        let made = trials(self.config, self.algorithm, self.params, self.quantile, self.task, self.seed)
+            .map_err(setting)?;
+        let (metric, higher_is_better) = metric(self.config, self.task, self.quantile).map_err(setting)?;
         let folds = self.config.cv.map_or(1, |folds| folds as usize);
         if self.config.cv.is_none() && self.validation.is_empty() {
             let reason = "there are no validation rows; set `cv`, or `data.split.validation`";
@@ -315,13 +354,31 @@ impl Searched<'_> {
                 plan
             }
         };
-        let total: usize = plan.iter().map(|round| round.trials * folds).sum();
+        let mut total: usize = plan.iter().map(|round| round.trials * folds).sum();
         let mut left: Vec<usize> = (0..made.len()).collect();
         let mut found: Vec<Option<Trial>> = vec![None; made.len()];
         let mut done = 0;
+        let mut left_out = None;
         for (number, round) in plan.iter().enumerate() {
             left.truncate(round.trials);
             let prepared = self.folds(&order, &identities, round.rows)?;
+            total -= left.len() * (folds - prepared.len());
+            if prepared.is_empty() {
+                let more = if round.rows < self.train.len() {
+                    format!("; the round had {} rows, set `min_rows` to more", round.rows)
+                } else {
+                    String::new()
+                };
+                return Err(setting(format!(
+                    "cv: the rows that each of {folds} folds learns from have one class only{more}"
+                )));
+            }
+            left_out = (prepared.len() < folds).then(|| {
+                format!(
+                    "trials are measured on {} of {folds} folds: the rows that the others learn from have one class only",
+                    prepared.len()
+                )
+            });
             let jobs: Vec<(usize, usize)> =
                 left.iter().flat_map(|trial| (0..prepared.len()).map(|fold| (*trial, fold))).collect();
             let before = done;
@@ -370,7 +427,7 @@ impl Searched<'_> {
                 settings: false,
             })));
         };
-        Ok(Trials {
+        let trials = Trials {
             schema_version: 1,
             kind: self.config.kind,
             algorithm: self.algorithm.to_owned(),
@@ -381,6 +438,7 @@ impl Searched<'_> {
             best: best.number,
             best_params: merged(self.params, &best.params),
             trials,
-        })
+        };
+        Ok((trials, left_out))
     }
 }

@@ -232,3 +232,45 @@ fn the_hook_of_the_users_own_pushes_is_not_asked() {
     fs_err::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("a program");
     write(&mut home(&clone, &clone.join("state")), 1);
 }
+
+#[test]
+fn a_branch_that_keeps_ours_from_being_made_is_named() {
+    let (_folder, clone) = with_remote();
+    git(&clone, &["commit", "--quiet", "--allow-empty", "--message", "mine"]);
+    git(&clone, &["push", "--quiet", "origin", "HEAD:refs/heads/modelgate/add-ci"]);
+    let begin = |home: &mut GitBranchHome| {
+        home.pull(false).expect("there is no branch yet");
+        home.append(&Position::default(), "{\"seq\":1}\n", &Objects::new())
+    };
+    let mut shared = home(&clone, &clone.join("state"));
+    let error = begin(&mut shared).expect_err("in the way");
+    assert!(error.appended_nothing(), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("`modelgate` beside the branch `modelgate/add-ci` of `origin`"), "{error}");
+    // The other way round, and in this clone alone.
+    git(&clone, &["remote", "remove", "origin"]);
+    git(&clone, &["branch", "registry"]);
+    let mut own = GitBranchHome::new(&clone, "registry/models", &clone.join("own")).expect("a home");
+    let error = begin(&mut own).expect_err("in the way").to_string();
+    assert!(error.contains("`git branch -m registry NEW`"), "{error}");
+    git(&clone, &["branch", "-m", "registry", "elsewhere"]);
+    begin(&mut own).expect("written").expect("won");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_remote_that_takes_no_push_is_not_one_that_cannot_be_reached() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, clone) = with_remote();
+    let hook = folder.path().join("bare/hooks/pre-receive");
+    fs_err::create_dir_all(folder.path().join("bare/hooks")).expect("a folder");
+    fs_err::write(&hook, "#!/bin/sh\necho protected branch >&2\nexit 1\n").expect("a hook");
+    fs_err::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    let mut home = home(&clone, &clone.join("state"));
+    home.pull(false).expect("there is no branch yet");
+    let error = home.append(&Position::default(), "{\"seq\":1}\n", &Objects::new()).expect_err("refused");
+    assert!(error.appended_nothing(), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("takes no event from here") && error.contains("protected branch"), "{error}");
+    assert!(error.contains("contents: write") && !error.contains("could not be reached"), "{error}");
+}

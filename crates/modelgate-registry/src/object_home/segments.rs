@@ -4,7 +4,7 @@
 //! the segments from the one on that holds the copy's last event: it has to be there, with the same bytes, and none may be
 //! missing behind it. Its place in the copy and its tag are kept beside the copy; with the same tag it is not fetched.
 //! One request where nothing is new, and one for each segment that is; another for a segment written from here, whose tag
-//! only a look tells.
+//! only a look tells. What is missing before it does not make the copy wrong, and is looked for before anything is written.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -119,7 +119,8 @@ impl ObjectStoreHome {
     pub(super) fn go_on(&self) -> Result<bool, RegistryError> {
         let (_, mut end) = self.copied()?;
         let mut tail = self.tail();
-        if end > 0 && tail.is_none() {
+        // Either may be gone without the other: both are files of a cache.
+        if tail.is_some() != (end > 0) {
             return Ok(false);
         }
         let (mut at, mut start) = tail.as_ref().map_or((1, 0), |tail| (tail.first, tail.start));
@@ -169,6 +170,22 @@ impl ObjectStoreHome {
             self.remember(tail);
         }
         Ok(true)
+    }
+
+    /// Returns whether the bucket holds every byte that the copy has up to the event `seq` at its `end`. Else the copy is made
+    /// anew, and may be another then.
+    ///
+    /// # Errors
+    /// Names the segment that is missing.
+    pub(super) fn holds(&self, seq: u64, end: u64) -> Result<bool, RegistryError> {
+        let listed = self.listed(1)?;
+        let bytes: u64 = listed.iter().filter(|one| one.first <= seq).map(|one| one.bytes).sum();
+        if bytes == end {
+            return Ok(true);
+        }
+        self.fetch()?;
+        // It was a listing that lagged.
+        Ok(self.copied()? == (seq, end))
     }
 
     /// Makes the copy anew from every segment. One that holds what the bucket has lost is kept beside it.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use modelgate_core::lifecycle::Event;
+use modelgate_core::lifecycle::{Event, ModelState};
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_store::DigestIndex;
 use modelgate_store::remote::{Moved, RemoteError, Version};
@@ -307,6 +307,30 @@ fn another_writers_event_in_the_place_of_a_lost_one_is_not_taken_for_it() {
     assert_eq!(aliases(&scene.one), ["ours", "theirs"]);
     assert_eq!(scene.one.position().head.map(|head| head.seq), Some(3));
     assert_eq!(aliases(&scene.other()), ["ours", "theirs"]);
+}
+
+#[test]
+fn who_registers_what_another_has_registered_meanwhile_finds_it() {
+    let mut scene = Scene::new();
+    let folder = scene.folder.path().to_owned();
+    let digest = Digest::of(b"next");
+    let register = move |registry: &mut Registry, actor: &str| {
+        let registration = fixture::registration(digest, TIME);
+        let objects = Objects::from([(digest, b"next".to_vec())]);
+        let known = |state: &ModelState| {
+            state.versions.iter().find(|(_, found)| found.digest == digest).map(|(version, _)| *version)
+        };
+        registry.register_unless(&name(), &registration, &objects, TIME, actor, known)
+    };
+    scene.next(move |objects, key, bytes| {
+        assert_eq!(
+            register(&mut open(&folder, "other"), "other").expect("registered"),
+            (VersionNumber(2), true)
+        );
+        objects.put_if_absent(key, bytes)
+    });
+    assert_eq!(register(&mut scene.one, "one").expect("found"), (VersionNumber(2), false));
+    assert_eq!(scene.one.position().head.map(|head| head.seq), Some(2), "nothing was added");
 }
 
 #[test]

@@ -30,6 +30,9 @@ impl Registry {
         for attempt in 0..TRIES {
             self.refresh()?;
             let (events, value) = decide(self)?;
+            if events.is_empty() {
+                return Ok(value);
+            }
             let before = self.followed.clone();
             let position = self.position();
             let mut changes = Changes::default();
@@ -131,15 +134,36 @@ impl Registry {
         time: &str,
         actor: &str,
     ) -> Result<VersionNumber, RegistryError> {
+        self.register_unless(model, registration, files, time, actor, |_| None).map(|(version, _)| version)
+    }
+
+    /// Registers a judged package as [`Self::register`] does, unless `known` finds a version that it is already: asked again
+    /// each time that another writer was faster. Returns the version, and whether it is new.
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub fn register_unless(
+        &mut self,
+        model: &ModelName,
+        registration: &Registration,
+        files: &Objects,
+        time: &str,
+        actor: &str,
+        known: impl Fn(&ModelState) -> Option<VersionNumber>,
+    ) -> Result<(VersionNumber, bool), RegistryError> {
         self.transact(time, actor, files, |registry| {
             registry.look_elsewhere(model)?;
-            let version = registry.state.models.get(model).map_or(VersionNumber(1), ModelState::next_version);
+            let state = registry.state.models.get(model);
+            if let Some(version) = state.and_then(&known) {
+                return Ok((Vec::new(), (version, false)));
+            }
+            let version = state.map_or(VersionNumber(1), ModelState::next_version);
             let event = LedgerEvent::Registered {
                 model: model.clone(),
                 version,
                 registration: Box::new(registration.clone()),
             };
-            Ok((vec![event], version))
+            Ok((vec![event], (version, true)))
         })
     }
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::App;
+use super::guard::too_often;
 use super::ids::Caller;
 use super::predict::json;
 use crate::catalog::Outcome;
@@ -23,14 +24,13 @@ pub(crate) const AGAIN: u64 = 30;
 
 /// Refuses who is no administrator.
 pub(crate) fn check(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
-    if app.is_admin(headers) {
-        return Ok(());
-    }
-    if app.wrong_tokens.as_ref().is_some_and(|rate| !rate.allows(address)) {
-        app.metrics.admin("rate_limited");
-        let sentence = "too many tries with a wrong token";
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence);
-        return Err(Refusal { retry_after: Some(1), ..refusal });
+    match app.is_admin(headers, address) {
+        Some(true) => return Ok(()),
+        Some(false) => {}
+        None => {
+            app.metrics.admin("rate_limited");
+            return Err(too_often("too many tries with a wrong token"));
+        }
     }
     app.metrics.admin("forbidden");
     let sentence = if app.settings.admin_token.is_some() {

@@ -14,7 +14,7 @@ use crate::settings::Secret;
 
 /// Returns what is counted as one caller: an address, or of version 6 the network of one, whose 64 bits any host may use as it
 /// likes.
-fn counted(address: IpAddr) -> IpAddr {
+pub(super) fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address @ IpAddr::V4(_) => address,
@@ -63,7 +63,7 @@ pub(crate) fn overloaded(sentence: &str) -> Refusal {
 
 /// Returns the secrets of the header `name` and of `Authorization: Bearer …`: with either of them a caller may be let in, since
 /// what stands between may have put the other one there.
-fn given<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
+fn given<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> + Clone + use<'h> {
     let bearer = |value: &'h [u8]| {
         let (scheme, token) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
@@ -81,9 +81,8 @@ fn is_any(secrets: &[Secret], given: &[u8]) -> bool {
 impl App {
     /// Lets somebody ask for a prediction, or says why not.
     pub(crate) fn admit(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
-        let keys = &self.settings.api_keys;
-        if !keys.is_empty() && !given(headers, API_KEY).any(|given| is_any(keys, given)) {
-            return Err(self.unauthorized(headers, address));
+        if !self.settings.api_keys.is_empty() {
+            self.check_key(headers, address)?;
         }
         if self.rate.as_ref().is_some_and(|rate| !rate.allows(address)) {
             self.metrics.rate_limited.inc();
@@ -92,17 +91,22 @@ impl App {
         Ok(())
     }
 
-    /// Refuses somebody without a valid key. Who tries one wrong key after the other has to wait; the requests of those behind
-    /// the same address who have a key are not counted with theirs.
-    fn unauthorized(&self, headers: &HeaderMap, address: IpAddr) -> Refusal {
-        let guessed = given(headers, API_KEY).next().is_some();
-        if guessed && self.wrong_keys.as_ref().is_some_and(|rate| !rate.allows(address)) {
-            self.metrics.rate_limited.inc();
-            return too_often("too many tries with a wrong key");
+    /// Refuses somebody without a valid key. Who tries one wrong key after the other has to wait; who has none is told so.
+    fn check_key(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
+        if given(headers, API_KEY).next().is_some() {
+            let is_valid = |given: &[u8]| is_any(&self.settings.api_keys, given);
+            match self.keys.judge(address, given(headers, API_KEY), is_valid) {
+                Some(true) => return Ok(()),
+                Some(false) => {}
+                None => {
+                    self.metrics.rate_limited.inc();
+                    return Err(too_often("too many tries with a wrong key"));
+                }
+            }
         }
         self.metrics.unauthorized.inc();
         let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
-        Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
+        Err(Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence))
     }
 
     /// Lets a prediction begin. What is returned must live until the answer is there.
@@ -113,10 +117,15 @@ impl App {
         })
     }
 
-    /// Returns whether a request may use `/admin`; without a configured token nobody may.
-    pub(crate) fn is_admin(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.settings.admin_token else { return false };
-        given(headers, &self.settings.admin_header).any(|given| token.is(given))
+    /// Returns whether a request may use `/admin`; without a configured token nobody may. `None` where its address has tried
+    /// so many wrong tokens that it has to wait.
+    pub(crate) fn is_admin(&self, headers: &HeaderMap, address: IpAddr) -> Option<bool> {
+        let Some(token) = &self.settings.admin_token else { return Some(false) };
+        let own = || given(headers, &self.settings.admin_header);
+        if own().next().is_none() {
+            return Some(false);
+        }
+        self.tokens.judge(address, own(), |given| token.is(given))
     }
 }
 

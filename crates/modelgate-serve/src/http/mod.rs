@@ -15,6 +15,7 @@ mod predict;
 mod proxies;
 mod router;
 mod schemas;
+mod tries;
 pub(crate) mod unread;
 mod v2;
 mod versions;
@@ -38,9 +39,6 @@ pub(crate) use openapi::identifier;
 pub(crate) use predict::json;
 pub(crate) use router::router;
 
-/// Wrong tokens, or wrong keys, of one address before it has to wait.
-const WRONG_TRIES: u32 = 10;
-
 /// What every request can see.
 pub(crate) struct App {
     pub(crate) settings: Arc<Settings>,
@@ -58,10 +56,8 @@ pub(crate) struct App {
     /// Bytes of bodies that may be held.
     pub(crate) body_room: Arc<Semaphore>,
     rate: Option<guard::Rate>,
-    /// Tries with a wrong token, by address.
-    wrong_tokens: Option<guard::Rate>,
-    /// Tries with a wrong key, by address.
-    wrong_keys: Option<guard::Rate>,
+    tokens: tries::Tries,
+    keys: tries::Tries,
     ids: ids::Ids,
     /// Set by SIGTERM: nothing new should be sent here.
     pub(crate) draining: AtomicBool,
@@ -132,8 +128,8 @@ impl App {
                 settings.limits.rate_per_second,
                 settings.limits.rate_per_second.saturating_mul(2),
             ),
-            wrong_tokens: guard::Rate::new(1, WRONG_TRIES),
-            wrong_keys: guard::Rate::new(1, WRONG_TRIES),
+            tokens: tries::Tries::new("tokens of an administrator"),
+            keys: tries::Tries::new("keys"),
             ids: ids::Ids::new(&settings.correlation_header),
             draining: AtomicBool::new(false),
             openapi: openapi::Written::default(),

@@ -11,7 +11,6 @@ use super::extract::Named;
 use super::health::summary;
 use super::predict::{json, name_version, present};
 use crate::refusal::Refusal;
-use crate::request::inputs::is_binary;
 use crate::served::ServedModel;
 
 /// `GET /models`.
@@ -38,7 +37,7 @@ pub(crate) fn described(model: &ServedModel) -> Value {
             json!({
                 "name": feature.name,
                 "type": feature.feature_type,
-                "boolean": is_binary(feature),
+                "boolean": feature.takes_booleans(),
                 "nullable": feature.nullable,
                 "range": feature.range,
                 "allowed": feature.allowed,
@@ -57,6 +56,7 @@ pub(crate) fn described(model: &ServedModel) -> Value {
     one["target"] = manifest.schema.target.clone().into();
     one["classes"] = if classes.is_empty() { Value::Null } else { classes.into() };
     one["features"] = features.into();
+    one["nulls"] = json!(manifest.schema.nulls);
     one["lineage"] = json!(manifest.lineage);
     one
 }

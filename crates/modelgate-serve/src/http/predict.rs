@@ -20,6 +20,7 @@ use super::ids::Caller;
 use super::versions;
 use crate::answer;
 use crate::catalog::Served;
+use crate::caught::caught;
 use crate::refusal::{Problem, Refusal};
 use crate::request::rows::{Batch, Rows};
 use crate::request::{csv, mlflow, native};
@@ -133,6 +134,11 @@ pub(super) fn answered(prediction: Result<Prediction, String>, rows: usize) -> R
     Err(Refusal::of_problems(vec![problem], 0))
 }
 
+/// Does the work of an answer; what breaks off in it is an answer too, and counted as one: a canary is judged by it.
+fn whole<T>(work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    caught(work).unwrap_or_else(|_| Err(Refusal::internal("something went wrong here")))
+}
+
 /// Counts a request as being answered while it lives, also when answering it panics.
 struct InFlight<'a>(&'a Gauge);
 
@@ -173,7 +179,8 @@ where
         let form = body::form(&parts.headers, asked.route == Route::Invocations)?;
         let body = &taken.bytes;
         let reading = Reading { app, model, canary: canary.as_ref(), form, body, log: caller };
-        if body.len() > LARGE { tokio::task::block_in_place(|| work(&reading)) } else { work(&reading) }
+        let work = || whole(|| work(&reading));
+        if body.len() > LARGE { tokio::task::block_in_place(work) } else { work() }
     });
     let chosen = chosen.as_ref();
     let model = chosen.map(|chosen| &chosen.model);
@@ -334,4 +341,19 @@ pub(crate) async fn invocations(
         Ok(answer::mlflow(reading.model, &prediction, batch.rows))
     };
     answer(&app, asked, request, work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_breaks_off_is_an_error_of_the_service() {
+        assert_eq!(whole(|| Ok(1)).expect("an answer"), 1);
+        let refused = whole::<()>(|| Err(Refusal::malformed("no rows"))).expect_err("refused");
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        let broken = whole::<()>(|| panic!("a fault of ours")).expect_err("broken");
+        assert_eq!((broken.status, broken.code), (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"));
+        assert!(!broken.message.contains("ours"), "{}", broken.message);
+    }
 }

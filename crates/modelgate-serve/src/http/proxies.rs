@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
 
 /// The header that most proxies add the address to, each at its end.
@@ -30,9 +30,11 @@ pub(crate) fn asker(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpA
 
 /// Returns the addresses of all steps, the first asker's first; `None` for what is no address.
 fn steps(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    // Each part on its own: what a caller wrote must not spoil what a proxy added behind it.
     let parts = |name: &str| -> Vec<String> {
-        let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
-        values.flat_map(|value| value.split(',')).map(|part| part.trim().to_owned()).collect()
+        let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let parts = values.flat_map(|value| value.split(|byte| *byte == b','));
+        parts.map(|part| String::from_utf8_lossy(part).trim().to_owned()).collect()
     };
     if headers.contains_key(FORWARDED_FOR) {
         return parts(FORWARDED_FOR).iter().map(|part| address(part)).collect();
@@ -62,7 +64,7 @@ mod tests {
     fn found(peer: &str, trusted: &[&str], headers: &[(&'static str, &str)]) -> String {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().expect("a header"));
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a header"));
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().expect("a network")).collect();
         asker(&map, peer.parse().expect("an address"), &trusted).to_string()
@@ -92,6 +94,8 @@ mod tests {
             ("2001:db8::7", "2001:db8::7"),
             ("[2001:db8::7]:4711", "2001:db8::7"),
             ("203.0.113.7, nonsense", "10.0.0.1"),
+            ("\u{ff}, 203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7\u{ff}", "10.0.0.1"),
             ("203.0.113.7, nonsense, 10.2.2.2", "10.2.2.2"),
             ("", "10.0.0.1"),
         ] {

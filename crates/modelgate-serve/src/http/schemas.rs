@@ -7,7 +7,6 @@ use super::explain;
 use crate::answer;
 use crate::catalog::Served;
 use crate::explanation;
-use crate::request::inputs::is_binary;
 use crate::request::v2;
 use crate::served::ServedModel;
 
@@ -17,8 +16,8 @@ fn cell(feature: &Feature) -> Value {
         FeatureType::Float => "number",
         FeatureType::Text => "string",
     };
-    let nullable = feature.nullable && feature.feature_type != FeatureType::Int;
-    let kinds = if is_binary(feature) {
+    let nullable = feature.takes_null();
+    let kinds = if feature.takes_booleans() {
         json!([kind, "boolean"])
     } else if nullable {
         json!([kind, "null"])
@@ -178,6 +177,11 @@ fn described() -> Value {
         "target": { "type": "string" },
         "classes": { "type": ["array", "null"] },
         "features": list(&feature),
+        "nulls": {
+            "type": "array",
+            "items": { "type": "string" },
+            "description": "Words that mean a missing value, beside those that always do, such as `NA`",
+        },
         "lineage": { "type": "object" },
     }))] })
 }

@@ -1,7 +1,7 @@
 //! `POST /invocations` in CSV, with a header, and with the nulls and booleans that training reads.
 
 use modelgate_core::schema::FeatureType;
-use modelgate_data::{is_null, parse_bool};
+use modelgate_data::parse_bool;
 
 use super::rows::{Batch, Cell, Rows};
 use super::tree::begin;
@@ -33,7 +33,12 @@ pub(crate) fn read_csv(body: &[u8], types: &[FeatureType], mut rows: Rows<'_>) -
             if let Some(at) = rows.find(name, guess) {
                 // A category that a model knows is no null, whatever it is called.
                 let known = types[at] == FeatureType::Text && rows.knows(at, text);
-                rows.set(at, if known { Cell::Text(text) } else { typed(text, types[at]) });
+                let cell = match typed(text, types[at]) {
+                    _ if known => Cell::Text(text),
+                    _ if rows.is_null(text.trim_ascii()) => Cell::Null,
+                    cell => cell,
+                };
+                rows.set_as_written(at, cell);
             }
         }
         rows.end();
@@ -41,13 +46,9 @@ pub(crate) fn read_csv(body: &[u8], types: &[FeatureType], mut rows: Rows<'_>) -
     rows.finish()
 }
 
-/// Text of CSV in the type of its feature, with the nulls and booleans of training; what is no number stays text and is
-/// refused as such.
+/// Text of CSV in the type of its feature, with the booleans of training; what is no number stays text and is refused as such.
 fn typed(text: &str, feature_type: FeatureType) -> Cell<'_> {
     let trimmed = text.trim_ascii();
-    if is_null(trimmed.as_bytes()) {
-        return Cell::Null;
-    }
     match (feature_type, parse_bool(trimmed.as_bytes())) {
         (FeatureType::Text, _) => Cell::Text(text),
         (FeatureType::Int, Some(value)) => Cell::Bool(value),
@@ -98,7 +99,7 @@ mod tests {
     use modelgate_model::InputColumn;
 
     use super::*;
-    use crate::request::inputs::{Inputs, of_features};
+    use crate::request::inputs::{Inputs, of_features, of_features_and_nulls};
     use crate::settings::Leniency;
 
     fn inputs() -> Inputs {
@@ -131,6 +132,25 @@ mod tests {
         let batch = read("member,income,region\n1,1,NA\n1,1,None\n").expect("rows");
         assert!(matches!(&batch.columns[2], InputColumn::Texts(found) if found == &["NA", ""]));
         assert_eq!(read("member,income,region\nyes,1,north\n").expect_err("refused").reason(), "wrong_type");
+    }
+
+    #[test]
+    fn words_of_the_project_for_a_missing_value_are_null_to_the_letter() {
+        let features = inputs().inputs.into_iter().map(|input| input.feature).collect();
+        let inputs = of_features_and_nulls(features, &["-999", "?"]);
+        let types = [FeatureType::Int, FeatureType::Float, FeatureType::Text];
+        let read = |row: &str| {
+            let text = format!("member,income,region\n{row}\n");
+            read_csv(text.as_bytes(), &types, Rows::new(&inputs, Leniency::default(), 100))
+        };
+        for word in ["-999", " ? ", "NA"] {
+            let batch = read(&format!("1,{word},?")).unwrap_or_else(|refusal| panic!("{word}: {refusal:?}"));
+            assert!(matches!(&batch.columns[1], InputColumn::Floats(found) if found[0].is_nan()), "{word}");
+            assert!(matches!(&batch.columns[2], InputColumn::Texts(found) if found[0].is_empty()), "{word}");
+        }
+        let batch = read("1,-999.0,north").expect("rows");
+        assert!(matches!(&batch.columns[1], InputColumn::Floats(found) if found == &[-999.0]));
+        assert_eq!(read("?,1,north").expect_err("refused").reason(), "null");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use modelgate_core::schema::{Allowed, Feature, FeatureSchema, FeatureType};
+use modelgate_data::is_null;
 
 /// One feature and what is looked up for each of its cells.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ impl Input {
 pub(crate) struct Inputs {
     pub(crate) inputs: Vec<Input>,
     places: HashMap<String, usize>,
+    /// Words that training read as no value beside those that always are none, and those of them that are numbers.
+    nulls: HashSet<String>,
+    null_numbers: Vec<f64>,
 }
 
 impl Inputs {
@@ -38,10 +42,26 @@ impl Inputs {
             categories: feature.categories.iter().cloned().collect(),
             expected: expected(feature),
             contract: feature.allowed.map(allowed).unwrap_or_default(),
-            takes_bool: is_binary(feature),
+            takes_bool: feature.takes_booleans(),
             feature: feature.clone(),
         });
-        Self { inputs: inputs.collect(), places }
+        let number = |word: &String| word.parse::<f64>().ok().filter(|number| number.is_finite());
+        Self {
+            inputs: inputs.collect(),
+            places,
+            nulls: schema.nulls.iter().cloned().collect(),
+            null_numbers: schema.nulls.iter().filter_map(number).collect(),
+        }
+    }
+
+    /// Returns whether training read this text as no value, wherever it stood.
+    pub(crate) fn is_null(&self, text: &str) -> bool {
+        is_null(text.as_bytes()) || self.nulls.contains(text)
+    }
+
+    /// Returns whether a word that training read as no value writes this number.
+    pub(crate) fn is_null_number(&self, number: f64) -> bool {
+        self.null_numbers.contains(&number)
     }
 
     /// Returns the place of a feature; `guess` is looked at first, since most callers keep to one order.
@@ -55,12 +75,6 @@ impl Inputs {
     pub(crate) fn len(&self) -> usize {
         self.inputs.len()
     }
-}
-
-/// Returns whether a feature is one of booleans, which is one of whole numbers from 0 to 1 in the package.
-pub(crate) fn is_binary(feature: &Feature) -> bool {
-    let within = |(low, high): (f64, f64)| low >= 0.0 && high <= 1.0;
-    feature.feature_type == FeatureType::Int && feature.range.is_some_and(within)
 }
 
 fn allowed(allowed: Allowed) -> String {
@@ -77,7 +91,7 @@ const NAMED: usize = 12;
 
 fn expected(feature: &Feature) -> String {
     let kind = match (feature.feature_type, feature.range) {
-        (FeatureType::Int, Some(_)) if is_binary(feature) => "0 or 1, or false or true".to_owned(),
+        (FeatureType::Int, Some(_)) if feature.takes_booleans() => "0 or 1, or false or true".to_owned(),
         (FeatureType::Int, None) => "a whole number".to_owned(),
         (FeatureType::Int, Some((low, high))) => format!("a whole number from {low} to {high}"),
         (FeatureType::Float, None) => "a number".to_owned(),
@@ -98,7 +112,15 @@ fn expected(feature: &Feature) -> String {
 /// Inputs of a model that takes these features.
 #[cfg(test)]
 pub(crate) fn of_features(features: Vec<Feature>) -> Inputs {
+    of_features_and_nulls(features, &[])
+}
+
+/// As [`of_features`], with words that training read as no value.
+#[cfg(test)]
+pub(crate) fn of_features_and_nulls(features: Vec<Feature>, nulls: &[&str]) -> Inputs {
     use modelgate_core::schema::{SCHEMA_VERSION, Task};
     let (target, task) = ("y".to_owned(), Task::Regression);
-    Inputs::new(&FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes: None })
+    let nulls = nulls.iter().map(|word| (*word).to_owned()).collect();
+    let (schema_version, classes) = (SCHEMA_VERSION, None);
+    Inputs::new(&FeatureSchema { schema_version, task, features, target, classes, nulls })
 }

@@ -1,5 +1,6 @@
 //! Requests: what is sent becomes checked columns.
 
+pub(crate) mod again;
 pub(crate) mod csv;
 pub(crate) mod inputs;
 pub(crate) mod json;

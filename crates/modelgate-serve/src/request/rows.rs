@@ -2,8 +2,6 @@
 
 use std::cell::Cell as Kept;
 
-use modelgate_core::schema::FeatureType;
-use modelgate_data::is_null;
 use modelgate_model::InputColumn;
 
 use super::inputs::Inputs;
@@ -246,8 +244,26 @@ impl<'m> Rows<'m> {
         }
     }
 
-    /// Takes the cell of feature `at` of the row that was begun last.
+    /// Returns whether training read a text as no value, wherever it stood.
+    pub(crate) fn is_null(&self, text: &str) -> bool {
+        self.inputs.is_null(text)
+    }
+
+    /// Takes the cell of feature `at` of the row that was begun last. A number that `data.nulls` writes, such as -999, is a
+    /// missing value where the feature may have one; how it is written says nothing in JSON.
     pub(crate) fn set(&mut self, at: usize, cell: Cell<'_>) {
+        let number = match cell {
+            Cell::Int(value) => Some(value as f64),
+            Cell::Number(value) => Some(value),
+            _ => None,
+        };
+        let feature = &self.inputs.inputs[at].feature;
+        let is_null = number.is_some_and(|number| feature.takes_null() && self.inputs.is_null_number(number));
+        self.set_as_written(at, if is_null { Cell::Null } else { cell });
+    }
+
+    /// As [`Self::set`], of a form whose reader knows the words for a missing value by their letters.
+    pub(crate) fn set_as_written(&mut self, at: usize, cell: Cell<'_>) {
         self.reading = None;
         if std::mem::replace(&mut self.given[at], true) {
             return self.wrong(at, "duplicate", cell);
@@ -255,8 +271,7 @@ impl<'m> Rows<'m> {
         let input = &self.inputs.inputs[at];
         let row = self.rows - 1;
         if matches!(cell, Cell::Null) {
-            // A column of whole numbers has no null in the package.
-            if !input.feature.nullable || input.feature.feature_type == FeatureType::Int {
+            if !input.feature.takes_null() {
                 self.wrong(at, "null", cell);
             }
             return;
@@ -286,7 +301,7 @@ impl<'m> Rows<'m> {
             (InputColumn::Texts(values), _, Cell::Text(text)) => {
                 let known = input.knows(text);
                 // What training read as no value, a request may write as such; the cell is null as it stands.
-                if !known && input.feature.nullable && is_null(text.trim_ascii().as_bytes()) {
+                if !known && input.feature.nullable && self.inputs.is_null(text.trim_ascii()) {
                     return;
                 }
                 if known || !self.leniency.reject_unknown_category {
@@ -386,10 +401,49 @@ pub(crate) const TOO_MANY: &str = "a request may hold at most this many rows:";
 
 #[cfg(test)]
 mod tests {
-    use modelgate_core::schema::Feature;
+    use modelgate_core::schema::{Feature, FeatureType};
 
     use super::*;
-    use crate::request::inputs::of_features;
+    use crate::request::inputs::{of_features, of_features_and_nulls};
+
+    #[test]
+    fn a_word_of_the_project_for_a_missing_value_is_null_as_text_and_as_a_number() {
+        let ranged =
+            |nullable| Feature { range: Some((0.0, 9.0)), ..Feature::of("n", FeatureType::Float, nullable) };
+        let categories = vec!["?".to_owned(), "brick".to_owned()];
+        let features = |nullable| {
+            let text = Feature::of("wall", FeatureType::Text, nullable);
+            let known = Feature { categories: categories.clone(), ..text };
+            let of_one = vec!["brick".to_owned()];
+            vec![
+                ranged(nullable),
+                Feature { categories: of_one, name: "roof".to_owned(), ..known.clone() },
+                known,
+            ]
+        };
+        let read = |nullable: bool, cells: [Cell<'_>; 3]| {
+            let inputs = of_features_and_nulls(features(nullable), &["-999", "?"]);
+            let mut rows = Rows::new(&inputs, Leniency::default(), 1);
+            rows.begin().expect("room");
+            cells.into_iter().enumerate().for_each(|(at, cell)| rows.set(at, cell));
+            rows.end();
+            rows.finish()
+        };
+        let brick = Cell::Text("brick");
+        for number in [Cell::Int(-999), Cell::Number(-999.0)] {
+            let batch = read(true, [number, Cell::Text(" ? "), Cell::Text("?")]).expect("rows");
+            assert!(matches!(&batch.columns[0], InputColumn::Floats(found) if found[0].is_nan()));
+            assert!(matches!(&batch.columns[1], InputColumn::Texts(found) if found[0].is_empty()));
+            // A category is one, whatever it is called.
+            assert!(matches!(&batch.columns[2], InputColumn::Texts(found) if found[0] == "?"));
+            assert!(batch.flagged.is_empty(), "{batch:?}");
+            // Where training had none that was missing, a number is one, and unusual.
+            let batch = read(false, [number, brick, brick]).expect("rows");
+            assert_eq!(batch.flagged, [("out_of_range", 1)]);
+        }
+        let refused = read(false, [Cell::Int(1), Cell::Text("?"), brick]).expect_err("refused");
+        assert_eq!(refused.reason(), "unknown_category");
+    }
 
     #[test]
     fn a_word_that_training_read_as_no_value_is_null_where_the_model_takes_one() {

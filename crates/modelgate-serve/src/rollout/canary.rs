@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Instant;
 
 use modelgate_core::rollout::Percent;
 
@@ -14,6 +15,7 @@ use crate::served::ServedModel;
 #[derive(Debug)]
 pub(crate) struct Tallies {
     instance: String,
+    began: Instant,
     stable: Tally,
     canary: Tally,
     pub(crate) shadow: ShadowTally,
@@ -24,6 +26,7 @@ impl Tallies {
         let classes = &model.classes;
         Self {
             instance: format!("{:016x}", RandomState::new().hash_one(std::process::id())),
+            began: Instant::now(),
             stable: Tally::new(classes),
             canary: Tally::new(classes),
             shadow: ShadowTally::default(),
@@ -40,6 +43,7 @@ impl Tallies {
     pub(crate) fn counted(&self) -> Counted {
         Counted {
             instance: self.instance.clone(),
+            age_ms: u64::try_from(self.began.elapsed().as_millis()).ok(),
             stable: self.stable.counts(),
             canary: self.canary.counts(),
             shadow: self.shadow.counts(),

@@ -216,6 +216,7 @@ pub(crate) fn openapi(paths: &mut Map<String, Value>, models: &[&str]) {
                 "shadow": share,
                 "sequence": { "type": "integer", "minimum": 0, "maximum": LAST },
                 "start": { "type": "boolean" },
+                "supersedes": { "type": "integer", "minimum": 0, "maximum": LAST },
             },
         } } } });
         let mut delete = operation("Take the canary out", id("abort"));

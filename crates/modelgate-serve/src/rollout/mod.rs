@@ -5,6 +5,7 @@
 
 mod canary;
 mod client;
+mod counting;
 mod http;
 mod records;
 mod shadow;
@@ -14,6 +15,7 @@ mod window;
 mod wire;
 
 pub use client::{Client, ClientError};
+pub use counting::{Counting, Mixed};
 pub use window::{Watched, figures, judge};
 pub use wire::{
     Aborted, CanaryStanding, Counted, Order, Places, ShadowCounts, Standing, TrackCounts, VersionStanding,

@@ -1,7 +1,6 @@
 //! Copies of requests for the canary: handed to a thread of its own, which compares the two answers. A request never
 //! waits for it: when too many wait, a copy is dropped and counted.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,7 +10,11 @@ use modelgate_core::rollout::Percent;
 use modelgate_model::{InputColumn, Prediction};
 
 use super::Canary;
+use crate::caught::caught;
+use crate::request::again;
+use crate::request::rows::Rows;
 use crate::served::ServedModel;
+use crate::settings::Leniency;
 use crate::telemetry::Metrics;
 
 /// Copies that may wait.
@@ -71,11 +74,12 @@ pub(crate) struct Mirror {
 }
 
 impl Mirror {
-    /// Starts the thread, which ends when this is dropped.
-    pub(crate) fn start(metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    /// Starts the thread, which ends when this is dropped. What the canary lets through is decided as for requests.
+    pub(crate) fn start(metrics: Arc<Metrics>, leniency: Leniency) -> std::io::Result<Self> {
         let (queue, copies) = Bounded::new();
         let (waiting, own) = (Arc::clone(&queue.waiting), Arc::clone(&metrics));
-        std::thread::Builder::new().name("shadow".to_owned()).spawn(move || run(&copies, &waiting, &own))?;
+        let work = move || run(&copies, &waiting, &own, leniency);
+        std::thread::Builder::new().name("shadow".to_owned()).spawn(work)?;
         Ok(Self { queue, metrics })
     }
 
@@ -96,12 +100,12 @@ impl Mirror {
     }
 }
 
-fn run(copies: &Receiver<Mirrored>, waiting: &AtomicUsize, metrics: &Metrics) {
+fn run(copies: &Receiver<Mirrored>, waiting: &AtomicUsize, metrics: &Metrics, leniency: Leniency) {
     while let Ok(first) = copies.recv() {
         let mut next = Some(first);
         while let Some(copy) = next {
             let bytes = copy.bytes();
-            compare(copy, metrics);
+            compare(copy, metrics, leniency);
             waiting.fetch_sub(bytes, Ordering::Relaxed);
             next = copies.try_recv().ok();
         }
@@ -109,14 +113,18 @@ fn run(copies: &Receiver<Mirrored>, waiting: &AtomicUsize, metrics: &Metrics) {
     }
 }
 
-fn compare(copy: Mirrored, metrics: &Metrics) {
+fn compare(copy: Mirrored, metrics: &Metrics, leniency: Leniency) {
     let Mirrored { canary, stable, columns, rows, answer } = copy;
-    // What breaks in the canary breaks nothing else.
-    let own = catch_unwind(AssertUnwindSafe(|| canary.model.predict(&columns, rows)));
-    let compared = match &own {
-        Ok(Ok(own)) => difference(&stable, &answer, &canary.model, own, rows),
-        _ => None,
+    let own = &canary.model;
+    let compared = || {
+        // As if the request had been the canary's: it may refuse what the other version lets in.
+        let batch =
+            again::read(&columns, rows, &stable.inputs, Rows::new(&own.inputs, leniency, rows)).ok()?;
+        let prediction = own.predict(&batch.columns, batch.rows).ok()?;
+        difference(&stable, &answer, own, &prediction, rows)
     };
+    // What breaks in the canary breaks nothing else.
+    let compared = caught(compared).unwrap_or_default();
     let shadow = &canary.tallies.shadow;
     match compared {
         Some((disagreed, distance)) => {

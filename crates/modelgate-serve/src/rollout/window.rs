@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use modelgate_core::rule::{Check, GateRule, Subset, Versus};
 use modelgate_core::verdict::{
-    Comparisons, Evidence, GateVerdict, Reference, Scores, SubsetScores, judge as judge_rules,
+    Comparisons, Evidence, GateVerdict, Outcome, Reference, RuleResult, Scores, SubsetScores,
+    judge as judge_rules,
 };
 
 use super::tally::time_range;
@@ -23,19 +24,36 @@ pub struct Watched {
     pub counted: Counted,
 }
 
-/// Judges a window.
+/// Judges a window: each rule by what its figure rests on.
 pub fn judge(rules: &[GateRule], watched: &Watched) -> GateVerdict {
+    let results = rules.iter().flat_map(|rule| judge_one(rule, watched)).collect();
+    GateVerdict::of(results, false, Some(watched.canary.digest))
+}
+
+fn judge_one(rule: &GateRule, watched: &Watched) -> Vec<RuleResult> {
     let Watched { stable, canary, counted } = watched;
+    debug_assert!(!matches!(rule.check, Check::SchemaCompatible { .. }));
+    let metric = rule.metric.as_str();
+    let copies = metric.starts_with("rollout.shadow_") || metric == "rollout.disagreement";
+    let rule = GateRule { on: Some(if copies { Subset::Shadow } else { Subset::Canary }), ..rule.clone() };
     // Both sides of a comparison need their samples.
-    let needed =
-        rules.iter().filter(|rule| rule.check.versus().is_some()).filter_map(|rule| rule.min_samples).max();
-    let few = counted.stable.requests() < needed.unwrap_or_default();
-    let mut reference = track(&counted.stable);
-    if few {
-        reference.metrics.values_mut().for_each(|value| *value = None);
-    }
+    let beside = samples(metric, &counted.stable);
+    let few = beside < rule.min_samples.unwrap_or_default();
+    let reason = || {
+        let needed = rule.min_samples.unwrap_or_default();
+        let requests = if beside == 1 { "request" } else { "requests" };
+        format!("{} has {beside} {requests} of {needed} that are needed", stable.version)
+    };
     let mut own = track(&counted.canary);
-    own.metrics.insert("rollout.prediction_distance".to_owned(), distance(&counted.stable, &counted.canary));
+    own.rows = Some(samples(metric, &counted.canary));
+    if metric == DISTANCE {
+        own.metrics.insert(DISTANCE.to_owned(), distance(&counted.stable, &counted.canary));
+        own.rows = own.rows.map(|rows| rows.min(beside));
+    }
+    let mut shadow = shadow(&counted.shadow);
+    if ["rollout.disagreement", "rollout.shadow_distance"].contains(&metric) {
+        shadow.rows = Some(counted.shadow.rows);
+    }
     let scores = |name: String, version: &VersionStanding, subsets| Scores {
         name,
         digest: Some(version.digest),
@@ -43,35 +61,42 @@ pub fn judge(rules: &[GateRule], watched: &Watched) -> GateVerdict {
         schema: None,
         unscored: None,
     };
-    let subsets = BTreeMap::from([(Subset::Canary, own), (Subset::Shadow, shadow(&counted.shadow))]);
-    let candidate = scores(format!("canary {}", canary.version), canary, subsets);
-    let subsets = BTreeMap::from([(Subset::Canary, reference)]);
-    let reference = scores(format!("stable {}", stable.version), stable, subsets);
-    let rules: Vec<GateRule> = rules
-        .iter()
-        .map(|rule| {
-            let copies = rule.metric.starts_with("rollout.shadow_") || rule.metric == "rollout.disagreement";
-            let on = Some(if copies { Subset::Shadow } else { Subset::Canary });
-            GateRule { on, ..rule.clone() }
-        })
-        .collect();
-    debug_assert!(rules.iter().all(|rule| !matches!(rule.check, Check::SchemaCompatible { .. })));
+    let reference = if few {
+        Reference::Unavailable(reason())
+    } else {
+        let subsets = BTreeMap::from([(Subset::Canary, track(&counted.stable))]);
+        Reference::Scores(Box::new(scores(format!("stable {}", stable.version), stable, subsets)))
+    };
+    let subsets = BTreeMap::from([(Subset::Canary, own), (Subset::Shadow, shadow)]);
     let evidence = Evidence {
-        candidate,
-        references: BTreeMap::from([(Versus::Stable, Reference::Scores(Box::new(reference)))]),
+        candidate: scores(format!("canary {}", canary.version), canary, subsets),
+        references: BTreeMap::from([(Versus::Stable, reference)]),
         on: Subset::Canary,
         comparisons: Comparisons::default(),
         footings: BTreeMap::new(),
     };
-    judge_rules(&rules, &evidence)
+    let mut results = judge_rules(std::slice::from_ref(&rule), &evidence).rules;
+    for result in &mut results {
+        if metric == DISTANCE && few && result.outcome == Outcome::Inconclusive {
+            result.sentence = format!("{DISTANCE} could not be told: {}", reason());
+        }
+    }
+    results
+}
+
+/// The figure that is of both versions though its rule names none.
+const DISTANCE: &str = "rollout.prediction_distance";
+
+/// Returns how many requests a figure of a track rests on: only an answer has a time, and predictions.
+fn samples(metric: &str, counts: &TrackCounts) -> u64 {
+    let of_answers = metric.starts_with("latency.") || metric == DISTANCE;
+    if of_answers { counts.answered } else { counts.requests() }
 }
 
 /// Returns figures by name, of the version in production and of the canary; what both share stands on the canary's side.
 pub fn figures(counted: &Counted) -> Vec<(String, Option<f64>, Option<f64>)> {
     let (stable, mut canary) = (track(&counted.stable), track(&counted.canary));
-    canary
-        .metrics
-        .insert("rollout.prediction_distance".to_owned(), distance(&counted.stable, &counted.canary));
+    canary.metrics.insert(DISTANCE.to_owned(), distance(&counted.stable, &counted.canary));
     if counted.shadow.rows + counted.shadow.failed > 0 {
         canary.metrics.extend(shadow(&counted.shadow).metrics);
     }
@@ -187,7 +212,7 @@ mod tests {
     }
 
     fn watched(stable: TrackCounts, canary: TrackCounts, shadow: ShadowCounts) -> Watched {
-        let counted = Counted { instance: "a".to_owned(), stable, canary, shadow };
+        let counted = Counted { stable, canary, shadow, ..Counted::default() };
         Watched { stable: version("v001"), canary: version("v002"), counted }
     }
 
@@ -252,6 +277,33 @@ mod tests {
     }
 
     #[test]
+    fn a_figure_of_both_versions_needs_answers_of_both() {
+        let said = |answered: u64, refused: u64, class: &str| TrackCounts {
+            refused,
+            classes: BTreeMap::from([(class.to_owned(), answered)]),
+            ..track_of(answered, 0, 300)
+        };
+        let alone = watched(said(1, 0, "no"), said(300, 0, "yes"), ShadowCounts::default());
+        let (found, sentence) = verdict("rollout.prediction_distance <= 0.3", 100, &alone);
+        assert_eq!((found, sentence.contains("v001 has 1 request of 100")), (Verdict::Inconclusive, true));
+        let (_, sentence) = verdict("latency.p99_ms <= stable + 20%", 100, &alone);
+        assert!(sentence.contains("v001 has 1 request of 100 that are needed"), "{sentence}");
+        // What was refused has no prediction and no time.
+        let refused = watched(said(2, 99, "no"), said(1, 99, "yes"), ShadowCounts::default());
+        for text in ["rollout.prediction_distance <= 0.3", "latency.p99_ms <= 50", "latency.p50_ms <= stable"]
+        {
+            assert_eq!(verdict(text, 100, &refused).0, Verdict::Inconclusive, "{text}");
+        }
+        assert_eq!(verdict("rollout.refused_rate <= 0.5", 100, &refused).0, Verdict::Failed);
+        // Each rule asks for its own number.
+        let enough = watched(said(50, 0, "no"), said(300, 0, "yes"), ShadowCounts::default());
+        let rules = [rule("latency.p99_ms <= stable + 20%", 10), rule("rollout.error_rate <= stable", 100)];
+        let outcomes = judge(&rules, &enough).rules.into_iter().map(|result| result.outcome);
+        assert_eq!(outcomes.collect::<Vec<_>>(), [Outcome::Passed, Outcome::Inconclusive]);
+        assert_eq!(verdict("rollout.prediction_distance <= 0.3", 50, &enough).0, Verdict::Failed);
+    }
+
+    #[test]
     fn quantiles_are_where_the_times_are() {
         let places = vec![(300, 98), (400, 2)];
         let (low, high) = time_range(300);
@@ -288,5 +340,10 @@ mod tests {
         assert_eq!((found, sentence.contains("on shadow is 0.25")), (Verdict::Failed, true), "{sentence}");
         assert_eq!(verdict("rollout.shadow_distance <= 0.1", 100, &only).0, Verdict::Passed);
         assert_eq!(verdict("rollout.disagreement <= 0.5", 201, &only).0, Verdict::Inconclusive);
+        // Rows that the canary could not predict are none that the two could agree on.
+        let shadow = ShadowCounts { rows: 1, disagreed: 1, failed: 199, ..ShadowCounts::default() };
+        let broken = watched(track_of(500, 0, 300), TrackCounts::default(), shadow);
+        assert_eq!(verdict("rollout.disagreement <= 0.1", 100, &broken).0, Verdict::Inconclusive);
+        assert_eq!(verdict("rollout.shadow_error_rate <= 0.1", 100, &broken).0, Verdict::Failed);
     }
 }

@@ -50,6 +50,9 @@ pub struct ShadowCounts {
 pub struct Counted {
     /// Differs when counting began anew.
     pub instance: String,
+    /// For how many milliseconds it has counted; an older service does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
     /// The version in production.
     pub stable: TrackCounts,
     /// The new version.
@@ -119,6 +122,7 @@ impl Counted {
         let (after, earlier) = (&self.shadow, &before.shadow);
         Self {
             instance: self.instance.clone(),
+            age_ms: None,
             stable: self.stable.since(&before.stable),
             canary: self.canary.since(&before.canary),
             shadow: ShadowCounts {
@@ -220,6 +224,10 @@ pub struct Order {
     /// Whether the canary may be one that is not here yet.
     #[serde(default)]
     pub start: bool,
+    /// The number of the newer order that this one takes the place of all the same, since the ledger has no such event: it
+    /// was restored from an older copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<u64>,
 }
 
 #[cfg(test)]
@@ -235,7 +243,7 @@ mod tests {
             ..TrackCounts::default()
         };
         let canary = TrackCounts { failed: 1, ..track.clone() };
-        Counted { instance: instance.to_owned(), stable: track, canary, shadow: ShadowCounts::default() }
+        Counted { instance: instance.to_owned(), stable: track, canary, ..Counted::default() }
     }
 
     #[test]
@@ -252,12 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_read_strictly() {
+    fn an_order_is_read_strictly_and_written_as_older_services_read_it() {
         let digest = Digest::of(b"x");
         let text = |more: &str| {
             format!(r#"{{"version":"v002","digest":"{digest}","weight":5,"shadow":0,"sequence":1{more}}}"#)
         };
-        assert!(!serde_json::from_str::<Order>(&text("")).expect("an order").start);
+        let order = serde_json::from_str::<Order>(&text("")).expect("an order");
+        assert!(!order.start && !serde_json::to_string(&order).expect("JSON").contains("supersedes"));
         for wrong in [r#","extra":1"#, r#","weight":6"#, r#","start":"yes""#] {
             assert!(serde_json::from_str::<Order>(&text(wrong)).is_err(), "{wrong}");
         }

@@ -37,6 +37,8 @@ pub(super) fn typical(model: &Value) -> Row {
 pub(super) fn read(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
     let wrong = |reason: String| SmokeError::Rows { path: path.to_owned(), reason };
     let file = SourceFile::path(path.display().to_string(), path);
+    let words = model["nulls"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let nulls = words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect();
     let there = Dataset::column_names(&file, &ReadOptions::default())?;
     let mut names: Vec<&str> =
         features(model).iter().filter_map(|feature| feature["name"].as_str()).collect();
@@ -48,11 +50,15 @@ pub(super) fn read(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
     let drop = there.iter().filter(|name| !names.contains(&name.as_str())).cloned().collect();
     // `007` is text to a model that learnt from text.
     let texts = features(model).iter().filter(|feature| feature["type"] == "text");
-    let texts = texts.filter_map(|feature| feature["name"].as_str());
+    let texts: Vec<&str> = texts.filter_map(|feature| feature["name"].as_str()).collect();
+    // `NA` may be a category that the model knows: the service decides.
+    let literal = texts.iter().map(|name| (*name).to_owned()).collect();
     let named =
         target.filter(|_| model["classes"].as_array().is_some_and(|all| all.iter().any(Value::is_string)));
-    let types = texts.chain(named).map(|name| (name.to_owned(), ColumnType::String.into())).collect();
-    let options = ReadOptions { drop, types, ..ReadOptions::default() };
+    let types =
+        texts.into_iter().chain(named).map(|name| (name.to_owned(), ColumnType::String.into())).collect();
+    let named = names.iter().map(|name| (*name).to_owned()).collect();
+    let options = ReadOptions { drop, types, literal, nulls, named, ..ReadOptions::default() };
     let mut dataset = Dataset::open(vec![file], &options, Mixed::AsText)?;
     // A date is no feature: the service is shown what stands there, and says so.
     for column in dataset.schema.columns.iter_mut().filter(|one| one.declared.column_type.is_time()) {
@@ -134,6 +140,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn words_that_the_service_names_are_no_value() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.csv");
+        fs_err::write(&path, "label,code,income,member\n1,?,-999,1\n0,8,2.5,0\n").expect("written");
+        let mut model = model(&json!([0, 1]));
+        model["nulls"] = json!(["-999", "?"]);
+        let rows = super::read(&path, &model).expect("rows");
+        let features = json!([{ "member": 1, "income": null, "code": null }]);
+        assert_eq!(rows[0].body, json!({ "features": features }).to_string());
+        assert_eq!(rows[1], row(&json!(0), &json!(2.5), "8", "0"));
     }
 
     #[test]

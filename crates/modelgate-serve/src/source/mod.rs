@@ -13,7 +13,7 @@ mod registry;
 use std::collections::BTreeMap;
 
 use modelgate_core::{Digest, ModelName};
-use modelgate_model::{ATTACHED_FILES, Manifest};
+use modelgate_model::{ATTACHED_FILES, Manifest, is_file_name};
 use serde::{Deserialize, Serialize};
 
 pub use bucket::BucketSource;
@@ -147,9 +147,7 @@ fn files_by_name(get: impl Fn(&str) -> Result<Option<Vec<u8>>, SourceError>) -> 
         .map_err(|error| SourceError::Missing(format!("its {MANIFEST} is none: {error}")))?;
     files.insert(MANIFEST.to_owned(), manifest);
     for name in parsed.files.keys().map(String::as_str).chain(ATTACHED_FILES) {
-        // A package is flat; another name could lead anywhere.
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if !plain || name.starts_with('.') {
+        if !is_file_name(name) {
             return Err(SourceError::Missing(format!("its {MANIFEST} names a file that no package has")));
         }
         // What is missing of the named ones is found by whoever opens the package.

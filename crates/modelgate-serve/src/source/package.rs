@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::{Digest, ModelName};
+use modelgate_model::read_file;
 use modelgate_model::signing::SIGNATURE_FILE;
 
 use super::offered::Places;
@@ -21,9 +22,17 @@ fn unavailable(error: std::io::Error) -> SourceError {
     SourceError::Unavailable(error.to_string())
 }
 
+/// What is no file of a package is so at the next look too, and costs that package alone.
+fn unread(error: std::io::Error) -> SourceError {
+    match error.kind() {
+        ErrorKind::InvalidData => SourceError::Missing(error.to_string()),
+        _ => unavailable(error),
+    }
+}
+
 /// Returns the digest of what decides whether a package is served and is not covered by its own digest.
 fn attached(folder: &Path) -> Digest {
-    let digest = |file: &str| fs_err::read(folder.join(file)).ok().map(|bytes| Digest::of(&bytes));
+    let digest = |file: &str| read_file(&folder.join(file)).ok().map(|bytes| Digest::of(&bytes));
     let found = [VERDICT_FILE, SIGNATURE_FILE].map(digest);
     let found = found.map(|digest| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()));
     Digest::of(found.join(" ").as_bytes())
@@ -104,9 +113,9 @@ impl PackageSource {
 
     fn offer(folder: &Path) -> Result<Offer, SourceError> {
         let path = folder.join(MANIFEST);
-        let bytes = fs_err::read(&path).map_err(unavailable)?;
+        let bytes = read_file(&path).map_err(unread)?;
         let offer = offer_of(&bytes, &format!("`{}`", path.display()))?;
-        let metrics = fs_err::read(folder.join("metrics.json")).ok().map(|bytes| figures(&bytes));
+        let metrics = read_file(&folder.join("metrics.json")).ok().map(|bytes| figures(&bytes));
         Ok(Offer { metrics: metrics.unwrap_or_default(), attached: Some(attached(folder)), ..offer })
     }
 }
@@ -132,7 +141,7 @@ impl PackageSource {
                 let reason = format!("`{folder}` holds the folder `{name}`: a package has files alone");
                 return Err(SourceError::Missing(reason));
             }
-            files.insert(name, fs_err::read(&path).map_err(unavailable)?);
+            files.insert(name, read_file(&path).map_err(unread)?);
         }
         Ok(files)
     }
@@ -229,6 +238,15 @@ mod tests {
         fs_err::create_dir(at("models")).expect("made");
         let refused = names(folder.path()).expect_err("a folder").to_string();
         assert!(refused.contains("a package has files alone"), "{refused}");
+        fs_err::remove_dir(at("models")).expect("removed");
+        // Nobody writes to a pipe, and a device has no end.
+        #[cfg(unix)]
+        {
+            fs_err::os::unix::fs::symlink("/dev/zero", at("x.json")).expect("linked");
+            let refused = PackageSource::read(folder.path()).expect_err("a device");
+            assert!(matches!(&refused, SourceError::Missing(_)), "{refused:?}");
+            assert!(refused.to_string().contains("x.json` is no plain file"), "{refused}");
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl From<crate::StoreError> for RemoteError {
 }
 
 /// Removes `user:password@` from a URL or a text that holds URLs. A password may hold a `/`, so behind a `user:` everything
-/// up to the last `@` of the word is one.
+/// up to the last `@` of the word is one. Where that reads as a host with its port, as every program takes it, it is one.
 pub fn without_credentials(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -102,11 +102,17 @@ pub fn without_credentials(text: &str) -> String {
         // Another address in the same word has credentials of its own.
         let word = word.find("://").map_or(word, |next| &word[..next]);
         let first = word.split('/').next().unwrap_or_default();
-        let has_password = first.contains(':') && !first.starts_with('[');
+        let has_password = first.contains(':') && !first.starts_with('[') && !has_port(&kept, first);
         let until = if has_password { word } else { first };
         rest = until.rfind('@').map_or(behind, |at| &behind[at + 1..]);
     }
     kept + rest
+}
+
+/// Holds for a `host:port` behind the scheme that `before` ends with. A bucket's address has no port.
+fn has_port(before: &str, first: &str) -> bool {
+    let port = first.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.is_some() && !first.contains('@') && !before.ends_with("s3://")
 }
 
 #[cfg(test)]
@@ -129,6 +135,8 @@ mod tests {
             ("http://a:b/c@one/x,http://d:e/f@two/y", "http://one/x,http://two/y"),
             ("https://host/@scope/package and more", "https://host/@scope/package and more"),
             ("http://[::1]:9000/a@b", "http://[::1]:9000/a@b"),
+            ("'http://127.0.0.1:1/some/re@po.git/': no", "'http://127.0.0.1:1/some/re@po.git/': no"),
+            ("s3://key:123/456@bucket/p", "s3://bucket/p"),
         ] {
             assert_eq!(without_credentials(text), cut);
         }

@@ -1,7 +1,10 @@
 //! Objects in a folder, which may be a mounted share.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use modelgate_core::Digest;
 
@@ -15,12 +18,14 @@ const BLOCK: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct FolderObjects {
     root: PathBuf,
+    /// The folders below that have been looked through for what killed writers left.
+    looked_through: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl FolderObjects {
     /// Returns the home in `root`; nothing is made until something is put.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), looked_through: Arc::default() }
     }
 
     /// Returns where the object lies; a key never leaves the folder.
@@ -37,6 +42,24 @@ impl FolderObjects {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes beside `path` the half copies that writers who were killed have left on their way, in each folder once.
+    fn remove_left(&self, path: &Path) {
+        let Some(folder) = path.parent() else { return };
+        if !self.looked_through.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned()) {
+            return;
+        }
+        let is_old = |metadata: std::fs::Metadata| {
+            metadata.modified().is_ok_and(|written| written.elapsed().is_ok_and(|age| age > AT_WORK))
+        };
+        for entry in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+            let is_half = atomic::is_half_written(&entry.file_name().to_string_lossy());
+            if is_half && entry.metadata().is_ok_and(is_old) {
+                // They cost room, and nothing hangs on them.
+                let _ = fs_err::remove_file(entry.path());
+            }
         }
     }
 
@@ -71,6 +94,9 @@ fn append(from: &mut impl Read, to: &mut impl Write, moved: Moved<'_>) -> std::i
         moved(read as u64);
     }
 }
+
+/// What was written to within this time may be on its way still.
+const AT_WORK: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl ObjectHome for FolderObjects {
     fn name(&self) -> String {
@@ -135,6 +161,7 @@ impl ObjectHome for FolderObjects {
             fs_err::create_dir_all(folder)?;
         }
         // What a broken copy left is gone on with by nobody: a folder is fast, and two writers may meet here.
+        self.remove_left(&path);
         let staged = atomic::temporary(&path);
         let mut source = fs_err::File::open(from)?;
         let mut target = atomic::create(&staged)?;
@@ -263,6 +290,24 @@ mod tests {
         home.download("x", &partial, &count).expect("download");
         assert_eq!(fs_err::read(&partial).expect("read"), b"0123456789");
         assert_eq!(moved.into_inner(), 6);
+    }
+
+    #[test]
+    fn what_killed_writers_left_goes_when_the_object_comes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let home = FolderObjects::new(&folder.path().join("home"));
+        home.put("aa/other", b"x").expect("put");
+        let here = home.path("aa/bb").expect("a path");
+        let (old, new) = (atomic::temporary(&here), atomic::temporary(&here));
+        for left in [&old, &new] {
+            fs_err::write(left, b"half").expect("written");
+        }
+        let file = fs_err::OpenOptions::new().write(true).open(&old).expect("open").into_file();
+        file.set_modified(std::time::SystemTime::now() - 2 * AT_WORK).expect("set");
+        let source = folder.path().join("source");
+        fs_err::write(&source, b"whole").expect("written");
+        home.upload("aa/bb", &source, &source, &|_| {}).expect("uploaded");
+        assert!(!old.exists() && new.exists() && here.exists());
     }
 
     #[test]

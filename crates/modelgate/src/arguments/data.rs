@@ -35,9 +35,10 @@ pub(crate) enum Data {
 /// The arguments of `data validate`.
 #[derive(Args, Debug)]
 pub(crate) struct DataValidate {
-    /// The pipeline; not needed when there is only one, or with `--data`.
+    /// The pipeline; not needed when there is only one, or with `--data` and `--contract`.
     pub(crate) pipeline: Option<String>,
-    /// Check this file or glob instead of the pipeline's source.
+    /// Check this file or glob instead of the pipeline's source: read as `data` of the pipeline says, or of the one that has
+    /// this source or this contract.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<String>,
     /// The contract; the pipeline's by default. With `--infer`, where it is written.
@@ -62,7 +63,8 @@ pub(crate) struct DataValidate {
 pub(crate) struct DataProfile {
     /// The pipeline; not needed when there is only one, or with `--data`.
     pub(crate) pipeline: Option<String>,
-    /// Describe this file or glob instead of the pipeline's source.
+    /// Describe this file or glob instead of the pipeline's source: read as `data` of the pipeline says, or of the one that
+    /// has this source.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<String>,
     /// Write one small page.

@@ -209,6 +209,9 @@ pub(crate) struct Sign {
     /// Sign the files of this folder and write `model.sig` into it.
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
+    /// Sign a quarantined version too, for a way back to production.
+    #[arg(long, conflicts_with = "folder")]
+    pub(crate) override_quarantine: bool,
     /// Why; the ledger keeps it.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,

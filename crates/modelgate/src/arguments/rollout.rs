@@ -14,13 +14,14 @@ pub(crate) enum Rollout {
     Start(Start),
     /// Show where a rollout stands, in the ledger and at the service, and what was counted.
     Status(Target),
-    /// Give the canary the share of its next step.
+    /// Give the canary the share of its next step; exits with 4 where that is more than half and waits for approval.
     Step(Move),
     /// Keep the canary at its share until somebody has looked.
     Pause(Move),
     /// Promote a canary that has taken all of its steps.
     Promote(Move),
-    /// Put all traffic back on the version in production at once, and quarantine the canary.
+    /// Put all traffic back on the version in production at once, and quarantine the canary, unless production has changed
+    /// since it stood beside it.
     Abort(Move),
     /// Look at the canary for a while and judge it by rules; exits with 0 passed, 2 failed, 3 inconclusive.
     Watch(Box<Watch>),
@@ -79,7 +80,8 @@ pub(crate) struct Watch {
     /// For how long, such as `5m`, instead of `serve.rollout.window`.
     #[arg(long = "for", value_name = "DURATION")]
     pub(crate) window: Option<String>,
-    /// The rule `rollout.error_rate <= SHARE`, beside `serve.rollout.rules` or what `--rule` gives.
+    /// The rule `rollout.error_rate <= SHARE`, beside `serve.rollout.rules` or what `--rule` gives, else beside the limit on
+    /// refused requests that is there by default.
     #[arg(long, value_name = "SHARE")]
     pub(crate) max_error_rate: Option<f64>,
     /// A rule, such as `latency.p99_ms <= 50` or `latency.p99_ms <= stable + 20%`; may be given again. What is given here
@@ -89,7 +91,7 @@ pub(crate) struct Watch {
     /// With fewer requests than this a rule is inconclusive, instead of `serve.rollout.min_samples`.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub(crate) min_samples: Option<u64>,
-    /// When it passed, take the next step; otherwise pause.
+    /// When it passed, take the next step, unless somebody paused or moved the rollout; otherwise pause.
     #[arg(long)]
     pub(crate) step: bool,
     /// When it failed, abort: all traffic goes back and the canary is quarantined.

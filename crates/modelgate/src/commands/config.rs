@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use modelgate_config::with_defaults;
+use modelgate_config::{ProjectConfig, with_defaults};
+use modelgate_store::remote::without_credentials;
 use serde_json::json;
 
 use crate::arguments::Config;
@@ -16,7 +17,7 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
             let project = super::project(folder)?;
             let text = fs_err::read_to_string(project.root.join(modelgate_pipeline::PROJECT_FILE))?;
             let found = modelgate_config::origins(
-                &with_defaults(&project.config),
+                &with_defaults(&to_be_seen(&project.config)),
                 &text,
                 &crate::environment::variable,
             );
@@ -31,9 +32,10 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
         Config::Show { origin: false } => {
             let project = super::project(folder)?;
             if printer.is_json() {
-                printer.json(&with_defaults(&project.config))?;
+                printer.json(&with_defaults(&to_be_seen(&project.config)))?;
             } else {
-                let text = modelgate_config::show(&project.config).map_err(anyhow::Error::msg)?;
+                let text =
+                    modelgate_config::show(&to_be_seen(&project.config)).map_err(anyhow::Error::msg)?;
                 printer.data(text.trim_end())?;
             }
         }
@@ -60,4 +62,51 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
         }
     }
     Ok(Exit::Passed)
+}
+
+/// Returns the configuration without the passwords in its addresses: it is pasted into issues and stands in logs.
+fn to_be_seen(config: &ProjectConfig) -> ProjectConfig {
+    let mut config = config.clone();
+    let serve = &mut config.serve;
+    let addresses =
+        [&mut config.registry.uri, &mut config.data.remote, &mut serve.reload_url, &mut serve.rollout.url];
+    let sources = config.pipelines.values_mut().map(|pipeline| &mut pipeline.data.source);
+    for address in addresses.into_iter().flatten().chain(sources) {
+        *address = without_credentials(address);
+    }
+    if let Some(url) = &mut config.notify.url {
+        *url = host_alone(&without_credentials(url));
+    }
+    config
+}
+
+/// Returns the address of a webhook without what may be a token in it: its path and what is behind `?`.
+fn host_alone(url: &str) -> String {
+    let Some((scheme, behind)) = url.split_once("://") else { return url.to_owned() };
+    match behind.split_once(['/', '?', '#']) {
+        Some((host, more)) if !more.is_empty() => format!("{scheme}://{host}/…"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_has_no_password() {
+        let text = "version: 1\nproject: p\nregistry: {uri: 's3://KEY:hunter2@b/p'}\ndata: {remote: 's3://KEY:hun/ter2@b/d'}\n\
+                    notify: {url: 'https://u:hunter2@hooks.example/T1/hunter2?token=hunter2'}\n\
+                    serve: {reload_url: 'http://u:hunter2@host:8080/admin/reload'}\n\
+                    pipelines:\n  p:\n    task: regression\n    data: {source: a.csv, target: y}\n";
+        let config = modelgate_config::parse(text, Path::new("modelgate.yaml")).expect("valid");
+        let shown = modelgate_config::show(&to_be_seen(&config)).expect("YAML");
+        assert!(!shown.contains("ter2") && !shown.contains("KEY"), "{shown}");
+        for part in
+            ["s3://b/p", "s3://b/d", "https://hooks.example/…", "http://host:8080/admin/reload", "a.csv"]
+        {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert_eq!(host_alone("https://hooks.example/"), "https://hooks.example/");
+    }
 }

@@ -134,6 +134,10 @@ fn data(pipeline: &Pipeline<'_>) -> (&'static str, String) {
     if let Some(differs) = datasets::warning(pipeline, &files, Reading::Little) {
         return ("differs", differs);
     }
+    let left = datasets::superseded(pipeline.project).unwrap_or_default();
+    if let Some((name, own)) = left.into_iter().find(|(_, own)| own == pipeline.name) {
+        return ("differs", datasets::superseded_sentence(&name, &own));
+    }
     match files.as_slice() {
         [_] => ("ok", source.clone()),
         several => ("ok", format!("{source}, files: {}", several.len())),

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use modelgate_config::TaskKind;
 use modelgate_core::ModelName;
-use modelgate_data::{DataError, Dataset, NO_SUCH_NAME, ReadOptions, column_not_there, find_files};
+use modelgate_data::{
+    DataError, Dataset, NO_SUCH_NAME, ReadOptions, column_not_there, find_files, is_pandas_index,
+};
 use modelgate_pipeline::PROJECT_FILE;
 
 use super::ci::check_place;
@@ -147,7 +149,8 @@ const COMMON: [&str; 9] =
 fn candidates(header: &[String]) -> String {
     let common = header.iter().filter(|name| COMMON.contains(&name.to_lowercase().as_str()));
     let mut found: Vec<&String> = common.collect();
-    found.extend(header.last().filter(|last| !found.contains(last)));
+    let last = header.iter().rfind(|name| !is_pandas_index(name));
+    found.extend(last.filter(|last| !found.contains(last)));
     found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
 }
 

@@ -3,7 +3,6 @@
 mod accept;
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::path::Path;
 
 use modelgate_core::Digest;
@@ -87,24 +86,25 @@ fn log(
     wanted: impl Fn(&LedgerEntry) -> bool,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    let mut output = std::io::BufWriter::new(anstream::stdout().lock());
-    let mut kept: VecDeque<String> = VecDeque::new();
-    registry.for_each_entry(|entry| {
-        if !wanted(entry) {
-            return Ok(());
-        }
-        let line = line(entry, printer.is_json())?;
-        let Some(last) = last else { return output.write_all(line.as_bytes()) };
-        kept.push_back(line);
-        if kept.len() > last {
-            kept.pop_front();
+    printer.stream(|output| {
+        let mut kept: VecDeque<String> = VecDeque::new();
+        registry.for_each_entry(|entry| {
+            if !wanted(entry) {
+                return Ok(());
+            }
+            let line = line(entry, printer.is_json())?;
+            let Some(last) = last else { return output.write_all(line.as_bytes()) };
+            kept.push_back(line);
+            if kept.len() > last {
+                kept.pop_front();
+            }
+            Ok(())
+        })?;
+        for line in kept {
+            output.write_all(line.as_bytes())?;
         }
         Ok(())
     })?;
-    for line in kept {
-        output.write_all(line.as_bytes())?;
-    }
-    output.flush()?;
     Ok(Exit::Passed)
 }
 
@@ -155,9 +155,9 @@ fn verify(project: &Project, known: Option<&Digest>, printer: &Printer) -> anyho
 fn export(registry: &Registry, file: Option<&Path>, printer: &Printer) -> anyhow::Result<Exit> {
     // As everywhere, `-` is the output.
     let Some(path) = file.filter(|path| path.as_os_str() != "-") else {
-        let mut output = std::io::BufWriter::new(anstream::stdout().lock());
-        registry.for_each_entry(|entry| output.write_all(entry.to_line()?.as_bytes()))?;
-        output.flush()?;
+        printer.stream(|output| {
+            Ok(registry.for_each_entry(|entry| output.write_all(entry.to_line()?.as_bytes()))?)
+        })?;
         return Ok(Exit::Passed);
     };
     if path.exists() {

@@ -333,12 +333,6 @@ fn decide(
         Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
         _ => {
             printer.talk(&format!("{model} {version} is quarantined"));
-            if rolled_out && registry.model(model)?.active_rollout().is_none() {
-                printer.talk(&format!(
-                    "{model}: its rollout has ended with that; the service finds it at its next look at the registry, \
-                     and `modelgate rollout abort {model} --reason …` takes it out at once"
-                ));
-            }
             if registry.model(model)?.production().is_none() {
                 // It may have been there: what was brought of it goes.
                 materialise(project, &registry, model)?;
@@ -346,6 +340,12 @@ fn decide(
             let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
             notice = digest.map(|digest| Notice::quarantined(model, version, digest, &decision.reason));
         }
+    }
+    if rolled_out && registry.model(model)?.active_rollout().is_none() {
+        printer.talk(&format!(
+            "{model}: its rollout has ended with that; the service finds it at its next look at the registry, and \
+             `modelgate rollout abort {model} --reason …` takes it out at once"
+        ));
     }
     standing(&registry, model, version, printer)?;
     drop(lock);

@@ -10,6 +10,11 @@ use crate::printer::Printer;
 /// Sends the notice where the project wants it, and asks the service for another look where production changed; what goes
 /// wrong is a warning.
 pub(crate) fn tell(project: &Project, notice: &Notice, around: &Surroundings<'_>, printer: &Printer) {
+    send(project, notice, around, printer);
+    modelgate_pipeline::told(notice);
+}
+
+fn send(project: &Project, notice: &Notice, around: &Surroundings<'_>, printer: &Printer) {
     let moved =
         matches!(notice.event, NotifyEvent::Promoted | NotifyEvent::RolledBack | NotifyEvent::Quarantined);
     if let Some(url) = project.config.serve.reload_url.as_deref().filter(|_| moved) {

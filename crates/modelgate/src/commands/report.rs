@@ -1,9 +1,11 @@
 //! `modelgate report`.
 
+use modelgate_core::verdict::GateVerdict;
 use modelgate_pipeline::reports::{EndedRun, RunEvidence, html, junit, markdown, sarif};
 use modelgate_pipeline::{Pipeline, Project};
 
 use crate::arguments::{Report, ReportForm};
+use crate::commands::ci::{RulesPlace, repository_of};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -27,13 +29,21 @@ fn suite(pipeline: &Pipeline<'_>) -> String {
     format!("modelgate.{}", pipeline.name)
 }
 
+/// A code host finds a file from the root of the repository.
+fn of_code_scanning(verdict: &GateVerdict, pipeline: &Pipeline<'_>) -> anyhow::Result<String> {
+    let root = repository_of(&pipeline.project.root).ok();
+    let place = RulesPlace::of(pipeline.project, pipeline, root.as_deref());
+    let log = sarif(verdict, pipeline.name, &place.path, &|rule| place.line_of(rule));
+    Ok(modelgate_core::canonical::to_pretty(&log)?)
+}
+
 fn of_judged(form: ReportForm, evidence: &RunEvidence, pipeline: &Pipeline<'_>) -> anyhow::Result<String> {
     Ok(match form {
         ReportForm::Markdown => markdown(evidence, false),
         ReportForm::Html => html(evidence),
         ReportForm::Card => fs_err::read_to_string(pipeline.outputs().join("MODEL_CARD.md"))?,
         ReportForm::Junit => junit(&evidence.verdict, &suite(pipeline), &evidence.run.finished_at),
-        ReportForm::Sarif => modelgate_core::canonical::to_pretty(&sarif(&evidence.verdict, pipeline.name))?,
+        ReportForm::Sarif => of_code_scanning(&evidence.verdict, pipeline)?,
         ReportForm::Json => modelgate_core::canonical::to_pretty(&evidence.verdict)?,
     })
 }
@@ -50,7 +60,7 @@ fn of_ended(form: ReportForm, ended: &EndedRun, pipeline: &Pipeline<'_>) -> anyh
             return Err(anyhow::anyhow!(said));
         }
         ReportForm::Junit => junit(&ended.verdict(), &suite(pipeline), &ended.run.finished_at),
-        ReportForm::Sarif => modelgate_core::canonical::to_pretty(&sarif(&ended.verdict(), pipeline.name))?,
+        ReportForm::Sarif => of_code_scanning(&ended.verdict(), pipeline)?,
         ReportForm::Json => modelgate_core::canonical::to_pretty(&ended.verdict())?,
     })
 }

@@ -10,10 +10,11 @@ mod watch;
 
 use modelgate_core::ModelName;
 use modelgate_core::rollout::Rollout as Standing;
-use modelgate_pipeline::{Project, Surroundings, registry};
+use modelgate_pipeline::{PipelineError, Project, Surroundings, registry};
 use modelgate_registry::Registry;
-use modelgate_serve::rollout::{Client, Order};
+use modelgate_serve::rollout::{Client, ClientError, Order, Standing as ServiceStanding};
 use modelgate_serve::settings::Secret;
+use modelgate_store::StoreError;
 
 use crate::arguments::rollout::{Rollout, Target};
 use crate::environment::{self, surroundings};
@@ -117,12 +118,42 @@ fn order(rollout: &Standing, sequence: u64, start: bool) -> Order {
         shadow: rollout.mirrored(),
         sequence,
         start,
+        supersedes: None,
     }
+}
+
+/// Returns whether another command works on the project meanwhile, so that nothing could be written.
+fn is_locked(error: &anyhow::Error) -> bool {
+    let locked = |error: &StoreError| matches!(error, StoreError::Locked { .. });
+    error.chain().any(|cause| match cause.downcast_ref::<PipelineError>() {
+        Some(PipelineError::Store(error)) => locked(error),
+        _ => cause.downcast_ref::<StoreError>().is_some_and(locked),
+    })
 }
 
 impl Controller<'_> {
     fn now(&self) -> String {
         (self.around.now)()
+    }
+
+    /// Gives an order. Where the service refuses it as older than one that it took, and the ledger has no such event, then
+    /// the ledger was restored from an older copy: the order takes the place of what was taken.
+    fn tell(&self, registry: &mut Registry, order: &Order) -> Result<ServiceStanding, ClientError> {
+        let model = self.model.as_str();
+        let refused = self.client.order(model, order);
+        if !matches!(&refused, Err(ClientError::Refused { status: 409, .. })) {
+            return refused;
+        }
+        let taken = self.client.standing(model)?.sequence;
+        if registry.refresh().is_err() || taken <= sequence(registry) {
+            return refused;
+        }
+        self.printer.warning(&format!(
+            "the service took an order by event {taken} of the ledger, which ends at {}: it was restored from an older copy, \
+             and the service goes by what it says now",
+            sequence(registry)
+        ));
+        self.client.order(model, &Order { supersedes: Some(taken), ..order.clone() })
     }
 
     /// Returns the rollout that is under way.

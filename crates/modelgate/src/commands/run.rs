@@ -45,10 +45,11 @@ pub(crate) fn walk(
     let mut approver = TerminalApprover { printer };
     let surroundings = surroundings();
     let outcome = modelgate_pipeline::run(pipeline, options, &surroundings, &mut reporter, &mut approver)?;
-    report(&outcome, pipeline, options, printer)?;
+    let reported = report(&outcome, pipeline, options, printer);
     if !options.dry_run {
         tell(&outcome, pipeline, printer);
     }
+    reported?;
     Ok(match outcome.ending {
         _ if options.dry_run => Exit::Passed,
         Ending::Done => Exit::Passed,
@@ -72,6 +73,8 @@ fn tell(outcome: &RunOutcome, pipeline: &modelgate_pipeline::Pipeline<'_>, print
         let failed = verdict.is_some_and(|verdict| verdict.verdict == Verdict::Failed);
         // A person's no and a contract that does not hold are no verdict of a gate.
         let kind = match outcome.ending {
+            // A run that registers nothing, as that of a pull request, is a look: it changes nothing that others wait for.
+            _ if outcome.version.is_none() => return,
             Ending::Blocked if failed => NotifyEvent::VerdictFailed,
             Ending::Waiting => NotifyEvent::ApprovalWanted,
             _ => return,

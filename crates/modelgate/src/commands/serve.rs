@@ -178,15 +178,10 @@ fn settings(
         }
         _ => None,
     };
-    let header = |name: &str, default: &str| -> anyhow::Result<String> {
-        let value = environment::variable(name).unwrap_or_else(|| default.to_owned());
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if value.bytes().all(allowed) && value.len() <= 100 {
-            Ok(value)
-        } else {
-            Err(UsageError(format!("the environment variable {name} is not the name of a header")).into())
-        }
-    };
+    let (admin_header, correlation_header) = callers::headers(&environment::variable)?;
+    let admin_token = callers::secret("ADMIN_API_TOKEN")?;
+    let api_keys = callers::api_keys(environment::variable("MODELGATE_API_KEYS").as_deref())?;
+    callers::told_apart(admin_token.as_ref(), &api_keys)?;
     Ok(Settings {
         address: SocketAddr::new(arguments.host, arguments.port),
         require: match config.require {
@@ -215,10 +210,10 @@ fn settings(
         ),
         retry_attempts: tries(arguments.retry_attempts, "MLFLOW_RETRY_MAX_ATTEMPTS", 1..=20, 3)?,
         retry_factor: tries(arguments.retry_factor, "MLFLOW_RETRY_BACKOFF_FACTOR", 1..=10, 2)?.into(),
-        admin_token: callers::secret("ADMIN_API_TOKEN")?,
-        admin_header: header("ADMIN_TOKEN_HEADER", "X-Admin-Token")?,
-        api_keys: callers::api_keys(environment::variable("MODELGATE_API_KEYS").as_deref())?,
-        correlation_header: header("CORRELATION_ID_HEADER", "X-Correlation-ID")?,
+        admin_token,
+        admin_header,
+        api_keys,
+        correlation_header,
         key_header: config.rollout.key_header.clone(),
         cors_origins: callers::origins(&arguments.cors_origins)?,
         trusted_proxies: arguments.trusted_proxies.clone(),

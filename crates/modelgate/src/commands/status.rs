@@ -1,13 +1,14 @@
 //! `modelgate status`.
 
-use modelgate_core::Verdict;
-use modelgate_core::lifecycle::Stage as Lifecycle;
+use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle, VersionState};
+use modelgate_core::{Verdict, VersionNumber};
 use modelgate_pipeline::datasets::{self, Reading, dvc_stages};
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::reports::EndedRun;
-use modelgate_pipeline::{Pipeline, PipelineError, Project, find_production, registry, source_files};
+use modelgate_pipeline::{Pipeline, PipelineError, Project, find_production, policy, registry, source_files};
 use serde_json::{Value, json};
 
+use crate::environment::surroundings;
 use crate::exit::Exit;
 use crate::printer::{Printer, coloured};
 
@@ -20,15 +21,7 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         let sample = last.as_ref().and_then(|last| outputs::sampled(&pipeline, last));
         let production = find_production(&registry, &pipeline.model);
         let state = registry.state().models.get(&pipeline.model);
-        let waiting: Vec<_> = state
-            .into_iter()
-            .flat_map(|state| &state.versions)
-            .filter(|(_, version)| {
-                matches!(version.stage, Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging)
-                    && version.verdict == Verdict::Passed
-            })
-            .map(|(version, found)| (*version, found.stage))
-            .collect();
+        let waiting = waiting(&pipeline, state);
         let pending = state.and_then(|state| state.pending.as_ref());
         // What became of it behind its gate: a verdict that passed is not all there is to know.
         let stopped = last.as_ref().filter(|_| ended.is_none()).and_then(|last| stopped(&pipeline, last));
@@ -52,7 +45,8 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             found.push(json!({
                 "pipeline": pipeline.name, "model": pipeline.model, "production": production.map(|found| found.version),
                 "digest": production.map(|found| found.digest), "package": package,
-                "waiting": waiting.iter().map(|(version, _)| version).collect::<Vec<_>>(),
+                "waiting": waiting.iter().map(|one| one.version).collect::<Vec<_>>(),
+                "lapsed": waiting.iter().filter(|one| one.has_lapsed).map(|one| one.version).collect::<Vec<_>>(),
                 "rollback": pending, "last_stopped": stopped,
                 "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().filter(|_| ended.is_none()).and_then(|run| run.verdict),
                 "last_ending": last.as_ref().map(|_| ended.as_ref().map_or("judged", EndedRun::code)),
@@ -68,13 +62,7 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         );
         printer.data(&format!("  production  {text}"))?;
         printer.data(&format!("  package     {package}"))?;
-        let names: Vec<String> = waiting
-            .iter()
-            .map(|(version, stage)| match stage {
-                Lifecycle::Candidate => version.to_string(),
-                stage => format!("{version} ({stage})"),
-            })
-            .collect();
+        let names: Vec<String> = waiting.iter().map(Waiting::name).collect();
         if let Some(pending) = pending {
             printer.data(&format!(
                 "  rollback    from {} to {} is under way since {}, by {}",
@@ -134,6 +122,44 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         printer.data(&format!("  {:<12}{state}", format!("{} ", stage.name)))?;
     }
     Ok(Exit::Passed)
+}
+
+/// A version that can go on to production.
+struct Waiting {
+    version: VersionNumber,
+    stage: Lifecycle,
+    /// Whether its approval counts no more, as one that has expired.
+    has_lapsed: bool,
+}
+
+impl Waiting {
+    fn name(&self) -> String {
+        let Self { version, stage, has_lapsed } = self;
+        match (stage, has_lapsed) {
+            (Lifecycle::Candidate, false) => version.to_string(),
+            (stage, false) => format!("{version} ({stage})"),
+            (Lifecycle::Approved, true) => format!("{version} (its approval counts no more)"),
+            (stage, true) => format!("{version} ({stage}, its approval counts no more)"),
+        }
+    }
+}
+
+/// Returns what passed its gate and is not decided on; a package that is quarantined goes nowhere under any number.
+fn waiting(pipeline: &Pipeline<'_>, state: Option<&ModelState>) -> Vec<Waiting> {
+    let Some(state) = state else { return Vec::new() };
+    let now = (surroundings().now)();
+    let can_go_on = |found: &VersionState| {
+        matches!(found.stage, Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging)
+            && found.verdict == Verdict::Passed
+            && state.quarantined(&found.digest).is_none()
+    };
+    let waiting = |(version, found): (&VersionNumber, &VersionState)| {
+        let approval = found.approval.as_ref();
+        let lapsed =
+            approval.and_then(|approval| policy::approval_lapsed(pipeline, *version, approval, &now));
+        Waiting { version: *version, stage: found.stage, has_lapsed: lapsed.is_some() }
+    };
+    state.versions.iter().filter(|(_, found)| can_go_on(found)).map(waiting).collect()
 }
 
 /// Says how the data are not those that git versions, or that they are not here and which command brings them.

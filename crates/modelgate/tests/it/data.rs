@@ -1,6 +1,7 @@
 //! `modelgate data`, and what a contract does to a run.
 
 mod describing;
+mod read_as_declared;
 
 use modelgate_testing::TestProject;
 

@@ -97,6 +97,36 @@ fn what_is_pushed_comes_back_in_a_fresh_clone() {
     project.run(&["data", "snapshot", "p", "data/images"]).exits(0).says("images: unchanged");
 }
 
+#[test]
+fn a_fresh_clone_that_pulled_can_push_again() {
+    let project = project();
+    images(&project, 3);
+    let _ = project.run(&["data", "snapshot", "p", "data/images"]).exits(0);
+    project.run(&["data", "push"]).exits(0).says("5 objects sent");
+    fresh_clone(&project);
+    project.run(&["data", "pull"]).exits(0).says("4 objects fetched");
+    project.run(&["data", "push", "--verify"]).exits(0).says("0 objects sent").says("5 there already");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_name_that_no_pull_brings_back_is_refused_before_anything_is_kept() {
+    let project = project();
+    project.write("data/odd/back\\slash", "1");
+    project.write("data/odd/ok", "2");
+    let snapshot = ["data", "snapshot", "data/odd"];
+    project.run(&snapshot).exits(1).says("`data/odd/back\\slash`: ").says("rename it");
+    assert!(!project.path("data/odd.modelgate").exists() && !project.path(".modelgate/store").exists());
+    // A pointer file of an earlier version that has such a name is no dead end.
+    fs_err::rename(project.path("data/odd/back\\slash"), project.path("data/odd/dash")).expect("renamed");
+    let _ = project.run(&snapshot).exits(0);
+    let pointer = project.read("data/odd.modelgate").replacen("data/odd/dash", "data/odd/back\\\\slash", 1);
+    project.write("data/odd.modelgate", pointer);
+    project.run(&["data", "push"]).exits(1).says("modelgate data snapshot");
+    project.run(&snapshot).exits(0).says("could not be read");
+    let _ = project.run(&["data", "push"]).exits(0);
+}
+
 /// Commits all that is not ignored.
 fn commit(project: &TestProject) {
     for arguments in [&["add", "-A"][..], &["commit", "-q", "-m", "data"]] {
@@ -255,6 +285,8 @@ fn a_push_counts_as_there_only_what_has_the_right_bytes() {
 fn wrong_requests_are_told_of() {
     let project = project();
     project.run(&["data", "push"]).exits(64).says("there is no data set to push");
+    // Data may lie in git alone.
+    project.run(&["data", "pull"]).exits(0).says("there is nothing to pull");
     project.run(&["data", "snapshot", "none.csv"]).exits(1).says("`none.csv`: there is no such file");
     project.run(&["data", "snapshot", "../x"]).exits(1).says("below the project");
     let _ = project.run(&["data", "snapshot"]).exits(0);
@@ -269,6 +301,8 @@ fn wrong_requests_are_told_of() {
     let text = project.read("data/p.modelgate").replace("data/raw.csv", "../raw.csv");
     project.write("data/p.modelgate", text);
     project.run(&["data", "pull"]).exits(1).says("p.modelgate").says("below the project");
+    project.replace("data/p.modelgate", "name: \"../raw.csv", "name: \"conftest.py");
+    project.run(&["data", "pull"]).exits(1).says("the name `conftest.py` is none that its source");
 }
 
 #[cfg(unix)]

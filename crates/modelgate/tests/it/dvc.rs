@@ -146,6 +146,36 @@ fn a_source_that_is_only_in_the_cache_is_read_from_there() {
 }
 
 #[test]
+fn what_dvc_tracks_beside_a_project_is_pulled_where_a_pipeline_reads_it() {
+    let Some(repository) = Repository::make("remote", &[]) else { return };
+    let project = &repository.project;
+    let config = |source: &str| {
+        format!(
+            "version: 1\nproject: q\npipelines:\n  q:\n    task: classification\n    data: {{source: {source}, target: target}}\n"
+        )
+    };
+    let run = |arguments: &[&str]| repository.run(&[&["-C", "team/q"], arguments].concat());
+    project.write("team/q/modelgate.yaml", config("../../data/raw.csv"));
+    repository.empty();
+    let brings = "DVC tracks it: `modelgate data pull ../../data/raw.csv` brings it";
+    run(&["run", "--until", "split"]).exits(64).says(brings);
+    run(&["data", "pull"]).exits(0).says("1 object fetched").says("1 file written");
+    assert!(project.path("data/raw.csv").exists() && !project.path("data/images").exists());
+    let _ = run(&["run", "--until", "split"]).exits(0);
+    repository.empty();
+    run(&["data", "pull", "../../data/raw.csv"]).exits(0).says("1 file written");
+    repository.empty();
+    project.write("team/q/modelgate.yaml", config("../../data/*.csv"));
+    run(&["run", "--until", "split"])
+        .exits(64)
+        .says("DVC tracks what is there: `modelgate data pull` brings it");
+    run(&["data", "pull"]).exits(0).says("1 file written");
+    // Of data in git there is nothing to bring, whatever others keep in DVC.
+    project.write("team/q/modelgate.yaml", config("here.csv"));
+    run(&["data", "pull"]).exits(0).says("there is nothing to pull");
+}
+
+#[test]
 fn contents_with_other_bytes_and_changes_are_not_lost() {
     let Some(repository) = Repository::make("remote", &[]) else { return };
     repository.project.write("data/raw.csv", "mine\n");
@@ -208,6 +238,64 @@ fn stages_say_whether_they_are_stale_and_why_as_dvc_does() {
     repository.run(&["status"]).exits(0).says("prepare     stale: its command changed");
     repository.dvc(&["repro", "-q"]);
     assert!(status(&repository).iter().all(|stage| stage["stale"] == serde_json::json!([])));
+}
+
+#[test]
+fn references_and_items_of_stages_are_what_dvc_takes_them_for() {
+    let Some(repository) = Repository::make("remote", &[]) else { return };
+    let files = &repository.project;
+    files.replace("params.yaml", "train:", "names: [a, b]\nrate: 1.0e-5\ntrain:");
+    let stages = files.read("dvc.yaml");
+    files.write(
+        "dvc.yaml",
+        format!(
+            "{stages}
+  rate: {{cmd: 'echo ${{rate}} ${{train.n}} > rate.txt', outs: [{{rate.txt: {{cache: false}}}}]}}
+  each:
+    foreach: ${{names}}
+    do: {{cmd: 'echo ${{item}} > m_${{item}}.txt', metrics: [{{'m_${{item}}.txt': {{cache: false}}}}]}}
+  grid:
+    matrix: {{name: '${{names}}', size: [1, 2]}}
+    cmd: echo ${{item.name}} > g-${{item.name}}-${{item.size}}
+    outs: ['g-${{item.name}}-${{item.size}}']
+"
+        ),
+    );
+    repository.dvc(&["repro", "-q"]);
+    // Both are asked, and say the same.
+    let stale = || {
+        let text = repository.run(&["status", "--output-format", "json"]).exits(0).stdout;
+        let json: serde_json::Value = serde_json::from_str(&text).expect("json");
+        let stages = json["dvc_stages"].as_array().expect("stages").clone();
+        let is_stale = |stage: &&serde_json::Value| stage["stale"] != serde_json::json!([]);
+        let name = |stage: &serde_json::Value| stage["name"].as_str().expect("a name").to_owned();
+        let mut ours: Vec<String> = stages.iter().filter(is_stale).map(name).collect();
+        ours.sort();
+        let mut dvc = Command::new(&repository.python);
+        dvc.args(["-m", "dvc", "status", "--json"]).current_dir(files.path(".")).env("DVC_NO_ANALYTICS", "1");
+        let told: serde_json::Value =
+            serde_json::from_slice(&dvc.output().expect("started").stdout).expect("json");
+        let theirs: Vec<String> = told.as_object().expect("stages").keys().cloned().collect();
+        assert_eq!(ours, theirs);
+        ours
+    };
+    assert_eq!(stale(), Vec::<String>::new());
+    // What git keeps is in no remote, whatever its name is made of.
+    files.write("m_a.txt", "by hand");
+    let _ = repository.run(&["data", "pull"]).exits(0);
+    assert_eq!(stale(), ["each@a"]);
+    repository.dvc(&["repro", "-q"]);
+    files.replace("params.yaml", "rate: 1.0e-5", "rate: 0.5");
+    assert_eq!(stale(), ["rate"]);
+    repository.run(&["status"]).exits(0).says("stale: its command changed");
+    files.replace("params.yaml", "[a, b]", "[a, c]");
+    assert_eq!(stale(), ["each@c", "grid@c-1", "grid@c-2", "rate"]);
+    files.replace("dvc.yaml", "echo ${item} >", "echo the ${item} >");
+    assert_eq!(stale(), ["each@a", "each@c", "grid@c-1", "grid@c-2", "rate"]);
+    repository.dvc(&["repro", "-q"]);
+    assert_eq!(stale(), Vec::<String>::new());
+    files.replace("dvc.yaml", "echo the ${item} >", "echo ${who} >");
+    repository.run(&["status"]).exits(0).says("ask `dvc status`");
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod runbooks;
 mod search;
 mod serving;
 mod splitting;
+mod stdout;
 mod terminal;
 mod torture;
 mod train_command;

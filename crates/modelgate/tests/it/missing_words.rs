@@ -1,6 +1,7 @@
 //! Words such as `NA` and `None`: what they are in training, and files that no glob is to find.
 
-use modelgate_testing::TestProject;
+use modelgate_testing::{Service, TestProject};
+use serde_json::{Value, json};
 
 fn project(types: &str) -> TestProject {
     let project = TestProject::new(env!("CARGO_BIN_EXE_modelgate"));
@@ -57,6 +58,21 @@ fn words_of_the_project_are_no_value_from_the_first_look_to_the_model() {
     project.run(&["run", "--until", "train"]).exits(0).does_not_say("train      unchanged");
     let _ = project.run(&profile).exits(0);
     assert_eq!(project.json("p.json")["columns"][1]["nulls"], 200);
+    // The service that is made of it takes them for no value too.
+    let config = project.read("modelgate.yaml");
+    project.write("modelgate.yaml", config + "    promotion: {approval: automatic}\n");
+    let _ = project.run(&["run"]).exits(0);
+    let manifest = project.json("models/packaged/p/manifest.json");
+    assert_eq!(manifest["schema"]["nulls"], json!(["2", "?"]));
+    let service = Service::ready(project.command(&["serve", "--port", "0"]));
+    let answer = |body: &Value| service.post("/predict/p", body).is(200).json()["probabilities"].clone();
+    let null = answer(&json!({ "x": null, "region": null }));
+    assert_eq!(answer(&json!({ "x": 2, "region": "?" })), null);
+    assert_ne!(answer(&json!({ "x": 299.5, "region": "a" })), null);
+    let csv = [("content-type", "text/csv")];
+    let _ = service.request("POST", "/invocations", &csv, Some(b"x,region\n?,?\n2,a\n")).is(200);
+    let smoke = ["serve", "smoke", &service.url, "--rows", "data/d.csv", "--rule", "refused_rate <= 0"];
+    let _ = project.run(&smoke).exits(0);
 }
 
 #[test]

@@ -247,3 +247,53 @@ fn folds_of_groups_and_of_time_are_measured_on_what_they_did_not_see() {
     let by_time = scores(&trend("kind: time, column: day", "n_iter: 2, cv: 5"));
     assert!(by_time.iter().all(|score| *score < 0.0), "{by_time:?}");
 }
+
+/// Days of two classes, of which one begins after half of the days, and so do the values of a column and a category.
+fn late(search: &str) -> TestProject {
+    let mut data = "day,x,late,town,y\n".to_owned();
+    for row in 0..240 {
+        let is_late = row >= 80;
+        let (month, day) = (row / 28, row % 28 + 1);
+        let late = if is_late { format!("{}.5", row % 5) } else { String::new() };
+        let town = if is_late && row % 4 == 0 { "new" } else { "old" };
+        let class = if is_late && row % 3 == 0 { "b" } else { "a" };
+        data += &format!("2020-{:02}-{day:02},{}.25,{late},{town},{class}\n", month + 1, row * 7 % 31);
+    }
+    let config = format!(
+        "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
+         data: {{source: data.csv, target: y, split: {{kind: time, column: day}}}}\n    \
+         preprocess: {{unknown_category: error}}\n    \
+         train: {{algorithm: decision_tree, search: {{metric: accuracy, space: {{max_depth: {{int: [1, 12]}}}}, {search}}}}}\n    \
+         gate: {{rules: [{{id: any, metric: accuracy, at_least: 0}}]}}\n    promotion: {{approval: automatic}}\n"
+    );
+    TestProject::with(BINARY, &data, &config)
+}
+
+#[test]
+fn folds_by_time_go_without_what_begins_later() {
+    let project = late("n_iter: 2, cv: 5");
+    project
+        .run(&["run"])
+        .exits(0)
+        .says("trials are measured on 3 of 5 folds: the rows that the others learn from have one class only");
+    let trials = project.json("outputs/p/trials.json");
+    assert_eq!(trials["trials"][0]["folds"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn a_search_goes_by_the_quantile_that_its_models_are_for() {
+    let config = |metric: &str| {
+        format!(
+            "version: 1\nproject: p\npipelines:\n  p:\n    task: regression\n    \
+             data: {{source: data.csv, target: y}}\n    \
+             train: {{algorithm: gradient_boosting, params: {{loss: quantile, quantile: 0.75, max_iter: 5}}, \
+             search: {{metric: {metric}, n_iter: 2, cv: 2, space: {{max_depth: {{int: [1, 3]}}}}}}}}\n    \
+             gate: {{rules: [{{id: any, metric: pinball_75, at_most: 1e9}}]}}\n    promotion: {{approval: automatic}}\n"
+        )
+    };
+    let rows: String = (0..80).map(|row| format!("{row}.5,{}\n", row * 3 % 17)).collect();
+    let project = TestProject::with(BINARY, &format!("x,y\n{rows}"), &config("pinball_75"));
+    project.run(&["run"]).exits(0).says("best of 2 trials pinball_75");
+    let other = TestProject::with(BINARY, &format!("x,y\n{rows}"), &config("pinball_80"));
+    other.run(&["config", "check"]).exits(64).says("search.metric: `pinball_80` is not one of");
+}

@@ -55,6 +55,11 @@ fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() 
     assert!(!output.stderr.contains("warning: training"), "{}", output.stderr);
     let manifest = project.json("models/packaged/p/manifest.json");
     assert_eq!(manifest["lineage"]["algorithm"], "command");
+    // What the engine said of the model before is gone.
+    let training = project.json("outputs/p/training.json");
+    assert_eq!((&training["algorithm"], &training["params"]["depth"]), (&"command".into(), &3.into()));
+    assert_eq!(training["details"]["command"], "sh train.sh {train} {seed} {output}");
+    assert!(project.read("outputs/p/report.md").contains("| command | value |"));
     assert_eq!(project.run(&["run"]).exits(0).stderr.matches(" skipped ").count(), 11);
     project.replace("train.sh", "set -e", "set -eu");
     project.run(&["run", "--dry-run"]).exits(0).says("train.files.train.sh");
@@ -74,6 +79,12 @@ fn a_program_that_leaves_a_graph_is_packaged_judged_and_skipped_the_next_time() 
     let output = project.run(&["run"]).exits(0);
     output.says("train.sh");
     assert!(!project.run(&["model", "list"]).exits(0).says("v003").stdout.contains("v004"));
+    // What the command writes itself is no part of it.
+    project.replace("modelgate.yaml", "{output}\"", "{output} > train.log 2>&1\"");
+    let _ = project.run(&["run"]).exits(0);
+    assert!(project.read("train.log").contains("training with seed 42"));
+    let output = project.run(&["run"]).exits(0);
+    output.says("(nothing changed, also in `train.sh`, `lib/deep.py`, `part.sh`)");
 }
 
 #[cfg(unix)]

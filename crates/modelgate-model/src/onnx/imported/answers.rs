@@ -6,7 +6,7 @@ use super::super::constants::{Constant, Values};
 use super::super::load::{LoadedModel, refuse};
 use super::super::proto::{Graph, Node, data_type};
 use super::super::{ensembles, linear};
-use super::{Element, Known, Loader, Shape, int, unfit};
+use super::{Element, Known, Loader, Shape, first_of_ties, int, unfit};
 use crate::error::ModelError;
 use crate::estimator::{Estimator, LinearClassifier, LinearRegressor};
 
@@ -105,7 +105,9 @@ impl<'a> Loader<'a> {
             {
                 answer.clone()
             }
-            ("ArgMax", Answer::Probabilities, 0) if int(node, "axis") == Some(1) => Answer::Place,
+            ("ArgMax", Answer::Probabilities, 0) if int(node, "axis") == Some(1) && first_of_ties(node) => {
+                Answer::Place
+            }
             ("Gather", Answer::Probabilities, 0) if int(node, "axis") == Some(1) => {
                 match self.constant(node, 1)?.and_then(Constant::ints) {
                     Some([place]) => match usize::try_from(*place) {

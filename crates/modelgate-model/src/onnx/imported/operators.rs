@@ -5,7 +5,7 @@ use super::super::kernels::{Arithmetic, Function, Kernel, Norm};
 use super::super::load::refuse;
 use super::super::proto::{Node, data_type};
 use super::super::run::{Operation, Step};
-use super::{Element, Kind, Known, Loader, Shape, int, unfit};
+use super::{Element, Kind, Known, Loader, Shape, first_of_ties, int, unfit};
 use crate::error::ModelError;
 
 fn unknown<T>(node: &Node) -> Result<T, ModelError> {
@@ -100,7 +100,8 @@ impl<'a> Loader<'a> {
             }
             ("", "ArgMax") => {
                 let (slot, kind, width) = self.matrix(node, 0)?;
-                if width == 0 || int(node, "axis") != Some(1) || !matches!(kind.shape, Shape::Matrix(_)) {
+                let fits = int(node, "axis") == Some(1) && first_of_ties(node);
+                if width == 0 || !fits || !matches!(kind.shape, Shape::Matrix(_)) {
                     return unfit(node);
                 }
                 let shape = if int(node, "keepdims") == Some(0) { Shape::Column } else { Shape::Matrix(1) };

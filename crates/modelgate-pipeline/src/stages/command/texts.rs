@@ -1,20 +1,40 @@
 //! The files that a training program is made of, as far as its command tells: a change of one of them trains again.
 //!
 //! The key type is [`Texts`]. What the command names is taken as it is; of a program's text also the texts of programs
-//! around it, since it may import or call them. `train.inputs` names files instead of those around.
+//! around it, since it may import or call them, and what says which packages it runs with. `train.inputs` names files instead of those around.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
 use modelgate_data::find_files;
+use modelgate_store::DigestIndex;
 use serde_json::{Value, json};
+
+use super::words::{Read, name, read_command};
 
 /// Ends of the names of programs' texts, which may hold parts of each other.
 const SOURCES: [&str; 15] =
     ["py", "pyx", "ipynb", "r", "R", "jl", "sh", "bash", "js", "mjs", "ts", "lua", "pl", "rb", "sql"];
-/// Those of a shell, which calls what lies in the folder that it runs in.
-const SHELL: [&str; 2] = ["sh", "bash"];
+/// Files that say which packages a program runs with: other ones may make another model of the same text.
+const PACKAGES: [&str; 16] = [
+    "pyproject.toml",
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "pylock.toml",
+    "Pipfile",
+    "Pipfile.lock",
+    "setup.cfg",
+    "environment.yml",
+    "environment.yaml",
+    "conda-lock.yml",
+    "renv.lock",
+    "Project.toml",
+    "Manifest.toml",
+    "package.json",
+    "package-lock.json",
+];
 /// Folders that hold what others wrote, or what a run leaves.
 const PASSED_OVER: [&str; 8] =
     ["node_modules", "__pycache__", "site-packages", "venv", "wandb", "mlruns", "lightning_logs", "renv"];
@@ -28,13 +48,28 @@ pub(super) fn is_source(path: &Path) -> bool {
     path.extension().is_some_and(|end| SOURCES.iter().any(|known| end == *known))
 }
 
+/// Returns whether a file says which packages a program runs with, such as `requirements.txt`.
+fn names_packages(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_list = path.extension().is_some_and(|end| end == "txt" || end == "in");
+    name.starts_with("requirements") && is_list || PACKAGES.contains(&&*name)
+}
+
+/// Returns the names of such files in the project's folder, where they lie whatever folder the program is in.
+fn packages_of(root: &Path) -> impl Iterator<Item = String> {
+    let entries = fs_err::read_dir(root).into_iter().flatten().flatten();
+    let names = entries.map(|entry| PathBuf::from(entry.file_name()));
+    let root = root.to_owned();
+    names.filter(move |name| names_packages(name) && root.join(name).is_file()).map(|path| name(&path))
+}
+
 /// What a program is made of, by name below the project.
 #[derive(PartialEq, Debug, Default)]
 pub(crate) struct Texts {
     /// What the command and `train.inputs` name.
-    pub(crate) named: BTreeMap<String, Digest>,
+    pub(crate) named: BTreeSet<String>,
     /// The texts of programs around what the command names.
-    pub(crate) beside: BTreeMap<String, Digest>,
+    pub(crate) beside: BTreeSet<String>,
     /// Whether there are more of these than were looked at.
     pub(crate) more: bool,
 }
@@ -45,9 +80,8 @@ impl Texts {
     /// # Errors
     /// Says which glob finds nothing.
     pub(crate) fn of(root: &Path, command: &str, inputs: Option<&[String]>) -> Result<Self, String> {
-        let mut named = BTreeSet::new();
-        let mut around = BTreeSet::new();
-        read_command(root, command, &mut named, &mut around);
+        let Read { mut named, around, written } = read_command(root, command);
+        named.retain(|name| !written.contains(name));
         for pattern in inputs.unwrap_or_default() {
             for file in find_files(root, pattern).map_err(|error| error.to_string())? {
                 named.insert(file.name);
@@ -55,35 +89,77 @@ impl Texts {
         }
         let (mut beside, mut more) = (BTreeSet::new(), false);
         if inputs.is_none() {
+            let has_program = !around.is_empty();
             (beside, more) = texts_around(root, around);
+            beside.extend(packages_of(root).filter(|_| has_program));
         }
-        let digests = |names: BTreeSet<String>| -> BTreeMap<String, Digest> {
-            let digest = |name: String| {
-                let digest = Digest::of(&fs_err::read(root.join(&name)).ok()?);
-                Some((name, digest))
-            };
-            names.into_iter().filter_map(digest).collect()
-        };
-        beside.retain(|name| !named.contains(name));
-        Ok(Self { named: digests(named), beside: digests(beside), more })
+        beside.retain(|name| !named.contains(name) && !written.contains(name));
+        Ok(Self { named, beside, more })
     }
 
     /// Returns what a person should know of what was found; `chosen` says that `train.inputs` is there.
-    pub(crate) fn doubt(&self, chosen: bool) -> Option<String> {
+    pub(crate) fn doubts(&self, root: &Path, chosen: bool) -> Vec<String> {
+        let mut found: Vec<String> = self.unreadable(root).into_iter().collect();
         if chosen {
-            return None;
+            return found;
         }
         if self.more {
-            return Some(format!(
+            found.push(format!(
                 "of the texts of programs in the project only {} were looked at: a change of the others does not train again; \
                  name the program's files in `train.inputs`",
                 self.named.len() + self.beside.len()
             ));
+        } else if self.named.is_empty() && self.beside.is_empty() {
+            found.push(
+                "train.command names no file of the project: a change of its program does not train again; name its files in \
+                 `train.inputs`, or set `inputs: []` where it has none"
+                    .to_owned(),
+            );
         }
-        (self.named.is_empty() && self.beside.is_empty()).then(|| {
-            "train.command names no file of the project: a change of its program does not train again; name its files in \
-             `train.inputs`, or set `inputs: []` where it has none"
-                .to_owned()
+        found
+    }
+
+    fn unreadable(&self, root: &Path) -> Option<String> {
+        let names = self.named.iter().chain(&self.beside);
+        let names: Vec<&String> = names.filter(|name| fs_err::File::open(root.join(name)).is_err()).collect();
+        let first = names.first()?;
+        Some(format!(
+            "`{first}`{} cannot be read: a change of it does not train again",
+            match names.len() {
+                1 => String::new(),
+                number => format!(" and {} files more", number - 1),
+            }
+        ))
+    }
+
+    /// Returns what is in the files, as far as they can be read.
+    pub(crate) fn contents(&self, root: &Path, index: &DigestIndex) -> Contents {
+        let digests = |names: &BTreeSet<String>| {
+            let digest = |name: &String| Some((name.clone(), index.digest_of(&root.join(name)).ok()?.0));
+            names.iter().filter_map(digest).collect()
+        };
+        Contents { named: digests(&self.named), beside: digests(&self.beside) }
+    }
+}
+
+/// What is in the files of a program, by name below the project.
+#[derive(PartialEq, Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) named: BTreeMap<String, Digest>,
+    pub(crate) beside: BTreeMap<String, Digest>,
+}
+
+impl Contents {
+    /// Says which files the program wrote itself, of those that the command names; `before` is what was in them.
+    pub(crate) fn written_since(&self, before: &Self) -> Option<String> {
+        let written = self.named.iter().filter(|(name, digest)| before.named.get(*name) != Some(*digest));
+        let names: Vec<String> = written.map(|(name, _)| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "of the files that train.command names, {} changed while it ran: that counts as a change of the program, so the \
+                 next run trains again. What is written by `>` or `tee` does not count, nor does what the program names itself",
+                names.join(", ")
+            )
         })
     }
 }
@@ -103,88 +179,8 @@ pub(crate) fn looked_at(train: &Value) -> Option<String> {
 }
 
 /// Returns what a stage read of a program.
-pub(crate) fn settings(command: &str, params: &Value, texts: &Texts) -> Value {
-    json!({ "command": command, "params": params, "files": texts.named, "beside": texts.beside })
-}
-
-/// Returns a path below the project without `.` and `..`, and `None` for another.
-fn below(root: &Path, path: &Path) -> Option<PathBuf> {
-    let path = path.strip_prefix(root).unwrap_or(path);
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(name) => plain.push(name),
-            Component::CurDir => {}
-            Component::ParentDir if plain.pop() => {}
-            _ => return None,
-        }
-    }
-    Some(plain)
-}
-
-/// Returns a path as it is called on every system.
-fn name(path: &Path) -> String {
-    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
-}
-
-/// Finds the files that a command names, and the folders whose texts may be parts of them.
-fn read_command(root: &Path, command: &str, named: &mut BTreeSet<String>, around: &mut BTreeSet<PathBuf>) {
-    let command = command.replace("${PWD}/", "./").replace("$PWD/", "./").replace("$(pwd)/", "./");
-    let mut words = command
-        .split(|letter: char| letter.is_whitespace() || "\"'=;&|()<>`".contains(letter))
-        .filter(|word| !word.is_empty());
-    // The folder that the command has gone to.
-    let mut here = PathBuf::new();
-    while let Some(word) = words.next() {
-        match word {
-            "cd" | "pushd" | "chdir" => {
-                let Some(folder) = words.next().and_then(|word| below(root, &here.join(word))) else {
-                    continue;
-                };
-                if root.join(&folder).is_dir() {
-                    here = folder;
-                }
-            }
-            "-m" => {
-                let Some(module) = words.next() else { break };
-                let path = here.join(module.replace('.', "/"));
-                let files = [path.with_extension("py"), path.join("__main__.py"), path.join("__init__.py")];
-                for file in files.iter().filter(|file| root.join(file).is_file()) {
-                    named.insert(name(file));
-                    around.insert(here.clone());
-                }
-            }
-            // Of `(cd a && b); c` the last stands in the first folder again.
-            _ => {
-                let Some(path) =
-                    [here.join(word), PathBuf::from(word)].into_iter().find(|path| root.join(path).is_file())
-                else {
-                    continue;
-                };
-                let Some(path) = below(root, &path) else {
-                    // Outside of the project it is taken alone.
-                    named.insert(word.to_owned());
-                    continue;
-                };
-                named.insert(name(&path));
-                let is_shell = path.extension().is_some_and(|end| SHELL.iter().any(|known| end == *known));
-                let is_script = path.extension().is_none() && begins_as_script(&root.join(&path));
-                if is_source(&path) || is_script {
-                    around.insert(path.parent().unwrap_or(Path::new("")).to_owned());
-                }
-                if is_shell || is_script {
-                    around.insert(here.clone());
-                }
-            }
-        }
-    }
-}
-
-fn begins_as_script(path: &Path) -> bool {
-    let mut first = [0; 2];
-    let read = fs_err::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first));
-    read.is_ok() && first == *b"#!"
+pub(crate) fn settings(command: &str, params: &Value, contents: &Contents) -> Value {
+    json!({ "command": command, "params": params, "files": contents.named, "beside": contents.beside })
 }
 
 /// Returns the texts of programs in folders and below them, and whether there are more than were looked at. What lies less
@@ -219,7 +215,7 @@ fn texts_around(root: &Path, folders: BTreeSet<PathBuf>) -> (BTreeSet<String>, b
                 if hidden || path == Path::new("outputs") {
                     continue;
                 }
-                if is_source(&path) && root.join(&path).is_file() {
+                if (is_source(&path) || names_packages(&path)) && root.join(&path).is_file() {
                     found.insert(name(&path));
                 } else if root.join(&path).is_dir() {
                     next.insert(path);
@@ -252,7 +248,7 @@ mod tests {
     }
 
     fn names(texts: &Texts) -> (Vec<&str>, Vec<&str>) {
-        (texts.named.keys().map(String::as_str).collect(), texts.beside.keys().map(String::as_str).collect())
+        (texts.named.iter().map(String::as_str).collect(), texts.beside.iter().map(String::as_str).collect())
     }
 
     #[test]
@@ -285,9 +281,10 @@ mod tests {
         ] {
             let texts = Texts::of(root, command, None).expect("found");
             assert_eq!(names(&texts).0, named, "{command}");
-            assert_eq!(texts.doubt(false).is_some(), named.is_empty(), "{command}");
+            assert_eq!(texts.doubts(root, false).is_empty(), !named.is_empty(), "{command}");
         }
-        assert_eq!(Texts::of(root, "trainer", Some(&[])).expect("found").doubt(true), None);
+        let none = Texts::of(root, "trainer", Some(&[])).expect("found").doubts(root, true);
+        assert_eq!(none, Vec::<String>::new());
     }
 
     #[test]
@@ -308,16 +305,57 @@ mod tests {
         let all = ["lib/deep/x.py", "lib/fit.R", "scripts/run.sh"];
         let beside = |command: &str| {
             let texts = Texts::of(folder.path(), command, None).expect("found");
-            texts.beside.into_keys().collect::<Vec<String>>()
+            texts.beside.into_iter().collect::<Vec<String>>()
         };
         assert_eq!(beside("python3 train.py"), [&all[..2], &["run.sh"], &all[2..]].concat());
         // A script of the shell calls what is where it runs.
         assert_eq!(beside("sh scripts/run.sh"), [&all[..2], &["run.sh", "train.py"]].concat());
         assert_eq!(beside("Rscript lib/fit.R"), ["lib/deep/x.py"]);
         assert!(beside("cp data/a.csv {output}").is_empty());
-        let before = Texts::of(folder.path(), "python3 train.py", None).expect("found");
+        let contents = || {
+            let texts = Texts::of(folder.path(), "python3 train.py", None).expect("found");
+            texts.contents(folder.path(), &DigestIndex::open(&folder.path().join(".modelgate")))
+        };
+        let before = contents();
         fs_err::write(folder.path().join("lib/deep/x.py"), "changed").expect("written");
-        assert_ne!(before, Texts::of(folder.path(), "python3 train.py", None).expect("found"));
+        let after = contents();
+        assert_ne!(before, after);
+        assert_eq!(after.written_since(&before), None, "the command does not name it");
+        fs_err::write(folder.path().join("train.py"), "changed").expect("written");
+        let said = contents().written_since(&after).expect("it names this one");
+        assert!(said.contains("names, `train.py` changed while it ran"), "{said}");
+    }
+
+    #[test]
+    fn what_a_command_writes_is_no_part_of_its_program() {
+        let folder = project(&["train.py", "in.csv", "a.log", "b.log", "src/a.log", "5", "made.py"]);
+        for (command, named) in [
+            ("python3 train.py > a.log", vec!["train.py"]),
+            ("python3 train.py >>a.log 2>&1", vec!["train.py"]),
+            ("python3 train.py 2>a.log >b.log", vec!["train.py"]),
+            ("(date; python3 train.py) &> a.log", vec!["train.py"]),
+            ("python3 train.py >| a.log", vec!["train.py"]),
+            ("python3 train.py | tee -a a.log b.log | cat", vec!["train.py"]),
+            ("python3 train.py > >(tee a.log) && cat b.log", vec!["b.log", "train.py"]),
+            ("cd src && python3 ../train.py > a.log", vec!["train.py"]),
+            ("python3 train.py > \"$PWD/a.log\" < in.csv", vec!["in.csv", "train.py"]),
+            ("awk '$1 > 5' in.csv > a.log; python3 train.py a.log", vec!["in.csv", "train.py"]),
+            ("python3 train.py a.log", vec!["a.log", "train.py"]),
+        ] {
+            let texts = Texts::of(folder.path(), command, None).expect("found");
+            assert_eq!(names(&texts).0, named, "{command}");
+        }
+        let texts = Texts::of(folder.path(), "cat in.csv > made.py; python3 made.py", None).expect("found");
+        assert_eq!(names(&texts), (vec!["in.csv"], vec!["train.py"]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_of() {
+        let folder = project(&["train.py"]);
+        let texts = Texts { named: ["train.py".to_owned(), "gone.py".to_owned()].into(), ..Texts::default() };
+        let said = texts.doubts(folder.path(), true).join(" ");
+        assert!(said.contains("`gone.py` cannot be read: a change of it does not train again"), "{said}");
     }
 
     #[cfg(unix)]
@@ -329,6 +367,22 @@ mod tests {
         }
         let texts = Texts::of(folder.path(), "python3 train.py", None).expect("found");
         assert_eq!(names(&texts), (vec!["train.py"], vec!["lib/x.py"]));
+    }
+
+    #[test]
+    fn the_packages_that_a_program_runs_with_are_a_part_of_it() {
+        let all =
+            ["requirements.txt", "requirements-gpu.txt", "uv.lock", "src/pyproject.toml", "src/train.py"];
+        let folder = project(&[&all[..], &["notes.txt", "other/requirements.txt"]].concat());
+        let texts = Texts::of(folder.path(), "python3 src/train.py", None).expect("found");
+        let wanted = vec!["requirements-gpu.txt", "requirements.txt", "src/pyproject.toml", "uv.lock"];
+        assert_eq!(names(&texts), (vec!["src/train.py"], wanted));
+        // Of a program that is not known nothing is, and who names the files names these too.
+        let unknown = Texts::of(folder.path(), "trainer {train}", None).expect("found");
+        assert_eq!(names(&unknown), (vec![], vec![]));
+        let chosen = ["notes.txt".to_owned()];
+        let chosen = Texts::of(folder.path(), "python3 src/train.py", Some(&chosen)).expect("found");
+        assert_eq!(names(&chosen), (vec!["notes.txt", "src/train.py"], vec![]));
     }
 
     #[test]

@@ -89,6 +89,39 @@ fn nobody_answers_or_writes_where_a_segment_is_missing_in_between() {
 }
 
 #[test]
+fn nobody_writes_where_a_segment_is_missing_also_from_a_copy_that_has_its_events() {
+    let mut scene = with_four_events();
+    let lost = scene.fated.objects.get(&segment_key(2)).expect("read").expect("there").0;
+    remove(&scene, 2..=2);
+    // Every event is in the copy, and the last is where it was: it can be read by that.
+    scene.one.refresh().expect("read");
+    let error = set(&mut scene.one, "d").expect_err("a hole");
+    assert!(error.appended_nothing(), "{error}");
+    assert!(error.to_string().contains(&format!("`{}` is missing", segment_key(2))), "{error}");
+    assert_eq!(segments(&scene), [1, 3, 4].map(segment_key));
+    assert_eq!(aliases(&scene.one), ["a", "b", "c"]);
+    scene.fated.put(&segment_key(2), &lost).expect("put back");
+    set(&mut scene.one, "d").expect("set");
+    assert_eq!(aliases(&scene.other()), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_copy_that_is_gone_without_what_is_known_of_it_is_made_anew() {
+    let mut scene = with_four_events();
+    let whole = fs_err::read_to_string(scene.copy()).expect("a copy");
+    for left in [None, Some("")] {
+        fs_err::remove_file(scene.copy()).expect("removed");
+        if let Some(left) = left {
+            fs_err::write(scene.copy(), left).expect("written");
+        }
+        assert!(scene.copy().with_extension("tail").is_file());
+        assert_eq!(aliases(&reopened(&scene, "one").expect("read")), ["a", "b", "c"]);
+        assert_eq!(fs_err::read_to_string(scene.copy()).expect("a copy"), whole);
+    }
+    set(&mut scene.one, "d").expect("set");
+}
+
+#[test]
 fn a_bucket_that_was_filled_anew_is_followed_from_wherever_a_checkout_stood() {
     let mut scene = with_four_events();
     let mut early = scene.other();

@@ -1,7 +1,9 @@
 //! Lines to standard output, or to a file that begins anew when it is full.
 
-use std::io::Write;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use modelgate_store::FileIdentity;
 
 use super::{Sink, Wants, Written};
 use crate::telemetry::log::Batch;
@@ -35,8 +37,24 @@ impl Rotating {
             fs_err::create_dir_all(folder)?;
         }
         let file = append(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, bytes, max_bytes, keep })
+        Ok(Self { path: path.to_owned(), bytes: file.metadata()?.len(), file, max_bytes, keep })
+    }
+
+    /// Goes on with the file that the path names when that is another one by now: somebody moved the log away, as logrotate
+    /// does, or removed it, or a rotation broke off behind its rename.
+    fn follow(&mut self) -> std::io::Result<()> {
+        let named = match fs_err::metadata(&self.path) {
+            Ok(metadata) => Some(FileIdentity::of(&metadata)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            // Who may not look goes on with what is open.
+            Err(_) => return Ok(()),
+        };
+        let own = FileIdentity::of(&self.file.metadata()?);
+        // Without numbers of files, one that is open cannot be moved either.
+        if named.is_none_or(|named| own.inode != 0 && !named.same_file(&own)) {
+            *self = Self::open(&self.path, self.max_bytes, self.keep)?;
+        }
+        Ok(())
     }
 
     fn numbered(&self, number: usize) -> PathBuf {
@@ -55,7 +73,11 @@ impl Rotating {
                     fs_err::rename(&from, self.numbered(number + 1))?;
                 }
             }
-            fs_err::rename(&self.path, self.numbered(1))?;
+            match fs_err::rename(&self.path, self.numbered(1)) {
+                // Somebody took it away.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
             self.file = append(&self.path)?;
         }
         self.bytes = 0;
@@ -63,14 +85,35 @@ impl Rotating {
     }
 }
 
+/// Opens a file to write behind what is in it.
 fn append(path: &Path) -> std::io::Result<std::fs::File> {
-    let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+    // A line that broke off, as where the machine went down, must not swallow the one that comes next.
+    if ends_within_a_line(path)? {
+        file.write_all(b"\n")?;
+    }
     Ok(file.into_parts().0)
+}
+
+fn ends_within_a_line(path: &Path) -> std::io::Result<bool> {
+    // What is no plain file, such as a pipe, keeps nothing that one could look at.
+    if !fs_err::metadata(path)?.is_file() {
+        return Ok(false);
+    }
+    let mut file = fs_err::File::open(path)?;
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 impl Write for Rotating {
     /// Takes as many whole lines as fit into the file; a line is never in two.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.follow()?;
         if self.bytes > 0 && self.bytes + bytes.len() as u64 > self.max_bytes {
             let room = usize::try_from(self.max_bytes.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
             let fits = bytes[..room.min(bytes.len())].iter().rposition(|byte| *byte == b'\n');
@@ -97,15 +140,79 @@ impl Write for Rotating {
 
 impl Rotating {
     fn put(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.bytes += bytes.len() as u64;
-        Ok(bytes.len())
+        match self.file.write_all(bytes) {
+            Ok(()) => {
+                self.bytes += bytes.len() as u64;
+                Ok(bytes.len())
+            }
+            Err(error) => {
+                // Half a line, as a full disk leaves it, would swallow the next one. What is no plain file keeps nothing.
+                let _ = self.file.set_len(self.bytes);
+                Err(error)
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_broke_off_swallows_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        for (before, after) in [("", "2\n"), ("1\n", "1\n2\n"), ("{\"half", "{\"half\n2\n")] {
+            fs_err::write(&path, before).expect("written");
+            Rotating::open(&path, 100, 1).expect("a file").write_all(b"2\n").expect("written");
+            assert_eq!(fs_err::read_to_string(&path).expect("read"), after);
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_log_that_is_moved_away_or_removed_is_begun_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let read = |name: &str| fs_err::read_to_string(folder.path().join(name)).unwrap_or_default();
+        let mut file = Rotating::open(&path, 10, 1).expect("a file");
+        file.write_all(b"1\n").expect("written");
+        fs_err::rename(&path, folder.path().join("moved")).expect("moved");
+        file.write_all(b"2\n").expect("written");
+        assert_eq!((read("moved"), read("log")), ("1\n".to_owned(), "2\n".to_owned()));
+        fs_err::remove_file(&path).expect("removed");
+        fs_err::write(&path, "other\n").expect("another file");
+        file.write_all(b"3\n").expect("written");
+        assert_eq!(read("log"), "other\n3\n");
+        // The file is full, and away.
+        fs_err::remove_file(&path).expect("removed");
+        file.rotate().expect("rotated");
+        file.write_all(b"4\n").expect("written");
+        assert_eq!((read("log"), read("log.1")), ("4\n".to_owned(), String::new()));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn half_a_line_of_a_write_that_failed_is_taken_back() {
+        // The test's own program, which may write no long file: what a full disk takes of a line, it takes.
+        const ASKED: &str = "MODELGATE_TEST_SHORT_LOG";
+        if let Some(path) = std::env::var_os(ASKED) {
+            let mut file = Rotating::open(Path::new(&path), 100_000, 1).expect("a file");
+            let line = format!("{}\n", "x".repeat(298));
+            let written = (0..100).take_while(|_| file.write_all(line.as_bytes()).is_ok()).count();
+            assert!((1..100).contains(&written), "{written}");
+            assert_eq!(fs_err::read_to_string(&path).expect("read"), line.repeat(written));
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut program = std::process::Command::new("sh");
+        let own = "telemetry::sink::file::tests::half_a_line_of_a_write_that_failed_is_taken_back";
+        program.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" --exact \"$1\""]);
+        program.arg(std::env::current_exe().expect("a program")).arg(own);
+        let output = program.env(ASKED, folder.path().join("log")).output().expect("started");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
 
     #[test]
     fn a_file_holds_whole_lines_and_no_more_than_it_may() {

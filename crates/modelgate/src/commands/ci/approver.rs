@@ -11,11 +11,23 @@ use crate::printer::Printer;
 /// Prints the login of who approved this run's deployment; of who started it where nobody had to be asked.
 pub(super) fn execute(arguments: &Approver, printer: &Printer) -> anyhow::Result<Exit> {
     let context = Context::of_step(&environment::variable).map_err(|error| UsageError(error.to_string()))?;
-    let approver = github::approver(&client()?, &context, &arguments.environment)?;
-    let login = if let Some(login) = approver {
+    let found = github::approver(&client()?, &context, &arguments.environment)?;
+    let login = if let Some(login) = found.approver {
         login
     } else {
-        printer.talk("nobody had to approve this run's deployment: whoever started it answers for it");
+        let mut why = format!(
+            "nobody had to approve `{}`: whoever started this run answers for it",
+            arguments.environment
+        );
+        if !found.others.is_empty() {
+            // A job that waited for one of these is asked about it by its name.
+            let others: Vec<String> = found.others.iter().map(|name| format!("`{name}`")).collect();
+            why.push_str(&format!(
+                "; somebody approved {}, which `--environment` asks for",
+                others.join(", ")
+            ));
+        }
+        printer.talk(&why);
         let missing = "GITHUB_ACTOR is not set: this command is for a step of GitHub Actions";
         // Who runs a job again is another than who started it first.
         let names = ["GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR"];

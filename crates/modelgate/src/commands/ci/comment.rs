@@ -83,7 +83,7 @@ fn leave(words: &Words, printer: &Printer) -> anyhow::Result<()> {
         github::outputs(Path::new(&path), &values)?;
     }
     for line in github::annotations(&words.saying.annotations) {
-        printer.data(&line)?;
+        printer.command(&line);
     }
     Ok(())
 }

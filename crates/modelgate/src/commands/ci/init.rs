@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use modelgate_config::{ApprovalPolicy, ManualPolicy, SpaceConfig};
-use modelgate_deploy::workflows::{self, Deploy, Plan};
-use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project};
+use modelgate_deploy::workflows::{self, Deploy, Plan, Watched};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, pipeline_rules, selftest};
 
-use super::others::{Mine, check_apart, check_owner, has_recipes};
+use super::others::{Mine, check_apart, check_owner, of_another_registry, owns_recipes};
 use super::watched;
 use super::{REGISTRY, check_name, from_root, registry, repository, repository_of};
 use crate::arguments::ci::{DeployTarget, Init};
@@ -21,19 +21,56 @@ fn git(root: &Path, arguments: &[&str]) -> Option<String> {
     (output.status.success() && !said.is_empty()).then_some(said)
 }
 
+/// Where a clone has the branches of its remote.
+const REMOTE: &str = "refs/remotes/origin";
+
+fn exists(root: &Path, place: &str, name: &str) -> bool {
+    git(root, &["rev-parse", "--verify", "--quiet", &format!("{place}/{name}")]).is_some()
+}
+
+/// Returns the branch that clones of the remote begin with, as this one knows it.
+fn remote_head(root: &Path) -> Option<String> {
+    let head = git(root, &["symbolic-ref", &format!("{REMOTE}/HEAD")])?;
+    head.strip_prefix(&format!("{REMOTE}/")).map(str::to_owned)
+}
+
 /// Returns the branch that pull requests go to: the remote's own, else `main` or `master`, else the one that is checked out.
 fn branch(root: &Path) -> Option<String> {
-    if let Some(head) = git(root, &["symbolic-ref", "--short", "refs/remotes/origin/HEAD"]) {
-        return head.strip_prefix("origin/").map(str::to_owned);
+    let head = remote_head(root);
+    // A clone keeps the name of before where the remote's branch was given another one.
+    let is_stale = head.as_ref().is_some_and(|head| !exists(root, REMOTE, head));
+    if let Some(head) = head.filter(|_| !is_stale) {
+        return Some(head);
     }
-    let exists = |name: &&str| {
-        ["refs/heads", "refs/remotes/origin"].iter().any(|place| {
-            git(root, &["rev-parse", "--verify", "--quiet", &format!("{place}/{name}")]).is_some()
-        })
-    };
-    let common = ["main", "master"].into_iter().find(exists).map(str::to_owned);
+    let there = |name: &&str| exists(root, REMOTE, name) || !is_stale && exists(root, "refs/heads", name);
+    let common = ["main", "master"].into_iter().find(there).map(str::to_owned);
     // A repository without commits has a branch already, that nothing is on.
     common.or_else(|| git(root, &["symbolic-ref", "--short", "HEAD"]))
+}
+
+/// Says which branch was taken where the clone knows none of the remote's.
+fn say_of_the_branch(root: &Path, arguments: &Init, plan: &Plan, printer: &Printer) {
+    let stale = remote_head(root).filter(|head| !exists(root, REMOTE, head));
+    if let (None, Some(stale)) = (&arguments.branch, stale) {
+        printer.talk(&format!(
+            "the workflows are for the branch `{}`: `origin/HEAD` names `{stale}`, which is there no more \
+             (`git remote set-head origin --auto` mends that); `--branch` names another",
+            plan.branch
+        ));
+    }
+}
+
+/// Returns whether the source of a pipeline is in Git LFS, as the attributes of git say it.
+fn is_in_lfs(project: &Project, source: &str) -> bool {
+    if source.contains("://") {
+        return false;
+    }
+    // Of many files the first tell it as well as all.
+    let files = modelgate_data::find_files(&project.root, source).unwrap_or_default();
+    let mut arguments = vec!["check-attr", "filter", "--", source];
+    arguments.extend(files.iter().take(100).map(|file| file.name.as_str()));
+    git(&project.root, &arguments)
+        .is_some_and(|said| said.lines().any(|line| line.ends_with(": filter: lfs")))
 }
 
 fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Path) -> anyhow::Result<Plan> {
@@ -77,8 +114,18 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
     let in_bucket = |address: &str| address.starts_with("s3://");
     let dvc_in_bucket =
         dvc.and_then(|file| fs_err::read_to_string(file).ok()).is_some_and(|text| text.contains("s3://"));
+    let mine = Mine {
+        folder: &folder,
+        pipeline: pipeline.name,
+        model: pipeline.model.as_str(),
+        registry: &registry,
+        suffix: &suffix,
+    };
+    let known = |name: &str| project.config.pipelines.contains_key(name);
     Ok(Plan {
-        recipes: suffix.is_empty() || !has_recipes(root, &folder, &suffix),
+        recipes: owns_recipes(root, &project.root, &mine, known),
+        lfs: is_in_lfs(project, source),
+        automatic: pipeline.config.promotion.approval == ApprovalPolicy::Automatic,
         sign: project.config.signing.require_signature,
         notify_secret,
         folder,
@@ -155,6 +202,34 @@ pub(crate) fn check_place(folder: &Path, pipeline: &str) -> anyhow::Result<()> {
     check_apart(&root, &mine)
 }
 
+/// Warns where no rule holds while nothing is in production: the self-test of train.yml refuses such a gate, and no first
+/// version comes through.
+fn say_of_the_first_version(pipeline: &Pipeline<'_>, plan: &Plan, printer: &Printer) -> anyhow::Result<()> {
+    if pipeline_rules(pipeline)?.iter().any(selftest::holds_alone) {
+        return Ok(());
+    }
+    printer.warning(&format!(
+        "no rule of the gate holds while nothing is in production, so that `modelgate gate selftest` in train{}.yml will let no \
+         first version through: {}",
+        plan.suffix,
+        selftest::advice(pipeline)
+    ));
+    Ok(())
+}
+
+/// Warns where `data pull` of the workflows looks for a folder that only this machine has.
+fn say_of_the_remote(project: &Project, plan: &Plan, printer: &Printer) {
+    let Some(remote) = project.config.data.remote.as_deref().filter(|remote| !remote.contains("://")) else {
+        return;
+    };
+    if Path::new(remote).is_absolute() || Watched::file(&plan.folder, remote).is_none() {
+        printer.warning(&format!(
+            "data.remote `{remote}` is a folder of this machine: no runner has it, and `modelgate data pull` fails there. An \
+             `s3://bucket/prefix` is reached from both"
+        ));
+    }
+}
+
 /// Refuses names that cannot go into a workflow.
 fn check_names(folder: &str, pipeline: &str, branch: &str, suffix: &str) -> anyhow::Result<()> {
     let names = [
@@ -212,6 +287,7 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
     let files = workflows::files(&plan);
     let written = workflows::write(&root, &files, arguments.force, arguments.check)?;
     written::tell(&written, arguments.check, "was edited", printer)?;
+    of_another_registry(&root, &mine).iter().for_each(|one| printer.warning(one));
     if arguments.check {
         let differs = written.iter().any(|one| one.outcome != workflows::Outcome::Same);
         return Ok(if differs { Exit::Blocked } else { Exit::Passed });
@@ -222,16 +298,22 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
              `registry: {{uri: \"{REGISTRY}\"}}` in {PROJECT_FILE} makes your own runs share it"
         ));
     }
+    say_of_the_branch(&root, arguments, &plan, printer);
     say_of_promotions(project, &pipeline, &plan, printer);
+    say_of_the_first_version(&pipeline, &plan, printer)?;
+    say_of_the_remote(project, &plan, printer);
     if let Some(name) = &plan.notify_secret {
         printer.talk(&format!(
             "set the secret {name} in the repository: `notify.secret_env` signs messages with it"
         ));
     }
     if plan.cloud {
-        printer.talk(
-            "set the secrets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the repository",
-        );
+        printer.talk(&format!(
+            "set the secrets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION in the repository; and \
+             AWS_READ_ACCESS_KEY_ID and AWS_READ_SECRET_ACCESS_KEY, a key that may only read: ci{0}.yml and \
+             data-validation{0}.yml run the code of pull requests with it",
+            plan.suffix
+        ));
     }
     let needs_python = pipeline.config.train.command.as_deref().is_some_and(runs_python);
     if needs_python && plan.requirements.is_none() {

@@ -128,11 +128,45 @@ pub(super) fn check_apart(root: &Path, mine: &Mine<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns whether other workflows are of a pipeline of the same folder, whose Makefile and justfile are there.
-pub(super) fn has_recipes(root: &Path, folder: &str, suffix: &str) -> bool {
-    Set::all(root)
-        .iter()
-        .any(|other| other.suffix != suffix && other.folder == folder && !other.is_orphan(root))
+/// Says which workflows of the same project keep the registry elsewhere than these: their runs would not see each other's
+/// versions, nor those that people's own runs make.
+pub(super) fn of_another_registry(root: &Path, mine: &Mine<'_>) -> Vec<String> {
+    let others = Set::all(root)
+        .into_iter()
+        .filter(|other| other.suffix != mine.suffix && other.folder == mine.folder && !other.is_orphan(root));
+    let says = |other: Set| {
+        let theirs = other.registry.as_ref().filter(|theirs| *theirs != mine.registry)?;
+        let name = other.suffix.trim_start_matches('-');
+        let name = if name.is_empty() { String::new() } else { format!(" --name {name}") };
+        Some(format!(
+            "`{}` and the workflows beside it still keep the registry in `{theirs}`, and these keep it in `{}`: \
+             `modelgate ci init --pipeline {}{name}` writes them again",
+            other.file(),
+            mine.registry,
+            other.pipeline
+        ))
+    };
+    others.filter_map(says).collect()
+}
+
+/// Returns whether the Makefile and the justfile of the project in `place` are, or would be, those of the pipeline of `mine`.
+/// They name the pipeline that they are of; `known` says which ones the project has.
+pub(super) fn owns_recipes(root: &Path, place: &Path, mine: &Mine<'_>, known: impl Fn(&str) -> bool) -> bool {
+    let named = |file: &str, key: &str| {
+        let text = fs_err::read_to_string(place.join(file)).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(value.trim().trim_matches('"').to_owned())
+    };
+    if let Some(owner) = named("Makefile", "PIPELINE ?=").or_else(|| named("justfile", "pipeline :=")) {
+        return owner == mine.pipeline || !known(&owner);
+    }
+    // Nobody's are written; somebody's own are compared with those of the first pipeline.
+    let is_there = ["Makefile", "justfile"].iter().any(|file| place.join(file).exists());
+    !is_there
+        || mine.suffix.is_empty()
+        || !Set::all(root)
+            .iter()
+            .any(|other| other.suffix != mine.suffix && other.folder == mine.folder && !other.is_orphan(root))
 }
 
 #[cfg(test)]
@@ -181,6 +215,40 @@ mod tests {
     }
 
     #[test]
+    fn recipes_are_of_the_pipeline_that_they_name() {
+        let folder = repository();
+        let root = folder.path();
+        let owns = |pipeline: &str, suffix: &str| {
+            let known = |name: &str| ["churn", "flowers"].contains(&name);
+            owns_recipes(root, &root.join("eu"), &Mine { suffix, ..of("eu", pipeline) }, known)
+        };
+        // Whoever is asked first writes what is missing.
+        assert!(owns("flowers", "-flowers"));
+        fs_err::write(root.join("eu/Makefile"), "all:\n").expect("written");
+        assert!(!owns("flowers", "-flowers") && owns("churn", ""));
+        fs_err::write(root.join("eu/justfile"), "pipeline := \"flowers\"\n").expect("written");
+        assert!(owns("flowers", "-flowers") && !owns("churn", "") && !owns("churn", "-churn"));
+        // The pipeline of that name is gone.
+        fs_err::write(root.join("eu/Makefile"), "MODEL ?= x\nPIPELINE ?= blooms\n").expect("written");
+        assert!(owns("flowers", "-flowers") && owns("churn", "-churn"));
+    }
+
+    #[test]
+    fn workflows_that_stayed_behind_in_another_registry_are_named() {
+        let folder = repository();
+        let told = |mine: &Mine<'_>| of_another_registry(folder.path(), mine);
+        let moved = Mine { folder: "eu", pipeline: "flowers", ..mine("-flowers", "flowers", "s3://b/r") };
+        let said = told(&moved);
+        assert!(
+            said.len() == 1 && said[0].contains("`modelgate ci init --pipeline churn` writes them again"),
+            "{said:?}"
+        );
+        assert!(told(&Mine { registry: "git+branch:modelgate", ..moved }).is_empty());
+        // Of another project it is nobody's business.
+        assert!(told(&mine("-us", "churn", "s3://b/r")).is_empty());
+    }
+
+    #[test]
     fn workflows_of_a_pipeline_or_a_folder_that_is_gone_are_replaced() {
         let folder = repository();
         let root = folder.path();
@@ -196,7 +264,6 @@ mod tests {
             .expect("renamed");
         assert!(check_owner(root, &of("eu", "flowers")).is_ok());
         fs_err::write(root.join("eu/modelgate.yaml"), PROJECT).expect("as before");
-        assert!(has_recipes(root, "eu", "-flowers") && !has_recipes(root, "us", "-us"));
         fs_err::rename(root.join("eu"), root.join("moved")).expect("moved");
         assert!(check_owner(root, &of("moved", "churn")).is_ok());
         assert!(check_apart(root, &mine("-us", "churn", "git+branch:modelgate")).is_ok());

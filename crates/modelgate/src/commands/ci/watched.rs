@@ -6,6 +6,7 @@ use modelgate_deploy::workflows::Watched;
 use modelgate_pipeline::datasets::POINTER;
 use modelgate_pipeline::{Pipeline, Project};
 
+use super::check_text;
 use crate::exit::UsageError;
 
 /// What is watched of a pipeline's data.
@@ -17,13 +18,13 @@ pub(super) struct Data {
 }
 
 /// Refuses a path that means nothing on another machine, or something else in a workflow.
-fn check(key: &str, path: &str) -> anyhow::Result<()> {
+fn check(key: &str, folder: &str, path: &str) -> anyhow::Result<()> {
     let reason = if Path::new(path).is_absolute() {
         "is a place on this machine: a workflow finds what is named from the project's folder"
-    } else if path.contains("${{") || path.contains(char::is_control) {
-        "has a name that workflows cannot use: `${{` begins an expression there, and a line ends"
+    } else if Watched::file(folder, path).is_none() {
+        "leads out of the repository: a workflow has no more than that"
     } else {
-        return Ok(());
+        return check_text(&format!("data.{key}"), path);
     };
     Err(UsageError(format!("data.{key} `{}` {reason}", path.escape_debug())).into())
 }
@@ -42,13 +43,12 @@ pub(super) fn of(
     compared.extend(pointers.clone());
     // Data in a bucket changes without a commit; its pointer file does not.
     if !source.contains("://") {
-        check("source", source)?;
+        check("source", folder, source)?;
         let place = project.root.join(source);
         // A file may be called as a pattern is.
         let is_pattern = source.contains(['*', '?', '[']) && fs_err::symlink_metadata(&place).is_err();
         let itself =
             if is_pattern { Watched::pattern(folder, source) } else { Watched::file(folder, source) };
-        // What lies outside of the repository changes without a commit too.
         if let Some(itself) = itself {
             all.push(if place.is_dir() { itself.below() } else { itself.around(folder) });
             compared.push(itself.clone());
@@ -66,7 +66,7 @@ pub(super) fn of(
         all.extend(pointers);
     }
     if let Some(contract) = &config.contract {
-        check("contract", contract)?;
+        check("contract", folder, contract)?;
         all.extend(Watched::file(folder, contract));
     }
     Ok(Data { all, compared })

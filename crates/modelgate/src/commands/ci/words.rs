@@ -11,7 +11,7 @@ use modelgate_deploy::github::{Annotation, Saying};
 use modelgate_deploy::workflows::said;
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::reports::{self, EndedRun, RunEvidence, WhyEnded};
-use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, micros};
+use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, Stage, StageStatus, micros};
 
 use super::{from_root, lines, repository};
 
@@ -44,10 +44,16 @@ impl Words {
         Ok(words)
     }
 
-    /// Says it of the pipeline as its workflows of this name call it.
+    /// Says it of the pipeline as its workflows of this name call it; a report of ours whose heading has the pipeline's name
+    /// has this one then.
     #[must_use]
     pub(super) fn named(mut self, name: Option<&str>) -> Self {
-        self.saying.name = said(&self.saying.name, name.unwrap_or_default());
+        let called = said(&self.saying.name, name.unwrap_or_default());
+        let heading = format!("# {}: ", self.saying.name);
+        if let Some(rest) = self.saying.report.strip_prefix(&heading) {
+            self.saying.report = format!("# {called}: {rest}");
+        }
+        self.saying.name = called;
         self
     }
 
@@ -83,6 +89,7 @@ impl Words {
                 ("report-path", String::new()),
                 ("digest", String::new()),
                 ("version", String::new()),
+                ("registered", "false".to_owned()),
                 ("decision", "not_reached".to_owned()),
             ],
         }
@@ -137,6 +144,7 @@ fn contract(project: &Project, pipeline: &Pipeline<'_>, found: &ContractReport) 
             ("report-path", report_path(pipeline)),
             ("digest", String::new()),
             ("version", String::new()),
+            ("registered", "false".to_owned()),
             ("decision", "blocked".to_owned()),
         ],
     }
@@ -183,9 +191,15 @@ fn verdict(project: &Project, pipeline: &Pipeline<'_>) -> anyhow::Result<Words> 
             ("report-path", report_path(pipeline)),
             ("digest", verdict.digest.map_or_else(String::new, |digest| digest.to_string())),
             ("version", evidence.run.version.map_or_else(String::new, |version| version.to_string())),
+            ("registered", registered(&evidence.run).to_string()),
             ("decision", decision.map_or_else(|| "not_reached".to_owned(), |decision| decision.decision)),
         ],
     })
+}
+
+/// Returns whether the run made the version that it is about: another run may have registered the same package before.
+fn registered(run: &RunReport) -> bool {
+    run.stages.iter().any(|report| report.stage == Stage::Register && report.status == StageStatus::Ran)
 }
 
 /// Returns what keeps a package from production that passed its gate: its quarantine, or a person's no.
@@ -208,25 +222,46 @@ fn rules(
     evidence: &RunEvidence,
     root: Option<&Path>,
 ) -> Vec<Annotation> {
-    let file = project.root.join(PROJECT_FILE);
-    let text = fs_err::read_to_string(&file).unwrap_or_default();
-    let path = root.map_or_else(|| PROJECT_FILE.to_owned(), |root| from_root(root, &file));
-    let written = pipeline.config.gate.rules.as_deref().unwrap_or_default();
-    let ids: Vec<Option<String>> =
-        written.iter().map(|rule| rule.to_rule().ok().map(|rule| rule.id)).collect();
-    let line_of = |id: &str| {
-        let number = ids.iter().position(|own| own.as_deref() == Some(id));
-        lines::of_rule(&text, pipeline.name, id, number)
-    };
+    let place = RulesPlace::of(project, pipeline, root);
     let rules = evidence.verdict.rules.iter();
     rules
         .filter(|rule| matches!(rule.outcome, Outcome::Failed | Outcome::Inconclusive))
         .map(|rule| Annotation {
-            path: path.clone(),
-            line: line_of(&rule.id),
+            path: place.path.clone(),
+            line: place.line_of(&rule.id),
             failed: rule.outcome == Outcome::Failed,
             title: format!("{}: {}", rule.id, rule.outcome),
             message: rule.sentence.clone(),
         })
         .collect()
+}
+
+/// Where the rules of a pipeline stand, as a code host knows the file.
+pub(crate) struct RulesPlace<'a> {
+    /// The project file, from the repository's root; from the project's where there is no repository.
+    pub(crate) path: String,
+    pipeline: &'a str,
+    text: String,
+    /// The ids of the rules as the file has them.
+    ids: Vec<Option<String>>,
+}
+
+impl<'a> RulesPlace<'a> {
+    /// Looks into the project file.
+    pub(crate) fn of(project: &Project, pipeline: &Pipeline<'a>, root: Option<&Path>) -> Self {
+        let file = project.root.join(PROJECT_FILE);
+        let written = pipeline.config.gate.rules.as_deref().unwrap_or_default();
+        Self {
+            path: root.map_or_else(|| PROJECT_FILE.to_owned(), |root| from_root(root, &file)),
+            pipeline: pipeline.name,
+            text: fs_err::read_to_string(&file).unwrap_or_default(),
+            ids: written.iter().map(|rule| rule.to_rule().ok().map(|rule| rule.id)).collect(),
+        }
+    }
+
+    /// Returns the line of the rule with this id.
+    pub(crate) fn line_of(&self, id: &str) -> u64 {
+        let number = self.ids.iter().position(|own| own.as_deref() == Some(id));
+        lines::of_rule(&self.text, self.pipeline, id, number)
+    }
 }

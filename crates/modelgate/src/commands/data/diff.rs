@@ -5,7 +5,7 @@ use std::path::Path;
 use modelgate_data::diff::{diff, diff_by_usual};
 use modelgate_data::{Dataset, Mixed, ReadOptions, SourceFile};
 use modelgate_pipeline::datasets::{Fetching, FileDiff, Version, version};
-use modelgate_pipeline::{Pipeline, Project, read_options};
+use modelgate_pipeline::{Pipeline, Project};
 
 use crate::arguments::data::DataDiff;
 use crate::environment;
@@ -35,7 +35,8 @@ pub(crate) fn execute(compare: &DataDiff, folder: &Path, printer: &Printer) -> a
     let (is_empty, text) = match sides? {
         (Version::Rows { files: before, source }, Version::Rows { files: after, source: other }) => {
             let pipeline = pipeline(compare, project.as_ref(), &[&source, &other])?;
-            let options = pipeline.as_ref().map_or_else(ReadOptions::default, options);
+            let mut options = pipeline.as_ref().map_or_else(ReadOptions::default, super::whole);
+            options.named.extend(compare.key.iter().cloned());
             let (before, after) = (open(before, &options)?, open(after, &options)?);
             let own = pipeline.and_then(|pipeline| pipeline.config.data.key.clone());
             let mut found = if compare.no_key || !compare.key.is_empty() {
@@ -93,18 +94,8 @@ fn pipeline<'a>(
     })
 }
 
-/// Returns how the files of a pipeline are read.
-fn options(pipeline: &Pipeline<'_>) -> ReadOptions {
-    // What is dropped before training is still part of the data.
-    ReadOptions { drop: Vec::new(), ..read_options(pipeline) }
-}
-
 /// Opens one side; a declared column may be on the other side alone.
 fn open(files: Vec<SourceFile>, options: &ReadOptions) -> anyhow::Result<Dataset> {
-    let mut options = options.clone();
-    if let (Some(first), false) = (files.first(), options.types.is_empty()) {
-        let names = Dataset::column_names(first, &options)?;
-        options.types.retain(|name, _| names.contains(name));
-    }
+    let options = super::fitting(options.clone(), &files)?;
     Ok(Dataset::open(files, &options, Mixed::AsText)?)
 }

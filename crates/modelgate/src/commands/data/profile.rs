@@ -6,14 +6,16 @@ use modelgate_data::describe::{describe, to_html, to_text};
 use modelgate_data::{Dataset, Mixed};
 
 use crate::arguments::data::DataProfile;
-use crate::commands::data::chosen;
+use crate::commands::data::{Asked, chosen, project_for};
 use crate::environment::shows_values;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) fn execute(profile: &DataProfile, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let project = if profile.data.is_none() { Some(crate::commands::open_project(folder)?) } else { None };
-    let found = chosen(profile.data.as_deref(), project.as_ref(), profile.pipeline.as_deref(), folder)?;
+    let (data, pipeline) = (profile.data.as_deref(), profile.pipeline.as_deref());
+    let asked = Asked { data, pipeline, contract: None };
+    let project = project_for(&asked, folder)?;
+    let found = chosen(&asked, project.as_ref(), folder)?;
     let description = describe(&Dataset::open(found.files, &found.options, Mixed::AsText)?)?;
     if let Some(path) = &profile.html {
         modelgate_store::atomic::write(path, to_html(&description).as_bytes())?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::plural;
 use crate::arguments::data::DataPull;
 use crate::environment;
-use crate::exit::{Exit, UsageError};
+use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::progress::{Bytes, bytes};
 
@@ -30,14 +30,21 @@ pub(crate) fn execute(
             None => names.push(name.clone()),
         }
     }
-    let selection = if names.is_empty() && !elsewhere.is_empty() {
+    let mut selection = if names.is_empty() && !elsewhere.is_empty() {
         Selection::default()
     } else {
         datasets::select(project, &names, true)?
     };
+    if names.is_empty() {
+        pass_over_superseded(project, &mut selection, printer)?;
+    }
     if selection.sets.is_empty() && selection.dvc.is_empty() && elsewhere.is_empty() {
-        let text = "there is no data set to pull: no `data/*.modelgate` file is here, and DVC tracks nothing";
-        return Err(UsageError(text.to_owned()).into());
+        // Data may lie in git: a workflow that brings what there is goes on.
+        printer.talk("there is nothing to pull: no `data/*.modelgate` file is here, and DVC tracks nothing of this project");
+        if printer.is_json() {
+            printer.json(&json!({ "schema_version": 1, "pulled": null, "fetched": null, "dvc": null }))?;
+        }
+        return Ok(Exit::Passed);
     }
     // Nobody removes what is on its way into the store.
     let _lock = lock(project, "modelgate data pull", &environment::surroundings())?;
@@ -113,6 +120,19 @@ pub(crate) fn execute(
         ))?;
     }
     Ok(Exit::Passed)
+}
+
+/// Leaves out of a pull of all the data sets in whose place there is a pipeline's own, and tells which.
+fn pass_over_superseded(
+    project: &Project,
+    selection: &mut Selection,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    for (name, own) in datasets::superseded(project)? {
+        selection.sets.retain(|set| set.name != name);
+        printer.warning(&format!("{}; it was not pulled", datasets::superseded_sentence(&name, &own)));
+    }
+    Ok(())
 }
 
 /// Tells of files that are read with a data set and are no part of it.

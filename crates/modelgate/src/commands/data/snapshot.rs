@@ -18,6 +18,9 @@ pub(crate) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     let requests = SnapshotRequest::parse(project, &arguments.sources, arguments.name.as_deref())?;
+    if arguments.sources.is_empty() {
+        datasets::elsewhere(project).iter().for_each(|sentence| printer.warning(sentence));
+    }
     let policy = arguments.link.map_or_else(|| datasets::link_policy(&project.config), policy);
     let lock = project.state_folder().join("lock");
     let _lock = ProjectLock::acquire(&lock, "modelgate data snapshot", &environment::now())?;

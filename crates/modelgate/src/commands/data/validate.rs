@@ -9,16 +9,22 @@ use modelgate_pipeline::datasets::{self, Reading};
 use modelgate_pipeline::{Project, micros, read_contract};
 
 use crate::arguments::data::DataValidate;
-use crate::commands::data::{Chosen, chosen};
+use crate::commands::data::{Asked, Chosen, chosen, project_for};
 use crate::environment::{now, shows_values};
 use crate::exit::{Exit, UsageError};
 use crate::printer::{Printer, coloured};
 
 pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
-    let project = if validate.data.is_none() { Some(crate::commands::open_project(folder)?) } else { None };
-    let root = project.as_ref().map_or(folder, |project: &Project| project.root.as_path());
-    let found = chosen(validate.data.as_deref(), project.as_ref(), validate.pipeline.as_deref(), folder)?;
-    if let Some(pipeline) = &found.pipeline {
+    let asked = Asked {
+        data: validate.data.as_deref(),
+        pipeline: validate.pipeline.as_deref(),
+        contract: validate.contract.as_deref(),
+    };
+    let project = project_for(&asked, folder)?;
+    let found = chosen(&asked, project.as_ref(), folder)?;
+    let of_pipeline = project.as_ref().filter(|_| found.pipeline.is_some());
+    let root = of_pipeline.map_or(folder, |project: &Project| project.root.as_path());
+    if let (Some(pipeline), None) = (&found.pipeline, &validate.data) {
         let differs = datasets::warning(pipeline, &found.files, Reading::All);
         differs.iter().for_each(|warning| printer.warning(warning));
     }
@@ -61,7 +67,7 @@ fn read(
         return Err(UsageError("--odcs needs --contract, the file of the open contract".to_owned()).into());
     }
     let Some(pipeline) = &found.pipeline else {
-        let message = "--contract is needed with --data: the contract to check, or --infer to write one";
+        let message = "--data needs a contract: name a pipeline that has one, or a file with --contract; --infer writes one";
         return Err(UsageError(message.to_owned()).into());
     };
     let contract = read_contract(pipeline)?.ok_or_else(|| {
@@ -124,7 +130,7 @@ fn infer(
         }
         (None, None) => {
             return Err(UsageError(
-                "--contract is needed with --data: where the contract is written".to_owned(),
+                "--data needs a pipeline, or --contract: where the contract is written".to_owned(),
             )
             .into());
         }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use modelgate_pipeline::selftest::{SelfTest, TrialOutcome, selftest};
+use modelgate_core::verdict::Outcome;
+use modelgate_pipeline::selftest::{SelfTest, TrialOutcome, advice, holds_alone, selftest};
+use modelgate_pipeline::{Pipeline, pipeline_rules};
 
 use crate::environment::surroundings;
 use crate::exit::Exit;
@@ -27,14 +29,34 @@ pub(super) fn execute(pipeline: Option<&str>, folder: &Path, printer: &Printer) 
             for rule in &trial.too_weak {
                 printer.data(&format!("  too weak: {rule}"))?;
             }
+            let rules = trial.verdict.rules.iter().filter(|_| trial.let_through);
+            for rule in rules.filter(|rule| rule.outcome == Outcome::NotApplicable) {
+                printer.data(&format!("  does not apply: {}: {}", rule.id, rule.sentence))?;
+            }
             for rule in &trial.undecided {
                 printer.data(&format!("  says nothing of the model: {rule}"))?;
             }
         }
     }
     let (exit, sentence) = ending(&found);
-    printer.talk(sentence);
+    match without_production(&found, &pipeline)? {
+        Some(sentence) => printer.talk(&sentence),
+        None => printer.talk(sentence),
+    }
     Ok(exit)
+}
+
+/// Says what the gate lacks where a model came through since no rule holds while nothing is in production.
+fn without_production(found: &SelfTest, pipeline: &Pipeline<'_>) -> anyhow::Result<Option<String>> {
+    let is_through = found.trials.iter().any(|trial| trial.let_through && trial.verdict.bootstrap);
+    if !is_through || pipeline_rules(pipeline)?.iter().any(holds_alone) {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "the gate lets a model through that it must refuse: nothing is in production yet, and none of its rules holds \
+         without that; {}",
+        advice(pipeline)
+    )))
 }
 
 /// Returns how the command ends, and what it says at last.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use modelgate_config::{ApprovalPolicy, NotifyEvent};
-use modelgate_core::lifecycle::Event;
+use modelgate_config::NotifyEvent;
+use modelgate_core::lifecycle::Stage;
 use modelgate_core::{ModelName, Verdict};
 use modelgate_pipeline::choice::{Choice, choose, stage_newest};
 use modelgate_pipeline::notify::Notice;
@@ -177,17 +177,22 @@ pub(crate) fn from_run(
         }
         return Ok(taken.verdict.verdict.into());
     }
-    if pipeline.config.promotion.approval == ApprovalPolicy::Required {
+    let stage = registry.model(model)?.versions.get(&version).map(|found| found.stage);
+    if stage == Some(Stage::Rejected) {
+        printer.talk(&format!("{model} {version} is this package, judged as it is now, and it is rejected"));
+        return Ok(Exit::Blocked);
+    }
+    let now = (around.now)();
+    if !policy::approve_by_policy(project, &mut registry, model, version, &now)? {
+        let lapsed = policy::lapsed(pipeline, &registry, version, &now)?;
+        let lapsed = lapsed.map_or_else(String::new, |lapsed| format!("{lapsed}; "));
         printer.talk(&format!(
-            "{model} {version} waits for approval: `modelgate model approve {model} {version}`, then \
+            "{model} {version} waits for approval: {lapsed}`modelgate model approve {model} {version}`, then \
              `modelgate model promote {model} {version}`, or this import once more"
         ));
         tell(NotifyEvent::ApprovalWanted, &taken.verdict.sentence);
         return Ok(Exit::WaitingForApproval);
     }
-    let why = "promotion.approval is automatic and the gate passed".to_owned();
-    let now = (around.now)();
-    registry.apply(model, version, &Event::Approve { reason: why }, &now, policy::AUTOMATIC)?;
     let (chosen, why) = match choose(pipeline, &registry, version, reason, &now)? {
         Choice::Promote { version, reason } => (Some(version), reason),
         Choice::Stage { reason } => (None, reason),

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::rollback::{self, Answered};
-use modelgate_pipeline::{Project, lock, registry, signature};
+use modelgate_pipeline::{Project, check_packaged, lock, registry, signature};
 use serde_json::json;
 
 use crate::arguments::model::{Sign, Verify};
@@ -29,8 +29,13 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
     let _lock = lock(project, "modelgate model sign", &around)?;
     let mut registry = registry(project)?;
     let version = super::chosen(&registry, model, arguments.version.as_ref())?;
+    signature::check_signable(&registry, model, version, arguments.override_quarantine)?;
+    let is_production = registry.model(model)?.production() == Some(version);
+    if is_production {
+        check_packaged(project, model)?;
+    }
     let made = signature::sign_registered(&mut registry, model, version, &key, &arguments.reason, &around)?;
-    if registry.model(model)?.production() == Some(version) {
+    if is_production {
         modelgate_pipeline::materialise(project, &registry, model)?;
     }
     printer.talk(&format!("{model} {version} is signed"));

@@ -2,13 +2,11 @@
 
 use modelgate_core::lifecycle::check_reason;
 use modelgate_core::rollout::RolloutState;
-use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{lock, registry};
 use modelgate_registry::Registry;
-use modelgate_serve::rollout::ClientError;
+use modelgate_serve::rollout::{ClientError, Standing};
 
-use super::{Controller, sequence};
-use crate::commands::notify;
+use super::{Controller, is_locked, sequence};
 use crate::exit::{Exit, UsageError};
 
 /// Refuses an abort that does not say why.
@@ -35,26 +33,54 @@ impl Controller<'_> {
                 self.printer.warning(&format!("{error}; the ledger is written all the same"));
             }
         }
-        let lock = lock(self.project, "modelgate rollout abort", &self.around)?;
+        let lock = match lock(self.project, "modelgate rollout abort", &self.around) {
+            Ok(lock) => lock,
+            Err(error) => return Err(self.half_done(told.as_ref().ok(), error.into())),
+        };
         let mut registry = registry(self.project)?;
         let rollout = match self.active(&registry) {
             Ok(rollout) => rollout,
             Err(none) => return self.ended_before(&registry, told.map(drop), none),
         };
-        self.write_abort(&mut registry, &rollout, reason)?;
+        let quarantined = match self.write_abort(&mut registry, &rollout, reason) {
+            Ok(quarantined) => quarantined,
+            // Somebody else was faster: what was asked for is done.
+            Err(error) => return self.ended_before(&registry, told.map(drop), error),
+        };
         let canary = rollout.canary;
-        self.printer.talk(&format!("{model} {canary} is quarantined"));
+        let end = if quarantined {
+            self.printer.talk(&format!("{model} {canary} is quarantined"));
+            "is quarantined"
+        } else {
+            self.printer.talk(&format!(
+                "{model} {canary} is taken out and not quarantined, since {} is not in production any more: `rollout start` \
+                 begins again, `model quarantine` keeps it from production",
+                rollout.stable
+            ));
+            "is taken out in the ledger"
+        };
         // An order that is late must not find the record older than itself.
         let told = told.and_then(|_| self.client.abort(model.as_str(), reason, Some(sequence(&registry))));
         // Whoever is told may be slow: others need not wait for it.
         drop(lock);
-        let notice = Notice::quarantined(model, canary, rollout.canary_digest, reason);
-        notify::tell(self.project, &notice, &self.around, self.printer);
+        self.tell_of_abort(&rollout, quarantined, reason);
         match told {
             Ok(_) => Ok(Exit::Passed),
             Err(error) => Err(anyhow::Error::new(error).context(format!(
-                "{canary} is quarantined, but the service could not be told: it takes the canary out when it next looks at the registry"
+                "{canary} {end}, but the service could not be told: it takes the canary out when it next looks at the registry"
             ))),
+        }
+    }
+
+    /// Says what is done and what is not where the ledger could not be written.
+    fn half_done(&self, told: Option<&Standing>, error: anyhow::Error) -> anyhow::Error {
+        match told {
+            Some(standing) if is_locked(&error) => error.context(format!(
+                "{}: all requests go to {}, but the ledger is not written and the canary is not quarantined: `rollout abort` \
+                 once more, or the next command of this rollout, does both",
+                self.model, standing.stable.version
+            )),
+            _ => error,
         }
     }
 

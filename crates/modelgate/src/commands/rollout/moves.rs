@@ -1,11 +1,13 @@
 //! `modelgate rollout start`, `step`, `pause` and `promote`.
 
 use anyhow::Context;
-use modelgate_core::lifecycle::{Event, decide};
-use modelgate_core::rollout::{Percent, Rollout, RolloutEvent, Steps};
+use modelgate_core::VersionNumber;
+use modelgate_core::lifecycle::Event;
+use modelgate_core::rollout::{Meanwhile, Percent, Rollout, RolloutEvent, Steps, meanwhile};
 use modelgate_core::verdict::figure;
 use modelgate_pipeline::notify::Notice;
-use modelgate_pipeline::{PromotionRequest, lock, policy, promote_canary, registry};
+use modelgate_pipeline::policy::{self, Admission};
+use modelgate_pipeline::{PromotionRequest, lock, promote_canary, registry};
 use modelgate_registry::{Registry, RegistryError};
 use modelgate_serve::rollout::{ClientError, Order};
 
@@ -27,20 +29,49 @@ impl Controller<'_> {
         Ok((steps, shadow))
     }
 
+    /// Asks whether the policy and the lifecycle let a version have a share by `event`; says so where it waits for a person.
+    pub(super) fn admitted(
+        &self,
+        registry: &Registry,
+        version: VersionNumber,
+        share: Percent,
+        event: &Event,
+    ) -> anyhow::Result<Admission> {
+        let (name, now) = (&self.model, self.now());
+        policy::check_canary(self.project, registry, name, version)?;
+        let admission = policy::admission(self.project, registry, name, version, share, &now)?;
+        let approval = Event::Approve { reason: String::new() };
+        // What else stands against it is told first: an approval would not help.
+        let approval = (admission != Admission::Open).then_some((version, approval));
+        let events: Vec<_> = approval.into_iter().chain([(version, event.clone())]).collect();
+        registry.allows(name, &events, &now, &self.around.actor)?;
+        if admission == Admission::Waits {
+            self.printer.talk(&format!(
+                "{name} {version} waits for approval: {share} is more than half of the requests; `modelgate model approve \
+                 {name} {version}`, then this again"
+            ));
+        }
+        Ok(admission)
+    }
+
     /// Loads the canary without giving it anything, writes the ledger, then gives it its first share.
     pub(super) fn start(&self, start: &Start) -> anyhow::Result<Exit> {
         let (steps, shadow) = self.shares(start)?;
+        let share = steps.first();
         let _lock = lock(self.project, "modelgate rollout start", &self.around)?;
         let mut registry = registry(self.project)?;
         let name = &self.model;
         let version = model::chosen(&registry, name, start.version.as_ref())?;
-        self.settle(&mut registry)?;
+        // Before the service is asked: it does not know a model of which nothing is in production.
+        policy::check_canary(self.project, &registry, name, version)?;
+        let standing = self.settle(&mut registry)?;
         let event = Event::StartRollout { steps, shadow, reason: start.reason.clone() };
-        let state = registry.model(name)?;
-        decide(state, name, version, &event)
-            .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
-        policy::check_signature(self.project, &registry, name, version)?;
-        let digest = state.versions.get(&version).map(|found| found.digest);
+        let admission = self.admitted(&registry, version, share, &event)?;
+        if admission == Admission::Waits {
+            return Ok(Exit::WaitingForApproval);
+        }
+        self.beside_production(&registry, standing)?;
+        let digest = registry.model(name)?.versions.get(&version).map(|found| found.digest);
         let digest = digest.with_context(|| format!("the registry has no {name} {version}"))?;
         let nothing = Order {
             version: version.to_string(),
@@ -49,8 +80,9 @@ impl Controller<'_> {
             shadow: Percent::ZERO,
             sequence: sequence(&registry),
             start: true,
+            supersedes: None,
         };
-        match self.client.order(name.as_str(), &nothing) {
+        match self.tell(&mut registry, &nothing) {
             Err(ClientError::Refused { status: 422, sentence, .. }) => {
                 self.printer
                     .error(&anyhow::anyhow!("the service does not take {name} {version}: {sentence}"));
@@ -58,23 +90,56 @@ impl Controller<'_> {
             }
             other => other?,
         };
+        self.approve(&mut registry, version, admission)?;
         registry.apply(name, version, &event, &self.now(), &self.around.actor)?;
         let rollout = self.active(&registry)?;
-        self.client.order(name.as_str(), &order(&rollout, sequence(&registry), true))?;
+        let order = order(&rollout, sequence(&registry), true);
+        self.tell(&mut registry, &order)?;
         self.printer.talk(&format!("{name}: {}", rollout.sentence()));
         Ok(Exit::Passed)
     }
 
+    /// Approves what the policy approves by itself.
+    fn approve(
+        &self,
+        registry: &mut Registry,
+        version: VersionNumber,
+        admission: Admission,
+    ) -> anyhow::Result<()> {
+        if admission == Admission::ByPolicy {
+            policy::approve_by_policy(self.project, registry, &self.model, version, &self.now())?;
+        }
+        Ok(())
+    }
+
     pub(super) fn step(&self, reason: &str) -> anyhow::Result<Exit> {
+        self.step_from(None, reason)
+    }
+
+    /// Takes the next step, if the rollout still stands as somebody has `seen` it.
+    pub(super) fn step_from(&self, seen: Option<&Rollout>, reason: &str) -> anyhow::Result<Exit> {
         let _lock = lock(self.project, "modelgate rollout step", &self.around)?;
         let mut registry = registry(self.project)?;
-        self.settle(&mut registry)?;
+        let standing = self.settle(&mut registry)?;
         let rollout = self.active(&registry)?;
+        let since = seen.map_or(Meanwhile::Same, |seen| meanwhile(seen, Some(&rollout)));
+        if since != Meanwhile::Same {
+            self.printer.warning(&format!("no step was taken: {since}"));
+            return Ok(Exit::Inconclusive);
+        }
         let to = next(&rollout)?;
-        let event = Event::StepRollout { to, reason: reason.to_owned() };
+        let event =
+            Event::StepRollout { to, seen: Some(Box::new(rollout.clone())), reason: reason.to_owned() };
+        let admission = self.admitted(&registry, rollout.canary, to, &event)?;
+        if admission == Admission::Waits {
+            return Ok(Exit::WaitingForApproval);
+        }
+        self.beside_production(&registry, standing)?;
+        self.approve(&mut registry, rollout.canary, admission)?;
         registry.apply(&self.model, rollout.canary, &event, &self.now(), &self.around.actor)?;
         let rollout = self.active(&registry)?;
-        self.client.order(self.model.as_str(), &order(&rollout, sequence(&registry), false))?;
+        let order = order(&rollout, sequence(&registry), false);
+        self.tell(&mut registry, &order)?;
         self.printer.talk(&format!("{}: {}", self.model, rollout.sentence()));
         Ok(Exit::Passed)
     }
@@ -100,6 +165,7 @@ impl Controller<'_> {
         let version = rollout.canary;
         modelgate_core::rollout::step(&rollout, RolloutEvent::Promote)
             .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
+        policy::check_canary(self.project, &registry, name, version)?;
         if !policy::approve_by_policy(self.project, &mut registry, name, version, &now)? {
             self.printer.talk(&format!(
                 "{name} {version} waits for approval: `modelgate model approve {name} {version}`, then this again"
@@ -114,7 +180,7 @@ impl Controller<'_> {
             reason: reason.to_owned(),
             override_quarantine: false,
         };
-        let found = promote_canary(self.project, &mut registry, &request, &self.around)?;
+        let found = promote_canary(self.project, &mut registry, &request, &rollout, &self.around)?;
         self.printer.talk(&format!("{name} {} is in production, models/packaged/{name}/", found.version));
         // Whoever is told may be slow: others need not wait for it.
         drop(lock);

@@ -4,12 +4,13 @@
 use modelgate_core::VersionNumber;
 use modelgate_core::lifecycle::Event;
 use modelgate_core::rollout::{Rollout as Standing, RolloutEvent, step};
-use modelgate_pipeline::{policy, registry};
+use modelgate_pipeline::policy::{self, Admission};
+use modelgate_pipeline::{abort_events, registry};
 use modelgate_registry::{Registry, RegistryError};
 
 use super::Controller;
 use super::abort::needs_reason;
-use super::settle::{Gap, gap};
+use super::settle::{Gap, gap, is_quarantine, other_production};
 use crate::arguments::rollout::{Move, Rollout, Start};
 use crate::commands::model;
 use crate::exit::Exit;
@@ -47,11 +48,14 @@ impl Controller<'_> {
     /// Says what the command would first bring to an end.
     fn before(&self, registry: &Registry) -> anyhow::Result<()> {
         let standing = self.client.standing(self.model.as_str())?;
-        let Some(gap) = gap(registry.model(&self.model)?.rollout.as_ref(), &standing) else { return Ok(()) };
-        self.printer.warning(&format!(
-            "a command was interrupted: {}; this one would first bring it to an end",
-            gap.sentence()
-        ));
+        let state = registry.model(&self.model)?;
+        if let Some(other) = other_production(state, &standing, self.client.url()) {
+            self.printer.warning(&format!(
+                "{other}: this one would first make it look again, and do nothing while it still has it"
+            ));
+        }
+        let Some(gap) = gap(state.rollout.as_ref(), &standing) else { return Ok(()) };
+        self.printer.warning(&format!("{}; this one would first bring it to an end", gap.sentence()));
         if matches!(gap, Gap::AbortedThere(_)) {
             anyhow::bail!("no rollout of {} would be under way then", self.model);
         }
@@ -70,10 +74,12 @@ impl Controller<'_> {
         let (steps, shadow) = self.shares(start)?;
         let registry = registry(self.project)?;
         let version = model::chosen(&registry, &self.model, start.version.as_ref())?;
+        policy::check_canary(self.project, &registry, &self.model, version)?;
         self.before(&registry)?;
         let event = Event::StartRollout { steps: steps.clone(), shadow, reason: start.reason.clone() };
-        self.allows(&registry, version, [event])?;
-        policy::check_signature(self.project, &registry, &self.model, version)?;
+        if self.admitted(&registry, version, steps.first(), &event)? == Admission::Waits {
+            return Ok(Exit::WaitingForApproval);
+        }
         let stable = registry.model(&self.model)?.production();
         let beside = stable.map_or_else(String::new, |stable| format!(" beside {stable}"));
         let url = self.client.url();
@@ -86,7 +92,10 @@ impl Controller<'_> {
     fn rehearse_step(&self, reason: &str) -> anyhow::Result<Exit> {
         let (registry, rollout) = self.under_way()?;
         let to = super::moves::next(&rollout)?;
-        self.allows(&registry, rollout.canary, [Event::StepRollout { to, reason: reason.to_owned() }])?;
+        let event = Event::StepRollout { to, seen: None, reason: reason.to_owned() };
+        if self.admitted(&registry, rollout.canary, to, &event)? == Admission::Waits {
+            return Ok(Exit::WaitingForApproval);
+        }
         self.would(rollout.canary, &format!("go from {} to {to}", rollout.split().canary()))
     }
 
@@ -102,6 +111,7 @@ impl Controller<'_> {
         let (name, version) = (&self.model, rollout.canary);
         step(&rollout, RolloutEvent::Promote)
             .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
+        policy::check_canary(self.project, &registry, name, version)?;
         let approved =
             registry.model(name)?.versions.get(&version).is_some_and(|found| found.approval.is_some());
         let automatic = policy::is_automatic(self.project, name)?;
@@ -112,7 +122,7 @@ impl Controller<'_> {
             return Ok(Exit::WaitingForApproval);
         }
         policy::check_promotion(self.project, &registry, name, version, &self.now())?;
-        let end = Event::PromoteRollout { reason: reason.clone() };
+        let end = Event::PromoteRollout { seen: None, reason: reason.clone() };
         let promotion = Event::Promote { over: Some(rollout.stable), reason };
         self.allows(&registry, version, approval.into_iter().chain([end, promotion]))?;
         self.would(version, &format!("be in production in place of {}", rollout.stable))
@@ -126,9 +136,11 @@ impl Controller<'_> {
             self.printer.warning(&format!("{error}; the ledger would be written all the same"));
         }
         let rollout = self.active(&registry)?;
-        let reason = reason.to_owned();
-        let events = [Event::AbortRollout { reason: reason.clone() }, Event::Quarantine { reason }];
-        self.allows(&registry, rollout.canary, events)?;
-        self.would(rollout.canary, &format!("be quarantined, and all requests go to {}", rollout.stable))
+        let state = registry.model(&self.model)?;
+        let events = abort_events(state, &rollout, reason);
+        registry.allows(&self.model, &events, &self.now(), &self.around.actor)?;
+        let end = if is_quarantine(&events) { "be quarantined" } else { "be taken out" };
+        let stable = state.production().unwrap_or(rollout.stable);
+        self.would(rollout.canary, &format!("{end}, and all requests go to {stable}"))
     }
 }

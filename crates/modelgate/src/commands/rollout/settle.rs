@@ -1,11 +1,15 @@
 //! Bringing ledger and service together where a command was interrupted between the two.
 
-use modelgate_core::lifecycle::Event;
-use modelgate_core::rollout::Rollout;
+use modelgate_core::VersionNumber;
+use modelgate_core::lifecycle::{Event, ModelState};
+use modelgate_core::rollout::{Rollout, RolloutState};
+use modelgate_pipeline::abort_events;
+use modelgate_pipeline::notify::Notice;
 use modelgate_registry::Registry;
-use modelgate_serve::rollout::Standing;
+use modelgate_serve::rollout::{ClientError, Standing};
 
 use super::{Controller, order, sequence};
+use crate::commands::notify;
 
 /// What stands between the ledger and the service.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,12 +18,21 @@ pub(super) enum Gap {
     AbortedThere(String),
     /// The service does not do what the ledger says.
     Behind,
+    /// The canary was rejected or quarantined, and the service has not looked since.
+    Ended {
+        /// The canary.
+        canary: VersionNumber,
+        /// Why.
+        reason: String,
+    },
     /// The ledger knows of no such canary.
     Unknown(String),
 }
 
 /// Returns what the next command has to bring together, if anything.
 pub(super) fn gap(rollout: Option<&Rollout>, standing: &Standing) -> Option<Gap> {
+    let ended =
+        |package| rollout.filter(|last| last.state == RolloutState::Aborted && last.canary_digest == package);
     match (rollout.filter(|rollout| rollout.is_active()), &standing.aborted, &standing.canary) {
         (Some(rollout), Some(aborted), _) if aborted.digest == rollout.canary_digest => {
             Some(Gap::AbortedThere(aborted.reason.clone()))
@@ -31,22 +44,46 @@ pub(super) fn gap(rollout: Option<&Rollout>, standing: &Standing) -> Option<Gap>
             (!same).then_some(Gap::Behind)
         }
         (Some(_), _, None) => Some(Gap::Behind),
-        (None, _, Some(canary)) => Some(Gap::Unknown(canary.version.clone())),
+        (None, _, Some(canary)) => Some(match ended(canary.digest) {
+            Some(last) => Gap::Ended { canary: last.canary, reason: last.reason.clone() },
+            None => Gap::Unknown(canary.version.clone()),
+        }),
         (None, _, None) => None,
     }
+}
+
+/// Says so where the service has another version in production than the ledger: what stands beside a canary there is then
+/// not what it is compared with.
+pub(super) fn other_production(state: &ModelState, standing: &Standing, url: &str) -> Option<String> {
+    let production = state.production()?;
+    let digest = state.versions.get(&production)?.digest;
+    let other = &standing.stable;
+    (other.digest != digest).then(|| {
+        format!("the service at {url} has {} in production, and the ledger {production}", other.version)
+    })
+}
+
+/// Returns whether what ends a rollout quarantines its canary.
+pub(super) fn is_quarantine(events: &[(VersionNumber, Event)]) -> bool {
+    events.iter().any(|(_, event)| matches!(event, Event::Quarantine { .. }))
 }
 
 impl Gap {
     /// Returns what stands, in words.
     pub(super) fn sentence(&self) -> String {
         match self {
-            Self::AbortedThere(reason) => {
-                format!("the service took the canary out ({reason}) and the ledger does not know")
+            Self::AbortedThere(reason) => format!(
+                "a command was interrupted: the service took the canary out ({reason}) and the ledger does not know"
+            ),
+            Self::Behind => {
+                "a command was interrupted: the service does not do what the ledger says".to_owned()
             }
-            Self::Behind => "the service does not do what the ledger says".to_owned(),
-            Self::Unknown(version) => {
-                format!("the service has the canary {version}, of which the ledger does not know")
+            Self::Ended { canary, reason } => {
+                format!("the rollout of {canary} has ended ({reason}), and the service still has it")
             }
+            Self::Unknown(version) => format!(
+                "a command was interrupted: the service has the canary {version}, of which the ledger does not know"
+            ),
         }
     }
 }
@@ -54,17 +91,28 @@ impl Gap {
 impl Controller<'_> {
     /// Completes what an interrupted command left; the project is locked. Returns where the service stands then.
     pub(super) fn settle(&self, registry: &mut Registry) -> anyhow::Result<Standing> {
-        let standing = self.client.standing(self.model.as_str())?;
+        let model = self.model.as_str();
+        let standing = self.client.standing(model)?;
         let rollout = registry.model(&self.model)?.rollout.clone();
         let Some(gap) = gap(rollout.as_ref(), &standing) else { return Ok(standing) };
         let did = match (&gap, &rollout) {
             (Gap::AbortedThere(reason), Some(rollout)) => {
-                self.write_abort(registry, rollout, reason)?;
-                "the abort is completed: the canary is quarantined"
+                let quarantined = self.write_abort(registry, rollout, reason)?;
+                self.tell_of_abort(rollout, quarantined, reason);
+                if quarantined {
+                    "the abort is completed: the canary is quarantined"
+                } else {
+                    "the abort is completed"
+                }
             }
             (Gap::Behind, Some(rollout)) => {
-                self.client.order(self.model.as_str(), &order(rollout, sequence(registry), true))?;
+                let order = order(rollout, sequence(registry), true);
+                self.tell(registry, &order)?;
                 "it is told again"
+            }
+            (Gap::Ended { reason, .. }, _) => {
+                self.client.abort(model, reason, Some(sequence(registry)))?;
+                "it is taken out"
             }
             _ => {
                 let production = registry.model(&self.model)?.production();
@@ -75,34 +123,67 @@ impl Controller<'_> {
                     self.client.reload()?;
                     "it is in production: the service looks again"
                 } else {
-                    self.client.abort(self.model.as_str(), "the ledger does not know this canary", None)?;
+                    self.client.abort(model, "the ledger does not know this canary", None)?;
                     "it is taken out"
                 }
             }
         };
-        self.printer.warning(&format!("a command was interrupted: {}; {did}", gap.sentence()));
-        Ok(self.client.standing(self.model.as_str())?)
+        self.printer.warning(&format!("{}; {did}", gap.sentence()));
+        Ok(self.client.standing(model)?)
     }
 
-    /// Ends a rollout in the ledger and quarantines its canary, both or neither.
+    /// Makes a service look again that has another version in production than the ledger; returns where it stands then.
+    pub(super) fn looked_again(
+        &self,
+        registry: &Registry,
+        standing: Standing,
+    ) -> Result<Standing, ClientError> {
+        let state = registry.model(&self.model).ok();
+        if state.and_then(|state| other_production(state, &standing, self.client.url())).is_none() {
+            return Ok(standing);
+        }
+        self.client.reload()?;
+        self.client.standing(self.model.as_str())
+    }
+
+    /// Refuses to go on where the service has another version in production than the ledger, also after another look.
+    pub(super) fn beside_production(&self, registry: &Registry, standing: Standing) -> anyhow::Result<()> {
+        let standing = self.looked_again(registry, standing)?;
+        match other_production(registry.model(&self.model)?, &standing, self.client.url()) {
+            None => Ok(()),
+            Some(other) => Err(anyhow::anyhow!(
+                "{other}: it follows another registry or a pinned version, or does not take {}, which its /health says",
+                registry.model(&self.model)?.production().map_or_else(String::new, |one| one.to_string())
+            )),
+        }
+    }
+
+    /// Ends a rollout in the ledger and quarantines its canary, both or neither; returns whether it is quarantined, which it
+    /// is not where production has changed.
     pub(super) fn write_abort(
         &self,
         registry: &mut Registry,
         rollout: &Rollout,
         reason: &str,
-    ) -> anyhow::Result<()> {
-        let reason = if reason.trim().is_empty() { "aborted" } else { reason }.to_owned();
-        let events = [Event::AbortRollout { reason: reason.clone() }, Event::Quarantine { reason }];
-        let events = events.map(|event| (rollout.canary, event));
+    ) -> anyhow::Result<bool> {
+        let events = abort_events(registry.model(&self.model)?, rollout, reason);
         registry.apply_all(&self.model, &events, &self.now(), &self.around.actor)?;
-        Ok(())
+        Ok(is_quarantine(&events))
+    }
+
+    /// Tells the webhook of a canary that was quarantined.
+    pub(super) fn tell_of_abort(&self, rollout: &Rollout, quarantined: bool, reason: &str) {
+        if quarantined {
+            let notice = Notice::quarantined(&self.model, rollout.canary, rollout.canary_digest, reason);
+            notify::tell(self.project, &notice, &self.around, self.printer);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use modelgate_core::rollout::{Percent, RolloutState, Steps};
-    use modelgate_core::{Digest, VersionNumber};
+    use modelgate_core::Digest;
+    use modelgate_core::rollout::{Percent, Steps};
     use modelgate_serve::rollout::{Aborted, CanaryStanding, VersionStanding};
 
     use super::*;
@@ -155,6 +236,7 @@ mod tests {
         let running = rollout(RolloutState::Running);
         let ended = rollout(RolloutState::Aborted);
         let worse = Gap::AbortedThere("worse".to_owned());
+        let over = Gap::Ended { canary: VersionNumber(2), reason: String::new() };
         for (rollout, standing, expected) in [
             (Some(&running), standing(Some((b"two", 5)), None), None),
             (Some(&running), standing(Some((b"two", 0)), None), Some(Gap::Behind)),
@@ -163,7 +245,8 @@ mod tests {
             (Some(&running), standing(None, Some(b"two")), Some(worse)),
             (Some(&running), standing(None, Some(b"three")), Some(Gap::Behind)),
             (Some(&ended), standing(None, Some(b"two")), None),
-            (Some(&ended), standing(Some((b"two", 5)), None), Some(Gap::Unknown("v002".to_owned()))),
+            (Some(&ended), standing(Some((b"two", 5)), None), Some(over)),
+            (Some(&ended), standing(Some((b"three", 5)), None), Some(Gap::Unknown("v002".to_owned()))),
             (None, standing(None, None), None),
             (None, standing(Some((b"two", 0)), None), Some(Gap::Unknown("v002".to_owned()))),
         ] {

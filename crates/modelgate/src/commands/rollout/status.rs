@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Controller;
 use super::moves::shown;
-use super::settle::gap;
+use super::settle::{gap, other_production};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -28,6 +28,9 @@ impl Controller<'_> {
         let rollout = registry.model(&self.model)?.rollout.clone();
         let standing = self.client.standing(self.model.as_str());
         let between = standing.as_ref().ok().and_then(|standing| gap(rollout.as_ref(), standing));
+        let other = standing.as_ref().ok().and_then(|standing| {
+            other_production(registry.model(&self.model).ok()?, standing, self.client.url())
+        });
         if self.printer.is_json() {
             let (service, problem) = match &standing {
                 Ok(standing) => (Some(standing), None),
@@ -35,7 +38,7 @@ impl Controller<'_> {
             };
             self.printer.json(&json!({
                 "schema_version": 1, "model": self.model, "rollout": rollout, "service": service,
-                "problem": problem.or(between.map(|gap| gap.sentence())),
+                "problem": problem.or(between.map(|gap| gap.sentence())).or(other),
             }))?;
             return Ok(Exit::Passed);
         }
@@ -78,9 +81,13 @@ impl Controller<'_> {
                 }
             }
         }
+        if let Some(other) = other {
+            self.printer
+                .warning(&format!("{other}: it has not looked at the registry yet, or follows another"));
+        }
         if let Some(gap) = between {
             self.printer.warning(&format!(
-                "a command was interrupted: {}; the next of step, pause, promote, abort and watch brings it to an end",
+                "{}; the next of step, pause, promote, abort and watch brings it to an end",
                 gap.sentence()
             ));
         }

@@ -1,54 +1,31 @@
 //! `modelgate rollout watch`: two looks at the counts and what came between them, judged by rules.
 
-use std::path::Path;
+mod report;
+mod rules;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use modelgate_config::{RolloutConfig, check_rollout_rule, duration_seconds};
+use modelgate_config::duration_seconds;
 use modelgate_core::Verdict;
 use modelgate_core::lifecycle::Event;
-use modelgate_core::rollout::RolloutState;
-use modelgate_core::rule::{GateRule, parse_rollout_expression};
+use modelgate_core::rollout::{Meanwhile, Percent, Rollout, RolloutState, meanwhile};
 use modelgate_core::verdict::{GateVerdict, Outcome};
 use modelgate_pipeline::{lock, registry};
-use modelgate_serve::rollout::{ClientError, Counted, Standing, VersionStanding, Watched, judge};
+use modelgate_serve::rollout::{
+    ClientError, Counted, Counting, Mixed, Standing, VersionStanding, Watched, judge,
+};
 use modelgate_store::atomic;
-use serde_json::json;
 
-use super::{Controller, status};
+use self::report::UNWRITTEN;
+use self::rules::rules;
+use super::settle::{gap, other_production};
+use super::{Controller, is_locked, sequence};
 use crate::arguments::rollout::Watch;
 use crate::exit::{Exit, UsageError};
-use crate::printer::coloured;
 
 /// The longest time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Counts of a window, over restarts of the service.
-struct Counting {
-    begun: Counted,
-    last: Counted,
-    before: Counted,
-}
-
-impl Counting {
-    fn new(first: Counted) -> Self {
-        Self { begun: first.clone(), last: first, before: Counted::default() }
-    }
-
-    fn look(&mut self, counted: Counted) {
-        if counted.instance != self.last.instance {
-            // What was counted anew began at nothing.
-            self.before.add(&self.last.since(&self.begun));
-            self.begun = Counted { instance: counted.instance.clone(), ..Counted::default() };
-        }
-        self.last = counted;
-    }
-
-    fn window(mut self) -> Counted {
-        self.before.add(&self.last.since(&self.begun));
-        self.before
-    }
-}
 
 /// How a look at a canary ended.
 enum Seen {
@@ -58,6 +35,18 @@ enum Seen {
     Aborted(String),
     /// There is no such canary any more, or nobody answers.
     Lost(String),
+    /// Somebody moved the rollout meanwhile: it is theirs now, and nothing is done to it.
+    Moved(String),
+}
+
+/// What is watched.
+struct Began {
+    rollout: Rollout,
+    /// Where the service stood.
+    standing: Standing,
+    canary: VersionStanding,
+    /// Why there is nothing to compare the canary with.
+    alone: Option<String>,
 }
 
 /// Returns what a service counted for a canary beside what was in production when the window began; `None` while it has not
@@ -82,79 +71,110 @@ fn looked_at(
     }
 }
 
-/// Returns what is judged by: `--rule`, else what is configured, else an error rate; `--max-error-rate` beside either.
-fn rules(watch: &Watch, config: &RolloutConfig) -> Result<Vec<GateRule>, UsageError> {
-    let samples = watch.min_samples.unwrap_or(config.min_samples);
-    let mut texts = watch.rules.clone();
-    if let Some(limit) = watch.max_error_rate {
-        if !(0.0..=1.0).contains(&limit) {
-            return Err(UsageError("--max-error-rate: expected a share from 0 to 1".to_owned()));
-        }
-        texts.insert(0, format!("rollout.error_rate <= {limit}"));
-    }
-    if texts.is_empty() && config.rules.is_empty() {
-        texts.push("rollout.error_rate <= 0.01".to_owned());
-    }
-    let mut rules: Vec<GateRule> = Vec::new();
-    for text in &texts {
-        let rule = parse_rollout_expression(text).map_err(|error| UsageError(format!("--rule: {error}")))?;
-        check_rollout_rule(&rule).map_err(|message| UsageError(format!("--rule: {message}")))?;
-        rules.push(GateRule { min_samples: Some(samples), ..rule });
-    }
-    if watch.rules.is_empty() {
-        let configured = config.rules().map_err(UsageError)?;
-        rules.extend(configured.into_iter().zip(&config.rules).map(|(rule, own)| {
-            let min_samples = own.min_samples.or(Some(samples));
-            GateRule { min_samples, ..rule }
-        }));
-    }
-    Ok(rules)
-}
-
 impl Controller<'_> {
     pub(super) fn watch(&self, watch: &Watch) -> anyhow::Result<Exit> {
-        let rules = rules(watch, &self.project.config.serve.rollout)?;
-        let window = watch.window.as_ref().unwrap_or(&self.project.config.serve.rollout.window);
+        let config = &self.project.config.serve.rollout;
+        // Wrong ones are told before anything is asked.
+        rules(watch, config, Percent::ZERO)?;
+        let window = watch.window.as_ref().unwrap_or(&config.window);
         let seconds = duration_seconds(window).map_err(|message| UsageError(format!("--for: {message}")))?;
         if !(1..=86_400).contains(&seconds) {
             return Err(UsageError("--for: expected 1s to 1d".to_owned()).into());
         }
-        // Unlocked afterwards: whoever aborts must not wait for whoever watches.
-        let (first, canary) = {
-            let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
-            let mut registry = registry(self.project)?;
-            let first = self.settle(&mut registry)?;
-            let rollout = self.active(&registry)?;
-            let digest = rollout.canary_digest;
-            (first, VersionStanding { version: rollout.canary.to_string(), digest })
+        // What cannot be written is told before anybody has waited for it.
+        if let Some(path) = &watch.output {
+            atomic::try_to_write(path).context(UNWRITTEN)?;
+        }
+        let began = match self.begin() {
+            Err(error) if is_locked(&error) => {
+                self.printer.warning(&format!("nothing could be seen: {error:#}"));
+                return Ok(Exit::Inconclusive);
+            }
+            other => other?,
         };
-        let seen = self.look(&first, canary, Duration::from_secs(seconds));
-        let watched = match seen {
-            Seen::Window(watched) => watched,
+        let seen = match &began.alone {
+            Some(reason) => Seen::Lost(reason.clone()),
+            None => self.look(&began, Duration::from_secs(seconds)),
+        };
+        let since = self.since(&began.rollout);
+        let (stable, canary) = (&began.standing.stable, &began.canary);
+        let unjudged = |verdict: Verdict, reason: &str| {
+            self.report_unjudged((stable, canary), verdict, reason, watch.output.as_deref(), window)
+        };
+        // What follows from a verdict does not hang on who reads of it.
+        let (reported, exit) = match ended(seen, since.as_ref().ok()) {
+            Seen::Window(watched) => {
+                let rules = rules(watch, config, began.rollout.split().canary())?;
+                let verdict = judge(&rules, &watched);
+                let reported = self.report(&watched, &verdict, watch.output.as_deref(), window);
+                let requests = watched.counted.canary.requests();
+                let exit = match since {
+                    Err(error) if verdict.verdict == Verdict::Passed => {
+                        self.printer
+                            .warning(&format!("whether the rollout still stands is not known: {error:#}"));
+                        Exit::Inconclusive
+                    }
+                    _ => self.act(watch, &began.rollout, &verdict, window, requests)?,
+                };
+                (reported, exit)
+            }
             Seen::Aborted(reason) => {
-                self.printer.talk(&format!("{}: the canary was taken out meanwhile: {reason}", self.model));
-                return Ok(Exit::Blocked);
+                let told = format!("the canary was taken out meanwhile: {reason}");
+                self.printer.talk(&format!("{}: {told}", self.model));
+                self.take_out(&began.canary, &reason);
+                (unjudged(Verdict::Failed, &told), Exit::Blocked)
+            }
+            Seen::Moved(reason) => {
+                self.printer.warning(&format!("nothing could be judged: {reason}"));
+                (unjudged(Verdict::Inconclusive, &reason), Exit::Inconclusive)
             }
             Seen::Lost(reason) => {
                 self.printer.warning(&format!("nothing could be seen to the end: {reason}"));
+                let reported = unjudged(Verdict::Inconclusive, &reason);
                 if watch.step {
-                    self.stop(&reason, window)?;
+                    self.unless_locked(self.stop(&reason, window))?;
                 }
-                return Ok(Exit::Inconclusive);
+                (reported, Exit::Inconclusive)
             }
         };
-        let verdict = judge(&rules, &watched);
-        self.report(&watched, &verdict, watch.output.as_deref(), window)?;
-        self.act(watch, &verdict, window, watched.counted.canary.requests())?;
-        Ok(verdict.verdict.into())
+        reported?;
+        Ok(exit)
+    }
+
+    /// Brings ledger and service together and returns what is watched. The project is locked only for what has to be brought
+    /// together: whoever aborts must not wait for whoever watches, and a run is no reason not to look.
+    fn begin(&self) -> anyhow::Result<Began> {
+        let mut registry = registry(self.project)?;
+        let mut standing = self.client.standing(self.model.as_str())?;
+        if gap(registry.model(&self.model)?.rollout.as_ref(), &standing).is_some() {
+            let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
+            registry.refresh()?;
+            standing = self.settle(&mut registry)?;
+        }
+        let rollout = self.active(&registry)?;
+        let standing = self.looked_again(&registry, standing)?;
+        let state = registry.model(&self.model)?;
+        let stable = rollout.stable;
+        let left = (state.production() != Some(stable))
+            .then(|| format!("{stable} is not in production any more: this rollout can only be aborted"));
+        let alone = left.or_else(|| other_production(state, &standing, self.client.url()));
+        let canary = VersionStanding { version: rollout.canary.to_string(), digest: rollout.canary_digest };
+        Ok(Began { rollout, standing, canary, alone })
+    }
+
+    /// Returns what the ledger says of a rollout since it was read.
+    fn since(&self, seen: &Rollout) -> anyhow::Result<Meanwhile> {
+        let mut registry = registry(self.project)?;
+        registry.refresh()?;
+        Ok(meanwhile(seen, registry.model(&self.model)?.rollout.as_ref()))
     }
 
     /// Looks until the time is over.
-    fn look(&self, first: &Standing, canary: VersionStanding, window: Duration) -> Seen {
+    fn look(&self, watched: &Began, window: Duration) -> Seen {
         let began = Instant::now();
+        let (stable, canary) = (&watched.standing.stable, &watched.canary);
         let lost = || Seen::Lost(format!("{} is not the canary of the service", canary.version));
-        let stable = first.stable.clone();
-        let counted = match looked_at(first.clone(), &stable, &canary) {
+        let counted = match looked_at(watched.standing.clone(), stable, canary) {
             Ok(Some(counted)) => counted,
             Ok(None) => return lost(),
             Err(seen) => return seen,
@@ -164,8 +184,15 @@ impl Controller<'_> {
             let left = window.saturating_sub(began.elapsed());
             std::thread::sleep(left.min(LOOK));
             let looked = self.client.standing(self.model.as_str());
-            match looked.map(|standing| looked_at(standing, &stable, &canary)) {
-                Ok(Ok(Some(counted))) => counting.look(counted),
+            match looked.map(|standing| looked_at(standing, stable, canary)) {
+                Ok(Ok(Some(counted))) => {
+                    if let Err(Mixed) = counting.look(counted, began.elapsed()) {
+                        return Seen::Lost(format!(
+                            "several services answer at {}, each with counts of its own: name one of them with --url",
+                            self.client.url()
+                        ));
+                    }
+                }
                 // A service that has just come back loads the canary after what is in production.
                 Ok(Ok(None)) if left.is_zero() => return lost(),
                 Ok(Ok(None)) => {}
@@ -175,69 +202,93 @@ impl Controller<'_> {
             }
             if left.is_zero() {
                 let counted = counting.window();
+                let (stable, canary) = (stable.clone(), canary.clone());
                 return Seen::Window(Box::new(Watched { stable, canary, counted }));
             }
         }
     }
 
-    fn report(
-        &self,
-        watched: &Watched,
-        verdict: &GateVerdict,
-        output: Option<&Path>,
-        window: &str,
-    ) -> anyhow::Result<()> {
-        let whole = json!({
-            "schema_version": 1, "model": self.model, "window": window, "stable": watched.stable,
-            "canary": watched.canary, "counted": watched.counted, "verdict": verdict,
-        });
-        if let Some(path) = output {
-            atomic::write(path, serde_json::to_string_pretty(&whole)?.as_bytes())
-                .context("the report cannot be written")?;
+    /// Takes a canary out at a service that has not seen yet that its rollout has ended.
+    fn take_out(&self, canary: &VersionStanding, reason: &str) {
+        let take = || -> anyhow::Result<()> {
+            let standing = self.client.standing(self.model.as_str())?;
+            if standing.canary.is_some_and(|own| own.digest == canary.digest) {
+                let sequence = sequence(&registry(self.project)?);
+                self.client.abort(self.model.as_str(), reason, Some(sequence))?;
+            }
+            Ok(())
+        };
+        if let Err(error) = take() {
+            self.printer.warning(&format!(
+                "{error:#}: the service takes {} out when it next looks at the registry",
+                canary.version
+            ));
         }
-        if self.printer.is_json() {
-            self.printer.json(&whole)?;
-            return Ok(());
-        }
-        self.printer.data(&format!(
-            "{}: canary {} beside {}, {window}",
-            self.model, watched.canary.version, watched.stable.version
-        ))?;
-        status::print(&watched.counted, self.printer)?;
-        for rule in &verdict.rules {
-            let outcome = rule.outcome.to_string();
-            let padded = format!("{outcome:<14}").replacen(&outcome, &coloured(&outcome), 1);
-            self.printer.data(&format!("{padded} {}", rule.sentence))?;
-        }
-        self.printer.data(&format!(
-            "verdict: {} – {}",
-            coloured(&verdict.verdict.to_string()),
-            verdict.sentence
-        ))?;
-        Ok(())
     }
 
-    fn act(&self, watch: &Watch, verdict: &GateVerdict, window: &str, requests: u64) -> anyhow::Result<()> {
+    /// Does what follows from a verdict, and returns how the command ends.
+    fn act(
+        &self,
+        watch: &Watch,
+        seen: &Rollout,
+        verdict: &GateVerdict,
+        window: &str,
+        requests: u64,
+    ) -> anyhow::Result<Exit> {
         let of = |outcome: Outcome| {
             let rules = verdict.rules.iter().filter(|rule| rule.outcome == outcome);
             rules.map(|rule| rule.sentence.clone()).collect::<Vec<_>>().join("; ")
         };
+        let exit = Exit::from(verdict.verdict);
         match verdict.verdict {
             Verdict::Passed if watch.step => {
-                let mut registry = registry(self.project)?;
-                registry.refresh()?;
-                if self.active(&registry)?.next().is_none() {
+                if seen.next().is_none() {
                     self.printer.talk("all steps are taken: `rollout promote` brings it to production");
-                    return Ok(());
+                    return Ok(exit);
                 }
-                self.step(&format!("watched for {window}: passed on {requests} requests")).map(drop)
+                let reason = format!("watched for {window}: passed on {requests} requests");
+                return match self.unless_locked(self.step_on(seen, &reason))? {
+                    Some(Exit::Passed) => Ok(exit),
+                    Some(other) => Ok(other),
+                    None => Ok(Exit::Inconclusive),
+                };
             }
             Verdict::Failed if watch.abort_on_failure => {
-                self.abort(&shortened(&of(Outcome::Failed), window)).map(drop)
+                self.unless_locked(self.abort(&shortened(&of(Outcome::Failed), window)))?;
             }
-            Verdict::Failed if watch.step => self.stop(&of(Outcome::Failed), window),
-            Verdict::Inconclusive if watch.step => self.stop(&of(Outcome::Inconclusive), window),
-            _ => Ok(()),
+            Verdict::Failed if watch.step => {
+                self.unless_locked(self.stop(&of(Outcome::Failed), window))?;
+            }
+            Verdict::Inconclusive if watch.step => {
+                self.unless_locked(self.stop(&of(Outcome::Inconclusive), window))?;
+            }
+            _ => {}
+        }
+        Ok(exit)
+    }
+
+    /// Takes the next step, unless somebody paused the rollout: then a person has to look first.
+    fn step_on(&self, seen: &Rollout, reason: &str) -> anyhow::Result<Exit> {
+        if seen.state == RolloutState::Paused {
+            let Rollout { actor, time, reason, .. } = seen;
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            self.printer.warning(&format!(
+                "no step was taken: {} is paused by {actor} since {time}{why}; `rollout step` goes on once somebody has looked",
+                seen.canary
+            ));
+            return Ok(Exit::Inconclusive);
+        }
+        self.step_from(Some(seen), reason)
+    }
+
+    /// Tells of what another command kept from being written, which is no error of whoever watches.
+    fn unless_locked<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        match result {
+            Err(error) if is_locked(&error) => {
+                self.printer.warning(&format!("{error:#}"));
+                Ok(None)
+            }
+            other => other.map(Some),
         }
     }
 
@@ -264,6 +315,17 @@ impl Controller<'_> {
     }
 }
 
+/// Returns how a look ended, by what the ledger says of the rollout: a canary that was taken out there is not judged, though
+/// the service may not have looked yet, nor is one whose share is another.
+fn ended(seen: Seen, since: Option<&Meanwhile>) -> Seen {
+    match (since, seen) {
+        (Some(Meanwhile::TakenOut(reason)), _) => Seen::Aborted(reason.clone()),
+        (_, Seen::Aborted(reason)) => Seen::Aborted(reason),
+        (Some(Meanwhile::Moved(what)), _) => Seen::Moved(what.clone()),
+        (_, seen) => seen,
+    }
+}
+
 /// Returns what was found as a reason that the ledger takes, however many rules failed.
 fn shortened(found: &str, window: &str) -> String {
     format!("watched for {window}: {found}").chars().take(1000).collect()
@@ -271,7 +333,6 @@ fn shortened(found: &str, window: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
     use modelgate_core::Digest;
     use modelgate_core::rollout::Percent;
     use modelgate_serve::rollout::{Aborted, CanaryStanding};
@@ -308,7 +369,7 @@ mod tests {
         let seen = |standing| match looked_at(standing, &stable, &canary) {
             Ok(Some(_)) => "counts".to_owned(),
             Ok(None) => "not yet".to_owned(),
-            Err(Seen::Lost(reason) | Seen::Aborted(reason)) => reason,
+            Err(Seen::Lost(reason) | Seen::Aborted(reason) | Seen::Moved(reason)) => reason,
             Err(Seen::Window(_)) => "a window".to_owned(),
         };
         assert_eq!(seen(standing("v011", Some("v013"), None)), "counts");
@@ -319,35 +380,34 @@ mod tests {
         assert_eq!(seen(standing("v001", Some("v013"), None)), other);
     }
 
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        watch: Watch,
-    }
-
-    fn judged_by(arguments: &[&str], config: &str) -> Vec<(String, Option<u64>)> {
-        let line = Line::try_parse_from([&["watch"], arguments].concat()).expect("arguments");
-        let config = serde_json::from_str(config).expect("a configuration");
-        let rules = rules(&line.watch, &config).map_err(|error| error.to_string()).expect("rules");
-        rules.into_iter().map(|rule| (rule.id, rule.min_samples)).collect()
-    }
-
     #[test]
-    fn a_limit_for_errors_stands_beside_the_configured_rules_and_rules_that_are_given_replace_them() {
-        let own = r#"{"min_samples": 7, "rules": [{"metric": "rollout.disagreement", "at_most": 0.3},
-            {"metric": "latency.p99_ms", "at_most": 50, "min_samples": 9}]}"#;
-        let of = |id: &str, samples: u64| (id.to_owned(), Some(samples));
-        let errors = |samples| of("rollout.error_rate <= 0.02", samples);
-        let configured = [of("max-rollout.disagreement", 7), of("max-latency.p99_ms", 9)];
-        assert_eq!(judged_by(&[], own), configured);
-        let limit = ["--max-error-rate", "0.02"];
-        assert_eq!(judged_by(&limit, own), [&[errors(7)][..], &configured].concat());
-        let given = ["--rule", "rollout.requests >= 1", "--min-samples", "3"];
-        assert_eq!(
-            judged_by(&[&limit[..], &given].concat(), own),
-            [errors(3), of("rollout.requests >= 1", 3)]
-        );
-        assert_eq!(judged_by(&limit, "{}"), [errors(100)]);
-        assert_eq!(judged_by(&[], "{}"), [of("rollout.error_rate <= 0.01", 100)]);
+    fn what_the_ledger_says_of_a_rollout_goes_before_what_the_service_counted() {
+        let window = || {
+            let (stable, canary) = (version("v011"), version("v013"));
+            Seen::Window(Box::new(Watched { stable, canary, counted: Counted::default() }))
+        };
+        let told = |seen: Seen, since: Option<Meanwhile>| match ended(seen, since.as_ref()) {
+            Seen::Window(_) => "judged".to_owned(),
+            Seen::Aborted(reason) => format!("out: {reason}"),
+            Seen::Lost(reason) => format!("lost: {reason}"),
+            Seen::Moved(reason) => format!("moved: {reason}"),
+        };
+        let lost = || Seen::Lost("gone".to_owned());
+        let worse = || Some(Meanwhile::TakenOut("worse".to_owned()));
+        let moved = || Some(Meanwhile::Moved("at 50%".to_owned()));
+        for (seen, since, expected) in [
+            (window(), Some(Meanwhile::Same), "judged"),
+            (window(), None, "judged"),
+            // A share that stayed can be judged; a step is not taken.
+            (window(), Some(Meanwhile::Paused("by bob".to_owned())), "judged"),
+            (window(), worse(), "out: worse"),
+            (lost(), worse(), "out: worse"),
+            (window(), moved(), "moved: at 50%"),
+            (lost(), moved(), "moved: at 50%"),
+            (lost(), Some(Meanwhile::Same), "lost: gone"),
+            (Seen::Aborted("odd".to_owned()), Some(Meanwhile::Same), "out: odd"),
+        ] {
+            assert_eq!(told(seen, since), expected);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Who may ask: the keys of callers, and the origins of pages.
 
-use modelgate_serve::settings::Secret;
+use modelgate_serve::settings::{Secret, is_taken_header};
 
 use crate::environment;
 use crate::exit::UsageError;
@@ -34,6 +34,46 @@ pub(super) fn api_keys(set: Option<&str>) -> Result<Vec<Secret>, UsageError> {
         return Err(UsageError(sentence.to_owned()));
     }
     Ok(keys)
+}
+
+/// Refuses a token of administrators that is a caller's key as well: every caller would be one.
+pub(super) fn told_apart(token: Option<&Secret>, keys: &[Secret]) -> Result<(), UsageError> {
+    if token.is_some_and(|token| keys.contains(token)) {
+        let sentence = "ADMIN_API_TOKEN is one of MODELGATE_API_KEYS: every caller would be an administrator; give them \
+                        different values";
+        return Err(UsageError(sentence.to_owned()));
+    }
+    Ok(())
+}
+
+/// Returns the headers with the administrator's token and with the number of a request.
+///
+/// # Errors
+/// Fails for what is no header, and for one that means something else: the number of a request is sent back in it.
+pub(super) fn headers(variable: &dyn Fn(&str) -> Option<String>) -> Result<(String, String), UsageError> {
+    const ADMIN: &str = "ADMIN_TOKEN_HEADER";
+    const CORRELATION: &str = "CORRELATION_ID_HEADER";
+    let header = |name: &str, default: &str| {
+        let value = variable(name).unwrap_or_else(|| default.to_owned());
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !(value.bytes().all(allowed) && value.len() <= 100) {
+            return Err(UsageError(format!("the environment variable {name} is not the name of a header")));
+        }
+        // The token may come as `Authorization` anyway.
+        let is_theirs = name == ADMIN && value.eq_ignore_ascii_case("authorization");
+        if is_taken_header(&value) && !is_theirs {
+            let sentence = format!("{name}: the header `{value}` has a meaning of its own; name another one");
+            return Err(UsageError(sentence));
+        }
+        Ok(value)
+    };
+    let (admin, correlation) = (header(ADMIN, "X-Admin-Token")?, header(CORRELATION, "X-Correlation-ID")?);
+    if admin.eq_ignore_ascii_case(&correlation) {
+        let sentence =
+            format!("{CORRELATION} and {ADMIN} are one header: the token would be sent back and logged");
+        return Err(UsageError(sentence));
+    }
+    Ok((admin, correlation))
 }
 
 /// Returns the origins whose pages may ask.
@@ -77,6 +117,40 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_with_a_meaning_of_its_own_is_no_number_and_no_token() {
+        let asked = |admin: Option<&str>, correlation: Option<&str>| {
+            let of = |name: &str| if name == "ADMIN_TOKEN_HEADER" { admin } else { correlation };
+            headers(&|name| of(name).map(str::to_owned)).map_err(|error| error.to_string())
+        };
+        let expected = ("X-Admin-Token".to_owned(), "X-Correlation-ID".to_owned());
+        assert_eq!(asked(None, None), Ok(expected));
+        assert!(asked(Some("authorization"), Some("X-Request-ID")).is_ok());
+        for (admin, correlation, says) in [
+            (
+                None,
+                Some("Content-Length"),
+                "CORRELATION_ID_HEADER: the header `Content-Length` has a meaning",
+            ),
+            (None, Some("authorization"), "has a meaning of its own"),
+            (Some("X-API-Key"), None, "ADMIN_TOKEN_HEADER: the header `X-API-Key` has a meaning"),
+            (Some("x-one"), Some("X-One"), "are one header"),
+            (None, Some("two words"), "is not the name of a header"),
+        ] {
+            let error = asked(admin, correlation).expect_err(says);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_every_caller_has_is_refused() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let keys = [secret("one"), secret("two")];
+        assert!(told_apart(Some(&secret("three")), &keys).is_ok() && told_apart(None, &keys).is_ok());
+        let error = told_apart(Some(&secret("two")), &keys).expect_err("the same").to_string();
+        assert!(error.contains("ADMIN_API_TOKEN") && !error.contains("two"), "{error}");
+    }
 
     #[test]
     fn a_variable_that_holds_no_key_does_not_open_the_service() {

@@ -81,7 +81,7 @@ impl World {
             contexts: json!({
                 "github": {
                     "token": TOKEN, "server_url": "https://github.test", "repository": "o/r", "run_id": "42",
-                    "ref_name": "main", "event": event,
+                    "ref": "refs/heads/main", "ref_name": "main", "run_attempt": "1", "event": event,
                     "event_name": name,
                 },
                 "secrets": self.secrets,
@@ -437,6 +437,45 @@ fn deployments_and_rollbacks_are_started_from_elsewhere_and_by_hand() {
     result(&jobs, "staging", "success");
     result(&jobs, "production", "failure");
     in_production("v005");
+
+    // It is approved by then: a yes over what is there now counts all the same, and is that of whoever says it.
+    world.github.state().approvals = vec![yes("another", "production")];
+    let jobs = by_hand("deploy.yml", &json!({ "version": "v004" }));
+    result(&jobs, "production", "success");
+    in_production("v004");
+    let log = world.asked(&["ledger", "log"]);
+    let yes = log.lines().rfind(|line| line.contains("v004 approved"));
+    assert!(yes.is_some_and(|line| line.contains("another")), "{log}");
+    // What was there before comes back by a rollback, and staging says so before anybody is asked.
+    let jobs = by_hand("deploy.yml", &json!({ "version": "v005" }));
+    result(&jobs, "staging", "failure");
+    result(&jobs, "production", "skipped");
+    assert!(jobs["staging"].log.contains("the workflow rollback goes back to it"), "{}", jobs["staging"].log);
+}
+
+#[test]
+fn reviewers_are_asked_once_for_a_version_that_waits() {
+    let project = repository();
+    let text = project.read(".github/workflows/train.yml");
+    let train: Value = serde_saphyr::from_str(text.split_once('\n').expect("a mark").1).expect("YAML");
+    let runs = |job: &str, contexts: &Value| {
+        super::expression::condition(train["jobs"][job]["if"].as_str(), contexts, false)
+    };
+    let deploys = |decision: &str, registered: &str, event: &str, attempt: &str| {
+        let outputs = json!({ "decision": decision, "registered": registered });
+        let github = json!({ "event_name": event, "run_attempt": attempt });
+        runs("deploy", &json!({ "needs": { "train": { "outputs": outputs } }, "github": github }))
+    };
+    assert!(deploys("waiting_for_approval", "true", "push", "1"));
+    assert!(!deploys("waiting_for_approval", "false", "push", "1"));
+    // Approved meanwhile, run again, or started by hand.
+    assert!(deploys("promoted", "false", "push", "1"));
+    assert!(deploys("waiting_for_approval", "false", "push", "2"));
+    assert!(deploys("waiting_for_approval", "false", "workflow_dispatch", "1"));
+    assert!(!deploys("already_in_production", "true", "push", "1"));
+
+    let trains = |branch: &str| runs("train", &json!({ "github": { "ref": branch } }));
+    assert!(trains("refs/heads/main") && !trains("refs/heads/a-feature"));
 }
 
 #[test]

@@ -330,6 +330,10 @@ fn a_run_without_a_verdict_takes_back_what_was_said_of_an_earlier_commit() {
     // A run that is judged again is said again.
     let _ = exits(step(&project, &github, &["--run-code", "2"]), 0);
     assert!(bodies(&github)[0].contains("**Verdict: passed**"));
+    // People tell two pipelines of one name apart as well.
+    let _ = exits(step(&project, &github, &["--run-code", "1", "--name", "us"]), 0);
+    let body = bodies(&github).pop().expect("another comment");
+    assert!(body.contains("# p (us): this commit could not be judged"), "{body}");
 }
 
 #[test]
@@ -467,6 +471,18 @@ fn the_summary_alone_needs_no_token() {
     exits(command, 0);
     assert!(project.read("summary.md").contains("**Verdict: passed**"));
     assert!(project.read("output").contains("\npromoted\n"));
+    // What made the version is told from what came upon it.
+    let registered = || {
+        let mut command = project.command(&["--output-format", "json", "ci", "summary"]);
+        command.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_OUTPUT");
+        let found: serde_json::Value = serde_json::from_str(&exits(command, 0)).expect("JSON");
+        found["outputs"]["registered"].clone()
+    };
+    assert_eq!(registered(), "true");
+    // In a clone there is nothing of the run before.
+    fs_err::remove_dir_all(project.path("outputs")).expect("removed");
+    let _ = project.run(&["run"]).exits(0);
+    assert_eq!(registered(), "false");
     let mut plain = project.command(&["ci", "summary"]);
     plain.env_remove("GITHUB_STEP_SUMMARY").env_remove("GITHUB_OUTPUT");
     assert!(exits(plain, 0).contains("**Verdict: passed**"));
@@ -494,9 +510,14 @@ fn who_approved_is_asked_for() {
         said("approved", "erin", "another"),
     ];
     assert_eq!(approver(&[]), "reviewer\n");
-    assert_eq!(approver(&["--environment", "another"]), "erin\n");
+    // GitHub tells names apart by letters, not by their size.
+    assert_eq!(approver(&["--environment", "Another"]), "erin\n");
     // Nobody was asked for this one: who ran the job again answers for it.
-    assert!(approver(&["--environment", "third"]).contains("again\n"));
+    let third = approver(&["--environment", "third"]);
+    assert!(
+        third.contains("again\n") && third.contains("somebody approved `production`, `another`"),
+        "{third}"
+    );
 }
 
 #[test]

@@ -55,6 +55,12 @@ fn a_version_is_signed_between_training_and_staging() {
     let log = &jobs["deploy"].log;
     assert!(log.contains("p v001 is not signed") && log.contains("secret MODELGATE_SIGNING_KEY"), "{log}");
 
+    // By a key that nobody believes any more, it is as good as not signed.
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "clones/old.pem"]);
+    let old = world.project.path("clones/old.pem").display().to_string();
+    let said = world.asked(&["model", "sign", "p", "v001", "--key", &old, "--reason", "then"]);
+    assert!(said.contains("p v001 is signed"), "{said}");
+
     world.secrets = json!({ "MODELGATE_SIGNING_KEY": world.project.read("clones/key.pem") });
     let jobs =
         world.started_by("workflow_dispatch", "deploy.yml", &json!({}), &json!({ "version": "" }), None);

@@ -112,6 +112,7 @@ fn the_action_of_this_repository_is_the_one_that_workflows_get() {
         suffix: String::new(),
         pull: false,
         cloud: false,
+        lfs: false,
         data: Vec::new(),
         compared: Vec::new(),
         requirements: None,
@@ -120,6 +121,7 @@ fn the_action_of_this_repository_is_the_one_that_workflows_get() {
         space_secrets: Vec::new(),
         notify_secret: None,
         sign: false,
+        automatic: false,
         recipes: true,
     };
     let files = workflows::files(&plan);

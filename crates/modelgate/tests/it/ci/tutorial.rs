@@ -70,7 +70,7 @@ fn four_commands_lead_from_an_empty_repository_to_green_ci() {
         origin: project.path("origin.git"),
         folder: project.path("clones"),
         contexts: json!({ "github": {
-            "token": TOKEN, "ref_name": "main", "event_name": "push", "event": {},
+            "token": TOKEN, "ref": "refs/heads/main", "ref_name": "main", "run_attempt": "1", "event_name": "push", "event": {},
             "server_url": "https://github.test", "repository": "o/r", "run_id": "42",
         } }),
         variables: vec![

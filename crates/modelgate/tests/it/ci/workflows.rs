@@ -114,20 +114,25 @@ fn workflows_of_a_folder_with_python_a_bucket_and_another_branch_pass_too() {
     project.write("models/churn/modelgate.yaml", config);
     project.write("models/churn/data.csv", easy());
     project.write("models/churn/requirements.txt", "scikit-learn\n");
+    project.write(".gitattributes", "*.csv filter=lfs diff=lfs merge=lfs -text\n");
     project.write("models/churn/tests/test_nothing.py", "def test_nothing():\n    assert True\n");
     let root = project.path(".");
     git(&root, &["init", "-q", "-b", "master"]);
     let said = project.run(&["-C", "models/churn", "ci", "init"]).exits(0);
-    said.says("set the secrets AWS_ACCESS_KEY_ID");
+    said.says("set the secrets AWS_ACCESS_KEY_ID")
+        .says("AWS_READ_ACCESS_KEY_ID and AWS_READ_SECRET_ACCESS_KEY");
     let workflows = workflows_of(&root);
     let text = |name: &str| project.read(&format!(".github/workflows/{name}.yml"));
     for name in ["ci", "train", "data-validation"] {
         assert!(text(name).contains("branches: [\"master\"]"), "{name}");
         assert!(text(name).contains("run: modelgate data pull"), "{name}");
+        assert!(text(name).contains("          lfs: true\n"), "{name}");
     }
     for name in ["ci", "train", "data-validation", "deploy", "rollback"] {
+        // What writes the registry is out of the reach of pull requests.
+        let key = if ["ci", "data-validation"].contains(&name) { "AWS_READ_SECRET_" } else { "AWS_SECRET_" };
         assert!(
-            text(name).contains("  AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}"),
+            text(name).contains(&format!("  AWS_SECRET_ACCESS_KEY: ${{{{ secrets.{key}ACCESS_KEY }}}}")),
             "{name}"
         );
         assert!(text(name).contains("MODELGATE_REGISTRY_URI: \"s3://bucket/models\""), "{name}");
@@ -232,6 +237,11 @@ fn the_branch_is_found_out() {
     assert!(project.read("shallow/.github/workflows/ci.yml").contains("branches: [\"trunk\"]"));
     let _ = project.run(&["ci", "init", "--force", "--branch", "release/1"]).exits(0);
     assert!(project.read(".github/workflows/ci.yml").contains("branches: [\"release/1\"]"));
+    // The remote's branch has another name than this clone knows, which has an old `main` still.
+    let origin = "refs/remotes/origin";
+    git(&root, &["symbolic-ref", &format!("{origin}/HEAD"), &format!("{origin}/main")]);
+    git(&root, &["branch", "main"]);
+    assert_eq!(branch(&project), "[\"trunk\"]");
 }
 
 #[test]
@@ -336,6 +346,7 @@ fn changes_of_data_are_found_wherever_they_are_told_of() {
     assert!(!text("ci").contains("--relative"));
     init("/data/iris.csv").exits(64).says("data.source `/data/iris.csv` is a place on this machine");
     init("d/${{ github.token }}.csv").exits(64).says("has a name that workflows cannot use");
+    init("../../iris.csv").exits(64).says("data.source `../../iris.csv` leads out of the repository");
     let _ = project.run(&["-C", "proj", "ci", "init", "--name", ""]).exits(64);
 }
 
@@ -368,6 +379,52 @@ fn a_program_in_python_gets_python_and_what_it_imports() {
         "cp model.onnx {output}",
     );
     let _ = project.run(&["ci", "init"]).exits(0).does_not_say("requirements.txt");
+}
+
+#[test]
+fn a_registry_is_one_before_it_gets_into_a_workflow() {
+    let project = repository();
+    for (uri, said) in [
+        ("s3://b/${{ secrets.X }}", "`${{` begins an expression there"),
+        ("git+branch:--upload-pack=x", "expected the name of a git branch"),
+        ("git+branch:a$(x)", "expected the name of a git branch"),
+    ] {
+        let mut command = project.command(&["ci", "init", "--force"]);
+        command.env("MODELGATE_REGISTRY_URI", uri);
+        let output = command.output().expect("started");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(64) && stderr.contains(said), "{uri}: {stderr}");
+    }
+}
+
+#[test]
+fn what_keeps_the_workflows_from_working_is_said() {
+    let project = repository();
+    let bound = "    gate: {rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]}\n";
+    let config = project.read("modelgate.yaml").replace(bound, "");
+    project.write(
+        "modelgate.yaml",
+        config.replace("project: p\n", "project: p\ndata: {remote: \"/mnt/share\"}\n"),
+    );
+    let said = project.run(&["ci", "init"]).exits(0);
+    said.says("no first version through").says("such as `{metric: f1, at_least: 0.6}`");
+    said.says("data.remote `/mnt/share` is a folder of this machine");
+}
+
+#[test]
+fn a_sample_has_every_class_that_the_data_has() {
+    let rows = (0..3000).map(|row| format!("{}.5,{},{}\n", row, row % 7, u8::from(row % 300 == 0)));
+    let data = "a,b,y\n".to_owned() + &rows.collect::<String>();
+    let config =
+        CONFIG.replace("{algorithm: random_forest, params: {n_estimators: 5}}", "{algorithm: decision_tree}");
+    let project = TestProject::with(BINARY, &data, &config);
+    // Chance draws none of the ten rows, or too few for three parts.
+    let said = project.run(&["run", "--sample", "50"]);
+    assert!([0, 2, 3].contains(&said.code), "{}{}", said.stdout, said.stderr);
+    let split: Value = serde_json::from_str(&project.read("outputs/p/split.json")).expect("JSON");
+    let count: usize =
+        ["train", "validation", "test"].iter().map(|part| split[part].as_array().map_or(0, Vec::len)).sum();
+    assert!((51..=53).contains(&count), "{count}");
 }
 
 #[test]

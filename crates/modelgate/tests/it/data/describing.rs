@@ -18,6 +18,29 @@ fn a_diff_goes_by_the_key_of_its_pipeline_and_shows_no_values_in_ci() {
 }
 
 #[test]
+fn names_of_columns_tell_github_actions_nothing() {
+    let project = project(CONTRACT, "");
+    project.write("odd.csv", "::error title=x::forged,::add-mask::e,##[warning]x,y\n1,2,3,0\n4,5,6,1\n");
+    let profile = ["data", "profile", "--data", "odd.csv"];
+    let said = |arguments: &[&str], in_actions: bool| {
+        let mut command = project.command(arguments);
+        if in_actions {
+            command.env("GITHUB_ACTIONS", "true");
+        }
+        let output = command.output().expect("started");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let is_command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+    assert!(said(&profile, false).lines().any(is_command));
+    let told = said(&profile, true);
+    assert!(told.contains(": :error title=x::forged") && !told.lines().any(is_command), "{told}");
+    let json = said(&[&profile[..], &["--output-format", "json"]].concat(), true);
+    assert!(!json.lines().any(is_command), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(json.to_string().contains("##[warning]x"), "{json}");
+}
+
+#[test]
 fn data_are_described_and_kept_before_it_is_said_what_is_predicted() {
     let project = project(CONTRACT, "");
     for target in [false, true] {

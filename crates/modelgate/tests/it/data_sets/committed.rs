@@ -135,3 +135,59 @@ fn what_git_is_to_ignore_and_to_keep_is_said() {
     let snapshot = project.run(&["data", "snapshot"]).exits(0);
     snapshot.says("git ignores data/p.modelgate, which is to be committed");
 }
+
+#[test]
+fn a_source_is_read_as_the_pointer_of_its_own_pipeline_names_it() {
+    let project = TestProject::new(env!("CARGO_BIN_EXE_modelgate"));
+    let config = |pipeline: &str| {
+        let remote = remote(&project);
+        format!(
+            "version: 1\nproject: p\ndata: {{remote: {remote}}}\npipelines:\n  {pipeline}:\n    task: classification\n    \
+             data: {{source: data/raw.csv, target: y}}\n"
+        )
+    };
+    let kept = |pipeline: &str, file: u32| {
+        project.write("modelgate.yaml", config(pipeline));
+        project.write("data/raw.csv", rows(file));
+        let taken = project.run(&["data", "snapshot"]).exits(0);
+        let _ = project.run(&["data", "push"]).exits(0);
+        taken
+    };
+    kept("a", 1).does_not_say("of no pipeline");
+    // The pipeline gets another name, and other data; what is left of the first is told of.
+    let left = "`data/a.modelgate` is of no pipeline, and `data/b.modelgate` is of the same source: remove the first one";
+    kept("b", 2).says(left);
+    fs_err::remove_file(project.path("data/raw.csv")).expect("removed");
+    let digest = modelgate_core::Digest::of(rows(2).as_bytes()).hex();
+    project.run(&["run", "--until", "snapshot"]).exits(0).says(&digest[..12]).does_not_say("are not what");
+    // Neither is of a third name.
+    project.write("modelgate.yaml", config("c"));
+    project
+        .run(&["run", "--until", "snapshot"])
+        .exits(64)
+        .says("`a` and `b` have it with different contents");
+    project.run(&["data", "pull"]).exits(64).says("the data sets `a` and `b` have `data/raw.csv`");
+    project.write("modelgate.yaml", config("b"));
+    fresh_clone(&project);
+    project.run(&["run", "--until", "snapshot"]).exits(64).says("`modelgate data pull b` brings it");
+    project.run(&["data", "pull"]).exits(0).says(left).says("1 file written");
+    assert_eq!(project.read("data/raw.csv"), rows(2));
+    project.run(&["doctor"]).says(left);
+}
+
+#[test]
+fn a_source_beside_the_project_is_left_where_it_is_versioned() {
+    let project = project();
+    let beside = "{source: ../shared.csv, target: y}";
+    let config = project.read("modelgate.yaml");
+    project.write("modelgate.yaml", format!("{config}  q:\n    task: classification\n    data: {beside}\n"));
+    let said = "pipeline `q`: no snapshot is taken of `../shared.csv`";
+    project.run(&["data", "snapshot"]).exits(0).says(said).says("p: ");
+    project.run(&["data", "snapshot", "q"]).exits(64).says(said);
+    project.write("modelgate.yaml", config.replace("{source: data/*.csv, target: y}", beside));
+    project
+        .run(&["data", "snapshot"])
+        .exits(64)
+        .says("there is nothing to take a snapshot of")
+        .says("../shared.csv");
+}

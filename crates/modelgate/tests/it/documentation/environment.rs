@@ -15,12 +15,13 @@ fn listed() -> BTreeMap<&'static str, &'static Variable> {
 }
 
 /// Words of the code that look like the name of a variable that is read, and are none; the beginning is enough.
-const NO_VARIABLES: [(&str, &str); 15] = [
+const NO_VARIABLES: [(&str, &str); 16] = [
     ("BRANCH_", "how trees of ONNX compare"),
     ("RUNNING_", "what the Hub says of a Space"),
     ("APP_STARTING", "what the Hub says of a Space"),
     ("OWN_ENV", "a place in a template"),
     ("MODELGATE_SIGNING_KEY", "the name of a secret, which a step of a workflow writes into a file"),
+    ("AWS_READ_", "the names of secrets, which steps of a workflow get as the keys"),
     ("LC_ALL", "set for git, so that it speaks English"),
     ("GIT_DIR", "taken from git, which is told the folder"),
     ("GIT_WORK_TREE", "taken from git, which is told the folder"),

@@ -147,6 +147,100 @@ fn a_rule_fails_by_no_rows_that_production_may_know() {
     assert!(sentence.contains("column `day` is gone") && sentence.contains("`data.key`"), "{sentence}");
 }
 
+#[test]
+fn rows_that_are_read_otherwise_are_not_taken_for_others() {
+    let strict = "{id: drop, metric: f1, versus: production, max_drop: 0}";
+    let noted = csv(false).replace(",t\n", ",note,t\n");
+    let lines = noted.lines().enumerate().map(|(at, line)| match line.rsplit_once(',') {
+        Some((rest, label)) if at > 0 => {
+            format!("{rest},{},{label}\n", if at % 61 == 0 { "late" } else { "-" })
+        }
+        _ => format!("{line}\n"),
+    });
+    let noted: String = lines.collect();
+    // Of both, rows came too: what is read otherwise is another row to whoever divides them.
+    for (data, before, now, added, why) in [
+        (
+            &noted,
+            "",
+            ", nulls: [\"-\"]",
+            "1200,0.5,0.5,-,1\n",
+            "`data.nulls` changed, and a row is known by all",
+        ),
+        (
+            &csv(false),
+            ", key: id",
+            ", key: id, types: {id: string}",
+            "A1200,0.5,0.5,1\n",
+            "column `id` was int and is",
+        ),
+    ] {
+        let project = TestProject::with(BINARY, "", "");
+        project.write("d.csv", data);
+        project.write("modelgate.yaml", config(42, before, strict));
+        project.run(&["run"]).exits(0).says("v001 is production");
+        project.write("d.csv", format!("{data}{added}"));
+        project.write("modelgate.yaml", config(42, now, strict));
+        project
+            .run(&["run"])
+            .exits(3)
+            .says("production v001 may have learned from rows that it is compared on");
+        let rule = rule(&project);
+        assert_eq!(rule["outcome"], "inconclusive", "{rule}");
+        assert!(rule["sentence"].as_str().expect("a sentence").contains(why), "{rule}");
+    }
+}
+
+#[test]
+fn a_value_that_production_cannot_take_stays_in_its_row() {
+    let project = project(", key: id", RULE);
+    let rows = csv(false);
+    let ninth = rows.lines().nth(8).expect("a row").split(',').nth(2).expect("a value").to_owned();
+    project.write("d.csv", rows.replacen(&ninth, "john@secret.org", 1));
+    let dropped = |more: &str| {
+        let more = format!("    preprocess: {{drop: [y]}}\n{more}    gate:");
+        project.write("modelgate.yaml", config(42, ", key: id", RULE).replace("    gate:", &more));
+    };
+    dropped("");
+    let said = project.run(&["run"]).exits(3).stderr;
+    assert!(said.contains("d.csv: line 9, column `y`: its value is not a number"), "{said}");
+    assert!(!said.contains("john") && !said.contains("preprocess.drop"), "{said}");
+    for name in ["verdict.json", "report.md", "report.html"] {
+        let text = project.read(&format!("outputs/p/{name}"));
+        assert!(text.contains("cannot be scored") || text.contains("its value is not a number"), "{text}");
+        assert!(!text.contains("john"), "{text}");
+    }
+    // Of parts by that column it is told where it is, and what can be done: it is dropped already.
+    dropped("    evaluate: {slices: [y]}\n");
+    let said = project.run(&["run"]).exits(1).stderr;
+    assert!(
+        said.contains("line 9, column `y`") && said.contains("take it out of `evaluate.slices`"),
+        "{said}"
+    );
+    assert!(!said.contains("preprocess.drop"), "{said}");
+}
+
+#[test]
+fn a_package_from_elsewhere_is_not_compared_by_the_rows_that_it_was_trained_on() {
+    let rule = "{id: low, metric: f1, at_least: 0.1}";
+    let (one, other) = (project(", key: id", rule), TestProject::new(BINARY));
+    other.write("d.csv", csv(false));
+    other.write(
+        "modelgate.yaml",
+        config(42, ", key: id", rule).replace("n_estimators: 20", "n_estimators: 9"),
+    );
+    let _ = other.run(&["run"]).exits(0);
+    let flip = |(at, line): (usize, &str)| match line.rsplit_once(',') {
+        Some((rest, label)) if at > 0 && at % 5 == 0 => format!("{rest},{}\n", u8::from(label == "0")),
+        _ => format!("{line}\n"),
+    };
+    one.write("d.csv", csv(false).lines().enumerate().map(flip).collect::<String>());
+    let package = other.path("models/packaged/p").display().to_string();
+    let _ = one.run(&["model", "promote", "p", "--from-run", &package, "--reason", "it is smaller"]).exits(0);
+    let compared = one.run(&["model", "compare", "p", "1", "2"]).exits(0).stdout;
+    assert!(compared.contains("different data") && !compared.contains('*'), "{compared}");
+}
+
 /// Rows of forty customers on days; of each the first `lines` rows.
 fn of_customers(lines: usize) -> String {
     let with = |(at, line): (usize, &str)| match at {

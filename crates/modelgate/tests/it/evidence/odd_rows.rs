@@ -195,6 +195,13 @@ fn a_rule_on_the_time_of_a_prediction_is_fed_by_the_run() {
     let times = project.read("outputs/p/latency.json");
     project.write("outputs/p/latency.json", times.replace("\"p99_ms\": ", "\"p99_ms\": 0.00000000"));
     project.run(&["run"]).exits(2).says("latency.p99_ms on validation is ");
+    // It comes back where it is gone, and `gate check` believes the same.
+    let limit = ["gate", "check", "--run", "p", "--rule", "latency.p99_ms <= 60000"];
+    fs_err::remove_dir_all(project.path("outputs")).expect("removed");
+    let _ = project.run(&["run"]).exits(2);
+    assert_eq!(project.read("outputs/p/latency.json"), times);
+    fs_err::remove_file(project.path("outputs/p/latency.json")).expect("removed");
+    let _ = project.run(&limit).exits(0);
     fs_err::remove_file(project.path(".modelgate/cache/p/latency.json")).expect("removed");
     project.run(&["run"]).exits(2).says("latency.p99_ms on validation is ");
 }

@@ -438,3 +438,61 @@ fn few_file_descriptors_are_an_error_and_no_damage() {
         assert!(done && refused > 0, "{arguments:?}: {refused} limits were too low");
     }
 }
+
+#[test]
+fn production_that_cannot_be_read_is_judged_beside_when_it_can_be_read_again() {
+    let rules = "gate: {rules: [{id: no-regression, metric: accuracy, versus: production, max_drop: 50%, min_samples: 1}]}";
+    let config =
+        CONFIG.replace("gate: {rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]}", rules);
+    let project = project(&config, 1);
+    let model = super::registry(&project)
+        .registration(&super::model(), modelgate_core::VersionNumber(1))
+        .expect("registered");
+    let digest = model.files["model.onnx"];
+    let object = modelgate_store::ContentStore::new(&project.path(".modelgate")).path(&digest);
+    let aside = project.path("aside");
+    fs_err::rename(&object, &aside).expect("moved");
+    let again = |code| {
+        let output = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said
+    };
+    // A disk that does not give it out: that is no verdict.
+    fs_err::create_dir(&object).expect("made");
+    let said = again(1);
+    assert!(said.contains("Is a directory") && !said.contains("v002"), "{said}");
+    // An object that is lost: nothing can be said, until somebody puts it back.
+    fs_err::remove_dir(&object).expect("removed");
+    assert!(again(3).contains("is not in the registry"));
+    assert!(again(3).contains("nothing changed"));
+    fs_err::rename(&aside, &object).expect("put back");
+    let said = again(0);
+    assert!(said.contains("gate       ran") && said.contains("passed"), "{said}");
+    assert!(again(0).contains("nothing changed"));
+}
+
+#[test]
+fn a_promotion_that_the_files_could_not_follow_says_what_is_in_production() {
+    let config = CONFIG.replace("approval: automatic", "approval: required");
+    let project = TestProject::with(crate::BINARY, &super::easy(), &config);
+    let _ = project.run(&["run"]).exits(4);
+    let _ = project.run(&["model", "approve", "p"]).exits(0);
+    project.write("baselines", "in the way");
+    let promote = project.run(&["model", "promote", "p"]).exits(1);
+    promote.says("p v001 is in production by the ledger").says("baselines").says("the next command here");
+    fs_err::remove_file(project.path("baselines")).expect("removed");
+    project.run(&["status"]).exits(0).says("in production is v001").says("production  v001");
+    assert!(project.path("baselines/p.json").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_state_folder_behind_a_link_to_nothing_is_no_empty_history() {
+    let project = TestProject::with(crate::BINARY, &super::easy(), CONFIG);
+    std::os::unix::fs::symlink("/nowhere/mounted", project.path(".modelgate")).expect("linked");
+    for command in ["status", "run"] {
+        let output = project.run(&[command]).exits(1);
+        output.says(".modelgate` is a link to `/nowhere/mounted`").says("is its disk mounted?");
+    }
+}

@@ -27,6 +27,18 @@ fn only_those_who_are_named_approve() {
 }
 
 #[test]
+fn what_the_policy_approved_by_itself_waits_where_a_person_is_asked_now() {
+    let project = TestProject::with(BINARY, &easy(), CONFIG);
+    let _ = project.run(&["run", "--until", "approve"]).exits(0);
+    project.run(&["ledger", "log"]).exits(0).says("policy:automatic");
+    project.write("modelgate.yaml", with_promotion("approval: required"));
+    project.run(&["model", "promote", "p"]).exits(1).says("`policy:automatic` may not approve p");
+    project.run(&["run"]).exits(4).says("v001 waits for approval").says("no person has approved it");
+    let _ = project.run(&["model", "approve", "p"]).exits(0);
+    project.run(&["run"]).exits(0).says("p v001 is in production");
+}
+
+#[test]
 fn what_was_judged_as_the_first_model_does_not_replace_a_production_that_is_there_now() {
     let rules =
         "rules: [{id: beside, metric: accuracy, versus: production, max_drop: 0.01}, {id: min-accuracy, ";
@@ -62,7 +74,12 @@ fn an_approval_expires_and_is_renewed() {
     std::thread::sleep(std::time::Duration::from_millis(2100));
     project.run(&["model", "promote", "p"]).exits(1).says("has expired: promotion.approval_expires is 1s");
     project.run(&["run"]).exits(4).says("v001 waits for approval").says("approve it again");
-    project.run(&["status"]).exits(0).says("waiting     v001 (approved)");
+    project.run(&["status"]).exits(0).says("waiting     v001 (its approval counts no more)");
+    let json = project.run(&["--output-format", "json", "status"]).exits(0).stdout;
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&json).expect("JSON")["pipelines"][0]["lapsed"][0],
+        1
+    );
     let _ = project.run(&["model", "approve", "p", "--reason", "looked again"]).exits(0);
     let _ = project.run(&["model", "promote", "p"]).exits(0);
     project.write("modelgate.yaml", with_promotion("approval_expires: soon"));
@@ -194,6 +211,24 @@ fn a_worse_newest_alone_goes_to_staging_and_a_better_one_waits_for_its_approval(
     let again = project.command(&["run"]).env("MODELGATE_SEED", "2").env("MODELGATE_ACTOR", "alice").output();
     assert_eq!(again.expect("started").status.code(), Some(0));
     assert_eq!(super::registry(&project).position(), events, "what is decided is not decided again");
+}
+
+#[test]
+fn a_better_one_that_was_compared_with_nothing_is_not_waited_for() {
+    let beside =
+        "rules: [{id: beside, metric: accuracy, versus: production, max_drop: 0.5}, {id: min-accuracy, ";
+    let tree =
+        |depth: u32, promotion: &str| tree(depth, promotion).replace("rules: [{id: min-accuracy, ", beside);
+    let project = TestProject::with(BINARY, &layered(), &tree(8, "approval: required"));
+    assert_eq!(trained(&project, 1, tree(8, "approval: required")).0, Some(4));
+    assert_eq!(trained(&project, 2, tree(1, "approval: required")).0, Some(4));
+    for command in [["approve", "1"], ["approve", "2"], ["promote", "2"]] {
+        let _ = project.run(&["model", command[0], "p", command[1]]).exits(0);
+    }
+    // v001 is the best of all, and nothing brings it to production in place of v002.
+    let (code, said) = trained(&project, 3, tree(8, "approval: automatic, choose: best_by accuracy"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("p v003 is in production"), "{said}");
 }
 
 #[test]
@@ -466,6 +501,18 @@ fn the_self_test_passes_a_good_gate_and_names_the_rules_of_a_weak_one() {
 }
 
 #[test]
+fn the_self_test_says_what_a_gate_lacks_that_holds_behind_production_alone() {
+    let bound = "    gate: {rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]}\n";
+    let project = project(&CONFIG.replace(bound, ""), 0);
+    let output = project.run(&["gate", "selftest"]).exits(2);
+    output
+        .says("does not apply: f1-versus-production: ")
+        .says("nothing is in production yet")
+        .says("such as `{metric: f1, at_least: 0.6}`")
+        .does_not_say("tighten");
+}
+
+#[test]
 fn the_self_test_tells_what_it_cannot_decide() {
     let blind = "{id: many, metric: f1, at_least: 0.9, min_samples: 100000}";
     let project = project(&CONFIG.replace("{id: min-accuracy, metric: accuracy, at_least: 0.7}", blind), 0);
@@ -522,10 +569,19 @@ fn a_package_made_elsewhere_is_judged_here() {
     let config = with_promotion("approval: required");
     let taker = TestProject::with(BINARY, &easy(), &config);
     let take = ["model", "promote", "p", "--from-run", package, "--reason", "from CI"];
-    taker.run(&take).exits(4).says("v001: passed").says("waits for approval");
+    for _ in 0..2 {
+        taker
+            .run(&take)
+            .exits(4)
+            .says("v001: passed")
+            .says("waits for approval")
+            .says("this import once more");
+    }
     let _ = taker.run(&["model", "approve", "p"]).exits(0);
-    let _ = taker.run(&["model", "promote", "p"]).exits(0);
+    taker.run(&take).exits(0).says("p v001 is in production");
     assert_eq!(super::packaged(&taker), super::packaged(&maker));
+    taker.run(&take).exits(0).says("p v001 is this package, and in production already");
+    assert!(!taker.run(&["model", "list"]).exits(0).stdout.contains("v002"));
     let automatic = TestProject::with(BINARY, &easy(), CONFIG);
     automatic.run(&take).exits(0).says("v001 is in production");
     let position = super::registry(&automatic).position();

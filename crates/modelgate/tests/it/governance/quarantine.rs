@@ -25,6 +25,7 @@ fn a_quarantine_outlives_the_collection_of_its_artefacts() {
     project.run(&["model", "list"]).exits(0).says("v002 removed");
     let from_run = ["model", "promote", "p", "--from-run", &folder, "--reason", "again"];
     project.run(&from_run).exits(1).says("the package of v003 is quarantined as v002");
+    project.run(&["status"]).exits(0).says("waiting     nothing");
     // Neither a new index nor training it again forgets.
     fs_err::remove_file(project.path(".modelgate/registry.db")).expect("removed");
     project.run(&["model", "approve", "p", "3"]).exits(1).says("the package of v003 is quarantined as v002");

@@ -79,6 +79,52 @@ fn a_link_in_the_place_of_the_package_stays_and_what_it_leads_to_follows() {
     project.run(&["status"]).exits(0).says("package     verified");
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_of_no_package_is_neither_replaced_nor_removed() {
+    let project = project(CONFIG, 2);
+    let (place, before) = (project.path("models/packaged/p"), registry(&project).position());
+    fs_err::rename(&place, project.path("aside")).expect("moved");
+    project.write("elsewhere/a.txt", "precious");
+    fs_err::os::unix::fs::symlink(project.path("elsewhere"), &place).expect("linked");
+    let run = ["run"];
+    let pull = ["model", "pull", "p"];
+    for command in [&BACK[..], &pull, &run] {
+        let said = project.command(command).env("MODELGATE_SEED", "2").output().expect("started");
+        let (code, said) = (said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned());
+        assert_eq!(code, Some(1), "{command:?}: {said}");
+        assert!(said.contains("elsewhere`, which holds `a.txt`, which is of no package"), "{said}");
+    }
+    fs_err::remove_file(&place).expect("removed");
+    project.write("models/packaged/p/model.pkl", "precious");
+    project.run(&pull).exits(1).says("`models/packaged/p` holds `model.pkl`").says("it was not touched");
+    for file in ["elsewhere/a.txt", "models/packaged/p/model.pkl"] {
+        assert_eq!(project.read(file), "precious");
+    }
+    assert_eq!(registry(&project).position(), before, "nothing was decided either");
+    fs_err::remove_dir_all(&place).expect("removed");
+    let _ = project.run(&pull).exits(0);
+    assert_eq!(packaged(&project), digest(&project, 2));
+}
+
+#[test]
+fn production_is_not_emptied_because_a_version_could_not_be_read_just_now() {
+    let project = project(CONFIG, 3);
+    let files =
+        registry(&project).registration(&model(), modelgate_core::VersionNumber(2)).expect("v002").files;
+    let hex = files["model.onnx"].hex();
+    let object = project.path(&format!(".modelgate/store/sha256/{}/{}", &hex[..2], &hex[2..]));
+    fs_err::rename(&object, project.path("kept")).expect("moved");
+    fs_err::create_dir(&object).expect("what cannot be read");
+    let or_none = [&BACK[..], &["--or-none"]].concat();
+    let said = project.run(&or_none).exits(1);
+    said.does_not_say("cannot take over").does_not_say("did not pass its verification");
+    project.run(&["model", "list"]).exits(0).says("v003 production");
+    // What is wrong with a version itself passes it over.
+    fs_err::remove_dir(&object).expect("removed");
+    project.run(&or_none).exits(0).says("v002 cannot take over").says("v001 is in production again");
+}
+
 #[test]
 fn only_production_is_brought_to_where_production_is_loaded_from() {
     let project = project(CONFIG, 3);

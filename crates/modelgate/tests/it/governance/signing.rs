@@ -78,6 +78,11 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
     project.run(&skipping).exits(1).says("signing.require_signature: p v001: it is not signed");
     assert!(!project.run(&["ledger", "log"]).stdout.contains("intended"));
     project.run(&["ledger", "log"]).exits(0).says("v002 signed, sha256:").says("released");
+    // A signature is all that a service without the registry asks: what is quarantined gets none unasked.
+    let _ = project.run(&["model", "quarantine", "p", "1", "--reason", "leaks"]).exits(0);
+    let sign = ["model", "sign", "p", "1", "--key", &private];
+    project.run(&sign).exits(1).says("p v001 is not signed: its package is quarantined");
+    let _ = project.run(&[&sign[..], &["--override-quarantine"]].concat()).exits(0);
 }
 
 #[test]

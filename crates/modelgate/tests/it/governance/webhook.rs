@@ -78,6 +78,36 @@ fn who_is_told_slowly_keeps_nobody_waiting() {
     assert!(rollback.wait().expect("ended").success());
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_killed_command_was_telling_is_told_by_the_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let deaf = format!("http://{}/hook", listener.local_addr().expect("address"));
+    let project = project(CONFIG, 2);
+    project.write("modelgate.yaml", config(&deaf, ", allow_private: true"));
+    let mut rollback = project.command(&["model", "rollback", "p", "--yes", "--reason", "bad"]);
+    let mut rollback = rollback.env("HOOK_KEY", "k3y").spawn().expect("started");
+    let _ = listener.accept().expect("told");
+    rollback.kill().expect("killed");
+    let _ = rollback.wait();
+    assert!(!project.path(".modelgate/unfinished.json").exists());
+    let (url, requests) = server(OK);
+    project.write("modelgate.yaml", config(&url, ", allow_private: true"));
+    let status = || {
+        let output = project.command(&["status"]).env("HOOK_KEY", "k3y").output().expect("started");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = status();
+    assert!(said.contains("p v001 was gone back to") && said.contains("p v002 was quarantined"), "{said}");
+    let told = || requests.recv_timeout(std::time::Duration::from_secs(10)).expect("told");
+    let mut events = [told(), told()].map(|request| request.header("x-modelgate-event"));
+    events.sort_unstable();
+    assert_eq!(events, ["quarantined", "rolled_back"]);
+    // Once.
+    assert!(!status().contains("interrupted"));
+    assert!(requests.try_recv().is_err());
+}
+
 #[test]
 fn promotion_rollback_and_quarantine_are_told_and_signed() {
     let (url, requests) = server(OK);
@@ -101,6 +131,25 @@ fn promotion_rollback_and_quarantine_are_told_and_signed() {
         assert_eq!(request.header("x-modelgate-signature"), expected);
         assert!(!request.body.contains("k3y"));
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_hook_is_told_where_nobody_reads_what_the_command_prints() {
+    let (url, requests) = server(OK);
+    let project = project(CONFIG, 1);
+    project.write("modelgate.yaml", config(&url, ", allow_private: true"));
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = project.command(arguments);
+        let ended = command.env("HOOK_KEY", "k3y").env("MODELGATE_SEED", "2").stdout(writer).output();
+        assert!(ended.expect("started").status.success());
+        requests.recv_timeout(std::time::Duration::from_secs(10)).expect("told").header("x-modelgate-event")
+    };
+    assert_eq!(unread(&["run"]), "promoted");
+    let rollback = ["--output-format", "json", "model", "rollback", "p", "--yes", "--reason", "bad"];
+    assert_eq!(unread(&rollback), "rolled_back");
 }
 
 #[test]
@@ -169,6 +218,8 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     let project = project(CONFIG, 1);
     let config = config(&url, ", allow_private: true");
     project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_most: 0.1"));
+    // A look, as that of a pull request, is told to nobody.
+    with_key(&project, &["run", "--until", "gate"], 2, 2);
     with_key(&project, &["run"], 2, 2);
     let body = told(&requests, "verdict_failed");
     assert_eq!((&body["model"], &body["version"]), (&"p".into(), &2.into()));
@@ -181,7 +232,8 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     with_key(&project, &["run"], 3, 2);
     // What was made elsewhere is told of in the same words.
     with_key(&project, &["model", "pull", "p", "1", "--to", "first"], 3, 0);
-    let take = ["model", "promote", "p", "--from-run", "first"];
+    with_key(&project, &["model", "pull", "p", "2", "--to", "second"], 3, 0);
+    let take = ["model", "promote", "p", "--from-run", "second"];
     with_key(&project, &take, 3, 4);
     assert_eq!(told(&requests, "approval_wanted")["version"], 4, "the rejection was not told as a verdict");
     project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_most: 0.1"));
@@ -189,10 +241,11 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     assert_eq!(told(&requests, "verdict_failed")["version"], 5);
     project.write("modelgate.yaml", &config);
     // What is in production already is neither promoted again nor told.
-    assert!(with_key(&project, &take, 3, 0).contains("p v001 is this package, and in production already"));
-    with_key(&project, &["model", "pull", "p", "2", "--to", "second"], 3, 0);
-    with_key(&project, &["model", "promote", "p", "--from-run", "second"], 3, 0);
-    assert_eq!(told(&requests, "promoted")["version"], 6);
+    let first = ["model", "promote", "p", "--from-run", "first"];
+    assert!(with_key(&project, &first, 3, 0).contains("p v001 is this package, and in production already"));
+    // What waited is gone on with.
+    with_key(&project, &take, 3, 0);
+    assert_eq!(told(&requests, "promoted")["version"], 4);
     assert!(requests.try_recv().is_err());
 }
 

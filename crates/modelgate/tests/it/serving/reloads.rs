@@ -284,6 +284,18 @@ fn a_refusal_at_the_start_is_told_once() {
 pub(super) fn another_schema_needs_a_new_start() {
     let project = project();
     let served = service(&project, &[]);
+    // Values that are sent by position would be taken for others.
+    let data = project.read("data.csv");
+    let swapped = |line: &str| {
+        let (first, rest) = line.split_once(',').expect("columns");
+        let (second, rest) = rest.split_once(',').expect("columns");
+        format!("{second},{first},{rest}\n")
+    };
+    project.write("data.csv", data.lines().map(swapped).collect::<String>());
+    let _ = project.run(&["run"]).exits(0);
+    let refused = reload(&served).is(503);
+    assert!(refused.text.contains("in another order, `income` where `age` was"), "{}", refused.text);
+    project.write("data.csv", data);
     project.replace("modelgate.yaml", "encode: onehot", "encode: onehot, drop: [member]");
     let _ = project.run(&["run"]).exits(0);
     let refused = reload(&served).is(503);
@@ -291,9 +303,9 @@ pub(super) fn another_schema_needs_a_new_start() {
     assert_eq!(version(&served), "v001");
     drop(served);
     let served = service(&project, &[]);
-    assert_eq!(version(&served), "v002");
+    assert_eq!(version(&served), "v003");
     let talk = served.talk();
-    let says = "the schema of shop v002 does not fit v001, which was served last: feature `member` was removed; it is served";
+    let says = "the schema of shop v003 does not fit v001, which was served last: feature `member` was removed; it is served";
     assert!(talk.contains(says), "{talk}");
     drop(served);
     // What was served last is that very version now.

@@ -30,9 +30,17 @@ fn without_requests_a_canary_is_inconclusive_and_waits() {
 fn a_move_that_is_only_tried_says_what_it_would_do_and_does_nothing() {
     let (project, service) = beside("[5, 50]");
     let dry = |arguments: &[&str]| {
-        let before = (ledger(&project), standing(&service));
+        // But for the time that goes by.
+        let stands = || {
+            let mut standing = standing(&service);
+            if let Some(counted) = standing["counted"].as_object_mut() {
+                counted.remove("age_ms");
+            }
+            (ledger(&project), standing)
+        };
+        let before = stands();
         let output = rollout(&project, &[arguments, &["--dry-run"]].concat());
-        assert_eq!((ledger(&project), standing(&service)), before, "{arguments:?}");
+        assert_eq!(stands(), before, "{arguments:?}");
         output
     };
     for arguments in [&["step"][..], &["pause"], &["promote"], &["abort", "--reason", "worse"]] {
@@ -62,13 +70,13 @@ fn a_move_that_is_only_tried_says_what_it_would_do_and_does_nothing() {
 
 #[test]
 fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
-    let (project, service) = beside("[30, 60, 100]");
+    let (project, service) = beside("[30, 50, 100]");
     let asked = under_load(&service, 1, || {
         let _ = rollout(&project, &["start", "--reason", "more trees", "--shadow", "50"]).exits(0);
         let watch =
             ["watch", "--for", "4s", "--max-error-rate", "0.02", "--rule", "rollout.disagreement <= 0.5"];
         let passed = rollout(&project, &[&watch[..], &["--step", "--abort-on-failure"]].concat()).exits(0);
-        passed.says("verdict: passed").says("running at 60%");
+        passed.says("verdict: passed").says("running at 50%");
         let json = ["--output-format", "json", "watch", "--for", "3s", "--output", "seen.json"];
         let rules = ["--max-error-rate", "0.02", "--rule", "rollout.disagreement <= 0.5"];
         let json = rollout(&project, &[&json[..], &rules].concat());
@@ -79,6 +87,10 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
             |subset: &str| seen["verdict"]["rules"].to_string().contains(&format!("\"on\":\"{subset}\""));
         assert!(on("canary") && on("shadow"), "{seen}");
         rollout(&project, &["promote"]).exits(1).says("the next is 100%");
+        // Most of the requests are for what is approved.
+        rollout(&project, &["step"]).exits(4).says("v002 waits for approval: 100% is more than half");
+        rollout(&project, &["step", "--dry-run"]).exits(4).says("waits for approval");
+        assert_eq!(standing(&service)["canary"]["weight"], 50);
         let other = project.run(&["model", "approve", "shop", "v002", "--reason", "seen"]).exits(0);
         other.says("v002 is approved; `modelgate rollout promote` promotes it");
         // Nothing passes a rollout by.
@@ -94,8 +106,8 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
     assert_eq!((track(&reply), reply.header("modelgate-model-version")), ("stable", Some("v002")));
     let said = ledger(&project);
     for event in [
-        "rollout of v002 beside v001 started, steps 30%, 60%, 100%, 50% mirrored: more trees",
-        "rollout of v002 at 60%: watched for 4s: passed on",
+        "rollout of v002 beside v001 started, steps 30%, 50%, 100%, 50% mirrored: more trees",
+        "rollout of v002 at 50%: watched for 4s: passed on",
         "v002 approved: seen",
         "rollout of v002 at 100%",
         "rollout of v002 has taken its steps: watched",
@@ -110,7 +122,13 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
 
 #[test]
 fn a_canary_waits_for_the_approval_that_the_policy_asks_for() {
-    let (project, service) = beside("[100]");
+    let (project, service) = beside("[50]");
+    // All requests at once are production under another name.
+    for more in [&[][..], &["--dry-run"]] {
+        let all = rollout(&project, &[&["start", "--steps", "100"], more].concat()).exits(4);
+        all.says("v002 waits for approval: 100% is more than half of the requests");
+    }
+    assert_eq!(standing(&service)["canary"], json!(null));
     let _ = rollout(&project, &["start"]).exits(0);
     rollout(&project, &["promote"]).exits(4).says("waits for approval");
     assert_eq!(standing(&service)["stable"]["version"], "v001");
@@ -118,6 +136,41 @@ fn a_canary_waits_for_the_approval_that_the_policy_asks_for() {
     let _ = rollout(&project, &["promote"]).exits(0);
     assert!(ledger(&project).contains("v002 approved: promotion.approval is automatic"));
     assert_eq!(standing(&service)["stable"]["version"], "v002");
+}
+
+#[test]
+fn a_rollout_asks_what_a_promotion_by_hand_asks() {
+    let (project, service) = beside("[10, 20]");
+    let config = project.read("modelgate.yaml");
+    let with = |more: &str| project.write("modelgate.yaml", format!("{config}{more}\n"));
+    let refused = |arguments: &[&str], why: &str| {
+        for more in [&[][..], &["--dry-run"]] {
+            rollout(&project, &[arguments, more].concat()).exits(1).says(why);
+        }
+    };
+    let required = "policy: {required_rules: [{id: floor, metric: accuracy, at_least: 0.1}]}";
+    with(required);
+    refused(&["start"], "v002 was judged without `floor`");
+    with("");
+    project.replace("modelgate.yaml", "approval: required", "approval: required, manual: forbidden");
+    refused(&["start"], "promotion.manual of pipeline `shop` is `forbidden`");
+    assert_eq!(standing(&service)["canary"], json!(null));
+    with("");
+    let _ = rollout(&project, &["start"]).exits(0);
+    // What came after the start counts too.
+    with(required);
+    refused(&["step"], "v002 was judged without `floor`");
+    with("");
+    let _ = rollout(&project, &["step"]).exits(0);
+    let _ = project.run(&["model", "approve", "shop", "v002", "--reason", "seen"]).exits(0);
+    project.replace("modelgate.yaml", "approval: required", "approval: required, manual: forbidden");
+    refused(&["promote"], "promotion.manual of pipeline `shop` is `forbidden`");
+    assert_eq!(standing(&service)["stable"]["version"], "v001");
+    let _ = rollout(&project, &["abort", "--reason", "nobody may promote it"]).exits(0);
+    with("");
+    // Without anything in production a canary has nothing to stand beside.
+    let _ = project.run(&["model", "quarantine", "shop", "v001", "--reason", "worse"]).exits(0);
+    refused(&["start", "--version", "v002"], "nothing of shop is in production");
 }
 
 #[test]
@@ -136,7 +189,24 @@ fn a_degraded_canary_fails_goes_and_cannot_come_back() {
         assert_eq!(standing(&service)["counted"]["canary"]["answered"], 0);
         let _ = rollout(&project, &["step"]).exits(0);
         let moved = ["watch", "--for", "3s", "--rule", "rollout.disagreement <= 0.2", "--abort-on-failure"];
-        rollout(&project, &moved).exits(2).says("all requests go to v001").says("v002 is quarantined");
+        let output = |path| [&moved[..], &["--output", path]].concat();
+        // What cannot be written is found before anybody waits, and what cannot be written any more keeps nothing from being done.
+        rollout(&project, &output("data.csv/seen.json")).exits(1).says("the report cannot be written");
+        assert_eq!(standing(&service)["canary"]["weight"], 20);
+        let folder = project.path("seen");
+        let taken = std::thread::spawn(move || {
+            while !folder.is_dir() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            fs_err::remove_dir_all(&folder)
+                .and_then(|()| fs_err::write(&folder, "in the way"))
+                .expect("taken");
+        });
+        let failed = rollout(&project, &output("seen/seen.json")).exits(1);
+        failed.says("all requests go to v001").says("v002 is quarantined");
+        failed.says("the report cannot be written");
+        taken.join().expect("taken away");
     });
     let now = standing(&service);
     assert_eq!((&now["canary"], &now["aborted"]["version"]), (&json!(null), &json!("v002")));

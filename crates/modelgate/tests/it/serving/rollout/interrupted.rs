@@ -1,5 +1,11 @@
 //! Commands that were killed half-way, two at once, and changes by another hand.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use modelgate_store::ProjectLock;
 use serde_json::json;
 
 use super::super::{reload, service};
@@ -40,6 +46,83 @@ fn the_next_command_completes_what_a_killed_one_began() {
     rollout(&project, &["status"]).exits(0).says("of which the ledger does not know");
     let _ = admin(&service, "DELETE", "", Some("right"), None).is(200);
     assert_eq!(standing(&service)["aborted"]["reason"], "an administrator took it out");
+
+    // The ledger has no event 1000, as after it was restored from an older copy: it says what is to be all the same.
+    rollout(&project, &["start"])
+        .exits(0)
+        .says("it was restored from an older copy")
+        .says("v003 beside v001");
+    assert_eq!(standing(&service)["canary"]["weight"], 10);
+    assert!(standing(&service)["sequence"].as_u64() < Some(1000));
+    rollout(&project, &["step"]).exits(0).says("running at 50%");
+
+    // While another command works the ledger cannot be written; who only looks need not wait.
+    let holder =
+        ProjectLock::acquire(&project.path(".modelgate/lock"), "modelgate run", "now").expect("free");
+    let looked = rollout(&project, &["watch", "--for", "1s", "--step"]).exits(3);
+    looked.says("verdict: inconclusive").says("another modelgate works on this project");
+    let (hook, told) = hook();
+    let config = project.read("modelgate.yaml");
+    project.write("modelgate.yaml", format!("{config}notify: {{url: \"{hook}\", allow_private: true}}\n"));
+    let half = rollout(&project, &["abort", "--reason", "it smokes"]).exits(1);
+    half.says("all requests go to v001, but the ledger is not written");
+    drop(holder);
+    assert!(told.try_recv().is_err());
+    rollout(&project, &["step"]).exits(1).says("the abort is completed: the canary is quarantined");
+    let event = told.recv_timeout(Duration::from_secs(10)).expect("told");
+    assert!(event.contains("x-modelgate-event: quarantined"), "{event}");
+}
+
+/// A webhook, and the head of each request to it.
+fn hook() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut read = [0; 4096];
+            let length = stream.read(&mut read).unwrap_or_default();
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+            if sender.send(String::from_utf8_lossy(&read[..length]).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+#[test]
+fn what_somebody_does_meanwhile_is_not_undone_by_who_watches() {
+    let (project, service) = beside("[10, 50]");
+    let _ = rollout(&project, &["start"]).exits(0);
+    let passing = ["--rule", "rollout.error_rate <= 0.01", "--min-samples", "1"];
+    let watched = |more: &[&str], meanwhile: &dyn Fn()| {
+        let arguments = [&["watch", "--for", "3s"], &passing[..], more].concat();
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(|| rollout(&project, &arguments));
+            // It has looked once when it waits for the second look.
+            std::thread::sleep(Duration::from_millis(1500));
+            let _ = ask(&service, &[("modelgate-track", "canary")]).is(200);
+            meanwhile();
+            watch.join().expect("a watch")
+        })
+    };
+    let paused = watched(&["--step"], &|| {
+        let _ = rollout(&project, &["pause", "--reason", "odd answers"]).exits(0);
+    });
+    paused.exits(3).says("verdict: passed").says("was paused meanwhile by").says("odd answers");
+    assert_eq!(standing(&service)["canary"]["weight"], 10);
+    // Nor does one that comes later go on before somebody has looked.
+    let later = watched(&["--step"], &|| {}).exits(3);
+    later.says("v002 is paused by").says("`rollout step` goes on once somebody has looked");
+    let quarantined = watched(&["--step", "--output", "seen.json"], &|| {
+        let done = project.run(&["model", "quarantine", "shop", "v002", "--reason", "leaked"]).exits(0);
+        done.says("its rollout has ended with that");
+    });
+    quarantined.exits(2).says("the canary was taken out meanwhile: leaked");
+    assert_eq!(standing(&service)["canary"], json!(null), "the service is told at once");
+    assert_eq!(project.json("seen.json")["verdict"]["verdict"], "failed");
 }
 
 #[test]
@@ -150,20 +233,39 @@ fn a_canary_whose_source_does_not_answer_may_be_asked_for_again() {
 #[test]
 fn another_production_leaves_the_canary_only_its_end() {
     let (project, service) = beside("[10, 50]");
+    let pinned = super::super::service(&project, &["--model", "shop@v001"]);
     // Another version goes to production first, so that there is one to go back to.
     let _ = project.run(&["model", "approve", "shop", "v002"]).exits(0);
     let _ = project.run(&["model", "promote", "shop", "v002"]).exits(0);
     project.replace("modelgate.yaml", "n_estimators: 11", "n_estimators: 12");
     let _ = project.run(&["run"]).exits(4);
-    let _ = reload(&service).is(200);
+    // A canary stands beside what the ledger has in production, or nowhere.
+    let other = rollout(&project, &["start", "--version", "v003", "--url", &pinned.url]).exits(1);
+    other.says("has v001 in production, and the ledger v002").says("a pinned version");
+    rollout(&project, &["start", "--dry-run"]).exits(0).says("this one would first make it look again");
+    // A service that has not looked since is made to look.
     let _ = rollout(&project, &["start", "--version", "v003"]).exits(0);
+    assert_eq!(standing(&service)["stable"]["version"], "v002");
     let _ = project.run(&["model", "rollback", "shop", "--reason", "worse", "--yes"]).exits(0);
     let _ = reload(&service).is(200);
     // The canary stands beside what is in production now; nothing older comes back.
     let now = standing(&service);
     assert_eq!((&now["stable"]["version"], &now["canary"]["version"]), (&json!("v001"), &json!("v003")));
     rollout(&project, &["step"]).exits(1).says("v002 is not in production any more: abort this rollout");
-    let _ = rollout(&project, &["abort", "--reason", "begin again"]).exits(0);
+    let watched = rollout(&project, &["watch", "--for", "60s"]).exits(3);
+    watched.says("v002 is not in production any more: this rollout can only be aborted");
+    // That production changed says nothing against the canary.
+    let aborted = rollout(&project, &["abort", "--reason", "begin again"]).exits(0);
+    aborted.says("v003 is taken out and not quarantined");
     assert_eq!(standing(&service)["stable"]["version"], "v001");
     assert_eq!(ask(&service, &[]).is(200).header("modelgate-model-version"), Some("v001"));
+    rollout(&project, &["start", "--version", "v003"]).exits(0).says("v003 beside v001");
+    // Whoever rejects a canary is told of its rollout, and the next command that it is no interruption.
+    let rejected =
+        project.run(&["model", "reject", "shop", "v003", "--reason", "the data were old"]).exits(0);
+    rejected.says("its rollout has ended with that").says("takes it out at once");
+    let status = rollout(&project, &["status"]).exits(0);
+    status.says("the rollout of v003 has ended (the data were old), and the service still has it");
+    let _ = rollout(&project, &["abort", "--reason", "the data were old"]).exits(0);
+    assert_eq!(standing(&service)["canary"], json!(null));
 }

@@ -136,6 +136,7 @@ fn a_request_is_pinned_by_a_header_or_by_its_version() {
         let first = track(&ask(&service, headers)).to_owned();
         assert!((0..5).all(|_| track(&ask(&service, headers)) == first));
     }
+    let _ = project.run(&["model", "approve", "shop", "v002"]).exits(0);
     let _ = rollout(&project, &["step"]).exits(0);
     assert_eq!(track(&ask(&service, &[])), "canary");
     assert_eq!(track(&ask(&service, &[("modelgate-track", "stable")])), "stable");
