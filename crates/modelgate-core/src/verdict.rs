@@ -180,6 +180,35 @@ pub struct RuleResult {
     pub sentence: String,
 }
 
+impl RuleResult {
+    /// Returns the result of a rule that has no figures, or whose figures come later.
+    pub fn without_figures(
+        id: impl Into<String>,
+        metric: impl Into<String>,
+        on: Subset,
+        outcome: Outcome,
+        sentence: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            metric: metric.into(),
+            on,
+            outcome,
+            value: None,
+            limit: None,
+            reference: None,
+            reference_name: None,
+            samples: None,
+            slice: None,
+            interval: None,
+            difference_interval: None,
+            power: None,
+            rule: None,
+            sentence: sentence.into(),
+        }
+    }
+}
+
 /// The verdict with its reasons; what `verdict.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct GateVerdict {
@@ -241,22 +270,11 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
     let on = rule.on.unwrap_or(evidence.on);
     let slice = slice_name(&rule.slice);
     let mut result = RuleResult {
-        id: rule.id.clone(),
-        metric: rule.metric.clone(),
-        on,
-        outcome: Outcome::Inconclusive,
-        value: None,
-        limit: None,
-        reference: None,
-        reference_name: None,
         samples: rows_of(footing::candidate_scores(rule, evidence, on), &slice)
             .filter(|_| !is_of_contract(&rule.metric)),
         slice: (!slice.is_empty()).then_some(slice),
-        interval: None,
-        difference_interval: None,
         rule: rule.digest(),
-        power: None,
-        sentence: String::new(),
+        ..RuleResult::without_figures(&*rule.id, &*rule.metric, on, Outcome::Inconclusive, "")
     };
     let (outcome, sentence) = match &rule.check {
         Check::AtLeast(limit) => bound(rule, evidence, &mut result, *limit, "at least", |value, limit| {

@@ -119,22 +119,8 @@ impl EndedRun {
     /// Returns the verdict that programs are given: what the contract blocked has failed by the rules that it breaks, and
     /// of every other run the gate cannot tell.
     pub fn verdict(&self) -> GateVerdict {
-        let rule = |id: String, metric: &str, outcome: Outcome, sentence: String| RuleResult {
-            id,
-            metric: metric.to_owned(),
-            on: self.on,
-            outcome,
-            value: None,
-            limit: None,
-            reference: None,
-            reference_name: None,
-            samples: None,
-            slice: None,
-            interval: None,
-            difference_interval: None,
-            power: None,
-            rule: None,
-            sentence,
+        let rule = |id: String, metric: &str, outcome: Outcome, sentence: String| {
+            RuleResult::without_figures(id, metric, self.on, outcome, sentence)
         };
         let (verdict, rules) = match &self.why {
             WhyEnded::Contract(report) => {

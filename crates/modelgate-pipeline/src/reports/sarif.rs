@@ -96,23 +96,7 @@ mod tests {
 
     #[test]
     fn results_stand_on_the_line_of_their_rule_in_the_file_of_their_project() {
-        let rule = RuleResult {
-            id: "floor".to_owned(),
-            metric: "f1".to_owned(),
-            on: Subset::Validation,
-            outcome: Outcome::Failed,
-            value: None,
-            limit: None,
-            reference: None,
-            reference_name: None,
-            samples: None,
-            slice: None,
-            interval: None,
-            difference_interval: None,
-            power: None,
-            rule: None,
-            sentence: "too low".to_owned(),
-        };
+        let rule = RuleResult::without_figures("floor", "f1", Subset::Validation, Outcome::Failed, "too low");
         let verdict = GateVerdict {
             schema_version: 1,
             verdict: Verdict::Failed,
