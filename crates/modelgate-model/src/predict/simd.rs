@@ -47,8 +47,10 @@ fn clear_with(
         kept.copy_from_slice(masks);
         for comparison in comparisons {
             let start = comparison.column as usize * LANES;
+            // All columns are there. A loop that may end here is not taken for one over comparisons in parallel, which would gather
+            // what stands side by side, and took four times as long with AVX-512.
             let Some(Ok(values)) = columns.get(start..start + LANES).map(<&[f32; LANES]>::try_from) else {
-                continue;
+                break;
             };
             for lane in 0..LANES {
                 let stays = if goes_left(values[lane], comparison.threshold) { u32::MAX } else { 0 };
