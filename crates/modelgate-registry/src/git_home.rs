@@ -26,6 +26,8 @@ mod sides;
 const LEDGER: &str = "ledger.jsonl";
 /// Commands that ask another machine.
 const REMOTE: [&str; 3] = ["fetch", "push", "ls-remote"];
+/// How often it is tried to move a reference that another process moves.
+const LOCKED_TRIES: u64 = 10;
 
 /// A branch of a git repository.
 pub(crate) struct GitBranchHome {
@@ -142,17 +144,35 @@ impl GitBranchHome {
         Ok(found.then(|| String::from_utf8_lossy(&output).trim().to_owned()))
     }
 
+    /// Fetches the branch into a reference of ours and into no other; returns whether the remote has it.
+    fn fetch(&self) -> Result<bool, RegistryError> {
+        let refspec = format!("+{}:{}", self.local(), self.tracking());
+        // Neither what the user fetched last nor her own reference to the branch is ours to change, and an editor that fetches in the
+        // background holds their locks at times.
+        let arguments =
+            ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "origin", &refspec];
+        for attempt in 1_u64.. {
+            let (success, _, errors) = self.try_git(&arguments, None, None)?;
+            if success {
+                return Ok(true);
+            }
+            if errors.contains("couldn't find remote ref") {
+                return Ok(false);
+            }
+            // Another command of ours moves that reference in the same clone.
+            if attempt == LOCKED_TRIES || !errors.contains("cannot lock ref") {
+                return Err(self.unavailable(&errors));
+            }
+            std::thread::sleep(Duration::from_millis(10 * attempt));
+        }
+        Ok(false)
+    }
+
     /// Returns the branch's newest commit, fetched when there is a remote.
     fn newest(&self) -> Result<Option<String>, RegistryError> {
         let reference = if self.remote {
-            let refspec = format!("+{}:{}", self.local(), self.tracking());
-            let (success, _, errors) =
-                self.try_git(&["fetch", "--quiet", "--no-tags", "origin", &refspec], None, None)?;
-            if !success {
-                if errors.contains("couldn't find remote ref") {
-                    return Ok(None);
-                }
-                return Err(self.unavailable(&errors));
+            if !self.fetch()? {
+                return Ok(None);
             }
             self.tracking()
         } else {

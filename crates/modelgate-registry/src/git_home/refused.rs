@@ -21,7 +21,7 @@ impl GitBranchHome {
     /// one whose name begins with this one's keeps it from being made, and would do so for ever.
     pub(super) fn lost_the_race(&self) -> Result<bool, RegistryError> {
         if self.tip.is_some() {
-            return Ok(false);
+            return self.is_pushed_where_it_is_fetched().map(|()| false);
         }
         let Some(other) = self.in_the_way()? else { return Ok(false) };
         let branch = &self.branch;
@@ -36,6 +36,30 @@ impl GitBranchHome {
             what: format!(
                 "git cannot make the branch `{branch}` beside the branch `{other}`{place}: give that one another name ({remove}), \
                  or the registry another branch in `registry.uri`"
+            ),
+        })
+    }
+
+    /// Refuses where pushes of `origin` go to a repository that lacks the branch which was fetched: no try would succeed.
+    fn is_pushed_where_it_is_fetched(&self) -> Result<(), RegistryError> {
+        if !self.remote {
+            return Ok(());
+        }
+        let [from, to] = [
+            self.git(&["remote", "get-url", "origin"], None)?,
+            self.git(&["remote", "get-url", "--push", "origin"], None)?,
+        ];
+        if from == to || !self.git(&["ls-remote", &to, &self.local()], None)?.is_empty() {
+            return Ok(());
+        }
+        let branch = &self.branch;
+        Err(RegistryError::Elsewhere {
+            home: self.name(),
+            what: format!(
+                "pushes of `origin` go to {}, which has no branch `{branch}`, and it is fetched from {}: events cannot be written; \
+                 `git config --unset-all remote.origin.pushurl` sends them where they are read, and a remote of its own serves a fork",
+                without_credentials(&to),
+                without_credentials(&from)
             ),
         })
     }

@@ -221,6 +221,47 @@ fn the_branch_has_one_name_in_the_index_on_whichever_side_it_is() {
     assert_eq!(shared.key(), own.key());
 }
 
+#[test]
+fn what_the_user_fetched_stays_and_locks_of_other_fetches_are_waited_for() {
+    let (folder, clone) = with_remote();
+    let mut reader = home(&clone, &clone.join("state"));
+    write(&mut reader, 1);
+    git(&clone, &["fetch", "--quiet", "origin"]);
+    let (fetched, theirs) = (clone.join(".git/FETCH_HEAD"), "refs/remotes/origin/modelgate");
+    let before = (fs_err::read(&fetched).expect("fetched"), git(&clone, &["rev-parse", theirs]));
+    git(folder.path(), &["clone", "--quiet", "bare", "colleague"]);
+    let colleague = folder.path().join("colleague");
+    write(&mut home(&colleague, &colleague.join("state")), 2);
+    reader.pull(true).expect("read");
+    assert_eq!(before, (fs_err::read(&fetched).expect("fetched"), git(&clone, &["rev-parse", theirs])));
+    // The reference is to be moved, and another process holds its lock for a moment.
+    git(&clone, &["update-ref", "refs/modelgate/origin/modelgate", &before.1]);
+    let lock = clone.join(".git/refs/modelgate/origin/modelgate.lock");
+    fs_err::write(&lock, "").expect("a lock");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(30));
+            fs_err::remove_file(&lock).expect("the lock");
+        });
+        reader.pull(true).expect("read once the lock is gone");
+    });
+}
+
+#[test]
+fn pushes_that_go_elsewhere_are_no_race() {
+    let (folder, clone) = with_remote();
+    let mut home = home(&clone, &clone.join("state"));
+    write(&mut home, 1);
+    let fork = folder.path().join("fork");
+    git(folder.path(), &["init", "--quiet", "--bare", "fork"]);
+    git(&clone, &["remote", "set-url", "--push", "origin", &fork.display().to_string()]);
+    home.pull(false).expect("read");
+    let after =
+        Position { end: fs_err::read(home.ledger()).expect("a copy").len() as u64, ..Position::default() };
+    let error = home.append(&after, "{\"seq\":2}\n", &Objects::new()).expect_err("the fork lacks the branch");
+    assert!(error.to_string().contains("remote.origin.pushurl"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_hook_of_the_users_own_pushes_is_not_asked() {
