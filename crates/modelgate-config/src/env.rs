@@ -4,6 +4,8 @@
 
 /// Overrides `registry.uri`.
 pub const MODELGATE_REGISTRY_URI: &str = "MODELGATE_REGISTRY_URI";
+/// What [`MODELGATE_REGISTRY_URI`] says where the registry is in the project's own folder, whatever the file says.
+pub const OWN_FOLDER: &str = "folder";
 /// Overrides `data.remote`.
 pub const MODELGATE_DATA_REMOTE: &str = "MODELGATE_DATA_REMOTE";
 /// Overrides `serve.onnxruntime`, also where there is no project; a name that other programs know too.

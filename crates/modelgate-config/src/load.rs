@@ -64,7 +64,8 @@ fn load_as(
     let text = params::resolve(&text, path.parent().unwrap_or(Path::new("")), &shown)?;
     let mut config = parse(&text, &shown)?;
     if let Some(uri) = environment(env::MODELGATE_REGISTRY_URI) {
-        config.registry.uri = Some(uri);
+        // Whoever works beside a registry that is down, in a copy of the project, has no other way to its own folder.
+        config.registry.uri = (uri != env::OWN_FOLDER).then_some(uri);
     }
     if let Some(uri) = environment(env::MODELGATE_DATA_REMOTE) {
         config.data.remote = Some(uri);
@@ -248,6 +249,21 @@ mod tests {
         assert!(!shown.contains("algorithm"), "{shown}");
         let again = parse(&shown, Path::new("modelgate.yaml")).expect("valid");
         assert_eq!(with_defaults(&again), with_defaults(&read));
+    }
+
+    #[test]
+    fn the_folders_own_registry_goes_before_the_address_of_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("modelgate.yaml");
+        let text = "version: 1\nproject: p\nregistry: {uri: \"s3://b/p\"}\npipelines:\n  p:\n    task: regression\n    data: {source: a.csv, target: y}\n";
+        fs_err::write(&path, text).expect("written");
+        let uri = |set: Option<&str>| {
+            let environment = |name: &str| (name == env::MODELGATE_REGISTRY_URI).then_some(set?.to_owned());
+            load(&path, &environment).expect("a project").config.registry.uri
+        };
+        assert_eq!(uri(None).as_deref(), Some("s3://b/p"));
+        assert_eq!(uri(Some("git+branch:modelgate")).as_deref(), Some("git+branch:modelgate"));
+        assert_eq!(uri(Some("folder")), None);
     }
 
     #[test]

@@ -45,14 +45,23 @@ fn read(text: &str) -> Option<Node> {
     serde_saphyr::from_str_with_options(text, options).ok()
 }
 
-/// Returns whether `key` itself stands in `text`.
-pub(crate) fn stands(text: &str, key: &str) -> bool {
-    let Some(root) = read(text) else { return false };
-    let (mut node, mut rest) = (&root, key);
-    while let Some((_, next, behind)) = node.step(rest) {
-        (node, rest) = (next, behind);
+/// The keys that stand in the project file, which is read once for all that is asked of it.
+pub(crate) struct Keys(Option<Node>);
+
+impl Keys {
+    pub(crate) fn of(text: &str) -> Self {
+        Self(read(text))
     }
-    rest.is_empty()
+
+    /// Returns whether `key` itself is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        let Some(root) = &self.0 else { return false };
+        let (mut node, mut rest) = (root, key);
+        while let Some((_, next, behind)) = node.step(rest) {
+            (node, rest) = (next, behind);
+        }
+        rest.is_empty()
+    }
 }
 
 /// Returns where `key` stands in the project file `path`; as [`place`].

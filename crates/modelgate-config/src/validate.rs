@@ -10,7 +10,7 @@ use crate::dialect;
 use crate::error::ConfigError;
 use crate::governance::duration_seconds;
 use crate::measured::check_metric;
-use crate::place::{place, stands};
+use crate::place::{Keys, place};
 use crate::project::{IntervalsName, PipelineConfig, ProjectConfig, SplitKindName};
 
 pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
@@ -31,6 +31,7 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
     }
     check_governance(config)?;
     check_models(config)?;
+    let keys = Keys::of(text);
     for (name, pipeline) in &config.pipelines {
         let key = format!("pipelines.{name}");
         if let Err(wrong) = name.parse::<ModelName>() {
@@ -38,7 +39,7 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
         }
         let below = |(below, message): Wrong| (format!("{key}.{below}"), message);
         check_pipeline(pipeline).map_err(below)?;
-        let has_algorithm = stands(text, &format!("{key}.train.algorithm"));
+        let has_algorithm = keys.has(&format!("{key}.train.algorithm"));
         pipeline
             .train
             .check(has_algorithm)

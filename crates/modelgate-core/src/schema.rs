@@ -10,6 +10,13 @@ use serde::{Deserialize, Serialize};
 /// The version of the schema's own form, kept in every manifest.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The texts that are null, those of pandas' `read_csv`, so that a notebook and a pipeline see the same rows.
+/// Source: <https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html>, `na_values`.
+pub const NULL_TOKENS: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
 /// What the model is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +68,10 @@ pub struct Feature {
     pub feature_type: FeatureType,
     /// Whether the training rows had a null.
     pub nullable: bool,
+    /// Whether the values are `true` and `false`, or 0 and 1, in a column that is `Float` since some of them are missing; of
+    /// one without nulls the type and the range say it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub boolean: bool,
     /// Smallest and largest value in the training rows; numeric columns only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<(f64, f64)>,
@@ -85,6 +96,7 @@ impl Feature {
             name: name.into(),
             feature_type,
             nullable,
+            boolean: false,
             range: None,
             categories: Vec::new(),
             allowed: None,
@@ -94,10 +106,18 @@ impl Feature {
     }
 
     /// Returns whether `true` and `false` stand for 1 and 0 in requests: a column of booleans is one of whole numbers from 0
-    /// to 1 in the package.
+    /// to 1 in the package, or of numbers where values are missing.
     pub fn takes_booleans(&self) -> bool {
-        let within = |(low, high): (f64, f64)| low >= 0.0 && high <= 1.0;
-        self.feature_type == FeatureType::Int && self.range.is_some_and(within)
+        match self.feature_type {
+            FeatureType::Int => self.is_within_0_and_1(),
+            FeatureType::Float => self.boolean,
+            FeatureType::Text => false,
+        }
+    }
+
+    /// Returns whether all numbers of the training rows lie from 0 to 1.
+    pub fn is_within_0_and_1(&self) -> bool {
+        self.range.is_some_and(|(low, high)| low >= 0.0 && high <= 1.0)
     }
 
     /// Returns whether a request may leave the value out by `null`: whole numbers have none in the package.
@@ -163,7 +183,7 @@ pub struct FeatureSchema {
     pub target: String,
     /// The classes; `None` for regression.
     pub classes: Option<Classes>,
-    /// Words that meant a missing value in the training rows beside those that always do, sorted: `data.nulls` of text files.
+    /// Words that mean a missing value in requests beside [`NULL_TOKENS`], which always do, sorted: those of `data.nulls`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulls: Vec<String>,
 }
@@ -183,6 +203,10 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
             None => found.push(format!("feature `{}` was removed", old.name)),
             Some(new) if new.feature_type != old.feature_type => {
                 let why = match (old.feature_type, new.feature_type) {
+                    // Booleans have no fractions.
+                    (FeatureType::Int, FeatureType::Float) if new.boolean => {
+                        ", since a value is missing, which `nullable: false` in a contract finds".to_owned()
+                    }
                     (FeatureType::Int, FeatureType::Float) => {
                         format!(
                             ", since a value is missing, which `nullable: false` in a contract finds, or has a fraction, which \
@@ -209,7 +233,7 @@ pub fn incompatibilities(candidate: &FeatureSchema, production: &FeatureSchema) 
     let lost: Vec<String> = production
         .nulls
         .iter()
-        .filter(|word| !candidate.nulls.contains(word))
+        .filter(|word| !candidate.nulls.contains(word) && !NULL_TOKENS.contains(&word.as_str()))
         .map(|word| format!("`{word}`"))
         .collect();
     if !lost.is_empty() {
@@ -235,16 +259,19 @@ fn narrowed(new: &Feature, old: &Feature) -> Option<String> {
     let name = &old.name;
     if old.takes_null() && !new.takes_null() {
         return Some(format!(
-            "feature `{name}` may be null and could not any more, since no row of the data is without a value of it"
+            "feature `{name}` may be null and could not any more, since no row of the data is without a value of \
+             it; keep such rows in the data"
         ));
     }
-    // Counts that were 0 or 1 so far may grow; another code for yes and no does not begin at 0.
+    // Counts that were 0 or 1 so far may grow, and packages of before did not say of numbers that they are booleans; another
+    // code for yes and no does not begin at 0.
     let coded_anew = new.range.is_none_or(|(low, _)| low != 0.0);
     if old.takes_booleans() && !new.takes_booleans() && coded_anew {
         let now =
             new.range.map_or_else(String::new, |(low, high)| format!(", from {low} to {high} in training"));
+        let kind = if new.feature_type == FeatureType::Int { "a whole number" } else { "a number" };
         return Some(format!(
-            "feature `{name}` may be true or false and could not any more: it is a whole number now{now}"
+            "feature `{name}` may be true or false and could not any more: it is {kind} now{now}"
         ));
     }
     None
@@ -327,6 +354,8 @@ mod tests {
         assert_eq!(incompatibilities(&old, &old), Vec::<String>::new());
         // More may come in; it is a wider model, not a narrower one.
         assert_eq!(incompatibilities(&old, &schema()), Vec::<String>::new());
+        // What is null without being declared to be is so still.
+        old.nulls.push("NA".to_owned());
         let mut new = schema();
         new.features[0].range = Some((1.0, 2.0));
         new.nulls = vec!["-999".to_owned()];
@@ -344,6 +373,34 @@ mod tests {
         // A whole number that is null is refused already.
         old.features[0] = Feature::of("age", FeatureType::Int, true);
         assert_eq!(incompatibilities(&new, &old).len(), 2);
+    }
+
+    #[test]
+    fn booleans_some_of_which_are_missing_stay_booleans() {
+        let mut before = schema();
+        before.features[0] =
+            Feature { range: Some((0.0, 1.0)), ..Feature::of("age", FeatureType::Float, true) };
+        let mut now = before.clone();
+        now.features[0].boolean = true;
+        assert!(now.features[0].takes_booleans() && !before.features[0].takes_booleans());
+        let mut whole = before.clone();
+        whole.features[0].feature_type = FeatureType::Int;
+        let said = &incompatibilities(&now, &whole)[0];
+        assert!(
+            said.ends_with("is float, since a value is missing, which `nullable: false` in a contract finds"),
+            "{said}"
+        );
+        // A package that was made before this was kept is read, and takes the place of one that has it and the other way.
+        let text = serde_json::to_string(&before).expect("json");
+        assert!(!text.contains("boolean"), "{text}");
+        assert_eq!(serde_json::from_str::<FeatureSchema>(&text).expect("a schema"), before);
+        for (new, old) in [(&now, &before), (&before, &now), (&now, &now)] {
+            assert_eq!(incompatibilities(new, old), Vec::<String>::new());
+        }
+        let mut coded = before.clone();
+        coded.features[0].range = Some((1.0, 2.0));
+        let found = incompatibilities(&coded, &now);
+        assert!(found[0].ends_with("it is a number now, from 1 to 2 in training"), "{found:?}");
     }
 
     #[test]

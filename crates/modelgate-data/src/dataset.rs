@@ -12,6 +12,7 @@ mod scan;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(crate) use bad::expected;
+pub use columns::is_index as is_pandas_index;
 use columns::{check_names, same_columns};
 use notes::notes_on;
 use scan::each_block;
@@ -66,6 +67,9 @@ pub struct SchemaColumn {
     /// Its type.
     #[serde(flatten)]
     pub declared: DeclaredType,
+    /// Whether its type was found, and numbers of it are written with leading zeros, which are lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loses_zeros: bool,
 }
 
 /// The columns that are kept, in the order of the first file, and the number of rows.
@@ -199,9 +203,8 @@ impl Dataset {
             member.positions.retain(|_| kept.next().copied().unwrap_or_default());
         }
         self.schema.columns.retain(|column| !nested.contains_key(&column.name));
-        let told = nested.iter().map(|(name, what)| {
-            format!("column `{name}` is of type {what}, which is not flat; it is left out")
-        });
+        let told =
+            nested.iter().map(|(name, what)| format!("column `{name}` is of type {what}; it is left out"));
         self.schema.notes.extend(told);
     }
 
@@ -214,8 +217,12 @@ impl Dataset {
         options: &ReadOptions,
         schema: DataSchema,
     ) -> Result<Self, DataError> {
-        let mut dataset = Self::without_types(files, options, Mixed::Refuse)?;
         let expected = schema.names();
+        // An index that was read then is read again.
+        let indices = expected.iter().filter(|name| is_pandas_index(name)).map(|name| (*name).to_owned());
+        let mut options = options.clone();
+        options.named.extend(indices);
+        let mut dataset = Self::without_types(files, &options, Mixed::Refuse)?;
         if dataset.schema.names() != expected {
             let file = &dataset.members[0].file;
             return Err(file.error(format!("its columns are no longer {}", listed(&expected))));
@@ -261,14 +268,14 @@ impl Dataset {
                     schema.rows += info.rows;
                     for column in info.columns.iter().filter(|column| !options.drop.contains(&column.name)) {
                         schema.notes.extend(column.note.clone());
-                        let Some(what) = &column.nested else { continue };
+                        let Some(what) = &column.unread else { continue };
                         if mixed == Mixed::Refuse {
                             return Err(file.error(format!(
-                                "column `{}` is of type {what}, which is not flat; write it as columns of its own, or drop it",
-                                column.name
+                                "column `{}` is of type {}; {}, or drop it",
+                                column.name, what.what, what.instead
                             )));
                         }
-                        nested.insert(column.name.clone(), what.clone());
+                        nested.insert(column.name.clone(), what.what.clone());
                     }
                     let column_type = |column: &parquet::ParquetColumn| {
                         let is_wide = column.is_unsigned && wide.contains(&column.name);
@@ -285,14 +292,13 @@ impl Dataset {
             let width = names.len();
             let mut kept: Vec<usize> =
                 (0..width).filter(|at| !options.drop.iter().any(|drop| drop == names[*at])).collect();
-            if format == Format::Parquet {
-                columns::leave_out_index(&mut kept, &names, options, &mut schema.notes);
-            }
+            columns::leave_out_index(&mut kept, &names, format, options, &mut schema.notes);
             let positions = match members.first() {
                 None => {
                     schema.columns.extend(kept.iter().map(|at| SchemaColumn {
                         name: found[*at].0.clone(),
                         declared: options.types.get(&found[*at].0).cloned().unwrap_or(found[*at].1.clone()),
+                        loses_zeros: false,
                     }));
                     kept
                 }
@@ -373,6 +379,7 @@ impl Dataset {
                 Finding::Mixed { .. } | Finding::NotAllDates { .. } => ColumnType::String,
             };
             self.schema.columns[at].declared = column_type.into();
+            self.schema.columns[at].loses_zeros = found.leading_zero().is_some();
         }
         Ok(())
     }

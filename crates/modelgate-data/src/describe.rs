@@ -101,6 +101,7 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
         if let Some(number) = &mut described[at].number {
             number.histogram = histogram;
         }
+        notes.extend(described[at].left_out());
     }
     Ok(Description {
         schema_version: 1,

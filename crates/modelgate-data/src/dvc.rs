@@ -5,12 +5,14 @@
 
 mod config;
 mod contents;
+mod declared;
 mod folder;
 mod output;
 mod pull;
 mod repository;
 mod stages;
 mod templates;
+mod yaml;
 
 pub use output::{DvcHash, DvcOutput, lexical};
 pub use pull::DvcPulled;

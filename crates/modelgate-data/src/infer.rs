@@ -32,6 +32,8 @@ pub(crate) struct Evidence {
     first_text: Option<Example>,
     /// The first whole number beyond 64 bits.
     pub(crate) first_beyond: Option<Example>,
+    /// The first whole number that is written with a zero before its digits.
+    pub(crate) first_zero: Option<Example>,
     /// The first value whose bytes are not UTF-8.
     pub(crate) first_not_utf8: Option<Example>,
 }
@@ -66,6 +68,9 @@ impl Evidence {
                 }
                 if parse_int(value).is_some() {
                     found.ints += 1;
+                    if found.first_zero.is_none() && matches!(value, [b'0', _, ..]) {
+                        found.first_zero = Some(example());
+                    }
                 } else {
                     found.floats += 1;
                     let is_whole = value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+'));
@@ -112,7 +117,14 @@ impl Evidence {
         self.first_number = self.first_number.take().or(later.first_number);
         self.first_text = self.first_text.take().or(later.first_text);
         self.first_beyond = self.first_beyond.take().or(later.first_beyond);
+        self.first_zero = self.first_zero.take().or(later.first_zero);
         self.first_not_utf8 = self.first_not_utf8.take().or(later.first_not_utf8);
+    }
+
+    /// Returns the first value that loses zeros when the column is read as it is found.
+    pub(crate) fn leading_zero(&self) -> Option<&Example> {
+        let is_int = self.finding() == Finding::Type(ColumnType::Int);
+        self.first_zero.as_ref().filter(|_| is_int)
     }
 
     /// Returns what the column is taken for. One without any value is numbers, to whoever fills it in.

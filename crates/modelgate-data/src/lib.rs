@@ -27,10 +27,11 @@ mod time;
 mod types;
 
 pub use csv::Quoting;
-pub use dataset::{DataSchema, Dataset, Mixed, ReadColumn, ReadOptions};
+pub use dataset::{DataSchema, Dataset, Mixed, ReadColumn, ReadOptions, is_pandas_index};
 pub use error::{DataError, not_there as column_not_there};
-pub use parquet::is_index as is_pandas_index;
+pub use modelgate_core::schema::NULL_TOKENS;
 pub use read::{read_columns, read_csv, read_table};
 pub use source::{NO_SUCH_NAME, SourceFile, find_files};
 pub use table::{Column, Table, Values};
-pub use types::{ColumnType, DeclaredType, NULL_TOKENS, is_null, parse_bool, read_int, show_int};
+pub use time::is_recognised as is_recognised_form;
+pub use types::{ColumnType, DeclaredType, is_null, parse_bool, read_int, show_int};

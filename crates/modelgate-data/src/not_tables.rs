@@ -32,7 +32,7 @@ pub(crate) fn is_lfs_pointer(path: &Path) -> bool {
 /// Returns what a file is and what to do, when it is none that can be read; the signatures are those that the formats'
 /// own documents name.
 pub(crate) fn told(head: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], &str); 14] = [
+    let known: [(&[u8], &str); 12] = [
         (
             b"PK\x03\x04",
             "it is a ZIP archive, as Excel workbooks and `.npz` are; save what is in it as CSV or Parquet",
@@ -40,8 +40,7 @@ pub(crate) fn told(head: &[u8]) -> Option<&'static str> {
         (b"\xd0\xcf\x11\xe0", "it is an Excel workbook of the old kind; save the sheet as CSV"),
         (LFS, LFS_POINTER),
         (b"SQLite format 3\0", "it is an SQLite database; export the table as CSV or Parquet"),
-        (b"ARROW1", "it is an Arrow (Feather) file; save it as Parquet or CSV"),
-        (b"FEA1", "it is a Feather file; save it as Parquet or CSV"),
+        (b"ARROW1\0\0", "it is an Arrow (Feather) file; save it as Parquet or CSV"),
         (b"Obj\x01", "it is an Avro file; save it as Parquet or CSV"),
         (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file; save the table as Parquet or CSV"),
         (b"\x93NUMPY", "it is an array of NumPy; save it as CSV, with names of columns, or as Parquet"),
@@ -49,19 +48,32 @@ pub(crate) fn told(head: &[u8]) -> Option<&'static str> {
         (b"\xfd7zXZ\0", "it is compressed by xz; use gzip or Zstandard, or nothing"),
         (b"7z\xbc\xaf\x27\x1c", "it is a 7-Zip archive; unpack it"),
         (b"%PDF-", "it is a PDF; name a CSV or Parquet file"),
-        (b"{\"", "it is JSON; save it as CSV or Parquet, with a row for each object"),
     ];
     let by_signature = known.into_iter().find(|(signature, _)| head.starts_with(signature));
-    let list =
-        head.strip_prefix(b"[").map(<[u8]>::trim_ascii_start).is_some_and(|rest| rest.starts_with(b"{"));
+    // A column may be called `FEA1`; of the format, numbers follow.
+    let is_text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
+    let feather = head.strip_prefix(b"FEA1").is_some_and(|rest| !rest.iter().all(is_text));
     let pickle = matches!(head, [0x80, 2..=5, b'c' | b'}' | b']' | b'(' | b'K' | 0x95, ..]);
     by_signature.map(|(_, what)| what).or_else(|| {
-        list.then_some("it is JSON; save it as CSV or Parquet, with a row for each object").or_else(|| {
-            pickle.then_some(
-                "it is a pickle, which can run anything when it is read; save it as CSV or Parquet",
-            )
-        })
+        is_json(head)
+            .then_some("it is JSON; save it as CSV or Parquet, with a row for each object")
+            .or_else(|| feather.then_some("it is a Feather file; save it as Parquet or CSV"))
+            .or_else(|| {
+                pickle.then_some(
+                    "it is a pickle, which can run anything when it is read; save it as CSV or Parquet",
+                )
+            })
     })
+}
+
+/// Returns whether a text begins as an object or a list of objects does, however it is indented.
+fn is_json(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    match text {
+        [b'{', rest @ ..] => rest.trim_ascii_start().starts_with(b"\""),
+        [b'[', rest @ ..] => rest.trim_ascii_start().starts_with(b"{"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -76,13 +88,31 @@ mod tests {
             (b"SQLite format 3\0\x10", "SQLite"),
             (b"{\"a\": 1}", "JSON"),
             (b"[\n  {\"a\": 1}", "JSON"),
+            (b"{\n  \"a\": 1\n}", "JSON"),
+            (b"\xef\xbb\xbf{\"a\": 1}", "JSON"),
+            (b"\n [{\"a\": 1}]", "JSON"),
+            (b"ARROW1\0\0\xff\xff\xff\xff", "Arrow"),
+            (b"FEA1\0\0\0\0", "Feather"),
+            (b"FEA1\x01\0\0\0\0\0\0\0", "Feather"),
             (b"\x80\x04\x95\x12\0", "pickle"),
         ] {
             assert!(told(head).is_some_and(|what| what.contains(word)), "{word}");
         }
-        for text in
-            ["a,b\n1,2\n", "version,price\n1,2\n", "[id],x\n", "PK,name\n", "{a},b\n", "ORC,b\n", "", "BZh,a"]
-        {
+        for text in [
+            "a,b\n1,2\n",
+            "version,price\n1,2\n",
+            "[id],x\n",
+            "PK,name\n",
+            "{a},b\n",
+            "ORC,b\n",
+            "",
+            "BZh,a",
+            "FEA1,FEA2\r\n1,2\r\n",
+            "FEA1\tä\n",
+            "ARROW1,b\n",
+            "ARROW1",
+            "\u{feff}a,b\n",
+        ] {
             assert_eq!(told(text.as_bytes()), None, "{text}");
         }
     }

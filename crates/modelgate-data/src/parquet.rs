@@ -1,5 +1,6 @@
 //! Apache Parquet in, by the `parquet` crate: flat columns of numbers, text, bools, dates and moments.
 
+mod kinds;
 mod pages;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use arrow_array::types::{
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
+use arrow_schema::{DataType, FieldRef, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -23,6 +24,8 @@ use parquet::file::statistics::Statistics;
 
 use crate::batch::{BadCell, BadValue, BatchColumn, Cells, Nulls, NumberRange, Texts};
 use crate::error::DataError;
+pub(crate) use crate::parquet::kinds::Unread;
+use crate::parquet::kinds::{as_views, column_type, of_values};
 use crate::source::{RandomAccess, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
 
@@ -37,8 +40,8 @@ pub(crate) struct ParquetColumn {
     pub(crate) is_unsigned: bool,
     /// What is lost on the way to that type.
     pub(crate) note: Option<String>,
-    /// What the file calls its type when it is not flat, which no value can be read of.
-    pub(crate) nested: Option<String>,
+    /// Why no value can be read of it, if so.
+    pub(crate) unread: Option<Unread>,
 }
 
 /// What a file says of itself.
@@ -46,12 +49,6 @@ pub(crate) struct ParquetColumn {
 pub(crate) struct ParquetInfo {
     pub(crate) columns: Vec<ParquetColumn>,
     pub(crate) rows: u64,
-}
-
-/// Returns whether a column is one that pandas made of an index without a name: the numbers of the rows that a filter left.
-pub fn is_index(name: &str) -> bool {
-    let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
-    level.is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn damaged(file: &SourceFile, error: impl std::fmt::Display) -> DataError {
@@ -109,54 +106,24 @@ pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
     }
     let column = |(at, field): (usize, &FieldRef)| {
         let name = field.name().clone();
-        let is_unsigned = *field.data_type() == DataType::UInt64;
+        let is_unsigned = *of_values(field.data_type()) == DataType::UInt64;
         if is_unsigned && is_beyond(file, &metadata, at)? {
             let note =
                 format!("{}: column `{name}` is uint64 with values from 2^63 on, read as float", file.name);
             let (column_type, note) = (ColumnType::Float, Some(note));
-            return Ok(ParquetColumn { name, column_type, is_unsigned, note, nested: None });
+            return Ok(ParquetColumn { name, column_type, is_unsigned, note, unread: None });
         }
         let Some((column_type, note)) = column_type(field.data_type()) else {
-            let (column_type, nested) = (ColumnType::String, Some(field.data_type().to_string()));
-            return Ok(ParquetColumn { name, column_type, is_unsigned, note: None, nested });
+            let (column_type, unread) = (ColumnType::String, Some(Unread::of(of_values(field.data_type()))));
+            return Ok(ParquetColumn { name, column_type, is_unsigned, note: None, unread });
         };
         let note = note.map(|note| format!("{}: column `{name}` is {note}", file.name));
-        Ok(ParquetColumn { name, column_type, is_unsigned, note, nested: None })
+        Ok(ParquetColumn { name, column_type, is_unsigned, note, unread: None })
     };
     let columns =
         metadata.schema().fields().iter().enumerate().map(column).collect::<Result<_, DataError>>()?;
     let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
     Ok(ParquetInfo { columns, rows })
-}
-
-/// Returns the type of a column, and what is lost on the way; `None` for what is not flat.
-fn column_type(data_type: &DataType) -> Option<(ColumnType, Option<String>)> {
-    Some(match data_type {
-        DataType::Null => (ColumnType::Float, None),
-        DataType::Boolean => (ColumnType::Bool, None),
-        DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::UInt8
-        | DataType::UInt16
-        | DataType::UInt32
-        | DataType::UInt64 => (ColumnType::Int, None),
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => (ColumnType::Float, None),
-        DataType::Decimal32(precision, scale)
-        | DataType::Decimal64(precision, scale)
-        | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale) => {
-            (ColumnType::Decimal, Some(format!("decimal({precision}, {scale}), read as float")))
-        }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => (ColumnType::String, None),
-        DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) => {
-            (ColumnType::Category, None)
-        }
-        DataType::Date32 | DataType::Date64 => (ColumnType::Date, None),
-        DataType::Timestamp(..) => (ColumnType::Timestamp, None),
-        _ => return None,
-    })
 }
 
 /// Bytes of a text at most, as of a record of CSV.
@@ -219,24 +186,6 @@ fn build<R: parquet::file::reader::ChunkReader + 'static>(
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, viewed);
     let mask = ProjectionMask::roots(builder.parquet_schema(), positions.iter().copied());
     builder.with_projection(mask).with_batch_size(rows).build().map_err(wrong)
-}
-
-/// Returns a schema by which texts are not copied out of their pages: a text that stands once in the file stands once in memory,
-/// however many rows have it.
-fn as_views(schema: &Schema) -> Schema {
-    let field = |field: &FieldRef| {
-        let data_type = match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
-            DataType::Dictionary(_, values) if matches!(**values, DataType::Utf8 | DataType::LargeUtf8) => {
-                DataType::Utf8View
-            }
-            DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
-            _ => return Arc::clone(field),
-        };
-        Arc::new(field.as_ref().clone().with_data_type(data_type))
-    };
-    let fields: Vec<FieldRef> = schema.fields().iter().map(field).collect();
-    Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 
 impl Batches<'_> {

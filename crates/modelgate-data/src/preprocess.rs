@@ -12,8 +12,9 @@ use modelgate_core::schema::{Feature, FeatureType};
 use serde::{Deserialize, Serialize};
 pub(crate) use written::Written;
 
+use crate::ColumnType;
 use crate::error::{DataError, clipped};
-use crate::table::{Column, Table};
+use crate::table::{Column, Table, Values};
 
 /// One-hot encoding makes at most this many columns of one.
 const MAX_ONEHOT: usize = 1000;
@@ -256,7 +257,9 @@ fn fit_text(column: &Column, rows: &[u32], spec: &PreprocessSpec, of: Rows) -> R
     let texts: Vec<&str> = counts.keys().copied().filter(|text| !text.is_empty()).collect();
     let all_differ = of == Rows::All && texts.len() == known && known > 50;
     let too_many = spec.encode == Encode::Onehot && distinct > MAX_ONEHOT;
-    if let (true, Some(written)) = (all_differ || too_many, Written::of(&texts)) {
+    if (all_differ || too_many)
+        && let Some(written) = Written::of(&texts)
+    {
         let advice = written.advice();
         let message =
             format!("its texts are numbers with {written}: {advice}; or add it to `preprocess.drop`");
@@ -401,7 +404,11 @@ pub fn profile_features(table: &Table, rows: &[u32], plan: &PreprocessPlan) -> V
             let range = numbers.fold(None, |range: Option<(f64, f64)>, value| {
                 Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
             });
-            return Some(Feature { range, ..Feature::of(&numeric.name, numeric.feature_type, nullable) });
+            let feature = Feature { range, ..Feature::of(&numeric.name, numeric.feature_type, nullable) };
+            let whole = matches!(column.values, Values::Int(_)) && feature.is_within_0_and_1();
+            let declared = table.meanings.get(&column.name) == Some(&ColumnType::Bool);
+            let boolean = numeric.feature_type == FeatureType::Float && (declared || whole);
+            return Some(Feature { boolean, ..feature });
         }
         let text = text?;
         let categories = text.categories.iter().filter(|category| !category.is_empty()).cloned().collect();

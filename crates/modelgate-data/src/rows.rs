@@ -1,22 +1,18 @@
 //! One pass over all rows for a split: what each row is known by, and what would leak from one part into another.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hasher};
+mod count;
+mod following;
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, BatchColumn, Cells};
 use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::rows::count::Count;
+use crate::rows::following::{Following, hash_values};
 use crate::split::{
     RowHasher, RowKeys, SplitAssignment, SplitKind, push_float, push_int, push_null, push_text, without_value,
 };
-
-/// A column with more values than this is not compared with the classes.
-const MOST_VALUES: usize = 1000;
-
-/// A feature that follows the target by more than this has been made from it.
-const COPIED: f64 = 0.999_999;
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -48,10 +44,12 @@ pub struct RowScan {
     pub row_keys: Vec<u64>,
     /// Features that hold the target.
     pub copies: Vec<CopiedTarget>,
+    /// Features that number the rows.
+    pub numbered: Vec<String>,
 }
 
 impl RowScan {
-    /// Returns what was found of the rows of these numbers, in this order; the copies are those of all rows.
+    /// Returns what was found of the rows of these numbers, in this order; what is said of features is that of all rows.
     #[must_use]
     pub fn take(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
@@ -65,6 +63,7 @@ impl RowScan {
             contents: pick(&self.contents, rows),
             row_keys: pick(&self.row_keys, rows),
             copies: self.copies.clone(),
+            numbered: self.numbered.clone(),
         }
     }
 }
@@ -87,6 +86,9 @@ pub struct Leakage {
     pub equal_keys: u64,
     /// Features that hold the target.
     pub copies: Vec<CopiedTarget>,
+    /// Features that number the rows: where these are sorted, they tell the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbered: Vec<String>,
 }
 
 impl Leakage {
@@ -110,6 +112,11 @@ impl Leakage {
             format!(
                 "leakage: the feature `{}` {}; drop it unless it is known before the target is",
                 copy.feature, copy.how
+            )
+        }));
+        found.extend(self.numbered.iter().map(|name| {
+            format!(
+                "leakage: the feature `{name}` numbers the rows, one more from each to the next; drop it, or make it `data.key`"
             )
         }));
         found
@@ -163,6 +170,7 @@ pub fn scan_rows(dataset: &Dataset, query: &RowQuery<'_>) -> Result<RowScan, Dat
     let plan = Plan { query, key, by, target, features, content, width: names.len() };
     let mut scan = RowScan::default();
     let mut copies = vec![Following::default(); plan.features.len()];
+    let mut counts = vec![Count::default(); plan.features.len()];
     let mut missing: Option<(&'static str, String, u64)> = None;
     dataset.scan_strictly(
         &dataset.all_columns(),
@@ -176,6 +184,8 @@ pub fn scan_rows(dataset: &Dataset, query: &RowQuery<'_>) -> Result<RowScan, Dat
             scan.contents.extend(found.contents);
             scan.row_keys.extend(found.row_keys);
             copies.iter_mut().zip(found.copies).for_each(|(all, some)| all.merge(some));
+            let is_first = position.row_in_file == 0;
+            counts.iter_mut().zip(found.counts).for_each(|(all, some)| all.merge(some, is_first));
         },
     )?;
     if let Some((what, column, row)) = missing {
@@ -185,6 +195,8 @@ pub fn scan_rows(dataset: &Dataset, query: &RowQuery<'_>) -> Result<RowScan, Dat
         Some(CopiedTarget { feature: feature.clone(), how: copy.verdict(query.is_class)? })
     });
     scan.copies = found.collect();
+    let numbered = counts.iter().zip(query.features).filter(|(count, _)| count.is_of(dataset.schema.rows));
+    scan.numbered = numbered.map(|(_, feature)| feature.clone()).collect();
     Ok(scan)
 }
 
@@ -209,6 +221,7 @@ struct Found {
     contents: Vec<u64>,
     row_keys: Vec<u64>,
     copies: Vec<Following>,
+    counts: Vec<Count>,
     missing: Option<(&'static str, usize, usize)>,
 }
 
@@ -248,6 +261,7 @@ impl Plan<'_> {
             None => Following::numbers(column(*at), target),
         };
         found.copies = self.features.iter().map(of).collect();
+        found.counts = self.features.iter().map(|at| Count::of(column(*at))).collect();
         found
     }
 }
@@ -283,145 +297,6 @@ pub(crate) fn push_cell(bytes: &mut Vec<u8>, column: &BatchColumn, row: usize) {
     }
 }
 
-/// Returns a hash of a value that is compared here and kept nowhere: one of the standard library, which is far quicker than
-/// those that others have to find again.
-fn hash_value(column: &BatchColumn, row: usize, bytes: &mut Vec<u8>) -> u64 {
-    bytes.clear();
-    push_cell(bytes, column, row);
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-fn hash_values(column: &BatchColumn, rows: usize) -> Vec<u64> {
-    let mut bytes = Vec::new();
-    (0..rows).map(|row| hash_value(column, row, &mut bytes)).collect()
-}
-
-/// How far a feature follows the target.
-#[derive(Clone, Debug)]
-struct Following {
-    /// For classes: the class behind each value, as hashes, while there is one; `None` when there is not.
-    classes: Option<BTreeMap<u64, u64>>,
-    /// For numbers: count, and sums over feature `x` and target `y`, both less their first value.
-    sums: Option<[f64; 6]>,
-    first: Option<(f64, f64)>,
-    equal: bool,
-}
-
-impl Default for Following {
-    fn default() -> Self {
-        Self { classes: Some(BTreeMap::new()), sums: Some([0.0; 6]), first: None, equal: true }
-    }
-}
-
-fn number(column: &BatchColumn, row: usize) -> Option<f64> {
-    match &column.cells {
-        Cells::Int(values) => values.get(row).copied().flatten().map(|value| value as f64),
-        Cells::Float(values) => values.get(row).copied().filter(|value| !value.is_nan()),
-        Cells::Text(_) => None,
-    }
-}
-
-impl Following {
-    /// Looks at a feature beside the class of each row, as [`hash_values`] has them.
-    fn classes(feature: &BatchColumn, of_rows: &[u64]) -> Self {
-        let mut known = BTreeMap::new();
-        let mut bytes = Vec::new();
-        let follows = of_rows.iter().enumerate().all(|(row, class)| {
-            *known.entry(hash_value(feature, row, &mut bytes)).or_insert(*class) == *class
-                && known.len() <= MOST_VALUES
-        });
-        Self { classes: follows.then_some(known), sums: None, ..Self::default() }
-    }
-
-    fn numbers(feature: &BatchColumn, target: &BatchColumn) -> Self {
-        let mut found = Self { classes: None, ..Self::default() };
-        let (Cells::Int(_) | Cells::Float(_), Cells::Int(_) | Cells::Float(_)) =
-            (&feature.cells, &target.cells)
-        else {
-            found.sums = None;
-            return found;
-        };
-        let rows = match &feature.cells {
-            Cells::Int(values) => values.len(),
-            Cells::Float(values) => values.len(),
-            Cells::Text(_) => 0,
-        };
-        for row in 0..rows {
-            let (Some(x), Some(y)) = (number(feature, row), number(target, row)) else { continue };
-            found.equal &= x == y;
-            let (first_x, first_y) = *found.first.get_or_insert((x, y));
-            let (x, y) = (x - first_x, y - first_y);
-            if let Some(sums) = &mut found.sums {
-                for (sum, value) in sums.iter_mut().zip([1.0, x, y, x * x, y * y, x * y]) {
-                    *sum += value;
-                }
-            }
-        }
-        found
-    }
-
-    fn merge(&mut self, later: Self) {
-        self.equal &= later.equal;
-        self.classes = match (self.classes.take(), later.classes) {
-            (Some(mut all), Some(some)) => {
-                let fits = some.into_iter().all(|(value, class)| *all.entry(value).or_insert(class) == class);
-                (fits && all.len() <= MOST_VALUES).then_some(all)
-            }
-            _ => None,
-        };
-        self.sums = match (self.sums, later.sums) {
-            (Some(all), Some(some)) => match (self.first, later.first) {
-                (Some((x, y)), Some((later_x, later_y))) => {
-                    // The later sums, moved to the first batch's origin.
-                    let (dx, dy) = (later_x - x, later_y - y);
-                    let [n, sx, sy, sxx, syy, sxy] = some;
-                    let moved = [
-                        n,
-                        sx + n * dx,
-                        sy + n * dy,
-                        sxx + 2.0 * dx * sx + n * dx * dx,
-                        syy + 2.0 * dy * sy + n * dy * dy,
-                        sxy + dx * sy + dy * sx + n * dx * dy,
-                    ];
-                    let mut sum = all;
-                    sum.iter_mut().zip(moved).for_each(|(sum, value)| *sum += value);
-                    Some(sum)
-                }
-                (None, Some(_)) => {
-                    self.first = later.first;
-                    Some(some)
-                }
-                _ => Some(all),
-            },
-            _ => None,
-        };
-    }
-
-    fn verdict(&self, is_class: bool) -> Option<String> {
-        if is_class {
-            let classes = self.classes.as_ref()?;
-            let different: BTreeSet<u64> = classes.values().copied().collect();
-            let one_to_one = different.len() == classes.len() && different.len() > 1;
-            return one_to_one.then(|| "has one value for each class of the target".to_owned());
-        }
-        let [n, sx, sy, sxx, syy, sxy] = self.sums?;
-        if n < 3.0 {
-            return None;
-        }
-        if self.equal {
-            return Some("is the target".to_owned());
-        }
-        let (vx, vy) = (sxx - sx * sx / n, syy - sy * sy / n);
-        let correlation = (sxy - sx * sy / n) / (vx.sqrt() * vy.sqrt());
-        // What has no digits left is no correlation.
-        (COPIED..1.000_001)
-            .contains(&correlation.abs())
-            .then(|| format!("follows the target with a correlation of {correlation:.6}"))
-    }
-}
-
 /// Returns what stands on both sides of `split`.
 pub fn leakage(scan: &RowScan, split: &SplitAssignment) -> Leakage {
     let across = |hashes: &[u64]| {
@@ -436,6 +311,7 @@ pub fn leakage(scan: &RowScan, split: &SplitAssignment) -> Leakage {
         equal_rows: across(&scan.contents),
         equal_keys: across(&scan.row_keys),
         copies: scan.copies.clone(),
+        numbered: scan.numbered.clone(),
     }
 }
 
@@ -480,6 +356,21 @@ mod tests {
                 how: "has one value for each class of the target".to_owned()
             }]
         );
+    }
+
+    #[test]
+    fn a_feature_that_numbers_the_rows_is_told() {
+        let rows = |from: i32| (from..from + 15).map(|row| format!("{row},{},{row}\n", row / 2));
+        let text = |from: i32| format!("rownames,b,y\n{}", rows(from).collect::<String>());
+        let files = ["a.csv", "b.csv"].map(|name| SourceFile::bytes(name, text(1).as_bytes()));
+        let dataset =
+            Dataset::open(files.to_vec(), &ReadOptions::default(), Mixed::Refuse).expect("a data set");
+        let features = ["rownames", "b"].map(str::to_owned);
+        let found = scan_rows(&dataset, &query(SplitKind::Exact, true, &features)).expect("scanned");
+        assert_eq!(found.numbered, ["rownames"]);
+        let warnings = leakage(&found, &SplitAssignment::default()).warnings();
+        let expected = "the feature `rownames` numbers the rows, one more from each to the next; drop it";
+        assert!(warnings.iter().any(|warning| warning.contains(expected)), "{warnings:?}");
     }
 
     #[test]

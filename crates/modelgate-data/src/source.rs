@@ -55,6 +55,23 @@ impl SourceFile {
         }
     }
 
+    /// Returns the first whole lines of a text file, about `bytes` of them, as a file of the same name: what its values are like
+    /// is seen in these.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read, and when it is no text file.
+    pub fn first_lines(&self, bytes: u64) -> Result<Self, DataError> {
+        if self.format()? == Format::Parquet {
+            return Err(self.error("it has no lines"));
+        }
+        let mut head = Vec::new();
+        self.open()?.take(bytes).read_to_end(&mut head).map_err(|error| self.io_error(&error))?;
+        if let (true, Some(end)) = (head.len() as u64 == bytes, memchr::memrchr(b'\n', &head)) {
+            head.truncate(end + 1);
+        }
+        Ok(Self::bytes(self.name.clone(), head))
+    }
+
     pub(crate) fn error(&self, message: impl Into<String>) -> DataError {
         DataError::File { source_name: self.name.clone(), message: message.into() }
     }

@@ -8,11 +8,15 @@ mod groups;
 use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_core::Digest;
+use modelgate_core::schema::Classes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::table::{Column, Table, Values};
 use crate::target::Target;
+
+/// More classes that are whole numbers may be numbers.
+const FEW_CLASSES: usize = 5;
 
 /// How rows are assigned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -406,6 +410,13 @@ fn check(
                     "class `{}` ({total} rows in all{equal}) has no row in {name}; {advice}, or remove the class",
                     classes.names()[class]
                 );
+                let hint = match classes {
+                    Classes::Int(all) if all.len() > FEW_CLASSES => {
+                        "; if these are numbers to predict and no classes, use `task: regression`"
+                    }
+                    _ => "",
+                };
+                let message = format!("{message}{hint}");
                 return Err(DataError::Split(message));
             }
         }

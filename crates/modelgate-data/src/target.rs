@@ -28,7 +28,7 @@ pub enum Target {
 /// Reads the target of each row of a data set, and its column as a table; `source` is only for messages.
 ///
 /// # Errors
-/// As [`extract_target`], and names the words that were read as no value.
+/// As [`extract_target`], and names the words that were read as no value; and where classes would lose leading zeros.
 pub fn read_target(
     dataset: &Dataset,
     target: &str,
@@ -44,6 +44,15 @@ pub fn read_target(
         Some(column) if has_nulls(column) => dataset.null_words(target)?,
         _ => Vec::new(),
     };
+    // One row written otherwise would make texts of all classes, and move rows from part to part: whoever knows decides.
+    let loses_zeros = dataset.schema.column(target).is_some_and(|column| column.loses_zeros);
+    if task == Task::Classification && loses_zeros {
+        let message = format!(
+            "classes of the target `{target}` are written with leading zeros, which numbers lose: declare `data.types: \
+             {{{target}: string}}` to tell `01` from `1`, or `{{{target}: int}}` to take them for one"
+        );
+        return Err(DataError::File { source_name: source.to_owned(), message });
+    }
     let found = extract(&table, target, task, source, &words, &dataset.declared_nulls())?;
     Ok((table, found))
 }
@@ -111,26 +120,33 @@ fn values(column: &Column, target: &str, error: &dyn Fn(String) -> DataError) ->
     if let Values::Text(values) = &column.values {
         let texts: Vec<&str> = values.iter().flatten().map(String::as_str).collect();
         let use_it = "use `task: classification`".to_owned();
-        let advice = Written::of(&texts)
-            .map_or(use_it, |written| format!("these are numbers with {written}: {}", written.advice()));
+        let advice = Written::of(&texts).map_or(use_it, told);
         return Err(error(format!("the target `{target}` of a regression is text; {advice}")));
     }
     Ok(Target::Values((0..column.len()).filter_map(|row| column.number(row)).collect()))
 }
 
+fn told(written: Written) -> String {
+    format!("these are numbers with {written}: {}", written.advice())
+}
+
 fn classes(column: &Column, target: &str, source: &str) -> Result<Target, DataError> {
-    let too_many = |count: usize| DataError::File {
-        source_name: source.to_owned(),
-        message: format!(
-            "the target `{target}` has {count} classes, at most {MAX_CLASSES} are allowed; is this a regression?"
-        ),
+    let too_many = |count: usize, written: Option<Written>| {
+        let written = written.map_or_else(String::new, |written| format!("; {}", told(written)));
+        DataError::File {
+            source_name: source.to_owned(),
+            message: format!(
+                "the target `{target}` has {count} classes, at most {MAX_CLASSES} are allowed; use `task: regression` if it is \
+                 a number to predict{written}"
+            ),
+        }
     };
     let encode = |values: Vec<i64>| {
         let mut sorted = values.clone();
         sorted.sort_unstable();
         sorted.dedup();
         if sorted.len() > MAX_CLASSES {
-            return Err(too_many(sorted.len()));
+            return Err(too_many(sorted.len(), None));
         }
         let labels =
             values.iter().map(|value| sorted.partition_point(|class| class < value) as u32).collect();
@@ -158,7 +174,8 @@ fn classes(column: &Column, target: &str, source: &str) -> Result<Target, DataEr
             sorted.sort_unstable();
             sorted.dedup();
             if sorted.len() > MAX_CLASSES {
-                return Err(too_many(sorted.len()));
+                let texts: Vec<&str> = sorted.iter().map(|text| text.as_str()).collect();
+                return Err(too_many(sorted.len(), Written::of(&texts)));
             }
             let labels =
                 values.iter().map(|value| sorted.partition_point(|class| class < value) as u32).collect();

@@ -137,12 +137,27 @@ pub(crate) fn parse_as(format: &str, value: &[u8]) -> Option<Moment> {
     days_since_epoch(date?).map(Moment::Day)
 }
 
+/// Returns whether what is written by a `strptime` format is recognised without it, as the same date or moment.
+pub fn is_recognised(format: &str) -> bool {
+    let days = [civil::date(2014, 10, 13).at(12, 30, 15, 0), civil::date(2003, 4, 5).at(6, 7, 8, 0)];
+    days.into_iter().all(|moment| {
+        let written = written(format, moment).and_then(Result::ok);
+        let read =
+            written.and_then(|text| Some((parse(text.as_bytes())?, parse_as(format, text.as_bytes())?)));
+        read.is_some_and(|(recognised, declared)| recognised == declared)
+    })
+}
+
+/// Writes a moment of UTC by a `strptime` format.
+fn written(format: &str, moment: civil::DateTime) -> Option<Result<String, jiff::Error>> {
+    let moment = moment.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(jiff::fmt::strtime::BrokenDownTime::from(&moment).to_string(format))
+}
+
 /// Returns what is wrong with a `strptime` format, if no date could be read by it: a moment that is written by it is to be
 /// read back.
 pub(crate) fn wrong_format(format: &str) -> Option<String> {
-    let noon = civil::date(2014, 10, 13).at(12, 30, 15, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    let written = jiff::fmt::strtime::BrokenDownTime::from(&noon).to_string(format);
-    match written {
+    match written(format, civil::date(2014, 10, 13).at(12, 30, 15, 0))? {
         Err(error) => {
             let error = error.to_string();
             let reason = error.rsplit(": ").next().unwrap_or_default();
@@ -221,6 +236,24 @@ mod tests {
         for format in ["%Q", "%Y", "%m.%Y", "%H:%M", "%d.%m.", "%Y-%m-%d %!", "%Y-%m-%d %"] {
             let problem = wrong_format(format).unwrap_or_default();
             assert!(problem.contains(&format!("`{format}`")), "{format}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_form_that_is_recognised_is_told_from_others() {
+        for format in [
+            "%Y-%m-%d",
+            "%F",
+            "%Y/%m/%d",
+            "%Y-%m-%dT%H:%M:%S",
+            "%F %T",
+            "%Y%m%dT%H%M%S",
+            "%Y-%m-%d %H:%M:%S%z",
+        ] {
+            assert!(is_recognised(format), "{format}");
+        }
+        for format in ["%d.%m.%Y", "%Y-%d-%m", "%Y%m%d", "%m/%d/%Y", "%y-%m-%d", "%Q", "%s"] {
+            assert!(!is_recognised(format), "{format}");
         }
     }
 

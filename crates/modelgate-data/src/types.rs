@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use modelgate_core::schema::FeatureType;
+use modelgate_core::schema::{FeatureType, NULL_TOKENS};
 use serde::{Deserialize, Serialize};
 
 use crate::time;
@@ -106,13 +106,6 @@ impl From<ColumnType> for DeclaredType {
         Self { column_type, format: None }
     }
 }
-
-/// The texts that are null, those of pandas' `read_csv`, so that a notebook and a pipeline see the same rows.
-/// Source: <https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html>, `na_values`.
-pub const NULL_TOKENS: [&str; 19] = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
-    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
-];
 
 /// Returns the value without the white space around it.
 pub(crate) fn trim(mut value: &[u8]) -> &[u8] {

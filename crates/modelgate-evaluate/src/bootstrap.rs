@@ -155,6 +155,8 @@ pub fn bootstrap(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Opt
 pub struct PairedInterval {
     /// The figure's name.
     pub metric: String,
+    /// The reference's figure on the rows as they are.
+    pub reference: f64,
     /// Candidate less reference on the rows as they are.
     pub difference: f64,
     /// The share `1 − confidence` of the rounds lies below; of a figure that chance pushes up the candidate's lower end less
@@ -162,6 +164,8 @@ pub struct PairedInterval {
     pub low: f64,
     /// The share `1 − confidence` of the rounds lies above, or the other way round.
     pub high: f64,
+    /// Both ends of the difference less the share of the reference's figure that was asked for, which moves with the rows too.
+    pub less_share: (f64, f64),
     /// Standard deviation of the difference over the rounds.
     pub standard_error: f64,
     /// One-sided confidence of each end.
@@ -171,11 +175,13 @@ pub struct PairedInterval {
 }
 
 /// Draws the same rows for both and returns how the figure called `metric` differs; `None` when either has no such
-/// figure, or it is undefined on the rows or in more than a twentieth of the rounds.
+/// figure, or it is undefined on the rows or in more than a twentieth of the rounds. `share` of the reference's magnitude is
+/// what the candidate may be above it; a negative one is what it may be below.
 pub fn paired_bootstrap(
     candidate: &dyn Resampled,
     reference: &dyn Resampled,
     metric: &str,
+    share: f64,
     options: &BootstrapOptions,
 ) -> Option<PairedInterval> {
     let place = |figures: &dyn Resampled| figures.names().iter().position(|name| name == metric);
@@ -189,27 +195,31 @@ pub fn paired_bootstrap(
     let difference = plain.0 - plain.1;
     let rounds = rounds(options, rows, |counts| {
         let (own, other) = both(counts);
-        vec![own - other, own, other]
+        vec![own - other, own, other, own - other - share * other.abs()]
     });
     let values = sorted_column(&rounds, 0);
     if !difference.is_finite() || values.is_empty() || values.len() * 20 < rounds.len() * 19 {
         return None;
     }
     let tail = 1.0 - options.confidence;
-    let (low, high) = if is_pushed_up(metric) {
+    let ((low, high), less_share) = if is_pushed_up(metric) {
         // Chance pushes the better calibrated of the two further up, by how much more the rounds do not say: their
         // difference is too small, and only what each is by itself holds it.
         let own = ends(metric, plain.0, &sorted_column(&rounds, 1), tail);
         let other = ends(metric, plain.1, &sorted_column(&rounds, 2), tail);
-        (own.0 - other.1, own.1 - other.0)
+        let ends = |share: f64| (own.0 - share * other.1, own.1 - share * other.0);
+        (ends(1.0), ends(1.0 + share))
     } else {
-        (quantile(&values, tail), quantile(&values, 1.0 - tail))
+        let ends = |values: &[f64]| (quantile(values, tail), quantile(values, 1.0 - tail));
+        (ends(&values), ends(&sorted_column(&rounds, 3)))
     };
     Some(PairedInterval {
         metric: metric.to_owned(),
+        reference: plain.1,
         difference,
         low,
         high,
+        less_share,
         standard_error: deviation(&values),
         confidence: options.confidence,
         rounds: values.len() as u32,

@@ -139,12 +139,18 @@ fn a_paired_comparison_is_narrower_than_two_intervals() {
     let options = BootstrapOptions { rounds: 500, ..BootstrapOptions::default() };
     let one = ResampledClassifier::new(&candidate.input(), Average::Weighted).expect("resampled");
     let other = ResampledClassifier::new(&reference.input(), Average::Weighted).expect("resampled");
-    let paired = paired_bootstrap(&one, &other, "accuracy", &options).expect("paired");
+    let paired = paired_bootstrap(&one, &other, "accuracy", 0.0, &options).expect("paired");
     let alone = bootstrap(&one, &options)[0].expect("interval");
     assert!(paired.standard_error < alone.standard_error / 2.0, "{paired:?} {alone:?}");
-    let itself = paired_bootstrap(&one, &one, "roc_auc", &options).expect("paired");
+    let itself = paired_bootstrap(&one, &one, "roc_auc", 0.0, &options).expect("paired");
     assert_eq!((itself.low, itself.difference, itself.high), (0.0, 0.0, 0.0));
-    assert_eq!(paired_bootstrap(&one, &other, "no_such_metric", &options), None);
+    assert_eq!(itself.less_share, (0.0, 0.0));
+    // A share of the reference's figure lies where that figure does, on the same rows.
+    let half = paired_bootstrap(&one, &one, "accuracy", -0.5, &options).expect("paired");
+    let (low, high) = half.less_share;
+    assert!(low < 0.5 * half.reference && 0.5 * half.reference < high, "{half:?}");
+    assert!((high - low) / (0.5 * (alone.high - alone.low)) > 0.7, "{half:?} {alone:?}");
+    assert_eq!(paired_bootstrap(&one, &other, "no_such_metric", 0.0, &options), None);
 }
 
 #[test]
@@ -331,8 +337,8 @@ fn a_rise_of_the_calibration_error_is_seldom_taken_for_less_than_it_is() {
             };
             // Production is calibrated, and chance pushes its error up further.
             let (candidate, production) = (resampled(rise), resampled(0.0));
-            let found =
-                paired_bootstrap(&candidate, &production, "calibration_error", &options).expect("paired");
+            let found = paired_bootstrap(&candidate, &production, "calibration_error", 0.0, &options)
+                .expect("paired");
             assert!(found.low <= found.difference && found.difference <= found.high, "{found:?}");
             missed += u32::from(found.high < rise);
         }

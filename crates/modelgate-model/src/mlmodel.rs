@@ -1,7 +1,9 @@
 //! `MLmodel`: what makes `mlflow.pyfunc.load_model` and `mlflow.onnx.load_model` work on a package.
 //!
 //! MLflow checks a `DataFrame` against the signature before the model sees it: it casts `float64` to `float32`
-//! itself, refuses `int64` in a `double` column, and takes text as `object` (pandas 3's `str` must be cast).
+//! itself, refuses `int64` in a `double` column, and takes text as `object` (pandas 3's `str` must be cast). Booleans must be
+//! cast too: `boolean` here would hand them to the graph as they are, which takes 64-bit whole numbers or 32-bit numbers.
+//! Every column is `required`, also one whose values may be missing: a column that is left out is no input of the graph.
 //! One thread per call, since ONNX Runtime adds in another order with more and then gives other bits.
 //! No uuid, time or run id: equal packages have equal bytes.
 

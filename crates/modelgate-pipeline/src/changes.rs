@@ -1,16 +1,43 @@
 //! What changed between the production model and the candidate: settings, and the training rows by their profiles.
 
+mod rules;
+
 use std::collections::BTreeSet;
 
 use modelgate_core::verdict::figure;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::project::Pipeline;
 use crate::record;
 
-/// Returns how two pipelines' settings differ, in words.
+/// What the project says for all its pipelines and a version is attached to as well: what it needs to get to production.
+const OF_PROJECT: [&str; 2] = ["policy", "signing"];
+
+/// Returns what decides how a model is made and let in: the pipeline's settings, and the project's rules and signatures.
+pub(crate) fn settings(pipeline: &Pipeline<'_>) -> Result<Value, serde_json::Error> {
+    let mut settings = serde_json::to_value(pipeline.config)?;
+    if let Value::Object(settings) = &mut settings {
+        let project = &pipeline.project.config;
+        settings.insert(OF_PROJECT[0].to_owned(), json!(project.policy));
+        settings.insert(OF_PROJECT[1].to_owned(), json!(project.signing));
+    }
+    Ok(settings)
+}
+
+/// Returns how the settings of two versions differ, in words; first of all how the rules do that they were judged by.
 pub(crate) fn configuration(before: &Value, now: &Value) -> Vec<String> {
     let (Value::Object(before), Value::Object(now)) = (before, now) else { return Vec::new() };
-    record::changes(&before.clone().into_iter().collect(), &now.clone().into_iter().collect())
+    let (mut before, mut now) = (before.clone(), now.clone());
+    for name in OF_PROJECT {
+        // An older record does not say: that is no change.
+        if !(before.contains_key(name) && now.contains_key(name)) {
+            before.remove(name);
+            now.remove(name);
+        }
+    }
+    let mut lines = rules::told(&mut before, &mut now);
+    lines.extend(record::changes(&before.into_iter().collect(), &now.into_iter().collect()));
+    lines
 }
 
 /// A mean that moved by less than this many standard deviations is not told.

@@ -15,7 +15,7 @@ use crate::error::PipelineError;
 use crate::measured_on::MeasuredOn;
 use crate::options::Surroundings;
 use crate::policy;
-use crate::project::Pipeline;
+use crate::project::{Pipeline, Project};
 
 /// What becomes of the newest version.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ pub fn choose(
         return Ok(Choice::Promote { version: newest, reason: otherwise.to_owned() });
     };
     let model = &pipeline.model;
-    let history = History::with_ways(registry, model, metric, newest)?;
+    let history = History::with_ways(pipeline.project, registry, model, metric, newest)?;
     let Some((best, value)) = history.best else {
         return Ok(Choice::Stage { reason: format!("no version has a figure of {metric}") });
     };
@@ -118,8 +118,10 @@ struct History {
 
 impl History {
     /// Passes over, for the best, what was never compared with a version that is in production now: it cannot follow that one
-    /// however it is approved, and would be waited for for ever. What is said of `newest`, it is told where it is promoted.
+    /// however it is approved, and would be waited for for ever. And what was judged by other rules than this project's: that
+    /// is promoted by its number, by who has read of it. What is said of `newest`, it is told where it is promoted.
     fn with_ways(
+        project: &Project,
         registry: &Registry,
         model: &ModelName,
         metric: &str,
@@ -134,6 +136,11 @@ impl History {
             match policy::check_compared(registry, model, best) {
                 Err(error) if error.is_unanswered() => return Err(error),
                 Err(_) => barred.insert(best),
+                // What is in production is what the newest has to be better than, whichever way it got there.
+                Ok(()) if registry.model(model)?.production() == Some(best) => return Ok(history),
+                Ok(()) if policy::other_rules(project, registry, model, best)?.is_some() => {
+                    barred.insert(best)
+                }
                 Ok(()) => return Ok(history),
             };
         }

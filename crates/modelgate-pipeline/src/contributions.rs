@@ -27,7 +27,8 @@ pub(crate) struct Contributions {
 }
 
 /// Returns the contributions over a row-major `[rows × features]` matrix; `None` for a model that does not give them.
-/// `training` is such a matrix of training rows, by which a forest's ways are weighed.
+/// `training` is such a matrix of training rows, by which the ways of a forest are weighed, and of trees that do not say how
+/// many rows went each way.
 pub(crate) fn contributions(
     estimator: &Estimator,
     names: &[String],
@@ -53,8 +54,12 @@ pub(crate) fn contributions(
         Estimator::LinearRegressor(linear) => {
             (linear_contributions(std::slice::from_ref(&linear.coefficients), names, matrix)?, TARGET)
         }
-        Estimator::BoostedClassifier(boosted) => (boosted_contributions(boosted, names, matrix)?, LOG_ODDS),
-        Estimator::BoostedRegressor(boosted) => (boosted_contributions(boosted, names, matrix)?, TARGET),
+        Estimator::BoostedClassifier(boosted) => {
+            (boosted_contributions(boosted, names, matrix, training)?, LOG_ODDS)
+        }
+        Estimator::BoostedRegressor(boosted) => {
+            (boosted_contributions(boosted, names, matrix, training)?, TARGET)
+        }
         Estimator::ForestClassifier(forest) => {
             (forest_contributions(forest, names, matrix, &training()?)?, "units of probability")
         }
@@ -127,9 +132,32 @@ fn affordable(trees: &[Tree], outputs: usize) -> Option<usize> {
     (rows >= FEWEST_ROWS && outputs > 0).then_some(rows)
 }
 
-/// Trees that are added up share out the score that they are of.
-fn boosted_contributions(boosted: &Boosted, names: &[String], matrix: &[f32]) -> Option<Vec<Contribution>> {
-    shared_out(boosted, names, matrix, affordable(&boosted.trees, 1)?)
+/// Trees that are added up share out the score that they are of. Those of a forest over a base, which is how one is kept whose
+/// target lies far from zero, have no covers of their own.
+fn boosted_contributions(
+    boosted: &Boosted,
+    names: &[String],
+    matrix: &[f32],
+    training: impl FnOnce() -> Option<Vec<f32>>,
+) -> Option<Vec<Contribution>> {
+    let affordable = affordable(&boosted.trees, 1)?;
+    if boosted.trees.iter().all(|tree| tree.covers.len() == tree.nodes.len()) {
+        return shared_out(boosted, names, matrix, affordable);
+    }
+    let training = training()?;
+    let covered = |tree: &Tree| {
+        let covers = covers(tree, boosted.features, &training)?;
+        Some(Tree { covers, ..tree.clone() })
+    };
+    let trees = boosted.trees.par_iter().map(covered).collect::<Option<_>>()?;
+    let boosted = Boosted {
+        features: boosted.features,
+        scores: boosted.scores,
+        base: boosted.base.clone(),
+        trees,
+        ..Boosted::default()
+    };
+    shared_out(&boosted, names, matrix, affordable)
 }
 
 /// A forest is a sum of trees too, of as many scores as a leaf has values; of two classes the second says all.
@@ -288,7 +316,7 @@ mod tests {
         let of = |trees: usize| {
             let trees = vec![tree.clone(); trees];
             let boosted = Boosted { features: 2, scores: 1, base: vec![0.0], trees, ..Boosted::default() };
-            boosted_contributions(&boosted, &names(), &[0.0, -1.0, 0.0, 1.0])
+            boosted_contributions(&boosted, &names(), &[0.0, -1.0, 0.0, 1.0], || None)
         };
         let found = of(3).expect("contributions");
         assert_eq!((found[0].feature.as_str(), found[0].mean_absolute), ("b", 3.0));
@@ -333,6 +361,15 @@ mod tests {
         let regressor = forest(1, vec![10.0, 30.0]);
         let found = of(&Estimator::ForestRegressor(regressor.clone()), &matrix).expect("contributions");
         assert!((found.features[0].mean_absolute - 10.0).abs() < 1e-6, "{found:?}");
-        assert_eq!(contributions(&Estimator::ForestRegressor(regressor), &names(), &matrix, || None), None);
+        assert_eq!(
+            contributions(&Estimator::ForestRegressor(regressor.clone()), &names(), &matrix, || None),
+            None
+        );
+        // A forest over a base has the same, and none without training rows.
+        let boosted =
+            Boosted { features: 2, scores: 1, base: vec![1e6], trees: regressor.trees, ..Boosted::default() };
+        let boosted = Estimator::BoostedRegressor(boosted);
+        assert_eq!(of(&boosted, &matrix), Some(found));
+        assert_eq!(contributions(&boosted, &names(), &matrix, || None), None);
     }
 }

@@ -69,7 +69,8 @@ pub fn explain(pipeline: &Pipeline<'_>) -> Result<Vec<RuleExplanation>, Pipeline
     Ok(explained.collect())
 }
 
-fn asks(rule: &GateRule, on: Subset) -> String {
+/// Returns what a rule asks, in words, of the rows that it looks at.
+pub(crate) fn asks(rule: &GateRule, on: Subset) -> String {
     let metric = &rule.metric;
     let mut place = format!("on {}", on.rows_of(metric));
     if !rule.slice.is_empty() {
@@ -115,7 +116,19 @@ fn power(rule: &GateRule, on: Subset, figures: &SubsetEvaluation) -> Option<Stri
         let slice = figures.slices.iter().find(|slice| slice.of_rule && slice.name == name)?;
         (slice.rows, slice.intervals.get(&rule.metric)?)
     };
-    let spread = interval.standard_error * (rows as f64).sqrt();
+    let place = format!(
+        "{rows} rows of {on} place {} between {} and {}, with {}% confidence",
+        rule.metric,
+        figure(interval.low),
+        figure(interval.high),
+        figure(interval.confidence * 100.0)
+    );
+    // A fixed limit has no rows of its own: where the figure could lie is all that there is to say.
+    if rule.check.versus().is_none() {
+        return Some(place);
+    }
+    // Each of two models that answer rows of their own has such an error.
+    let spread = std::f64::consts::SQRT_2 * interval.standard_error * (rows as f64).sqrt();
     let confidence = match rule.check {
         Check::NonInferior { confidence, .. } => confidence,
         _ => POWER_CONFIDENCE,
@@ -123,12 +136,35 @@ fn power(rule: &GateRule, on: Subset, figures: &SubsetEvaluation) -> Option<Stri
     let visible = smallest_visible_drop(spread, rows, confidence);
     let worse = if direction(&rule.metric) == Some(Direction::LowerIsBetter) { "rise" } else { "drop" };
     Some(format!(
-        "{rows} rows of {on} place {} between {} and {}; with {}% confidence; with {rows} rows a {worse} below {} is \
-         missed in more than one of five cases, unless both models answer the same rows",
-        rule.metric,
-        figure(interval.low),
-        figure(interval.high),
-        figure(interval.confidence * 100.0),
+        "{place}; with {rows} rows a {worse} below {} is missed in more than one of five cases, unless both models answer the \
+         same rows",
         figure(visible)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::rule::{Amount, Slice, Versus};
+
+    use super::*;
+
+    #[test]
+    fn a_drop_between_two_models_is_seen_less_well_than_one_model_is_known() {
+        let interval =
+            Interval { low: 0.8, high: 0.88, standard_error: 0.02, confidence: 0.95, rounds: 1000 };
+        let intervals = [("f1".to_owned(), interval)].into();
+        let figures = SubsetEvaluation { rows: 400, intervals, ..SubsetEvaluation::default() };
+        let said = |check| {
+            let (id, metric) = ("f1".to_owned(), "f1".to_owned());
+            let rule = GateRule { id, metric, on: None, check, slice: Slice::new(), min_samples: None };
+            power(&rule, Subset::Validation, &figures).expect("words")
+        };
+        let place = "400 rows of validation place f1 between 0.8 and 0.88, with 95% confidence";
+        assert_eq!(said(Check::AtLeast(0.8)), place);
+        // (1.645 + 0.842) · 0.02 · √2.
+        let check = Check::MaxDrop { versus: Versus::Baseline, limit: Amount::Absolute(0.01) };
+        let drop = "; with 400 rows a drop below 0.0703281 is missed in more than one of five cases, unless both models \
+                    answer the same rows";
+        assert_eq!(said(check), format!("{place}{drop}"));
+    }
 }

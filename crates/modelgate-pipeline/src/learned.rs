@@ -11,7 +11,7 @@ use modelgate_core::schema::FeatureSchema;
 use modelgate_core::{Digest, canonical};
 use modelgate_data::split::{self, SplitAssignment, SplitKind, SplitSpec};
 use modelgate_data::target::Target;
-use modelgate_data::{DataSchema, DeclaredType, Table};
+use modelgate_data::{DataSchema, DeclaredType, Table, is_recognised_form};
 use modelgate_model::Package;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -90,8 +90,10 @@ impl Read {
         Some(format!("`data.types` of `{changed}` changed"))
     }
 
+    /// Returns whether dates of the column are read by another form; one that is recognised need not be declared.
     fn has_other_form(&self, now: &Self, column: &str) -> bool {
-        self.forms.get(column) != now.forms.get(column)
+        let form = |read: &Self| read.forms.get(column).filter(|form| !is_recognised_form(form)).cloned();
+        form(self) != form(now)
     }
 }
 
@@ -129,11 +131,18 @@ impl SplitRecord {
             return Some(format!("{changed}, and a row is known by all its columns; {WITH_KEY}"));
         };
         let (before_type, now_type) = (self.key_type.as_deref()?, type_of(schema, key)?);
+        let is_text = |kind: &str| matches!(kind, "string" | "category");
+        // Before or after a moment is told of days too.
+        let is_time = |kind: &str| self.kind == SplitKind::Time && matches!(kind, "date" | "timestamp");
         // What counts as null does not count here: a row without a key is told apart by none.
-        let changed = if !are_alike(before_type, &now_type) {
+        let are_moments = is_time(before_type) && is_time(&now_type);
+        let changed = if !are_moments && !are_alike(before_type, &now_type) {
             format!("column `{key}` was {before_type} and is {now_type}")
         } else if before.has_other_form(read, key) {
             format!("`data.types` of `{key}` changed")
+        } else if is_text(before_type) && before.quote != read.quote {
+            // What stood around a text may be part of it now, or the other way.
+            "`data.quote` changed".to_owned()
         } else {
             return None;
         };
@@ -317,10 +326,17 @@ pub(crate) fn learned(
     let is_whole = runner.options.sample.is_none();
     let same_split = runner.output(Stage::Split, "split")? == lineage.split;
     let is_known = if before.is_by_all_rows() { same_split } else { same_split || !(same_rows && is_whole) };
-    if before == now && is_known {
+    // The same rows in the same parts are apart whatever settings made them so.
+    if (same_rows && same_split) || (before == now && is_known) {
         return Ok(Learned::Apart);
     }
     let how = difference(&before, &now, same_rows)?;
+    // Of the same rows the split itself may still lie here.
+    let kept = runner.store.get(&lineage.split).ok().filter(|_| same_rows);
+    let kept = kept.and_then(|bytes| serde_json::from_slice::<SplitAssignment>(&bytes).ok());
+    if let Some(kept) = kept {
+        return Ok(Learned::From(kept.train.into_iter().collect(), how));
+    }
     if let (Some(by), Some(trained)) = (before.by(), recorded::<TrainedOn>(attached, "trained_on")) {
         let known = match before.read_otherwise(&now, rows.schema) {
             Some(reason) => Err(reason),
@@ -330,11 +346,6 @@ pub(crate) fn learned(
             Ok(known) => Learned::From(known, how),
             Err(reason) => Learned::Unknown(format!("{reason} ({how})")),
         });
-    }
-    // Of the same rows the split itself may still lie here.
-    let kept = runner.store.get(&lineage.split).ok().filter(|_| same_rows);
-    if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice::<SplitAssignment>(&bytes).ok()) {
-        return Ok(Learned::From(kept.train.into_iter().collect(), how));
     }
     if before.is_by_all_rows() && !same_rows {
         return Ok(Learned::Unknown(format!(
@@ -408,7 +419,17 @@ mod tests {
         let form = "\"types\": {\"day\": \"date:%d.%m.%Y\"}";
         let quote = "\"quote\": \"none\"";
         let with = |more: &str| format!(", {more}");
+        let redundant = "\"types\": {\"day\": \"date:%Y-%m-%d\"}";
+        let keyed_by_text = ", \"key\": \"note\"";
         for (before, now, schema_now, reason) in [
+            (String::new(), with(redundant), &plain, None),
+            (keyed.to_owned(), and_keyed(quote), &plain, None),
+            (
+                keyed_by_text.to_owned(),
+                format!("{keyed_by_text}, {quote}"),
+                &plain,
+                Some("`data.quote` changed, and a row is known by this column"),
+            ),
             (String::new(), String::new(), &plain, None),
             (String::new(), with(nulls), &plain, Some("`data.nulls` changed, and a row is known by all")),
             (with(nulls), String::new(), &plain, Some("`data.key`")),
@@ -438,6 +459,23 @@ mod tests {
             };
             assert!(is_it, "{reason:?} and {found:?}");
         }
+    }
+
+    #[test]
+    fn a_split_by_time_is_known_again_by_moments() {
+        let days = schema(&[("day", "date"), ("y", "int")]);
+        let moments = schema(&[("day", "timestamp"), ("y", "int")]);
+        let by_day = |schema: &DataSchema| {
+            let mut record = record(", \"split\": {\"column\": \"day\"}", schema);
+            record.kind = SplitKind::Time;
+            record.key = Some("day".to_owned());
+            record.key_type = type_of(schema, "day");
+            record
+        };
+        let before = by_day(&days);
+        assert_eq!(before.read_otherwise(&by_day(&moments), &moments), None);
+        let of_groups = SplitRecord { kind: SplitKind::Group, ..before };
+        assert!(of_groups.read_otherwise(&by_day(&moments), &moments).is_some());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use modelgate_config::{NotifyConfig, NotifyEvent};
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
-use modelgate_store::trust;
+use modelgate_store::{proxy, trust};
 use serde::{Deserialize, Serialize};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -125,6 +125,7 @@ pub fn send(
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
+            // A proxy would look names up where no guard is.
             .proxy(None)
             .tls_config(trust())
             .timeout_global(Some(Duration::from_secs(10)))
@@ -171,23 +172,36 @@ pub fn ask_for_reload(url: &str, token: Option<&str>) -> Result<(), String> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
+        .proxy(proxy(url))
         .tls_config(trust())
         .timeout_global(Some(Duration::from_secs(70)))
         .build();
     let agent: ureq::Agent = config.into();
     let request = agent.post(url).header("authorization", format!("Bearer {token}"));
     let mut response = request.send_empty().map_err(|error| error.to_string())?;
-    if !response.status().is_success() {
-        return Err(format!("it answered {}", response.status()));
+    let said = response.body_mut().with_config().limit(1 << 20).read_to_string().unwrap_or_default();
+    followed(response.status(), &serde_json::from_str(&said).unwrap_or_default())
+}
+
+/// Letters of a reason of the service that are repeated.
+const LONGEST: usize = 600;
+
+/// Returns whether a service serves what it was asked to look for, by its answer, in its own words.
+fn followed(status: ureq::http::StatusCode, said: &serde_json::Value) -> Result<(), String> {
+    let shown =
+        |text: &str| -> String { text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect() };
+    if !status.is_success() {
+        let reason = said["error"].as_str().map_or_else(String::new, |reason| format!(": {}", shown(reason)));
+        return Err(format!("it answered {status}{reason}"));
     }
     // What changed is served, and something else may not be.
-    let said = response.body_mut().with_config().limit(1 << 20).read_to_string().unwrap_or_default();
-    let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
-    let refused = said["refused"].as_object().map(|refused| refused.keys().cloned().collect::<Vec<_>>());
-    match refused.filter(|refused| !refused.is_empty()) {
-        Some(refused) => Err(format!("it refuses {}; its /health says why", refused.join(", "))),
-        None => Ok(()),
-    }
+    let refused =
+        said["refused"].as_object().into_iter().flatten().map(|(name, reason)| match reason.as_str() {
+            Some(reason) => format!("{}: {}", shown(name), shown(reason)),
+            None => shown(name),
+        });
+    let refused: Vec<String> = refused.collect();
+    if refused.is_empty() { Ok(()) } else { Err(format!("it refuses {}", refused.join("; "))) }
 }
 
 /// Looks names up and lets no private address through.
@@ -277,6 +291,21 @@ mod tests {
         assert_eq!(format!("sha256={}", Digest::from_bytes(bytes).hex()), expected);
         assert_ne!(signature("k", "1", "2.3"), signature("k", "1.2", "3x"));
         assert_eq!(signature("k", "1", "b"), signature("k", "1", "b"));
+    }
+
+    #[test]
+    fn what_a_service_says_of_a_reload_is_repeated() {
+        let said = |status: u16, body: serde_json::Value| {
+            followed(ureq::http::StatusCode::from_u16(status).expect("a status"), &body)
+        };
+        assert_eq!(said(200, serde_json::json!({ "status": "noop" })), Ok(()));
+        let refused = serde_json::json!({ "refused": { "shop": "v001: no\nkey", "stall": 1 } });
+        assert_eq!(said(200, refused), Err("it refuses shop: v001: nokey; stall".to_owned()));
+        let why =
+            serde_json::json!({ "error": "shop v001: its schema does not fit", "code": "reload_failed" });
+        let expected = "it answered 503 Service Unavailable: shop v001: its schema does not fit";
+        assert_eq!(said(503, why), Err(expected.to_owned()));
+        assert_eq!(said(403, serde_json::Value::Null), Err("it answered 403 Forbidden".to_owned()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Candidate and production on the same rows: paired intervals, paired tests, and the parts that got worse.
 
-use modelgate_core::rule::{Check, GateRule, Subset, Versus, slice_name};
+use modelgate_core::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
 use modelgate_core::verdict::{Comparisons, POWER_CONFIDENCE, PairedFigure, SliceFigures, figure};
 use modelgate_data::Table;
 use modelgate_data::split::SplitAssignment;
@@ -100,7 +100,11 @@ fn paired_figure(
     let options = BootstrapOptions { confidence, ..input.bootstrap };
     let members = slice_rows(input.table, rows, &rule.slice);
     let (candidate, reference) = (candidate.take(&members), reference.take(&members));
-    let found = difference(&candidate, &reference, &rule.metric, input.average, &options)?;
+    let share = match rule.check {
+        Check::NonInferior { margin: Amount::Relative(share), .. } => share,
+        _ => 0.0,
+    };
+    let found = difference(&candidate, &reference, (&rule.metric, share), input.average, &options)?;
     let rows = candidate.rows() as u64;
     let spread = found.standard_error * (rows as f64).sqrt();
     Some(PairedFigure {
@@ -112,6 +116,8 @@ fn paired_figure(
         difference: found.difference,
         low: found.low,
         high: found.high,
+        share,
+        held: found.held,
         visible: smallest_visible_drop(spread, rows, confidence),
         rows,
         least_rows: found.least_rows,

@@ -2,6 +2,7 @@
 
 mod canary;
 mod first;
+mod judged_by;
 mod required;
 
 use modelgate_config as config;
@@ -15,7 +16,8 @@ use crate::project::{Pipeline, Project};
 
 pub use canary::{Admission, admission, check_canary};
 pub use first::check_compared;
-pub(crate) use required::with_required_rules;
+pub use judged_by::{OtherRules, other_rules};
+pub(crate) use required::{check as check_required, with_required_rules};
 
 /// By how many seconds the clocks of two machines may differ: an approval that is later than that has no age.
 const CLOCK_TOLERANCE: i64 = 300;
@@ -35,13 +37,19 @@ fn pipeline_of<'a>(project: &'a Project, model: &ModelName) -> Result<Option<Pip
 ///
 /// # Errors
 /// Refuses a model that none makes: in a registry that projects share, the policy of another project is not known here.
-fn governed<'a>(project: &'a Project, model: &ModelName) -> Result<Pipeline<'a>, PipelineError> {
+pub fn governed<'a>(project: &'a Project, model: &ModelName) -> Result<Pipeline<'a>, PipelineError> {
     pipeline_of(project, model)?.ok_or_else(|| {
         PipelineError::Policy(format!(
             "no pipeline of this project makes {model}: who may bring it to production, and what it needs, stands in the \
              modelgate.yaml of the project that does; decide there"
         ))
     })
+}
+
+/// Returns whether somebody is among `approvers`. Code hosts take a login in letters of either case for the same person, and
+/// tell it in the case that it was once typed in.
+fn names(approvers: &[String], actor: &str) -> bool {
+    approvers.iter().any(|name| name.eq_ignore_ascii_case(actor))
 }
 
 /// Refuses an approval or a rejection by somebody whom the policy does not name, and of a model whose policy is that of
@@ -63,7 +71,7 @@ pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Resu
             )),
         };
     }
-    if promotion.approvers.is_empty() || promotion.approvers.iter().any(|name| name == actor) {
+    if promotion.approvers.is_empty() || names(&promotion.approvers, actor) {
         return Ok(());
     }
     refuse(format!(
@@ -85,7 +93,8 @@ pub fn is_automatic(project: &Project, model: &ModelName) -> Result<bool, Pipeli
 /// Approves a version where the policy does it itself; returns whether it is approved then.
 ///
 /// # Errors
-/// Fails when the lifecycle does not allow it.
+/// Fails when the lifecycle does not allow it, and where the version was judged by other rules than this project's: that its
+/// gate passed is all that the policy goes by, and that was another gate.
 pub fn approve_by_policy(
     project: &Project,
     registry: &mut Registry,
@@ -96,6 +105,12 @@ pub fn approve_by_policy(
     let pipeline = governed(project, model)?;
     let approved = |registry: &Registry| is_approved(&pipeline, registry, version, now);
     if !approved(registry)? && is_automatic(project, model)? {
+        if let Some(other) = other_rules(project, registry, model, version)? {
+            return refuse(format!(
+                "promotion.approval is automatic, and {model} {version} was {other}; `modelgate run` judges by the rules of \
+                 today, or a person looks at it: `modelgate model approve {model} {version}`"
+            ));
+        }
         let reason = "promotion.approval is automatic and the gate passed".to_owned();
         registry.apply(model, version, &Event::Approve { reason }, now, AUTOMATIC)?;
     }
@@ -216,6 +231,35 @@ pub(crate) fn check_package(
     required::check(project, registry, model, version)
 }
 
+/// Returns what the policy of today has against the version in production, but for its signature: it would not be let in
+/// now. An approval that has grown old since says nothing, since it held when the version was promoted.
+///
+/// # Errors
+/// Fails when the registry cannot be asked, or there is no such model.
+pub fn against_production(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+) -> Result<Vec<String>, PipelineError> {
+    let state = registry.model(model)?;
+    let found = state.production().and_then(|version| Some((version, state.versions.get(&version)?)));
+    let Some((version, found)) = found else { return Ok(Vec::new()) };
+    if pipeline_of(project, model)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let approver =
+        found.approval.as_ref().map_or(Ok(()), |given| check_approver(project, model, &given.actor));
+    let mut against = Vec::new();
+    for asked in [required::check(project, registry, model, version), approver] {
+        match asked {
+            Ok(()) => {}
+            Err(error) if error.is_unanswered() => return Err(error),
+            Err(error) => against.push(error.to_string()),
+        }
+    }
+    Ok(against)
+}
+
 /// Refuses a version without a signature that is believed, where the policy asks for one.
 ///
 /// # Errors
@@ -272,4 +316,16 @@ pub(crate) fn override_quarantine(
         events.push((version, Event::Approve { reason: reason() }));
     }
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_approver_is_the_same_in_letters_of_either_case() {
+        let approvers = ["Octo-Cat".to_owned()];
+        assert!(names(&approvers, "octo-cat") && names(&approvers, "OCTO-CAT"));
+        assert!(!names(&approvers, "octo-dog"));
+    }
 }

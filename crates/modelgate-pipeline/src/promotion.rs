@@ -1,14 +1,15 @@
 //! What follows a promotion: the package where production loads it from, and the baseline.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use modelgate_core::ledger::Registration;
-use modelgate_core::lifecycle::Event;
+use modelgate_core::lifecycle::{Event, ModelState, Stage};
 use modelgate_core::rollout::Rollout;
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
-use modelgate_model::Package;
+use modelgate_model::{LEFT_FILE, LeftPackages, Package};
 use modelgate_registry::Registry;
 use modelgate_store::atomic;
 use serde::{Deserialize, Serialize};
@@ -196,6 +197,8 @@ pub fn materialise(
     registry: &Registry,
     model: &ModelName,
 ) -> Result<Option<Production>, PipelineError> {
+    // Whoever sees the new package knows whether the one before it may be kept.
+    note_quarantined(project, registry, model)?;
     let Some(found) = production::find(registry, model) else {
         withdraw(project, registry, model)?;
         return Ok(None);
@@ -218,10 +221,10 @@ pub fn materialise(
 /// With nothing in production, a quarantined package does not stay where production loads it from.
 fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result<(), PipelineError> {
     let Some(state) = registry.state().models.get(model) else { return Ok(()) };
-    if check_packaged(project, model).is_err() {
-        return Ok(());
-    }
     let folder = loaded_from(project, model);
+    if check_packaged(project, model).is_err() {
+        return disarm(state, &folder);
+    }
     atomic::recover_folder(&folder)?;
     let placed = modelgate_model::verify(&folder).ok();
     if placed.is_none_or(|digest| state.quarantined(&digest).is_none()) {
@@ -229,6 +232,31 @@ fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result
     }
     fs_err::remove_dir_all(&folder)?;
     deployment::leave(project, registry, model)
+}
+
+/// Takes the manifest out of a folder that holds a quarantined package and files of others, which stay: no service loads it then.
+fn disarm(state: &ModelState, folder: &Path) -> Result<(), PipelineError> {
+    let manifest = folder.join("manifest.json");
+    let digest = fs_err::read(&manifest).ok().map(|bytes| Digest::of(&bytes));
+    if digest.is_some_and(|digest| state.quarantined(&digest).is_some()) {
+        fs_err::remove_file(&manifest)?;
+    }
+    Ok(())
+}
+
+/// Says beside the packages which of the model are quarantined, for a service that has the folder alone.
+fn note_quarantined(project: &Project, registry: &Registry, model: &ModelName) -> Result<(), PipelineError> {
+    let folder = project.packaged(model);
+    // Nobody serves from a folder that is not there.
+    let Some(folder) = folder.parent().filter(|folder| folder.is_dir()) else { return Ok(()) };
+    let versions = registry.state().models.get(model).map(|state| &state.versions);
+    let quarantined = versions.into_iter().flatten().filter(|(_, state)| state.stage == Stage::Quarantined);
+    let before = LeftPackages::read(folder);
+    let now = before.clone().with(model, quarantined.map(|(number, state)| (state.digest, *number)));
+    if now != before {
+        atomic::write(&folder.join(LEFT_FILE), canonical::to_pretty(&now)?.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Makes `models/packaged/<model>/` the package of `version`, if it is not yet.

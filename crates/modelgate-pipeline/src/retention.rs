@@ -3,7 +3,7 @@
 //! Without `retention.keep` nothing goes but what killed commands have left half written. A version keeps its artefacts
 //! while it is in production, the canary of a rollout, an alias points at it (so does `staging`), it is one of the versions
 //! to go back to, it waits for a person, or its last event is younger than the time. A candidate waits that passed its gate
-//! and is the newest of its model, or that the last run of a pipeline came to. In a registry that others share, only
+//! and is the newest of its model, or that the last run of a pipeline came to; so does what was approved and not promoted. In a registry that others share, only
 //! versions of models go that a pipeline of this project makes: the time to keep those of others is theirs to say. An
 //! object of the project stays while it is younger than the time, or a version that stays, the record of a stage, a pointer
 //! file or the list of such a data set names it (`named.rs`). Reports name packages too, and keep nothing: they hold what
@@ -154,8 +154,9 @@ fn may_go(stage: Lifecycle) -> bool {
         | Lifecycle::Rejected
         | Lifecycle::Quarantined
         | Lifecycle::Candidate
+        | Lifecycle::Approved
         | Lifecycle::Staging => true,
-        Lifecycle::Approved | Lifecycle::Production | Lifecycle::Removed => false,
+        Lifecycle::Production | Lifecycle::Removed => false,
     }
 }
 
@@ -194,7 +195,7 @@ impl InUse {
     fn holds(&self, version: VersionNumber, found: &VersionState) -> bool {
         let is_named = self.last_runs.contains(&version);
         let waits = match found.stage {
-            Lifecycle::Candidate => {
+            Lifecycle::Candidate | Lifecycle::Approved => {
                 is_named || (self.newest == Some(version) && found.verdict == Verdict::Passed)
             }
             // Without it the next run would ask again for what a person has said no to, or has decided already.

@@ -65,6 +65,8 @@ pub struct Target {
     pub in_production_until: i64,
     /// Why its figures are not held against those of production: they are of other rows.
     pub other_rows: Option<&'static str>,
+    /// Why it cannot take over as it lies, if its package is damaged or is not there.
+    pub damaged: Option<String>,
     /// Its figures, and how each differs from production's where both are known, and of the same rows.
     pub metrics: BTreeMap<String, (f64, Option<f64>)>,
 }
@@ -105,6 +107,7 @@ pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result
             in_production_since: since,
             in_production_until: ended,
             other_rows,
+            damaged: package_of(registry, model, version).err().map(|error| error.to_string()),
             metrics: metrics.collect(),
         });
     }
@@ -202,7 +205,10 @@ pub fn rollback(
     let is_approved_now = events.iter().any(|(_, event)| matches!(event, Event::Approve { .. }));
     check_policy(project, registry, request, is_approved_now, &now)?;
     if verification == Verification::Verified {
-        verify_target(project, registry, model, to)?;
+        verify_target(project, registry, model, to).map_err(|error| match error {
+            PipelineError::Policy(why) => PipelineError::Policy(format!("production is unchanged: {why}")),
+            other => other,
+        })?;
     }
     check_packaged(project, model)?;
     unfinished::begin(project, Work::Rollback, model, to)?;
@@ -313,7 +319,7 @@ fn verify_target(
 ) -> Result<(), PipelineError> {
     let refused = |why: &str| {
         PipelineError::Policy(format!(
-            "{model} {to} did not pass its verification, production is unchanged: {why}; \
+            "{model} {to} did not pass its verification: {why}; \
              `--skip-verification` moves without looking, and the ledger keeps it"
         ))
     };
@@ -324,8 +330,7 @@ fn verify_target(
         }
         // Moving without looking needs the same files.
         Err(PipelineError::Registry(error)) if error.is_of_files() => Err(PipelineError::Policy(format!(
-            "{model} {to} cannot be gone back to, production is unchanged: {error}; until then `--to-version` names another \
-             version"
+            "{model} {to} cannot be gone back to: {error}; until then `--to-version` names another version"
         ))),
         // Nothing was found out about it.
         Err(error) if error.is_unanswered() => Err(error),

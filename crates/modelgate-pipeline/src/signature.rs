@@ -11,6 +11,7 @@ use modelgate_registry::{Objects, Registry};
 
 use crate::error::PipelineError;
 use crate::options::Surroundings;
+use crate::policy;
 use crate::project::Project;
 
 /// Reads a private key.
@@ -59,11 +60,13 @@ fn digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Digest> {
 }
 
 /// Refuses to sign what must not be served: where no registry is asked, the signature is all that tells. A quarantined
-/// version, which may come back, is signed where somebody says so.
+/// version, which may come back, is signed where somebody says so. Of its gate it is asked what a promotion asks, unless it
+/// is in production already.
 ///
 /// # Errors
 /// Says what stands against it.
 pub fn check_signable(
+    project: &Project,
     registry: &Registry,
     model: &ModelName,
     version: VersionNumber,
@@ -85,8 +88,37 @@ pub fn check_signable(
              same, for a way back to production",
             if holder == version { String::new() } else { format!(" as {holder}") }
         )),
-        _ => Ok(()),
+        _ if found.stage == Stage::Production => Ok(()),
+        _ => policy::check_required(project, registry, model, version).or_else(|error| match error {
+            PipelineError::Policy(why) => refuse(why),
+            error => Err(error),
+        }),
     }
+}
+
+/// Refuses a key that the project does not believe: its signature would take the place of one that may be good, and nothing
+/// that asks for signatures would serve the version any more. A project that names no keys believes none and asks for none.
+///
+/// # Errors
+/// Names the keys that are believed.
+pub fn check_key(project: &Project, key: &PrivateKey) -> Result<(), PipelineError> {
+    let keys = trusted_keys(project)?;
+    let hint = |key: &PublicKey| key.hint().map_err(|error| PipelineError::Policy(error.to_string()));
+    let own = hint(&key.public())?;
+    for (_, believed) in &keys {
+        if hint(believed)? == own {
+            return Ok(());
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = keys.into_iter().map(|(name, _)| format!("`{name}`")).collect();
+    Err(PipelineError::Policy(format!(
+        "this private key is of none of the keys in signing.public_keys ({}), and nobody would believe its signature: sign \
+         with the private key of one of them, or add the public key of this one there first (`openssl ec -in KEY -pubout`)",
+        names.join(", ")
+    )))
 }
 
 /// Signs a version and keeps the signature in the registry. Whether it may be signed is asked by [`check_signable`].

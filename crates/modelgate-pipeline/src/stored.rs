@@ -67,7 +67,7 @@ fn scores(stored: &Baseline, behind: &str) -> Scores {
 }
 
 /// Returns the figures that are attached to a version; `None` when the registry does not know it, or keeps them no more.
-fn attached(
+pub(crate) fn attached(
     registry: &Registry,
     model: &ModelName,
     version: VersionNumber,

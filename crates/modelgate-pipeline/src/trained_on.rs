@@ -84,20 +84,24 @@ impl TrainedOn {
             return Err(format!("its rows were split by column `{name}`, which is gone"));
         };
         let now = described.declared.column_type.to_string();
-        if now != self.column_type {
+        let end = match &self.rows {
+            Told::Until(end) => until(*end, &self.column_type, &now),
+            Told::Groups { .. } => (now == self.column_type).then_some(0),
+        };
+        let Some(end) = end else {
             return Err(format!(
                 "its rows were split by column `{name}`, which was {} and is {now}",
                 self.column_type
             ));
-        }
+        };
         if (0..table.rows).any(|row| column.is_null(row)) {
             return Err(format!("its rows were split by column `{name}`, which has rows without a value"));
         }
         let gone = || format!("its rows were split by column `{name}`, whose values cannot be read");
         let is_known: Vec<bool> = match &self.rows {
-            Told::Until(end) => {
+            Told::Until(_) => {
                 let Values::Int(moments) = &column.values else { return Err(gone()) };
-                moments.iter().map(|moment| moment.is_some_and(|moment| moment <= *end)).collect()
+                moments.iter().map(|moment| moment.is_some_and(|moment| moment <= end)).collect()
             }
             Told::Groups { below, also, not } => {
                 let (also, not): (BTreeSet<&u32>, BTreeSet<&u32>) =
@@ -109,6 +113,17 @@ impl TrainedOn {
             }
         };
         Ok((0..).zip(is_known).filter(|(_, is_known)| *is_known).map(|(row, _)| row).collect())
+    }
+}
+
+/// Returns the last moment in values of the type that a column has `now`, of one in values of its type of `before`: a day ends
+/// with its last microsecond, and the day of a moment is trained on whole. `None` where they do not compare.
+fn until(end: i64, before: &str, now: &str) -> Option<i64> {
+    const MICROS_OF_DAY: i64 = 86_400_000_000;
+    match (before, now) {
+        ("date", "timestamp") => Some(end.saturating_add(1).saturating_mul(MICROS_OF_DAY).saturating_sub(1)),
+        ("timestamp", "date") => Some(end.div_euclid(MICROS_OF_DAY)),
+        _ => (before == now).then_some(end),
     }
 }
 
@@ -228,6 +243,9 @@ mod tests {
         let trained = TrainedOn::of(&by, &table, &schema, &divided(&by, &table)).expect("told");
         let gone = By { column: "when", ..by };
         assert!(trained.among(&gone, &table, &schema).expect_err("gone").contains("`when`, which is gone"));
+        assert_eq!(until(2, "date", "timestamp"), Some(259_199_999_999));
+        assert_eq!(until(259_200_000_000, "timestamp", "date"), Some(3));
+        assert_eq!((until(7, "date", "date"), until(7, "date", "int")), (Some(7), None));
         let other = TrainedOn { column_type: "date".to_owned(), ..trained };
         let said = other.among(&by, &table, &schema).expect_err("another type");
         assert!(said.contains("which was date and is int"), "{said}");

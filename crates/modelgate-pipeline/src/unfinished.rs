@@ -1,6 +1,7 @@
 //! A mark beside the ledger while production is being moved: a command that finds it, and nobody at work, brings to an
 //! end what a killed one began, and says what it did.
 
+use modelgate_config::NotifyEvent;
 use modelgate_core::lifecycle::{Event, PendingRollback};
 use modelgate_core::{Digest, ModelName, VersionNumber, canonical};
 use modelgate_registry::Registry;
@@ -94,9 +95,21 @@ pub fn recover(
     if untold.is_empty() {
         return Ok(completed);
     }
-    let named: Vec<String> = untold.iter().map(Notice::sentence).collect();
-    let sentence =
-        format!("a command was interrupted before all had heard of it: {}; it is told now", named.join(", "));
+    let registry = registry(project)?;
+    let (overtaken, untold): (Vec<Notice>, Vec<Notice>) =
+        untold.into_iter().partition(|notice| is_overtaken(&registry, notice));
+    overtaken.iter().for_each(untold::told);
+    let named = |notices: &[Notice]| notices.iter().map(Notice::sentence).collect::<Vec<_>>().join(", ");
+    let mut sentence = "a command was interrupted before all had heard of it".to_owned();
+    if !untold.is_empty() {
+        sentence.push_str(&format!(": {}; it is told now", named(&untold)));
+    }
+    if !overtaken.is_empty() {
+        sentence.push_str(&format!(
+            "; not told any more, since production is another now: {}",
+            named(&overtaken)
+        ));
+    }
     Ok(Some(match completed {
         None => Recovered { sentence, notices: untold },
         Some(Recovered { sentence: before, notices }) => Recovered {
@@ -104,6 +117,13 @@ pub fn recover(
             notices: notices.into_iter().chain(untold).collect(),
         },
     }))
+}
+
+/// Returns whether a notice says that a version is in production which is not any more: whoever deploys by what is told last would
+/// take it.
+fn is_overtaken(registry: &Registry, notice: &Notice) -> bool {
+    let arrives = matches!(notice.event, NotifyEvent::Promoted | NotifyEvent::RolledBack);
+    arrives && production::find(registry, &notice.model).map(|found| found.digest) != notice.digest
 }
 
 fn complete(project: &Project, surroundings: &Surroundings<'_>) -> Result<Option<Recovered>, PipelineError> {

@@ -2,6 +2,9 @@
 
 const $ = (id) => document.getElementById(id);
 let model = null;
+// The question on show, and the model asked for last: an answer to what nobody asks any more is left out.
+let turn = 0;
+let loads = 0;
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -9,6 +12,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+// Where there is little room. What a value is compared with, and an answer, stand as they came.
 const short = (number) => Number.isInteger(number) ? String(number) : Number(number.toPrecision(5)).toString();
 
 // A key that the service asks for stays in this tab.
@@ -24,7 +28,10 @@ async function call(path, options = {}) {
   const text = await response.text();
   let body = {};
   try { body = JSON.parse(text); } catch { body = { error: text }; }
-  if (!response.ok) throw Object.assign(new Error(body.error || response.statusText), { body, status: response.status });
+  if (!response.ok) {
+    const version = response.headers.get('modelgate-model-version');
+    throw Object.assign(new Error(body.error || response.statusText), { body, status: response.status, version });
+  }
   return body;
 }
 
@@ -33,15 +40,18 @@ const post = (path, body) => call(path, {
 });
 
 function allowed({ min = null, max = null }) {
-  if (min === null) return `at most ${short(max)}`;
-  return max === null ? `at least ${short(min)}` : `${short(min)} to ${short(max)}`;
+  if (min === null) return `at most ${max}`;
+  return max === null ? `at least ${min}` : `${min} to ${max}`;
 }
+
+// Whole numbers are never missing.
+const mayBeEmpty = (feature) => feature.nullable && feature.type !== 'int';
 
 function hint(feature) {
   const parts = [];
   if (feature.allowed) parts.push(allowed(feature.allowed));
-  if (feature.range && !feature.boolean) parts.push(`training: ${short(feature.range[0])} to ${short(feature.range[1])}`);
-  if (feature.nullable) parts.push('may be empty');
+  if (feature.range && !feature.boolean) parts.push(`training: ${feature.range[0]} to ${feature.range[1]}`);
+  if (mayBeEmpty(feature)) parts.push('may be empty');
   return parts.join(' · ');
 }
 
@@ -55,7 +65,7 @@ function field(feature, index) {
   const typical = String(feature.boolean ? Boolean(feature.typical) : feature.typical);
   if (choices.length) {
     input = element('select', { id });
-    if (feature.nullable && !feature.boolean) input.append(element('option', { value: '', textContent: '(none)' }));
+    if (mayBeEmpty(feature)) input.append(element('option', { value: '', textContent: '(none)' }));
     choices.forEach((one) => input.append(element('option', { value: one, textContent: one })));
   } else {
     input = element('input', { id, autocomplete: 'off' });
@@ -99,14 +109,29 @@ function unclear(feature, text) {
 }
 
 function row() {
-  const features = {};
-  model.features.forEach((feature, index) => { features[feature.name] = value(feature, $(`field-${index}`).value); });
-  return features;
+  // A feature may be called `__proto__`: no object is written to under its name.
+  return Object.fromEntries(model.features.map((feature, index) => [feature.name, value(feature, $(`field-${index}`).value)]));
+}
+
+// Makes the fields anew. What stood in those of before stays in those that are still of the same kind.
+function fill(before) {
+  const fields = $('fields');
+  const stood = before.map((feature, index) => ({ feature, text: $(`field-${index}`).value }));
+  const focused = fields.contains(document.activeElement) ? document.activeElement.name : null;
+  fields.replaceChildren(...model.features.map(field));
+  model.features.forEach((feature, index) => {
+    const input = $(`field-${index}`);
+    const old = stood.find((one) => one.feature.name === feature.name && one.feature.type === feature.type);
+    const takes = old && (input.tagName !== 'SELECT' || [...input.options].some((one) => one.value === old.text));
+    if (takes) input.value = old.text;
+    if (feature.name === focused) input.focus();
+  });
 }
 
 // What is wrong with a field, in words for who looks at it.
 function sentence({ sentence, reason, expected, got }) {
   if (sentence) return sentence;
+  if (reason === 'unknown') return 'the model takes no such value';
   if (got === 'null') return `it is empty; expected ${expected}`;
   if (reason === 'out_of_contract' || reason === 'out_of_range') {
     return `it is too ${got.includes('below') ? 'small' : 'large'}; expected ${expected}`;
@@ -151,6 +176,7 @@ const rank = ([name]) => TELLING.includes(name) ? TELLING.indexOf(name) : TELLIN
 function about() {
   const figures = Object.entries(model.metrics).sort((one, other) => rank(one) - rank(other)).slice(0, 3).map(([name, figure]) => `${name} ${short(figure)}`).join(', ');
   $('title').textContent = model.name;
+  $('model').value = model.name;
   document.title = `${model.name}: prediction`;
   $('about').replaceChildren(`predicts ${model.target} · version ${model.version} · `, mark(model), figures ? ` · ${figures}` : '');
 }
@@ -158,12 +184,16 @@ function about() {
 function answered(answer) {
   const probabilities = answer.probabilities ? answer.probabilities[0] : [];
   const prediction = answer.predictions[0];
-  $('prediction').textContent = typeof prediction === 'number' ? short(prediction) : String(prediction);
+  $('prediction').textContent = String(prediction);
   $('bars').replaceChildren(...probabilities.map((share, at) =>
     bar(String(answer.classes[at]), share, `${(share * 100).toFixed(1)} %`, false)));
   $('warnings').replaceChildren(...(answer.warnings || []).map((one) =>
     element('li', { textContent: `${calledBy(one.feature)} is unusual: ${one.reason === 'out_of_contract' ? 'expected' : 'training had'} ${one.expected}` })));
-  $('version').replaceChildren(`version ${answer.version} · `, mark(model), ` · ${answer.digest}`);
+  // What is known of another version says nothing of this one.
+  const judged = answer.version === model.version ? [mark(model), ' · '] : [];
+  $('version').replaceChildren(`version ${answer.version} · `, ...judged, answer.digest);
+  $('why').textContent = '';
+  $('contributions').replaceChildren();
   $('result').hidden = false;
   // The answer stands in a part of the page that was hidden, of which nobody who listens to it would hear.
   $('said').textContent = `Answer: ${$('prediction').textContent}`;
@@ -193,48 +223,123 @@ function explained(answer) {
     bar(calledBy(each.feature), Math.abs(each.contribution) / largest, `${each.contribution > 0 ? '+' : ''}${short(each.contribution)}`, each.contribution < 0)));
 }
 
+// The answer is there and stays, whatever comes of this.
+async function explain(path, features, mine) {
+  try {
+    const answer = await post(`explain/${path}`, { features: [features] });
+    if (mine !== turn) return;
+    explained(answer);
+    // With what came below it there is room to bring it all the way up.
+    if (document.activeElement === $('result')) reveal($('result'));
+  } catch (error) {
+    if (mine === turn) $('why').textContent = `It cannot be said now: ${error.message}`;
+  }
+}
+
+// Returns whether the service has another form by now than a page that was open all the while, which gets it then.
+async function renewed(version) {
+  if (!version || version === model.version) return false;
+  const before = model.features;
+  try {
+    return await load(model.name) && !alike(before, model.features);
+  } catch {
+    return false;
+  }
+}
+
+const alike = (some, others) => JSON.stringify(some) === JSON.stringify(others);
+
+function say(sentence) {
+  $('form-error').textContent = sentence;
+  $('form-error').hidden = false;
+}
+
+async function refused(error) {
+  $('result').hidden = true;
+  const details = (error.body && error.body.details) || [];
+  if (error.status === 401) {
+    $('access').hidden = false;
+    $('key').focus();
+    $('access-result').textContent = key.get() ? 'this key is wrong' : '';
+    say(key.get() ? 'The service does not take this key: enter another one above.' : 'The service asks for a key: enter it above.');
+    return;
+  }
+  const isNew = await renewed(error.version);
+  const named = ({ feature }) => model.features.some((one) => one.name === feature);
+  // What a form of before did not ask for is nobody's mistake, and nor is what it asked for too much.
+  const marked = details.filter((one) => named(one) && one.reason !== 'unknown' && one.reason !== 'missing');
+  const others = details.filter((one) => !marked.includes(one));
+  if (isNew) say(`The service has version ${model.version} by now: look through its form and ask again.`);
+  else if (others.length) say(others.map((one) => `${one.feature ? `${calledBy(one.feature)}: ` : ''}${sentence(one)}`).join('; '));
+  else say(details.length ? 'Some values are not what the model takes.' : error.message);
+  show(marked);
+}
+
 async function predict(event) {
   event.preventDefault();
+  if (!model) return;
+  turn += 1;
+  const mine = turn;
+  const { name } = model;
   $('submit').disabled = true;
   $('form-error').hidden = true;
   $('said').textContent = '';
   show([]);
-  const path = encodeURIComponent(model.name);
+  const path = encodeURIComponent(name);
   try {
     const details = model.features.map((feature, index) => unclear(feature, $(`field-${index}`).value)).filter(Boolean);
     if (details.length) throw Object.assign(new Error(details[0].sentence), { body: { details } });
     const features = row();
     const answer = await post(`predict/${path}`, { features: [features] });
-    if (answer.version !== model.version) await load(model.name, true);
+    if (mine === turn && answer.version !== model.version) await load(name).catch(() => {});
+    if (mine !== turn) return;
     answered(answer);
-    explained(await post(`explain/${path}`, { features: [features] }));
-    // With what came below it there is room to bring it all the way up.
-    if (document.activeElement === $('result')) reveal($('result'));
+    await explain(path, features, mine);
   } catch (error) {
-    $('result').hidden = true;
-    const details = (error.body && error.body.details) || [];
-    if (error.status === 401) {
-      $('access').hidden = false;
-      $('key').focus();
-    }
-    const asks = key.get() ? 'The service does not take this key: enter another one above.' : 'The service asks for a key: enter it above.';
-    if (error.status === 401) $('access-result').textContent = key.get() ? 'this key is wrong' : '';
-    const otherwise = error.status === 401 ? asks : error.message;
-    $('form-error').textContent = details.length ? 'Some values are not what the model takes.' : otherwise;
-    $('form-error').hidden = false;
-    show(details);
+    if (mine === turn) await refused(error);
   } finally {
-    $('submit').disabled = false;
+    if (mine === turn) $('submit').disabled = false;
   }
 }
 
-async function load(name, keep) {
-  model = await call(`models/${encodeURIComponent(name)}`);
+// Shows a model; `false` where another one was asked for meanwhile.
+async function load(name) {
+  loads += 1;
+  const mine = loads;
+  let found;
+  try {
+    found = await call(`models/${encodeURIComponent(name)}`);
+  } catch (error) {
+    if (mine !== loads) return false;
+    throw error;
+  }
+  if (mine !== loads) return false;
+  const before = model;
+  model = found;
   about();
-  if (!keep) {
+  if (!before || before.name !== model.name) {
     $('fields').replaceChildren(...model.features.map(field));
     $('result').hidden = true;
+  } else if (!alike(before.features, model.features)) {
+    fill(before.features);
   }
+  return true;
+}
+
+async function pick() {
+  const name = $('model').value;
+  turn += 1;
+  $('submit').disabled = true;
+  $('form-error').hidden = true;
+  try {
+    if (!await load(name)) return;
+    // In the address, so that who loads the page again or sends it on has the same model.
+    history.replaceState(null, '', `?model=${encodeURIComponent(name)}`);
+  } catch (error) {
+    $('model').value = model ? model.name : '';
+    say(`${name} cannot be shown now: ${error.message}`);
+  }
+  $('submit').disabled = !model;
 }
 
 async function reload(event) {
@@ -246,7 +351,7 @@ async function reload(event) {
     const refused = Object.keys(answer.refused || {});
     output.textContent = answer.status === 'noop' ? 'it is the newest already'
       : refused.length ? `reloaded, but not ${refused.join(', ')}: see Health` : 'reloaded';
-    await load(model.name, true);
+    await load(model.name);
   } catch (error) {
     output.textContent = error.message;
   }
@@ -274,15 +379,12 @@ async function start() {
       $('picker').hidden = false;
       $('model').replaceChildren(...models.map((one) => element('option', { value: one.name, textContent: one.name })));
       $('model').value = chosen;
-      $('model').addEventListener('change', () => {
-        // In the address, so that who loads the page again or sends it on has the same model.
-        history.replaceState(null, '', `?model=${encodeURIComponent($('model').value)}`);
-        load($('model').value, false);
-      });
+      $('model').addEventListener('change', pick);
     }
-    await load(chosen, false);
+    await load(chosen);
   } catch (error) {
     $('about').replaceChildren(element('span', { className: 'error', textContent: error.message }));
+    $('model').value = '';
     $('submit').disabled = true;
   }
 }

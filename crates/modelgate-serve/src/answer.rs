@@ -36,6 +36,16 @@ pub(crate) fn push_whole(text: &mut String, value: i64) {
     text.push_str(itoa::Buffer::new().format(value));
 }
 
+/// Appends a probability. A sum of many trees may end beside 0 or 1 by its last bit, which is no probability to a caller.
+fn push_probability(text: &mut String, value: f32) {
+    push_number(text, probability(value));
+}
+
+/// Returns a probability as it is told.
+pub(crate) fn probability(value: f32) -> f32 {
+    value.clamp(0.0, 1.0)
+}
+
 fn push_list(text: &mut String, count: usize, mut one: impl FnMut(&mut String, usize)) {
     text.push('[');
     for at in 0..count {
@@ -59,7 +69,7 @@ fn push_prediction(text: &mut String, model: &ServedModel, prediction: &Predicti
 
 fn push_probabilities(text: &mut String, model: &ServedModel, probabilities: &[f32], row: usize) {
     let width = model.classes.len();
-    push_list(text, width, |text, class| push_number(text, probabilities[row * width + class]));
+    push_list(text, width, |text, class| push_probability(text, probabilities[row * width + class]));
 }
 
 /// Appends `"prediction":…` and, of a classifier, `"probabilities":[…]` of one row.
@@ -182,7 +192,7 @@ pub(crate) fn v2(
                     text,
                     "{{\"name\":\"{name}\",\"shape\":[{rows},{width}],\"datatype\":\"FP32\",\"data\":"
                 );
-                push_list(&mut text, rows * width, |text, at| push_number(text, probabilities[at]));
+                push_list(&mut text, rows * width, |text, at| push_probability(text, probabilities[at]));
             }
             _ => {
                 let datatype = v2_datatype(model);
@@ -197,4 +207,20 @@ pub(crate) fn v2(
     }
     text.push_str("]}");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probability_is_told_as_one() {
+        let told = |value: f32| {
+            let mut text = String::new();
+            push_probability(&mut text, value);
+            text
+        };
+        assert_eq!(["1.0", "0.0", "0.25"].map(str::to_owned), [1.000_000_1, -1e-8, 0.25].map(told));
+        assert_eq!(told(f32::NAN), "null");
+    }
 }

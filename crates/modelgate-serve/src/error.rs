@@ -38,11 +38,15 @@ pub enum SourceError {
     /// It was reached, and what was asked for is not there.
     #[error("{0}")]
     Missing(String),
+    /// It was reached, and what it holds of what was asked for is damaged: asking again brings the same.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 impl From<modelgate_registry::RegistryError> for SourceError {
     fn from(error: modelgate_registry::RegistryError) -> Self {
-        Self::Unavailable(one_line(&error.to_string()))
+        let reason = one_line(&error.to_string());
+        if error.is_of_files() { Self::Damaged(reason) } else { Self::Unavailable(reason) }
     }
 }
 
@@ -66,5 +70,13 @@ mod tests {
             "git: fatal: Could not read from remote repository.; Please make sure; the repository exists.";
         assert_eq!(one_line(said), whole);
         assert_eq!(one_line("one "), "one ");
+    }
+
+    #[test]
+    fn bytes_that_are_damaged_are_told_from_a_place_that_is_not_reached() {
+        let digest = modelgate_core::Digest::of(b"x");
+        let home = "s3://b".to_owned();
+        let damaged = modelgate_registry::RegistryError::MissingObject { digest, home };
+        assert!(matches!(SourceError::from(damaged), SourceError::Damaged(_)));
     }
 }

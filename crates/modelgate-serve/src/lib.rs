@@ -25,6 +25,7 @@ mod refusal;
 mod reload;
 mod request;
 pub mod rollout;
+mod secret;
 mod served;
 mod server;
 pub mod settings;

@@ -4,7 +4,7 @@
 mod canaries;
 mod take;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -21,7 +21,7 @@ use crate::rollout::Track;
 use crate::served::{ServedModel, admit};
 use crate::settings::Settings;
 use crate::source::{Offer, Source};
-use crate::start::Start;
+use crate::start::{self, Start};
 use crate::telemetry::talk::warn;
 use crate::telemetry::{Attribute, Context, Metrics, Tracer};
 use crate::tls::Certificate;
@@ -90,6 +90,8 @@ pub(crate) struct Reloader {
     tracer: Arc<Tracer>,
     certificate: Option<Arc<Certificate>>,
     news: News,
+    /// What was served last of a model and may not be any more, by its name.
+    left: BTreeMap<String, Offer>,
     /// The look at the source that is going on.
     trace: Option<Context>,
     failures: u32,
@@ -128,6 +130,7 @@ impl Reloader {
             tracer,
             certificate,
             news: News::default(),
+            left: BTreeMap::new(),
             trace: None,
             failures: 0,
             open_until: None,
@@ -270,14 +273,14 @@ impl Reloader {
                 self.news.empty(&reason);
                 self.note(None);
                 self.catalog.update(|status| status.last_error = Some(reason.clone()));
-                Outcome::Failed { reason }
+                self.left_alone_with(reason)
             }
-            Err(SourceError::Unavailable(reason)) => {
+            Err(SourceError::Unavailable(reason) | SourceError::Damaged(reason)) => {
                 let reason = one_line(&reason);
                 self.start.lock().offered = None;
                 self.news.failed(&reason);
                 self.note(Some(reason.clone()));
-                Outcome::Failed { reason }
+                self.left_alone_with(reason)
             }
         };
         self.catalog.update(|status| {
@@ -293,6 +296,16 @@ impl Reloader {
         self.tracer.end(self.trace.take(), "reload", began_at, kind, failure);
         self.follow_rollouts();
         outcome
+    }
+
+    /// What becomes of a look that brought nothing: what is served is served on, but for what is known to be bad.
+    fn left_alone_with(&mut self, reason: String) -> Outcome {
+        let changed = self.take_out();
+        if changed.is_empty() {
+            return Outcome::Failed { reason };
+        }
+        let refused = changed.iter().map(|name| (name.clone(), reason.clone())).collect();
+        Outcome::Reloaded { changed, refused }
     }
 
     /// Counts a source that answered, or one that did not and why.
@@ -335,11 +348,13 @@ impl Reloader {
         }
     }
 
-    /// Fetches, verifies and loads a model.
+    /// Fetches, verifies and loads a model. Where the `old` one has to go, what callers of it were used to does not stand
+    /// against the new one, as at a start.
     fn load(
         &mut self,
         offer: &Offer,
         old: Option<&ServedModel>,
+        leaves: bool,
         tries: u32,
         unreached: &mut Option<String>,
     ) -> Result<ServedModel, Unloaded> {
@@ -349,7 +364,7 @@ impl Reloader {
         let (files, fresh) = match fetched {
             Ok(files) => (files, true),
             Err(SourceError::Missing(reason)) => return Err(Unloaded::Refused(one_line(&reason))),
-            Err(SourceError::Unavailable(reason)) => {
+            Err(SourceError::Unavailable(reason) | SourceError::Damaged(reason)) => {
                 let reason = one_line(&reason);
                 *unreached = Some(reason.clone());
                 // What the source offers may lie here from the last time.
@@ -371,10 +386,15 @@ impl Reloader {
         {
             return Err(Unloaded::Withdrawn(format!("{} {}: {reason}", offer.name, offer.version)));
         }
-        let model = ServedModel::load(offer.clone(), Track::Stable, files.clone(), old, settings, metrics)
+        let bound = old.filter(|_| !leaves);
+        let model = ServedModel::load(offer.clone(), Track::Stable, files.clone(), bound, settings, metrics)
             .map_err(Unloaded::Refused)?;
-        if old.is_none() {
-            self.start.compare_with_last(&model);
+        match old {
+            None => self.start.compare_with_last(&model),
+            Some(old) if leaves => {
+                start::warn_if_unfit(&model, &old.offer.version, &old.package.manifest.schema);
+            }
+            Some(_) => {}
         }
         if let Some(Err(error)) = cache.filter(|_| fresh).map(|cache| cache.keep(&offer.digest, &files)) {
             self.cache_failed(&error);

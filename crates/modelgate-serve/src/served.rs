@@ -303,6 +303,8 @@ fn typical(feature: &Feature, profile: &Value) -> Value {
         FeatureType::Int => Value::from(within(middle()).round() as i64),
         FeatureType::Float => {
             let middle = within(middle());
+            // Half of the rows may be true: a boolean is one of the two all the same.
+            let middle = if feature.takes_booleans() { middle.round() } else { middle };
             // The model takes 32 bits: the shortest number that is the same there.
             Value::from((middle as f32).to_string().parse().unwrap_or(middle))
         }
@@ -341,5 +343,13 @@ mod tests {
             let feature = Feature { range: Some(range), ..Feature::of("age", FeatureType::Int, false) };
             assert_eq!(typical(&feature, &profile), Value::from(expected), "{range:?}");
         }
+    }
+
+    #[test]
+    fn a_boolean_of_which_half_the_rows_are_true_is_typically_one_of_the_two() {
+        let profile = serde_json::json!({ "quantiles": { "p50": 0.5 } });
+        let number = Feature { range: Some((0.0, 1.0)), ..Feature::of("member", FeatureType::Float, true) };
+        assert_eq!(typical(&number, &profile), Value::from(0.5));
+        assert_eq!(typical(&Feature { boolean: true, ..number }, &profile), Value::from(1.0));
     }
 }

@@ -78,6 +78,9 @@ pub fn serve(
     let cache = settings.cache.map(|folder| crate::cache::place(&folder, &source.identity()));
     let settings = Arc::new(Settings { cache, ..settings });
     talk::set(settings.talk);
+    if let Some(sentence) = settings.guessable() {
+        warn(&sentence);
+    }
     let certificate = settings.tls.as_ref().map(Certificate::open).transpose()?;
     let tls = certificate.clone().map(Certificate::acceptor).transpose()?;
     let listen = |source| ServeError::Listen { address: settings.address, source };
@@ -241,6 +244,8 @@ impl Connection {
         let mut connection = hyper::server::conn::http1::Builder::new();
         // How long a head is waited for is the timer's to say.
         connection.timer(patience).header_read_timeout(idle_timeout).max_buf_size(LARGEST_HEAD);
+        // Who has sent all that it wants to send may say so, and still waits for its answer.
+        connection.half_close(true);
         let stream = Ungarbled::new(stream, move |status| app.garbled(status, peer.ip()));
         // Who takes nothing of its answer keeps the answer here.
         let mut stream = TimeoutStream::new(stream);

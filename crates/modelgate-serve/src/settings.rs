@@ -6,6 +6,8 @@ use std::time::Duration;
 
 pub use ipnet::IpNet;
 
+pub use crate::secret::Secret;
+
 /// What is let through although the model was not trained on it. Everything is refused by default but a number
 /// outside of the range of the training rows, which is answered and flagged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,52 +54,45 @@ pub enum Require {
 pub fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map_err(|_| "expected a network such as `10.0.0.0/8`, or an address".to_owned())
+    let network = network.map_err(|_| "expected a network such as `10.0.0.0/8`, or an address".to_owned())?;
+    Ok(canonical(network))
 }
 
-/// A secret that is never printed.
-#[derive(Clone, PartialEq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text`.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// Returns whether `given` is the secret, in a time that does not depend on where they differ.
-    pub fn is(&self, given: &[u8]) -> bool {
-        subtle::ConstantTimeEq::ct_eq(self.0.as_bytes(), given).into()
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
+/// Returns a network as the addresses in it are compared: of version 4 also where it is written in version 6.
+fn canonical(network: IpNet) -> IpNet {
+    /// Bits of version 6 before an address of version 4.
+    const BEFORE: u8 = 96;
+    let written = match (network.addr().to_canonical(), network.prefix_len().checked_sub(BEFORE)) {
+        (IpAddr::V4(address), Some(bits)) if matches!(network, IpNet::V6(_)) => {
+            IpNet::new(address.into(), bits).ok()
+        }
+        _ => None,
+    };
+    written.unwrap_or(network)
 }
 
 /// Returns whether a header has a meaning of its own in requests or answers: a number in it would change them, and what
 /// is secret in it would be sent back.
 pub fn is_taken_header(name: &str) -> bool {
-    const TAKEN: [&str; 21] = [
+    const TAKEN: [&str; 26] = [
         "allow",
         "authorization",
         "cache-control",
         "connection",
         "cookie",
         "date",
+        "etag",
         "expect",
+        "forwarded",
         "host",
         "keep-alive",
         "location",
         "retry-after",
+        "server",
         "set-cookie",
         "te",
+        "traceparent",
+        "tracestate",
         "trailer",
         "transfer-encoding",
         "upgrade",
@@ -107,7 +102,8 @@ pub fn is_taken_header(name: &str) -> bool {
         "x-api-key",
         "x-content-type-options",
     ];
-    const FAMILIES: [&str; 5] = ["access-control-", "content-", "modelgate-", "proxy-", "sec-"];
+    const FAMILIES: [&str; 6] =
+        ["access-control-", "content-", "modelgate-", "proxy-", "sec-", "x-forwarded-"];
     let name = name.to_ascii_lowercase();
     TAKEN.contains(&name.as_str()) || FAMILIES.iter().any(|family| name.starts_with(family))
 }
@@ -407,15 +403,44 @@ mod tests {
 
     #[test]
     fn a_header_of_the_protocol_has_no_number_of_a_request() {
-        for name in
-            ["Content-Length", "transfer-encoding", "X-API-Key", "Set-Cookie", "modelgate-model-version"]
-        {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "X-API-Key",
+            "Set-Cookie",
+            "modelgate-model-version",
+            "traceparent",
+            "TraceState",
+            "Server",
+            "ETag",
+            "Forwarded",
+            "X-Forwarded-For",
+        ] {
             assert!(is_taken_header(name), "{name}");
         }
         let settings = Settings::default();
         for name in [&settings.correlation_header, &settings.admin_header, "X-Request-ID", "Request-Id"] {
             assert!(!is_taken_header(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_network_of_addresses_that_are_written_in_version_6_is_one_of_version_4() {
+        for (written, meant) in [
+            ("::ffff:127.0.0.0/104", "127.0.0.0/8"),
+            ("::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+            (" 10.0.0.0/8 ", "10.0.0.0/8"),
+            ("fd00::/8", "fd00::/8"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(
+                network(written).map(|network| network.to_string()),
+                Ok(meant.to_owned()),
+                "{written}"
+            );
+        }
+        assert!(network("::ffff:127.0.0.0/129").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use modelgate_core::Digest;
-use modelgate_core::schema::incompatibilities;
+use modelgate_core::schema::{FeatureSchema, incompatibilities};
 
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Served};
@@ -153,17 +153,7 @@ impl Start {
         let last = offers.iter().find(|last| last.name == model.offer.name);
         let Some(last) = last.filter(|last| last.digest != model.offer.digest) else { return };
         let Some(before) = cache.manifest(&last.digest) else { return };
-        let reasons = incompatibilities(&model.package.manifest.schema, &before.schema);
-        if !reasons.is_empty() {
-            warn(&format!(
-                "the schema of {} {} does not fit {}, which was served last: {}; it is served, and callers of before may be \
-                 refused",
-                model.name(),
-                model.offer.version,
-                last.version,
-                reasons.join("; ")
-            ));
-        }
+        warn_if_unfit(model, &last.version, &before.schema);
     }
 
     /// Warns of a model that was served before this start and is offered no more, whatever else lies at its place now.
@@ -198,6 +188,20 @@ impl Start {
         if let Some((bytes, written)) = self.cache.as_ref().and_then(Cache::extent) {
             self.metrics.cached(bytes, written);
         }
+    }
+}
+
+/// Warns of a model that is served although its schema does not fit that of `last`, the version before it.
+pub(crate) fn warn_if_unfit(model: &ServedModel, last: &str, before: &FeatureSchema) {
+    let reasons = incompatibilities(&model.package.manifest.schema, before);
+    if !reasons.is_empty() {
+        warn(&format!(
+            "the schema of {} {} does not fit {last}, which was served last: {}; it is served, and callers of before may be \
+             refused",
+            model.name(),
+            model.offer.version,
+            reasons.join("; ")
+        ));
     }
 }
 

@@ -54,7 +54,9 @@ pub enum StoreError {
     #[error(transparent)]
     Remote(#[from] crate::remote::RemoteError),
     /// Another process works on the project.
-    #[error("another modelgate works on this project: {holder}; wait for it to end")]
+    #[error(
+        "another modelgate works on this project: {holder}; wait for it to end, or stop it: nothing is left half done"
+    )]
     Locked {
         /// Who.
         holder: LockHolder,

@@ -12,6 +12,7 @@ mod identity;
 mod index;
 mod link;
 mod lock;
+mod proxy;
 pub mod remote;
 mod trust;
 
@@ -22,4 +23,5 @@ pub use identity::FileIdentity;
 pub use index::DigestIndex;
 pub use link::{Link, LinkPolicy, bring};
 pub use lock::{LockHolder, ProjectLock, host};
+pub use proxy::proxy;
 pub use trust::trust;

@@ -115,9 +115,9 @@ pub(crate) struct Init {
     /// The column to predict; `target` by default.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) target: Option<String>,
-    /// What the model is for.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) task: TaskName,
+    /// What the model is for; by default what the values of the target look like.
+    #[arg(long, value_enum)]
+    pub(crate) task: Option<TaskName>,
     /// What to start from; `--task` is not needed with it.
     #[arg(long, value_enum, conflicts_with = "task")]
     pub(crate) template: Option<TemplateName>,
@@ -130,10 +130,9 @@ pub(crate) struct Init {
 }
 
 /// A task that `init` can set up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum TaskName {
     /// Predict a class.
-    #[default]
     Classification,
     /// Predict a number.
     Regression,

@@ -26,6 +26,11 @@ pub(crate) fn shows_values() -> bool {
     }
 }
 
+/// Returns whether this is a step of a workflow that GitHub Actions started on a schedule.
+pub(crate) fn is_scheduled() -> bool {
+    in_actions() && variable("GITHUB_EVENT_NAME").as_deref() == Some("schedule")
+}
+
 /// Returns whether this is a step of GitHub Actions.
 pub(crate) fn in_actions() -> bool {
     variable("GITHUB_ACTIONS").as_deref() == Some("true")

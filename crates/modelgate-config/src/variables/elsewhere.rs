@@ -76,6 +76,13 @@ pub(super) const GITHUB: Group = Group {
             "`true`",
             "",
         ),
+        variable(
+            "GITHUB_EVENT_NAME",
+            "`schedule`: the webhook hears of a run that fails its gate and registers nothing",
+            "",
+            "",
+            "",
+        ),
         variable("GITHUB_ACTOR", "who started the run", "", "", "`ci approver` finds no approval"),
         variable(
             "GITHUB_TRIGGERING_ACTOR",

@@ -11,7 +11,7 @@ pub(super) const EVERYWHERE: Group = Group {
             env::MODELGATE_REGISTRY_URI,
             "where the registry is, before `registry.uri`",
             "`registry.uri`",
-            "`git+branch:NAME` or `s3://bucket/prefix`; the project's own folder where neither this nor `registry.uri` says one",
+            "`git+branch:NAME`, `s3://bucket/prefix`, or `folder` for the project's own, which it is where neither this nor `registry.uri` says one",
             "",
         ),
         variable(
@@ -72,6 +72,22 @@ pub(super) const EVERYWHERE: Group = Group {
             "",
         ),
         variable("SSL_CERT_DIR", "as `SSL_CERT_FILE`, in one file each", "", "folders, with colons", ""),
+        variable(
+            "HTTPS_PROXY",
+            "the proxy for `https://…`; `https_proxy` goes before, and so for the next three. This machine is asked through none, and the webhook of `notify` goes through none",
+            "`ALL_PROXY`",
+            "`http://host:port` or `https://host:port`, with `name:password@` where it asks for one; it has to allow CONNECT",
+            "",
+        ),
+        variable("HTTP_PROXY", "the proxy for `http://…`", "`ALL_PROXY`", "as `HTTPS_PROXY`", ""),
+        variable("ALL_PROXY", "the proxy for both", "", "as `HTTPS_PROXY`", ""),
+        variable(
+            "NO_PROXY",
+            "what is asked without a proxy. A bucket on this machine has to be named here; git and it have their own rules for the four, which are nearly these",
+            "",
+            "with commas: hosts, with all below them; addresses and networks such as `10.0.0.0/8`; `*` for everything",
+            "",
+        ),
         variable(
             "HOSTNAME",
             "the machine that a lock names; `COMPUTERNAME` on Windows",

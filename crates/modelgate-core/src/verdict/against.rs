@@ -116,7 +116,8 @@ pub(super) fn movement(
         Side::Rise => (value - old, old + limit.of(old), "rose"),
     };
     result.limit = Some(allowed);
-    if let Some(found) = comparisons::paired_figure(rule, evidence, result.on, versus, POWER_CONFIDENCE) {
+    let sought = (POWER_CONFIDENCE, None);
+    if let Some(found) = comparisons::paired_figure(rule, evidence, result.on, versus, sought) {
         comparisons::tell_difference(found, result);
     }
     // 0.9 - 0.89 is a little more than 0.01: what is the limit but for how numbers are kept is within it.

@@ -26,6 +26,10 @@ pub struct PairedFigure {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+    /// The share of the reference's figure that `held` is for; 0 of a margin that is none.
+    pub share: f64,
+    /// The ends that such a margin is held against: other rows would move the reference's figure, and the margin with it.
+    pub held: (f64, f64),
     /// The smallest worsening that so many rows would show with a chance of 80%.
     pub visible: f64,
     /// Rows that both answered.
@@ -90,7 +94,8 @@ pub(super) fn non_inferior(
         Err(judged) => return judged,
     };
     let (metric, on, name) = (&rule.metric, place(rule, result.on), &scores.name);
-    let found = paired_figure(rule, evidence, result.on, versus, confidence);
+    let share = if let Amount::Relative(share) = margin { share } else { 0.0 };
+    let found = paired_figure(rule, evidence, result.on, versus, (confidence, Some(share)));
     let Some(old) = reference_value(rule, scores, result.on) else {
         return without_reference(rule, scores, result.on, value);
     };
@@ -104,7 +109,8 @@ pub(super) fn non_inferior(
     let higher = direction(metric) != Some(Direction::LowerIsBetter);
     result.limit = Some(if higher { old - allowed } else { old + allowed });
     // How much worse the candidate is, at best and at worst.
-    let (least, most) = if higher { (-found.high, -found.low) } else { (found.low, found.high) };
+    let (low, high) = found.held;
+    let (least, most) = if higher { (-high, -low) } else { (low, high) };
     let verb = if higher { "drop" } else { "rise" };
     if found.rows < found.least_rows {
         let sentence = format!(
@@ -113,7 +119,7 @@ pub(super) fn non_inferior(
         );
         return (Outcome::Inconclusive, sentence);
     }
-    let change = format!(
+    let mut change = format!(
         "{metric} on {on} differs from {name} by {:+.4}, between {:+.4} and {:+.4} (each end with {}% confidence, both \
          with {}%)",
         found.difference,
@@ -122,6 +128,11 @@ pub(super) fn non_inferior(
         figure(confidence * 100.0),
         figure((2.0 * confidence - 1.0) * 100.0)
     );
+    if share > 0.0 {
+        change.push_str(&format!(
+            ", beside a margin that would move with the rows too between {low:+.4} and {high:+.4}"
+        ));
+    }
     let beside = if found.beside.is_empty() { String::new() } else { format!(" ({})", found.beside) };
     if most <= allowed {
         return (Outcome::Passed, format!("{change}: not worse by more than {margin}{beside}"));
@@ -138,13 +149,13 @@ pub(super) fn non_inferior(
     (Outcome::Inconclusive, sentence)
 }
 
-/// Returns what was measured of both models for `rule`.
+/// Returns what was measured of both models for `rule` with a confidence, and for a margin of a share where there is one.
 pub(super) fn paired_figure<'a>(
     rule: &GateRule,
     evidence: &'a Evidence,
     on: Subset,
     versus: &Versus,
-    confidence: f64,
+    (confidence, share): (f64, Option<f64>),
 ) -> Option<&'a PairedFigure> {
     let slice = slice_name(&rule.slice);
     evidence.comparisons.paired.iter().find(|found| {
@@ -153,13 +164,14 @@ pub(super) fn paired_figure<'a>(
             && found.slice == slice
             && found.metric == rule.metric
             && found.confidence == confidence
+            && share.is_none_or(|share| found.share == share)
     })
 }
 
 /// Returns how many rows a paired interval for `rule` wants, where one was measured.
 pub(super) fn rows_wanted(rule: &GateRule, evidence: &Evidence, on: Subset) -> Option<u64> {
     let Check::NonInferior { versus, confidence, .. } = &rule.check else { return None };
-    paired_figure(rule, evidence, on, versus, *confidence).map(|found| found.least_rows)
+    paired_figure(rule, evidence, on, versus, (*confidence, None)).map(|found| found.least_rows)
 }
 
 /// Writes into `result` where the difference lies and what so many rows can show of it.

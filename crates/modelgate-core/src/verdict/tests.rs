@@ -188,6 +188,8 @@ fn paired(difference: f64, low: f64, high: f64) -> Evidence {
         difference,
         low,
         high,
+        share: 0.0,
+        held: (low, high),
         visible: 0.06,
         rows: 85,
         least_rows: 30,
@@ -212,6 +214,20 @@ fn non_inferior_passes_only_when_it_is_shown() {
     let ends = "between -0.0500 and +0.0500 (each end with 95% confidence, both with 90%)";
     assert!(sentence.contains(ends), "{sentence}");
     assert_eq!(unsure.rules[0].difference_interval, Some((-0.05, 0.05)));
+    // A margin that is a share is held against ends of its own, and is not taken for another one.
+    let mut shared = paired(0.0, -0.01, 0.01);
+    shared.comparisons.paired[0].held = (-0.03, 0.03);
+    shared.comparisons.paired[0].share = 0.02;
+    let share = |share| {
+        let margin = Amount::Relative(share);
+        let check = Check::NonInferior { versus: Versus::Production, margin, confidence: 0.95 };
+        judge(&[GateRule { check, ..at_least(0.0) }], &shared)
+    };
+    let judged = share(0.02);
+    assert_eq!(judged.verdict, Verdict::Inconclusive);
+    assert_eq!(judged.rules[0].difference_interval, Some((-0.01, 0.01)));
+    assert!(judged.rules[0].sentence.contains("move with the rows too between -0.0300 and +0.0300"));
+    assert!(share(0.03).rules[0].sentence.contains("could not be compared"));
     assert_eq!(
         unsure.rules[0].power.as_deref(),
         Some("with 85 rows a drop below 0.06 is missed in more than one of five cases, at 95% confidence")

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::csv::dialect::{Dialect, Quoting};
+use crate::csv::dialect::{Dialect, Quoting, named_delimiter};
 use crate::csv::records::{BadQuote, Cursor, Field, Records, skip_empty_lines};
 use crate::error::DataError;
 use crate::source::SourceFile;
@@ -63,12 +63,40 @@ impl<'a> Blocks<'a> {
         if blocks.rest.starts_with(b"\xef\xbb\xbf") {
             blocks.rest.drain(..3);
         }
+        let named = named_delimiter(&blocks.rest);
+        if let Some((_, length)) = named {
+            blocks.rest.drain(..length);
+            blocks.line += 1;
+        }
         let head = &blocks.rest[..blocks.rest.len().min(HEAD)];
         // The head of a longer file ends in the middle of a record.
         let head = if blocks.ended { head } else { &head[..memrchr(b'\n', head).map_or(0, |end| end + 1)] };
-        blocks.dialect = Dialect::detect(head, declared.delimiter, declared.quoting);
+        let delimiter = declared.delimiter.or(named.map(|(delimiter, _)| delimiter));
+        blocks.dialect = Dialect::detect(head, delimiter, declared.quoting);
         blocks.read_header()?;
+        blocks.check_title(delimiter, declared.quoting)?;
         Ok(blocks)
+    }
+
+    /// Refuses a first line that is a title: one value above rows of several.
+    fn check_title(&self, delimiter: Option<u8>, quoting: Quoting) -> Result<(), DataError> {
+        let [only] = self.header.as_slice() else { return Ok(()) };
+        let head =
+            &self.rest[..memrchr(b'\n', &self.rest[..self.rest.len().min(HEAD)]).map_or(0, |end| end + 1)];
+        let dialect = Dialect::detect(head, delimiter, quoting);
+        let mut widths = Records::new(head, dialect).flatten().map(|record| record.fields);
+        let width = widths.next().unwrap_or_default();
+        let are_alike = width > 1 && widths.all(|other| other == width);
+        // Texts of a file of one column may all have a semicolon.
+        if !are_alike || !(dialect.delimiter == self.dialect.delimiter || only.trim_start().starts_with('#'))
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "it has one value and the rows below have {width}, so it is no header; remove what stands above the line with the \
+             names of the columns"
+        );
+        Err(self.at(self.line - 1, message))
     }
 
     fn check_encoding(&self) -> Result<(), DataError> {

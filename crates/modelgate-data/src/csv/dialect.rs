@@ -54,6 +54,23 @@ impl Dialect {
     }
 }
 
+/// Returns the delimiter that a first line `sep=;` names, as Excel reads and writes it, and how long that line is.
+pub(crate) fn named_delimiter(head: &[u8]) -> Option<(u8, usize)> {
+    let (named, rest) = head.split_at_checked(5)?;
+    let named = match named {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => *delimiter,
+        _ => return None,
+    };
+    let end = match rest {
+        [b'\n', ..] => 6,
+        [b'\r', b'\n', ..] => 7,
+        _ => return None,
+    };
+    let is_one =
+        named.is_ascii() && !named.is_ascii_alphanumeric() && !matches!(named, b'"' | b'\'' | b'\r' | b'\n');
+    is_one.then_some((named, end))
+}
+
 /// Returns `'` when values begin with it and none begins with `"`.
 fn detect_quote(head: &[u8]) -> u8 {
     let begins = |quote: u8| {
@@ -90,6 +107,15 @@ mod tests {
         assert_eq!(found("a\n1\n"), (',', '"'));
         // An apostrophe inside a value is no quote.
         assert_eq!(found("a,b\nit's,2\n"), (',', '"'));
+    }
+
+    #[test]
+    fn the_delimiter_is_named_by_a_line_of_excel() {
+        assert_eq!(named_delimiter(b"sep=;\na;b\n"), Some((b';', 6)));
+        assert_eq!(named_delimiter(b"SEP=\t\r\na\tb\r\n"), Some((b'\t', 7)));
+        for head in ["sep=", "sep=;", "sep=;a\n", "sep=x\n", "sepia\n", "sep=\n\n", "a,b\n"] {
+            assert_eq!(named_delimiter(head.as_bytes()), None, "{head}");
+        }
     }
 
     #[test]

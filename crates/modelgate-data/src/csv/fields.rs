@@ -63,7 +63,7 @@ impl<'a> Fields<'a> {
                 }
             } else {
                 if width != columns {
-                    return Err(ragged(source, line, width, columns));
+                    return Err(ragged(source, line, width, columns, start == end));
                 }
                 spans.push((start as u32, end as u32));
                 rows += 1;
@@ -114,7 +114,8 @@ impl<'a> Fields<'a> {
             }
             let width = spans.len() - before;
             if width != columns {
-                return Err(ragged(source, line, width, columns));
+                let is_last_empty = spans.last().is_some_and(|(start, end)| start == end);
+                return Err(ragged(source, line, width, columns, is_last_empty));
             }
             lines.push(line);
         }
@@ -160,9 +161,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn ragged(source: &str, line: u64, width: usize, columns: usize) -> DataError {
+fn ragged(source: &str, line: u64, width: usize, columns: usize, is_last_empty: bool) -> DataError {
     let values = if width == 1 { "value" } else { "values" };
-    let hint = if width == 1 { "; is it cut short, or is the delimiter another one?" } else { "" };
+    let hint = if width == 1 {
+        "; is it cut short, or is the delimiter another one?"
+    } else if width > columns && is_last_empty {
+        "; it ends in a delimiter: remove those at the ends of the lines"
+    } else {
+        ""
+    };
     let message = format!("the row has {width} {values} and the header {columns}{hint}");
     DataError::Line { source_name: source.to_owned(), line, column: None, message }
 }

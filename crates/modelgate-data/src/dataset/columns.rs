@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::{DataSchema, Mixed, ReadOptions};
 use crate::error::{DataError, listed, names_unknown};
-use crate::parquet;
-use crate::source::SourceFile;
+use crate::source::{Format, SourceFile};
 use crate::types::DeclaredType;
 
 /// Refuses names that are empty or stand twice, and settings that name a column that is not there.
@@ -15,8 +14,11 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
     for (index, name) in names.iter().enumerate() {
         if name.trim().is_empty() {
             let is_index = index == 0 && names.len() > 1;
+            let is_end = index > 0 && names[index..].iter().all(|name| name.trim().is_empty());
             let advice = if is_index {
                 "; pandas writes its index so: write the file with `to_csv(…, index=False)`, or name the column"
+            } else if is_end {
+                "; name it, or remove the delimiters at the ends of the lines"
             } else {
                 "; name it"
             };
@@ -39,22 +41,38 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
     Ok(())
 }
 
-/// Takes the nameless index of pandas out of the columns of a Parquet file, and says so; one that is named or whose type is
-/// declared stays.
+/// Returns whether a column is one that pandas made of an index without a name, the numbers of the rows that a filter left:
+/// `__index_level_0__` in Parquet; `Unnamed: 0` where it has read a CSV file with its index, and `Unnamed: 0.1` where it did so
+/// once more.
+pub fn is_index(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+    let again = name.strip_prefix("Unnamed: 0.");
+    name == "Unnamed: 0" || level.is_some_and(is_number) || again.is_some_and(is_number)
+}
+
+/// Takes the nameless index of pandas out of the columns of a file, and says so; one that is named or whose type is declared
+/// stays.
 pub(super) fn leave_out_index(
     kept: &mut Vec<usize>,
     names: &[&str],
+    format: Format,
     options: &ReadOptions,
     notes: &mut Vec<String>,
 ) {
     kept.retain(|at| {
         let name = names[*at];
         let is_wanted = || options.named.contains(name) || options.types.contains_key(name);
-        if !parquet::is_index(name) || is_wanted() {
+        if !is_index(name) || is_wanted() {
             return true;
         }
+        let (method, declared) = match format {
+            Format::Csv => ("to_csv", format!("\"{name}\"")),
+            Format::Parquet => ("to_parquet", name.to_owned()),
+        };
         let note = format!(
-            "column `{name}` is the index of pandas and is left out; `to_parquet(…, index=False)` does not write it"
+            "column `{name}` is the index of pandas and is left out; `{method}(…, index=False)` does not write it, and \
+             `data.types: {{{declared}: int}}` keeps it"
         );
         if !notes.contains(&note) {
             notes.push(note);

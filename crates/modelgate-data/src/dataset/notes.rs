@@ -31,7 +31,9 @@ pub(super) fn notes_on(
             let total = numbers + others;
             let what = format!(" is not a number, and {numbers} of {total} values of this column are");
             if mixed == Mixed::Refuse {
+                // A letter behind one number, as in `12a`, may be anything.
                 let written = Written::of(&[first.value.trim_matches('`')])
+                    .filter(Written::is_sure)
                     .map_or_else(String::new, |written| {
                         format!("; it looks like a number with {written}: {}", written.advice())
                     });
@@ -54,6 +56,13 @@ pub(super) fn notes_on(
     };
     if let Some((what, first)) = found_mixed {
         notes.push(format!("{}: its value{what}; taken as text", place(&first)));
+    }
+    if let Some(zero) = found.leading_zero() {
+        notes.push(format!(
+            "{}: its value has leading zeros, which are lost as a number: `data.types: {{{name}: string}}` keeps them, and `int` \
+             says that they mean nothing",
+            place(zero)
+        ));
     }
     if let Some(beyond) = &found.first_beyond {
         notes.push(format!("{}: its value is beyond 64 bits, so the column is read as float", place(beyond)));

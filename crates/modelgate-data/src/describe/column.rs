@@ -67,6 +67,24 @@ impl ColumnDescription {
         self.infinite > 0
             || self.number.as_ref().is_some_and(|number| beyond(number.min) || beyond(number.max))
     }
+
+    /// Says which figures of it are left out, and why.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let number = self.number.as_ref()?;
+        let figures = [
+            ("mean", number.mean.is_none()),
+            ("standard deviation", number.std.is_none()),
+            ("histogram", number.histogram.counts.is_empty()),
+        ];
+        let missing: Vec<&str> = figures.iter().filter(|figure| figure.1).map(|figure| figure.0).collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "column `{}`: no {}, since doubles cannot hold what is made of numbers so large or so close to each other",
+                self.name,
+                missing.join(", no ")
+            )
+        })
+    }
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -89,13 +107,13 @@ pub struct NumberDescription {
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// The mean.
-    pub mean: f64,
-    /// The standard deviation, over n.
-    pub std: f64,
-    /// The third standardised moment; a constant has none.
+    /// The mean; `None` where doubles cannot hold what it is made of.
+    pub mean: Option<f64>,
+    /// The standard deviation, over n; `None` where doubles cannot hold the squares.
+    pub std: Option<f64>,
+    /// The third standardised moment; a constant has none, nor have numbers whose powers doubles cannot hold.
     pub skewness: Option<f64>,
-    /// The fourth standardised moment less 3; a constant has none.
+    /// The fourth standardised moment less 3; a constant has none, nor have numbers whose powers doubles cannot hold.
     pub kurtosis: Option<f64>,
     /// The number of zeros.
     pub zeros: u64,
@@ -103,7 +121,7 @@ pub struct NumberDescription {
     pub quantiles: Vec<Quantile>,
     /// How far the rank of a quantile may be off, as a share of the rows; 0 when they are exact.
     pub quantile_rank_error: f64,
-    /// The numbers of rows in bins of equal width.
+    /// The numbers of rows in bins of equal width; empty where doubles cannot hold the width.
     pub histogram: Histogram,
 }
 
@@ -299,10 +317,6 @@ impl Summary {
         self.range.is_some()
     }
 
-    pub(crate) fn mean(&self) -> f64 {
-        self.moments.mean
-    }
-
     pub(crate) fn add(&mut self, part: Part, full: &AtomicBool) {
         self.rows += part.rows;
         self.nulls += part.nulls;
@@ -371,9 +385,13 @@ impl Summary {
         let number = self.range.filter(|_| !column_type.is_text()).map(|(min, max)| {
             let moments = self.moments;
             let variance = moments.second / moments.count;
+            // A power that is no normal number has lost digits, or all of them.
+            let held = |value: f64| value > 0.0 && value.is_normal();
             let standardised = |sum: f64, power: i32| {
-                (variance > 0.0).then(|| sum / moments.count / variance.sqrt().powi(power))
+                let unit = variance.sqrt().powi(power);
+                Some(sum / moments.count / unit).filter(|found| held(unit) && found.is_finite())
             };
+            let std = if min == max { Some(0.0) } else { held(variance).then(|| variance.sqrt()) };
             let shares = PERCENTS.map(|percent| f64::from(percent) / 100.0);
             let values = self.sketch.quantiles(&shares);
             let quantiles =
@@ -381,8 +399,8 @@ impl Summary {
             NumberDescription {
                 min,
                 max,
-                mean: moments.mean,
-                std: variance.max(0.0).sqrt(),
+                mean: Some(moments.mean).filter(|mean| mean.is_finite()),
+                std,
                 skewness: standardised(moments.third, 3),
                 kurtosis: standardised(moments.fourth, 4).map(|fourth| fourth - 3.0),
                 zeros: self.zeros,

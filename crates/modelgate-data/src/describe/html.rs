@@ -1,6 +1,6 @@
 //! A description as one small page: no script, nothing fetched, light and dark.
 
-use crate::describe::text::{figure, value_of};
+use crate::describe::text::{known, value_of};
 use crate::describe::{ColumnDescription, Description, Histogram};
 
 const STYLE: &str = "\
@@ -129,7 +129,9 @@ fn card(column: &ColumnDescription, rows: u64) -> String {
     );
     if let Some(number) = &column.number {
         let show = |value: f64| escaped(&value_of(column.column_type, value));
-        card.push_str(&chart(&number.histogram, &column.name));
+        if !number.histogram.counts.is_empty() {
+            card.push_str(&chart(&number.histogram, &column.name));
+        }
         card.push_str(&format!(
             "<div class=\"ends\"><span>{}</span><span>{}</span></div>",
             show(number.min),
@@ -140,7 +142,7 @@ fn card(column: &ColumnDescription, rows: u64) -> String {
             card.push_str(&format!("<tr><td>{name}</td><td>{value}</td></tr>"));
         };
         if !column.column_type.is_time() {
-            row("mean ± std (over n)", format!("{} ± {}", figure(number.mean), figure(number.std)));
+            row("mean ± std (over n)", format!("{} ± {}", known(number.mean), known(number.std)));
             if let (Some(skewness), Some(kurtosis)) = (number.skewness, number.kurtosis) {
                 row("skewness · excess kurtosis", format!("{skewness:.2} · {kurtosis:.2}"));
             }

@@ -1,4 +1,4 @@
-//! The second pass: histograms over known ranges, and correlations around known means.
+//! The second pass: histograms over known ranges, and correlations, each over the rows that have both values.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,21 +25,90 @@ pub struct Correlation {
     pub r: f64,
 }
 
-/// Sums of a pair, less the means: count, x, y, xx, yy, xy.
-type Sums = [f64; 6];
+/// How two columns move together over the rows that have both: their number, the means, and the sums of squares and of
+/// products of the differences to them.
+///
+/// Source: P. Pébay, "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order
+/// statistical moments" (2008), equations 3.10 to 3.12.
+#[derive(Clone, Copy, Debug, Default)]
+struct Together {
+    rows: f64,
+    means: [f64; 2],
+    squares: [f64; 2],
+    products: f64,
+}
+
+impl Together {
+    fn of(one: &[f64], other: &[f64]) -> Self {
+        let both = || one.iter().zip(other).filter(|(x, y)| !(x.is_nan() || y.is_nan()));
+        // Less the first values that stand together, not a mean over rows that are none of theirs: a number far away in a row
+        // without the other value would take all digits.
+        let Some((first, second)) = both().next().map(|(x, y)| (*x, *y)) else { return Self::default() };
+        let (mut rows, mut sums, mut squares, mut products) = (0.0, [0.0; 2], [0.0; 2], 0.0);
+        for (x, y) in both() {
+            let (x, y) = (x - first, y - second);
+            rows += 1.0;
+            sums[0] += x;
+            sums[1] += y;
+            squares[0] += x * x;
+            squares[1] += y * y;
+            products += x * y;
+        }
+        Self {
+            rows,
+            means: [first + sums[0] / rows, second + sums[1] / rows],
+            squares: [squares[0] - sums[0] * sums[0] / rows, squares[1] - sums[1] * sums[1] / rows],
+            products: products - sums[0] * sums[1] / rows,
+        }
+    }
+
+    fn merge(&mut self, later: Self) {
+        if later.rows == 0.0 {
+            return;
+        }
+        if self.rows == 0.0 {
+            *self = later;
+            return;
+        }
+        let rows = self.rows + later.rows;
+        let [x, y] = [0, 1].map(|side| later.means[side] - self.means[side]);
+        let share = self.rows * later.rows / rows;
+        self.squares[0] += later.squares[0] + x * x * share;
+        self.squares[1] += later.squares[1] + y * y * share;
+        self.products += later.products + x * y * share;
+        self.means[0] += x * later.rows / rows;
+        self.means[1] += y * later.rows / rows;
+        self.rows = rows;
+    }
+
+    /// Pearson's coefficient; `None` where a column does not move, or too far for its squares to be numbers.
+    fn correlation(&self) -> Option<f64> {
+        let [one, other] = self.squares;
+        if self.rows < 3.0 || !(one.is_normal() && other.is_normal() && one > 0.0 && other > 0.0) {
+            return None;
+        }
+        let r = self.products / (one.sqrt() * other.sqrt());
+        r.is_finite().then(|| r.clamp(-1.0, 1.0))
+    }
+}
 
 pub(crate) struct Spread {
     columns: Vec<usize>,
     ranges: Vec<(f64, f64)>,
-    means: Vec<f64>,
     counts: Vec<Vec<u64>>,
-    pairs: Vec<Sums>,
+    pairs: Vec<Together>,
 }
 
 /// What a batch adds.
 pub(crate) struct SpreadPart {
     counts: Vec<Vec<u64>>,
-    pairs: Vec<Sums>,
+    pairs: Vec<Together>,
+}
+
+/// Returns the width of a bin; `None` where bins of one width cannot be told apart.
+fn width((low, high): (f64, f64)) -> Option<f64> {
+    let width = (high - low) / BINS as f64;
+    (width.is_normal() || low == high).then_some(width)
 }
 
 impl Spread {
@@ -48,9 +117,8 @@ impl Spread {
         Self {
             columns: columns.to_vec(),
             ranges: columns.iter().map(|at| totals[*at].range.unwrap_or_default()).collect(),
-            means: columns.iter().map(|at| totals[*at].mean()).collect(),
             counts: vec![vec![0; BINS]; columns.len()],
-            pairs: vec![[0.0; 6]; compared * compared.saturating_sub(1) / 2],
+            pairs: vec![Together::default(); compared * compared.saturating_sub(1) / 2],
         }
     }
 
@@ -66,34 +134,20 @@ impl Spread {
                 Cells::Text(_) => Vec::new(),
             }
         };
-        let mut columns: Vec<Vec<f64>> = (0..self.columns.len()).map(column).collect();
+        let columns: Vec<Vec<f64>> = (0..self.columns.len()).map(column).collect();
         let mut counts = vec![vec![0; BINS]; columns.len()];
-        for ((values, (low, high)), counts) in columns.iter().zip(&self.ranges).zip(&mut counts) {
-            let width = (high - low) / BINS as f64;
+        for ((values, range), counts) in columns.iter().zip(&self.ranges).zip(&mut counts) {
+            let Some(width) = width(*range) else { continue };
             for value in values.iter().filter(|value| !value.is_nan()) {
-                let bin = if width > 0.0 { ((value - low) / width) as usize } else { 0 };
+                let bin = if width > 0.0 { ((value - range.0) / width) as usize } else { 0 };
                 counts[bin.min(BINS - 1)] += 1;
             }
-        }
-        for (values, mean) in columns.iter_mut().zip(&self.means) {
-            values.iter_mut().for_each(|value| *value -= mean);
         }
         let mut pairs = Vec::with_capacity(self.pairs.len());
         let compared = columns.len().min(COMPARED);
         for one in 0..compared {
             for other in one + 1..compared {
-                let mut sums: Sums = [0.0; 6];
-                for (x, y) in columns[one].iter().zip(&columns[other]) {
-                    if !(x.is_nan() || y.is_nan()) {
-                        sums[0] += 1.0;
-                        sums[1] += x;
-                        sums[2] += y;
-                        sums[3] += x * x;
-                        sums[4] += y * y;
-                        sums[5] += x * y;
-                    }
-                }
-                pairs.push(sums);
+                pairs.push(Together::of(&columns[one], &columns[other]));
             }
         }
         SpreadPart { counts, pairs }
@@ -104,27 +158,27 @@ impl Spread {
             all.iter_mut().zip(some).for_each(|(all, some)| *all += some);
         }
         for (all, some) in self.pairs.iter_mut().zip(part.pairs) {
-            all.iter_mut().zip(some).for_each(|(all, some)| *all += some);
+            all.merge(some);
         }
     }
 
     pub(crate) fn finish(self, names: &[&str], types: &[ColumnType]) -> (Vec<Histogram>, Vec<Correlation>) {
         let histograms = self.ranges.iter().zip(self.counts).map(|((low, high), counts)| {
-            let width = (high - low) / BINS as f64;
-            Histogram { edges: (0..=BINS).map(|edge| low + width * edge as f64).collect(), counts }
+            let Some(width) = width((*low, *high)) else { return Histogram::default() };
+            // The last bin holds the largest value, which a sum of widths may miss.
+            let edges = (0..BINS).map(|edge| low + width * edge as f64).chain([*high]);
+            Histogram { edges: edges.collect(), counts }
         });
         let mut found = Vec::new();
         let compared = self.columns.len().min(COMPARED);
-        let mut sums = self.pairs.iter();
+        let mut pairs = self.pairs.iter();
         for one in 0..compared {
             for other in one + 1..compared {
-                let Some([n, sx, sy, sxx, syy, sxy]) = sums.next().copied() else { continue };
-                let (vx, vy) = (sxx - sx * sx / n, syy - sy * sy / n);
+                let Some(pair) = pairs.next() else { continue };
                 let (a, b) = (self.columns[one], self.columns[other]);
                 // A moment rises with the order of the rows; that says nothing.
                 let is_time = types[a].is_time() || types[b].is_time();
-                if n >= 3.0 && vx > 0.0 && vy > 0.0 && !is_time {
-                    let r = ((sxy - sx * sy / n) / (vx * vy).sqrt()).clamp(-1.0, 1.0);
+                if let Some(r) = pair.correlation().filter(|_| !is_time) {
                     found.push(Correlation { a: names[a].to_owned(), b: names[b].to_owned(), r });
                 }
             }

@@ -15,7 +15,8 @@ fn moments_quantiles_and_correlations_are_those_of_scipy() {
     // scipy 1.17.1 of [1, 2, 3, 4, 10]: skew 1.1384199576606167, kurtosis -0.21199999999999974; numpy std 3.1622776601683795.
     let found = described("x,y,z\n1,2,a\n2,4,b\n3,6,a\n4,8,\n10,20,a\n");
     let number = found.columns[0].number.as_ref().expect("numbers");
-    assert!((number.mean - 4.0).abs() < 1e-12 && (number.std - 3.162_277_660_168_379_5).abs() < 1e-12);
+    let (mean, std) = (number.mean.expect("one"), number.std.expect("one"));
+    assert!((mean - 4.0).abs() < 1e-12 && (std - 3.162_277_660_168_379_5).abs() < 1e-12);
     let (skewness, kurtosis) = (number.skewness.expect("one"), number.kurtosis.expect("one"));
     assert!((skewness - 1.138_419_957_660_616_7).abs() < 1e-12, "{skewness}");
     assert!((kurtosis + 0.212).abs() < 1e-12, "{kurtosis}");
@@ -32,9 +33,9 @@ fn moments_quantiles_and_correlations_are_those_of_scipy() {
 fn a_constant_has_no_skewness_and_the_deviation_is_said_to_be_over_n() {
     let found = described("c,x\n5,1\n5,3\n");
     let number = |at: usize| found.columns[at].number.as_ref().expect("numbers");
-    assert_eq!((number(0).std, number(0).skewness, number(0).kurtosis), (0.0, None, None));
+    assert_eq!((number(0).std, number(0).skewness, number(0).kurtosis), (Some(0.0), None, None));
     // Of 1 and 3 over n; over n - 1 it would be the root of 2.
-    assert_eq!((number(1).std, number(1).skewness), (1.0, Some(0.0)));
+    assert_eq!((number(1).std, number(1).skewness), (Some(1.0), Some(0.0)));
     assert!(to_text(&found, true).contains("std is over n\n"));
     let page = to_html(&found);
     assert!(page.contains("mean ± std (over n)"), "{page}");
@@ -122,4 +123,54 @@ fn correlations_that_leave_columns_out_say_so() {
     assert_eq!(notes, ["correlations are those of the first 60 of 62 columns of numbers"]);
     assert!(to_html(&described(&text)).contains("the first 60 of 62"));
     assert!(described("a,b\n1,2\n2,3\n").notes.is_empty());
+}
+
+#[test]
+fn a_correlation_is_of_the_rows_that_have_both_values_whatever_stands_in_the_others() {
+    // In two rows of five the first column says that nothing was measured, and the second is empty. The third is constant
+    // where the fourth has values.
+    let mut text = String::from("a,b,c,d\n");
+    for row in 0_u32..150_000 {
+        let value = f64::from(row.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24);
+        text.push_str(&match row % 5 {
+            0 | 1 => format!("999999999,,{value},\n"),
+            _ => format!("{value},{},0.1,{row}\n", 3.0 - 2.0 * value + f64::from(row % 7) / 100.0),
+        });
+    }
+    let found = described(&text).correlations;
+    let pair = |a: &str, b: &str| found.iter().find(|pair| pair.a == a && pair.b == b).map(|pair| pair.r);
+    let r = pair("a", "b").expect("a pair");
+    assert!((-0.9999..-0.999).contains(&r), "{r}");
+    assert!(pair("a", "c").is_some());
+    assert_eq!((pair("b", "c"), pair("c", "d")), (None, None), "{found:?}");
+}
+
+#[test]
+fn figures_that_doubles_cannot_hold_are_left_out_with_a_note() {
+    let found = described("wide,tiny,huge\n1e200,1e-322,-1.7e308\n3e200,2e-322,1.7e308\n2e200,3e-322,1.0\n");
+    let number = |at: usize| found.columns[at].number.as_ref().expect("numbers");
+    assert!((number(0).mean.expect("a mean") / 2e200 - 1.0).abs() < 1e-12);
+    assert_eq!((number(0).std, number(0).skewness, number(0).histogram.counts.len()), (None, None, 20));
+    assert_eq!((number(1).std, number(1).histogram.edges.len()), (None, 0));
+    assert_eq!((number(2).mean, number(2).std, number(2).histogram.edges.len()), (None, None, 0));
+    assert_eq!(found.correlations, []);
+    assert!(found.notes[0].starts_with("column `wide`: no standard deviation, since"), "{:?}", found.notes);
+    assert!(found.notes[1].contains("no standard deviation, no histogram"), "{:?}", found.notes);
+    let text = to_text(&found, true) + &to_html(&found);
+    assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+    // Fourth powers are lost before squares are.
+    let small = described("x\n1e-90\n2e-90\n4e-90\n");
+    let small = small.columns[0].number.as_ref().expect("numbers");
+    assert!(small.std.is_some() && small.kurtosis.is_none(), "{small:?}");
+}
+
+#[test]
+fn the_bins_of_a_histogram_end_at_the_largest_value() {
+    // 0.1 + 20 · ((2.3 - 0.1) / 20) is less than 2.3.
+    for high in 2..60 {
+        let high = f64::from(high) / 10.0 + 0.1;
+        let found = described(&format!("x\n0.1\n0.7\n{high}\n"));
+        let number = found.columns[0].number.as_ref().expect("numbers");
+        assert_eq!(number.histogram.edges.last(), Some(&number.max));
+    }
 }

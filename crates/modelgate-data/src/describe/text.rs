@@ -80,8 +80,13 @@ fn figures(column: &ColumnDescription, shown: bool) -> String {
     }
     let of_a_row = |value: f64| if shown { figure(value) } else { "-".to_owned() };
     let texts =
-        [of_a_row(number.min), figure(number.mean), figure(median), of_a_row(number.max), figure(number.std)];
+        [of_a_row(number.min), known(number.mean), figure(median), of_a_row(number.max), known(number.std)];
     texts.map(|text| format!("{text:>10}")).join(" ")
+}
+
+/// Returns a number in at most ten letters, or a dash where there is none.
+pub(crate) fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), figure)
 }
 
 /// Returns a number in at most ten letters.

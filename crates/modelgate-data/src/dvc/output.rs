@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use modelgate_store::Md5;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::templates::is_like;
+use super::yaml::{Yaml, parse};
 use crate::snapshot::{SnapshotError, is_tools_folder};
 
 /// DVC's name of a content.
@@ -83,7 +82,7 @@ impl Entry {
     }
 
     /// Returns the output that the entry of `file` is, relative to `folder`, below `root`.
-    fn output(&self, file: &Path, folder: &Path, root: &Path) -> Result<DvcOutput, SnapshotError> {
+    pub(super) fn output(&self, file: &Path, folder: &Path, root: &Path) -> Result<DvcOutput, SnapshotError> {
         let error = |message: String| SnapshotError::Dvc { path: file.to_owned(), message };
         let hash = self.parsed_hash().ok_or_else(|| {
             error(format!(
@@ -144,26 +143,13 @@ pub(crate) struct Lock {
 #[derive(Clone, Deserialize, Debug)]
 pub(crate) struct LockedStage {
     #[serde(default)]
-    pub(crate) cmd: serde_json::Value,
+    pub(crate) cmd: Yaml,
     #[serde(default)]
     pub(crate) deps: Vec<Entry>,
     #[serde(default)]
-    pub(crate) params: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    pub(crate) params: BTreeMap<String, BTreeMap<String, Yaml>>,
     #[serde(default)]
     pub(crate) outs: Vec<Entry>,
-}
-
-/// Reads a YAML file of DVC.
-pub(crate) fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, SnapshotError> {
-    parse_yaml(&fs_err::read_to_string(path)?, path)
-}
-
-fn parse_yaml<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, SnapshotError> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let text = error.without_snippet().to_string();
-        let message = text.lines().next().unwrap_or_default().to_owned();
-        SnapshotError::Dvc { path: path.to_owned(), message }
-    })
 }
 
 /// Reads `dvc.lock` beside `pipeline`; empty when there is none.
@@ -171,7 +157,7 @@ pub(crate) fn read_lock(path: &Path) -> Result<Lock, SnapshotError> {
     if !path.exists() {
         return Ok(Lock::default());
     }
-    let lock: Lock = read_yaml(path)?;
+    let lock: Lock = parse(&fs_err::read_to_string(path)?, path)?;
     match lock.schema.as_deref() {
         Some("2.0") => Ok(lock),
         other => {
@@ -190,21 +176,8 @@ pub(crate) fn of_dvc_file(path: &Path, root: &Path) -> Result<Vec<DvcOutput>, Sn
 
 /// As [`of_dvc_file`], of a file whose text is known.
 pub(crate) fn of_dvc_text(text: &str, path: &Path, root: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
-    let file: DvcFile = parse_yaml(text, path)?;
+    let file: DvcFile = parse(text, path)?;
     let folder = path.parent().unwrap_or(Path::new("")).join(file.wdir.as_deref().unwrap_or(""));
     let outputs = file.outs.iter().filter(|entry| entry.cache);
     outputs.map(|entry| entry.output(path, &folder, root)).collect()
-}
-
-/// Returns what the stages of a `dvc.lock` of the repository `root` left, but for what git keeps.
-pub(crate) fn of_lock(
-    path: &Path,
-    kept_by_git: &[String],
-    root: &Path,
-) -> Result<Vec<DvcOutput>, SnapshotError> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let entries = read_lock(path)?.stages.into_values().flat_map(|stage| stage.outs);
-    let by_git = |path: &str| kept_by_git.iter().any(|kept| is_like(kept, path));
-    let entries = entries.filter(|entry| entry.cache && !by_git(&entry.path));
-    entries.map(|entry| entry.output(path, folder, root)).collect()
 }

@@ -7,8 +7,8 @@ use modelgate_store::{DigestIndex, Md5};
 use serde::Deserialize;
 
 use super::config::DvcConfig;
+use super::declared::Pipeline;
 use super::output::{self, DvcHash, DvcOutput};
-use super::stages;
 use crate::snapshot::{SnapshotError, is_tools_folder};
 
 /// Folders in which nothing of DVC is looked for.
@@ -56,9 +56,8 @@ impl DvcRepository {
         for file in dvc_files(folder)? {
             match file.file_name().and_then(|name| name.to_str()) {
                 Some("dvc.yaml") => {
-                    let lock = file.with_file_name("dvc.lock");
-                    if lock.exists() {
-                        found.extend(output::of_lock(&lock, &stages::kept_by_git(&file)?, &self.root)?);
+                    if file.with_file_name("dvc.lock").exists() {
+                        found.extend(Pipeline::read(&file)?.outputs(&self.root)?);
                     }
                 }
                 _ => found.extend(output::of_dvc_file(&file, &self.root)?),

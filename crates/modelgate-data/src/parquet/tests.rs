@@ -95,6 +95,46 @@ fn what_cannot_be_read_is_named() {
 }
 
 #[test]
+fn dictionaries_of_numbers_are_read_as_these_and_other_flat_types_are_named() {
+    use arrow_array::{BinaryArray, DictionaryArray, DurationSecondArray, Time32MillisecondArray};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    let keys = || arrow_array::Int8Array::from(vec![Some(0), None, Some(1), Some(0)]);
+    let held = |values: ArrayRef| {
+        Arc::new(DictionaryArray::<Int8Type>::try_new(keys(), values).expect("a dictionary")) as ArrayRef
+    };
+    let columns = [
+        ("i", held(Arc::new(Int64Array::from(vec![7, 9])))),
+        ("u", held(Arc::new(UInt64Array::from(vec![1, u64::MAX])))),
+        ("f", held(Arc::new(Float64Array::from(vec![0.5, 2.5])))),
+        ("b", held(Arc::new(arrow_array::BooleanArray::from(vec![false, true])))),
+    ];
+    write_batch(&path, &RecordBatch::try_from_iter(columns).expect("a batch"));
+    let dataset = open(&path, &ReadOptions::default()).expect("a data set");
+    let found = |column: &crate::dataset::SchemaColumn| column.declared.column_type;
+    let types: Vec<ColumnType> = dataset.schema.columns.iter().map(found).collect();
+    assert_eq!(types, [ColumnType::Int, ColumnType::Float, ColumnType::Float, ColumnType::Bool]);
+    let table = crate::read_table(&dataset).expect("table");
+    assert_eq!(table.columns[0].values, Values::Int(vec![Some(7), None, Some(9), Some(7)]));
+    assert_eq!(table.columns[2].values, Values::Float(vec![Some(0.5), None, Some(2.5), Some(0.5)]));
+    assert_eq!(table.columns[3].values, Values::Int(vec![Some(0), None, Some(1), Some(0)]));
+    let others: [(&str, ArrayRef); 3] = [
+        ("Time32", Arc::new(Time32MillisecondArray::from(vec![1]))),
+        ("Duration", Arc::new(DurationSecondArray::from(vec![1]))),
+        ("Binary", Arc::new(BinaryArray::from_vec(vec![b"x"]))),
+    ];
+    for (name, column) in others {
+        write_batch(&path, &RecordBatch::try_from_iter([(name, column)]).expect("a batch"));
+        let error = open(&path, &ReadOptions::default()).expect_err("not read").to_string();
+        assert!(error.contains(&format!("column `{name}` is of type {name}")), "{error}");
+        assert!(
+            error.ends_with("which is not read here; write it as a number or a text, or drop it"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_index_of_pandas_is_left_out_and_that_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.parquet");

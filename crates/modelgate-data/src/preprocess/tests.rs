@@ -143,3 +143,19 @@ fn a_part_of_the_training_rows_may_lack_what_they_have() {
         assert_eq!(plan.transform(&table, &[60]).expect("a matrix")[1], 7.0);
     }
 }
+
+#[test]
+fn booleans_and_zeros_and_ones_stay_such_where_some_are_missing() {
+    let text = "full,some,count,share,more,none\ntrue,true,1,1,2,\nfalse,,,0.5,,\ntrue,false,0,,1,true\n";
+    let (table, plan, _) = fitted(text, spec(Missing::Median, Scale::None, Encode::Onehot)).expect("plan");
+    // Of `none` training sees no value; its type in the data says what it is.
+    let features = profile_features(&table, &[0, 1], &plan);
+    let found: Vec<_> =
+        features.iter().map(|one| (one.name.as_str(), one.feature_type, one.boolean)).collect();
+    let (int, float) = (FeatureType::Int, FeatureType::Float);
+    let expected =
+        [("full", int, false), ("some", float, true), ("count", float, true), ("share", float, false)];
+    assert_eq!(found[..4], expected);
+    assert_eq!(found[4..], [("more", float, false), ("none", float, true)]);
+    assert!(features[0].takes_booleans());
+}

@@ -1,5 +1,7 @@
 //! Tests of reading: what is inferred, what is declared, and what is refused with its place.
 
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
@@ -109,6 +111,10 @@ fn a_quote_that_is_not_closed_loses_no_row() {
 fn column_names_are_there_and_differ() {
     assert_eq!(message("a,b,a\n1,2,3\n"), "a.csv: the column name `a` stands twice, at 1 and 3; rename one");
     assert_eq!(message("a,,c\n1,2,3\n"), "a.csv: column 2 has no name in the header line; name it");
+    assert_eq!(
+        message("a;b;;\n1;2;;\n3;4;;\n"),
+        "a.csv: column 3 has no name in the header line; name it, or remove the delimiters at the ends of the lines"
+    );
     let index = message(",a\n0,1\n1,2\n");
     assert!(
         index.starts_with("a.csv: column 1 has no name in the header line; pandas writes its index so"),

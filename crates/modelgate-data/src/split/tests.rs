@@ -42,6 +42,19 @@ fn a_class_that_is_missing_from_a_part_is_named() {
     let error =
         split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect_err("too few").to_string();
     assert!(error.contains("class `rare` (1 rows in all) has no row in validation"), "{error}");
+    assert!(!error.contains("regression"), "{error}");
+    // Whole numbers, and many of them.
+    let target = Target::Classes {
+        labels: (0..50).map(|row| row.min(6)).collect(),
+        classes: Classes::Int((-2..5).collect()),
+    };
+    let error =
+        split(&table(&values), None, &target, &spec(SplitKind::Exact)).expect_err("numbers").to_string();
+    assert!(error.contains("class `-2` (1 rows in all) has no row in"), "{error}");
+    assert!(
+        error.ends_with("; if these are numbers to predict and no classes, use `task: regression`"),
+        "{error}"
+    );
 }
 
 #[test]

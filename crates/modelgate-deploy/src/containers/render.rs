@@ -218,7 +218,8 @@ mod tests {
         let named = "    LOG_FORMAT=json \\\n    MODELGATE_PUBLIC_KEYS=/keys/1.pem,/keys/2.pem\nUSER";
         assert!(files[1].1.contains(copies) && files[1].1.contains(named), "{}", files[1].1);
         assert!(files[0].1.ends_with("\n!models/packaged\n!one.pub\n!keys/two.pub\n"), "{}", files[0].1);
-        let verified = "pull \"$MODEL\" && modelgate model verify --folder \"models/packaged/$MODEL\"\n";
+        let verified =
+            "pull \"$MODEL\" \"$version\" && modelgate model verify --folder \"models/packaged/$MODEL\"\n";
         let image = Image {
             model: model(),
             folder: ".".to_owned(),

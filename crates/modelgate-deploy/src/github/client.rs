@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use modelgate_store::trust;
+use modelgate_store::{proxy, trust};
 use serde_json::{Value, json};
 
 use crate::error::DeployError;
@@ -167,6 +167,7 @@ impl Client {
             None => Vec::new(),
         };
         let built = request.body(bytes).map_err(|error| error.to_string())?;
+        let built = self.agent.configure_request(built).proxy(proxy(url)).build();
         let mut response = self.agent.run(built).map_err(|error| error.to_string())?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.body_mut().with_config().limit(ANSWER_BYTES).read_to_vec();
@@ -177,6 +178,8 @@ impl Client {
 fn agent() -> ureq::Agent {
     ureq::config::Config::builder()
         .http_status_as_error(false)
+        // Each request has its own, by where it goes.
+        .proxy(None)
         .tls_config(trust())
         .max_redirects(3)
         .timeout_connect(Some(Duration::from_secs(10)))
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_trusts_the_same_authorities() {
+    fn every_client_trusts_the_same_authorities_and_says_by_which_proxy_it_goes() {
         let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut folders: Vec<_> = fs_err::read_dir(crates).expect("crates").flatten().collect();
         folders.retain(|entry| entry.file_name() != "modelgate-testing");
@@ -294,6 +297,8 @@ mod tests {
                     let count = |what: &str| text.match_indices(what).filter(|(at, _)| begun(*at)).count();
                     let built: usize = begins.iter().map(|begin| count(begin)).sum();
                     assert_eq!(count(&format!("tls_config({}())", "trust")), built, "{}", path.display());
+                    // Else it is that of the environment, whatever is asked.
+                    assert!(text.matches(".proxy(").count() >= built, "{}", path.display());
                     clients += built;
                 }
             }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::io::Read as _;
 use std::time::Duration;
 
-use modelgate_store::trust;
+use modelgate_store::{proxy, trust};
 use serde_json::Value;
 
 use super::content::Content;
@@ -86,7 +86,7 @@ impl Hub {
             let sentence = "HF_ENDPOINT holds a name or a token: the token belongs into HF_TOKEN";
             return Err(HubError::Place(sentence.to_owned()));
         }
-        Ok(Self { agent: agent(), endpoint, token, kept: None, owner: std::cell::OnceCell::new() })
+        Ok(Self { agent: agent(&endpoint), endpoint, token, kept: None, owner: std::cell::OnceCell::new() })
     }
 
     /// Sends nothing and collects what would be sent.
@@ -254,10 +254,12 @@ impl Hub {
     }
 }
 
-fn agent() -> ureq::Agent {
+/// What the Hub leads to is asked by the same proxy: it is no less than the Hub itself.
+fn agent(endpoint: &str) -> ureq::Agent {
     ureq::config::Config::builder()
         .http_status_as_error(false)
         .max_redirects(5)
+        .proxy(proxy(endpoint))
         .tls_config(trust())
         .timeout_connect(Some(Duration::from_secs(10)))
         .timeout_global(Some(Duration::from_secs(180)))

@@ -101,8 +101,9 @@ fn word(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// What a job has that comes behind the signature.
-const SIGNED: &str = "    needs: sign\n    env:\n      VERSION: ${{ needs.sign.outputs.version }}\n";
+/// How a version is served while it is looked at, by its place in the registry.
+const SERVE: &str =
+    "          modelgate serve --port \"$PORT\" --model \"$MODEL@$CHOSEN\" --require-model &\n";
 
 /// Says where the keys of a bucket are in a workflow that runs the code of pull requests.
 const KEYS_NOTE: &str = "  # The code of pull requests runs here: the steps that need the bucket open it with a key that may only read.\n";
@@ -159,9 +160,13 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
         [
             // Parts with places of their own come first.
             ("@@SIGN@@", when(plan.sign, include_str!("../../templates/parts/sign.yml").to_owned())),
+            (
+                "@@SERVE@@",
+                if plan.sign { include_str!("../../templates/parts/unsigned.yml") } else { SERVE }.to_owned(),
+            ),
+            ("@@WHO@@", include_str!("../../templates/parts/who.yml").to_owned()),
             ("@@WHICH@@", include_str!("../../templates/parts/which.yml").to_owned()),
             ("@@BACK@@", include_str!("../../templates/parts/back.yml").to_owned()),
-            ("@@SIGNED@@", when(plan.sign, SIGNED.to_owned())),
             ("@@KEY@@", SIGNING_KEY.to_owned()),
             ("@@VERSION@@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@@REPOSITORY@@", repository().to_owned()),
@@ -344,8 +349,22 @@ mod tests {
     }
 
     #[test]
-    fn models_are_trained_from_the_main_branch_alone() {
-        assert!(workflow(&plan(), "train").contains("    if: github.ref == 'refs/heads/trunk'\n"));
+    fn models_are_trained_and_deployed_from_the_main_branch_alone() {
+        let condition = "    if: github.ref == 'refs/heads/trunk'\n";
+        assert!(workflow(&plan(), "train").contains(condition));
+        assert_eq!(workflow(&plan(), "deploy").matches(condition).count(), 2);
+    }
+
+    #[test]
+    fn every_job_that_writes_the_ledger_in_the_name_of_a_reviewer_asks_who_it_was_first() {
+        for (name, jobs) in [("deploy", 2), ("rollback", 1)] {
+            let text = workflow(&plan(), name);
+            assert!(text.contains("\ndefaults:\n  run:\n    shell: bash\n"), "{text}");
+            let asking = text.split("\n    runs-on:").filter(|job| job.contains("environment: production\n"));
+            let asking: Vec<&str> = asking.collect();
+            assert_eq!(text.matches("echo \"MODELGATE_ACTOR=$actor\" >> \"$GITHUB_ENV\"").count(), jobs);
+            assert_eq!((asking.len(), text.matches("      actions: read\n").count()), (jobs, jobs), "{text}");
+        }
     }
 
     #[test]
@@ -392,12 +411,17 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_be_signed_is_signed_before_anything_looks_at_it() {
+    fn what_has_to_be_signed_is_signed_where_it_is_approved_and_nowhere_before() {
         let plan = Plan { sign: true, ..plan() };
         let deploy = workflow(&plan, "deploy");
-        let (sign, staging) = deploy.split_once("\n  staging:\n").expect("jobs");
-        assert!(sign.contains("modelgate model sign \"$MODEL\" \"$CHOSEN\" --key"), "{sign}");
-        assert!(staging.starts_with("    name: Staging\n    needs: sign\n"), "{staging}");
+        let (before, production) = deploy.split_once("\n  production:\n").expect("jobs");
+        assert!(
+            !before.contains("secrets.MODELGATE_SIGNING_KEY") && !before.contains("model sign \"$MODEL\"")
+        );
+        assert!(production.contains("    environment: production\n"), "{production}");
+        let at = |text: &str| production.find(text).expect("a step");
+        let sign = at("modelgate model sign \"$MODEL\" \"$CHOSEN\" --key");
+        assert!(at("modelgate model approve") < sign && sign < at("modelgate model promote"), "{production}");
         assert_eq!(deploy.matches("secrets.MODELGATE_SIGNING_KEY").count(), 1);
         assert!(
             workflow(&plan, "train").contains("MODELGATE_SIGNING_KEY: ${{ secrets.MODELGATE_SIGNING_KEY }}")

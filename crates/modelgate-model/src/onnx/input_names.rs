@@ -3,11 +3,14 @@
 use modelgate_core::schema::{Feature, FeatureSchema};
 
 /// Returns whether an input called `input` takes the column of `feature`: it has its name, or what skl2onnx makes of it where no
-/// other column has or comes to that name.
-pub(super) fn takes(input: &str, feature: &Feature, schema: &FeatureSchema) -> bool {
+/// other column has or comes to that name, and no other of the `inputs` has the column's own.
+pub(super) fn takes(input: &str, inputs: &[&str], feature: &Feature, schema: &FeatureSchema) -> bool {
     let is_named = |feature: &Feature| feature.name == input;
     if is_named(feature) || identifier(&feature.name) != input {
         return is_named(feature);
+    }
+    if inputs.contains(&feature.name.as_str()) {
+        return false;
     }
     let others = schema.features.iter().filter(|other| other.name != feature.name);
     !others.into_iter().any(|other| is_named(other) || identifier(&other.name) == input)
@@ -38,7 +41,7 @@ mod tests {
             nulls: Vec::new(),
         };
         let found = |input: &str, schema: &FeatureSchema| {
-            let taken = schema.features.iter().find(|feature| takes(input, feature, schema));
+            let taken = schema.features.iter().find(|feature| takes(input, &[input], feature, schema));
             taken.map(|feature| feature.name.clone())
         };
         let census =
@@ -59,5 +62,10 @@ mod tests {
         let alike = schema(&["a-b", "a b", "c-d", "c_d"]);
         assert_eq!(found("a_b", &alike), None);
         assert_eq!(found("c_d", &alike).as_deref(), Some("c_d"));
+        // A column goes to one input.
+        let column = &schema(&["a-b"]).features[0];
+        let taken = |inputs: &[&str]| inputs.iter().filter(|one| takes(one, inputs, column, &alike)).count();
+        assert!(takes("a_b", &["a_b"], column, &schema(&["a-b"])));
+        assert_eq!(taken(&["a-b", "a_b"]), 1);
     }
 }

@@ -135,18 +135,21 @@ fn bind(builder: &mut GraphBuilder, inputs: &[&ValueInfo], schema: &FeatureSchem
         builder.node("Concat", &parts, &[&name(input)]).int("axis", 1);
         return Ok(());
     }
-    let of_column = |feature: &&Feature| inputs.iter().any(|input| takes(&input.name, feature, schema));
+    let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    let of_column = |feature: &&Feature| names.iter().any(|input| takes(input, &names, feature, schema));
     if let Some(feature) = schema.features.iter().find(|feature| !of_column(feature)) {
         return refuse(format!(
             "its inputs are [{}] and the column `{}` is not among them: one matrix of all columns, or one input per \
              column, of its name or of what skl2onnx makes of it (`_` for all but letters and digits); columns that it does \
              not take belong in `preprocess.drop`",
-            listed(inputs.iter().map(|input| input.name.as_str()).collect()),
+            listed(names),
             feature.name
         ));
     }
     for (input, port) in inputs.iter().zip(&ports) {
-        let Some(feature) = schema.features.iter().find(|feature| takes(&input.name, feature, schema)) else {
+        let Some(feature) =
+            schema.features.iter().find(|feature| takes(&input.name, &names, feature, schema))
+        else {
             return refuse(format!("its input `{}` is no column of the data: [{}]", input.name, columns()));
         };
         let wide = match port.dims.as_deref() {

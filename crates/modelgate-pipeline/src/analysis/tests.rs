@@ -24,6 +24,7 @@ fn model(table: &Table, names: &[&str], classes: Option<Classes>, estimator: &Es
         name: name.clone(),
         feature_type: table.column(name).expect("a column").feature_type(),
         nullable: false,
+        boolean: false,
         range: None,
         categories: Vec::new(),
         allowed: None,

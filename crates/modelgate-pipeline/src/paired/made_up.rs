@@ -1,11 +1,18 @@
 //! Rows that could have been seen and were not: in some the candidate alone is right, in as many the reference alone.
 //!
 //! What a difference could be is taken from what the answers are: a class taken for another, an answer as sure as the model
-//! usually is, an error of the size that errors have. Nothing is measured here.
+//! usually is or ever, an error of the size that errors have. Where the models hardly differ, the rows say little of that, and the worst
+//! is taken that can well be. Nothing is measured here.
 
 use modelgate_evaluate::rests_on_labels;
 
 use crate::answers::Answers;
+
+/// With fewer rows that differ, how much they can differ is not known from them.
+const FEW_DIFFERENT: usize = 10;
+
+/// A smaller part of the usual error is no difference, nor is such a part of a probability.
+const NOTICED: f64 = 0.01;
 
 /// Returns both models' answers with made-up rows behind them, once for each kind of row by which `metric` could differ.
 pub(super) fn with_made_up_rows(
@@ -19,7 +26,12 @@ pub(super) fn with_made_up_rows(
             vec![right_alone_in_each_class(candidate, reference, (&said, &said))]
         }
         (Answers::Classes { .. }, _) => {
-            let said = (usual(candidate), usual(reference));
+            let said = if metric == "log_loss" {
+                let said = surest(candidate, reference);
+                (said.clone(), said)
+            } else {
+                (usual(candidate), usual(reference))
+            };
             vec![
                 most_different(candidate, reference),
                 right_alone_in_each_class(candidate, reference, (&said.0, &said.1)),
@@ -85,6 +97,32 @@ fn beyond_all(classes: usize) -> Vec<Vec<f32>> {
     (0..classes).map(row).collect()
 }
 
+/// Returns for each class an answer that is as sure of it as any of either model is of any. A wrong answer costs the
+/// logarithm of what it leaves for the right class, which has no bound: the surest one costs most, and an average says little
+/// of it. Where too few rows differ to say how sure, nothing is left but what tells 1 from its neighbour in the numbers that
+/// probabilities are kept in.
+fn surest(candidate: &Answers, reference: &Answers) -> Vec<Vec<f32>> {
+    let (
+        Answers::Classes { labels, probabilities, names, .. },
+        Answers::Classes { probabilities: others, .. },
+    ) = (candidate, reference)
+    else {
+        return Vec::new();
+    };
+    let classes = names.len().max(1);
+    let rows = probabilities.chunks_exact(classes).zip(others.chunks_exact(classes)).zip(labels);
+    let differs = |(own, other): (&f32, &f32)| own.max(*other) > own.min(*other) * (1.0 + NOTICED as f32);
+    let different = rows
+        .filter(|((own, other), label)| {
+            own.get(**label as usize).zip(other.get(**label as usize)).is_some_and(differs)
+        })
+        .count();
+    let bound = if different < FEW_DIFFERENT { f32::EPSILON } else { 1.0 };
+    let least = probabilities.iter().chain(others).copied().fold(bound, f32::min);
+    let row = |class| (0..classes).map(|other| if other == class { 1.0 - least } else { least }).collect();
+    (0..classes).map(row).collect()
+}
+
 /// Returns for each class the mean of the probabilities with which a row is taken for it; where none is, that of all rows.
 fn usual(answers: &Answers) -> Vec<Vec<f32>> {
     let Answers::Classes { predicted, probabilities, names, .. } = answers else { return Vec::new() };
@@ -108,15 +146,10 @@ fn usual(answers: &Answers) -> Vec<Vec<f32>> {
     sums.iter().map(|found| mean(if found.0 > 0 { found } else { &all })).collect()
 }
 
-/// With fewer rows that differ, how much they can differ is not known from them.
-const FEW_DIFFERENT: usize = 10;
-
-/// A smaller part of the usual error is no difference.
-const NOTICED: f64 = 0.01;
-
 /// Adds a row that the candidate alone has right and one that the reference alone has: the other one's error is as large as
-/// usual, and as large as any was where too few rows differ to say. Where neither was ever wrong, a guess of the mean is as
-/// wrong as it gets.
+/// usual. Where too few rows differ to say, these are two rows each, as the rule of three has it, with an error as large as any
+/// was and at least as large as that of a guess of the mean usually is. Where neither was ever wrong, such a guess is as wrong
+/// as it gets.
 fn wrong_alone(candidate: &Answers, reference: &Answers) -> (Answers, Answers) {
     let (mut one, mut other) = (candidate.clone(), reference.clone());
     let (Answers::Values { actual, predicted: own }, Answers::Values { predicted: others, .. }) =
@@ -133,16 +166,21 @@ fn wrong_alone(candidate: &Answers, reference: &Answers) -> (Answers, Answers) {
         |said: &[f64]| -> Vec<(f64, f64)> { actual.iter().copied().zip(errors(said)).collect() };
     let both = [with_errors(own), with_errors(others)].concat();
     let guessed = with_errors(&vec![mean; actual.len()]);
+    let spread = (guessed.iter().map(|(_, error)| error * error).sum::<f64>() / rows).sqrt();
     let largest =
         both.iter().max_by(farther).filter(|worst| worst.1 != 0.0).or(guessed.iter().max_by(farther));
     let Some((value, largest)) = largest.copied() else { return (one, other) };
     let usual = (both.iter().map(|(_, error)| error * error).sum::<f64>() / (2.0 * rows)).sqrt();
     let gaps = own.iter().zip(others).filter(|(one, other)| (*one - *other).abs() > NOTICED * usual);
-    let size = if gaps.count() < FEW_DIFFERENT { largest } else { usual.copysign(largest) };
+    let (size, times) = if gaps.count() < FEW_DIFFERENT {
+        (largest.abs().max(spread).copysign(largest), 2)
+    } else {
+        (usual.copysign(largest), 1)
+    };
     for (answers, said) in [(&mut one, [value, value + size]), (&mut other, [value + size, value])] {
         if let Answers::Values { actual, predicted } = answers {
-            actual.extend([value; 2]);
-            predicted.extend(said);
+            actual.extend([value; 2].repeat(times));
+            predicted.extend(said.repeat(times));
         }
     }
     (one, other)

@@ -5,7 +5,7 @@
 //! counts what was not seen: for a share of rows the score interval, for everything else rounds over the rows and a few
 //! made-up ones. The wider end counts.
 
-use modelgate_core::metric::pinball_quantile;
+use modelgate_core::metric::{Direction, direction, pinball_quantile};
 use modelgate_core::verdict::{SliceFigure, SliceFigures};
 use modelgate_evaluate::statistics::{holm, normal_quantile, paired_score_interval, paired_worse};
 use modelgate_evaluate::{
@@ -28,22 +28,30 @@ pub struct Difference {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+    /// Both ends, for a margin that is a share of the reference's figure and moves with it.
+    pub held: (f64, f64),
     /// Standard deviation of the difference.
     pub standard_error: f64,
     /// With fewer rows the ends say nothing.
     pub least_rows: u64,
 }
 
-/// Returns where the difference of `metric` lies; `None` when the figure is undefined for either.
+/// Returns where the difference of `metric` lies, beside a margin of `share` of the reference's figure, 0 for another margin;
+/// `None` when the figure is undefined for either.
 pub fn difference(
     candidate: &Answers,
     reference: &Answers,
-    metric: &str,
+    (metric, share): (&str, f64),
     average: Average,
     options: &BootstrapOptions,
 ) -> Option<Difference> {
-    let plain = drawn(candidate, reference, metric, average, options)?;
+    let allowed = if direction(metric) == Some(Direction::LowerIsBetter) { share } else { -share };
+    let figure = (metric, allowed);
+    let plain = drawn(candidate, reference, figure, average, options)?;
+    // What is taken off in each round is put back as it is: the margin is that of the rows.
+    let margin = allowed * plain.reference.abs();
     let (mut low, mut high) = (plain.low, plain.high);
+    let mut held = (plain.less_share.0 + margin, plain.less_share.1 + margin);
     let least_rows = if let (Some(hits), Some(others)) =
         (hits(candidate, metric, average), hits(reference, metric, average))
     {
@@ -51,24 +59,26 @@ pub fn difference(
         let (alone, other) = (count_alone(&hits, &others), count_alone(&others, &hits));
         let ends = paired_score_interval(alone, other, rows, options.confidence);
         (low, high) = (low.min(ends.0), high.max(ends.1));
+        held = (held.0.min(ends.0), held.1.max(ends.1));
         0
     } else {
         for (candidate, reference) in with_made_up_rows(candidate, reference, metric) {
-            let found = drawn(&candidate, &reference, metric, average, options)?;
+            let found = drawn(&candidate, &reference, figure, average, options)?;
             (low, high) = (low.min(found.low), high.max(found.high));
+            held = (held.0.min(found.less_share.0 + margin), held.1.max(found.less_share.1 + margin));
         }
         LEAST_ROWS
     };
     let z = normal_quantile(options.confidence);
     let by_width = if z > 0.1 { (high - low) / (2.0 * z) } else { 0.0 };
     let standard_error = plain.standard_error.max(by_width);
-    Some(Difference { difference: plain.difference, low, high, standard_error, least_rows })
+    Some(Difference { difference: plain.difference, low, high, held, standard_error, least_rows })
 }
 
 fn drawn(
     candidate: &Answers,
     reference: &Answers,
-    metric: &str,
+    (metric, share): (&str, f64),
     average: Average,
     options: &BootstrapOptions,
 ) -> Option<PairedInterval> {
@@ -84,7 +94,7 @@ fn drawn(
         }
     };
     let (one, other) = (prepared(candidate)?, prepared(reference)?);
-    paired_bootstrap(one.as_ref(), other.as_ref(), metric, options)
+    paired_bootstrap(one.as_ref(), other.as_ref(), metric, share, options)
 }
 
 /// Returns which rows `metric` counts, where it is the share of them.
@@ -176,7 +186,7 @@ mod tests {
     }
 
     fn found(candidate: &Answers, reference: &Answers, metric: &str) -> Difference {
-        difference(candidate, reference, metric, Average::Weighted, &BootstrapOptions::default())
+        difference(candidate, reference, (metric, 0.0), Average::Weighted, &BootstrapOptions::default())
             .expect("a difference")
     }
 
@@ -265,7 +275,7 @@ mod tests {
             let (candidate, reference) = (answers(0.05), answers(0.0));
             let options = BootstrapOptions { rounds: 200, ..BootstrapOptions::default() };
             for (metric, passed) in ["roc_auc", "pr_auc", "brier"].iter().zip(&mut passed) {
-                let found = difference(&candidate, &reference, metric, Average::Weighted, &options);
+                let found = difference(&candidate, &reference, (metric, 0.0), Average::Weighted, &options);
                 let found = found.expect("a difference");
                 let worst = if *metric == "brier" { found.high } else { -found.low };
                 *passed += u32::from(worst < 0.025);
@@ -343,7 +353,7 @@ mod tests {
             probabilities[3] = f32::NAN;
         }
         let options = BootstrapOptions::default();
-        assert_eq!(difference(&bad, &good, "accuracy", Average::Weighted, &options), None);
+        assert_eq!(difference(&bad, &good, ("accuracy", 0.0), Average::Weighted, &options), None);
         let all: Vec<u32> = (0..60).collect();
         let compared = parts(&bad, &good, &[("all".to_owned(), all.clone())], 30);
         assert_eq!((compared.undefined, compared.slices.len()), (1, 0));
@@ -351,5 +361,72 @@ mod tests {
             |predicted: f64| Answers::Values { actual: vec![1.0; 60], predicted: vec![predicted; 60] };
         let compared = parts(&values(f64::NAN), &values(1.0), &[("all".to_owned(), all)], 30);
         assert_eq!(compared.undefined, 60);
+    }
+
+    #[test]
+    fn a_sure_and_wrong_answer_that_no_row_shows_is_not_ruled_out_but_for_many_rows() {
+        let high = |rows: u32, surest: f32, moved: f32| {
+            let labels = alternating(rows);
+            let answers = |moved: f32| {
+                let sure = |row: u32| if row < 8 { surest } else { 0.1 + moved * (row % 5) as f32 };
+                let shares = |row: u32| {
+                    if row.is_multiple_of(2) {
+                        [1.0 - sure(row), sure(row)]
+                    } else {
+                        [sure(row), 1.0 - sure(row)]
+                    }
+                };
+                let probabilities = (0..rows).flat_map(shares).collect();
+                let names = vec!["no".to_owned(), "yes".to_owned()];
+                Answers::Classes { labels: labels.clone(), predicted: labels.clone(), probabilities, names }
+            };
+            found(&answers(moved), &answers(0.0), "log_loss").high
+        };
+        // One in a hundred answers of 1e-6 for the right class costs 0.14, and a third of all samples of 100 rows show none.
+        assert!(high(100, 0.03, 0.0) > 0.138, "{}", high(100, 0.03, 0.0));
+        // A model that is nowhere sure is not taken for one that is.
+        let (unsure, sure) = (high(400, 0.05, 0.005), high(400, 1e-6, 0.005));
+        assert!(unsure < 0.05 && sure > 0.08, "{unsure} {sure}");
+        assert!(high(1000, 0.03, 0.0) < 0.05, "{}", high(1000, 0.03, 0.0));
+    }
+
+    #[test]
+    fn a_large_error_that_no_row_shows_is_not_ruled_out_where_hardly_any_row_differs() {
+        // Two in a hundred answers that are off by six usual errors, and the same answers otherwise: a third of all samples of
+        // 50 rows show none.
+        let values = Answers::Values {
+            actual: (0..50).map(|row| 10.0 + 5.0 * f64::from(row * 7 % 50 - 25) / 14.4).collect(),
+            predicted: (0..50)
+                .map(|row| {
+                    10.0 + 5.0 * f64::from(row * 7 % 50 - 25) / 14.4
+                        + 0.8 * f64::from(row * 11 % 50 - 25) / 14.4
+                })
+                .collect(),
+        };
+        for (metric, margin) in [("rmse", 0.27), ("mae", 0.087)] {
+            let found = found(&values, &values, metric);
+            assert!(found.high > margin, "{metric}: {found:?}");
+        }
+        assert!(found(&values, &values, "r2").low < -0.02);
+    }
+
+    #[test]
+    fn a_margin_that_is_a_share_of_the_references_figure_is_no_surer_than_that() {
+        // Two models whose errors have nothing to do with each other.
+        let values = |size: f64, step: u64| Answers::Values {
+            actual: vec![0.0; 200],
+            predicted: (1_u64..=200).map(|row| size * ((row * step % 211) as f64 - 105.0) / 60.0).collect(),
+        };
+        let (candidate, reference) = (values(1.4, 37), values(1.0, 101));
+        let options = BootstrapOptions::default();
+        let with = |share| {
+            difference(&candidate, &reference, ("rmse", share), Average::Weighted, &options)
+                .expect("a difference")
+        };
+        let (fixed, moving) = (with(0.0), with(0.5));
+        assert_eq!(fixed.held, (fixed.low, fixed.high));
+        assert_eq!((moving.low, moving.high), (fixed.low, fixed.high));
+        assert!(moving.held.0 < moving.low && moving.held.1 > moving.high, "{moving:?}");
+        assert!(moving.held.1 - moving.high < moving.high - moving.difference, "{moving:?}");
     }
 }

@@ -5,7 +5,7 @@ use modelgate_core::rollout::Percent;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
-use super::{check_package, check_promotion, governed, is_automatic};
+use super::{check_package, check_promotion, governed, is_automatic, lapsed};
 use crate::error::PipelineError;
 use crate::project::Project;
 use crate::run::check_manual_promotion;
@@ -58,9 +58,15 @@ pub fn admission(
     if !share.is_most() {
         return Ok(Admission::Open);
     }
-    if registry.model(model)?.versions.get(&version).is_some_and(|found| found.approval.is_some()) {
-        check_promotion(project, registry, model, version, now)?;
-        return Ok(Admission::Open);
+    let automatic = is_automatic(project, model)?;
+    let found = registry.model(model)?.versions.get(&version);
+    if found.is_none_or(|found| found.approval.is_none()) {
+        return Ok(if automatic { Admission::ByPolicy } else { Admission::Waits });
     }
-    Ok(if is_automatic(project, model)? { Admission::ByPolicy } else { Admission::Waits })
+    // What the policy approved it approves again where that is too old.
+    if automatic && lapsed(&governed(project, model)?, registry, version, now)?.is_some() {
+        return Ok(Admission::ByPolicy);
+    }
+    check_promotion(project, registry, model, version, now)?;
+    Ok(Admission::Open)
 }

@@ -1,7 +1,7 @@
 //! The rules that no pipeline may drop: added to those of each pipeline, and asked for again before production, since a
 //! version may have been judged before they were.
 
-use modelgate_core::rule::{Check, GateRule, slice_name};
+use modelgate_core::rule::{Check, GateRule, Subset, slice_name};
 use modelgate_core::verdict::{GateVerdict, RuleResult};
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
@@ -10,7 +10,7 @@ use crate::error::PipelineError;
 use crate::project::{Pipeline, Project};
 
 /// Refuses a version whose verdict is not over the rules that are required now.
-pub(super) fn check(
+pub(crate) fn check(
     project: &Project,
     registry: &Registry,
     model: &ModelName,
@@ -24,7 +24,7 @@ pub(super) fn check(
     let verdict: GateVerdict = serde_json::from_slice(&registry.object(&found.verdict_digest)?)?;
     for rule in required {
         let rule = rule.to_rule().map_err(PipelineError::Policy)?;
-        if let Some(why) = missing(&rule, &verdict.rules) {
+        if let Some(why) = missing(&rule, None, &verdict.rules).map(|lack| lack.words(&rule.id)) {
             return Err(PipelineError::Policy(format!(
                 "policy.required_rules: {model} {version} {why}; `modelgate run` judges by the rules of today and registers \
                  what came of it"
@@ -34,16 +34,36 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Returns what a verdict lacks of a required rule. A verdict of an older modelgate does not keep the rules themselves: of
-/// those that compare, only id, figure and rows can be held against each other then.
-fn missing(rule: &GateRule, results: &[RuleResult]) -> Option<String> {
-    let id = &rule.id;
-    let Some(result) = results.iter().find(|result| result.id == *id) else {
-        return Some(format!("was judged without `{id}`"));
+/// What a verdict lacks of a rule.
+pub(super) enum Lack<'a> {
+    /// There is none of this id.
+    Missing,
+    /// It is over another one of this id, which came out so.
+    Other(&'a RuleResult),
+}
+
+impl Lack<'_> {
+    fn words(&self, id: &str) -> String {
+        match self {
+            Self::Missing => format!("was judged without `{id}`"),
+            Self::Other(result) => format!("was judged by another `{id}`: {}", result.sentence),
+        }
+    }
+}
+
+/// Returns what a verdict lacks of a rule, whose rows are those of `on` where it names none. A verdict of an older modelgate
+/// does not keep the rules themselves: of those that compare, only id, figure and rows can be held against each other then.
+pub(super) fn missing<'a>(
+    rule: &GateRule,
+    on: Option<Subset>,
+    results: &'a [RuleResult],
+) -> Option<Lack<'a>> {
+    let Some(result) = results.iter().find(|result| result.id == rule.id) else {
+        return Some(Lack::Missing);
     };
     let slice = slice_name(&rule.slice);
     let other_rows =
-        rule.on.is_some_and(|on| on != result.on) || slice != result.slice.clone().unwrap_or_default();
+        rule.on.or(on).is_some_and(|on| on != result.on) || slice != result.slice.clone().unwrap_or_default();
     let other_limit = match rule.check {
         Check::AtLeast(limit) | Check::AtMost(limit) | Check::Equals(limit) => {
             result.limit.is_some_and(|held| held.to_bits() != limit.to_bits())
@@ -52,7 +72,7 @@ fn missing(rule: &GateRule, results: &[RuleResult]) -> Option<String> {
     };
     let other_rule = result.rule.is_some_and(|judged| rule.digest() != Some(judged));
     if result.metric != rule.metric || other_rows || other_limit || other_rule {
-        return Some(format!("was judged by another `{id}`: {}", result.sentence));
+        return Some(Lack::Other(result));
     }
     None
 }

@@ -73,7 +73,7 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
     for feature in &manifest.schema.features {
         let values = match feature.range {
             Some((low, high)) => format!("{} to {}", figure(low), figure(high)),
-            None => feature.categories.join(", "),
+            None => listed(feature.categories.iter().map(String::as_str)),
         };
         let nullable = if feature.nullable { "yes" } else { "no" };
         let _ = writeln!(
@@ -85,12 +85,21 @@ pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: 
         );
     }
     if let Some(classes) = &manifest.schema.classes {
-        let _ = writeln!(page, "\nClasses: {}.", text(&classes.names().join(", ")));
+        let _ = writeln!(page, "\nClasses: {}.", text(&listed(classes.names().iter().map(String::as_str))));
     }
     page.push_str(
         "\n## Limits\n\nThe figures hold for rows like those of the data set above. There is no fairness analysis\nin this card.\n",
     );
     page
+}
+
+/// Returns words side by side, of many the first; the manifest has them all.
+fn listed<'a>(words: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 50;
+    let more = words.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = words.take(SHOWN).map(|word| short(word, 200)).collect();
+    let shown = shown.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 /// Returns text that stays inside a code span in a cell of a table, where nothing but a backtick and a bar means anything.
@@ -200,6 +209,14 @@ mod tests {
         assert_eq!(yaml(&value), expected);
         let read: serde_json::Value = serde_json::from_str(&yaml(&value)).expect("JSON still");
         assert_eq!(read, value);
+    }
+
+    #[test]
+    fn of_many_words_the_first_are_shown() {
+        assert_eq!(listed(["a", "b"].into_iter()), "a, b");
+        let words: Vec<String> = (0..1000).map(|at| format!("{at}{}", "x".repeat(1000))).collect();
+        let shown = listed(words.iter().map(String::as_str));
+        assert!(shown.ends_with(" and 950 more") && shown.len() < 50 * 210, "{}", shown.len());
     }
 
     #[test]

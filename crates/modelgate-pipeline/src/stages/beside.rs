@@ -26,6 +26,7 @@ use crate::stage::Stage;
 use crate::stages::data;
 use crate::stages::judge::{Comparing, plain_options};
 use crate::stages::measured::{Measured, measured, sliced, unmeasured};
+use crate::stored;
 
 /// The candidate's figures beside those of what it is compared with; what `comparison.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -133,9 +134,17 @@ pub(super) fn score_production(
     let Some(production) = production else { return Ok(ProductionFound::only(Reference::None)) };
     let name = format!("production {}", production.version);
     let model = runner.pipeline.model.clone();
+    let settings = changes::settings(runner.pipeline)?;
     if production.digest == candidate.digest {
         let scores = Scores { name, digest: Some(candidate.digest), ..Scores::default() };
-        return Ok(ProductionFound::only(Reference::Scores(Box::new(scores))));
+        // The model is the same: what it is let in by need not be.
+        let before = stored::attached(registry, &model, production.version)?;
+        let configuration = before
+            .and_then(|before| before.configuration)
+            .map(|before| changes::configuration(&before, &settings))
+            .filter(|changes| !changes.is_empty());
+        let found = ProductionFound::only(Reference::Scores(Box::new(scores)));
+        return Ok(ProductionFound { configuration, ..found });
     }
     let (package, files) = match load(registry, &model, production) {
         Ok(loaded) => loaded,
@@ -152,7 +161,6 @@ pub(super) fn score_production(
         (parsed(files.get("reference.json")), parsed(own.as_ref()));
     let data_changes = profiles.0.zip(profiles.1).map(|(before, now)| changes::data(&before, &now));
     let before: Option<serde_json::Value> = parsed(files.get("metrics.json"));
-    let settings = serde_json::to_value(runner.pipeline.config)?;
     let configuration = before
         .as_ref()
         .and_then(|attached| attached.get("configuration"))

@@ -409,7 +409,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let reference = modelgate_data::profile::reference_profile(&table, &rows, &names, &target);
             let foreign = command::is_foreign(runner);
             let mut warnings = if foreign { coarse::imported(&table, &rows, &features) } else { Vec::new() };
-            let nulls = dataset::open(runner)?.declared_nulls();
+            let nulls = dataset::open(runner)?.request_nulls(&features);
             let schema =
                 FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes, nulls };
             let code = match command::command(runner) {

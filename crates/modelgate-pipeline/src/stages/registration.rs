@@ -101,7 +101,7 @@ pub(crate) fn register(
     let mut objects: BTreeMap<String, Vec<u8>> = files;
     let split = SplitRecord::of(runner)?;
     let metrics = AttachedMetrics {
-        configuration: Some(serde_json::to_value(runner.pipeline.config)?),
+        configuration: Some(crate::changes::settings(runner.pipeline)?),
         trained_on: split.trained_on(runner)?,
         measured_on: Some(MeasuredRows::of(runner)?),
         split: Some(split),

@@ -177,21 +177,46 @@ impl Searched<'_> {
         Ok(Fold { train: self.part(&plan, train)?, held_out: self.part(&plan, held_out)?, names })
     }
 
-    /// As [`Self::fold`]; `None` where there is nothing to learn, such as before a class begins.
-    fn learnable(&self, train: &[u32], held_out: &[u32]) -> Result<Option<Fold>, PipelineError> {
-        self.can_be_learned(train).then(|| self.fold(train, held_out)).transpose()
+    /// As [`Self::fold`]; `None` where there is nothing to learn, such as before a class begins, and where no answers would have the
+    /// metric, such as an area under the curve where a class is missing.
+    fn useful(&self, train: &[u32], held_out: &[u32], metric: &str) -> Result<Option<Fold>, PipelineError> {
+        let fold = self.can_be_learned(train).then(|| self.fold(train, held_out)).transpose()?;
+        Ok(fold.filter(|fold| self.score(&fold.held_out, self.right_answers(&fold.held_out), metric).is_ok()))
+    }
+
+    /// Returns answers that are all right.
+    fn right_answers(&self, part: &Part) -> Prediction {
+        match self.target {
+            Target::Classes { classes, .. } => {
+                let count = classes.names().len();
+                let mut probabilities = vec![0.0; part.rows * count];
+                for (row, label) in probabilities.chunks_exact_mut(count.max(1)).zip(&part.labels) {
+                    row[*label as usize] = 1.0;
+                }
+                Prediction::Classes { labels: part.labels.clone(), probabilities }
+            }
+            Target::Values(_) => {
+                Prediction::Values(part.numbers.iter().map(|number| *number as f32).collect())
+            }
+        }
     }
 
     /// Returns the folds of the first `count` rows of `order`, whose identities are given; by time of the last. Those that
-    /// nothing can be learned from are left out.
-    fn folds(&self, order: &[u32], identities: &[u64], count: usize) -> Result<Vec<Fold>, PipelineError> {
+    /// nothing can be learned from, or that do not define the metric, are left out.
+    fn folds(
+        &self,
+        order: &[u32],
+        identities: &[u64],
+        count: usize,
+        metric: &str,
+    ) -> Result<Vec<Fold>, PipelineError> {
         let count = count.min(order.len());
         let Some(folds) = self.config.cv.map(|folds| folds as usize) else {
             return Ok(vec![self.fold(&order[..count], self.validation)?]);
         };
         if self.time.is_some() {
             let first = order.len() - count;
-            return self.windows(&order[first..], &identities[first..], folds);
+            return self.windows(&order[first..], &identities[first..], folds, metric);
         }
         let (rows, identities) = (&order[..count], &identities[..count]);
         let of_rows = fold_of(identities, folds);
@@ -202,13 +227,19 @@ impl Searched<'_> {
                 rows.sort_unstable();
                 rows
             };
-            self.learnable(&part(false), &part(true))
+            self.useful(&part(false), &part(true), metric)
         });
         made.filter_map(Result::transpose).collect()
     }
 
     /// Returns folds by time, of which each is measured on what follows the rows that it learns from.
-    fn windows(&self, rows: &[u32], moments: &[u64], folds: usize) -> Result<Vec<Fold>, PipelineError> {
+    fn windows(
+        &self,
+        rows: &[u32],
+        moments: &[u64],
+        folds: usize,
+        metric: &str,
+    ) -> Result<Vec<Fold>, PipelineError> {
         let of_rows = stretches(moments, folds + 1);
         let made = (1..=folds).into_par_iter().map(|stretch| {
             let part = |chosen: fn(usize, usize) -> bool| {
@@ -217,17 +248,21 @@ impl Searched<'_> {
                 rows.sort_unstable();
                 rows
             };
-            self.learnable(&part(|of, stretch| of < stretch), &part(|of, stretch| of == stretch))
+            self.useful(&part(|of, stretch| of < stretch), &part(|of, stretch| of == stretch), metric)
         });
         made.filter_map(Result::transpose).collect()
     }
 
-    /// Fits and measures one trial on one fold.
-    fn measure(&self, trainer: &dyn Trainer, fold: &Fold, metric: &str) -> Result<f64, LearnError> {
-        let names = match self.target {
+    fn class_names(&self) -> Vec<String> {
+        match self.target {
             Target::Classes { classes, .. } => classes.names(),
             Target::Values(_) => Vec::new(),
-        };
+        }
+    }
+
+    /// Fits and measures one trial on one fold.
+    fn measure(&self, trainer: &dyn Trainer, fold: &Fold, metric: &str) -> Result<f64, LearnError> {
+        let names = self.class_names();
         let (train, held_out) = (&fold.train, &fold.held_out);
         let (learned, of_learned, weights) =
             (train.matrix(&fold.names), train.targets(self.target, &names), train.weights.as_deref());
@@ -244,8 +279,15 @@ impl Searched<'_> {
         let in_data = |at: usize| Some(u64::from(*train.numbers_in_data.get(at)?) + 1);
         let outcome = outcome.map_err(|error| error.in_data(in_data))?;
         let answers = outcome.estimator.predict(&held_out.values, held_out.rows);
+        let answers = answers.map_err(|error| LearnError::Data(error.to_string()))?;
+        self.score(held_out, answers, metric)
+    }
+
+    /// Returns what answers for the rows of a part score.
+    fn score(&self, held_out: &Part, answers: Prediction, metric: &str) -> Result<f64, LearnError> {
+        let names = self.class_names();
         let told = |error: &dyn std::error::Error| LearnError::Data(error.to_string());
-        let (metrics, undefined) = match answers.map_err(|error| told(&error))? {
+        let (metrics, undefined) = match answers {
             Prediction::Classes { labels: predicted, probabilities } => {
                 let input = ClassificationInput {
                     labels: &held_out.labels,
@@ -361,7 +403,7 @@ impl Searched<'_> {
         let mut left_out = None;
         for (number, round) in plan.iter().enumerate() {
             left.truncate(round.trials);
-            let prepared = self.folds(&order, &identities, round.rows)?;
+            let prepared = self.folds(&order, &identities, round.rows, &metric)?;
             total -= left.len() * (folds - prepared.len());
             if prepared.is_empty() {
                 let more = if round.rows < self.train.len() {
@@ -370,12 +412,14 @@ impl Searched<'_> {
                     String::new()
                 };
                 return Err(setting(format!(
-                    "cv: the rows that each of {folds} folds learns from have one class only{more}"
+                    "cv: the rows that each of {folds} folds learns from have one class only, or {metric} is not defined on those \
+                     that it is measured on{more}"
                 )));
             }
             left_out = (prepared.len() < folds).then(|| {
                 format!(
-                    "trials are measured on {} of {folds} folds: the rows that the others learn from have one class only",
+                    "trials are measured on {} of {folds} folds: the rows that the others learn from have one class only, or {metric} \
+                     is not defined on those that they are measured on",
                     prepared.len()
                 )
             });

@@ -129,8 +129,11 @@ impl Trials {
 
     /// Returns one line for people.
     pub(crate) fn summary(&self) -> String {
-        let score = self.best_trial().and_then(|best| best.score).unwrap_or(f64::NAN);
-        let on = self.cv.map_or_else(|| "validation".to_owned(), |folds| format!("{folds} folds"));
+        let best = self.best_trial();
+        let score = best.and_then(|best| best.score).unwrap_or(f64::NAN);
+        // Those that were left out did not count.
+        let folds = best.map_or(0, |best| best.folds.len());
+        let on = self.cv.map_or_else(|| "validation".to_owned(), |_| format!("{folds} folds"));
         format!(
             "best of {} trials {} = {} on {on}",
             self.trials.len(),

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::App;
-use super::guard::too_often;
+use super::guard::{Judged, too_often};
 use super::ids::Caller;
 use super::predict::json;
 use crate::catalog::Outcome;
@@ -25,9 +25,9 @@ pub(crate) const AGAIN: u64 = 30;
 /// Refuses who is no administrator.
 pub(crate) fn check(app: &App, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
     match app.is_admin(headers, address) {
-        Some(true) => return Ok(()),
-        Some(false) => {}
-        None => {
+        Judged::Valid => return Ok(()),
+        Judged::Wrong => {}
+        Judged::TooMany => {
             app.metrics.admin("rate_limited");
             return Err(too_often("too many tries with a wrong token"));
         }

@@ -14,6 +14,9 @@ use super::unread::discard;
 use crate::refusal::Refusal;
 use crate::settings::Limits;
 
+/// Says where the JSON of a body ends, behind which binary tensors come.
+const BINARY: &str = "inference-header-content-length";
+
 /// The form of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
@@ -22,10 +25,17 @@ pub(crate) enum Form {
 }
 
 /// Returns the form that the headers name. Without a content type it is JSON.
-pub(crate) fn form(headers: &HeaderMap, csv: bool) -> Result<Form, Refusal> {
+fn form(headers: &HeaderMap, csv: bool) -> Result<Form, Refusal> {
     let refuse = |sentence: &str| {
         Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence))
     };
+    // Clients of the Open Inference Protocol put tensors behind the JSON as bytes where they are not told otherwise.
+    if headers.contains_key(BINARY) {
+        return refuse(
+            "binary tensors are not taken: send them as JSON, as tritonclient does by \
+             `set_data_from_numpy(…, binary_data=False)`",
+        );
+    }
     // A packed body would have to be unpacked to know its size.
     let packed = headers.get(header::CONTENT_ENCODING);
     if packed.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -78,10 +88,11 @@ pub(crate) fn room(limits: &Limits) -> usize {
 /// A body, and the room that it takes up while this lives.
 pub(crate) struct Taken {
     pub(crate) bytes: Bytes,
+    pub(crate) form: Form,
     _room: Option<OwnedSemaphorePermit>,
 }
 
-async fn collect(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Taken, Refusal> {
+async fn collect(mut body: Body, form: Form, limit: usize, room: &Arc<Semaphore>) -> Result<Taken, Refusal> {
     let (mut first, mut rest) = (Bytes::new(), Vec::new());
     let mut taken: Option<OwnedSemaphorePermit> = None;
     let mut length = 0;
@@ -126,7 +137,7 @@ async fn collect(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<
         whole.append(&mut rest);
         first = whole.into();
     }
-    Ok(Taken { bytes: first, _room: taken })
+    Ok(Taken { bytes: first, form, _room: taken })
 }
 
 fn too_large(limit: usize) -> Refusal {
@@ -134,20 +145,23 @@ fn too_large(limit: usize) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", sentence)
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end, which is `csv` only where that is taken. One that its headers tell to be none is refused before
+/// anything of it is asked for: who sends `Expect: 100-continue` sends it only then.
 pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
+    csv: bool,
     limits: &Limits,
     room: &Arc<Semaphore>,
 ) -> Result<Taken, Refusal> {
     if let Some(length) = length(headers).filter(|length| *length > limits.body_bytes as u64) {
-        if length <= DRAINED {
+        if length <= DRAINED && !headers.contains_key(header::EXPECT) {
             let _ = tokio::time::timeout(limits.read_timeout, discard(body, 0, DRAINED)).await;
         }
         return Err(too_large(limits.body_bytes));
     }
-    let mut collected = std::pin::pin!(collect(body, limits.body_bytes, room));
+    let form = form(headers, csv)?;
+    let mut collected = std::pin::pin!(collect(body, form, limits.body_bytes, room));
     // A small body has come with its headers: no clock is set for it.
     let at_once = std::future::poll_fn(|context| Poll::Ready(collected.as_mut().poll(context))).await;
     let collected = match at_once {
@@ -176,5 +190,41 @@ mod tests {
         assert_eq!(asked(&[(transfer.clone(), "Chunked"), (content.clone(), "identity")]), Ok(Form::Json));
         assert_eq!(asked(&[(transfer.clone(), "gzip, chunked")]), Err(415));
         assert_eq!(asked(&[(content, "gzip")]), Err(415));
+        // Tensors as bytes are told how they are taken.
+        let binary = header::HeaderName::from_static(BINARY);
+        let refused = form(&HeaderMap::from_iter([(binary, 7.into())]), false).expect_err("binary");
+        assert!(refused.status == 415 && refused.message.contains("binary_data=False"), "{refused:?}");
+    }
+
+    /// A body that fails where anybody asks for some of it.
+    struct Untouched;
+
+    impl axum::body::HttpBody for Untouched {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+            panic!("it was asked for")
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_its_headers_refuse_is_not_asked_for() {
+        let settings = crate::settings::Settings::default();
+        let (limits, room) = (&settings.limits, &Arc::new(Semaphore::new(1 << 20)));
+        for (length, more, status) in [
+            ("200000000", (header::EXPECT, "100-continue"), 413),
+            ("9", (header::CONTENT_ENCODING, "gzip"), 415),
+            ("9", (header::CONTENT_TYPE, "text/csv"), 415),
+        ] {
+            let value = header::HeaderValue::from_static;
+            let headers = [(header::CONTENT_LENGTH, value(length)), (more.0, value(more.1))];
+            let headers = headers.into_iter().collect();
+            let refused = read(Body::new(Untouched), &headers, false, limits, room).await;
+            assert_eq!(refused.err().map(|refusal| refusal.status.as_u16()), Some(status), "{headers:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::SemaphorePermit;
 
 use super::App;
+use super::tries::Tries;
 use crate::refusal::Refusal;
 use crate::settings::Secret;
 
@@ -78,6 +79,33 @@ fn is_any(secrets: &[Secret], given: &[u8]) -> bool {
     secrets.iter().fold(false, |found, secret| secret.is(given) | found)
 }
 
+/// What a request that needs a secret comes with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Judged {
+    Valid,
+    /// A wrong one, or none.
+    Wrong,
+    /// A wrong one, from where so many came that the next ones have to wait.
+    TooMany,
+}
+
+/// Judges the secrets `given`, of which one has to be valid. Each is compared, and only a wrong one counts: nobody else can
+/// bring it about that a valid one is not let in.
+fn judged<'h>(
+    tries: &Tries,
+    address: IpAddr,
+    mut given: impl Iterator<Item = &'h [u8]> + Clone,
+    is_valid: impl Fn(&[u8]) -> bool,
+) -> Judged {
+    if given.clone().any(is_valid) {
+        Judged::Valid
+    } else if given.next().is_some() && tries.are_too_many(address) {
+        Judged::TooMany
+    } else {
+        Judged::Wrong
+    }
+}
+
 impl App {
     /// Lets somebody ask for a prediction, or says why not.
     pub(crate) fn admit(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
@@ -91,18 +119,16 @@ impl App {
         Ok(())
     }
 
-    /// Refuses somebody without a valid key. Who tries one wrong key after the other has to wait; who has none is told so.
+    /// Refuses somebody without a valid key. Who tries wrong keys again and again has to wait; who has none is told so.
     fn check_key(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Refusal> {
-        if given(headers, API_KEY).next().is_some() {
-            let is_valid = |given: &[u8]| is_any(&self.settings.api_keys, given);
-            match self.keys.judge(address, given(headers, API_KEY), is_valid) {
-                Some(true) => return Ok(()),
-                Some(false) => {}
-                None => {
-                    self.metrics.rate_limited.inc();
-                    return Err(too_often("too many tries with a wrong key"));
-                }
+        match judged(&self.keys, address, given(headers, API_KEY), |key| is_any(&self.settings.api_keys, key))
+        {
+            Judged::Valid => return Ok(()),
+            Judged::TooMany => {
+                self.metrics.rate_limited.inc();
+                return Err(too_often("too many tries with a wrong key"));
             }
+            Judged::Wrong => {}
         }
         self.metrics.unauthorized.inc();
         let sentence = "a key is needed: `Authorization: Bearer KEY` or `X-API-Key: KEY`";
@@ -117,15 +143,10 @@ impl App {
         })
     }
 
-    /// Returns whether a request may use `/admin`; without a configured token nobody may. `None` where its address has tried
-    /// so many wrong tokens that it has to wait.
-    pub(crate) fn is_admin(&self, headers: &HeaderMap, address: IpAddr) -> Option<bool> {
-        let Some(token) = &self.settings.admin_token else { return Some(false) };
-        let own = || given(headers, &self.settings.admin_header);
-        if own().next().is_none() {
-            return Some(false);
-        }
-        self.tokens.judge(address, own(), |given| token.is(given))
+    /// Returns whether a request may use `/admin`; without a configured token nobody may.
+    pub(crate) fn is_admin(&self, headers: &HeaderMap, address: IpAddr) -> Judged {
+        let Some(token) = &self.settings.admin_token else { return Judged::Wrong };
+        judged(&self.tokens, address, given(headers, &self.settings.admin_header), |given| token.is(given))
     }
 }
 
@@ -141,5 +162,26 @@ mod tests {
         assert!(!allows(&rate, "2001:db8:1:2:ffff::9") && allows(&rate, "2001:db8:1:3::1"));
         assert!(allows(&rate, "192.0.2.1") && allows(&rate, "192.0.2.2"));
         assert!(!allows(&rate, "::ffff:192.0.2.1"));
+    }
+
+    #[test]
+    fn one_who_guesses_keeps_nobody_out_who_is_behind_the_same_address() {
+        let (tries, address) = (Tries::new("keys"), IpAddr::from([192, 0, 2, 1]));
+        let ask = |headers: &[(&'static str, &'static str)]| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (header::HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let headers: HeaderMap = headers.iter().map(pair).collect();
+            judged(&tries, address, given(&headers, API_KEY), |given| given == b"right")
+        };
+        let guesses: Vec<Judged> = (0..30).map(|_| ask(&[(API_KEY, "guess")])).collect();
+        assert!(!guesses.contains(&Judged::Valid) && guesses.contains(&Judged::Wrong));
+        assert_eq!(guesses.last(), Some(&Judged::TooMany));
+        // Nothing valid came from there before.
+        assert_eq!(ask(&[(API_KEY, "right")]), Judged::Valid);
+        assert_eq!(ask(&[(API_KEY, "guess"), ("authorization", "Bearer right")]), Judged::Valid);
+        // Who sends none did not try.
+        assert_eq!(ask(&[]), Judged::Wrong);
+        assert_eq!(ask(&[(API_KEY, "guess")]), Judged::TooMany);
     }
 }

@@ -215,7 +215,7 @@ fn document(app: &App, served: &Served) -> Value {
     let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
     models.iter().for_each(|model| of_model(model, &names, &mut paths));
     let which = if models.len() > 1 {
-        json!([{ "name": "model", "in": "query", "required": true, "schema": { "enum": names } }])
+        json!([{ "name": "model", "in": "query", "required": true, "schema": { "type": "string", "enum": names } }])
     } else {
         json!([])
     };

@@ -168,7 +168,10 @@ where
     };
     let mut chosen = None;
     let result = match app.admit(&parts.headers, caller.address) {
-        Ok(()) => body::read(body, &parts.headers, &app.settings.limits, &app.body_room).await,
+        Ok(()) => {
+            let csv = asked.route == Route::Invocations;
+            body::read(body, &parts.headers, csv, &app.settings.limits, &app.body_room).await
+        }
         Err(refusal) => Err(refusal),
     };
     let result = result.and_then(|taken| {
@@ -176,8 +179,7 @@ where
         let _permit = app.begin()?;
         let found = find(app, &asked, &parts.headers, caller.address)?;
         let Chosen { model, canary } = chosen.insert(found);
-        let form = body::form(&parts.headers, asked.route == Route::Invocations)?;
-        let body = &taken.bytes;
+        let (form, body) = (taken.form, &taken.bytes);
         let reading = Reading { app, model, canary: canary.as_ref(), form, body, log: caller };
         let work = || whole(|| work(&reading));
         if body.len() > LARGE { tokio::task::block_in_place(work) } else { work() }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use modelgate_core::schema::incompatibilities;
 use modelgate_core::{Digest, ModelName};
 
 use super::{CanaryError, Loaded, Reloader};
 use crate::caught::caught;
 use crate::error::SourceError;
+use crate::served::ServedModel;
 
 impl Reloader {
     /// Loads and verifies a canary like anything that is served, against what it stands beside.
@@ -46,11 +48,14 @@ impl Reloader {
                 continue;
             }
             let Ok(model) = name.parse::<ModelName>() else { continue };
-            let here =
-                served.canaries.get(&name).is_some_and(|canary| canary.model.offer.digest == record.digest);
+            let canary = served.canaries.get(&name).filter(|one| one.model.offer.digest == record.digest);
+            let here = canary.is_some();
+            // Production may have gone back to a version that others were trained beyond.
+            let unfit = canary.and_then(|canary| unfit(&canary.model, stable));
             drop(served);
-            let gone = match self.source.candidate(&model, &record.version) {
-                Ok(offer) if offer.digest == record.digest => {
+            let gone = match (unfit, self.source.candidate(&model, &record.version)) {
+                (Some(reason), _) => reason,
+                (None, Ok(offer)) if offer.digest == record.digest => {
                     if !here {
                         let loaded = self.load_canary(&model, &record.version, &record.digest);
                         match loaded {
@@ -60,18 +65,27 @@ impl Reloader {
                     }
                     continue;
                 }
-                Err(SourceError::Unavailable(reason)) => {
+                (None, Err(SourceError::Unavailable(reason) | SourceError::Damaged(reason))) => {
                     if !here && let Err(own) = self.start.resume(&name, &record) {
                         rollouts.refuse(&name, &record.digest, &format!("{reason}; {own}"));
                     }
                     continue;
                 }
-                Ok(_) => "the source has another package of this version".to_owned(),
-                Err(error) => error.to_string(),
+                (None, Ok(_)) => "the source has another package of this version".to_owned(),
+                (None, Err(error)) => error.to_string(),
             };
             if let Err(error) = rollouts.abort(&catalog, &self.metrics, &name, &gone, None) {
                 self.cache_failed(&error);
             }
         }
     }
+}
+
+/// Returns why requests to the model that is served do not fit a canary beside it.
+fn unfit(canary: &ServedModel, stable: &ServedModel) -> Option<String> {
+    let [new, old] = [canary, stable].map(|model| &model.package.manifest.schema);
+    let reasons = incompatibilities(new, old);
+    let version = &stable.offer.version;
+    (!reasons.is_empty())
+        .then(|| format!("its schema does not fit {version}, which is served now: {}", reasons.join("; ")))
 }

@@ -22,7 +22,8 @@ pub(super) struct Taken {
 
 impl Reloader {
     /// Makes what the source offers what is served. A model that does not verify, or cannot be fetched, keeps its place as
-    /// it is; one that is withdrawn loses it.
+    /// it is; one that is withdrawn loses it, and so does one that may not be served any more, whatever becomes of what is
+    /// offered in its place.
     pub(super) fn take(&mut self, offered: Offered, tries: u32) -> Taken {
         let before = Arc::clone(&self.catalog.served());
         let mut served = Served::default();
@@ -54,7 +55,11 @@ impl Reloader {
             // Where one file could not be fetched, the next is not waited for as long.
             let tries = if unreached.is_some() { 1 } else { tries };
             let (trace, began_at) = (self.tracer.below(self.trace), SystemTime::now());
-            let loaded = self.load(offer, old.map(AsRef::as_ref), tries, &mut unreached);
+            // Whoever has to leave what is served has no other choice: callers of before are told, not kept.
+            let leaves = old.is_some_and(|old| {
+                old.offer.digest != offer.digest && self.source.banned(&old.offer).is_some()
+            });
+            let loaded = self.load(offer, old.map(AsRef::as_ref), leaves, tries, &mut unreached);
             let about = || {
                 vec![
                     ("modelgate.model", Attribute::Text(name.clone())),
@@ -79,19 +84,22 @@ impl Reloader {
                 }
             }
         }
+        for name in refused.keys() {
+            let old = before.models.get(name).map(|old| &old.offer).or_else(|| self.left.get(name));
+            if let Some(old) = old.cloned()
+                && !served.models.contains_key(name)
+                && !withdrawn.contains_key(name)
+                && let Some(reason) = self.source.banned(&old)
+            {
+                withdrawn.insert(name.clone(), one_line(&reason));
+                // Why nothing is served is said until something is.
+                self.left.insert(name.clone(), old);
+            }
+        }
         self.report(&refused, &withdrawn);
         let changed = self.swap(served, &refused, &withdrawn);
-        let now_served: Vec<Offer> =
-            self.catalog.served().models.values().map(|model| model.offer.clone()).collect();
-        if let Some(cache) = &self.start.cache
-            && (!now_served.is_empty() || !withdrawn.is_empty())
-        {
-            let canaries = self.catalog.rollouts.wanted();
-            let keeps = |name: &str| refused.contains_key(name);
-            if let Err(error) = cache.remember(self.start.identity(), now_served, keeps, &canaries) {
-                self.cache_failed(&error);
-            }
-            self.start.show_cache();
+        if !self.catalog.served().models.is_empty() || !withdrawn.is_empty() {
+            self.remember(|name| refused.contains_key(name) && !withdrawn.contains_key(name));
         }
         let outcome = if !changed.is_empty() {
             Outcome::Reloaded { changed, refused }
@@ -103,6 +111,41 @@ impl Reloader {
         Taken { outcome, unreached }
     }
 
+    /// Takes out what may not be served any more although nothing is offered in its place; returns what went.
+    pub(super) fn take_out(&mut self) -> Vec<String> {
+        let before = Arc::clone(&self.catalog.served());
+        let (mut withdrawn, mut served) = (self.catalog.status().withdrawn, Served::default());
+        for (name, model) in &before.models {
+            match self.source.banned(&model.offer) {
+                Some(reason) => {
+                    withdrawn.insert(name.clone(), one_line(&reason));
+                    self.left.insert(name.clone(), model.offer.clone());
+                }
+                None => drop(served.models.insert(name.clone(), Arc::clone(model))),
+            }
+        }
+        if served.models.len() == before.models.len() {
+            return Vec::new();
+        }
+        let refused = self.catalog.status().refused;
+        self.report(&refused, &withdrawn);
+        let changed = self.swap(served, &refused, &withdrawn);
+        self.remember(|name| !withdrawn.contains_key(name));
+        changed
+    }
+
+    /// Has the cache hold what is served now, and what `keeps` holds for of what it had.
+    fn remember(&self, keeps: impl Fn(&str) -> bool) {
+        let Some(cache) = &self.start.cache else { return };
+        let served = self.catalog.served();
+        let offers = served.models.values().map(|model| model.offer.clone()).collect();
+        let canaries = self.catalog.rollouts.wanted();
+        if let Err(error) = cache.remember(self.start.identity(), offers, keeps, &canaries) {
+            self.cache_failed(&error);
+        }
+        self.start.show_cache();
+    }
+
     /// Swaps what is served, unless it is the same; returns the models that changed, came or went.
     fn swap(
         &self,
@@ -112,7 +155,7 @@ impl Reloader {
     ) -> Vec<String> {
         let _alone = self.start.lock();
         let current = self.catalog.served();
-        for name in refused.keys() {
+        for name in refused.keys().filter(|name| !withdrawn.contains_key(*name)) {
             if let Some(old) = current.models.get(name) {
                 served.models.entry(name.clone()).or_insert_with(|| Arc::clone(old));
             }

@@ -51,8 +51,8 @@ fn typed(text: &str, feature_type: FeatureType) -> Cell<'_> {
     let trimmed = text.trim_ascii();
     match (feature_type, parse_bool(trimmed.as_bytes())) {
         (FeatureType::Text, _) => Cell::Text(text),
-        (FeatureType::Int, Some(value)) => Cell::Bool(value),
-        (FeatureType::Int | FeatureType::Float, _) => {
+        (FeatureType::Int | FeatureType::Float, Some(value)) => Cell::Bool(value),
+        (FeatureType::Int | FeatureType::Float, None) => {
             match (trimmed.parse::<i64>(), trimmed.parse::<f64>()) {
                 (Ok(whole), _) => Cell::Int(whole),
                 (_, Ok(number)) => Cell::Number(number),
@@ -132,6 +132,30 @@ mod tests {
         let batch = read("member,income,region\n1,1,NA\n1,1,None\n").expect("rows");
         assert!(matches!(&batch.columns[2], InputColumn::Texts(found) if found == &["NA", ""]));
         assert_eq!(read("member,income,region\nyes,1,north\n").expect_err("refused").reason(), "wrong_type");
+    }
+
+    #[test]
+    fn booleans_some_of_which_are_missing_are_read_as_those_of_a_full_column() {
+        let ranged =
+            |name: &str| Feature { range: Some((0.0, 1.0)), ..Feature::of(name, FeatureType::Float, true) };
+        let inputs = of_features(vec![Feature { boolean: true, ..ranged("member") }, ranged("share")]);
+        let read = |rows: &str| {
+            let rows = format!("member,share\n{rows}\n");
+            let types = [FeatureType::Float, FeatureType::Float];
+            read_csv(rows.as_bytes(), &types, Rows::new(&inputs, Leniency::default(), 100))
+        };
+        let batch = read("true,1\n FALSE,1\n,1\n0,1\n1.0,1").expect("rows");
+        assert!(matches!(&batch.columns[0], InputColumn::Floats(found)
+            if found[..2] == [1.0, 0.0] && found[2].is_nan() && found[3..] == [0.0, 1.0]));
+        assert!(batch.flagged.is_empty(), "{batch:?}");
+        for (row, expected) in [
+            ("yes,1", "0 or 1, or false or true, or null; got a string"),
+            ("1,true", "a number from 0 to 1, or null; got a boolean"),
+        ] {
+            let refusal = read(row).expect_err("refused");
+            let problem = &refusal.problems[0];
+            assert_eq!(format!("{}; got {}", problem.expected, problem.got), expected, "{row}");
+        }
     }
 
     #[test]

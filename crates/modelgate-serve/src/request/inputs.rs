@@ -14,7 +14,7 @@ pub(crate) struct Input {
     pub(crate) expected: String,
     /// What the data contract allows, in words.
     pub(crate) contract: String,
-    /// Whether `true` and `false` stand for 1 and 0: a column of booleans is one of whole numbers in the package.
+    /// Whether `true` and `false` stand for 1 and 0: a column of booleans is one of numbers in the package.
     pub(crate) takes_bool: bool,
 }
 
@@ -91,7 +91,9 @@ const NAMED: usize = 12;
 
 fn expected(feature: &Feature) -> String {
     let kind = match (feature.feature_type, feature.range) {
-        (FeatureType::Int, Some(_)) if feature.takes_booleans() => "0 or 1, or false or true".to_owned(),
+        (FeatureType::Int | FeatureType::Float, _) if feature.takes_booleans() => {
+            "0 or 1, or false or true".to_owned()
+        }
         (FeatureType::Int, None) => "a whole number".to_owned(),
         (FeatureType::Int, Some((low, high))) => format!("a whole number from {low} to {high}"),
         (FeatureType::Float, None) => "a number".to_owned(),

@@ -23,7 +23,7 @@ pub(crate) fn refusal_of_rows(error: &serde_json::Error, body: &[u8], rows: &Row
 }
 
 /// Returns whether a body broke off at a number beyond all that there are, or at a word such as `NaN`.
-fn is_number_without_end(error: &serde_json::Error, body: &[u8]) -> bool {
+pub(super) fn is_number_without_end(error: &serde_json::Error, body: &[u8]) -> bool {
     let said = error.to_string();
     if said.starts_with("number out of range") {
         return true;

@@ -1,5 +1,6 @@
 //! `POST /invocations` in the forms of MLflow's scoring server (3.17): `dataframe_split`, `dataframe_records`, `instances` and
 //! `inputs`; CSV is in `csv.rs`. Stricter than MLflow: an unknown column, an unknown key, a null and a wrong type are refused.
+//! Its client writes what is missing in a frame as a bare `NaN`, which is null here.
 
 use super::rows::{Batch, Rows};
 use super::tree::{Tree, begin};
@@ -7,7 +8,7 @@ use crate::refusal::Refusal;
 
 /// Reads a JSON body.
 pub(crate) fn read_json(body: &[u8], mut rows: Rows<'_>) -> Result<Batch, Refusal> {
-    let tree = Tree::read(body, &rows)?;
+    let tree = Tree::read_with_words(body, &rows)?;
     let keys = ["dataframe_split", "dataframe_records", "instances", "inputs", "params"];
     let [split, records, instances, inputs, params] = tree.fields("the body", keys)?;
     if params.is_some_and(|params| *params != Tree::Object(Vec::new())) {
@@ -99,6 +100,7 @@ fn read_columns(columns: &[(String, Tree)], rows: &mut Rows<'_>) -> Result<(), R
 #[cfg(test)]
 mod tests {
     use modelgate_core::schema::{Feature, FeatureType};
+    use modelgate_model::InputColumn;
 
     use super::*;
     use crate::request::inputs::of_features;
@@ -119,6 +121,40 @@ mod tests {
         }
         let refusal = asked(r#"{"instances": null}"#).expect_err("nothing");
         assert!(refusal.message.contains("exactly one of"), "{}", refusal.message);
+    }
+
+    #[test]
+    fn what_python_writes_for_a_missing_value_is_null_and_an_endless_number_is_none() {
+        let inputs = of_features(vec![
+            Feature::of("floors", FeatureType::Float, true),
+            Feature::of("rooms", FeatureType::Int, false),
+            Feature::of("wall", FeatureType::Text, true),
+        ]);
+        let asked = |row: &str| {
+            let split = format!(r#""columns": ["floors", "rooms", "wall"], "data": [[1, 2, "NaN"], {row}]"#);
+            let body = format!(r#"{{"dataframe_split": {{{split}}}}}"#);
+            let leniency = Leniency { reject_unknown_category: false, ..Leniency::default() };
+            read_json(body.as_bytes(), Rows::new(&inputs, leniency, 10))
+        };
+        let batch = asked("[NaN, 3, NaN]").expect("rows");
+        assert!(matches!(&batch.columns[0], InputColumn::Floats(found) if found[1].is_nan()));
+        assert!(matches!(&batch.columns[2], InputColumn::Texts(found) if found[1].is_empty()));
+        let problem = |row: &str| {
+            let refusal = asked(row).expect_err(row);
+            assert!(refusal.status == 422 && refusal.message.starts_with("row 1: feature `"), "{refusal:?}");
+            let first = refusal.problems.into_iter().next().expect("a problem");
+            (first.feature.unwrap_or_default(), first.reason, first.got)
+        };
+        let endless = "a number that is not finite";
+        assert_eq!(problem("[1, NaN, null]"), ("rooms".to_owned(), "null", "null"));
+        assert_eq!(problem("[-Infinity, 1, NaN]"), ("floors".to_owned(), "not_finite", endless));
+        assert_eq!(problem("[1, Infinity, null]"), ("rooms".to_owned(), "wrong_type", endless));
+        // Another word is none.
+        let refusal = asked("[nan, 1, null]").expect_err("no JSON");
+        assert!(refusal.message.contains("expected ident at line 1 column"), "{}", refusal.message);
+        let refusal = asked("[NaN, 1, SECRET]").expect_err("no JSON");
+        assert!(refusal.message.ends_with("where each `NaN` is read as `null`"), "{}", refusal.message);
+        assert!(!refusal.message.contains("SECRET"), "{}", refusal.message);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::Cell as Kept;
 
 use modelgate_model::InputColumn;
 
+pub(crate) use super::cell::Cell;
 use super::inputs::Inputs;
 use crate::refusal::{LISTED, Problem, Refusal};
 use crate::settings::Leniency;
@@ -56,41 +57,9 @@ impl Drop for Batch {
     }
 }
 
-/// A value as it was sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Cell<'a> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Number(f64),
-    Text(&'a str),
-    List,
-    Object,
-}
-
 /// Returns on which side of its bounds a number is: that it is a number says nothing of what is wrong with it.
 fn beside(below: bool) -> &'static str {
     if below { "a number below that" } else { "a number above that" }
-}
-
-impl Cell<'_> {
-    /// A whole number that is not below zero.
-    pub(crate) fn unsigned(value: u64) -> Self {
-        i64::try_from(value).map_or(Self::Number(value as f64), Self::Int)
-    }
-
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "a boolean",
-            Self::Int(_) => "a whole number",
-            Self::Number(number) if number.is_finite() => "a number",
-            Self::Number(_) => "a number that is not finite",
-            Self::Text(_) => "a string",
-            Self::List => "a list",
-            Self::Object => "an object",
-        }
-    }
 }
 
 /// Reads rows into columns and collects what is wrong with them.
@@ -297,6 +266,9 @@ impl<'m> Rows<'m> {
             }
             (InputColumn::Ints(values), _, Cell::Bool(value)) if input.takes_bool => {
                 values[row] = i64::from(value);
+            }
+            (InputColumn::Floats(values), _, Cell::Bool(value)) if input.takes_bool => {
+                values[row] = f32::from(value);
             }
             (InputColumn::Texts(values), _, Cell::Text(text)) => {
                 let known = input.knows(text);

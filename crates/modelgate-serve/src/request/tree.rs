@@ -1,12 +1,14 @@
 //! JSON as a tree that keeps what is given twice, for the forms whose keys come in any order.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::json::refusal;
+use super::json::{is_number_without_end, refusal};
 use super::rows::{self, Rows, TOO_MANY};
+use super::words;
 use crate::refusal::Refusal;
 
 /// A value of a request.
@@ -25,11 +27,39 @@ pub(crate) enum Tree {
 impl Tree {
     /// Reads a body that holds values for no more rows than are taken: a byte of text can become a value of many bytes.
     pub(crate) fn read(body: &[u8], rows: &Rows<'_>) -> Result<Self, Refusal> {
+        Self::of_json(body, rows, false).map_err(|error| {
+            let refusal = refusal(&error);
+            if !is_number_without_end(&error, body) {
+                return refusal;
+            }
+            let message = format!("{}: JSON has neither `NaN` nor `Infinity`; write null", refusal.message);
+            Refusal { message, ..refusal }
+        })
+    }
+
+    /// As [`Self::read`], of a client that may write numbers as Python does: a bare `NaN` is null, a bare `Infinity` a number
+    /// that no feature takes.
+    pub(crate) fn read_with_words(body: &[u8], rows: &Rows<'_>) -> Result<Self, Refusal> {
+        let error = match Self::of_json(body, rows, false) {
+            Ok(tree) => return Ok(tree),
+            Err(error) => error,
+        };
+        match words::as_json(body) {
+            Cow::Borrowed(_) => Err(refusal(&error)),
+            Cow::Owned(body) => Self::of_json(&body, rows, true).map_err(|error| {
+                let refusal = refusal(&error);
+                // Each of them moves what is behind it.
+                let message = format!("{}, where each `NaN` is read as `null`", refusal.message);
+                Refusal { message, ..refusal }
+            }),
+        }
+    }
+
+    fn of_json(body: &[u8], rows: &Rows<'_>, words: bool) -> serde_json::Result<Self> {
         let left = Cell::new(rows.values());
         let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let tree = Reader { left: &left, most: rows.max_rows() }.deserialize(&mut deserializer);
-        let tree = tree.and_then(|tree| deserializer.end().map(|()| tree));
-        tree.map_err(|error| refusal(&error))
+        let tree = Reader { left: &left, most: rows.max_rows(), words }.deserialize(&mut deserializer)?;
+        deserializer.end().map(|()| tree)
     }
 
     pub(crate) fn cell(&self) -> rows::Cell<'_> {
@@ -118,6 +148,8 @@ struct Reader<'c> {
     left: &'c Cell<usize>,
     /// Rows of a request, for the sentence.
     most: usize,
+    /// Whether a number may stand for a word.
+    words: bool,
 }
 
 impl Reader<'_> {
@@ -167,7 +199,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
-        Ok(Tree::Number(value))
+        Ok(Tree::Number(if self.words { words::meant(value) } else { value }))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Tree, E> {

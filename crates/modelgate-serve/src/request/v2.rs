@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn booleans_some_of_which_are_missing_are_a_tensor_of_booleans() {
+        let member = Feature { boolean: true, ..Feature::of("member", FeatureType::Float, true) };
+        let inputs = of_features(vec![member]);
+        let tensor = r#"{"name": "member", "shape": [3], "datatype": "BOOL", "data": [true, null, false]}"#;
+        let rows = Rows::new(&inputs, Leniency::default(), 10);
+        let body = format!("{{\"inputs\": [{tensor}]}}");
+        let asked = read(body.as_bytes(), &[FeatureType::Float], &["prediction"], rows).expect("rows");
+        assert!(matches!(&asked.batch.columns[0], modelgate_model::InputColumn::Floats(found)
+            if found[0] == 1.0 && found[1].is_nan() && found[2] == 0.0));
+    }
+
+    #[test]
     fn parameters_are_an_object_wherever_they_stand() {
         let tensor = "\"datatype\": \"FP32\", \"data\": [1]";
         for good in ["{}", "{\"a\": 1}", "null"] {
@@ -273,6 +285,14 @@ mod tests {
                 let refusal = refused.expect_err(bad);
                 assert!(refusal.message.ends_with("`parameters` is not an object"), "{}", refusal.message);
             }
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_json_is_told_by_what_to_write_for_it() {
+        for word in ["NaN", "-Infinity"] {
+            let refusal = asked(&format!("\"datatype\": \"FP32\", \"data\": [{word}]"), "").expect_err(word);
+            assert!(refusal.message.ends_with("neither `NaN` nor `Infinity`; write null"), "{refusal:?}");
         }
     }
 

@@ -52,7 +52,7 @@ impl Client {
     /// Talks to the service at `url`, such as `http://127.0.0.1:8080`, with its administrator's token.
     pub fn new(url: &str, token: Secret) -> Self {
         let config =
-            client().max_redirects_will_error(false).timeout_global(Some(Duration::from_secs(70))).build();
+            client(url).max_redirects_will_error(false).timeout_global(Some(Duration::from_secs(70))).build();
         Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), token }
     }
 

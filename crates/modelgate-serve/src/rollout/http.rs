@@ -93,8 +93,7 @@ pub(crate) async fn order(
 async fn take(app: &App, caller: &Caller, model: &str, request: Request<Body>) -> Result<Response, Refusal> {
     let (parts, content) = request.into_parts();
     admin::check(app, &parts.headers, caller.address)?;
-    let content = body::read(content, &parts.headers, &app.settings.limits, &app.body_room).await?;
-    body::form(&parts.headers, false)?;
+    let content = body::read(content, &parts.headers, false, &app.settings.limits, &app.body_room).await?;
     let order: Order = serde_json::from_slice(&content.bytes).map_err(|error| {
         // Where, not what: the message of a value that does not fit may repeat it.
         let (line, column) = (error.line(), error.column());
@@ -132,11 +131,13 @@ async fn load(app: &App, model: &str, order: &Order) -> Result<Arc<crate::served
     match tokio::time::timeout(PATIENCE, asked).await {
         Err(_) => Err(unavailable("the source has not answered yet".to_owned())),
         Ok(Err(_)) => Err(unavailable("reloads have ended".to_owned())),
-        Ok(Ok(Ok(loaded))) => Ok(loaded),
-        Ok(Ok(Err(CanaryError::Source(SourceError::Unavailable(reason))))) => Err(unavailable(reason)),
-        Ok(Ok(Err(CanaryError::Source(SourceError::Missing(reason)) | CanaryError::Refused(reason)))) => {
-            Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "canary_refused", reason))
-        }
+        Ok(Ok(loaded)) => loaded.map_err(|error| match error {
+            CanaryError::Source(SourceError::Unavailable(reason)) => unavailable(reason),
+            CanaryError::Source(SourceError::Missing(reason) | SourceError::Damaged(reason))
+            | CanaryError::Refused(reason) => {
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "canary_refused", reason)
+            }
+        }),
     }
 }
 

@@ -80,6 +80,10 @@ impl Source for FallbackSource {
         Ok(offered)
     }
 
+    fn banned(&mut self, served: &Offer) -> Option<String> {
+        self.source.banned(served)
+    }
+
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
         // A copy knows nothing of canaries.
         let offer = self.source.candidate(name, version)?;

@@ -77,7 +77,7 @@ impl HubSource {
                 "HF_ENDPOINT: expected an address that begins with https:// and holds no token".to_owned(),
             ));
         }
-        let agent = client()
+        let agent = client(&endpoint)
             .max_redirects(5)
             // A repository that moved is named anew on the same host, and a private one still wants the token there. Where
             // large files lie, another host, it is not sent.

@@ -133,7 +133,7 @@ impl MlflowSource {
             return Err("the address of the MLflow server ends before the `?`".to_owned());
         }
         options.address = address;
-        let config = client()
+        let config = client(&options.address)
             .max_redirects(3)
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))

@@ -73,6 +73,12 @@ pub trait Source: Send {
     /// Fails when the place cannot be reached, or has nothing of what was asked for.
     fn offers(&mut self) -> Result<Offered, SourceError>;
 
+    /// Returns why a package that was offered once may not be served any more, whatever is offered in its place, where the
+    /// place knows it: as of its last look, and without asking anybody.
+    fn banned(&mut self, _served: &Offer) -> Option<String> {
+        None
+    }
+
     /// Returns a version that may be a canary beside what is offered.
     ///
     /// # Errors

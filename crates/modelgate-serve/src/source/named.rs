@@ -60,6 +60,10 @@ impl Source for NamedSource {
         Ok(offered)
     }
 
+    fn banned(&mut self, served: &Offer) -> Option<String> {
+        self.source.banned(served)
+    }
+
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
         self.source.candidate(name, version)
     }

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::{Digest, ModelName};
-use modelgate_model::read_file;
 use modelgate_model::signing::SIGNATURE_FILE;
+use modelgate_model::{LeftPackages, read_file};
 
 use super::offered::Places;
 use super::{Files, MANIFEST, Offer, Offered, Source, VERDICT_FILE, figures, no_canary, offer_of, pickled};
@@ -166,6 +166,16 @@ impl Source for PackageSource {
         let packages = self.packages()?;
         let found = packages.iter().map(|folder| (name(folder), Self::offer(folder))).collect();
         self.places.sort(found)
+    }
+
+    fn banned(&mut self, served: &Offer) -> Option<String> {
+        // A package that is named itself lies in the folder of them.
+        let above = self.folder.parent();
+        let version = std::iter::once(self.folder.as_path())
+            .chain(above)
+            .find_map(|folder| LeftPackages::read(folder).version(&served.digest))?;
+        let (name, own) = (&served.name, &served.version);
+        Some(format!("the package of {name} {own} is quarantined as {version} and is not served"))
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {

@@ -180,6 +180,23 @@ impl Source for RegistrySource {
         Ok(offered)
     }
 
+    fn banned(&mut self, served: &Offer) -> Option<String> {
+        let name = &served.name;
+        let model = self.registry.as_ref()?.model(name).ok()?;
+        // A copy that stood in for the registry has no number of it.
+        let number = served.version.parse().ok();
+        let same = |number: &VersionNumber| {
+            model.versions.get(number).is_some_and(|state| state.digest == served.digest)
+        };
+        number.filter(same).and_then(|number| banned(model, name, number)).or_else(|| {
+            let other = model.quarantined(&served.digest)?;
+            Some(format!(
+                "the package of {name} {} is quarantined as {other} and is not served",
+                served.version
+            ))
+        })
+    }
+
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
         let missing = |reason: String| Err(SourceError::Missing(reason));
         let registry = self.registry()?;

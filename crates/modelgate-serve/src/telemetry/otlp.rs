@@ -39,7 +39,7 @@ impl Exporter {
     /// Fails when it cannot be started.
     pub(super) fn start(traces: &Traces, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (queue, spans) = sync_channel(QUEUE);
-        let config = client().timeout_global(Some(PATIENCE)).build();
+        let config = client(&traces.endpoint).timeout_global(Some(PATIENCE)).build();
         let collector = Collector {
             agent: config.into(),
             traces: traces.clone(),

@@ -10,7 +10,7 @@ mod snapshot;
 mod split;
 pub(super) mod validate;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use modelgate_data::{Dataset, ReadOptions, SourceFile, find_files};
 use modelgate_pipeline::{Pipeline, Project, read_options, source_files};
@@ -111,10 +111,17 @@ fn reading<'a>(asked: &Asked<'_>, data: &str, project: &'a Project, folder: &Pat
         let own = pipeline.config.data.contract.as_ref();
         contract.is_some() && own.and_then(|own| place(&project.root.join(own))) == contract
     };
+    // One set of files has many names: with `./`, from another folder, by a pattern.
+    let files_of = |source: &str, folder: &Path| -> Option<Vec<PathBuf>> {
+        let files = find_files(folder, source).ok()?;
+        files.iter().map(|file| file.on_disk().and_then(place)).collect()
+    };
+    let files = files_of(data, folder);
     let mut by_contract = None;
     // What is wrong with a project is no matter of files beside it.
     for pipeline in project.pipelines().unwrap_or_default() {
-        if pipeline.config.data.source == data {
+        let source = &pipeline.config.data.source;
+        if files.as_ref().map_or(source == data, |_| files_of(source, &project.root) == files) {
             return Some(pipeline);
         }
         if by_contract.is_none() && has_contract(&pipeline) {

@@ -1,6 +1,8 @@
 //! `modelgate init`.
 
 mod parts;
+mod rows;
+mod task;
 
 use std::path::Path;
 
@@ -35,10 +37,6 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         // Found out before anything is written.
         check_place(&std::path::absolute(folder)?, name.as_str())?;
     }
-    let task = match (init.template, init.task) {
-        (Some(TemplateName::Regression), _) | (None, TaskName::Regression) => TaskKind::Regression,
-        _ => TaskKind::Classification,
-    };
     let own = init.template == Some(TemplateName::BringYourOwn);
     let written = if own { modelgate_config::command_template } else { modelgate_config::template };
     let header = header(folder, &init.source);
@@ -48,8 +46,24 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     let unread = header.is_err();
     let header = header.unwrap_or_default();
     let target = target(init.target.as_deref(), header.as_deref())?;
+    let rows = header.as_ref().and_then(|_| rows::read(folder, &init.source));
+    let task = match (init.template, init.task) {
+        (Some(TemplateName::Regression), _) | (_, Some(TaskName::Regression)) => TaskKind::Regression,
+        (Some(TemplateName::Classification), _) | (_, Some(TaskName::Classification)) => {
+            TaskKind::Classification
+        }
+        _ => match rows.as_ref().zip(target).and_then(|(rows, target)| task::numbers(rows, target)) {
+            Some(reason) => {
+                printer.talk(&format!(
+                    "the task is a regression, since {reason}; where they are classes, `--task classification` says so"
+                ));
+                TaskKind::Regression
+            }
+            None => TaskKind::Classification,
+        },
+    };
     let text = written(name.as_str(), &init.source, target.unwrap_or(DEFAULT_TARGET), task);
-    let text = match too_few(folder, &text) {
+    let text = match rows.and_then(|rows| too_few(&rows, &text)) {
         Some(reason) => {
             printer.talk(&format!("the rule on slices is a comment in {PROJECT_FILE}: {reason}"));
             modelgate_config::without_slices(&text, &reason)
@@ -100,9 +114,9 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
 }
 
 /// Returns why the rule on slices of a first project file could judge nothing, if so.
-fn too_few(folder: &Path, text: &str) -> Option<String> {
+fn too_few(rows: &rows::Rows, text: &str) -> Option<String> {
     let config = modelgate_config::parse(text, Path::new(PROJECT_FILE)).ok()?;
-    parts::too_few(folder, config.pipelines.values().next()?)
+    parts::too_few(rows, config.pipelines.values().next()?)
 }
 
 /// What the target is called when nobody says so.

@@ -142,10 +142,13 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
     let found = state.versions.get(&version);
     let found = found.with_context(|| format!("the registry has no {model} {version}"))?;
     let registration = registry.registration(model, version)?;
+    let other_rules = policy::other_rules(project, &registry, model, version);
     if printer.is_json() {
+        // Of a verdict that cannot be read it is not known.
+        let other_rules = other_rules.ok().map(|other| other.map_or_else(Vec::new, |other| other.0));
         printer.json(&json!({
             "schema_version": 1, "model": model, "version": version, "stage": found.stage, "approval": found.approval,
-            "signature": found.signature, "registration": registration,
+            "signature": found.signature, "other_rules": other_rules, "registration": registration,
         }))?;
         return Ok(Exit::Passed);
     }
@@ -162,6 +165,9 @@ fn show(model: &ModelName, reference: &str, project: &Project, printer: &Printer
         ("config", lineage.config.to_string()),
     ] {
         printer.data(&format!("  {what:<11} {value}"))?;
+    }
+    if let Ok(Some(other)) = other_rules {
+        printer.data(&format!("  {other}"))?;
     }
     if let Some(approval) = &found.approval {
         let reason = approval.reason.trim();
@@ -227,6 +233,7 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
         reason: reason.clone(),
         override_quarantine: arguments.override_quarantine,
     };
+    warn_of_other_rules(project, &registry, model, version, printer);
     if *dry_run {
         rehearse_promotion(project, &registry, &request, &around)?;
         let place = over.map_or_else(String::new, |over| format!(" in place of {over}"));
@@ -241,6 +248,21 @@ fn promotion(arguments: &Promote, project: &Project, printer: &Printer) -> anyho
     let event = Notice::promoted(model, found.version, found.digest, reason);
     notify::tell(project, &event, &around, printer);
     Ok(Exit::Passed)
+}
+
+/// Says that a version was judged by other rules than those of this checkout: whoever decides of it has to know. One that
+/// cannot be asked is refused by what comes next.
+fn warn_of_other_rules(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    printer: &Printer,
+) {
+    if let Ok(Some(other)) = policy::other_rules(project, registry, model, version) {
+        printer
+            .warning(&format!("{model} {version} was {other}; `modelgate run` judges by the rules of today"));
+    }
 }
 
 /// Prints, as JSON, where a version stands after what was decided.
@@ -283,6 +305,7 @@ fn decide(
         "approve" => {
             policy::check_approver(project, model, &around.actor)?;
             policy::check_compared(&registry, model, version)?;
+            warn_of_other_rules(project, &registry, model, version, printer);
             printer
                 .talk(crate::approval::summary(&approval_request(&registry, model, version)?).trim_start());
             Event::Approve { reason }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::approval::TerminalApprover;
 use crate::arguments::Run;
-use crate::environment::{shows_values, surroundings};
+use crate::environment::{self, shows_values, surroundings};
 use crate::exit::Exit;
 use crate::printer::{Printer, coloured};
 use crate::progress::StageLines;
@@ -49,14 +49,21 @@ pub(crate) fn walk(
     if !options.dry_run {
         tell(&outcome, pipeline, printer);
     }
-    reported?;
-    Ok(match outcome.ending {
+    let exit = match outcome.ending {
         _ if options.dry_run => Exit::Passed,
         Ending::Done => Exit::Passed,
         Ending::Blocked => Exit::Blocked,
         Ending::Inconclusive => Exit::Inconclusive,
         Ending::Waiting => Exit::WaitingForApproval,
-    })
+    };
+    match reported {
+        // What was judged stays what it is.
+        Err(error) if exit != Exit::Passed => {
+            printer.error(&error);
+            Ok(exit)
+        }
+        reported => reported.map(|()| exit),
+    }
 }
 
 /// Tells the webhook of what a person may want to know; a run that did nothing new tells nothing.
@@ -73,8 +80,9 @@ fn tell(outcome: &RunOutcome, pipeline: &modelgate_pipeline::Pipeline<'_>, print
         let failed = verdict.is_some_and(|verdict| verdict.verdict == Verdict::Failed);
         // A person's no and a contract that does not hold are no verdict of a gate.
         let kind = match outcome.ending {
-            // A run that registers nothing, as that of a pull request, is a look: it changes nothing that others wait for.
-            _ if outcome.version.is_none() => return,
+            // A run that registers nothing, as that of a pull request, is a look: it changes nothing that others wait for. But nobody
+            // waits for one on a schedule.
+            _ if outcome.version.is_none() && !environment::is_scheduled() => return,
             Ending::Blocked if failed => NotifyEvent::VerdictFailed,
             Ending::Waiting => NotifyEvent::ApprovalWanted,
             _ => return,

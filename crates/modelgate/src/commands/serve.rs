@@ -287,6 +287,11 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
     rules(&arguments.rules)?;
     let report = smoke::smoke(&options)?;
     let verdict = judge(&report, &arguments.rules)?;
+    if let (Some(Some(None)), Some(why)) =
+        (options.rows.as_ref().map(|_| report.figures.get("accuracy").copied()), &report.accuracy_from)
+    {
+        printer.warning(&format!("accuracy is {why}"));
+    }
     let whole = json!({ "report": report, "verdict": verdict });
     if let Some(path) = &arguments.output {
         atomic::write(&folder.join(path), serde_json::to_string_pretty(&whole)?.as_bytes())

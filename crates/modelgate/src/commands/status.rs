@@ -1,11 +1,17 @@
 //! `modelgate status`.
 
+use std::path::Path;
+
 use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle, VersionState};
-use modelgate_core::{Verdict, VersionNumber};
+use modelgate_core::{Digest, Verdict, VersionNumber};
 use modelgate_pipeline::datasets::{self, Reading, dvc_stages};
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
+use modelgate_pipeline::policy::OtherRules;
 use modelgate_pipeline::reports::EndedRun;
-use modelgate_pipeline::{Pipeline, PipelineError, Project, find_production, policy, registry, source_files};
+use modelgate_pipeline::{
+    Pipeline, PipelineError, Project, find_production, policy, registry, signature, source_files,
+};
+use modelgate_registry::Registry;
 use serde_json::{Value, json};
 
 use crate::environment::surroundings;
@@ -21,7 +27,7 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         let sample = last.as_ref().and_then(|last| outputs::sampled(&pipeline, last));
         let production = find_production(&registry, &pipeline.model);
         let state = registry.state().models.get(&pipeline.model);
-        let waiting = waiting(&pipeline, state);
+        let waiting = waiting(&pipeline, &registry, state)?;
         let pending = state.and_then(|state| state.pending.as_ref());
         // What became of it behind its gate: a verdict that passed is not all there is to know.
         let stopped = last.as_ref().filter(|_| ended.is_none()).and_then(|last| stopped(&pipeline, last));
@@ -40,6 +46,13 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             (Err(error), Some(_)) if folder.exists() => error.to_string(),
             (Err(_), Some(_)) => "not here; `modelgate model pull` brings it".to_owned(),
         };
+        let signed = production
+            .and_then(|found| state?.versions.get(&found.version))
+            .map(|found| signed(project, &folder, found.signature));
+        let against = match production {
+            Some(_) => policy::against_production(project, &registry, &pipeline.model)?,
+            None => Vec::new(),
+        };
         let differs = differs(&pipeline);
         if printer.is_json() {
             found.push(json!({
@@ -47,7 +60,9 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
                 "digest": production.map(|found| found.digest), "package": package,
                 "waiting": waiting.iter().map(|one| one.version).collect::<Vec<_>>(),
                 "lapsed": waiting.iter().filter(|one| one.has_lapsed).map(|one| one.version).collect::<Vec<_>>(),
-                "rollback": pending, "last_stopped": stopped,
+                "other_rules": waiting.iter().filter_map(|one| Some((one.version.to_string(), &one.other.as_ref()?.0)))
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+                "signature": signed, "refused_today": against, "rollback": pending, "last_stopped": stopped,
                 "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().filter(|_| ended.is_none()).and_then(|run| run.verdict),
                 "last_ending": last.as_ref().map(|_| ended.as_ref().map_or("judged", EndedRun::code)),
                 "last_said": ended.as_ref().map(EndedRun::sentence), "last_sample": sample,
@@ -62,6 +77,12 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         );
         printer.data(&format!("  production  {text}"))?;
         printer.data(&format!("  package     {package}"))?;
+        if let Some(signed) = signed {
+            printer.data(&format!("  signature   {signed}"))?;
+        }
+        for against in &against {
+            printer.data(&format!("  policy      would not let it in today: {against}"))?;
+        }
         let names: Vec<String> = waiting.iter().map(Waiting::name).collect();
         if let Some(pending) = pending {
             printer.data(&format!(
@@ -73,6 +94,9 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             "  waiting     {}",
             if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         ))?;
+        for (version, other) in waiting.iter().filter_map(|one| Some((one.version, one.other.as_ref()?))) {
+            printer.data(&format!("              {version} was {other}"))?;
+        }
         if let Some(differs) = &differs {
             printer.data(&format!("  data        {differs}"))?;
         }
@@ -130,11 +154,16 @@ struct Waiting {
     stage: Lifecycle,
     /// Whether its approval counts no more, as one that has expired.
     has_lapsed: bool,
+    /// How the rules that it was judged by are not those of this project.
+    other: Option<OtherRules>,
 }
+
+/// Of so many versions that wait, the newest, the verdicts are read: each is one more thing that the registry is asked for.
+const READ: usize = 20;
 
 impl Waiting {
     fn name(&self) -> String {
-        let Self { version, stage, has_lapsed } = self;
+        let Self { version, stage, has_lapsed, other: _ } = self;
         match (stage, has_lapsed) {
             (Lifecycle::Candidate, false) => version.to_string(),
             (stage, false) => format!("{version} ({stage})"),
@@ -144,22 +173,59 @@ impl Waiting {
     }
 }
 
-/// Returns what passed its gate and is not decided on; a package that is quarantined goes nowhere under any number.
-fn waiting(pipeline: &Pipeline<'_>, state: Option<&ModelState>) -> Vec<Waiting> {
-    let Some(state) = state else { return Vec::new() };
+/// Returns what passed its gate and is not decided on; a package that is quarantined goes nowhere under any number, nor does
+/// one that was judged beside nothing and would have to follow what is in production now.
+fn waiting(
+    pipeline: &Pipeline<'_>,
+    registry: &Registry,
+    state: Option<&ModelState>,
+) -> Result<Vec<Waiting>, PipelineError> {
+    let Some(state) = state else { return Ok(Vec::new()) };
     let now = (surroundings().now)();
     let can_go_on = |found: &VersionState| {
         matches!(found.stage, Lifecycle::Candidate | Lifecycle::Approved | Lifecycle::Staging)
             && found.verdict == Verdict::Passed
             && state.quarantined(&found.digest).is_none()
     };
-    let waiting = |(version, found): (&VersionNumber, &VersionState)| {
+    let mut waiting = Vec::new();
+    for (version, found) in state.versions.iter().rev().filter(|(_, found)| can_go_on(found)) {
+        let mut other = None;
+        if waiting.len() < READ {
+            match policy::check_compared(registry, &pipeline.model, *version) {
+                Err(error) if error.is_unanswered() => return Err(error),
+                Err(PipelineError::Policy(_)) => continue,
+                // A version whose verdict is damaged is told of by who decides on it.
+                _ => {}
+            }
+            other = policy::other_rules(pipeline.project, registry, &pipeline.model, *version).ok().flatten();
+        }
         let approval = found.approval.as_ref();
         let lapsed =
             approval.and_then(|approval| policy::approval_lapsed(pipeline, *version, approval, &now));
-        Waiting { version: *version, stage: found.stage, has_lapsed: lapsed.is_some() }
+        let (version, stage, has_lapsed) = (*version, found.stage, lapsed.is_some());
+        waiting.push(Waiting { version, stage, has_lapsed, other });
+    }
+    waiting.reverse();
+    Ok(waiting)
+}
+
+/// Says who signed what is in production, by the package that is here.
+fn signed(project: &Project, folder: &Path, registered: Option<Digest>) -> String {
+    let asked = project.config.signing.require_signature;
+    let Some(registered) = registered else {
+        return if asked { "none, and signing.require_signature asks for one" } else { "none" }.to_owned();
     };
-    state.versions.iter().filter(|(_, found)| can_go_on(found)).map(waiting).collect()
+    let file = folder.join("model.sig");
+    if fs_err::read(&file).ok().map(|bytes| Digest::of(&bytes)) != Some(registered) {
+        return "of the version; the package here has it not".to_owned();
+    }
+    let checked = signature::trusted_keys(project).and_then(|keys| {
+        if keys.is_empty() {
+            return Ok("there, and not looked at: signing.public_keys is empty".to_owned());
+        }
+        signature::verify_folder(folder, &file, &keys).map(|key| format!("by `{key}`"))
+    });
+    checked.unwrap_or_else(|error| format!("not believed: {error}"))
 }
 
 /// Says how the data are not those that git versions, or that they are not here and which command brings them.

@@ -244,23 +244,30 @@ fn stages_say_whether_they_are_stale_and_why_as_dvc_does() {
 fn references_and_items_of_stages_are_what_dvc_takes_them_for() {
     let Some(repository) = Repository::make("remote", &[]) else { return };
     let files = &repository.project;
-    files.replace("params.yaml", "train:", "names: [a, b]\nrate: 1.0e-5\ntrain:");
+    files.replace(
+        "params.yaml",
+        "train:",
+        "names: [a, b]\nrate: 1.0e-5\nis: yes\nten: 010\nword: kept\ntrain:",
+    );
     let stages = files.read("dvc.yaml");
     files.write(
         "dvc.yaml",
         format!(
             "{stages}
-  rate: {{cmd: 'echo ${{rate}} ${{train.n}} > rate.txt', outs: [{{rate.txt: {{cache: false}}}}]}}
+  rate: {{cmd: 'echo ${{rate}} ${{train.n}} ${{is}} ${{ten}} > rate.txt', outs: [{{rate.txt: {{cache: false}}}}]}}
+  kept: {{cmd: 'echo 1 > ${{word}}.csv', outs: [{{'${{word}}.csv': {{cache: false}}}}]}}
+  deep: {{wdir: data, vars: [v.yaml], cmd: 'echo ${{who}} > deep.txt', outs: [deep.txt]}}
   each:
     foreach: ${{names}}
     do: {{cmd: 'echo ${{item}} > m_${{item}}.txt', metrics: [{{'m_${{item}}.txt': {{cache: false}}}}]}}
   grid:
-    matrix: {{name: '${{names}}', size: [1, 2]}}
-    cmd: echo ${{item.name}} > g-${{item.name}}-${{item.size}}
-    outs: ['g-${{item.name}}-${{item.size}}']
+    matrix: {{size: [1, 010], name: '${{names}}'}}
+    cmd: echo ${{key}} > g-${{key}}
+    outs: ['g-${{item.size}}-${{item.name}}']
 "
         ),
     );
+    files.write("data/v.yaml", "who: w\nfar: .inf\n");
     repository.dvc(&["repro", "-q"]);
     // Both are asked, and say the same.
     let stale = || {
@@ -282,16 +289,18 @@ fn references_and_items_of_stages_are_what_dvc_takes_them_for() {
     assert_eq!(stale(), Vec::<String>::new());
     // What git keeps is in no remote, whatever its name is made of.
     files.write("m_a.txt", "by hand");
-    let _ = repository.run(&["data", "pull"]).exits(0);
+    // What is in DVC's cache is brought, where its stage works and however like another's name its own is.
+    ["prepared.csv", "g-1-a", "data/deep.txt"].iter().for_each(|path| repository.remove(path));
+    repository.run(&["data", "pull"]).exits(0).says("3 files written");
     assert_eq!(stale(), ["each@a"]);
     repository.dvc(&["repro", "-q"]);
     files.replace("params.yaml", "rate: 1.0e-5", "rate: 0.5");
     assert_eq!(stale(), ["rate"]);
     repository.run(&["status"]).exits(0).says("stale: its command changed");
     files.replace("params.yaml", "[a, b]", "[a, c]");
-    assert_eq!(stale(), ["each@c", "grid@c-1", "grid@c-2", "rate"]);
+    assert_eq!(stale(), ["each@c", "grid@1-c", "grid@10-c", "rate"]);
     files.replace("dvc.yaml", "echo ${item} >", "echo the ${item} >");
-    assert_eq!(stale(), ["each@a", "each@c", "grid@c-1", "grid@c-2", "rate"]);
+    assert_eq!(stale(), ["each@a", "each@c", "grid@1-c", "grid@10-c", "rate"]);
     repository.dvc(&["repro", "-q"]);
     assert_eq!(stale(), Vec::<String>::new());
     files.replace("dvc.yaml", "echo the ${item} >", "echo ${who} >");

@@ -245,6 +245,13 @@ fn the_gate_judges_a_run_by_name() {
 #[test]
 fn init_writes_a_project_that_is_valid_and_never_overwrites_one() {
     let project = TestProject::new(BINARY);
+    project.write("sold.csv", "a,price\n1,1.5\n2,2.5\n");
+    project
+        .run(&["init", "--source", "sold.csv", "--target", "price"])
+        .exits(0)
+        .says("the task is a regression, since `price` has numbers with decimals, such as 1.5; where they are classes");
+    assert!(project.read("modelgate.yaml").contains("task: regression"));
+    fs_err::remove_file(project.path("modelgate.yaml")).expect("removed");
     let _ = project.run(&["init", "--name", "churn", "--target", "left"]).exits(0);
     let missing = project.run(&["config", "check"]).exits(64);
     missing.says("pipelines.churn.data.source: there is no file `data/raw/data.csv`; put it there");

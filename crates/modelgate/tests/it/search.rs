@@ -278,6 +278,19 @@ fn folds_by_time_go_without_what_begins_later() {
         .says("trials are measured on 3 of 5 folds: the rows that the others learn from have one class only");
     let trials = project.json("outputs/p/trials.json");
     assert_eq!(trials["trials"][0]["folds"].as_array().map(Vec::len), Some(3));
+    // A class that the last fold lacks: nothing there has an area under the curve.
+    let row = |(at, line): (usize, &str)| match line.strip_suffix(",b").filter(|_| (141..170).contains(&at)) {
+        Some(line) => format!("{line},a\n"),
+        None => format!("{line}\n"),
+    };
+    let data: String = project.read("data.csv").lines().enumerate().map(row).collect();
+    project.write("data.csv", data);
+    project.write(
+        "modelgate.yaml",
+        project.read("modelgate.yaml").replace("metric: accuracy, s", "metric: roc_auc, s"),
+    );
+    let run = ["run", "--until", "train"];
+    project.run(&run).exits(0).says("or roc_auc is not defined on those").says("on 2 folds");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod certificates;
 mod ending;
 mod forms;
 mod hostile;
+mod left;
 mod limits;
 mod lines;
 mod logs;

@@ -26,9 +26,12 @@ impl<W: Write + Send> Sink for Lines<W> {
 pub(super) struct Rotating {
     path: PathBuf,
     file: std::fs::File,
+    /// What the file holds before a write; others may write to it too, and cut it.
     bytes: u64,
     max_bytes: u64,
     keep: usize,
+    /// Whether the last write broke off within a line that is still there.
+    torn: bool,
 }
 
 impl Rotating {
@@ -37,19 +40,23 @@ impl Rotating {
             fs_err::create_dir_all(folder)?;
         }
         let file = append(path)?;
-        Ok(Self { path: path.to_owned(), bytes: file.metadata()?.len(), file, max_bytes, keep })
+        let bytes = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), file, bytes, max_bytes, keep, torn: false })
     }
 
     /// Goes on with the file that the path names when that is another one by now: somebody moved the log away, as logrotate
-    /// does, or removed it, or a rotation broke off behind its rename.
+    /// does, or removed it, or a rotation broke off behind its rename. What it holds is measured anew each time: a second
+    /// service may write to it, and logrotate's `copytruncate` cuts it where it lies.
     fn follow(&mut self) -> std::io::Result<()> {
+        let own = self.file.metadata()?;
+        self.bytes = own.len();
         let named = match fs_err::metadata(&self.path) {
             Ok(metadata) => Some(FileIdentity::of(&metadata)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             // Who may not look goes on with what is open.
             Err(_) => return Ok(()),
         };
-        let own = FileIdentity::of(&self.file.metadata()?);
+        let own = FileIdentity::of(&own);
         // Without numbers of files, one that is open cannot be moved either.
         if named.is_none_or(|named| own.inode != 0 && !named.same_file(&own)) {
             *self = Self::open(&self.path, self.max_bytes, self.keep)?;
@@ -80,7 +87,7 @@ impl Rotating {
             }
             self.file = append(&self.path)?;
         }
-        self.bytes = 0;
+        (self.bytes, self.torn) = (0, false);
         Ok(())
     }
 }
@@ -100,7 +107,8 @@ fn ends_within_a_line(path: &Path) -> std::io::Result<bool> {
     if !fs_err::metadata(path)?.is_file() {
         return Ok(false);
     }
-    let mut file = fs_err::File::open(path)?;
+    // One that may be written and not read is taken to end in a line.
+    let Ok(mut file) = fs_err::File::open(path) else { return Ok(false) };
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(false);
     }
@@ -140,17 +148,31 @@ impl Write for Rotating {
 
 impl Rotating {
     fn put(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.file.write_all(bytes) {
-            Ok(()) => {
-                self.bytes += bytes.len() as u64;
-                Ok(bytes.len())
-            }
-            Err(error) => {
-                // Half a line, as a full disk leaves it, would swallow the next one. What is no plain file keeps nothing.
-                let _ = self.file.set_len(self.bytes);
-                Err(error)
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.torn = false;
+            self.bytes += 1;
+        }
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.file.write(&bytes[written..]) {
+                Ok(0) => return Err(self.take_back(written, ErrorKind::WriteZero.into())),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.take_back(written, error)),
             }
         }
+        Ok(written)
+    }
+
+    /// Takes back what was written before `error`: half a line, as a full disk leaves it, would swallow the next one. Only
+    /// where nothing else came or went since it was measured; what others wrote is not cut off, and where it was cut already
+    /// nothing is put in its place.
+    fn take_back(&mut self, written: usize, error: std::io::Error) -> std::io::Error {
+        let end = self.bytes + written as u64;
+        let is_last = self.file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == end);
+        self.torn = written > 0 && !(is_last && self.file.set_len(self.bytes).is_ok());
+        error
     }
 }
 
@@ -189,6 +211,59 @@ mod tests {
         file.rotate().expect("rotated");
         file.write_all(b"4\n").expect("written");
         assert_eq!((read("log"), read("log.1")), ("4\n".to_owned(), String::new()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_log_that_may_be_written_and_not_read_is_written() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let may =
+            |mode| fs_err::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("allowed");
+        fs_err::write(&path, "1\n").expect("written");
+        may(0o200);
+        Rotating::open(&path, 100, 1).expect("a file").write_all(b"2\n").expect("written");
+        may(0o600);
+        assert_eq!(fs_err::read_to_string(&path).expect("read"), "1\n2\n");
+    }
+
+    #[test]
+    fn a_file_that_others_write_and_cut_is_measured_before_each_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let read = |name: &str| fs_err::read_to_string(folder.path().join(name)).unwrap_or_default();
+        let [mut one, mut other] = [0, 1].map(|_| Rotating::open(&path, 10, 1).expect("a file"));
+        for is_other in [false, true, false] {
+            let file = if is_other { &mut other } else { &mut one };
+            file.write_all(b"123\n").expect("written");
+        }
+        assert_eq!((read("log.1").as_str(), read("log").as_str()), ("123\n123\n", "123\n"));
+        // In place, as `copytruncate` does.
+        fs_err::OpenOptions::new().write(true).open(&path).expect("opened").set_len(0).expect("cut");
+        one.write_all(b"123\n123\n").expect("written");
+        assert_eq!((read("log.1").as_str(), read("log").as_str()), ("123\n123\n", "123\n123\n"));
+    }
+
+    #[test]
+    fn what_others_wrote_is_not_taken_back_with_half_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        // As a write leaves it that broke off behind three bytes of a line.
+        let broken_off = |now: &str| {
+            fs_err::write(&path, "1\n").expect("written");
+            let mut file = Rotating::open(&path, 100, 1).expect("a file");
+            fs_err::write(&path, now).expect("written");
+            let _ = file.take_back(3, ErrorKind::StorageFull.into());
+            let left = fs_err::read_to_string(&path).expect("read");
+            file.write_all(b"2\n").expect("written");
+            (left, fs_err::read_to_string(&path).expect("read"))
+        };
+        let pair = |left: &str, then: &str| (left.to_owned(), then.to_owned());
+        assert_eq!(broken_off("1\nhal"), pair("1\n", "1\n2\n"));
+        assert_eq!(broken_off("1\nother\nhal"), pair("1\nother\nhal", "1\nother\nhal\n2\n"));
+        // Cut meanwhile: nothing is put in the place of what is gone.
+        assert_eq!(broken_off(""), pair("", "\n2\n"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) struct Push {
 
 impl Push {
     pub(super) fn new(loki: &Loki) -> Self {
-        let config = client().timeout_global(Some(PATIENCE)).build();
+        let config = client(&loki.address).timeout_global(Some(PATIENCE)).build();
         let login = loki.login.as_ref().map(|(user, password)| {
             let both = format!("{user}:{}", password.expose());
             Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both)))

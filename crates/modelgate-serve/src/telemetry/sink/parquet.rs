@@ -18,6 +18,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::{Sink, Wants, Written};
+use crate::answer::probability;
 use crate::served::ServedModel;
 use crate::settings::ParquetFolder;
 use crate::telemetry::log::{Batch, Entry};
@@ -80,7 +81,7 @@ impl Collected {
         match entry.prediction {
             Prediction::Classes { labels, probabilities } => {
                 self.labels.extend(labels);
-                self.numbers.extend(probabilities);
+                self.numbers.extend(probabilities.into_iter().map(probability));
             }
             Prediction::Values(values) => self.numbers.extend(values),
         }

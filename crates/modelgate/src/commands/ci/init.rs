@@ -262,8 +262,9 @@ fn say_of_promotions(project: &Project, pipeline: &Pipeline<'_>, plan: &Plan, pr
         ));
     } else {
         printer.talk(&format!(
-            "set the secret {} in the repository, the private key that deploy{}.yml signs versions with; without it, each has \
-             to be signed with `modelgate model sign` before deploy{}.yml goes on",
+            "set the secret {} of the environment `production`, the private key that deploy{}.yml signs versions with once \
+             they are approved, and let that environment hold for the main branch alone; without it, each has to be signed with \
+             `modelgate model sign` before deploy{}.yml goes on",
             workflows::SIGNING_KEY,
             plan.suffix,
             plan.suffix

@@ -180,8 +180,15 @@ fn infer(
     printer.data(&format!("wrote {shown}: {} columns, from {} rows", order.len(), description.rows))?;
     if let Some(pipeline) = found.pipeline.as_ref().filter(|pipeline| pipeline.config.data.contract.is_none())
     {
+        // A run reads contracts in our own form.
+        let (first, file) = if validate.odcs {
+            let own = format!("contracts/{}.yaml", pipeline.name);
+            (format!("`modelgate data contract import {shown} --output {own}`, and "), own)
+        } else {
+            (String::new(), shown)
+        };
         printer.talk(&format!(
-            "to check it in every run, add `contract: {shown}` below `data` of pipeline `{}` in modelgate.yaml",
+            "to check it in every run, {first}add `contract: {file}` below `data` of pipeline `{}` in modelgate.yaml",
             pipeline.name
         ));
     }

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use modelgate_pipeline::outputs::{DeploymentManifest, Readiness};
-use modelgate_pipeline::{Pipeline, Project, deployment, registry};
+use modelgate_pipeline::{Pipeline, Project, deployment, policy, registry};
 
 use crate::arguments::deploy::Manifest;
 use crate::exit::Exit;
@@ -44,6 +44,11 @@ pub(super) fn execute(arguments: &Manifest, project: &Project, printer: &Printer
             // Signed, or asked to be, since the file was written.
             if let Err(error) = deployment::check_signature(project, &registry, &pipeline.model) {
                 printer.warning(&format!("it must not be deployed: {error}"));
+            }
+            // It stays where it is all the same: what the policy asks, it asks of who gets in.
+            for against in policy::against_production(project, &registry, &pipeline.model).unwrap_or_default()
+            {
+                printer.warning(&format!("the policy of today would not let it in: {against}"));
             }
             now
         }

@@ -1,18 +1,16 @@
 //! Whether the rows that are there can have parts large enough for the rule on slices: a rule that nothing can pass would
 //! stop every changed model.
 
-use std::path::Path;
-
 use modelgate_config::PipelineConfig;
-use modelgate_data::{Dataset, Mixed, ReadOptions, Table, Values, find_files, read_table};
+use modelgate_data::Values;
 use modelgate_evaluate::{Meaning, NamedColumn, SliceColumn, parts};
 
-/// Data of more bytes have rows enough, and are not read to write a project file.
-const LARGEST: u64 = 32 << 20;
+use super::rows::Rows;
 
 /// Returns why no part of the validation rows can be compared; `None` where one can, and where nobody knows.
-pub(super) fn too_few(folder: &Path, config: &PipelineConfig) -> Option<String> {
-    let table = read(folder, config).filter(|table| table.rows > 0)?;
+pub(super) fn too_few(rows: &Rows, config: &PipelineConfig) -> Option<String> {
+    // Data of which this is the beginning have rows enough.
+    let table = Some(&rows.table).filter(|table| rows.are_all && table.rows > 0)?;
     let held_back = (table.rows as f64 * config.data.split.validation).round() as usize;
     // Evenly spaced: the split draws others, of the same kind.
     let rows: Vec<usize> = (0..held_back).map(|at| at * table.rows / held_back).collect();
@@ -39,22 +37,11 @@ pub(super) fn too_few(folder: &Path, config: &PipelineConfig) -> Option<String> 
     Some(format!("validation has about {held_back} rows, and no part of them the {least} that are compared"))
 }
 
-/// Returns the rows, if they are there, few enough and readable.
-fn read(folder: &Path, config: &PipelineConfig) -> Option<Table> {
-    let files = find_files(folder, &config.data.source).ok()?;
-    let mut bytes = 0;
-    for file in &files {
-        bytes += fs_err::metadata(file.on_disk()?).ok()?.len();
-    }
-    if bytes > LARGEST {
-        return None;
-    }
-    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::AsText).ok()?;
-    read_table(&dataset).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::rows;
     use super::*;
 
     /// Says what is missing of `rows` rows with these values, one after another.
@@ -65,7 +52,7 @@ mod tests {
         let text =
             modelgate_config::template("p", "data.csv", "y", modelgate_config::TaskKind::Classification);
         let config = modelgate_config::parse(&text, Path::new("modelgate.yaml")).expect("valid");
-        too_few(folder.path(), &config.pipelines["p"])
+        rows::read(folder.path(), "data.csv").and_then(|rows| too_few(&rows, &config.pipelines["p"]))
     }
 
     #[test]

@@ -70,6 +70,10 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
     } else {
         to
     };
+    if let Some(production) = registry.model(model)?.production() {
+        // Somebody else may have gone back meanwhile: that is told before what could be gone back to now.
+        rollback::check_from(model, seen, production)?;
+    }
     let to = match to {
         Some(to) => to,
         None => target(&registry, arguments)?,
@@ -163,6 +167,7 @@ fn show(registry: &Registry, arguments: &Rollback, printer: &Printer) -> anyhow:
                     .collect();
                 json!({
                     "version": one.version, "trained_at": one.trained_at, "metrics": metrics, "other_rows": one.other_rows,
+                    "damaged": one.damaged,
                     "in_production_since": time(one.in_production_since),
                     "in_production_until": time(one.in_production_until),
                 })
@@ -190,6 +195,10 @@ fn listing(registry: &Registry, arguments: &Rollback, found: &[Target]) -> anyho
     }
     for (place, one) in found.iter().enumerate() {
         let mark = if place == 0 { "  (the production before)" } else { "" };
+        if let Some(why) = &one.damaged {
+            text.push_str(&format!("  {} cannot take over: {why}\n", one.version));
+            continue;
+        }
         let (since, until) = (time(one.in_production_since), time(one.in_production_until));
         text.push_str(&format!(
             "  {} in production from {since} to {until}, trained {}{mark}\n",

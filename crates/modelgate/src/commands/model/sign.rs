@@ -25,11 +25,12 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
     let Some(model) = &arguments.model else {
         return Err(UsageError("name a model, or a folder with `--folder`".to_owned()).into());
     };
+    signature::check_key(project, &key)?;
     let around = surroundings();
     let _lock = lock(project, "modelgate model sign", &around)?;
     let mut registry = registry(project)?;
     let version = super::chosen(&registry, model, arguments.version.as_ref())?;
-    signature::check_signable(&registry, model, version, arguments.override_quarantine)?;
+    signature::check_signable(project, &registry, model, version, arguments.override_quarantine)?;
     let is_production = registry.model(model)?.production() == Some(version);
     if is_production {
         check_packaged(project, model)?;

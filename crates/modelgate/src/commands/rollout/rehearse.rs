@@ -113,7 +113,7 @@ impl Controller<'_> {
             .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
         policy::check_canary(self.project, &registry, name, version)?;
         let approved =
-            registry.model(name)?.versions.get(&version).is_some_and(|found| found.approval.is_some());
+            policy::is_approved(&policy::governed(self.project, name)?, &registry, version, &self.now())?;
         let automatic = policy::is_automatic(self.project, name)?;
         let reason = reason.to_owned();
         let approval = (!approved && automatic).then(|| Event::Approve { reason: reason.clone() });

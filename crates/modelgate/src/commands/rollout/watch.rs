@@ -137,8 +137,14 @@ impl Controller<'_> {
                 (reported, Exit::Inconclusive)
             }
         };
-        reported?;
-        Ok(exit)
+        match reported {
+            // What was judged, and what was done for it, stays what it is.
+            Err(error) if exit != Exit::Passed => {
+                self.printer.error(&error);
+                Ok(exit)
+            }
+            reported => reported.map(|()| exit),
+        }
     }
 
     /// Brings ledger and service together and returns what is watched. The project is locked only for what has to be brought

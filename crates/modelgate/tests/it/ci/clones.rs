@@ -215,7 +215,10 @@ fn train_approve_deploy_and_roll_back_run_in_clones_of_their_own() {
 
     // A better one, and then back by hand to the one before, with the ledger of before kept.
     world.push("modelgate.yaml", &config.replace("n_estimators: 5", "n_estimators: 9"));
+    // Somebody's own run registered it first: no deployment was begun for it all the same.
+    let _ = world.asked(&["run", "p"]);
     let jobs = world.run("train.yml", &push, &json!({}), None);
+    assert_eq!(jobs["train"].outputs["registered"], "false", "{}", jobs["train"].log);
     result(&jobs, "deploy", "success");
     assert!(world.asked(&["model", "show", "p", "production"]).contains("v003"));
     let inputs = json!({ "reason": "customers complain", "target": "", "skip_verification": false });
@@ -396,8 +399,7 @@ fn deployments_and_rollbacks_are_started_from_elsewhere_and_by_hand() {
     }
 
     // Back past the version before, to the one that is named.
-    let inputs =
-        json!({ "reason": "the one before is no better", "target": "v001", "skip_verification": false });
+    let inputs = json!({ "reason": "the one before is no better", "target": "v001", "skip_verification": false, "or_none": true });
     let jobs = by_hand("rollback.yml", &inputs);
     result(&jobs, "rollback", "success");
     in_production("v001");
@@ -461,8 +463,8 @@ fn reviewers_are_asked_once_for_a_version_that_waits() {
     let runs = |job: &str, contexts: &Value| {
         super::expression::condition(train["jobs"][job]["if"].as_str(), contexts, false)
     };
-    let deploys = |decision: &str, registered: &str, event: &str, attempt: &str| {
-        let outputs = json!({ "decision": decision, "registered": registered });
+    let deploys = |decision: &str, offered: &str, event: &str, attempt: &str| {
+        let outputs = json!({ "decision": decision, "offered": offered });
         let github = json!({ "event_name": event, "run_attempt": attempt });
         runs("deploy", &json!({ "needs": { "train": { "outputs": outputs } }, "github": github }))
     };

@@ -30,7 +30,7 @@ fn what_is_promoted_at_once_is_taken_back_when_staging_says_no() {
 }
 
 #[test]
-fn a_version_is_signed_between_training_and_staging() {
+fn a_version_is_signed_between_its_approval_and_its_promotion() {
     if !has("jq", "--version") || !has("openssl", "version") {
         return skip("there is no jq or no openssl, which runners of GitHub have");
     }
@@ -43,9 +43,14 @@ fn a_version_is_signed_between_training_and_staging() {
     };
     openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "clones/key.pem"]);
     openssl(&["ec", "-in", "clones/key.pem", "-pubout", "-out", "release.pub"]);
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "clones/old.pem"]);
+    openssl(&["ec", "-in", "clones/old.pem", "-pubout", "-out", "old.pub"]);
     let config = world.project.read("modelgate.yaml");
-    let signing = "project: p\nsigning: {require_signature: true, public_keys: [release.pub]}\n";
-    world.project.write("modelgate.yaml", config.replace("project: p\n", signing));
+    let believing = |key: &str| {
+        let signing = format!("project: p\nsigning: {{require_signature: true, public_keys: [{key}]}}\n");
+        config.replace("project: p\n", &signing)
+    };
+    world.project.write("modelgate.yaml", believing("old.pub"));
     let _ = world.project.run(&["ci", "init"]).exits(0);
     world.push("README.md", "words\n");
 
@@ -53,18 +58,19 @@ fn a_version_is_signed_between_training_and_staging() {
     result(&jobs, "train", "success");
     result(&jobs, "deploy", "failure");
     let log = &jobs["deploy"].log;
+    assert!(log.contains("staging: success") && log.contains("production: failure"), "{log}");
     assert!(log.contains("p v001 is not signed") && log.contains("secret MODELGATE_SIGNING_KEY"), "{log}");
 
     // By a key that nobody believes any more, it is as good as not signed.
-    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "clones/old.pem"]);
     let old = world.project.path("clones/old.pem").display().to_string();
     let said = world.asked(&["model", "sign", "p", "v001", "--key", &old, "--reason", "then"]);
     assert!(said.contains("p v001 is signed"), "{said}");
+    world.push("modelgate.yaml", &believing("release.pub"));
 
     world.secrets = json!({ "MODELGATE_SIGNING_KEY": world.project.read("clones/key.pem") });
     let jobs =
         world.started_by("workflow_dispatch", "deploy.yml", &json!({}), &json!({ "version": "" }), None);
-    for name in ["sign", "staging", "production"] {
+    for name in ["staging", "production"] {
         result(&jobs, name, "success");
     }
     assert!(world.asked(&["model", "verify", "p"]).contains("is signed by"));

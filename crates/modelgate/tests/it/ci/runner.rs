@@ -148,6 +148,9 @@ impl Runner<'_> {
         let clone = self.clone(name);
         let mut log = String::new();
         let mut failed = false;
+        // What a step leaves for those behind it.
+        let kept = clone.join("kept-environment");
+        fs_err::write(&kept, "").expect("a file");
         contexts["steps"] = json!({});
         for step in job["steps"].as_array().expect("steps") {
             if !expression::condition(step["if"].as_str(), &contexts, failed) {
@@ -172,6 +175,7 @@ impl Runner<'_> {
                     command.env(name, expression::fill(value.as_str().unwrap_or_default(), &contexts));
                 }
             }
+            command.env("GITHUB_ENV", &kept).envs(outputs(&kept));
             for role in ["AUTHOR", "COMMITTER"] {
                 command
                     .env(format!("GIT_{role}_NAME"), "ci")

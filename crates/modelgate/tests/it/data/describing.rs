@@ -70,7 +70,7 @@ fn profile_split_and_diff_are_shown() {
         .says("+1.000  a · b");
     let page = fs_err::read_to_string(project.path("p.html")).expect("a page");
     assert!(page.contains("<svg") && !page.contains("<script") && page.len() < 50_000, "{}", page.len());
-    project.run(&["data", "split"]).exits(0).says("split: exact").says("no leakage found");
+    project.run(&["data", "split"]).exits(0).says("split: exact").says("`a` numbers the rows");
     let text = fs_err::read_to_string(project.path("data.csv")).expect("data");
     project.write("new.csv", text.replace("\n5,10,0\n", "\n5,11,0\n").replace("\n6,12,0\n", "\n"));
     let output = project.run(&["data", "diff", "data.csv", "new.csv", "--key", "a", "--exit-code"]).exits(2);

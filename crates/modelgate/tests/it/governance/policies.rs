@@ -57,7 +57,8 @@ fn what_was_judged_as_the_first_model_does_not_replace_a_production_that_is_ther
     let refused = project.run(&["model", "promote", "p", "1"]).exits(1);
     refused.says("p v001 was judged when nothing was in production, without `beside`, and v002 is there now");
     project.run(&["model", "approve", "p", "1"]).exits(1).says("was judged when nothing was in production");
-    assert!(project.run(&["status"]).exits(0).stdout.contains("v002"));
+    // What can go nowhere waits for nobody.
+    project.run(&["status"]).exits(0).says("production  v002").says("waiting     nothing");
     // Run again it is judged beside it.
     let output = project.command(&["run"]).env("MODELGATE_SEED", "1").output().expect("started");
     let said =
@@ -386,6 +387,12 @@ fn a_version_that_was_judged_before_a_rule_was_required_is_not_promoted() {
     let promote = ["model", "promote", "p", "2"];
     project.write("modelgate.yaml", policy("floor, metric: f1, at_least: 0.2"));
     project.run(&promote).exits(1).says("policy.required_rules: p v002 was judged without `floor`");
+    // What is in production stays, and it is said that it would not get there now.
+    let against = "policy.required_rules: p v001 was judged without `floor`";
+    let status = project.run(&["status"]).exits(0);
+    status.says("policy      would not let it in today:").says(against);
+    status.says("v002 was judged by other rules than this project's: `floor` is missing (f1 on validation is at least 0.2)");
+    project.run(&["deploy", "manifest"]).exits(0).says(against);
     project
         .run(&["model", "rollback", "p", "--to-version", "2", "--yes", "--reason", "x"])
         .exits(1)
@@ -396,8 +403,18 @@ fn a_version_that_was_judged_before_a_rule_was_required_is_not_promoted() {
     project.run(&promote).exits(1).says("was judged without `floor`");
     project.write("modelgate.yaml", policy("min-accuracy, metric: accuracy, at_least: 0.75"));
     project.run(&promote).exits(1).says("p v002 was judged by another `min-accuracy`: accuracy on ");
+    // A gate that asks for more where nothing is required is told to who decides, and stops nobody.
+    let told =
+        "p v002 was judged by other rules than this project's: `min-accuracy` was another (accuracy on ";
+    project.write("modelgate.yaml", required.replace("at_least: 0.7}", "at_least: 0.75}"));
+    for decision in [["model", "approve"], ["model", "promote"]] {
+        let decided = project.run(&[&decision[..], &["p", "2", "--dry-run"]].concat()).exits(0);
+        decided.says(told).says("and asks here: accuracy on validation is at least 0.75");
+    }
     project.write("modelgate.yaml", policy("min-accuracy, metric: accuracy, at_least: 0.7"));
-    project.run(&promote).exits(0).says("v002 is in production");
+    let promoted = project.run(&promote).exits(0);
+    promoted.says("v002 is in production");
+    assert!(!promoted.stderr.contains("other rules"), "{}", promoted.stderr);
 }
 
 #[test]

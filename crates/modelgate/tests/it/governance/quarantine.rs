@@ -133,17 +133,22 @@ fn a_production_leaves_whatever_became_of_those_before_it() {
     let hex = files["model.onnx"].hex();
     fs_err::remove_file(project.path(&format!(".modelgate/store/sha256/{}/{}", &hex[..2], &hex[2..])))
         .expect("removed");
-    project.run(&BACK).exits(1).says("p v002 cannot be gone back to");
+    project.run(&["model", "rollback", "p", "--dry-run"]).exits(0).says("v002 cannot take over");
+    project.run(&BACK).exits(1).says("production is unchanged: p v002 cannot be gone back to");
     let or_none = [&BACK[..], &["--or-none"]].concat();
-    project.run(&or_none).exits(0).says("v002 cannot take over").says("p v001 is in production again");
+    let said = project.run(&or_none).exits(0);
+    said.says("v002 cannot take over").says("p v001 is in production again").does_not_say("unchanged");
     // What is signed by nobody who is believed cannot take over either, and nothing is better than what is bad.
     let project = super::project(CONFIG, 2);
     let Some((_, public)) = super::signing::keys(&project, "new") else { return };
     let signing = format!("signing: {{require_signature: true, public_keys: [{public}]}}\npipelines:");
     project.write("modelgate.yaml", CONFIG.replace("pipelines:", &signing));
     project.run(&["model", "quarantine", "p", "2", "--reason", "bad"]).exits(1).says("`--or-none`");
+    project.write("models/packaged/p/notes.txt", "precious");
     project.run(&or_none).exits(0).says("v001 cannot take over").says("nothing is in production");
-    assert!(!project.path("models/packaged/p").exists());
+    // What is somebody's own stays, and is no package any more.
+    assert!(!project.path("models/packaged/p/manifest.json").exists());
+    assert_eq!(project.read("models/packaged/p/notes.txt"), "precious");
     let _ = project.run(&["ledger", "verify"]).exits(0);
 }
 

@@ -262,6 +262,9 @@ fn what_waits_for_approval_stays_and_a_package_that_was_removed_comes_in_again()
         collect(&found, &mut registry, days)
     };
     assert!(gone(60).is_empty(), "it waits");
+    // Approved it waits to be promoted, as long as nothing newer does.
+    let _ = project.run(&["model", "approve", "p", "1"]).exits(0);
+    assert!(gone(60).is_empty(), "it waits to be promoted");
     run_to(&project, "2", 4);
     // Somebody who trains another model elsewhere leaves no report here.
     fs_err::remove_dir_all(project.path("outputs")).expect("removed");

@@ -2,6 +2,7 @@
 
 use modelgate_core::ledger::Verification;
 use modelgate_core::lifecycle::Event;
+use modelgate_pipeline::notify::Notice;
 
 use super::{CONFIG, apply, digest, model, packaged, project, registry};
 
@@ -63,6 +64,18 @@ fn a_rollback_that_was_decided_on_another_production_does_nothing() {
     // The second of two scripts that mean the same does not go on to the version before.
     from("3").exits(1).says("v002 is in production, where v003 was when this was decided");
     assert_eq!(packaged(&project), digest(&project, 2));
+    // Nor is one told to take out what is good where nothing was there before.
+    from("2").exits(0).says("v001 is in production again");
+    from("2").exits(1).says("v001 is in production, where v002 was when this was decided");
+    // A promotion that a killed command did not come to tell is not told after it was undone.
+    let v003 = digest(&project, 3).parse().expect("a digest");
+    let late = Notice::promoted(&model(), modelgate_core::VersionNumber(3), v003, "its gate passed");
+    project.write(".modelgate/untold/late.json", serde_json::to_string(&late).expect("JSON"));
+    project
+        .run(&["status"])
+        .exits(0)
+        .says("not told any more, since production is another now: p v003 was promoted");
+    assert!(!project.path(".modelgate/untold/late.json").exists());
 }
 
 #[cfg(unix)]

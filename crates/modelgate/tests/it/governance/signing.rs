@@ -32,10 +32,23 @@ fn signing(public: &str) -> String {
     CONFIG.replace("pipelines:", &policy).replace("approval: automatic", "approval: required")
 }
 
+/// Signs a version by a key that the project believed, and believes `public` alone from then on.
+fn sign_before_the_change(
+    project: &TestProject,
+    version: &str,
+    (private, former): (&str, &str),
+    public: &str,
+) {
+    project.write("modelgate.yaml", signing(former));
+    let _ = project.run(&["model", "sign", "p", version, "--key", private]).exits(0);
+    project.write("modelgate.yaml", signing(public));
+}
+
 #[test]
 fn an_unsigned_version_does_not_reach_production_where_signatures_are_required() {
     let project = project(CONFIG, 1);
-    let (Some((private, public)), Some((other, _))) = (keys(&project, "one"), keys(&project, "two")) else {
+    let (Some((private, public)), Some((other, former))) = (keys(&project, "one"), keys(&project, "two"))
+    else {
         return;
     };
     project.write("modelgate.yaml", signing(&public));
@@ -46,15 +59,18 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
         .run(&["model", "promote", "p"])
         .exits(1)
         .says("signing.require_signature: p v002: it is not signed");
-    let _ = project.run(&["model", "sign", "p", "2", "--key", &other]).exits(0);
+    sign_before_the_change(&project, "2", (&other, &former), &public);
     project.run(&["model", "promote", "p"]).exits(1).says("not made with this key");
     let _ = project.run(&["model", "sign", "p", "2", "--key", &private, "--reason", "released"]).exits(0);
+    // A key that nobody believes takes the place of no signature.
+    let unknown = project.run(&["model", "sign", "p", "2", "--key", &other]).exits(1);
+    unknown.says("of none of the keys in signing.public_keys (`one.pub`)");
     project.run(&["model", "verify", "p", "2"]).exits(0).says("is signed by `one.pub`");
     let _ = project.run(&["model", "promote", "p"]).exits(0);
     assert!(project.path("models/packaged/p/model.sig").is_file());
     let verify = ["model", "verify", "--folder", "models/packaged/p"];
     project.run(&verify).exits(0).says("is what `one.pub` signed");
-    project.run(&["status"]).exits(0).says("verified");
+    project.run(&["status"]).exits(0).says("verified").says("signature   by `one.pub`");
     // Only what that key signed is served.
     let served = |package: &str| {
         let mut command = project.command(&["serve", "--port", "0", "--package", package]);
@@ -164,12 +180,14 @@ fn a_service_without_a_project_is_held_to_the_keys_that_it_is_given() {
 #[test]
 fn only_a_signed_version_of_the_registry_is_served_where_signatures_are_required() {
     let project = project(CONFIG, 1);
-    let (Some((private, public)), Some((other, _))) = (keys(&project, "one"), keys(&project, "two")) else {
+    let (Some((private, public)), Some((other, former))) = (keys(&project, "one"), keys(&project, "two"))
+    else {
         return;
     };
     project.write("modelgate.yaml", signing(&public));
     refuses(demanding(&project, &["serve"]), 1, "not signed");
-    let _ = project.run(&["model", "sign", "p", "1", "--key", &other]).exits(0);
+    sign_before_the_change(&project, "1", (&other, &former), &public);
+    project.run(&["status"]).exits(0).says("signature   not believed:");
     refuses(demanding(&project, &["serve"]), 1, "not made with this key");
     let _ = project.run(&["model", "sign", "p", "1", "--key", &private]).exits(0);
     let service = modelgate_testing::Service::ready(demanding(&project, &["serve"]));
@@ -182,7 +200,8 @@ fn only_a_signed_version_of_the_registry_is_served_where_signatures_are_required
 #[test]
 fn nothing_unsigned_is_put_into_a_container_or_told_to_be_deployable() {
     let project = project(CONFIG, 1);
-    let (Some((private, public)), Some((other, _))) = (keys(&project, "one"), keys(&project, "two")) else {
+    let (Some((private, public)), Some((other, former))) = (keys(&project, "one"), keys(&project, "two"))
+    else {
         return;
     };
     let refused = |why: &str| {
@@ -195,7 +214,7 @@ fn nothing_unsigned_is_put_into_a_container_or_told_to_be_deployable() {
     };
     project.write("modelgate.yaml", signing(&public));
     refused("it is not signed");
-    let _ = project.run(&["model", "sign", "p", "1", "--key", &other]).exits(0);
+    sign_before_the_change(&project, "1", (&other, &former), &public);
     refused("not made with this key");
     // What a run writes says the same.
     let _ = project.run(&["run"]);

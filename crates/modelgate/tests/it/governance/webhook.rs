@@ -224,6 +224,12 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     let body = told(&requests, "verdict_failed");
     assert_eq!((&body["model"], &body["version"]), (&"p".into(), &2.into()));
     assert!(body["reason"].as_str().is_some_and(|reason| reason.contains("does not hold")), "{body}");
+    // Nobody waits for a look on a schedule.
+    let mut scheduled = project.command(&["run", "--until", "gate"]);
+    scheduled.env("HOOK_KEY", "k3y").env("MODELGATE_SEED", "9");
+    let scheduled = scheduled.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "schedule").output();
+    assert_eq!(scheduled.expect("started").status.code(), Some(2));
+    assert_eq!(told(&requests, "verdict_failed")["version"], serde_json::Value::Null);
     let required = config.replace("approval: automatic", "approval: required");
     project.write("modelgate.yaml", &required);
     with_key(&project, &["run"], 3, 4);

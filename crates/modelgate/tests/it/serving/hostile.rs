@@ -81,6 +81,12 @@ fn a_token_that_was_changed_opens_nothing() {
     rotated.env("ADMIN_API_TOKEN", "new");
     let rotated = Service::ready(rotated);
     let _ = reload(&rotated).is(403);
+    // Whoever goes on with wrong ones has to wait; the administrator behind the same address is let in.
+    let guess = |number: u32| {
+        let token = format!("guess {number}");
+        rotated.request("POST", "/admin/reload", &[("x-admin-token", token.as_str())], None).status
+    };
+    assert!((0..15).map(guess).any(|status| status == 429));
     let _ = rotated.request("POST", "/admin/reload", &[("x-admin-token", "new")], None).is(200);
 }
 

@@ -122,14 +122,17 @@ fn the_page_is_walked_through_and_used_by_keyboard_alone() {
     let Some(browser) = Browser::start() else { return };
     let project = project();
     let service = service(&project, &[]);
+    browser.dress(400, 400, "light");
     browser.open(&service.url);
     browser.until_text("#title", "shop");
-    // Where the focus is; an outline has to show it.
+    // Where the focus is; an outline has to show it, and nothing may lie over it.
     let at = || {
         let found = browser.script(
             "const one = document.activeElement, style = getComputedStyle(one);
              const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
-             return [one.id || one.textContent.trim(), seen, one.tabIndex >= 0];",
+             const { left, bottom } = one.getBoundingClientRect();
+             const above = document.elementFromPoint(left + 5, bottom - 2) === one;
+             return [one.id || one.textContent.trim(), seen && above, one.tabIndex >= 0];",
         );
         let name = found[0].as_str().unwrap_or_default().to_owned();
         assert_eq!((&found[1], &found[2]), (&json!(true), &json!(true)), "the focus at `{name}` is not seen");
@@ -283,10 +286,11 @@ return Math.min(...seen.map((one) => {
 #[test]
 fn on_a_phone_the_answer_is_brought_into_view() {
     let Some(browser) = Browser::start() else { return };
-    let mut table = (0..20).map(|at| format!("measure_{at},")).collect::<String>() + "label\n";
+    let mut table = (0..20).map(|at| format!("measure_{at},")).collect::<String>() + "member,label\n";
     for row in 0..200 {
         let cells = (0..20).map(|at| format!("{}.5,", (row * (at + 3)) % 17)).collect::<String>();
-        table.push_str(&format!("{cells}{}\n", if row * 3 % 17 > 8 { "yes" } else { "no" }));
+        let member = ["true", "false", ""][row % 3];
+        table.push_str(&format!("{cells}{member},{}\n", if row * 3 % 17 > 8 { "yes" } else { "no" }));
     }
     let project = modelgate_testing::TestProject::with(crate::BINARY, &table, super::CONFIG);
     let _ = project.run(&["run"]).exits(0);
@@ -315,6 +319,88 @@ fn on_a_phone_the_answer_is_brought_into_view() {
     browser.keys("#field-0", "\u{e007}");
     browser.until_text("#said", "Answer");
     assert_eq!(browser.script("return document.activeElement.id"), json!("field-0"));
+    browser.until_text("#why", "typical value");
+    booleans_some_of_which_are_missing(&browser, &service);
+    numbers_and_names_as_they_came(&browser);
+    what_goes_wrong_takes_nothing_away(&browser);
+}
+
+fn booleans_some_of_which_are_missing(browser: &Browser, service: &modelgate_testing::Service) {
+    let options = "return [...document.getElementById('field-20').options].map((one) => one.textContent)";
+    assert_eq!(browser.script(options), json!(["(none)", "true", "false"]));
+    for (word, sent) in [("true", json!(true)), ("false", json!(false)), ("", Value::Null)] {
+        let row =
+            browser.script(&format!("document.getElementById('field-20').value = '{word}'; return row()"));
+        assert_eq!(row["member"], sent);
+        let answer = service.post("/predict/shop", &row).is(200).json();
+        assert_eq!(answer["warnings"], Value::Null, "{answer}");
+    }
+}
+
+/// No digit of what a value is compared with is left out, and a name is a name whatever it means to a browser.
+fn numbers_and_names_as_they_came(browser: &Browser) {
+    let found = browser.script(
+        "answered({ predictions: [602292.3], version: 'v001', digest: 'sha256:0' });
+         const shown = $('prediction').textContent, before = model;
+         const bounds = hint({ type: 'float', allowed: { max: 602292.3 }, range: [0.1234567, 1234567.5] });
+         $('field-0').value = '5.5';
+         model = { features: [{ name: '__proto__', type: 'float' }] };
+         const sent = JSON.stringify(row());
+         model = before;
+         return [shown, bounds, sent];",
+    );
+    let bounds = "at most 602292.3 · training: 0.1234567 to 1234567.5";
+    assert_eq!(found, json!(["602292.3", bounds, "{\"__proto__\":5.5}"]));
+}
+
+fn what_goes_wrong_takes_nothing_away(browser: &Browser) {
+    // Why it is so cannot be said: the answer stays.
+    browser.script(
+        "window.asked = call;
+         call = (path, options) => path.startsWith('explain') ? Promise.reject(new Error('busy')) : asked(path, options);",
+    );
+    browser.keys("#field-0", "\u{e007}");
+    browser.until_text("#why", "cannot be said now: busy");
+    let seen = browser.script("return [$('result').hidden, $('form-error').hidden, $('submit').disabled]");
+    assert_eq!(seen, json!([false, true, false]));
+    // Another model does not come: this one stays, also in the picker and the address.
+    browser.script(
+        "$('model').replaceChildren(...['shop', 'other'].map((one) => element('option', { value: one })));
+         $('model').value = 'other';
+         call = () => Promise.reject(new Error('gone'));
+         pick();",
+    );
+    browser.until_text("#form-error", "other cannot be shown now: gone");
+    let seen = browser
+        .script("return [$('model').value, $('title').textContent, location.search, $('submit').disabled]");
+    assert_eq!(seen, json!(["shop", "shop", "", false]));
+    // Of two that were asked for the last one is shown, whichever comes first.
+    browser.script(
+        "const waiting = [], named = (name) => ({ ...model, name });
+         call = () => new Promise((come) => waiting.push(come));
+         load('first'); load('second');
+         waiting[1](named('second')); waiting[0](named('first'));",
+    );
+    browser.until_text("#title", "second");
+    browser.script("call = asked; load('shop')");
+    browser.until_text("#title", "shop");
+    // Open since before the features changed: the form is made anew, with what stood in it.
+    browser.script(
+        "const [first, , ...others] = model.features;
+         model = { ...model, version: 'v000', features: [{ ...first, name: 'gone' }, ...others] };
+         $('fields').replaceChildren(...model.features.map(field));
+         $('field-1').value = '3.25';",
+    );
+    browser.keys("#field-1", "\u{e007}");
+    browser.until_text("#form-error", "has version v001 by now");
+    let seen = browser.script(
+        "return [model.features.length, $('field-2').value, document.activeElement.id,
+                 [...document.querySelectorAll('#fields .error')].map((one) => one.textContent).join('')]",
+    );
+    assert_eq!(seen, json!([21, "3.25", "field-2", ""]));
+    browser.picture("renewed.png");
+    browser.keys("#field-2", "\u{e007}");
+    browser.until_text("#version", "v001");
 }
 
 #[test]

@@ -462,13 +462,30 @@ fn a_large_body_that_is_refused_unread_leaves_its_answer_to_be_read() {
         }
     }
     // Who asks before sending is answered at once and sends nothing.
-    let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
-    let head =
-        "POST /predict/shop HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3000000\r\n\r\n";
-    stream.write_all(head.as_bytes()).expect("sent");
-    let mut answer = String::new();
+    let ask = |more: &str| {
+        let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+        let head = format!("POST /predict/shop HTTP/1.1\r\nhost: a\r\n{more}\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        (stream, String::new())
+    };
+    for (more, status) in [
+        ("content-length: 3000000", 401),
+        ("x-api-key: sesame\r\ncontent-length: 200000000", 413),
+        ("x-api-key: sesame\r\ncontent-length: 3\r\ncontent-encoding: gzip", 415),
+    ] {
+        let (mut stream, mut answer) = ask(&format!("expect: 100-continue\r\n{more}"));
+        let _ = stream.read_to_string(&mut answer);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{more}: {answer}");
+    }
+    // And who says that it has sent everything has its answer all the same.
+    let row = json!({ "features": row() }).to_string();
+    let length = row.len();
+    let (mut stream, mut answer) = ask(&format!("x-api-key: sesame\r\ncontent-length: {length}"));
+    stream.write_all(row.as_bytes()).expect("sent");
+    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
     let _ = stream.read_to_string(&mut answer);
-    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

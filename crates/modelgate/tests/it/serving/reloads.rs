@@ -189,7 +189,8 @@ fn each_change_is_a_line_and_what_stays_is_none() {
     for _ in 0..3 {
         assert_eq!(reload(&service).is(200).json()["status"], "noop");
     }
-    assert_eq!(said("\n"), 2, "{}", service.talk());
+    // Where it listens, what it serves, and that the token of tests is short.
+    assert_eq!(said("\n"), 3, "{}", service.talk());
     fs_err::rename(&live, &away).expect("moved");
     for _ in 0..2 {
         let _ = reload(&service).is(503);
@@ -311,6 +312,7 @@ pub(super) fn another_schema_needs_a_new_start() {
     // What was served last is that very version now.
     let served = service(&project, &[]);
     assert!(!served.talk().contains("does not fit"), "{}", served.talk());
+    super::left::what_was_left_by_a_rollback_goes(&project, &served);
 }
 
 #[test]

@@ -62,6 +62,16 @@ fn a_smoke_test_judges_what_it_sees() {
         report["report"]["figures"]["accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.9),
         "{report}"
     );
+    // Of rows without an answer nothing is known, and what the gate measured was on others.
+    let without: Vec<String> = project
+        .read("data.csv")
+        .lines()
+        .map(|line| line.rsplit_once(',').expect("columns").0.to_owned() + "\n")
+        .collect();
+    project.write("unknown.csv", without.concat());
+    let rule = ["--rows", "unknown.csv", "--rule", "accuracy >= 0.1"];
+    let unknown = project.run(&[&["serve", "smoke", &service.url][..], &rule].concat()).exits(3);
+    unknown.says("accuracy is not measured: no row has a `label` to compare with").says("inconclusive");
     project.run(&["serve", "smoke", &service.url, "--rule", "p95_ms <= 0"]).exits(2).says("on window");
     // What is not measured is said before anything is asked, and with what is.
     let unknown = project.run(&["serve", "smoke", "http://127.0.0.1:1", "--rule", "auc >= 0.5"]).exits(64);

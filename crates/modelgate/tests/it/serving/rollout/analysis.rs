@@ -203,7 +203,7 @@ fn a_degraded_canary_fails_goes_and_cannot_come_back() {
                 .and_then(|()| fs_err::write(&folder, "in the way"))
                 .expect("taken");
         });
-        let failed = rollout(&project, &output("seen/seen.json")).exits(1);
+        let failed = rollout(&project, &output("seen/seen.json")).exits(2);
         failed.says("all requests go to v001").says("v002 is quarantined");
         failed.says("the report cannot be written");
         taken.join().expect("taken away");
