@@ -38,6 +38,11 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
             (Ok(digest), None) if state.is_some_and(|state| state.quarantined(digest).is_some()) => {
                 "a quarantined version; `modelgate model pull` takes it away".to_owned()
             }
+            (Ok(_), None) if state.is_none() => {
+                "one of which the registry knows nothing: `.modelgate` is lost, or this is another registry; before a run \
+                 begins anew, look for a backup or another clone"
+                    .to_owned()
+            }
             (_, None) => "none".to_owned(),
             (Ok(digest), Some(production)) if *digest == production.digest => "verified".to_owned(),
             (Ok(_), Some(_)) => {

@@ -429,7 +429,7 @@ fn the_reference_of_metrics_is_fresh() {
         }
     }
     page.push_str(
-        "\nA figure that is undefined is null, with the reason beside it; a rule on it is inconclusive. So is one on fewer than ten rows,\nunless `min_samples` says that they are enough.\n\n## What else a rule can be on\n\n| name | what |\n|---|---|\n",
+        "\nA model that is trained for a quantile has the figure of its own besides, such as `pinball_75`.\n\nA figure that is undefined is null, with the reason beside it; a rule on it is inconclusive. So is one on fewer than ten rows,\nunless `min_samples` says that they are enough.\n\n## What else a rule can be on\n\n| name | what |\n|---|---|\n",
     );
     for (name, what) in OTHERS {
         page.push_str(&format!("| `{name}` | {what} |\n"));

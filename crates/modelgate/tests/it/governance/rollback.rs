@@ -417,6 +417,16 @@ fn what_is_to_be_deployed_follows_production() {
     let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
     let _ = project.run(&["model", "promote", "p", "3"]).exits(0);
     assert_eq!(manifest(), ready(3));
+    // What a person has said no to waits no more.
+    let waits = project.command(&["run"]).env("MODELGATE_SEED", "4").output().expect("started");
+    assert_eq!(waits.status.code(), Some(4));
+    let now = ["deploy", "manifest"];
+    project.run(&now).exits(0).says("\"promotion_not_approved\"");
+    let _ = project.run(&["model", "reject", "p", "4", "--reason", "not this one"]).exits(0);
+    project.run(&now).exits(0).says("\"ready\"");
+    // A project whose registry is lost looks new but for its package.
+    fs_err::rename(project.path(".modelgate"), project.path("lost")).expect("moved");
+    project.run(&["status"]).exits(0).says("one of which the registry knows nothing: `.modelgate` is lost");
 }
 
 #[test]
