@@ -5,8 +5,10 @@ mod damage;
 mod dry_run;
 mod policies;
 mod quarantine;
+mod required_rules;
 mod retention;
 mod rollback;
+mod self_test;
 pub(crate) mod signing;
 mod webhook;
 

@@ -1,5 +1,6 @@
 //! The prediction service, as its callers and its operators see it.
 
+mod access;
 mod bucket;
 mod certificates;
 mod ending;
@@ -10,6 +11,7 @@ mod limits;
 mod lines;
 mod logs;
 mod mlflow;
+mod named;
 mod openapi;
 mod origins;
 mod page;

@@ -127,7 +127,7 @@ fn the_best_of_history_becomes_production_and_a_newest_that_is_not_goes_to_stagi
 }
 
 /// Rows of which a tree of depth one knows most and a deeper one knows all.
-fn layered() -> String {
+pub(super) fn layered() -> String {
     let label = |row: u32| u8::from((row % 10 >= 5) != (row % 7 == 6));
     // The third column makes every row one of its own, so that each part has some of all kinds.
     let rows = (0..700).map(|row| format!("{}.5,{},{},{}\n", row % 10, row % 7, row % 97, label(row)));
@@ -354,89 +354,6 @@ fn a_run_does_not_promote_over_another_production_than_it_was_judged_against() {
 }
 
 #[test]
-fn a_required_rule_can_be_neither_dropped_nor_changed() {
-    let policy = "policy: {required_rules: [{id: floor, metric: f1, at_least: 0.99999}]}\npipelines:";
-    let config = CONFIG.replace("pipelines:", policy);
-    let noisy = easy().replace("3.5,3,0", "3.5,3,1").replace("7.5,0,1", "7.5,0,0");
-    let project = TestProject::with(BINARY, &noisy, &config);
-    let output = project.run(&["run"]);
-    output.says("floor: ");
-    let weak = config.replace(
-        "{id: min-accuracy, metric: accuracy, at_least: 0.7}",
-        "{id: floor, metric: f1, at_least: 0.1}",
-    );
-    project.write("modelgate.yaml", weak);
-    project
-        .run(&["run"])
-        .exits(64)
-        .says("`floor` is a rule of policy.required_rules and cannot be another here");
-}
-
-#[test]
-fn a_version_that_was_judged_before_a_rule_was_required_is_not_promoted() {
-    let required = CONFIG.replace("approval: automatic", "approval: required");
-    let project = project(CONFIG, 1);
-    project.write("modelgate.yaml", &required);
-    let ran = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
-    assert_eq!(ran.status.code(), Some(4));
-    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
-    let policy = |rule: &str| {
-        let policy = format!("policy: {{required_rules: [{{id: {rule}}}]}}\npipelines:");
-        required.replace("pipelines:", &policy)
-    };
-    let promote = ["model", "promote", "p", "2"];
-    project.write("modelgate.yaml", policy("floor, metric: f1, at_least: 0.2"));
-    project.run(&promote).exits(1).says("policy.required_rules: p v002 was judged without `floor`");
-    // What is in production stays, and it is said that it would not get there now.
-    let against = "policy.required_rules: p v001 was judged without `floor`";
-    let status = project.run(&["status"]).exits(0);
-    status.says("policy      would not let it in today:").says(against);
-    status.says("v002 was judged by other rules than this project's: `floor` is missing (f1 on validation is at least 0.2)");
-    project.run(&["deploy", "manifest"]).exits(0).says(against);
-    project
-        .run(&["model", "rollback", "p", "--to-version", "2", "--yes", "--reason", "x"])
-        .exits(1)
-        .says("floor");
-    // One of the same name that asks for less is another.
-    let stricter = policy("floor, metric: accuracy, at_least: 0.75").replace("min-accuracy", "floor");
-    project.write("modelgate.yaml", stricter.replace("at_least: 0.7}", "at_least: 0.75}"));
-    project.run(&promote).exits(1).says("was judged without `floor`");
-    project.write("modelgate.yaml", policy("min-accuracy, metric: accuracy, at_least: 0.75"));
-    project.run(&promote).exits(1).says("p v002 was judged by another `min-accuracy`: accuracy on ");
-    // A gate that asks for more where nothing is required is told to who decides, and stops nobody.
-    let told =
-        "p v002 was judged by other rules than this project's: `min-accuracy` was another (accuracy on ";
-    project.write("modelgate.yaml", required.replace("at_least: 0.7}", "at_least: 0.75}"));
-    for decision in [["model", "approve"], ["model", "promote"]] {
-        let decided = project.run(&[&decision[..], &["p", "2", "--dry-run"]].concat()).exits(0);
-        decided.says(told).says("and asks here: accuracy on validation is at least 0.75");
-    }
-    project.write("modelgate.yaml", policy("min-accuracy, metric: accuracy, at_least: 0.7"));
-    let promoted = project.run(&promote).exits(0);
-    promoted.says("v002 is in production");
-    assert!(!promoted.stderr.contains("other rules"), "{}", promoted.stderr);
-}
-
-#[test]
-fn a_required_rule_that_asks_for_more_by_now_is_not_the_one_that_was_judged_by() {
-    let with = |drop: &str| {
-        let rule =
-            format!("{{id: beside, metric: accuracy, versus: production, max_drop: {drop}, min_samples: 2}}");
-        let policy = format!("policy: {{required_rules: [{rule}]}}\npipelines:");
-        CONFIG.replace("pipelines:", &policy).replace("approval: automatic", "approval: required")
-    };
-    let project = project(CONFIG, 1);
-    project.write("modelgate.yaml", with("0.9"));
-    let ran = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
-    assert_eq!(ran.status.code(), Some(4), "{}", String::from_utf8_lossy(&ran.stderr));
-    let _ = project.run(&["model", "approve", "p", "2"]).exits(0);
-    project.write("modelgate.yaml", with("0.0001"));
-    project.run(&["model", "promote", "p", "2"]).exits(1).says("p v002 was judged by another `beside`");
-    project.write("modelgate.yaml", with("0.9"));
-    let _ = project.run(&["model", "promote", "p", "2"]).exits(0);
-}
-
-#[test]
 fn a_model_that_no_pipeline_of_the_project_makes_is_decided_on_elsewhere() {
     let project = project(CONFIG, 1);
     project.write("modelgate.yaml", CONFIG.replace("approval: automatic", "approval: required"));
@@ -504,78 +421,6 @@ fn status_tells_what_waits_and_what_was_stopped_behind_the_gate() {
     let _ = project.run(&["model", "quarantine", "p", "3", "--reason", "leaks the target"]).exits(0);
     assert_eq!(run("3"), Some(2));
     project.run(&["status"]).exits(0).says("blocked: v003 is quarantined").says("waiting     nothing");
-}
-
-#[test]
-fn the_self_test_passes_a_good_gate_and_names_the_rules_of_a_weak_one() {
-    let project = project(CONFIG, 1);
-    let output = project.run(&["gate", "selftest"]).exits(0);
-    output.says("refused: trained on permuted labels").says("refused: production v001 with damaged weights");
-    project.write("modelgate.yaml", CONFIG.replace("at_least: 0.7", "at_least: 0.01"));
-    let output = project.run(&["gate", "selftest"]).exits(2);
-    output.says("let through: trained on permuted labels").says("too weak: min-accuracy:");
-    assert_eq!(project.read(".modelgate/ledger.jsonl").lines().count(), 3, "nothing is registered");
-}
-
-#[test]
-fn the_self_test_says_what_a_gate_lacks_that_holds_behind_production_alone() {
-    let bound = "    gate: {rules: [{id: min-accuracy, metric: accuracy, at_least: 0.7}]}\n";
-    let project = project(&CONFIG.replace(bound, ""), 0);
-    let output = project.run(&["gate", "selftest"]).exits(2);
-    output
-        .says("does not apply: f1-versus-production: ")
-        .says("nothing is in production yet")
-        .says("such as `{metric: f1, at_least: 0.6}`")
-        .does_not_say("tighten");
-}
-
-#[test]
-fn the_self_test_tells_what_it_cannot_decide() {
-    let blind = "{id: many, metric: f1, at_least: 0.9, min_samples: 100000}";
-    let project = project(&CONFIG.replace("{id: min-accuracy, metric: accuracy, at_least: 0.7}", blind), 0);
-    let output = project.run(&["gate", "selftest"]).exits(3);
-    output
-        .says("undecided: trained on permuted labels")
-        .says("says nothing of the model: many:")
-        .says("no rule that has seen the model refuses it");
-    assert!(
-        !output.stdout.contains("let through") && !output.stdout.contains("refused"),
-        "{}",
-        output.stdout
-    );
-    // Of one that is let through it is said even where another could not be judged.
-    project.replace("modelgate.yaml", blind, "{id: weak, metric: accuracy, at_least: 0.01}");
-    project.run(&["gate", "selftest"]).exits(2).says("too weak: weak:").says("tighten the rules");
-}
-
-#[test]
-fn the_self_test_knows_every_algorithm() {
-    let rows = (0..700_u32).map(|row| {
-        let (a, b, c) = (row % 10, row % 7, row % 97);
-        format!("{a}.5,{b},{c},{}.25\n", 9 * a + 2 * b)
-    });
-    let numbers = "a,b,c,y\n".to_owned() + &rows.collect::<String>();
-    let regression = CONFIG
-        .replace("task: classification", "task: regression")
-        .replace("metric: accuracy, at_least: 0.7", "metric: r2, at_least: 0.7");
-    // A linear model of permuted labels has a direction all the same, and on rows that one direction tells apart it is
-    // right more often than not.
-    let strict = CONFIG.replace("at_least: 0.7", "at_least: 0.8");
-    let classes = ["gradient_boosting", "random_forest", "decision_tree", "logistic_regression"];
-    let values = ["gradient_boosting", "random_forest", "decision_tree", "ridge", "linear_regression"];
-    let cases = classes.map(|name| (name, layered(), strict.clone()));
-    let cases = cases.into_iter().chain(values.map(|name| (name, numbers.clone(), regression.clone())));
-    for (algorithm, data, config) in cases {
-        let chosen = format!("{{algorithm: {algorithm}}}");
-        let config = config.replace("{algorithm: random_forest, params: {n_estimators: 5}}", &chosen);
-        let project = TestProject::with(BINARY, &data, &config);
-        let _ = project.run(&["run"]).exits(0);
-        let output = project.run(&["gate", "selftest"]);
-        assert_eq!(output.code, 0, "{algorithm}: {}{}", output.stdout, output.stderr);
-        output
-            .says("refused: trained on permuted labels")
-            .says("refused: production v001 with damaged weights");
-    }
 }
 
 #[test]
