@@ -16,6 +16,7 @@ mod grow;
 mod held_out;
 mod leaves;
 mod loss;
+mod part;
 mod reorder;
 mod search;
 mod settings;

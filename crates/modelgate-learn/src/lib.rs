@@ -8,6 +8,7 @@ mod counted;
 mod error;
 mod forest;
 mod linear;
+mod pages;
 mod params;
 mod progress;
 mod random;

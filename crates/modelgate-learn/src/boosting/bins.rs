@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::reorder;
 use super::search::Search;
 use crate::error::LearnError;
+use crate::pages;
 use crate::trainer::FeatureMatrix;
 
 /// The bin of a missing value.
@@ -281,7 +282,7 @@ impl Binned {
             feature.monotonic = monotonic[feature.column];
         }
         let stride = features.len().next_multiple_of(PAD).max(PAD);
-        let mut bins = vec![0_u8; matrix.rows * stride];
+        let mut bins = pages::zeros::<u8>(matrix.rows * stride);
         let mut rest = &mut bins[..];
         for first in (0..stride).step_by(GROUP) {
             let width = GROUP.min(stride - first);

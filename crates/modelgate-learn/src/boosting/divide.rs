@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::bins::{Binned, CELLS};
 use super::loss::Heavy;
+use super::part::Parting;
 use super::simd::{self, BLOCK};
 use super::split::{Bounds, Limits, Split, Sums, best_of, better};
 
@@ -231,19 +232,15 @@ impl Division<'_> {
     /// Parts the rows, both sides in the order they had, and sums those of one side block by block, while they are still in the
     /// cache; returns how many workers have a part.
     fn part(&mut self, ground: &Ground<'_>, built: Option<usize>) -> usize {
-        let (binned, feature) = (ground.binned, self.split.feature);
-        let mut table = [0_u8; CELLS];
-        for (bin, left) in table.iter_mut().enumerate() {
-            *left = u8::from(self.split.goes_left.holds(bin));
-        }
+        let binned = ground.binned;
+        let parting = Parting::new(binned, self.split.feature, self.split.goes_left);
         let part = part(self.from.len(), self.workers.len());
         let parts: Vec<&[u32]> = self.from.chunks(part).collect();
         let count = self.split.left.rows as usize;
         let mut lefts = vec![count];
         if parts.len() > 1 {
             // All threads count, also where there are but two parts and thus one to be counted.
-            let lefts_of = |rows: &[u32]| simd::count_left(binned, feature, &table, rows);
-            let counted = |rows: &&[u32]| rows.par_chunks(MANY).map(lefts_of).sum();
+            let counted = |rows: &&[u32]| rows.par_chunks(MANY).map(|rows| parting.count_left(rows)).sum();
             lefts = parts[..parts.len() - 1].par_iter().map(counted).collect();
             lefts.push(count - lefts.iter().sum::<usize>());
         }
@@ -262,9 +259,9 @@ impl Division<'_> {
                 worker.clear(binned.stride);
             }
             let mut done = [0; 2];
-            for rows in rows.chunks(BLOCK) {
-                let before = done;
-                simd::partition(binned, feature, &table, rows, [&mut *left, &mut *right], &mut done);
+            for start in (0..rows.len()).step_by(BLOCK) {
+                let (before, block) = (done, start..(start + BLOCK).min(rows.len()));
+                parting.part(ground.level, rows, block, [&mut *left, &mut *right], &mut done);
                 match built {
                     Some(0) => worker.add(ground, &full, &left[before[0]..done[0]]),
                     Some(_) => worker.add(ground, &full, &right[before[1]..done[1]]),

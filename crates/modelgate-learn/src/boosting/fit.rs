@@ -19,6 +19,7 @@ use super::{content, emit, leaves, reorder};
 use crate::check::{check, check_rows, resolution};
 use crate::error::LearnError;
 use crate::forest::varying;
+use crate::pages;
 use crate::random::SplitMix64;
 use crate::trainer::{FeatureMatrix, FitOutcome, Targets, Validation};
 
@@ -354,7 +355,7 @@ impl Rounds<'_> {
         let together = width > 1 && self.rows.len() < FEW;
         let workers = if together { width } else { 1 };
         let mut growers: Vec<(Grower, Vec<u32>)> =
-            (0..workers).map(|_| (Grower::new(self.binned.stride), vec![0; count])).collect();
+            (0..workers).map(|_| (Grower::new(self.binned.stride), pages::zeros(count))).collect();
         let done = self.settings.progress.counter(self.settings.rounds);
         for round in 0..self.settings.rounds {
             let drawn = self.drawn(round);

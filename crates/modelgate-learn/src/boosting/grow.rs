@@ -12,6 +12,7 @@ use super::divide::{Ground, workers};
 use super::loss::Heavy;
 use super::simd::BLOCK;
 use super::split::{BinSet, Bounds, Split, total};
+use crate::pages;
 use crate::random::SplitMix64;
 
 /// How far a tree may grow.
@@ -149,7 +150,12 @@ impl Grower {
         shape: Shape,
         random: &mut SplitMix64,
     ) -> Vec<Node> {
-        self.lists.iter_mut().for_each(|list| list.resize(rows.len(), 0));
+        for list in &mut self.lists {
+            if list.len() < rows.len() {
+                *list = pages::zeros(rows.len());
+            }
+            list.truncate(rows.len());
+        }
         let [first, second] = &mut self.lists;
         let mut spare = std::mem::take(&mut self.spare);
         let mut workers = spare.workers(workers(rows.len(), rows.len(), 0));

@@ -8,11 +8,8 @@ use super::grow::{Leaf, Node, Order, side};
 use super::loss::{Class, Objective, Units};
 use super::split::{Bounds, Limits, Split, Sums};
 
-/// Rows whose scores are looked at or changed at a time, so that they stay in the second cache.
+/// Rows that are looked at or changed at a time, so that what is known of them stays in the second cache.
 const PIECE: usize = 1 << 15;
-
-/// Rows that are gathered at a time.
-const RUN: usize = 512;
 
 fn leaves(nodes: &[Node]) -> impl Iterator<Item = (usize, &Leaf)> {
     nodes.iter().enumerate().filter_map(|(at, node)| match node {
@@ -21,11 +18,36 @@ fn leaves(nodes: &[Node]) -> impl Iterator<Item = (usize, &Leaf)> {
     })
 }
 
-/// Returns the rows of a leaf, which rise, from `start` to before `end`.
-fn between(rows: &[u32], start: usize, end: usize) -> &[u32] {
-    let from = rows.partition_point(|row| (*row as usize) < start);
-    let to = from + rows[from..].partition_point(|row| (*row as usize) < end);
-    &rows[from..to]
+/// The rows of leaves, which rise in each, piece by piece.
+struct Pieces<'a> {
+    /// Of each leaf those that are still to come.
+    rest: Vec<&'a [u32]>,
+}
+
+impl<'a> Pieces<'a> {
+    /// Begins with row `start`.
+    fn new(nodes: &[Node], order: &Order<'a>, start: usize) -> Self {
+        let from = |(_, leaf): (usize, &Leaf)| {
+            let rows = order.rows(leaf.place);
+            &rows[rows.partition_point(|row| (*row as usize) < start)..]
+        };
+        Self { rest: leaves(nodes).map(from).collect() }
+    }
+
+    /// Returns the rows before `end` of each leaf; it is at most [`PIECE`] rows further than before.
+    fn until(&mut self, end: usize) -> impl Iterator<Item = &'a [u32]> {
+        self.rest.iter_mut().map(move |rest| {
+            let near = &rest[..rest.len().min(PIECE)];
+            let (rows, others) = rest.split_at(near.partition_point(|row| (*row as usize) < end));
+            *rest = others;
+            rows
+        })
+    }
+}
+
+/// Returns how many rows, some pieces, a thread goes through at a time.
+fn span(rows: usize) -> usize {
+    rows.div_ceil(4 * rayon::current_num_threads()).next_multiple_of(PIECE)
 }
 
 /// Returns what each node adds to the score of its rows before the learning rate, where that is no quotient of sums but a quantile of
@@ -94,30 +116,30 @@ pub(super) fn values(
 ) -> Vec<f64> {
     let mut values = vec![0.0; nodes.len()];
     let all: Vec<(usize, &Leaf)> = leaves(nodes).collect();
-    let rows_of = |leaf: &Leaf| order.rows(leaf.place);
     let scales = units.largest.map(|largest| scale(largest, order.count()));
-    let sums = (0..scores.len().div_ceil(PIECE))
+    let (count, span) = (scores.len(), span(scores.len()));
+    let figures = class.map_or(scores, |class| class.probabilities);
+    let sums = (0..count.div_ceil(span))
         .into_par_iter()
-        .fold(
-            || vec![[0_i64; 2]; all.len()],
-            |mut sums, piece| {
-                let mut gathered = Gathered::default();
-                for ((_, leaf), sums) in all.iter().zip(&mut sums) {
-                    for rows in between(rows_of(leaf), piece * PIECE, (piece + 1) * PIECE).chunks(RUN) {
-                        gathered.of(objective, rows, class.map_or(scores, |class| class.probabilities));
-                        let Gathered { figures, targets, weights } = &gathered;
-                        objective.add_exact(level, (figures, targets, weights), class, scales, sums);
-                    }
+        .map(|at| {
+            let (start, end) = (at * span, ((at + 1) * span).min(count));
+            let mut sums = vec![[0_i64; 2]; all.len()];
+            let mut exact = vec![[0_i64; 2]; PIECE.min(end - start)];
+            let mut pieces = Pieces::new(nodes, order, start);
+            for start in (start..end).step_by(PIECE) {
+                let range = start..(start + PIECE).min(end);
+                let exact = &mut exact[..range.len()];
+                objective.exact_pairs(level, range.clone(), figures, class, scales, exact);
+                for (rows, sum) in pieces.until(range.end).zip(&mut sums) {
+                    *sum = rows.iter().fold(*sum, |sum, row| plus(sum, exact[*row as usize - start]));
                 }
-                sums
-            },
-        )
+            }
+            sums
+        })
         .reduce(
             || vec![[0; 2]; all.len()],
             |mut sums, others| {
-                for (sum, other) in sums.iter_mut().zip(others) {
-                    *sum = [sum[0].wrapping_add(other[0]), sum[1].wrapping_add(other[1])];
-                }
+                sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = plus(*sum, other));
                 sums
             },
         );
@@ -136,37 +158,22 @@ fn scale(largest: f64, rows: usize) -> f64 {
     libm::ldexp(1.0, bits.min(50) - exponent)
 }
 
-/// Figures of some rows side by side.
-#[derive(Default)]
-struct Gathered {
-    figures: Vec<f32>,
-    targets: Vec<f32>,
-    weights: Vec<f32>,
-}
-
-impl Gathered {
-    fn of(&mut self, objective: &Objective, rows: &[u32], figures: &[f32]) {
-        let gather = |to: &mut Vec<f32>, from: &[f32]| {
-            to.clear();
-            to.extend(rows.iter().map(|row| from[*row as usize]));
-        };
-        gather(&mut self.figures, figures);
-        gather(&mut self.targets, &objective.targets);
-        if !objective.weights.is_empty() {
-            gather(&mut self.weights, &objective.weights);
-        }
-    }
+fn plus(one: [i64; 2], other: [i64; 2]) -> [i64; 2] {
+    [one[0].wrapping_add(other[0]), one[1].wrapping_add(other[1])]
 }
 
 /// Adds a tree to the scores of the rows it was grown on: piece by piece of the rows, which rise inside each leaf, so
 /// that pieces can be written side by side and each stays in the cache.
 pub(super) fn add_by_leaf(nodes: &[Node], values: &[f64], order: &Order<'_>, scores: &mut [f32]) {
-    scores.par_chunks_mut(PIECE).enumerate().for_each(|(piece, scores)| {
-        let start = piece * PIECE;
-        for (at, leaf) in leaves(nodes) {
-            let value = values[at] as f32;
-            for row in between(order.rows(leaf.place), start, start + scores.len()) {
-                scores[*row as usize - start] += value;
+    let span = span(scores.len());
+    let values: Vec<f32> = leaves(nodes).map(|(at, _)| values[at] as f32).collect();
+    scores.par_chunks_mut(span).enumerate().for_each(|(at, scores)| {
+        let start = at * span;
+        let mut pieces = Pieces::new(nodes, order, start);
+        for (at, scores) in scores.chunks_mut(PIECE).enumerate() {
+            let start = start + at * PIECE;
+            for (rows, value) in pieces.until(start + scores.len()).zip(&values) {
+                rows.iter().for_each(|row| scores[*row as usize - start] += value);
             }
         }
     });

@@ -1,5 +1,7 @@
 //! What is minimised: the gradient and Hessian of each row, in whole numbers of a unit, and the best value of a leaf.
 
+use std::ops::Range;
+
 use modelgate_model::processor::Level;
 use rayon::prelude::*;
 
@@ -287,25 +289,28 @@ impl Objective {
         (gradient * weight, hessian * weight)
     }
 
-    /// Adds gradients and Hessians of rows, in units of `scales`, to `sums`: `figures` are their scores, or their
-    /// probabilities of the class.
-    pub(super) fn add_exact(
+    /// Writes gradient and Hessian of the rows of a range in units of `scales`, small ones; `figures` are the scores of all rows, or
+    /// their probabilities of the class.
+    pub(super) fn exact_pairs(
         &self,
         level: Level,
-        (figures, targets, weights): (&[f32], &[f32], &[f32]),
+        range: Range<usize>,
+        figures: &[f32],
         class: Option<Class<'_>>,
         scales: [f64; 2],
-        sums: &mut [i64; 2],
+        exact: &mut [[i64; 2]],
     ) {
+        let (figures, targets) = (&figures[range.clone()], &self.targets[range.clone()]);
+        let weights = self.weights.get(range).unwrap_or(&[]);
         match (self.loss, class) {
             (Loss::LogLoss, None) => {
-                simd::logistic_sums(level, figures, targets, weights, scales, sums);
+                simd::exact_logistic(level, figures, targets, weights, scales, exact);
             }
             (Loss::LogLoss, Some(class)) => {
                 let of_class = [class.number as f32, class.factor()];
-                simd::softmax_sums(level, figures, targets, of_class, weights, scales, sums);
+                simd::exact_softmax(level, figures, targets, of_class, weights, scales, exact);
             }
-            _ => simd::squared_sums(level, figures, targets, weights, scales, sums),
+            _ => simd::exact_squared(level, figures, targets, weights, scales, exact),
         }
     }
 }

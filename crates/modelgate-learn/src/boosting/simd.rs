@@ -21,8 +21,8 @@ pub(super) const GRADIENT: f32 = 4095.0;
 /// Largest Hessian in units: a sum over [`BLOCK`] rows stays within 25 bits.
 pub(super) const HESSIAN: f32 = 8191.0;
 
-/// How far ahead the rows of a node are asked for: they lie anywhere in memory.
-pub(super) const AHEAD: usize = 32;
+/// How far ahead the rows of a node are asked for where they are summed: they lie anywhere in memory.
+const AHEAD: usize = 48;
 
 /// Returns gradient (upper half, signed) and Hessian (lower half) of a row as one number that adds both, and one row,
 /// to a cell: 26 bits gradient, 25 bits Hessian, 13 bits rows.
@@ -51,15 +51,23 @@ fn add_group<const W: usize>(bins: &[u8], rows: &[u32], pairs: &[u32], cells: &m
         bins.iter().zip(pairs).for_each(|(bins, pair)| add_row(bins, *pair, cells));
         return;
     }
-    for (at, row) in rows.iter().enumerate() {
-        if let Some(next) = rows.get(at + AHEAD) {
-            prefetch(bins, *next as usize);
-            prefetch(pairs, *next as usize);
-        }
-        let row = *row as usize;
-        let (Some(found), Some(pair)) = (bins.get(row), pairs.get(row)) else { continue };
+    let mut each = |row: u32| {
+        let row = row as usize;
+        let (Some(found), Some(pair)) = (bins.get(row), pairs.get(row)) else { return };
         add_row(found, *pair, cells);
+    };
+    let ahead = rows.len().saturating_sub(AHEAD);
+    for (row, next) in rows[..ahead].iter().zip(&rows[rows.len() - ahead..]) {
+        let next = *next as usize;
+        prefetch(bins.as_flattened(), next * W);
+        if !LINE.is_multiple_of(W) {
+            // Such a row may end in another line.
+            prefetch(bins.as_flattened(), next * W + W - 1);
+        }
+        prefetch(pairs, next);
+        each(*row);
     }
+    rows[ahead..].iter().for_each(|row| each(*row));
 }
 
 /// Returns the range that rising rows are, where they leave none out: as those of a root do.
@@ -69,14 +77,17 @@ fn run(rows: &[u32]) -> Option<Range<usize>> {
     (last - first + 1 == rows.len()).then_some(first..last + 1)
 }
 
-/// Asks for the cache line of an element; does nothing to what is beyond the slice.
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Asks for the cache line of an element.
 #[inline(always)]
 pub(super) fn prefetch<T>(slice: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if at < slice.len() {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the address is of an element of the slice, and asking for a line reads and writes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().add(at).cast()) };
+        // SAFETY: asking for a line reads and writes nothing, and does nothing where the address is of no memory.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(at).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (slice, at);
@@ -93,61 +104,6 @@ pub(super) fn add_block(binned: &Binned, rows: &[u32], pairs: &[u32], cells: &mu
             _ => add_group::<GROUP>(bins, rows, pairs, cells),
         }
     }
-}
-
-/// Calls `each` with every row and 1 if its bin goes left, as `table` says, else 0.
-#[inline(always)]
-fn each_side(
-    binned: &Binned,
-    feature: usize,
-    table: &[u8; CELLS],
-    rows: &[u32],
-    mut each: impl FnMut(u32, usize),
-) {
-    let (bins, stride) = binned.group(feature / GROUP * GROUP);
-    let feature = feature % GROUP;
-    let mut side = |row: u32| {
-        let bin = bins[row as usize * stride + feature];
-        each(row, usize::from(table[usize::from(bin)]));
-    };
-    let ahead = rows.len().saturating_sub(AHEAD);
-    for (row, next) in rows[..ahead].iter().zip(&rows[rows.len() - ahead..]) {
-        prefetch(bins, *next as usize * stride + feature);
-        side(*row);
-    }
-    rows[ahead..].iter().for_each(|row| side(*row));
-}
-
-/// Returns how many of some rows go left, as `table` says.
-pub(super) fn count_left(binned: &Binned, feature: usize, table: &[u8; CELLS], rows: &[u32]) -> usize {
-    let mut count = 0;
-    each_side(binned, feature, table, rows, |_, left| count += left);
-    count
-}
-
-/// Writes rows behind those that are already on the left and the right side, of which there are `done`; `table` says 1 for a
-/// bin that goes left.
-pub(super) fn partition(
-    binned: &Binned,
-    feature: usize,
-    table: &[u8; CELLS],
-    rows: &[u32],
-    [to_left, to_right]: [&mut [u32]; 2],
-    done: &mut [usize; 2],
-) {
-    let [mut left, mut right] = *done;
-    each_side(binned, feature, table, rows, |row, goes_left| {
-        // To both sides, without a branch that half of the rows would take: the next row of a side writes over what is not its.
-        if let Some(cell) = to_left.get_mut(left) {
-            *cell = row;
-        }
-        if let Some(cell) = to_right.get_mut(right) {
-            *cell = row;
-        }
-        left += goes_left;
-        right += 1 - goes_left;
-    });
-    *done = [left, right];
 }
 
 dispatched! {
@@ -177,19 +133,19 @@ dispatched! {
 }
 
 dispatched! {
-    /// Adds up gradients and Hessians of the log loss, in units of `scales`.
-    logistic_sums, logistic_sums_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f64; 2], sums: &mut [i64; 2])
+    /// Writes gradient and Hessian of the log loss of each row in units of `scales`, small ones: with all their digits.
+    exact_logistic, exact_logistic_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f64; 2], exact: &mut [[i64; 2]])
 }
 
 dispatched! {
-    /// Adds up gradients and Hessians of one class of several, as [`logistic_sums`]: `of_class` is its number and by what p (1 − p) becomes
+    /// Writes gradient and Hessian of one class of several, as [`exact_logistic`]: `of_class` is its number and by what p (1 − p) becomes
     /// the Hessian.
-    softmax_sums, softmax_sums_body, (probabilities: &[f32], targets: &[f32], of_class: [f32; 2], weights: &[f32], scales: [f64; 2], sums: &mut [i64; 2])
+    exact_softmax, exact_softmax_body, (probabilities: &[f32], targets: &[f32], of_class: [f32; 2], weights: &[f32], scales: [f64; 2], exact: &mut [[i64; 2]])
 }
 
 dispatched! {
-    /// Adds up gradients and Hessians of the squared error, as [`logistic_sums`].
-    squared_sums, squared_sums_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f64; 2], sums: &mut [i64; 2])
+    /// Writes gradient and Hessian of the squared error, as [`exact_logistic`].
+    exact_squared, exact_squared_body, (scores: &[f32], targets: &[f32], weights: &[f32], scales: [f64; 2], exact: &mut [[i64; 2]])
 }
 
 dispatched! {
@@ -395,58 +351,69 @@ fn squared_body(
     }
 }
 
+/// Writes what a body gives for each row, with its two figures and its weight, in whole numbers; no function, as [`each`].
+macro_rules! write_each {
+    ($exact:expr, $first:expr, $second:expr, $weights:expr, |$one:ident, $other:ident, $weight:ident| $body:block) => {
+        let rows = $exact.iter_mut().zip($first).zip($second);
+        if $weights.is_empty() {
+            for ((cell, $one), $other) in rows {
+                let ($one, $other, $weight) = (*$one, *$other, 1.0_f32);
+                let [gradient, hessian]: [f64; 2] = $body;
+                *cell = [rounded_double(gradient), rounded_double(hessian)];
+            }
+        } else {
+            for (((cell, $one), $other), $weight) in rows.zip($weights) {
+                let ($one, $other, $weight) = (*$one, *$other, *$weight);
+                let [gradient, hessian]: [f64; 2] = $body;
+                *cell = [rounded_double(gradient), rounded_double(hessian)];
+            }
+        }
+    };
+}
+
 #[inline(always)]
-fn logistic_sums_body(
+fn exact_logistic_body(
     scores: &[f32],
     targets: &[f32],
     weights: &[f32],
     scales: [f64; 2],
-    sums: &mut [i64; 2],
+    exact: &mut [[i64; 2]],
 ) {
-    let (mut gradients, mut hessians) = (0_i64, 0_i64);
-    each!(scores, targets, weights, |score, target, weight| {
+    write_each!(exact, scores, targets, weights, |score, target, weight| {
         let [gradient, hessian] = of_logistic(score, target, weight);
-        gradients = gradients.wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
-        hessians = hessians.wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
+        [f64::from(gradient) * scales[0], f64::from(hessian) * scales[1]]
     });
-    *sums = [sums[0].wrapping_add(gradients), sums[1].wrapping_add(hessians)];
 }
 
 #[inline(always)]
-fn softmax_sums_body(
+fn exact_softmax_body(
     probabilities: &[f32],
     targets: &[f32],
     [class, factor]: [f32; 2],
     weights: &[f32],
     scales: [f64; 2],
-    sums: &mut [i64; 2],
+    exact: &mut [[i64; 2]],
 ) {
-    let (mut gradients, mut hessians) = (0_i64, 0_i64);
-    each!(probabilities, targets, weights, |probability, target, weight| {
+    write_each!(exact, probabilities, targets, weights, |probability, target, weight| {
         let gradient = (probability - if target == class { 1.0 } else { 0.0 }) * weight;
         let hessian = factor * probability * (1.0 - probability) * weight;
-        gradients = gradients.wrapping_add(rounded_double(f64::from(gradient) * scales[0]));
-        hessians = hessians.wrapping_add(rounded_double(f64::from(hessian) * scales[1]));
+        [f64::from(gradient) * scales[0], f64::from(hessian) * scales[1]]
     });
-    *sums = [sums[0].wrapping_add(gradients), sums[1].wrapping_add(hessians)];
 }
 
 #[inline(always)]
-fn squared_sums_body(
+fn exact_squared_body(
     scores: &[f32],
     targets: &[f32],
     weights: &[f32],
     scales: [f64; 2],
-    sums: &mut [i64; 2],
+    exact: &mut [[i64; 2]],
 ) {
-    let (mut gradients, mut hessians) = (0_i64, 0_i64);
-    each!(scores, targets, weights, |score, target, weight| {
+    write_each!(exact, scores, targets, weights, |score, target, weight| {
         let weight = f64::from(weight);
         let gradient = (f64::from(score) - f64::from(target)) * weight;
-        gradients = gradients.wrapping_add(rounded_double(gradient * scales[0]));
-        hessians = hessians.wrapping_add(rounded_double(weight * scales[1]));
+        [gradient * scales[0], weight * scales[1]]
     });
-    *sums = [sums[0].wrapping_add(gradients), sums[1].wrapping_add(hessians)];
 }
 
 #[inline(always)]
@@ -487,10 +454,20 @@ mod tests {
             logistic(level, &scores, &targets, &[], [100.0, 200.0], rounding, second);
             squared(level, &scores, &targets, &weights, [100.0, 200.0], rounding, &mut third[..1000]);
             squared(level, &scores, &targets, &[], [100.0, 200.0], rounding, &mut third[1000..]);
-            let (mut exact, scales) = ([1_i64; 2], [1e9, 1e8]);
-            logistic_sums(level, &scores, &targets, &weights, scales, &mut exact);
-            softmax_sums(level, &scores, &targets, [targets[0], 1.5], &weights, scales, &mut exact);
-            squared_sums(level, &scores, &targets, &weights, scales, &mut exact);
+            let (mut exact, scales) = (vec![[1_i64; 2]; 4000], [1e9, 1e8]);
+            let (one, rest) = exact.split_at_mut(1000);
+            exact_logistic(level, &scores, &targets, &weights, scales, one);
+            exact_logistic(level, &scores, &targets, &[], scales, &mut rest[..1000]);
+            exact_softmax(
+                level,
+                &scores,
+                &targets,
+                [targets[0], 1.5],
+                &weights,
+                scales,
+                &mut rest[1000..2000],
+            );
+            exact_squared(level, &scores, &targets, &weights, scales, &mut rest[2000..]);
             let mut farthest = [0_u32; 2];
             distances(level, &scores, &targets, &weights, &mut farthest);
             let mut bins = vec![0_u8; 1000];
@@ -539,8 +516,9 @@ mod tests {
     fn sums_of_all_digits_are_those_of_doubles() {
         let (scores, targets, weights) = ([0.5_f32, -2.0, 9.0], [1.0_f32, 0.0, 0.0], [1.0_f32, 2.0, 0.25]);
         let scale = 1024.0 * 1024.0 * 1024.0;
-        let mut sums = [0; 2];
-        logistic_sums(Level::Baseline, &scores, &targets, &weights, [scale; 2], &mut sums);
+        let mut exact = [[0; 2]; 3];
+        exact_logistic(Level::Baseline, &scores, &targets, &weights, [scale; 2], &mut exact);
+        let sums = [0, 1].map(|at| exact.iter().map(|pair| pair[at]).sum::<i64>());
         let mut expected = [0.0; 2];
         for ((score, target), weight) in scores.iter().zip(&targets).zip(&weights) {
             let probability = 1.0 / (1.0 + libm::exp(-f64::from(*score)));
