@@ -126,7 +126,7 @@ fn ordered(
     let value = |row: &u32| matrix.values[*row as usize * matrix.columns + column];
     let of = |rows: &[u32]| {
         let mut keys: Vec<u32> = rows.iter().map(value).filter(|value| !value.is_nan()).map(key).collect();
-        keys.sort_unstable();
+        radsort::sort(&mut keys);
         thresholds(&keys, max_bins)
     };
     let mut thresholds = of(sample);

@@ -292,9 +292,17 @@ impl GradientBoosting {
         match targets {
             Targets::Classes { labels, classes, .. } => {
                 let mut sums = vec![0.0_f64; *classes];
-                for (class, sum) in sums.iter_mut().enumerate() {
-                    let of_class = rows.iter().filter(|row| labels[**row as usize] as usize == class);
-                    *sum = exact_sum(of_class.map(weight));
+                if weights.is_empty() {
+                    for row in rows {
+                        if let Some(sum) = sums.get_mut(labels[*row as usize] as usize) {
+                            *sum += 1.0;
+                        }
+                    }
+                } else {
+                    for (class, sum) in sums.iter_mut().enumerate() {
+                        let of_class = rows.iter().filter(|row| labels[**row as usize] as usize == class);
+                        *sum = exact_sum(of_class.map(weight));
+                    }
                 }
                 let total: f64 = sums.iter().sum();
                 // A class that is in no row gets a small share, so that its logarithm is a number.
