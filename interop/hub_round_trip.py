@@ -80,7 +80,8 @@ variables = api.add_space_variable("me/app", key="MODELGATE_MODEL_REVISION", val
 assert variables["MODELGATE_MODEL_REVISION"].value == first.oid
 assert api.get_space_variables("me/app")["MODELGATE_MODEL_REVISION"].value == first.oid
 api.add_space_secret("me/app", key="KEY", value="a secret")
-assert api.restart_space("me/app").stage == "RUNNING"
+assert api.pause_space("me/app").stage == "PAUSED"
+assert api.restart_space("me/app").stage == "APP_STARTING"
 assert api.space_info("me/app").runtime.stage == "RUNNING"
 
 reader = HfApi(token=sys.argv[1])

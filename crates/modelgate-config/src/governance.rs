@@ -9,7 +9,8 @@ use crate::rules::RuleConfig;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
-    /// Rules of every gate; a pipeline adds its own and can neither drop nor change these.
+    /// Rules of every gate; a pipeline adds its own and can neither drop nor change these. One on a figure of the other task
+    /// is no rule of a pipeline.
     pub required_rules: Vec<RuleConfig>,
 }
 

@@ -5,6 +5,7 @@
 mod decidable;
 mod deploy;
 mod dialect;
+pub mod dotenv;
 pub mod env;
 mod error;
 mod governance;
@@ -47,6 +48,6 @@ pub use schema::json_schema;
 pub use search::{SearchConfig, SearchKindName, SearchRange};
 pub use serving::{ServeConfig, ServeRequire, Unusual};
 pub use slice_value::SliceValue;
-pub use template::{command_template, template, without_slices};
+pub use template::{command_template, template, with_rare_class, without_slices};
 pub use train::TrainConfig;
 pub use undeclared::{UNDECLARED, Undeclared, declare, undeclared};

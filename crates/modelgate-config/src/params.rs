@@ -5,9 +5,12 @@
 //! what the reader says of lines stays true.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_saphyr::options::NonFiniteFloatPolicy;
 
 use crate::error::ConfigError;
 
@@ -129,7 +132,12 @@ fn read(folder: &Path, file: &str) -> Result<Value, String> {
         }
         Err(error) => return Err(error.to_string()),
     };
-    serde_saphyr::from_str(&text).map_err(|error| {
+    // As DVC and the project file read it: `y` and `no` are texts, and what is not asked for may be anything.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+    };
+    serde_saphyr::from_str_with_options(&text, options).map(|Read(value)| value).map_err(|error| {
         let error = error.without_snippet();
         let line = error.location().map_or(1, |place| place.line());
         format!(
@@ -137,6 +145,85 @@ fn read(folder: &Path, file: &str) -> Result<Value, String> {
             error.to_string().lines().next().unwrap_or_default()
         )
     })
+}
+
+/// What stands for a number that is not finite; no text of YAML holds its first letter.
+const NOT_FINITE: &str = "\0not finite";
+
+fn is_finite(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text != NOT_FINITE,
+        Value::Array(items) => items.iter().all(is_finite),
+        Value::Object(entries) => entries.values().all(is_finite),
+        _ => true,
+    }
+}
+
+/// A value in which [`NOT_FINITE`] stands for numbers that JSON does not have.
+struct Read(Value);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(ReadVisitor).map(Self)
+    }
+}
+
+struct ReadVisitor;
+
+impl<'de> Visitor<'de> for ReadVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(serde_json::Number::from_f64(value).map_or_else(|| NOT_FINITE.into(), Value::Number))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        Read::deserialize(reader).map(|Read(value)| value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(Read(item)) = items.next_element()? {
+            found.push(item);
+        }
+        Ok(Value::Array(found))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut found = serde_json::Map::new();
+        while let Some((key, Read(value))) = entries.next_entry::<String, Read>()? {
+            found.insert(key, value);
+        }
+        Ok(Value::Object(found))
+    }
 }
 
 /// Returns the value at a dotted key; a number counts the items of a list.
@@ -162,6 +249,11 @@ fn find<'a>(values: &'a Value, file: &str, key: &str) -> Result<&'a Value, Strin
         };
         value = found;
     }
+    if !is_finite(value) {
+        return Err(format!(
+            "`{key}` of `{file}` is or holds a number that is not finite, which no setting takes"
+        ));
+    }
     Ok(value)
 }
 
@@ -169,8 +261,8 @@ fn find<'a>(values: &'a Value, file: &str, key: &str) -> Result<&'a Value, Strin
 mod tests {
     use super::*;
 
-    const PARAMS: &str =
-        "train: {n: 30, rate: 0.1, name: forest, on: true, list: [a, b], none: null, odd: 'a: \"b\"'}\n";
+    const PARAMS: &str = "train: {n: 30, rate: 0.1, name: forest, on: true, list: [a, b], none: null, odd: 'a: \"b\"'}\n\
+         data: {target: y, note: no, quoted: 'no', best: .inf, bounds: [-.inf, 1]}\n";
 
     fn resolved(text: &str) -> Result<String, String> {
         let folder = tempfile::tempdir().expect("folder");
@@ -191,6 +283,9 @@ mod tests {
             ("b: ${params:conf/other.json:a.b.0}\r\n", "b: 1\r\n"),
             ("s: data/${params:train.name}-${params:train.n}.csv\n", "s: data/forest-30.csv\n"),
             ("s: \"x ${params:train.on}\"\n", "s: \"x true\"\n"),
+            // Words of YAML 1.1 are words of the project file too.
+            ("{t: ${params:data.target}, n: ${params:data.note}}", "{t: \"y\", n: \"no\"}"),
+            ("m-${params:data.note}-${params:data.quoted}", "m-no-no"),
             ("o: ${params:train.odd}", "o: \"a: \\\"b\\\"\""),
             ("# ${params:none}\nx: 'it''s # ${params:train.n}'\n", "# ${params:none}\nx: 'it''s # 30'\n"),
         ] {
@@ -210,6 +305,11 @@ mod tests {
             ("b: ${params:../x.yaml:a}\n", "not below the project"),
             ("b: ${params:train.n\n", "no closing"),
             ("b: x-${params:train.list}\n", "cannot be part of a text"),
+            (
+                "b: ${params:data.best}\n",
+                "`data.best` of `params.yaml` is or holds a number that is not finite",
+            ),
+            ("b: ${params:data.bounds}\n", "holds a number that is not finite"),
             ("b: x-${params:train.odd}\n", "would end the text"),
         ] {
             let error = resolved(text).expect_err(text);

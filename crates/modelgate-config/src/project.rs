@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use modelgate_core::schema::Task;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -302,6 +303,15 @@ pub enum TaskKind {
     Classification,
     /// Predict a number.
     Regression,
+}
+
+impl From<TaskKind> for Task {
+    fn from(task: TaskKind) -> Self {
+        match task {
+            TaskKind::Classification => Self::Classification,
+            TaskKind::Regression => Self::Regression,
+        }
+    }
 }
 
 /// What a violation of the contract does.

@@ -28,7 +28,8 @@ pub struct RolloutConfig {
     pub min_samples: u64,
     /// What `rollout watch` judges by, with `versus: stable` for the version in production over the same time; by default
     /// that `rollout.error_rate` is at most 0.01 and, below a share of 100%, that `rollout.refused_rate` is at most 0.01
-    /// above that of the version in production.
+    /// above that of the version in production. At a share of 0% with copies, also that `rollout.shadow_error_rate` is at
+    /// most 0.01, where no rule asks for it.
     pub rules: Vec<RuleConfig>,
 }
 

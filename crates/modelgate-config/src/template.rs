@@ -8,8 +8,7 @@ use crate::rules::default_rule_lines;
 
 /// Returns a first project file; every key that can be left out is shown with its default.
 pub fn template(project: &str, source: &str, target: &str, task: TaskKind) -> String {
-    let of = if task == TaskKind::Regression { Task::Regression } else { Task::Classification };
-    let known: Vec<&str> = algorithm::names_for(of).collect();
+    let known: Vec<&str> = algorithm::names_for(Task::from(task)).collect();
     let train = format!(
         "      algorithm: random_forest         # {}
       params: {{n_estimators: 100}}",
@@ -47,7 +46,7 @@ fn written(
     let project = if is_plain { project.to_owned() } else { quote(project) };
     let (name, bound) = match task {
         TaskKind::Regression => ("regression", "{metric: r2, at_least: 0.5}"),
-        TaskKind::Classification => ("classification", "{metric: accuracy, at_least: 0.80}"),
+        TaskKind::Classification => ("classification", BOUND),
     };
     let mut rules = String::new();
     for (rule, comment) in std::iter::once(&(bound, "yours to set")).chain(default_rule_lines(task)) {
@@ -84,6 +83,24 @@ pipelines:
         target = quote(target),
     )
 }
+
+/// Returns a first project file whose bound sees a rare class, with the reason above it: a model that always answers the frequent
+/// one would keep that on accuracy.
+pub fn with_rare_class(text: &str, reason: &str) -> String {
+    let bound = format!("        - {BOUND}");
+    let line = |line: &str| match line.strip_prefix(&bound) {
+        Some(rest) => {
+            let rest = rest.trim_start();
+            let rule = "{metric: balanced_accuracy, at_least: 0.60}";
+            format!("        # Not accuracy: {reason}.\n        - {rule:<60} {rest}\n")
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// The bound of a first project file for classes.
+const BOUND: &str = "{metric: accuracy, at_least: 0.80}";
 
 /// Returns a first project file whose rule on slices is a comment, with the reason above it.
 pub fn without_slices(text: &str, reason: &str) -> String {
@@ -134,6 +151,25 @@ mod tests {
     fn the_template_of_a_program_has_no_setting_without_effect() {
         let text = command_template("p", "data.csv", "y", TaskKind::Regression);
         assert!(text.contains("    preprocess:\n      drop: []") && !text.contains("encode:"), "{text}");
+    }
+
+    #[test]
+    fn where_a_class_is_rare_the_bound_is_one_that_sees_it() {
+        let text = template("p", "data.csv", "y", TaskKind::Classification);
+        let rare = with_rare_class(&text, "95% of the rows are `no`");
+        assert!(rare.contains(
+            "        # Not accuracy: 95% of the rows are `no`.\n        - {metric: balanced_accuracy,"
+        ));
+        assert!(rare.contains("# yours to set"), "{rare}");
+        let rules = |text: &str| {
+            let config = crate::parse(text, std::path::Path::new("modelgate.yaml")).expect("valid");
+            let rules = config.pipelines["p"].gate.rules.clone().expect("rules");
+            rules.into_iter().map(|rule| rule.metric).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(&text)[0], "accuracy");
+        assert_eq!((rules(&rare)[0].as_str(), &rules(&rare)[1..]), ("balanced_accuracy", &rules(&text)[1..]));
+        let numbers = template("p", "data.csv", "y", TaskKind::Regression);
+        assert_eq!(with_rare_class(&numbers, "x"), numbers);
     }
 
     #[test]

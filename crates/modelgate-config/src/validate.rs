@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use modelgate_core::ModelName;
+use modelgate_core::{ModelName, metric};
 
 use crate::decidable::{MOST_ROUNDS, check_decidable, check_rounds, check_rounds_of};
 use crate::dialect;
@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 use crate::governance::duration_seconds;
 use crate::measured::check_metric;
 use crate::place::{Keys, place};
-use crate::project::{IntervalsName, PipelineConfig, ProjectConfig, SplitKindName};
+use crate::project::{IntervalsName, PipelineConfig, ProjectConfig, SplitKindName, TaskKind};
 
 pub(crate) fn validate(config: &ProjectConfig, text: &str, path: &Path) -> Result<(), ConfigError> {
     check(config, text).map_err(|(key, message)| {
@@ -46,6 +46,9 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
             .map_err(|(inner, message)| below((format!("train.{inner}"), message)))?;
         check_rules(pipeline).map_err(below)?;
         for (index, rule) in config.policy.required_rules.iter().enumerate() {
+            if is_for_others(&rule.metric, pipeline.task, config) {
+                continue;
+            }
             check_metric(&rule.metric, pipeline.task, pipeline.train.quantile()).map_err(|message| {
                 let key = format!("policy.required_rules[{index}].metric");
                 (key, format!("{message} (pipeline `{name}`)"))
@@ -61,6 +64,12 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
 }
 
 type Wrong = (String, String);
+
+/// Holds for a metric of the task that `task` is not, where another pipeline has that task: a required rule on it is that one's.
+fn is_for_others(metric: &str, task: TaskKind, config: &ProjectConfig) -> bool {
+    let is_of = |task: TaskKind| metric::is_of(metric, task.into());
+    !is_of(task) && config.pipelines.values().any(|other| is_of(other.task))
+}
 
 /// Refuses two pipelines of one model: versions and production would be those of both, and the gate and the approvers of the one
 /// would not hold for what the other makes.
@@ -159,16 +168,13 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
     }
     let promotion = &pipeline.promotion;
     if promotion.choose != "candidate" {
-        let metric = promotion.choose.strip_prefix("best_by ").map(str::trim).unwrap_or_default();
-        if metric.is_empty() {
+        let chosen = promotion.choose.strip_prefix("best_by ").map(str::trim).unwrap_or_default();
+        if chosen.is_empty() {
             let message = format!("`{}`: expected `candidate` or `best_by METRIC`", promotion.choose);
             return Err(("promotion.choose".to_owned(), message));
         }
-        if modelgate_core::metric::direction(metric).is_none() {
-            let message = format!("`{metric}` is not a metric of which it is known whether higher is better");
-            return Err(("promotion.choose".to_owned(), message));
-        }
-        check_metric(metric, pipeline.task, pipeline.train.quantile())
+        check_metric(chosen, pipeline.task, pipeline.train.quantile())
+            .and_then(|()| check_kept(chosen, pipeline.task))
             .map_err(|message| ("promotion.choose".to_owned(), message))?;
     }
     if let Some(expires) = &promotion.approval_expires {
@@ -178,6 +184,17 @@ fn check_pipeline(pipeline: &PipelineConfig) -> Result<(), Wrong> {
         return Err(("promotion.approvers".to_owned(), "a name is empty".to_owned()));
     }
     Ok(())
+}
+
+/// Refuses a figure that is registered with no version: by it, none would ever be chosen.
+fn check_kept(chosen: &str, task: TaskKind) -> Result<(), String> {
+    if metric::OTHERS.iter().all(|(name, _)| *name != chosen) {
+        return Ok(());
+    }
+    let such = if task == TaskKind::Regression { "rmse" } else { "f1" };
+    Err(format!(
+        "`{chosen}` is kept of no version; `best_by` goes by a figure of the evaluation, such as `{such}`"
+    ))
 }
 
 fn check_governance(config: &ProjectConfig) -> Result<(), Wrong> {
@@ -280,6 +297,49 @@ pipelines:
             let told = said(&text.replace(right, wrong)).expect(wrong);
             assert!(told.contains(key), "{told}");
         }
+    }
+
+    #[test]
+    fn a_required_rule_on_a_figure_of_one_task_is_none_of_the_other() {
+        let said = |rule: &str, tasks: &[&str]| {
+            let pipelines: String = tasks
+                .iter()
+                .map(|task| format!("  {task}:\n    task: {task}\n    data: {{source: a.csv, target: y}}\n"))
+                .collect();
+            let text = format!(
+                "version: 1\nproject: p\npolicy: {{required_rules: [{{id: floor, {rule}}}]}}\npipelines:\n{pipelines}"
+            );
+            crate::parse(&text, Path::new("modelgate.yaml")).err().map(|error| error.to_string())
+        };
+        let both = ["classification", "regression"];
+        for rule in
+            ["metric: f1, at_least: 0.1", "metric: r2, at_least: 0.1", "metric: latency.p99_ms, at_most: 9"]
+        {
+            assert_eq!(said(rule, &both), None, "{rule}");
+        }
+        // What no pipeline has is a slip.
+        let told = said("metric: r2, at_least: 0.1", &["classification"]).expect("refused");
+        assert!(told.contains("`r2` is a metric of the task `regression`"), "{told}");
+        let told = said("metric: f2, at_least: 0.1", &both).expect("refused");
+        assert!(told.contains("there is no metric `f2`"), "{told}");
+    }
+
+    #[test]
+    fn what_is_kept_of_no_version_chooses_none() {
+        let said = |choose: &str| {
+            let text = format!(
+                "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: a.csv, target: y}}\n    promotion: {{choose: {choose}}}\n"
+            );
+            crate::parse(&text, Path::new("modelgate.yaml")).err().map(|error| error.to_string())
+        };
+        for choose in ["candidate", "best_by f1", "best_by top_5_accuracy"] {
+            assert_eq!(said(choose), None, "{choose}");
+        }
+        for metric in ["latency.p99_ms", "contract.errors", "schema", "slices"] {
+            let told = said(&format!("best_by {metric}")).expect(metric);
+            assert!(told.contains("promotion.choose") && told.contains("is kept of no version"), "{told}");
+        }
+        assert!(said("best_by rmse").expect("refused").contains("of the task `regression`"));
     }
 
     #[test]

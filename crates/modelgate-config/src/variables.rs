@@ -27,17 +27,48 @@ pub struct Group {
     pub title: &'static str,
     /// A sentence about all of them; may be empty.
     pub about: &'static str,
+    /// Whether a `.env` file may hold them: not who is at work, nor what a step of CI or git is told.
+    pub in_file: bool,
     /// The variables.
     pub variables: &'static [Variable],
 }
 
+/// What is said of variables that have a drift watched.
+const NO_DRIFT: &str = "leave it out: this version watches no drift of live requests";
+
 /// Variables of other services that would mean something here and are not honoured, with what takes their place. The
 /// service does not start while one is set.
-pub const REFUSED: [(&str, &str); 3] = [
+pub const REFUSED: [(&str, &str); 15] = [
     ("MODEL_BASE_DIR", "use MODEL_PATH with the whole path"),
     ("MODEL_NAME", "use --model"),
     ("MODEL_VERSION", "use --model NAME@VERSION"),
+    ("REGISTERED_MODEL_NAME", "use --model, or MLFLOW_MODEL_NAME with an MLflow server"),
+    ("MLFLOW_EXPERIMENT_NAME", "leave it out: no experiment is read, and --model names what is served"),
+    ("LOKI_BASE_URL", "use --log loki:URL or MODELGATE_PREDICTION_LOG, which log predictions there"),
+    ("LOKI_QUERY", NO_DRIFT),
+    ("LOKI_RANGE_MINUTES", NO_DRIFT),
+    ("LOKI_BATCH_SIZE", NO_DRIFT),
+    ("LOKI_MAX_ENTRIES", NO_DRIFT),
+    ("REFERENCE_DATASET_URI", NO_DRIFT),
+    ("CURRENT_DATASET_URI", NO_DRIFT),
+    ("DRIFT_EVALUATION_INTERVAL_SECONDS", NO_DRIFT),
+    ("DRIFT_MIN_ROWS", NO_DRIFT),
+    ("DRIFT_MAX_ROWS", NO_DRIFT),
 ];
+
+/// The beginning of names that are all honoured or refused.
+const TRACES: &str = "OTEL_";
+
+/// Returns whether a variable is taken from a `.env` file: one that modelgate reads or refuses. What else is there is for
+/// others.
+pub fn is_taken_from_file(name: &str) -> bool {
+    // Of a proxy the small letters mean the same.
+    let same = |known: &str| known == name || (known.ends_with("_PROXY") && known.eq_ignore_ascii_case(name));
+    let mut listed = GROUPS.iter().filter(|group| group.in_file).flat_map(|group| group.variables);
+    name.starts_with(TRACES)
+        || REFUSED.iter().any(|(known, _)| *known == name)
+        || listed.any(|variable| same(variable.name))
+}
 
 const fn variable(
     name: &'static str,
@@ -62,3 +93,27 @@ pub const GROUPS: &[Group] = &[
     project::PERSON,
     project::TRAINING,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_settings_and_secrets_and_not_who_is_at_work() {
+        for name in [
+            "PORT",
+            "ADMIN_API_TOKEN",
+            "MODELGATE_SEED",
+            "AWS_ACCESS_KEY_ID",
+            "HF_TOKEN",
+            "https_proxy",
+            "MODEL_VERSION",
+            "OTEL_UNHEARD_OF",
+        ] {
+            assert!(is_taken_from_file(name), "{name}");
+        }
+        for name in ["PATH", "MODELGATE_ACTOR", "GITHUB_ACTOR", "USER", "HOME", "GIT_AUTHOR_NAME", "port"] {
+            assert!(!is_taken_from_file(name), "{name}");
+        }
+    }
+}

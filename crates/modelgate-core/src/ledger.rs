@@ -257,6 +257,21 @@ pub enum LedgerEvent {
         /// Why.
         reason: String,
     },
+    /// Somebody looked at the canary at its share.
+    RolloutWatched {
+        /// The model.
+        model: ModelName,
+        /// The canary.
+        version: VersionNumber,
+        /// Its package.
+        digest: Digest,
+        /// Its share.
+        weight: Percent,
+        /// What was judged.
+        verdict: Verdict,
+        /// On what.
+        reason: String,
+    },
     /// The canary took all of its steps; its promotion follows.
     RolloutPromoted {
         /// The model.
@@ -323,6 +338,7 @@ impl LedgerEvent {
             | Self::RolloutStarted { model, .. }
             | Self::RolloutStepped { model, .. }
             | Self::RolloutPaused { model, .. }
+            | Self::RolloutWatched { model, .. }
             | Self::RolloutPromoted { model, .. }
             | Self::RolloutAborted { model, .. }
             | Self::AliasSet { model, .. }
@@ -349,6 +365,7 @@ impl LedgerEvent {
             | Self::RolloutStarted { version, .. }
             | Self::RolloutStepped { version, .. }
             | Self::RolloutPaused { version, .. }
+            | Self::RolloutWatched { version, .. }
             | Self::RolloutPromoted { version, .. }
             | Self::RolloutAborted { version, .. }
             | Self::AliasSet { version, .. } => Some(*version),
@@ -425,6 +442,9 @@ impl LedgerEvent {
             }
             Self::RolloutPaused { version, reason, .. } => {
                 format!("rollout of {version} paused{}", because(reason))
+            }
+            Self::RolloutWatched { version, weight, reason, .. } => {
+                format!("rollout of {version} watched at {weight}{}", because(reason))
             }
             Self::RolloutPromoted { version, reason, .. } => {
                 format!("rollout of {version} has taken its steps{}", because(reason))

@@ -60,11 +60,19 @@ pub fn decide(
         Event::RollBack { reason } => {
             LedgerEvent::RolledBack { model, version, quarantined: production()?, reason }
         }
-        Event::Quarantine { reason } => LedgerEvent::Quarantined { model, version, digest, reason },
+        Event::Quarantine { was_production, reason } => {
+            state.in_production_as(version, was_production)?;
+            LedgerEvent::Quarantined { model, version, digest, reason }
+        }
         Event::Sign { signature, reason } => {
             LedgerEvent::Signed { model, version, digest, signature, reason }
         }
-        Event::Deploy { target, reason } => LedgerEvent::Deployed { model, version, digest, target, reason },
+        Event::Deploy { target, reason } => {
+            // Asked of what is new alone: a ledger from before is still read.
+            let rejected = state.get(version)?.stage == Stage::Rejected;
+            refuse_unless(!rejected, || format!("{version} is rejected and cannot be deployed"))?;
+            LedgerEvent::Deployed { model, version, digest, target, reason }
+        }
         Event::RemoveArtefacts { reason } => LedgerEvent::ArtefactsRemoved { model, version, reason },
         Event::Override { reason } => LedgerEvent::Overridden { model, version, reason },
         Event::StartRollout { steps, shadow, reason } => {
@@ -78,6 +86,9 @@ pub fn decide(
             LedgerEvent::RolloutStepped { model, version, digest, weight: to, reason }
         }
         Event::PauseRollout { reason } => LedgerEvent::RolloutPaused { model, version, digest, reason },
+        Event::WatchRollout { at, verdict, reason } => {
+            LedgerEvent::RolloutWatched { model, version, digest, weight: at, verdict, reason }
+        }
         Event::PromoteRollout { seen, reason } => {
             state.stands_as(seen.as_deref())?;
             LedgerEvent::RolloutPromoted { model, version, digest, reason }

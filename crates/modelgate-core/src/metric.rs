@@ -2,6 +2,7 @@
 //!
 //! A name that is not here is allowed in a rule (another tool's metric); its direction is then unknown.
 
+use crate::schema::Task;
 use crate::verdict::figure;
 
 /// Which way a metric is better.
@@ -85,6 +86,14 @@ pub fn rollout_names() -> impl Iterator<Item = &'static str> {
 /// What a look at a running service measures.
 pub const SMOKE: [&str; 7] =
     ["accuracy", "error_rate", "refused_rate", "p50_ms", "p95_ms", "p99_ms", "requests"];
+
+/// Returns whether a model for `task` can have `metric`: a figure of the other task it never has.
+pub fn is_of(metric: &str, task: Task) -> bool {
+    match task {
+        Task::Classification => !REGRESSION.contains(&metric) && pinball_quantile(metric).is_none(),
+        Task::Regression => !CLASSIFICATION.contains(&metric),
+    }
+}
 
 /// Returns which way `metric` is better, or `None` for a name that is not ours.
 pub fn direction(metric: &str) -> Option<Direction> {

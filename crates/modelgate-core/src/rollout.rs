@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::lifecycle::Refusal;
-use crate::{Digest, VersionNumber};
+use crate::{Digest, Verdict, VersionNumber};
 
 mod meanwhile;
 
@@ -189,6 +189,15 @@ impl fmt::Display for RolloutState {
     }
 }
 
+/// What a look at a canary found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was judged.
+    pub verdict: Verdict,
+    /// On what, in words.
+    pub sentence: String,
+}
+
 /// A canary beside the version in production.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rollout {
@@ -214,6 +223,9 @@ pub struct Rollout {
     pub actor: String,
     /// Since when, RFC 3339 in UTC.
     pub time: String,
+    /// What the last look that was written down found since it stands so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Finding>,
 }
 
 /// What somebody wants of a rollout.
@@ -226,6 +238,11 @@ pub enum RolloutEvent {
     },
     /// Let nobody go on without a look.
     Pause,
+    /// Write down what a look found, at the share that it is about.
+    Watch {
+        /// The share.
+        at: Percent,
+    },
     /// End it: the canary is production.
     Promote,
     /// End it: the canary is taken out.
@@ -291,6 +308,7 @@ pub fn step(rollout: &Rollout, event: RolloutEvent) -> Result<Rollout, Refusal> 
             Some(_) => {
                 after.at += 1;
                 after.state = RolloutState::Running;
+                after.watched = None;
             }
         },
         RolloutEvent::Pause => {
@@ -298,6 +316,12 @@ pub fn step(rollout: &Rollout, event: RolloutEvent) -> Result<Rollout, Refusal> 
                 return refuse(format!("the rollout of {canary} is paused already"));
             }
             after.state = RolloutState::Paused;
+            after.watched = None;
+        }
+        RolloutEvent::Watch { at } => {
+            if at != now {
+                return refuse(format!("{canary} has {now} by now, and was looked at with {at}"));
+            }
         }
         RolloutEvent::Promote => {
             if let Some(next) = rollout.next() {
@@ -332,6 +356,7 @@ mod tests {
             reason: String::new(),
             actor: String::new(),
             time: String::new(),
+            watched: None,
         }
     }
 
@@ -369,6 +394,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_look_found_holds_for_the_share_that_it_was_about() {
+        let finding = Finding { verdict: Verdict::Passed, sentence: "passed on 31 requests".to_owned() };
+        let seen = Rollout { watched: Some(finding.clone()), ..rollout(&[5, 50]) };
+        let kept = step(&seen, RolloutEvent::Watch { at: Percent(5) }).expect("allowed");
+        assert_eq!(kept, seen);
+        let other = said(&seen, RolloutEvent::Watch { at: Percent(50) });
+        assert_eq!(other, "v002 has 5% by now, and was looked at with 50%");
+        for event in [RolloutEvent::Step { to: Percent(50) }, RolloutEvent::Pause] {
+            assert_eq!(step(&seen, event).expect("allowed").watched, None, "{event:?}");
+        }
+        // An index of before has no word of it.
+        let text = serde_json::to_string(&rollout(&[5])).expect("JSON");
+        assert!(!text.contains("watched"), "{text}");
+        assert_eq!(serde_json::from_str::<Rollout>(&text).expect("a rollout").watched, None);
+    }
+
+    #[test]
     fn what_are_no_steps_is_refused() {
         for (steps, expected) in [
             (vec![], "expected 1 to 20 steps"),
@@ -392,6 +434,7 @@ mod tests {
         let one = prop_oneof![
             6 => (0..=100_u8).prop_map(|to| RolloutEvent::Step { to: Percent(to) }),
             2 => Just(RolloutEvent::Pause),
+            1 => (0..=100_u8).prop_map(|at| RolloutEvent::Watch { at: Percent(at) }),
             1 => Just(RolloutEvent::Promote),
             1 => Just(RolloutEvent::Abort),
         ];

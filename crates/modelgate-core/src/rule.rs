@@ -260,7 +260,8 @@ pub enum RuleError {
     RolloutExpression(String),
 }
 
-/// Reads a rule from a command line, such as `val_auc >= 0.92`; its id is the expression itself.
+/// Reads a rule from a command line, such as `val_auc >= 0.92`; its id is the expression itself. A name may hold blanks, as those
+/// of other tools do: it ends at the sign.
 ///
 /// # Errors
 /// Fails when there is no metric, no `>=`, `<=` or `==`, or the limit is not a finite number.
@@ -271,7 +272,7 @@ pub fn parse_expression(text: &str) -> Result<GateRule, RuleError> {
     let (sign, (metric, limit)) = found.ok_or_else(error)?;
     let (metric, limit) = (metric.trim(), limit.trim());
     let limit: f64 = limit.parse().ok().filter(|limit: &f64| limit.is_finite()).ok_or_else(error)?;
-    if metric.is_empty() || metric.contains(|letter: char| letter.is_whitespace() || "<>=".contains(letter)) {
+    if metric.is_empty() || metric.contains(['<', '>', '=', '\n']) {
         return Err(error());
     }
     let check = match sign {
@@ -342,13 +343,18 @@ mod tests {
     fn an_expression_becomes_a_rule() {
         let rule = parse_expression("val_auc>=0.92").expect("rule");
         assert_eq!((rule.metric.as_str(), &rule.check), ("val_auc", &Check::AtLeast(0.92)));
+        let rule = parse_expression("macro avg.f1-score >= 0.8").expect("rule");
+        assert_eq!(
+            (rule.metric.as_str(), rule.id.as_str()),
+            ("macro avg.f1-score", "macro avg.f1-score >= 0.8")
+        );
         assert_eq!(parse_expression(" loss <= 1e-3 ").expect("rule").check, Check::AtMost(0.001));
     }
 
     #[test]
     fn what_is_not_a_rule_is_refused() {
         for text in
-            ["", ">= 1", "a > 1", "a >= x", "a >= NaN", "a >= inf", "a b >= 1", "a >= 1 >= 2", "a => 1"]
+            ["", ">= 1", "a > 1", "a >= x", "a >= NaN", "a >= inf", "a\nb >= 1", "a >= 1 >= 2", "a => 1"]
         {
             assert!(parse_expression(text).is_err(), "{text}");
         }

@@ -277,6 +277,62 @@ fn narrowed(new: &Feature, old: &Feature) -> Option<String> {
     None
 }
 
+/// Returns which values requests may hold by `production` and would be refused for by `candidate`: texts that its training rows
+/// do not have, and numbers beyond bounds that its contract has drawn closer.
+///
+/// Where production has no bound, one that all its training rows keep takes no value from anybody.
+pub fn lost_values(candidate: &FeatureSchema, production: &FeatureSchema) -> Vec<String> {
+    let mut found = Vec::new();
+    for old in &production.features {
+        let same = |new: &&Feature| new.name == old.name && new.feature_type == old.feature_type;
+        let Some(new) = candidate.features.iter().find(same) else { continue };
+        found.extend(lost_texts(new, old));
+        found.extend(drawn_closer(new, old));
+    }
+    found
+}
+
+/// So many texts of a feature are named.
+const NAMED_TEXTS: usize = 5;
+
+fn lost_texts(new: &Feature, old: &Feature) -> Option<String> {
+    let known: BTreeSet<&String> = new.categories.iter().collect();
+    let lost: Vec<&String> = old.categories.iter().filter(|text| !known.contains(text)).collect();
+    // A model that knows none is asked for any.
+    if lost.is_empty() || known.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = lost.iter().take(NAMED_TEXTS).map(|text| format!("`{text}`")).collect();
+    let more = lost.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Some(format!(
+        "feature `{}` may be {}{more} and could not any more, since no training row has that; keep such rows in the data, or \
+         `serve: {{unknown_category: flag}}` answers such requests",
+        old.name,
+        named.join(", ")
+    ))
+}
+
+fn drawn_closer(new: &Feature, old: &Feature) -> Option<String> {
+    let (bounds, before) = (new.allowed?, old.allowed.unwrap_or_default());
+    let (low, high) = (old.range.map(|range| range.0), old.range.map(|range| range.1));
+    let lower = before.min.or(low);
+    let upper = before.max.or(high);
+    let is_above = |bound: &f64| lower.is_some_and(|before| *bound > before);
+    let is_below = |bound: &f64| upper.is_some_and(|before| *bound < before);
+    let below = bounds.min.filter(is_above).map(|bound| format!("below {bound}"));
+    let above = bounds.max.filter(is_below).map(|bound| format!("above {bound}"));
+    let closed: Vec<String> = below.into_iter().chain(above).collect();
+    (!closed.is_empty()).then(|| {
+        format!(
+            "feature `{}` may be {} and could not any more, by the data contract; widen it, or `serve: {{out_of_contract: \
+             flag}}` answers such requests",
+            old.name,
+            closed.join(" and ")
+        )
+    })
+}
+
 /// Returns what callers that send values by position would notice, where the features are the same and their order is not.
 fn reordered(new: &[Feature], old: &[Feature]) -> Option<String> {
     let names = |features: &[Feature]| -> BTreeSet<String> {
@@ -373,6 +429,39 @@ mod tests {
         // A whole number that is null is refused already.
         old.features[0] = Feature::of("age", FeatureType::Int, true);
         assert_eq!(incompatibilities(&new, &old).len(), 2);
+    }
+
+    #[test]
+    fn values_that_requests_may_hold_and_could_not_any_more_are_named() {
+        let with = |texts: &[&str], range, allowed: Option<(Option<f64>, Option<f64>)>| {
+            let mut schema = schema();
+            schema.features[0].range = Some(range);
+            schema.features[0].allowed = allowed.map(|(min, max)| Allowed { min, max });
+            schema.features[1].categories = texts.iter().map(|text| (*text).to_owned()).collect();
+            schema
+        };
+        let old = with(&["f", "m"], (18.0, 80.0), None);
+        assert_eq!(lost_values(&old, &old), Vec::<String>::new());
+        // More values, and bounds that production's own rows keep, take nothing from anybody.
+        let wider = with(&["f", "m", "x"], (20.0, 70.0), Some((Some(0.0), Some(80.0))));
+        assert_eq!(lost_values(&wider, &old), Vec::<String>::new());
+        let found = lost_values(&with(&["m"], (18.0, 80.0), Some((Some(21.0), Some(65.0)))), &old);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("feature `age` may be below 21 and above 65 and could not any more"),
+            "{found:?}"
+        );
+        assert!(found[1].starts_with("feature `sex` may be `f` and could not any more"), "{found:?}");
+        // Against a contract's bounds, its own are held.
+        let (narrow, same) = ((Some(0.0), Some(90.0)), (Some(0.0), Some(120.0)));
+        let bounded = |bounds| with(&["f", "m"], (18.0, 80.0), Some(bounds));
+        assert_eq!(lost_values(&bounded(same), &bounded(same)), Vec::<String>::new());
+        assert_eq!(lost_values(&bounded((None, None)), &bounded(same)), Vec::<String>::new());
+        assert!(lost_values(&bounded(narrow), &bounded(same))[0].contains("may be above 90 and could not"));
+        let many: Vec<String> = (0..8).map(|number| format!("t{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let found = lost_values(&with(&["x"], (1.0, 2.0), None), &with(&many, (1.0, 2.0), None));
+        assert!(found[0].contains("`t3`, `t4` and 3 more and could not"), "{found:?}");
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl BatchColumn {
         Self { cells, bad_count: 0, bad: Vec::new() }
     }
 
-    fn note(&mut self, row: usize, value: &[u8], problem: BadValue) {
+    pub(crate) fn note(&mut self, row: usize, value: &[u8], problem: BadValue) {
         self.bad_count += 1;
         if self.bad.len() < KEPT {
             let value = clipped(&String::from_utf8_lossy(value));

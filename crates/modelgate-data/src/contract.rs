@@ -25,7 +25,7 @@ use crate::error::DataError;
 use crate::types::{ColumnType, DeclaredType};
 
 pub use bound::{Bound, Tolerance};
-pub use check::check;
+pub use check::{check, check_for_run};
 pub use feature::describe;
 pub use infer::infer;
 pub use odcs::{from_odcs, to_odcs};

@@ -389,6 +389,11 @@ impl Dataset {
         self.members.iter().map(|member| member.file.name.as_str()).collect()
     }
 
+    /// Returns whether the files say of what types their columns are.
+    pub(crate) fn is_parquet(&self) -> bool {
+        self.members.iter().all(|member| member.format == Format::Parquet)
+    }
+
     /// Returns the columns that no value can be read of.
     pub(crate) fn nested(&self) -> impl Iterator<Item = &str> {
         self.nested.keys().map(String::as_str)

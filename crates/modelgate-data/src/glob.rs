@@ -99,11 +99,16 @@ pub(crate) fn finds(source: &str, name: &str) -> bool {
         return true;
     }
     let Some(parts) = parts(source).ok().filter(|_| source.contains(['*', '?', '['])) else { return false };
+    lead_to(&parts, name)
+}
+
+/// Returns whether the parts of a pattern lead to a name.
+fn lead_to(parts: &[Part], name: &str) -> bool {
     let names: Vec<&str> = name.split('/').collect();
     // After how many parts of the name the parts of the pattern so far may end.
     let mut ends = vec![false; names.len() + 1];
     ends[0] = true;
-    for part in &parts {
+    for part in parts {
         let mut next = vec![false; ends.len()];
         for (at, name) in names.iter().enumerate() {
             match part {
@@ -118,6 +123,27 @@ pub(crate) fn finds(source: &str, name: &str) -> bool {
         ends = next;
     }
     ends.last().copied().unwrap_or_default()
+}
+
+/// A pattern for the keys of a bucket, which finds what it would find as files: nothing that begins with a point unless it
+/// does, and no pointer file by a wildcard.
+pub struct KeyPattern(Vec<Part>);
+
+impl KeyPattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        parts(pattern).map(Self).map_err(|refused| refused.reason)
+    }
+
+    /// Returns whether it finds a key.
+    pub fn finds(&self, key: &str) -> bool {
+        let is_wild = matches!(self.0.last(), Some(Part::Like(_)));
+        let is_pointer = POINTERS.iter().any(|ending| key.ends_with(ending));
+        !(is_wild && is_pointer) && lead_to(&self.0, key)
+    }
 }
 
 fn parts(pattern: &str) -> Result<Vec<Part>, Refused> {
@@ -301,6 +327,28 @@ mod tests {
         ] {
             assert_eq!(finds(source, name), is_found, "{source} and {name}");
         }
+    }
+
+    #[test]
+    fn keys_are_found_as_files_are() {
+        let folder = tree();
+        fs_err::write(folder.path().join("data/.hidden.csv"), "x").expect("written");
+        fs_err::write(folder.path().join("data/b.modelgate"), "x").expect("written");
+        let mut all: Vec<String> = names(folder.path(), "**").expect("found");
+        all.extend(["data/.git/f.csv", "data/.hidden.csv", "data/b.modelgate"].map(str::to_owned));
+        all.sort_unstable();
+        for pattern in ["*.csv", "data/*", "data/.*.csv", "data/**", "**/*.csv", "d*/[bc].*"] {
+            let found = names(folder.path(), pattern).expect("found");
+            let keys = KeyPattern::new(pattern).expect("a pattern");
+            assert_eq!(
+                all.iter().filter(|key| keys.finds(key)).cloned().collect::<Vec<_>>(),
+                found,
+                "{pattern}"
+            );
+        }
+        assert!(KeyPattern::new("data/b.m*").is_ok_and(|keys| !keys.finds("data/b.modelgate")));
+        assert!(KeyPattern::new("*/b.modelgate").is_ok_and(|keys| keys.finds("data/b.modelgate")));
+        assert!(KeyPattern::new("data/[").is_err_and(|reason| reason.contains("it is not a glob")));
     }
 
     #[test]

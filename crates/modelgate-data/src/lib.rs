@@ -29,6 +29,7 @@ mod types;
 pub use csv::Quoting;
 pub use dataset::{DataSchema, Dataset, Mixed, ReadColumn, ReadOptions, is_pandas_index};
 pub use error::{DataError, not_there as column_not_there};
+pub use glob::KeyPattern;
 pub use modelgate_core::schema::NULL_TOKENS;
 pub use read::{read_columns, read_csv, read_table};
 pub use source::{NO_SUCH_NAME, SourceFile, find_files};

@@ -359,6 +359,29 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_the_classes_may_lack_values() {
+        let features = ["a".to_owned()];
+        let copies = |values: &[&str]| {
+            let rows = values.iter().zip(["p", "q"].iter().cycle());
+            let rows: String = rows.map(|(value, class)| format!("{value},{class}\n")).collect();
+            let found = scan(&format!("a,y\n{rows}"), &query(SplitKind::Exact, true, &features));
+            found.expect("scanned").copies.into_iter().map(|copy| copy.how).collect::<Vec<_>>()
+        };
+        let (whole, part) = (
+            "has one value for each class of the target",
+            "has one value for each class of the target, in the rows that have one",
+        );
+        assert_eq!(copies(&["x", "z", "x", "z"]), [whole]);
+        assert_eq!(copies(&["", "z", "x", "z", "x", ""]), [part]);
+        assert_eq!(copies(&["", "z", "x", "z"]), [part]);
+        // That one class has no value is a value too.
+        assert_eq!(copies(&["", "z", "", "z"]), [whole]);
+        // Of few rows it may be chance, and what differs once is no copy.
+        assert_eq!(copies(&["", "", "", "", "x", "z"]), Vec::<String>::new());
+        assert_eq!(copies(&["", "z", "x", "z", "z", "z"]), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_feature_that_numbers_the_rows_is_told() {
         let rows = |from: i32| (from..from + 15).map(|row| format!("{row},{},{row}\n", row / 2));
         let text = |from: i32| format!("rownames,b,y\n{}", rows(from).collect::<String>());

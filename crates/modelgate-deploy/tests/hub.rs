@@ -1,9 +1,12 @@
 //! The client of the Hub, against a Hub that refuses as the real one does.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
+use modelgate_core::Digest;
 use modelgate_deploy::hub::{Change, Content, Hub, HubError, Kind, NewFile, Repository, Token};
+use modelgate_deploy::space::{Plan, bring, find_same_weights, publish_weights};
 use modelgate_testing::CuttingProxy;
 use modelgate_testing::hub::{FakeHub, READ_TOKEN, STRANGER_TOKEN, TOKEN};
 
@@ -347,4 +350,69 @@ fn the_fake_hub_is_one_to_the_official_client() {
         "{:#?}",
         hub.state().asked
     );
+}
+
+#[test]
+fn a_signature_that_came_later_is_found_again() {
+    let hub = FakeHub::start();
+    let client = client(&hub.url, TOKEN);
+    let package = |name: &str, signature: Option<&str>| -> BTreeMap<String, Vec<u8>> {
+        let files =
+            [("manifest.json", Some(name)), ("model.onnx", Some("weights")), ("model.sig", signature)];
+        files
+            .iter()
+            .filter_map(|(file, text)| Some(((*file).to_owned(), text.as_ref()?.as_bytes().to_vec())))
+            .collect()
+    };
+    let publish = |package: &BTreeMap<String, Vec<u8>>| {
+        let digest = Digest::of(&package["manifest.json"]);
+        publish_weights(&client, &model(), false, package, &digest, "v001").expect("published")
+    };
+    let found = |package: &BTreeMap<String, Vec<u8>>| {
+        let digest = Digest::of(&package["manifest.json"]);
+        find_same_weights(&client, &model(), &digest, package).expect("asked")
+    };
+    let [unsigned, old, new] =
+        [None, Some("by the old key"), Some("by the new key")].map(|by| package("one", by));
+    let first = publish(&unsigned);
+    assert_eq!((found(&unsigned).as_ref(), found(&old)), (Some(&first), None));
+    let second = publish(&old);
+    let _ = publish(&package("two", Some("another")));
+    let third = publish(&new);
+    // Each is where it was brought, whatever came behind it, and is not sent again.
+    let commits = || hub.state().repositories["models/me/drug"].commits.len();
+    let before = commits();
+    for (package, revision) in [(&unsigned, &first), (&old, &second), (&new, &third)] {
+        assert_eq!(found(package).as_ref(), Some(revision));
+        assert_eq!(publish(package), *revision);
+    }
+    assert_eq!(commits(), before);
+}
+
+#[test]
+fn a_space_that_was_stopped_starts_with_what_is_brought_there() {
+    let hub = FakeHub::start();
+    let client = client(&hub.url, TOKEN);
+    let stage = || client.runtime(&space()).expect("there").word;
+    let bring_it = |text: &str| {
+        let plan = Plan {
+            sdk: "docker",
+            private: false,
+            files: vec![NewFile::new("Dockerfile", text)],
+            packages: None,
+            variables: vec![("A".to_owned(), "b".to_owned())],
+            secrets: Vec::new(),
+            summary: "v001".to_owned(),
+        };
+        bring(&client, &space(), &plan).expect("brought");
+    };
+    bring_it("FROM scratch");
+    assert_eq!(stage(), "RUNNING");
+    client.pause(&space()).expect("stopped");
+    assert!(client.runtime(&space()).expect("there").is_stopped());
+    // Its variables are the same, and a commit alone starts nothing.
+    bring_it("FROM scratch\nUSER 1");
+    assert_eq!(stage(), "RUNNING");
+    let other = Repository::new(Kind::Space, "me/other").expect("a name");
+    assert_eq!(client.pause(&other).expect_err("none").status(), Some(404));
 }

@@ -1,5 +1,7 @@
 //! Figures that follow from the confusion matrix alone; whole numbers until the last division.
 
+use std::collections::BTreeMap;
+
 use crate::classification::Average;
 use crate::sum::sum;
 
@@ -54,6 +56,18 @@ impl ClassCounts {
     }
 }
 
+/// Returns the figures of a model that answers the most frequent class to every row, of which there are `support` of each class:
+/// those that follow from its answers alone.
+pub fn constant_answer(support: &[u64], average: Average) -> BTreeMap<&'static str, f64> {
+    let rows = support.iter().sum();
+    // Of equals the first.
+    let most = (0..support.len()).rev().max_by_key(|class| support[*class]).unwrap_or(0);
+    let only = |count: u64| (0..support.len()).map(|class| if class == most { count } else { 0 }).collect();
+    let hits = support.get(most).copied().unwrap_or(0);
+    let counts = ClassCounts { support: support.to_vec(), claimed: only(rows), hits: only(hits) };
+    NAMES.into_iter().zip(from_counts(&counts, average)).collect()
+}
+
 /// Returns the figures of counts; NaN where a figure is undefined.
 pub(crate) fn from_counts(counts: &ClassCounts, average: Average) -> [f64; 13] {
     let ClassCounts { support, claimed, hits: hit } = counts;
@@ -98,4 +112,29 @@ pub(crate) fn from_counts(counts: &ClassCounts, average: Average) -> [f64; 13] {
         figures[12] = covariance as f64 / (all - agreed) as f64;
     }
     figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classification::{ClassificationInput, classification};
+
+    #[test]
+    fn a_constant_answer_has_the_figures_of_one_who_always_says_the_most_frequent_class() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let labels: Vec<u32> = [0, 1, 1, 1, 1, 1, 1, 2, 2, 1].to_vec();
+        let (predicted, probabilities) = (vec![1; 10], vec![1.0 / 3.0; 30]);
+        let input = ClassificationInput {
+            labels: &labels,
+            predicted: &predicted,
+            probabilities: &probabilities,
+            class_names: &names,
+        };
+        for average in [Average::Weighted, Average::Macro] {
+            let found = classification(&input, average).expect("figures").metrics;
+            for (name, value) in constant_answer(&[1, 7, 2], average) {
+                assert_eq!(found[name], Some(value), "{name}");
+            }
+        }
+    }
 }

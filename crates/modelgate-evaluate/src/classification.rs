@@ -203,3 +203,15 @@ pub(crate) fn averaged(areas: &[(f64, f64)], support: &[u64], average: Average) 
     };
     (mean(|area| area.0), mean(|area| area.1))
 }
+
+/// Returns the areas under the ROC curve and of average precision of several classes, from those of each; `None` where one of
+/// them has none.
+pub fn averaged_areas(classes: &[ClassMetrics], average: Average) -> (Option<f64>, Option<f64>) {
+    let area = |found: Option<f64>| found.unwrap_or(f64::NAN);
+    let areas: Vec<(f64, f64)> =
+        classes.iter().map(|class| (area(class.roc_auc), area(class.pr_auc))).collect();
+    let support: Vec<u64> = classes.iter().map(|class| class.support).collect();
+    let (area, precision) = averaged(&areas, &support, average);
+    let some = |value: f64| (!value.is_nan()).then_some(value);
+    (some(area), some(precision))
+}

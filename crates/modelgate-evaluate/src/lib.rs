@@ -19,8 +19,11 @@ mod slices;
 pub mod statistics;
 mod sum;
 
+pub use agreement::constant_answer;
 pub use bootstrap::{BootstrapOptions, Interval, PairedInterval, Resampled, bootstrap, paired_bootstrap};
-pub use classification::{Average, ClassMetrics, ClassificationInput, ClassificationMetrics, classification};
+pub use classification::{
+    Average, ClassMetrics, ClassificationInput, ClassificationMetrics, averaged_areas, classification,
+};
 pub use curves::{CalibrationBin, Curves, calibration_curve, curves};
 pub use error::EvaluateError;
 pub use importance::{Importance, PartialDependence, permutation_importance};

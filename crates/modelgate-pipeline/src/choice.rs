@@ -9,13 +9,15 @@ use modelgate_core::lifecycle::{Event, Stage as Lifecycle};
 use modelgate_core::metric::{Direction, direction};
 use modelgate_core::verdict::figure;
 use modelgate_core::{ModelName, Verdict, VersionNumber};
+use modelgate_evaluate::Average;
 use modelgate_registry::Registry;
 
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::measured_on::MeasuredOn;
 use crate::options::Surroundings;
 use crate::policy;
-use crate::project::{Pipeline, Project};
+use crate::project::Pipeline;
 
 /// What becomes of the newest version.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,12 +47,11 @@ pub fn choose(
     otherwise: &str,
     now: &str,
 ) -> Result<Choice, PipelineError> {
-    let choose = &pipeline.config.promotion.choose;
-    let Some(metric) = choose.strip_prefix("best_by ").map(str::trim) else {
+    let Some(metric) = metric(pipeline) else {
         return Ok(Choice::Promote { version: newest, reason: otherwise.to_owned() });
     };
     let model = &pipeline.model;
-    let history = History::with_ways(pipeline.project, registry, model, metric, newest)?;
+    let history = History::with_ways(pipeline, registry, metric, newest)?;
     let Some((best, value)) = history.best else {
         return Ok(Choice::Stage { reason: format!("no version has a figure of {metric}") });
     };
@@ -84,6 +85,29 @@ pub fn choose(
         Ok(()) => Choice::Promote { version: best, reason },
         Err(error) if error.is_unanswered() => return Err(error),
         Err(error) => Choice::Stage { reason: format!("{reason}; {error}") },
+    })
+}
+
+/// Returns the figure that `promotion.choose` goes by, if it goes by one.
+fn metric<'a>(pipeline: &Pipeline<'a>) -> Option<&'a str> {
+    pipeline.config.promotion.choose.strip_prefix("best_by ").map(str::trim)
+}
+
+/// Refuses to choose by a figure that a model of `classes` classes does not have: no version would ever be chosen.
+///
+/// # Errors
+/// Says so.
+pub(crate) fn check_classes(pipeline: &Pipeline<'_>, classes: usize) -> Result<(), PipelineError> {
+    let top = metric(pipeline).and_then(|metric| metric.strip_prefix("top_")?.strip_suffix("_accuracy"));
+    let Some(top) = top.and_then(|top| top.parse::<usize>().ok()).filter(|top| classes <= *top) else {
+        return Ok(());
+    };
+    Err(PipelineError::Setting {
+        pipeline: pipeline.name.to_owned(),
+        key: "promotion.choose",
+        reason: format!(
+            "`top_{top}_accuracy` is a figure of more than {top} classes, and there are {classes}"
+        ),
     })
 }
 
@@ -121,15 +145,15 @@ impl History {
     /// however it is approved, and would be waited for for ever. And what was judged by other rules than this project's: that
     /// is promoted by its number, by who has read of it. What is said of `newest`, it is told where it is promoted.
     fn with_ways(
-        project: &Project,
+        pipeline: &Pipeline<'_>,
         registry: &Registry,
-        model: &ModelName,
         metric: &str,
         newest: VersionNumber,
     ) -> Result<Self, PipelineError> {
+        let (project, model, average) = (pipeline.project, &pipeline.model, averaged::average(pipeline));
         let mut barred = BTreeSet::new();
         loop {
-            let history = Self::by(registry, model, metric, &barred)?;
+            let history = Self::by(registry, model, (metric, average), &barred)?;
             let Some((best, _)) = history.best.filter(|(best, _)| *best != newest) else {
                 return Ok(history);
             };
@@ -149,7 +173,7 @@ impl History {
     fn by(
         registry: &Registry,
         model: &ModelName,
-        metric: &str,
+        (metric, average): (&str, Average),
         barred: &BTreeSet<VersionNumber>,
     ) -> Result<Self, PipelineError> {
         let better = |value: f64, before: f64| match direction(metric) {
@@ -173,9 +197,8 @@ impl History {
             {
                 continue;
             }
-            let Some(value) = registry.registration(model, *version)?.metrics.get(metric).copied() else {
-                continue;
-            };
+            let value = averaged::of_version(registry, model, *version, metric, average)?;
+            let Some(value) = value else { continue };
             // Of equals, the older: production does not move without a gain.
             if !value.is_nan() && place.is_none_or(|(_, before)| better(value, before)) {
                 *place = Some((*version, value));
@@ -183,5 +206,67 @@ impl History {
         }
         let archived = archived.filter(|(_, value)| best.is_none_or(|(_, best)| better(*value, best)));
         Ok(Self { best, archived })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{ApprovalAnswer, ApprovalRequest, Approver, Reporter, RunOptions, StageReport};
+    use crate::stage::Stage;
+    use crate::{Ending, production};
+
+    struct Nobody;
+
+    impl Reporter for Nobody {
+        fn started(&mut self, _: Stage) {}
+        fn note(&mut self, _: &str) {}
+        fn finished(&mut self, _: &StageReport) {}
+    }
+
+    impl Approver for Nobody {
+        fn ask(&mut self, _: &ApprovalRequest) -> ApprovalAnswer {
+            ApprovalAnswer::Nobody
+        }
+    }
+
+    #[test]
+    fn figures_of_another_average_bring_no_model_to_production() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A tenth of the rows, most of which a split of `a` finds, and some that nothing finds.
+        let rows = (0..3000_u32).map(|row| {
+            let is_found = row % 100 >= 90 && row / 100 % 5 < 3;
+            format!("{},{}\n", row % 100, if is_found || row % 19 == 0 { "yes" } else { "no" })
+        });
+        fs_err::write(folder.path().join("d.csv"), "a,y\n".to_owned() + &rows.collect::<String>())
+            .expect("written");
+        // How the run ended, what it measured and what is in production then.
+        let ran = |average: &str, params: &str, rules: &str| {
+            let text = format!(
+                "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: d.csv, target: y}}\n    train: {{algorithm: decision_tree, params: {{{params}}}}}\n    evaluate: {{average: {average}, intervals: none}}\n    gate: {{rules: [{{metric: accuracy, at_least: 0.5}}{rules}]}}\n    promotion: {{approval: automatic, choose: best_by f1}}\n"
+            );
+            fs_err::write(folder.path().join("modelgate.yaml"), text).expect("written");
+            let project = crate::Project::find(folder.path(), &|_| None).expect("a project");
+            let pipeline = project.pipeline(None).expect("a pipeline");
+            let clock = || "2026-01-01T00:00:00.000Z".to_owned();
+            let around = Surroundings { now: &clock, actor: "tester".to_owned() };
+            let ended = crate::run(&pipeline, &RunOptions::default(), &around, &mut Nobody, &mut Nobody);
+            let registry = crate::run::registry(&project).expect("a registry");
+            let found = production::version(&registry, &pipeline.model).expect("a production");
+            let newest =
+                *registry.model(&pipeline.model).expect("a model").versions.keys().last().expect("a version");
+            let f1 = registry.registration(&pipeline.model, newest).expect("registered").metrics["f1"];
+            (ended.expect("run").ending, f1, found.to_string())
+        };
+        let baseline = ", {metric: f1, versus: baseline, max_drop: 0.01}";
+        let (ending, good, production) = ran("macro", "max_depth: 1", "");
+        assert_eq!((ending, production.as_str()), (Ending::Done, "v001"));
+        // One leaf: `no` to every row. By its name, its figure is the better one.
+        let useless = "min_samples_leaf: 2000";
+        let (ending, bad, production) = ran("weighted", useless, "");
+        assert!(bad > good + 0.02, "{bad} and {good}");
+        assert_eq!((ending, production.as_str()), (Ending::Done, "v001"));
+        let (ending, _, production) = ran("weighted", useless, baseline);
+        assert_eq!((ending, production.as_str()), (Ending::Blocked, "v001"));
     }
 }

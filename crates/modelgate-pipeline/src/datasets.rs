@@ -23,6 +23,7 @@ pub(crate) use committed::{set_of, warning_of};
 pub(crate) use dvc::tracking;
 pub use dvc::{dvc_stages, pull_dvc};
 pub use locate::{locate, remote_files, remote_source};
+pub use modelgate_data::dvc::DvcPulled;
 pub use share::{Pulled, Pushed, Sharing};
 pub use snapshot::{Snapshot, SnapshotRequest, elsewhere, snapshot};
 pub use version::{Fetching, FileDiff, Version, set_in_git, version};
@@ -121,21 +122,26 @@ pub struct Selection {
 }
 
 /// Returns the data sets that `names` name, by name, pointer file or source, and with `with_dvc` the files that DVC
-/// tracks below the project or as a source of it, by path or `.dvc` file; all when there is no name.
+/// tracks below the project or as a source of it, by path or `.dvc` file; of a pipeline, what it reads. All when there is no name.
 ///
 /// # Errors
 /// Fails for a name that nothing has.
 pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Selection, PipelineError> {
     let all = all(project)?;
-    let tracked = if with_dvc { dvc::tracked(project)? } else { Vec::new() };
+    let (tracked, mut untold) = if with_dvc { dvc::tracked(project)? } else { Default::default() };
     if names.is_empty() {
-        return Ok(Selection { sets: all, dvc: tracked });
+        return untold.map_or(Ok(Selection { sets: all, dvc: tracked }), Err);
     }
     let mut found = Selection::default();
     for name in names {
         let plain = name.strip_prefix("data/").unwrap_or(name);
         let plain = plain.strip_suffix(&format!(".{POINTER}")).unwrap_or(plain);
-        let is_it = |set: &&DataSet| set.name == plain || set.pointer.source == *name.trim_end_matches('/');
+        let source = project.config.pipelines.get(name).map(|pipeline| &pipeline.data.source);
+        let is_it = |set: &&DataSet| {
+            set.name == plain
+                || set.pointer.source == *name.trim_end_matches('/')
+                || source.is_some_and(|source| set.pointer.source == *source)
+        };
         if let Some(set) = all.iter().find(is_it) {
             if !found.sets.contains(set) {
                 found.sets.push(set.clone());
@@ -143,13 +149,19 @@ pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Sel
             continue;
         }
         let path = lexical(&project.root.join(name.trim_end_matches('/')));
-        let outputs: Vec<&DvcOutput> = tracked
+        let mut outputs: Vec<DvcOutput> = tracked
             .iter()
             .filter(|output| {
                 output.file == path || path.starts_with(&output.path) || output.path.starts_with(&path)
             })
+            .cloned()
             .collect();
-        if outputs.is_empty() {
+        if let Some(source) = source.filter(|_| outputs.is_empty()) {
+            outputs = if with_dvc { dvc::of_pipeline(project, source)? } else { Vec::new() };
+        } else if outputs.is_empty() {
+            if let Some(untold) = untold.take() {
+                return Err(untold);
+            }
             let mut known: Vec<&str> = all.iter().map(|set| set.name.as_str()).collect();
             known.extend(tracked.iter().filter_map(|output| {
                 output.path.strip_prefix(&project.root).unwrap_or(&output.path).to_str()
@@ -163,8 +175,8 @@ pub fn select(project: &Project, names: &[String], with_dvc: bool) -> Result<Sel
             return Err(PipelineError::Sharing(format!("there is no data set `{name}`; {known}")));
         }
         for output in outputs {
-            if !found.dvc.contains(output) {
-                found.dvc.push(output.clone());
+            if !found.dvc.contains(&output) {
+                found.dvc.push(output);
             }
         }
     }

@@ -6,6 +6,7 @@ use modelgate_config::env::MODELGATE_SERVE;
 use modelgate_core::ModelName;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_registry::Registry;
+use modelgate_store::remote::without_credentials;
 
 use crate::error::PipelineError;
 use crate::outputs::{self, DeploymentManifest, Readiness, write_json};
@@ -15,13 +16,20 @@ use crate::project::{Pipeline, Project};
 
 const FILE: &str = "deployment_manifest.json";
 
-/// Writes what is to be deployed behind a run, whose candidate stands at `state`.
+/// Writes what is to be deployed behind a run, whose candidate stands at `state`. Without the registry what the file says of
+/// production stays: it is what the last run that could ask knew.
 pub(crate) fn write(
     pipeline: &Pipeline<'_>,
     registry: Option<&Registry>,
     state: Option<Lifecycle>,
 ) -> Result<(), PipelineError> {
-    write_json(&pipeline.outputs(), FILE, &manifest(pipeline, registry, state))
+    let known: Option<DeploymentManifest> =
+        if registry.is_none() { outputs::read(pipeline, FILE) } else { None };
+    let manifest = match known {
+        Some(known) => DeploymentManifest { readiness: Readiness::RegistryUnavailable, ..known },
+        None => manifest(pipeline, registry, state),
+    };
+    write_json(&pipeline.outputs(), FILE, &manifest)
 }
 
 /// Makes the manifests of `model` name what is in production, where they name something else: behind a promotion, a
@@ -116,7 +124,10 @@ fn manifest(
         model: name.clone(),
         version: production.map(|production| production.version),
         digest: production.map(|production| production.digest),
-        registry: registry.map_or_else(String::new, |registry| relative(&registry.home(), pipeline)),
+        registry: match registry {
+            Some(registry) => relative(&registry.home(), pipeline),
+            None => without_credentials(pipeline.project.config.registry.uri.as_deref().unwrap_or_default()),
+        },
         package: production.map(|_| format!("models/packaged/{name}")),
         entrypoint: ["modelgate", "serve"].map(str::to_owned).to_vec(),
         environment,

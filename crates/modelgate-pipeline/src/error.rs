@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use modelgate_core::Verdict;
+
 use crate::stage::Stage;
 use crate::stages::command::Interrupt;
 use crate::stages::trials::FailedSearch;
@@ -138,6 +140,28 @@ pub enum PipelineError {
         /// Why it could not.
         source: Box<Self>,
     },
+    /// What an earlier run left of judging a package is not what comes of judging it.
+    #[error(
+        "the {name} that `{}` names is not what comes of judging this package: nothing was registered; `modelgate run {pipeline} \
+         --from evaluate` judges it again",
+        record.display()
+    )]
+    Unconfirmed {
+        /// What does not hold.
+        name: &'static str,
+        /// The file that says otherwise.
+        record: PathBuf,
+        /// The pipeline.
+        pipeline: String,
+    },
+    /// What was asked about was judged, by a gate or the contract of the data, and did not pass: trying again changes nothing.
+    #[error("{sentence}")]
+    NotPassed {
+        /// What it was judged to be.
+        verdict: Verdict,
+        /// What follows.
+        sentence: String,
+    },
     /// The policy of the project forbids it.
     #[error("{0}")]
     Policy(String),
@@ -158,6 +182,14 @@ impl PipelineError {
             Self::Registry(error) => !error.is_of_version(),
             Self::Store(_) | Self::Io(_) => true,
             _ => false,
+        }
+    }
+
+    /// Returns the verdict that stands against what was asked for, where it is one that does.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::NotPassed { verdict, .. } => Some(*verdict),
+            _ => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use modelgate_core::metric::{Direction, direction};
 use modelgate_core::rule::{Check, GateRule, Subset, slice_name};
-use modelgate_core::verdict::{GateVerdict, Outcome, POWER_CONFIDENCE, figure};
+use modelgate_core::verdict::{GateVerdict, Outcome, POWER_CONFIDENCE, RuleResult, figure};
 use modelgate_evaluate::Interval;
 use modelgate_evaluate::statistics::smallest_visible_drop;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct RuleExplanation {
     pub outcome: Option<Outcome>,
     /// What was found, in words.
     pub found: Option<String>,
+    /// Whether that was found for another rule of this id: the file was changed since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_rule: bool,
     /// How far the value is from where the rule turns, in units of the metric; negative is beyond it.
     pub room: Option<f64>,
     /// What so many rows can show.
@@ -46,27 +49,44 @@ pub fn explain(pipeline: &Pipeline<'_>) -> Result<Vec<RuleExplanation>, Pipeline
         let on = rule.on.unwrap_or(on);
         let result = verdict.iter().flat_map(|verdict| &verdict.rules).find(|result| result.id == rule.id);
         let figures = evaluation.as_ref().and_then(|evaluation| evaluation.subsets.get(&on));
-        let room = result.and_then(|result| {
-            let (value, limit) = (result.value?, result.limit?);
-            let rises =
-                matches!(rule.check, Check::AtMost(_) | Check::MaxRise { .. } | Check::SlicesNotWorse { .. })
-                    || (matches!(rule.check, Check::NonInferior { .. })
-                        && direction(&rule.metric) == Some(Direction::LowerIsBetter));
-            Some(if rises { limit - value } else { value - limit })
-        });
+        let other_rule = result.is_some_and(|result| is_other(rule, result));
         RuleExplanation {
             id: rule.id.clone(),
             asks: asks(rule, on),
             outcome: result.map(|result| result.outcome),
             found: result.map(|result| result.sentence.clone()),
-            room: room.filter(|_| !matches!(rule.check, Check::Equals(_))),
+            room: result.and_then(|result| room(rule, on, result)),
+            other_rule,
             // What was found on the same rows says more than what either model's rows say.
             power: result
+                .filter(|_| !other_rule)
                 .and_then(|result| result.power.clone())
                 .or_else(|| figures.and_then(|figures| power(rule, on, figures))),
         }
     });
     Ok(explained.collect())
+}
+
+/// Returns whether the last run was judged by another rule of this id; a verdict of an older modelgate does not say.
+fn is_other(rule: &GateRule, result: &RuleResult) -> bool {
+    result.rule.is_some_and(|judged| rule.digest() != Some(judged))
+}
+
+/// Returns how far the value that was found is from where the rule of today turns, where that is known.
+fn room(rule: &GateRule, on: Subset, result: &RuleResult) -> Option<f64> {
+    let slice = result.slice.clone().unwrap_or_default();
+    let is_its_value = result.metric == rule.metric && result.on == on && slice == slice_name(&rule.slice);
+    let value = result.value.filter(|_| is_its_value)?;
+    let limit = match rule.check {
+        Check::Equals(_) => return None,
+        Check::AtLeast(limit) | Check::AtMost(limit) => limit,
+        // The limit of another rule says nothing of this one's.
+        _ => result.limit.filter(|_| !is_other(rule, result))?,
+    };
+    let rises = matches!(rule.check, Check::AtMost(_) | Check::MaxRise { .. } | Check::SlicesNotWorse { .. })
+        || (matches!(rule.check, Check::NonInferior { .. })
+            && direction(&rule.metric) == Some(Direction::LowerIsBetter));
+    Some(if rises { limit - value } else { value - limit })
 }
 
 /// Returns what a rule asks, in words, of the rows that it looks at.
@@ -98,7 +118,8 @@ pub(crate) fn asks(rule: &GateRule, on: Subset) -> String {
         }
         Check::SchemaCompatible { versus } => {
             format!(
-                "the candidate takes and gives what {versus} does: no feature is removed, retyped or new, no class changed"
+                "the candidate takes and gives what {versus} does: no feature is removed, retyped or new, none takes fewer \
+                 values, no class changed"
             )
         }
     };
@@ -147,6 +168,26 @@ mod tests {
     use modelgate_core::rule::{Amount, Slice, Versus};
 
     use super::*;
+
+    #[test]
+    fn a_rule_that_was_changed_is_held_against_what_was_found_and_not_against_the_rule_of_before() {
+        let (versus, margin) = (Versus::Production, Amount::Absolute(0.01));
+        let rule = |metric: &str, check| {
+            let (id, metric) = ("f".to_owned(), metric.to_owned());
+            GateRule { id, metric, on: None, check, slice: Slice::new(), min_samples: None }
+        };
+        let [strict, loose] = [0.99, 0.5].map(|limit| rule("accuracy", Check::AtLeast(limit)));
+        let mut result =
+            RuleResult::without_figures("f", "accuracy", Subset::Validation, Outcome::Failed, "");
+        (result.value, result.limit, result.rule) = (Some(0.75), Some(0.99), strict.digest());
+        let room = |rule: &GateRule| room(rule, Subset::Validation, &result);
+        assert!(!is_other(&strict, &result) && is_other(&loose, &result));
+        assert_eq!((room(&strict), room(&loose)), (Some(0.75 - 0.99), Some(0.25)));
+        assert_eq!(room(&rule("accuracy", Check::AtMost(1.0))), Some(0.25));
+        // Of another figure, or of another limit against another model, nothing is known.
+        assert_eq!(room(&rule("f1", Check::AtLeast(0.5))), None);
+        assert_eq!(room(&rule("accuracy", Check::MaxDrop { versus, limit: margin })), None);
+    }
 
     #[test]
     fn a_drop_between_two_models_is_seen_less_well_than_one_model_is_known() {

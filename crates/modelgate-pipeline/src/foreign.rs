@@ -78,9 +78,10 @@ pub fn take(
         stage(&mut runner)?;
     }
     if contract::blocks(&runner)? {
-        return Err(PipelineError::Policy(
-            "the data do not keep their contract: nothing is judged on them".to_owned(),
-        ));
+        return Err(PipelineError::NotPassed {
+            verdict: Verdict::Failed,
+            sentence: "the data do not keep their contract: nothing is judged on them".to_owned(),
+        });
     }
     let court = Court::of(&mut runner, registry)?;
     let schema = &package.manifest.schema;

@@ -191,8 +191,10 @@ pub fn gate_check(figures: &Figures, rules: &[GateRule], on: Subset) -> GateVerd
         if let Some(what) = figures.others.get(&result.metric) {
             result.sentence = format!("{} is {what}, and no figure", result.metric);
         } else if on == Subset::Validation {
-            // A file does not say which rows its figures are of. The name of a figure has no blank in it.
-            result.sentence = result.sentence.replacen(&format!(" on {on}"), "", 1);
+            // A file does not say which rows its figures are of. A figure may be called anything.
+            let name = result.metric.len() * usize::from(result.sentence.starts_with(&result.metric));
+            let behind = result.sentence.split_off(name);
+            result.sentence += &behind.replacen(&format!(" on {on}"), "", 1);
         }
     }
     verdict
@@ -253,6 +255,13 @@ mod tests {
         assert_eq!(sentence("ok >= 1"), "ok is true or false, and no figure");
         assert_eq!(sentence("list >= 1"), "list is a list, and no figure");
         assert_eq!(sentence("f1 >= 0.8"), "f1 is 0.9, at least 0.8");
+        let figures = read(r#"{"macro avg": {"f1-score": 0.7}, "f1 on validation": 0.9}"#).expect("figures");
+        let named = |rule: &str| {
+            let rule = modelgate_core::rule::parse_expression(rule).expect("rule");
+            gate_check(&figures, &[rule], Subset::Validation).rules[0].sentence.clone()
+        };
+        assert_eq!(named("macro avg.f1-score >= 0.6"), "macro avg.f1-score is 0.7, at least 0.6");
+        assert_eq!(named("f1 on validation >= 0.6"), "f1 on validation is 0.9, at least 0.6");
         assert_eq!(sentence("none >= 1"), "none is undefined or not a finite number");
         assert!(sentence("auc >= 0.8").starts_with("auc was not measured; measured are "));
     }

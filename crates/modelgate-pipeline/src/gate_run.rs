@@ -12,9 +12,11 @@ use modelgate_core::verdict::{
 };
 use modelgate_core::{Digest, RunId};
 use modelgate_data::contract::{ContractReport, Severity};
+use modelgate_evaluate::Average;
 use modelgate_store::ContentStore;
 use serde_json::json;
 
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::gate_check::Figures;
 use crate::latency;
@@ -36,7 +38,8 @@ pub fn gate_check_run(
     run: &RunId,
     given: Vec<GateRule>,
 ) -> Result<(Figures, GateVerdict), PipelineError> {
-    let evaluation = outputs::evaluation_of_run(pipeline, run)?;
+    let mut evaluation = outputs::evaluation_of_run(pipeline, run)?;
+    averaged::restate(&mut evaluation.subsets, averaged::average(pipeline));
     let rules = if given.is_empty() { pipeline_rules(pipeline)? } else { given };
     let on = match pipeline.config.gate.on {
         SubsetName::Validation => Subset::Validation,
@@ -57,7 +60,7 @@ pub fn gate_check_run(
     let metrics = candidate.subsets.get(&on).map(|found| found.metrics.clone());
     let figures = Figures::of(metrics.unwrap_or_default());
     let mut references = stored_figures(pipeline, &rules, comparison.as_ref())?;
-    references.insert(Versus::Production, in_production(comparison.as_ref()));
+    references.insert(Versus::Production, in_production(comparison.as_ref(), averaged::average(pipeline)));
     let (comparisons, footings) = (Comparisons::default(), BTreeMap::new());
     let evidence = Evidence { candidate, references, on, comparisons, footings };
     let mut verdict = judge(&rules, &evidence);
@@ -134,8 +137,8 @@ impl Judged {
     }
 }
 
-/// Returns production's figures as the run measured them on its rows.
-fn in_production(comparison: Option<&Comparison>) -> Reference {
+/// Returns production's figures as the run measured them on its rows, by the average of today.
+fn in_production(comparison: Option<&Comparison>, average: Average) -> Reference {
     let Some(comparison) = comparison else {
         let why = "its figures on the rows of this run are not kept";
         return Reference::Unavailable(why.to_owned());
@@ -148,7 +151,8 @@ fn in_production(comparison: Option<&Comparison>) -> Reference {
         (Some(name), _) => {
             let subsets = comparison.subsets.iter().map(|(subset, rows)| {
                 let known = rows.iter().map(|row| (row.metric.clone(), row.production));
-                let metrics = known.filter(|(_, value)| value.is_some()).collect();
+                let mut metrics = known.filter(|(_, value)| value.is_some()).collect();
+                averaged::restate_metrics(&mut metrics, average);
                 (*subset, SubsetScores { metrics, ..SubsetScores::default() })
             });
             let scores = Scores { name: name.clone(), subsets: subsets.collect(), ..Scores::default() };
@@ -175,7 +179,8 @@ fn stored_figures(
     let known =
         comparison.and_then(|comparison| comparison.baseline.as_ref()).map(|found: &BaselineFigures| {
             let subsets = found.subsets.iter().map(|(subset, figures)| {
-                let metrics = figures.iter().map(|(name, value)| (name.clone(), Some(*value))).collect();
+                let mut metrics = figures.iter().map(|(name, value)| (name.clone(), Some(*value))).collect();
+                averaged::restate_metrics(&mut metrics, averaged::average(pipeline));
                 (*subset, SubsetScores { metrics, ..SubsetScores::default() })
             });
             let (name, subsets) = (found.name.clone(), subsets.collect());

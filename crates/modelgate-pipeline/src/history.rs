@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use modelgate_config as config;
 use modelgate_registry::Registry;
 
+use crate::averaged;
 use crate::project::Pipeline;
 
 /// Removes plots that an earlier run left and this one does not draw.
@@ -40,9 +41,10 @@ pub(crate) fn history(
     } else {
         ["accuracy", "f1", "roc_auc"]
     };
+    let average = averaged::average(pipeline);
     let line = |metric: &str| modelgate_evaluate::Line {
         name: metric.to_owned(),
-        values: versions.iter().map(|(_, found)| found.metrics.get(metric).copied()).collect(),
+        values: versions.iter().map(|(_, found)| averaged::told(&found.metrics, metric, average)).collect(),
     };
     let steps: Vec<String> = versions.iter().map(|(version, _)| version.to_string()).collect();
     let title = format!("{}: figures over versions", pipeline.name);

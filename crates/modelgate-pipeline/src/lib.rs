@@ -4,9 +4,11 @@
 
 mod analysis;
 mod answers;
+mod averaged;
 mod changes;
 pub mod choice;
 mod columns;
+mod constant;
 mod contributions;
 pub mod datasets;
 pub mod deployment;
@@ -30,6 +32,7 @@ pub mod policy;
 mod probe;
 mod production;
 mod project;
+mod promised;
 mod promotion;
 mod record;
 mod rejudge;
@@ -40,6 +43,8 @@ mod rollout_end;
 mod rule_slices;
 mod run;
 mod runner;
+#[cfg(test)]
+mod scene;
 pub mod selftest;
 pub mod signature;
 mod stage;

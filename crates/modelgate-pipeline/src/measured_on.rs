@@ -7,6 +7,7 @@ use modelgate_model::manifest::Manifest;
 use modelgate_registry::Registry;
 use serde::{Deserialize, Serialize};
 
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::promotion::AttachedMetrics;
 use crate::runner::Runner;
@@ -46,12 +47,11 @@ impl MeasuredOn {
             file("manifest.json").and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         let attached: Option<AttachedMetrics> =
             file("metrics.json").and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let figures = &registration.metrics;
         // Which rows the gate looked at, its figures tell.
-        let of_gate = attached.iter().flat_map(|attached| &attached.subsets).find(|(_, found)| {
-            !figures.is_empty()
-                && figures.iter().all(|(name, value)| found.metrics.get(name) == Some(&Some(*value)))
-        });
+        let of_gate = attached
+            .iter()
+            .flat_map(|attached| &attached.subsets)
+            .find(|(_, found)| averaged::is_of(found, registration));
         let told = attached.as_ref().and_then(|attached| attached.measured_on);
         // A version of a run was measured on the rows that it was trained beside. One from elsewhere has no settings of this
         // project, and its lineage tells of rows that lie elsewhere.

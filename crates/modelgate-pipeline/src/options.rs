@@ -146,6 +146,10 @@ pub enum ApprovalAnswer {
 
 /// Asks a person.
 pub trait Approver {
+    /// Returns whether there is somebody to ask: while a person thinks, others may work on the project.
+    fn is_there(&self) -> bool {
+        true
+    }
     /// Returns the answer; [`ApprovalAnswer::Nobody`] without a terminal.
     fn ask(&mut self, request: &ApprovalRequest) -> ApprovalAnswer;
 }

@@ -51,7 +51,7 @@ pub struct RunReport {
     /// The version through which the package is quarantined, if it is: it reaches no production, whatever its gate says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<VersionNumber>,
-    /// The error that ended it, where one did, without what stands in the rows.
+    /// The error that ended it, where one did, without what stands in the rows. Where there is a verdict, it came behind the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The runs below this one: the trials of a search, which `trials.json` has in full.
@@ -122,7 +122,7 @@ pub struct PromotionDecision {
     pub version: Option<VersionNumber>,
     /// The package.
     pub digest: Option<Digest>,
-    /// `promoted`, `staged`, `already_in_production`, `waiting_for_approval`, `rejected`, `blocked` or `not_registered`.
+    /// `promoted`, `staged`, `already_in_production`, `waiting_for_approval`, `rejected`, `blocked`, `not_registered` or `failed`.
     pub decision: String,
     /// Why, in words.
     pub reason: String,
@@ -186,7 +186,7 @@ pub fn read<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, name: &str)
 /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
 pub fn sampled(pipeline: &Pipeline<'_>, run: &RunReport) -> Option<String> {
     let sample = run.sample?;
-    if run.error.is_some() {
+    if run.error.is_some() && run.verdict.is_none() {
         // The split that is there is an earlier run's.
         return Some(match sample {
             Sample::Rows(rows) => format!("sample of {rows} rows"),

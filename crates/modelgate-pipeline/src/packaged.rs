@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::error::PipelineError;
 use crate::project::Project;
 
-const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 /// The files of a package whose manifest is damaged, and does not name them.
 const USUAL_FILES: [&str; 3] = ["MLmodel", "model.onnx", "reference.json"];
 /// What a program that shows folders leaves in them.
@@ -28,6 +28,15 @@ const LITTER: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
 struct Named {
     name: String,
     files: BTreeMap<String, Value>,
+}
+
+/// Returns the files beside a manifest that are of its package.
+pub(crate) fn files_of(manifest: &[u8]) -> BTreeSet<String> {
+    let named: Named = serde_json::from_slice(manifest).unwrap_or_default();
+    let attached = ATTACHED_FILES.iter().map(|name| (*name).to_owned());
+    let files = named.files.into_keys().chain(attached);
+    // What a damaged manifest names elsewhere is not its own.
+    files.filter(|name| Path::new(name).file_name().is_some_and(|own| own == name.as_str())).collect()
 }
 
 /// Returns the folder that the model in production is loaded from: where `models/packaged/<model>` leads, if it is a link.

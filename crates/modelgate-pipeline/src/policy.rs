@@ -1,13 +1,14 @@
 //! What `modelgate.yaml` says about who may do what: approvers, the age of approvals, signatures, required rules.
 
 mod canary;
-mod first;
+mod compared;
 mod judged_by;
+mod rejected;
 mod required;
 
 use modelgate_config as config;
 use modelgate_core::lifecycle::{Approval, Event, Stage as Lifecycle};
-use modelgate_core::{ModelName, VersionNumber};
+use modelgate_core::{ModelName, Verdict, VersionNumber};
 use modelgate_registry::Registry;
 
 use crate::error::PipelineError;
@@ -15,8 +16,9 @@ use crate::options::Surroundings;
 use crate::project::{Pipeline, Project};
 
 pub use canary::{Admission, admission, check_canary};
-pub use first::check_compared;
+pub use compared::check_compared;
 pub use judged_by::{OtherRules, other_rules};
+pub use rejected::{Rejection, rejection};
 pub(crate) use required::{check as check_required, with_required_rules};
 
 /// By how many seconds the clocks of two machines may differ: an approval that is later than that has no age.
@@ -81,20 +83,25 @@ pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Resu
     ))
 }
 
-/// Returns whether the policy approves by itself what passed its gate.
+/// Returns whether the policy approves by itself that a version passed its gate: not one whose package a person rejected.
 ///
 /// # Errors
-/// Fails when the pipelines cannot be read.
-pub fn is_automatic(project: &Project, model: &ModelName) -> Result<bool, PipelineError> {
-    Ok(pipeline_of(project, model)?
-        .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic))
+/// Fails when the pipelines cannot be read, or the registry cannot be asked.
+pub fn is_automatic(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<bool, PipelineError> {
+    let automatic = pipeline_of(project, model)?
+        .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic);
+    Ok(automatic && rejection(registry, model, version)?.is_none())
 }
 
 /// Approves a version where the policy does it itself; returns whether it is approved then.
 ///
 /// # Errors
-/// Fails when the lifecycle does not allow it, and where the version was judged by other rules than this project's: that its
-/// gate passed is all that the policy goes by, and that was another gate.
+/// Fails when the lifecycle does not allow it, and as [`check_automatic`].
 pub fn approve_by_policy(
     project: &Project,
     registry: &mut Registry,
@@ -104,17 +111,32 @@ pub fn approve_by_policy(
 ) -> Result<bool, PipelineError> {
     let pipeline = governed(project, model)?;
     let approved = |registry: &Registry| is_approved(&pipeline, registry, version, now);
-    if !approved(registry)? && is_automatic(project, model)? {
-        if let Some(other) = other_rules(project, registry, model, version)? {
-            return refuse(format!(
-                "promotion.approval is automatic, and {model} {version} was {other}; `modelgate run` judges by the rules of \
-                 today, or a person looks at it: `modelgate model approve {model} {version}`"
-            ));
-        }
+    if !approved(registry)? && is_automatic(project, registry, model, version)? {
+        check_automatic(project, registry, model, version)?;
         let reason = "promotion.approval is automatic and the gate passed".to_owned();
         registry.apply(model, version, &Event::Approve { reason }, now, AUTOMATIC)?;
     }
     approved(registry)
+}
+
+/// Refuses an approval by the policy of a version that was judged by other rules than this project's: that its gate passed is
+/// all that the policy goes by, and that was another gate.
+///
+/// # Errors
+/// Says which rules are others.
+pub fn check_automatic(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<(), PipelineError> {
+    match other_rules(project, registry, model, version)? {
+        None => Ok(()),
+        Some(other) => refuse(format!(
+            "promotion.approval is automatic, and {model} {version} was {other}; `modelgate run` judges by the rules of \
+             today, or a person looks at it: `modelgate model approve {model} {version}`"
+        )),
+    }
 }
 
 /// Refuses a promotion whose approval is too old or by somebody whom the policy does not name, whose package is not signed
@@ -215,6 +237,28 @@ fn check_approval(
     Ok(())
 }
 
+/// Refuses a version that did not pass its gate, as the lifecycle does too: here it is told as what a gate said.
+///
+/// # Errors
+/// [`PipelineError::NotPassed`] says that it cannot `do_what`.
+pub fn check_passed(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    do_what: &str,
+) -> Result<(), PipelineError> {
+    match registry.model(model)?.versions.get(&version).map(|found| found.verdict) {
+        Some(verdict) if verdict != Verdict::Passed => {
+            let sentence = format!(
+                "{model}: the verdict of {version} is {verdict}: only a version that passed its gate can {do_what}"
+            );
+            Err(PipelineError::NotPassed { verdict, sentence })
+        }
+        // The lifecycle refuses a version that is not there in its own words.
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a version whose package the policy does not let into production, whoever approved it: it is not signed where
 /// it has to be, or was not judged by the required rules, or not beside a production that is there now.
 ///
@@ -226,6 +270,7 @@ pub(crate) fn check_package(
     model: &ModelName,
     version: VersionNumber,
 ) -> Result<(), PipelineError> {
+    check_passed(registry, model, version, "reach production")?;
     check_signature(project, registry, model, version)?;
     check_compared(registry, model, version)?;
     required::check(project, registry, model, version)
@@ -249,15 +294,10 @@ pub fn against_production(
     }
     let approver =
         found.approval.as_ref().map_or(Ok(()), |given| check_approver(project, model, &given.actor));
-    let mut against = Vec::new();
-    for asked in [required::check(project, registry, model, version), approver] {
-        match asked {
-            Ok(()) => {}
-            Err(error) if error.is_unanswered() => return Err(error),
-            Err(error) => against.push(error.to_string()),
-        }
-    }
-    Ok(against)
+    // A run on the same package keeps the judgement by which it came there.
+    let lacking = required::lacking(project, registry, model, version)?
+        .map(|lacking| format!("{lacking}; it stays so until another package is in production"));
+    Ok(lacking.into_iter().chain(approver.err().map(|error| error.to_string())).collect())
 }
 
 /// Refuses a version without a signature that is believed, where the policy asks for one.

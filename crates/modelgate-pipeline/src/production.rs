@@ -34,6 +34,18 @@ pub fn version(registry: &Registry, model: &ModelName) -> Option<VersionNumber> 
     registry.state().models.get(model).and_then(ModelState::production)
 }
 
+/// How a sentence, and the result of a rule, calls a version that is compared with as the one in production.
+pub(crate) fn name_of(version: VersionNumber) -> String {
+    format!("{NAMED}{version}")
+}
+
+/// Returns the version that [`name_of`] made a name of; `None` of what else is compared with.
+pub(crate) fn version_of_name(name: &str) -> Option<VersionNumber> {
+    name.strip_prefix(NAMED)?.parse().ok()
+}
+
+const NAMED: &str = "production ";
+
 /// The figures of the model in production at the moment of its promotion; what `baselines/<model>.json` holds.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Baseline {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use modelgate_core::ledger::Registration;
-use modelgate_core::lifecycle::{Event, ModelState, Stage};
+use modelgate_core::lifecycle::{Event, ModelState};
 use modelgate_core::rollout::Rollout;
 use modelgate_core::rule::Subset;
 use modelgate_core::verdict::GateVerdict;
@@ -21,7 +21,7 @@ use crate::learned::SplitRecord;
 use crate::measured_on::{MeasuredOn, MeasuredRows};
 use crate::notify::Notice;
 use crate::options::{ApprovalRequest, MetricDifference, Surroundings};
-use crate::packaged::{check_packaged, loaded_from};
+use crate::packaged::{MANIFEST, check_packaged, files_of, loaded_from};
 use crate::policy;
 use crate::production::{self, Baseline, Production};
 use crate::project::Project;
@@ -164,12 +164,24 @@ fn promote_behind(
 ) -> Result<Production, PipelineError> {
     let (model, version, now) = (&request.model, request.version, (surroundings.now)());
     let events = planned(project, registry, request, first, &now, surroundings)?;
-    unfinished::begin(project, Work::Promotion, model, version)?;
-    let applied = registry.apply_all(model, &events, &now, &surroundings.actor);
-    if let Err(error) = applied {
+    bring(project, registry, (model, version), &events, &request.reason, &now, surroundings)
+}
+
+/// Writes the events behind which `version` is in production, and brings its package to where production loads it from.
+pub(crate) fn bring(
+    project: &Project,
+    registry: &mut Registry,
+    (model, version): (&ModelName, VersionNumber),
+    events: &[(VersionNumber, Event)],
+    reason: &str,
+    now: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Production, PipelineError> {
+    let mark = unfinished::begin(project, Work::Promotion, model, version)?;
+    if let Err(error) = registry.apply_all(model, events, now, &surroundings.actor) {
         // An answer that was lost leaves open what the ledger holds: the mark lets the next command look.
         if error.appended_nothing() {
-            unfinished::end(project)?;
+            mark.undo()?;
         }
         return Err(error.into());
     }
@@ -179,9 +191,9 @@ fn promote_behind(
         source: Box::new(error),
     })?;
     if let Some(found) = &found {
-        untold::keep(project, &[Notice::promoted(model, found.version, found.digest, &request.reason)])?;
+        untold::keep(project, &[Notice::promoted(model, found.version, found.digest, reason)])?;
     }
-    unfinished::end(project)?;
+    mark.end()?;
     found.ok_or_else(|| PipelineError::Policy(format!("{version} left production while it was promoted")))
 }
 
@@ -223,34 +235,46 @@ fn withdraw(project: &Project, registry: &Registry, model: &ModelName) -> Result
     let Some(state) = registry.state().models.get(model) else { return Ok(()) };
     let folder = loaded_from(project, model);
     if check_packaged(project, model).is_err() {
-        return disarm(state, &folder);
+        disarm(state, &folder)?;
+    } else {
+        atomic::recover_folder(&folder)?;
+        let placed = modelgate_model::verify(&folder).ok();
+        if placed.is_some_and(|digest| state.quarantined(&digest).is_some()) {
+            atomic::remove_folder(&folder)?;
+        }
     }
-    atomic::recover_folder(&folder)?;
-    let placed = modelgate_model::verify(&folder).ok();
-    if placed.is_none_or(|digest| state.quarantined(&digest).is_none()) {
-        return Ok(());
-    }
-    fs_err::remove_dir_all(&folder)?;
     deployment::leave(project, registry, model)
 }
 
-/// Takes the manifest out of a folder that holds a quarantined package and files of others, which stay: no service loads it then.
+/// Takes a quarantined package out of a folder that holds files of others too, which stay. Its manifest goes last: who is killed
+/// meanwhile leaves what the next command knows again, and no service loads what lacks a file.
 fn disarm(state: &ModelState, folder: &Path) -> Result<(), PipelineError> {
-    let manifest = folder.join("manifest.json");
-    let digest = fs_err::read(&manifest).ok().map(|bytes| Digest::of(&bytes));
-    if digest.is_some_and(|digest| state.quarantined(&digest).is_some()) {
-        fs_err::remove_file(&manifest)?;
+    let manifest = folder.join(MANIFEST);
+    let Ok(bytes) = fs_err::read(&manifest) else { return Ok(()) };
+    if state.quarantined(&Digest::of(&bytes)).is_none() {
+        return Ok(());
     }
-    Ok(())
+    for name in files_of(&bytes) {
+        match fs_err::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(fs_err::remove_file(&manifest)?)
 }
 
 /// Says beside the packages which of the model are quarantined, for a service that has the folder alone.
-fn note_quarantined(project: &Project, registry: &Registry, model: &ModelName) -> Result<(), PipelineError> {
+pub(crate) fn note_quarantined(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+) -> Result<(), PipelineError> {
     let folder = project.packaged(model);
     // Nobody serves from a folder that is not there.
     let Some(folder) = folder.parent().filter(|folder| folder.is_dir()) else { return Ok(()) };
     let versions = registry.state().models.get(model).map(|state| &state.versions);
-    let quarantined = versions.into_iter().flatten().filter(|(_, state)| state.stage == Stage::Quarantined);
+    // A quarantine outlives the artefacts in the registry: a copy of the package may be anywhere.
+    let quarantined = versions.into_iter().flatten().filter(|(_, state)| state.quarantined);
     let before = LeftPackages::read(folder);
     let now = before.clone().with(model, quarantined.map(|(number, state)| (state.digest, *number)));
     if now != before {

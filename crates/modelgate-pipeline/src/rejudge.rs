@@ -20,6 +20,7 @@ use crate::latency;
 use crate::learned;
 use crate::paired;
 use crate::production;
+use crate::promised::promised;
 use crate::runner::Runner;
 use crate::stages::measured::{Measured, measured, sliced, unmeasured};
 use crate::stages::{contract, data, judge as gate};
@@ -50,6 +51,8 @@ pub(crate) struct InProduction {
     pub(crate) package: Package,
     /// Its `metrics.json`.
     attached: Option<serde_json::Value>,
+    /// What its callers may rely on.
+    promised: FeatureSchema,
 }
 
 /// Returns the package in production, if there is one.
@@ -63,9 +66,13 @@ pub(crate) fn production_package(
     let model = &runner.pipeline.model;
     let Some(found) = production::find(registry, model) else { return Ok(None) };
     let files = registry.version_files(model, found.version)?;
-    let attached = files.get("metrics.json").and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let parsed = |name| files.get(name).and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let (attached, reference): (_, Option<serde_json::Value>) =
+        (parsed("metrics.json"), parsed("reference.json"));
     let package = modelgate_model::from_files(files)?;
-    Ok(Some(InProduction { name: format!("production {}", found.version), package, attached }))
+    let serve = &runner.pipeline.project.config.serve;
+    let promised = promised(package.manifest.schema.clone(), reference.as_ref(), serve);
+    Ok(Some(InProduction { name: production::name_of(found.version), package, attached, promised }))
 }
 
 impl Court {
@@ -88,8 +95,8 @@ impl Court {
         let mut in_production = None;
         let production = match found {
             Ok(None) => Reference::None,
-            Ok(Some(InProduction { name, package, attached })) => {
-                let schema = Some(package.manifest.schema.clone());
+            Ok(Some(InProduction { name, package, attached, promised })) => {
+                let schema = Some(promised);
                 let (target, split, options) = (&target, &split, &options);
                 let rows = Rows { table: &table, schema: &types, target, split, options };
                 match Ground::of(runner, (&name, &package), attached.as_ref(), &rows) {

@@ -145,6 +145,11 @@ impl RunEvidence {
         Some(format!("this package is quarantined as {version}: it reaches no production"))
     }
 
+    /// Returns the error that kept what comes behind the gate from being done, if one did.
+    pub fn unfinished(&self) -> Option<&str> {
+        self.run.error.as_deref()
+    }
+
     /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
     pub fn sample(&self) -> Option<String> {
         self.sampled.clone()

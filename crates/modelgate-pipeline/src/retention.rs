@@ -99,7 +99,8 @@ pub fn plan(project: &Project, registry: &Registry, now: &str) -> Result<Plan, P
         if !is_own {
             plan.others.push(model.clone());
         }
-        let in_use = InUse::of(registry, model, state, targets, &last_runs)?;
+        let ready = crate::rollback::kept_ready(project, registry, model, targets)?;
+        let in_use = InUse::of(model, state, ready, &last_runs);
         for (version, found) in &state.versions {
             let registration = registry.registration(model, *version)?;
             let named = registration.files.values().chain(registration.checks.values());
@@ -172,24 +173,22 @@ struct InUse {
 
 impl InUse {
     fn of(
-        registry: &Registry,
         model: &ModelName,
         state: &ModelState,
-        targets: usize,
+        ready: BTreeSet<VersionNumber>,
         last_runs: &BTreeSet<(ModelName, VersionNumber)>,
-    ) -> Result<Self, PipelineError> {
-        let ready = crate::rollback::targets(registry, model, targets)?;
-        let mut always: BTreeSet<VersionNumber> = ready.into_iter().map(|target| target.version).collect();
+    ) -> Self {
+        let mut always = ready;
         always.extend(state.aliases.values());
         always.extend(state.pending.as_ref().map(|pending| pending.version));
         always.extend(state.active_rollout().map(|rollout| rollout.canary));
         let of_model = last_runs.iter().filter(|(named, _)| named == model);
         let mut there = state.versions.iter().filter(|(_, found)| found.stage != Lifecycle::Removed);
-        Ok(Self {
+        Self {
             always,
             last_runs: of_model.map(|(_, version)| *version).collect(),
             newest: there.next_back().map(|(version, _)| *version),
-        })
+        }
     }
 
     fn holds(&self, version: VersionNumber, found: &VersionState) -> bool {

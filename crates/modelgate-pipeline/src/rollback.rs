@@ -2,13 +2,14 @@
 
 mod way_out;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_core::ledger::{Registration, Verification};
 use modelgate_core::lifecycle::Event;
 use modelgate_core::{Digest, ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::measured_on::MeasuredOn;
 use crate::notify::Notice;
@@ -17,12 +18,16 @@ use crate::packaged::check_packaged;
 use crate::probe::{self, PROBES, Probes};
 use crate::production::Production;
 use crate::project::Project;
-use crate::promotion::{materialise, package_of, place_package};
+use crate::promotion::{bring, materialise, package_of, place_package};
 use crate::run::check_manual_promotion;
 use crate::unfinished::{self, Work};
 use crate::{policy, production, untold};
 
-pub use way_out::{WayOut, check_quarantine, take_out, way_out};
+pub(crate) use way_out::kept_ready;
+pub use way_out::{WayOut, check_quarantine, quarantine, take_out, way_out};
+
+/// How many stays in production are looked at for versions that can be gone back to.
+const LOOKED_AT: usize = 10_000;
 
 /// What a person asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,7 +36,7 @@ pub struct RollbackRequest {
     pub model: ModelName,
     /// The version to go back to.
     pub to: VersionNumber,
-    /// The version in production when this was decided; when it is another by then, nothing happens.
+    /// The version in production when this was decided, if any; when it is another by then, nothing happens.
     pub from: Option<VersionNumber>,
     /// Why; needed.
     pub reason: String,
@@ -44,8 +49,8 @@ pub struct RollbackRequest {
 /// What was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RolledBack {
-    /// The version that was in production, and is quarantined.
-    pub from: VersionNumber,
+    /// The version that was in production, and is quarantined; `None` where nothing was there.
+    pub from: Option<VersionNumber>,
     /// The version that is in production.
     pub to: VersionNumber,
     /// Its package.
@@ -71,56 +76,79 @@ pub struct Target {
     pub metrics: BTreeMap<String, (f64, Option<f64>)>,
 }
 
+/// A stay in production.
+pub(crate) struct Stay {
+    pub(crate) version: VersionNumber,
+    /// When it began, microseconds since 1970.
+    since: i64,
+    /// When the next one began.
+    until: i64,
+}
+
+/// Returns the last stay of each version that can be gone back to, the latest in production first. While nothing is in
+/// production there are such versions too.
+pub(crate) fn former(registry: &Registry, model: &ModelName) -> Result<Vec<Stay>, PipelineError> {
+    let state = registry.model(model)?;
+    let mut seen = BTreeSet::new();
+    let mut until = i64::MAX;
+    let stays = registry.tenures(model, LOOKED_AT)?.into_iter().map(|(version, since)| {
+        // The newest first: each was there until the one before it in this list came.
+        Stay { version, since, until: std::mem::replace(&mut until, since) }
+    });
+    Ok(stays.filter(|stay| state.can_be_gone_back_to(stay.version) && seen.insert(stay.version)).collect())
+}
+
 /// Returns the versions that can be gone back to, the latest in production first.
 ///
 /// # Errors
 /// Fails when the registry cannot be read.
 pub fn targets(registry: &Registry, model: &ModelName, at_most: usize) -> Result<Vec<Target>, PipelineError> {
-    let state = registry.model(model)?;
-    let Some(production) = state.production() else { return Ok(Vec::new()) };
-    let current = registry.registration(model, production)?;
+    let production = registry.model(model)?.production();
+    let current = production.map(|version| registry.registration(model, version)).transpose()?;
     let measured = |registration: &Registration| MeasuredOn::of(registry, registration).0;
-    let rows = measured(&current);
+    let rows = current.as_ref().map(measured);
     let mut found: Vec<Target> = Vec::new();
-    // A version can have been there many times: more rows are looked at than are shown.
-    let mut until = i64::MAX;
-    for (version, since) in registry.tenures(model, at_most.saturating_mul(8).max(64))? {
-        // The newest first: each was there until the one before it in this list came.
-        let ended = std::mem::replace(&mut until, since);
-        if !state.can_be_gone_back_to(version)
-            || found.len() == at_most
-            || found.iter().any(|one| one.version == version)
-        {
-            continue;
-        }
+    for Stay { version, since, until } in former(registry, model)?.into_iter().take(at_most) {
         let registration = registry.registration(model, version)?;
-        let other_rows = measured(&registration).differs(&rows);
-        let comparable = current.metrics.iter().filter(|_| other_rows.is_none());
-        let current: BTreeMap<&str, f64> = comparable.map(|(name, value)| (name.as_str(), *value)).collect();
+        let other_rows = rows.as_ref().and_then(|rows| measured(&registration).differs(rows));
+        let mut comparable: BTreeMap<&str, f64> = BTreeMap::new();
+        if let Some(current) = current.as_ref().filter(|_| other_rows.is_none()) {
+            let otherwise = averaged::incomparable([&current.metrics, &registration.metrics]);
+            let figures = current.metrics.iter().filter(|(name, _)| !otherwise.contains(&name.as_str()));
+            comparable.extend(figures.map(|(name, value)| (name.as_str(), *value)));
+        }
+        let damaged = match package_of(registry, model, version) {
+            Ok(_) => None,
+            // Nothing was found out about it.
+            Err(error) if error.is_unanswered() => return Err(error),
+            Err(error) => Some(error.to_string()),
+        };
         let metrics = registration.metrics.into_iter().map(|(metric, value)| {
-            let difference = current.get(metric.as_str()).map(|current| value - current);
+            let difference = comparable.get(metric.as_str()).map(|current| value - current);
             (metric, (value, difference))
         });
         found.push(Target {
             version,
             trained_at: registration.lineage.trained_at,
             in_production_since: since,
-            in_production_until: ended,
+            in_production_until: until,
             other_rows,
-            damaged: package_of(registry, model, version).err().map(|error| error.to_string()),
+            damaged,
             metrics: metrics.collect(),
         });
     }
     Ok(found)
 }
 
-/// Returns the production before this one.
+/// Returns the production before this one, or the last one where nothing is in production.
 ///
 /// # Errors
 /// Says that there is none.
 pub fn default_target(registry: &Registry, model: &ModelName) -> Result<VersionNumber, PipelineError> {
     latest_before(registry, model)?.ok_or_else(|| match production::version(registry, model) {
-        None => PipelineError::Policy(format!("{model}: nothing is in production")),
+        None => PipelineError::Policy(format!(
+            "{model}: nothing is in production, and no version was there that could be gone back to"
+        )),
         Some(production) => PipelineError::Policy(format!(
             "{model}: no version was in production before {production} that could be gone back to; `--or-none` \
              quarantines {production}, and nothing is in production then"
@@ -130,20 +158,7 @@ pub fn default_target(registry: &Registry, model: &ModelName) -> Result<VersionN
 
 /// Returns the production before this one, if one can be gone back to.
 fn latest_before(registry: &Registry, model: &ModelName) -> Result<Option<VersionNumber>, PipelineError> {
-    let state = registry.model(model)?;
-    if state.production().is_none() {
-        return Ok(None);
-    }
-    let mut asked = 64;
-    loop {
-        let tenures = registry.tenures(model, asked)?;
-        let before =
-            tenures.iter().map(|(version, _)| *version).find(|version| state.can_be_gone_back_to(*version));
-        if before.is_some() || tenures.len() < asked {
-            return Ok(before);
-        }
-        asked *= 8;
-    }
+    Ok(former(registry, model)?.first().map(|stay| stay.version))
 }
 
 /// What was seen of a version's answers.
@@ -175,7 +190,79 @@ pub fn verify_version(
     Ok(Answered::AsStored)
 }
 
-/// Goes back to a version. A failure before the package is in place undoes what was begun.
+/// What is to be written before anything moves, once nothing that can be known stands against it.
+struct Planned {
+    /// The version in production.
+    from: Option<VersionNumber>,
+    events: Vec<(VersionNumber, Event)>,
+    now: String,
+}
+
+fn planned(
+    project: &Project,
+    registry: &Registry,
+    request: &RollbackRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<Planned, PipelineError> {
+    let (model, to) = (&request.model, request.to);
+    registry.resolve(model, &to.to_string())?;
+    let from = production::version(registry, model);
+    check_from(model, request.from, from)?;
+    let mut events = if request.override_quarantine {
+        policy::override_quarantine(project, registry, model, to, &request.reason, surroundings)?
+    } else {
+        Vec::new()
+    };
+    let verification = if request.skip_verification { Verification::Skipped } else { Verification::Verified };
+    let (origin, reason) = (unfinished::origin(project), request.reason.clone());
+    events.push((
+        to,
+        match from {
+            Some(_) => Event::IntendRollBack { reason, verification, origin },
+            None => Event::Promote { over: None, reason: said_of_verification(&reason, verification) },
+        },
+    ));
+    let now = (surroundings.now)();
+    // A version that cannot be gone back to need not be read, and nothing is written of it.
+    registry.allows(model, &events, &now, &surroundings.actor)?;
+    let is_approved_now = events.iter().any(|(_, event)| matches!(event, Event::Approve { .. }));
+    check_policy(project, registry, request, is_approved_now, &now)?;
+    if verification == Verification::Verified {
+        verify_target(project, registry, model, to).map_err(|error| match error {
+            PipelineError::Policy(why) => PipelineError::Policy(format!("production is unchanged: {why}")),
+            other => other,
+        })?;
+    } else if from.is_none() {
+        // A promotion is not undone where the package cannot be moved.
+        package_of(registry, model, to)?;
+    }
+    check_packaged(project, model)?;
+    Ok(Planned { from, events, now })
+}
+
+/// Returns the reason of an event that has no place of its own for what was not looked at.
+fn said_of_verification(reason: &str, verification: Verification) -> String {
+    match verification {
+        Verification::Verified => reason.to_owned(),
+        Verification::Skipped => format!("{reason} (verification skipped)"),
+    }
+}
+
+/// Asks everything that could stand against going back, as [`rollback`] does, and writes nothing.
+///
+/// # Errors
+/// Says what stands against it.
+pub fn rehearse(
+    project: &Project,
+    registry: &Registry,
+    request: &RollbackRequest,
+    surroundings: &Surroundings<'_>,
+) -> Result<(), PipelineError> {
+    planned(project, registry, request, surroundings).map(drop)
+}
+
+/// Goes back to a version. A failure before the package is in place undoes what was begun. Where nothing is in production
+/// the version is promoted once more, and nothing is quarantined.
 ///
 /// # Errors
 /// Says what stands against it; production is then what it was.
@@ -186,36 +273,16 @@ pub fn rollback(
     surroundings: &Surroundings<'_>,
 ) -> Result<RolledBack, PipelineError> {
     let (model, to) = (&request.model, request.to);
-    registry.resolve(model, &to.to_string())?;
-    let from = production::find(registry, model)
-        .ok_or_else(|| PipelineError::Policy(format!("{model}: nothing is in production")))?
-        .version;
-    check_from(model, request.from, from)?;
-    let mut events = if request.override_quarantine {
-        policy::override_quarantine(project, registry, model, to, &request.reason, surroundings)?
-    } else {
-        Vec::new()
+    let Planned { from, events, now } = planned(project, registry, request, surroundings)?;
+    let Some(from) = from else {
+        let found = bring(project, registry, (model, to), &events, &request.reason, &now, surroundings)?;
+        return arrived(None, to, Some(found));
     };
-    let verification = if request.skip_verification { Verification::Skipped } else { Verification::Verified };
-    let (origin, reason) = (unfinished::origin(project), request.reason.clone());
-    events.push((to, Event::IntendRollBack { reason, verification, origin }));
-    let (now, actor) = ((surroundings.now)(), &surroundings.actor);
-    // A version that cannot be gone back to need not be read, and nothing is written of it.
-    registry.allows(model, &events, &now, actor)?;
-    let is_approved_now = events.iter().any(|(_, event)| matches!(event, Event::Approve { .. }));
-    check_policy(project, registry, request, is_approved_now, &now)?;
-    if verification == Verification::Verified {
-        verify_target(project, registry, model, to).map_err(|error| match error {
-            PipelineError::Policy(why) => PipelineError::Policy(format!("production is unchanged: {why}")),
-            other => other,
-        })?;
-    }
-    check_packaged(project, model)?;
-    unfinished::begin(project, Work::Rollback, model, to)?;
-    if let Err(error) = registry.apply_all(model, &events, &now, actor) {
+    let mark = unfinished::begin(project, Work::Rollback, model, to)?;
+    if let Err(error) = registry.apply_all(model, &events, &now, &surroundings.actor) {
         // An answer that was lost leaves open what the ledger holds: the mark lets the next command look.
         if error.appended_nothing() {
-            unfinished::end(project)?;
+            mark.undo()?;
         }
         return Err(error.into());
     }
@@ -224,9 +291,9 @@ pub fn rollback(
     };
     // Another checkout may have promoted between the look and the event.
     let intended = registry.model(model)?.pending.as_ref().map_or(from, |pending| pending.from);
-    if let Err(error) = check_from(model, Some(from), intended) {
+    if let Err(error) = check_from(model, Some(from), Some(intended)) {
         apply(registry, Event::UndoRollBack { reason: shortened(&error.to_string()) })?;
-        unfinished::end(project)?;
+        mark.end()?;
         return Err(error);
     }
     if let Err(error) = place_package(project, registry, model, to) {
@@ -237,7 +304,7 @@ pub fn rollback(
         apply(registry, Event::UndoRollBack { reason })?;
         // The folder that was being replaced may be half moved.
         materialise(project, registry, model)?;
-        unfinished::end(project)?;
+        mark.end()?;
         return Err(error);
     }
     apply(registry, Event::RollBack { reason: request.reason.clone() })?;
@@ -249,8 +316,8 @@ pub fn rollback(
         let notices: Vec<Notice> = std::iter::once(back).chain(left).collect();
         untold::keep(project, &notices)?;
     }
-    unfinished::end(project)?;
-    arrived(from, to, found)
+    mark.end()?;
+    arrived(Some(from), to, found)
 }
 
 /// Refuses to leave another production than the one that was looked at.
@@ -260,20 +327,22 @@ pub fn rollback(
 pub fn check_from(
     model: &ModelName,
     seen: Option<VersionNumber>,
-    production: VersionNumber,
+    production: Option<VersionNumber>,
 ) -> Result<(), PipelineError> {
-    match seen {
-        Some(seen) if seen != production => Err(PipelineError::Policy(format!(
-            "{model}: {production} is in production, where {seen} was when this was decided: look at it, and roll back again \
-             if it is still meant"
-        ))),
-        _ => Ok(()),
+    if seen == production {
+        return Ok(());
     }
+    let words = |version: Option<VersionNumber>| version.map_or("nothing".to_owned(), |one| one.to_string());
+    let (now, seen) = (words(production), words(seen));
+    Err(PipelineError::Policy(format!(
+        "{model}: {now} is in production, where {seen} was when this was decided: look at it, and roll back again if it is \
+         still meant"
+    )))
 }
 
 /// Returns what was done, if `to` is what was then found in production.
 fn arrived(
-    from: VersionNumber,
+    from: Option<VersionNumber>,
     to: VersionNumber,
     found: Option<Production>,
 ) -> Result<RolledBack, PipelineError> {
@@ -368,10 +437,10 @@ mod tests {
 
     #[test]
     fn a_rollback_after_which_its_target_is_not_in_production_is_an_error() {
-        let (from, to, digest) = (VersionNumber(3), VersionNumber(2), Digest::of(b"package"));
+        let (from, to, digest) = (Some(VersionNumber(3)), VersionNumber(2), Digest::of(b"package"));
         let found = |version| Some(Production { version, digest });
         assert_eq!(arrived(from, to, found(to)).expect("there"), RolledBack { from, to, digest });
-        for gone in [None, found(from)] {
+        for gone in [None, found(VersionNumber(3))] {
             let error = arrived(from, to, gone).expect_err("gone").to_string();
             assert!(error.contains("v002 left production while it was gone back to"), "{error}");
         }

@@ -10,7 +10,7 @@ pub fn abort_events(state: &ModelState, rollout: &Rollout, reason: &str) -> Vec<
     let reason = if reason.trim().is_empty() { "aborted" } else { reason };
     let mut events = vec![(rollout.canary, Event::AbortRollout { reason: reason.to_owned() })];
     if state.production() == Some(rollout.stable) {
-        events.push((rollout.canary, Event::Quarantine { reason: reason.to_owned() }));
+        events.push((rollout.canary, Event::Quarantine { was_production: None, reason: reason.to_owned() }));
     }
     events
 }

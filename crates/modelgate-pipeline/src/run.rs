@@ -1,7 +1,5 @@
 //! A whole run: the stages in order, then the files of `outputs/`.
 
-use std::path::Path;
-
 use modelgate_config as config;
 use modelgate_core::lifecycle::Stage as Lifecycle;
 use modelgate_core::verdict::GateVerdict;
@@ -12,19 +10,20 @@ use modelgate_store::ProjectLock;
 
 use crate::deployment;
 use crate::error::PipelineError;
-use crate::evaluation::Evaluation;
-use crate::history;
-use crate::latency;
 use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
-use crate::outputs::{self, EvaluationReport, PromotionDecision, RunReport, write, write_json};
+use crate::outputs::{self, RunReport};
 use crate::production::{self, Production};
 use crate::project::{Pipeline, Project};
-use crate::reports::{self, EndedRun, RunEvidence};
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::registration::Decision;
 use crate::stages::{analyse, command as training, contract, data, dataset, judge, model, registration};
-use crate::{together, tracking};
+
+use written::{keep_verdict, record_failure, write_outputs};
+
+#[cfg(test)]
+mod tests;
+mod written;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +39,7 @@ pub enum Ending {
 }
 
 /// What a run came to.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct RunOutcome {
     /// How it ended.
     pub ending: Ending,
@@ -58,7 +57,13 @@ pub struct RunOutcome {
     pub contract: Option<ContractReport>,
     /// The version that this run brought to production: by `best_by` it may be an older one.
     pub promoted: Option<Production>,
+    /// The error that kept what comes behind the gate from being done, or its reports from being written. What was judged
+    /// stays what it is.
+    pub failed: Option<PipelineError>,
 }
+
+/// What holds the lock of a run.
+pub(crate) const COMMAND: &str = "modelgate run";
 
 /// Opens the registry of a project.
 pub fn registry(project: &Project) -> Result<Registry, PipelineError> {
@@ -111,10 +116,18 @@ pub fn run(
     // A wrong setting is told before any work.
     let started_at = (surroundings.now)();
     let run_id = new_run_id(&started_at)?;
-    let _lock =
-        if options.dry_run { None } else { Some(lock(pipeline.project, "modelgate run", surroundings)?) };
+    let lock = if options.dry_run { None } else { Some(lock(pipeline.project, COMMAND, surroundings)?) };
     let mut runner = Runner::new(pipeline, options, surroundings, reporter);
-    let mut progress = Progress { run_id, started_at, decision: None, version: None, quarantined: None };
+    runner.lock = lock;
+    let mut progress = Progress {
+        run_id,
+        started_at,
+        judged: false,
+        decision: None,
+        version: None,
+        quarantined: None,
+        error: None,
+    };
     let ended = work(&mut runner, &mut progress, approver).map_err(|error| pipeline.project.placed(error));
     if let Err(error) = &ended
         && !options.dry_run
@@ -139,81 +152,48 @@ fn work(
     contract::read_contract(pipeline)?;
     RegistryUri::parse(pipeline.project.config.registry.uri.as_deref())?;
     let mut registry = None;
-    let judged = stages(runner, &mut registry, progress, approver)?;
-    finish(runner, registry.as_ref(), progress, judged)
-}
-
-/// Leaves word of a run that an error ended, so that nobody takes what an earlier one left for its results.
-fn record_failure(
-    runner: &Runner<'_>,
-    progress: &Progress,
-    error: &PipelineError,
-) -> Result<(), PipelineError> {
-    let pipeline = runner.pipeline;
-    let folder = pipeline.outputs();
-    let report =
-        RunReport { error: Some(error.without_values()), ..run_report(runner, progress, None, None) };
-    write_json(&folder, "run_report.json", &report)?;
-    if let Some(ended) = EndedRun::read(pipeline) {
-        write_ended(&folder, &ended)?;
-    }
-    tracking::record_failed(runner, &report, error)
-}
-
-/// Writes the reports of a run that ended before its gate, and its verdict: programs must not take that of an earlier run
-/// for this one's.
-fn write_ended(folder: &Path, ended: &EndedRun) -> Result<(), PipelineError> {
-    write(folder, "verdict.json", &registration::verdict_file(&ended.verdict())?)?;
-    write(folder, "report.md", ended.markdown().as_bytes())?;
-    write(folder, "report.html", ended.html().as_bytes())
-}
-
-/// Returns what is known of the run now.
-fn run_report(
-    runner: &Runner<'_>,
-    progress: &Progress,
-    verdict: Option<&GateVerdict>,
-    state: Option<Lifecycle>,
-) -> RunReport {
-    let pipeline = runner.pipeline;
-    let trials = model::trials(runner).map(|(trials, _)| trials.trials).unwrap_or_default();
-    RunReport {
-        schema_version: 1,
-        run_id: progress.run_id.clone(),
-        pipeline: pipeline.name.to_owned(),
-        model: pipeline.model.clone(),
-        started_at: progress.started_at.clone(),
-        finished_at: (runner.surroundings.now)(),
-        actor: runner.surroundings.actor.clone(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        seed: pipeline.config.seed,
-        sample: runner.options.sample,
-        stages: runner.reports.clone(),
-        digest: runner.output(Stage::Assemble, model::MANIFEST).ok(),
-        verdict: verdict.map(|verdict| verdict.verdict),
-        version: progress.version,
-        state,
-        quarantined: progress.quarantined,
-        error: None,
-        children: trials.iter().map(|trial| trial.run_id(progress.run_id.as_str())).collect(),
-    }
+    let failed = match stages(runner, &mut registry, progress, approver) {
+        Ok(()) => None,
+        // What the gate said stands. In a dry run it is not this run's gate.
+        Err(error)
+            if progress.judged
+                && !runner.options.dry_run
+                && !matches!(error, PipelineError::Unconfirmed { .. }) =>
+        {
+            Some(pipeline.project.placed(error))
+        }
+        Err(error) => return Err(error),
+    };
+    finish(runner, registry.as_ref(), progress, failed)
 }
 
 struct Progress {
     run_id: RunId,
     started_at: String,
+    /// Whether the gate came out.
+    judged: bool,
     decision: Option<Decision>,
     version: Option<VersionNumber>,
     quarantined: Option<VersionNumber>,
+    /// What went wrong behind the gate, as it may leave.
+    error: Option<String>,
 }
 
-/// Runs the stages; returns whether the gate was reached.
+impl Progress {
+    /// Takes in what went wrong behind the gate; the first that did is what is told.
+    fn fail(&mut self, error: &PipelineError) {
+        let said = self.error.get_or_insert_with(|| error.without_values());
+        self.decision.get_or_insert_with(|| Decision::new("failed", said.clone()));
+    }
+}
+
+/// Runs the stages.
 fn stages(
     runner: &mut Runner<'_>,
     registry_slot: &mut Option<Registry>,
     progress: &mut Progress,
     approver: &mut dyn Approver,
-) -> Result<bool, PipelineError> {
+) -> Result<(), PipelineError> {
     let first: [fn(&mut Runner<'_>) -> Result<bool, PipelineError>; 8] = [
         dataset::snapshot,
         contract::contract,
@@ -226,7 +206,7 @@ fn stages(
     ];
     for stage in first {
         if !stage(runner)? {
-            return Ok(false);
+            return Ok(());
         }
     }
     let registry = match registry(runner.pipeline.project) {
@@ -245,8 +225,9 @@ fn stages(
         for stage in [Stage::Register, Stage::Approve, Stage::Promote] {
             runner.hidden(stage);
         }
-        return Ok(false);
+        return Ok(());
     }
+    progress.judged = true;
     progress.quarantined = quarantined(runner, registry);
     if let Some(version) = progress.quarantined {
         let model = &runner.pipeline.model;
@@ -258,24 +239,24 @@ fn stages(
     if runner.options.sample.is_some() {
         let reason = "a run on a sample is judged and never registered";
         progress.decision = Some(Decision::new("not_registered", reason));
-        return Ok(true);
+        return Ok(());
     }
     progress.version = registration::register(runner, registry, &progress.run_id, &progress.started_at)?;
     let Some(version) = progress.version else {
         for stage in [Stage::Approve, Stage::Promote] {
             runner.hidden(stage);
         }
-        return Ok(true);
+        return Ok(());
     };
     if runner.options.selection.wants(Stage::Approve) == crate::stage::Wanted::No {
-        return Ok(true);
+        return Ok(());
     }
     progress.decision = registration::approve(runner, registry, version, approver)?;
     let promotes = runner.options.selection.wants(Stage::Promote) != crate::stage::Wanted::No;
     if progress.decision.is_none() && promotes {
         progress.decision = Some(registration::promote(runner, registry, version, over)?);
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Returns the version through which the package of the run is quarantined, if it is.
@@ -287,9 +268,13 @@ fn quarantined(runner: &Runner<'_>, registry: &Registry) -> Option<VersionNumber
 fn finish(
     runner: &mut Runner<'_>,
     registry: Option<&Registry>,
-    progress: &Progress,
-    judged: bool,
+    progress: &mut Progress,
+    mut failed: Option<PipelineError>,
 ) -> Result<RunOutcome, PipelineError> {
+    if let Some(error) = &failed {
+        progress.fail(error);
+    }
+    let judged = progress.judged;
     let verdict = if judged { Some(judge::verdict(runner)?) } else { None };
     let state = registry.zip(progress.version).and_then(|(registry, version)| {
         registry.state().models.get(&runner.pipeline.model)?.versions.get(&version).map(|found| found.stage)
@@ -322,11 +307,18 @@ fn finish(
             told || (progress.version.is_some() && moved)
                 || (judged && last.quarantined != progress.quarantined)
         });
-    let run_id = match (&last, did || is_behind) {
+    let run_id = match (&last, did || is_behind || failed.is_some()) {
         (Some(last), false) => Some(last.run_id.clone()),
         (None, false) if runner.options.dry_run => None,
         _ => {
-            write_outputs(runner, registry, progress, verdict.as_ref(), state)?;
+            let written = write_outputs(runner, registry, progress, verdict.as_ref(), state);
+            if let Err(error) = written {
+                let Some(verdict) = &verdict else { return Err(error) };
+                let error = runner.pipeline.project.placed(error);
+                progress.fail(&error);
+                keep_verdict(runner, progress, verdict, state);
+                failed.get_or_insert(error);
+            }
             Some(progress.run_id.clone())
         }
     };
@@ -339,96 +331,8 @@ fn finish(
         worked,
         contract: contract_report,
         promoted: progress.decision.as_ref().and_then(|decision| decision.promoted),
+        failed,
     })
-}
-
-fn write_outputs(
-    runner: &Runner<'_>,
-    registry: Option<&Registry>,
-    progress: &Progress,
-    verdict: Option<&GateVerdict>,
-    state: Option<Lifecycle>,
-) -> Result<(), PipelineError> {
-    let pipeline = runner.pipeline;
-    let folder = pipeline.outputs();
-    let digest = runner.output(Stage::Assemble, model::MANIFEST).ok();
-    if let Ok(split) = runner.bytes(Stage::Split, "split") {
-        write(&folder, "split.json", &split)?;
-    }
-    // What is here is uploaded, committed and commented by others: no value of a row is in it.
-    if let Some(report) = contract::report(runner)?.map(ContractReport::without_values) {
-        write_json(&folder, "contract_report.json", &report)?;
-    }
-    let evaluation: Option<Evaluation> = judge::evaluation(runner).ok();
-    if let Some(evaluation) = &evaluation {
-        let report = EvaluationReport {
-            schema_version: 1,
-            run_id: progress.run_id.clone(),
-            pipeline: pipeline.name.to_owned(),
-            model: pipeline.model.clone(),
-            digest: evaluation.digest,
-            classes: evaluation.classes.clone(),
-            subsets: evaluation.subsets.clone(),
-        };
-        write_json(&folder, "evaluation_report.json", &report)?;
-        write_json(&folder.join("evaluations"), &format!("{}.json", progress.run_id), &report)?;
-        latency::show(pipeline, evaluation.digest)?;
-    }
-    match model::training(runner) {
-        Some(training) => write_json(&folder, "training.json", &training)?,
-        // What an earlier fit says is not of this model.
-        None => outputs::remove(&folder, "training.json")?,
-    }
-    match model::trials(runner) {
-        Some((trials, _)) => write_json(&folder, "trials.json", &trials)?,
-        // What an earlier search found is not of this model.
-        None => outputs::remove(&folder, "trials.json")?,
-    }
-    if let Some(record) = runner.record(Stage::Analyse) {
-        history::drop_stale_plots(&folder, &record.outputs);
-        let store = &runner.store;
-        let named: Vec<(&String, &Digest)> = record.outputs.iter().collect();
-        together::each(&named, |(name, digest)| write(&folder, name, &store.get(digest)?))?;
-        if let Some(plot) = history::history(registry, pipeline, judge::gate_subset(runner)) {
-            write(&folder, "plots/history.svg", plot.svg.as_bytes())?;
-            write(&folder, "plots/history.dark.svg", plot.dark_svg.as_bytes())?;
-            write(&folder, "plots/history.png", &plot.png)?;
-            write(&folder, "plots/history.dark.png", &plot.dark_png)?;
-        }
-    }
-    if let (Some(verdict), Some(evaluation)) = (verdict, &evaluation) {
-        write(&folder, "verdict.json", &registration::verdict_file(verdict)?)?;
-        let comparison = judge::comparison(runner)?;
-        write_json(&folder, "comparison.json", &comparison)?;
-        let manifest: modelgate_model::Manifest = runner.json(Stage::Assemble, model::MANIFEST)?;
-        let card = reports::model_card(&manifest, evaluation, verdict);
-        write(&folder, "MODEL_CARD.md", card.as_bytes())?;
-        let decision = progress.decision.clone();
-        let decision = PromotionDecision {
-            schema_version: 1,
-            run_id: progress.run_id.clone(),
-            model: pipeline.model.clone(),
-            version: progress.version,
-            digest,
-            decision: decision.as_ref().map_or("not_reached", |decision| decision.word).to_owned(),
-            reason: decision.as_ref().map_or_else(String::new, |decision| decision.reason.clone()),
-            actor: decision.and_then(|decision| decision.actor),
-        };
-        write_json(&folder, "promotion_decision.json", &decision)?;
-        deployment::write(pipeline, registry, state)?;
-    }
-    let report = run_report(runner, progress, verdict, state);
-    write_json(&folder, "run_report.json", &report)?;
-    if verdict.is_some() && evaluation.is_some() {
-        let evidence = RunEvidence::load(pipeline)?;
-        write(&folder, "report.md", reports::markdown(&evidence, true).as_bytes())?;
-        write(&folder, "report.html", reports::html(&evidence).as_bytes())?;
-    } else if contract::blocks(runner)?
-        && let Some(ended) = EndedRun::read(pipeline)
-    {
-        write_ended(&folder, &ended)?;
-    }
-    tracking::record(runner, &report, evaluation.as_ref())
 }
 
 /// Limits the threads of training and prediction; results do not depend on it. Called once, at the start.

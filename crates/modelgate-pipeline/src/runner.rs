@@ -7,7 +7,7 @@ use std::time::Instant;
 use modelgate_core::{Digest, canonical};
 use modelgate_data::{Dataset, Table};
 use modelgate_model::estimator::Estimator;
-use modelgate_store::{ContentStore, DigestIndex};
+use modelgate_store::{ContentStore, DigestIndex, ProjectLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -61,6 +61,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) beside: Vec<String>,
     /// Why the next stage is done again though its inputs are the same.
     pub(crate) again: Option<String>,
+    /// The project's lock, where the run holds it: not while a person is asked.
+    pub(crate) lock: Option<ProjectLock>,
 }
 
 impl<'a> Runner<'a> {
@@ -85,6 +87,7 @@ impl<'a> Runner<'a> {
             dataset: None,
             beside: Vec::new(),
             again: None,
+            lock: None,
         }
     }
 
@@ -112,6 +115,11 @@ impl<'a> Runner<'a> {
     /// Returns the model that the engine fitted.
     pub(crate) fn estimator(&self) -> Result<Estimator, PipelineError> {
         Ok(Estimator::from_bytes(&self.bytes(Stage::Train, "estimator")?)?)
+    }
+
+    /// Returns whether `stage` did its work in this run, rather than being taken from its record.
+    pub(crate) fn ran(&self, stage: Stage) -> bool {
+        self.reports.iter().any(|report| report.stage == stage && report.status == StageStatus::Ran)
     }
 
     /// Returns whether any stage did work.

@@ -36,6 +36,8 @@ pub enum TrialOutcome {
     /// Nothing that was seen of the model stands against it, and yet it did not pass: there is no rule, or those that do
     /// not hold could not be judged here, or are not about what the model has learned.
     Undecided,
+    /// The model is none that a gate must refuse, or could not be made: it says nothing of the gate.
+    NotApplicable,
 }
 
 /// What became of one model that must be refused.
@@ -54,6 +56,24 @@ pub struct Trial {
     /// The rules that did not hold and say nothing of the model, each with its sentence: they could not be judged, or are
     /// about the data, the columns or the time.
     pub undecided: Vec<String>,
+    /// Why the trial says nothing of the gate, where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Trial {
+    /// Makes a trial that says nothing of the gate.
+    fn of_nothing(name: String, verdict: GateVerdict, reason: String) -> Self {
+        Self {
+            name,
+            verdict,
+            outcome: TrialOutcome::NotApplicable,
+            let_through: false,
+            too_weak: Vec::new(),
+            undecided: Vec::new(),
+            reason: Some(reason),
+        }
+    }
 }
 
 /// What the self-test found.
@@ -68,7 +88,7 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
-    /// Returns whether the gate refused every one.
+    /// Returns whether the gate refused every one that it could be asked about.
     pub fn refused_all(&self) -> bool {
         self.trials.iter().all(|trial| !trial.let_through)
     }
@@ -98,15 +118,11 @@ pub fn selftest(
     let blind = blind(&court, &own)?;
     let mut trials = Vec::new();
 
+    let mut learns = true;
     let (name, permuted, digest) = if let Some(command) = &pipeline.config.train.command {
         let table = with_permuted_target(&court, &pipeline.config.data.target, pipeline.config.seed);
         let bytes = command::fit(&mut runner, command, &table, &court.split)?;
-        if bytes == runner.bytes(Stage::Train, command::MODEL)? {
-            runner.reporter.note(
-                "train.command leaves the same model whatever the labels are: it does not learn from the rows that it is \
-                 given, and no rule can tell that",
-            );
-        }
+        learns = bytes != runner.bytes(Stage::Train, command::MODEL)?;
         let name = "trained by train.command on permuted labels";
         (name, as_package(&runner, &own, &bytes)?.model, Digest::of(&bytes))
     } else {
@@ -116,7 +132,13 @@ pub fn selftest(
     };
     let schema = &own.manifest.schema;
     let (_, verdict) = court.judge(&permuted, digest, "a model trained on permuted labels", schema)?;
-    trials.push(trial(name, verdict, &blind));
+    trials.push(if learns {
+        trial(name, verdict, &blind)
+    } else {
+        let reason = "train.command leaves the same model whatever the labels are: it does not learn from the rows that it is \
+                      given, so that no rule can tell this model from the candidate";
+        Trial::of_nothing(name.to_owned(), verdict, reason.to_owned())
+    });
 
     trials.push(damaged(&court, &own, production_package(&runner, &registry), &blind, runner.reporter)?);
     Ok(SelfTest { schema_version: 1, pipeline: pipeline.name.to_owned(), trials })
@@ -137,9 +159,16 @@ fn damaged(
         let (_, verdict) = court.judge(&damaged, digest, name, &package.manifest.schema)?;
         Ok(trial(name, verdict, blind))
     };
+    let judged_own = |name: &str| match own.model.damaged() {
+        Ok(_) => judged(name, own),
+        Err(error) => {
+            let verdict = GateVerdict::of(Vec::new(), false, None);
+            Ok(Trial::of_nothing(name.to_owned(), verdict, error.to_string()))
+        }
+    };
     let found = match production {
         Ok(None) => {
-            return judged("the candidate with damaged weights (nothing is in production)", own);
+            return judged_own("the candidate with damaged weights (nothing is in production)");
         }
         Ok(Some(found)) => {
             let name = format!("{} with damaged weights", found.name);
@@ -151,7 +180,7 @@ fn damaged(
         reporter.note(&format!(
             "{name} cannot be judged here ({error}): it is the candidate whose weights are damaged"
         ));
-        judged(&format!("the candidate with damaged weights ({name} cannot be judged here)"), own)
+        judged_own(&format!("the candidate with damaged weights ({name} cannot be judged here)"))
     })
 }
 
@@ -217,7 +246,7 @@ fn trial(name: &str, verdict: GateVerdict, blind: &BTreeSet<String>) -> Trial {
     };
     // A rule that does not apply has neither held nor failed.
     let (too_weak, undecided) = (named(&|rule| rule.outcome == Outcome::Passed), named(&stands));
-    Trial { name: name.to_owned(), verdict, outcome, let_through, too_weak, undecided }
+    Trial { name: name.to_owned(), verdict, outcome, let_through, too_weak, undecided, reason: None }
 }
 
 /// Fits the pipeline's trainer to the training rows with their labels in a seeded random order.

@@ -11,8 +11,11 @@ use modelgate_registry::{Objects, Registry};
 
 use crate::error::PipelineError;
 use crate::options::Surroundings;
-use crate::policy;
+use crate::packaged::check_packaged;
 use crate::project::Project;
+use crate::promotion::materialise;
+use crate::unfinished::{self, Work};
+use crate::{policy, production};
 
 /// Reads a private key.
 ///
@@ -61,7 +64,7 @@ fn digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Digest> {
 
 /// Refuses to sign what must not be served: where no registry is asked, the signature is all that tells. A quarantined
 /// version, which may come back, is signed where somebody says so. Of its gate it is asked what a promotion asks, unless it
-/// is in production already.
+/// is in production or was: a rollback to it asks for its signature alone.
 ///
 /// # Errors
 /// Says what stands against it.
@@ -76,8 +79,11 @@ pub fn check_signable(
     // The registry refuses a version that is not there in its own words.
     let Some(found) = state.versions.get(&version) else { return Ok(()) };
     let refuse = |why: String| Err(PipelineError::Policy(format!("{model} {version} is not signed: {why}")));
-    if found.verdict != Verdict::Passed {
-        return refuse(format!("its gate says {}, and a signature would let it be served", found.verdict));
+    let verdict = found.verdict;
+    if verdict != Verdict::Passed {
+        let why = format!("its gate says {verdict}, and a signature would let it be served");
+        let sentence = format!("{model} {version} is not signed: {why}");
+        return Err(PipelineError::NotPassed { verdict, sentence });
     }
     if found.stage == Stage::Rejected {
         return refuse("it is rejected, and a signature would let it be served".to_owned());
@@ -88,7 +94,7 @@ pub fn check_signable(
              same, for a way back to production",
             if holder == version { String::new() } else { format!(" as {holder}") }
         )),
-        _ if found.stage == Stage::Production => Ok(()),
+        _ if registry.was_in_production(model, version)? => Ok(()),
         _ => policy::check_required(project, registry, model, version).or_else(|error| match error {
             PipelineError::Policy(why) => refuse(why),
             error => Err(error),
@@ -121,26 +127,84 @@ pub fn check_key(project: &Project, key: &PrivateKey) -> Result<(), PipelineErro
     )))
 }
 
-/// Signs a version and keeps the signature in the registry. Whether it may be signed is asked by [`check_signable`].
-///
-/// # Errors
-/// Fails when its files are not those that were registered, or the registry cannot be written.
-pub fn sign_registered(
-    registry: &mut Registry,
-    model: &ModelName,
-    version: VersionNumber,
+/// What is to be written for a signature, once nothing that can be known stands against it.
+struct Planned {
+    is_production: bool,
+    signature: Digest,
+    bundle: Vec<u8>,
+    event: Event,
+    now: String,
+}
+
+fn planned(
+    project: &Project,
+    registry: &Registry,
+    (model, version): (&ModelName, VersionNumber),
     key: &PrivateKey,
     reason: &str,
     surroundings: &Surroundings<'_>,
-) -> Result<Digest, PipelineError> {
+) -> Result<Planned, PipelineError> {
+    let is_production = production::version(registry, model) == Some(version);
+    if is_production {
+        check_packaged(project, model)?;
+    }
     let files = own_files(registry, model, version)?;
     modelgate_model::from_files(files.clone())?;
     let bundle = signing::sign(model.as_str(), &digests(&files), key)
         .map_err(|error| PipelineError::Policy(error.to_string()))?;
     let signature = Digest::of(&bundle);
     let event = Event::Sign { signature, reason: reason.to_owned() };
+    let now = (surroundings.now)();
+    registry.allows(model, &[(version, event.clone())], &now, &surroundings.actor)?;
+    Ok(Planned { is_production, signature, bundle, event, now })
+}
+
+/// Asks everything that could stand against a signature, as [`sign_registered`] does, and writes nothing.
+///
+/// # Errors
+/// Says what stands against it.
+pub fn rehearse_signature(
+    project: &Project,
+    registry: &Registry,
+    named: (&ModelName, VersionNumber),
+    key: &PrivateKey,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<(), PipelineError> {
+    planned(project, registry, named, key, reason, surroundings).map(drop)
+}
+
+/// Signs a version and keeps the signature in the registry; of the one in production, beside its package in
+/// `models/packaged/` too. Whether it may be signed is asked by [`check_signable`].
+///
+/// # Errors
+/// Fails when its files are not those that were registered, or the registry cannot be written.
+pub fn sign_registered(
+    project: &Project,
+    registry: &mut Registry,
+    (model, version): (&ModelName, VersionNumber),
+    key: &PrivateKey,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Digest, PipelineError> {
+    let named = (model, version);
+    let Planned { is_production, signature, bundle, event, now } =
+        planned(project, registry, named, key, reason, surroundings)?;
     let objects = Objects::from([(signature, bundle)]);
-    registry.apply_with(model, version, &event, &objects, &(surroundings.now)(), &surroundings.actor)?;
+    let actor = &surroundings.actor;
+    if !is_production {
+        registry.apply_with(model, version, &event, &objects, &now, actor)?;
+        return Ok(signature);
+    }
+    let mark = unfinished::begin(project, Work::Signature, model, version)?;
+    if let Err(error) = registry.apply_with(model, version, &event, &objects, &now, actor) {
+        if error.appended_nothing() {
+            mark.undo()?;
+        }
+        return Err(error.into());
+    }
+    materialise(project, registry, model)?;
+    mark.end()?;
     Ok(signature)
 }
 
@@ -181,6 +245,20 @@ pub fn verify_folder(
         files.remove(&own.to_string_lossy().replace('\\', "/"));
     }
     verify(&bundle, &files, keys)
+}
+
+/// Checks that a folder that nobody signed is a package, and that its files are those that its manifest names.
+///
+/// # Errors
+/// Says that it is no package, or which file is not what it was.
+pub fn verify_unsigned_folder(folder: &Path) -> Result<Digest, PipelineError> {
+    if !folder.join("manifest.json").is_file() {
+        return Err(PipelineError::Policy(format!(
+            "`{}` has neither a `{SIGNATURE_FILE}` nor the `manifest.json` of a package: there is nothing to check it by",
+            folder.display()
+        )));
+    }
+    Ok(modelgate_model::verify(folder)?)
 }
 
 /// Signs a folder and returns the bytes of `model.sig`.

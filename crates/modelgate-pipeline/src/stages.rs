@@ -4,6 +4,7 @@ pub(crate) mod analyse;
 pub(crate) mod beside;
 pub(crate) mod coarse;
 pub(crate) mod command;
+mod confirmed;
 pub(crate) mod contract;
 pub(crate) mod data;
 pub(crate) mod dataset;

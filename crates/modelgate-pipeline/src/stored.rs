@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use modelgate_core::rule::{GateRule, Versus};
 use modelgate_core::verdict::{Reference, Scores};
 use modelgate_core::{Digest, ModelName, RunId, VersionNumber};
+use modelgate_evaluate::Average;
 use modelgate_registry::Registry;
 
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
 use crate::outputs;
@@ -58,12 +60,14 @@ pub(crate) fn baseline(pipeline: &Pipeline<'_>, registry: &Registry) -> Result<R
     }
     let other = in_production.filter(|version| *version != stored.version);
     let of = other.map_or_else(String::new, |version| format!(" (in production is {version})"));
-    Ok(Reference::Scores(Box::new(scores(&stored, &of))))
+    Ok(Reference::Scores(Box::new(scores(&stored, averaged::average(pipeline), &of))))
 }
 
-/// Returns the figures of a baseline, with a word behind its name.
-fn scores(stored: &Baseline, behind: &str) -> Scores {
-    stored.evaluation().scores(format!("baseline {}{behind}", stored.version), None)
+/// Returns the figures of a baseline as `average` has them, with a word behind its name.
+fn scores(stored: &Baseline, average: Average, behind: &str) -> Scores {
+    let mut evaluation = stored.evaluation();
+    averaged::restate(&mut evaluation.subsets, average);
+    evaluation.scores(format!("baseline {}{behind}", stored.version), None)
 }
 
 /// Returns the figures that are attached to a version; `None` when the registry does not know it, or keeps them no more.
@@ -124,7 +128,8 @@ pub(crate) fn runs(
     registry: &Registry,
 ) -> Result<BTreeMap<Versus, Reference>, PipelineError> {
     let figures = |run: &RunId| match run_figures(pipeline, registry, run) {
-        Ok(evaluation) => {
+        Ok(mut evaluation) => {
+            averaged::restate(&mut evaluation.subsets, averaged::average(pipeline));
             Ok::<_, PipelineError>(Reference::Scores(Box::new(evaluation.scores(format!("run {run}"), None))))
         }
         Err(PipelineError::Registry(error)) if !error.is_of_version() => Err(error.into()),

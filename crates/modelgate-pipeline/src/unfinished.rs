@@ -1,5 +1,8 @@
-//! A mark beside the ledger while production is being moved: a command that finds it, and nobody at work, brings to an
-//! end what a killed one began, and says what it did.
+//! A mark beside the ledger while production of a model is being moved: a command that finds it, and nobody at work, brings
+//! to an end what a killed one began, and says what it did. Each model has a mark of its own: what could not be completed of
+//! one waits, and the others go on.
+
+use std::path::PathBuf;
 
 use modelgate_config::NotifyEvent;
 use modelgate_core::lifecycle::{Event, PendingRollback};
@@ -26,6 +29,8 @@ pub(crate) enum Work {
     Rollback,
     /// A quarantine of the version in production, with nothing in its place.
     TakeOut,
+    /// A signature of the version in production.
+    Signature,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,16 +44,41 @@ struct Mark {
 }
 
 /// What was brought to an end.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug, Default)]
 pub struct Recovered {
-    /// What was done, in words.
-    pub sentence: String,
-    /// What the interrupted command did not come to tell.
+    /// What was done, a sentence each.
+    pub sentences: Vec<String>,
+    /// What the interrupted commands did not come to tell.
     pub notices: Vec<Notice>,
+    /// Why something could not be brought to an end: it is tried again by the next command.
+    pub error: Option<PipelineError>,
 }
 
-fn path(project: &Project) -> std::path::PathBuf {
-    project.state_folder().join("unfinished.json")
+fn folder(project: &Project) -> PathBuf {
+    project.state_folder().join("unfinished")
+}
+
+/// A mark that was left; it stays, for the next command to look, unless this command comes to an end that is known.
+#[must_use]
+pub(crate) struct Begun {
+    path: PathBuf,
+    /// The mark of an earlier command about the model, which could not be completed.
+    before: Option<Vec<u8>>,
+}
+
+impl Begun {
+    /// Takes the mark away, and the one before it: production is where the ledger has it.
+    pub(crate) fn end(self) -> Result<(), PipelineError> {
+        remove(&self.path)
+    }
+
+    /// Leaves what there was before: nothing was done.
+    pub(crate) fn undo(self) -> Result<(), PipelineError> {
+        match self.before {
+            Some(before) => Ok(atomic::write(&self.path, &before)?),
+            None => remove(&self.path),
+        }
+    }
 }
 
 /// Leaves the mark; it is on the disk before anything moves.
@@ -57,10 +87,17 @@ pub(crate) fn begin(
     work: Work,
     model: &ModelName,
     version: VersionNumber,
-) -> Result<(), PipelineError> {
+) -> Result<Begun, PipelineError> {
+    let path = folder(project).join(format!("{model}.json"));
+    let before = match fs_err::read(&path) {
+        Ok(before) => Some(before),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
     let (version, origin) = (Some(version), Some(origin(project)));
     let text = canonical::to_pretty(&Mark { work, model: model.clone(), version, origin })?;
-    Ok(atomic::write(&path(project), text.as_bytes())?)
+    atomic::write(&path, text.as_bytes())?;
+    Ok(Begun { path, before })
 }
 
 /// Returns a name of this checkout that tells nothing of its place.
@@ -69,31 +106,50 @@ pub fn origin(project: &Project) -> String {
     format!("{}/{folder}", modelgate_store::host())
 }
 
-/// Takes the mark away.
-pub(crate) fn end(project: &Project) -> Result<(), PipelineError> {
-    match fs_err::remove_file(path(project)) {
+fn remove(path: &std::path::Path) -> Result<(), PipelineError> {
+    match fs_err::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-/// Completes or undoes what an interrupted command left, and returns what it did; `None` when nothing was left, or when
-/// the one who left the mark is still at work.
-///
-/// # Errors
-/// Fails when the registry or the project's folder cannot be used.
-pub fn recover(
-    project: &Project,
-    surroundings: &Surroundings<'_>,
-) -> Result<Option<Recovered>, PipelineError> {
-    let completed = complete(project, surroundings)?;
-    // What was completed just now is told anyway.
-    let told = |notice: &Notice| {
-        completed.iter().flat_map(|completed| &completed.notices).any(|other| other.is_same(notice))
+/// Returns the marks that are there, in the order of their names.
+fn marks(project: &Project) -> Result<Vec<PathBuf>, PipelineError> {
+    let listing = match fs_err::read_dir(folder(project)) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
     };
+    let mut paths = Vec::new();
+    for entry in listing {
+        let path = entry?.path();
+        // What is being written is hidden, and has another ending.
+        if path.extension().is_some_and(|ending| ending == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Completes or undoes what interrupted commands left, and returns what it did: nothing when nothing was left, or when the
+/// one who left a mark is still at work.
+pub fn recover(project: &Project, surroundings: &Surroundings<'_>) -> Recovered {
+    let mut found = Recovered::default();
+    let all = complete(project, surroundings, &mut found).and_then(|()| find_untold(project, &mut found));
+    if let Err(error) = all {
+        found.error.get_or_insert(error);
+    }
+    found
+}
+
+/// Adds what was done before and is not told yet.
+fn find_untold(project: &Project, found: &mut Recovered) -> Result<(), PipelineError> {
+    // What was completed just now is told anyway.
+    let told = |notice: &Notice| found.notices.iter().any(|other| other.is_same(notice));
     let untold: Vec<Notice> = untold::left(project).into_iter().filter(|notice| !told(notice)).collect();
     if untold.is_empty() {
-        return Ok(completed);
+        return Ok(());
     }
     let registry = registry(project)?;
     let (overtaken, untold): (Vec<Notice>, Vec<Notice>) =
@@ -104,66 +160,115 @@ pub fn recover(
     if !untold.is_empty() {
         sentence.push_str(&format!(": {}; it is told now", named(&untold)));
     }
-    if !overtaken.is_empty() {
-        sentence.push_str(&format!(
-            "; not told any more, since production is another now: {}",
-            named(&overtaken)
-        ));
+    let (undone, overtaken): (Vec<Notice>, Vec<Notice>) =
+        overtaken.into_iter().partition(|notice| notice.event == NotifyEvent::Quarantined);
+    for (notices, why) in [
+        (overtaken, "not told any more, since production is another now"),
+        (undone, "not told, since it is not so by the ledger"),
+    ] {
+        if !notices.is_empty() {
+            sentence.push_str(&format!("; {why}: {}", named(&notices)));
+        }
     }
-    Ok(Some(match completed {
-        None => Recovered { sentence, notices: untold },
-        Some(Recovered { sentence: before, notices }) => Recovered {
-            sentence: format!("{before}; {sentence}"),
-            notices: notices.into_iter().chain(untold).collect(),
-        },
-    }))
+    found.sentences.push(sentence);
+    found.notices.extend(untold);
+    Ok(())
 }
 
-/// Returns whether a notice says that a version is in production which is not any more: whoever deploys by what is told last would
-/// take it.
+/// Returns whether a notice says what is not so any more, or never came to be: whoever deploys by what is told last would
+/// act on it.
 fn is_overtaken(registry: &Registry, notice: &Notice) -> bool {
-    let arrives = matches!(notice.event, NotifyEvent::Promoted | NotifyEvent::RolledBack);
-    arrives && production::find(registry, &notice.model).map(|found| found.digest) != notice.digest
+    match notice.event {
+        NotifyEvent::Promoted | NotifyEvent::RolledBack => {
+            production::find(registry, &notice.model).map(|found| found.digest) != notice.digest
+        }
+        // It is kept before the event is written.
+        NotifyEvent::Quarantined => {
+            let state = registry.state().models.get(&notice.model);
+            let holder = notice.digest.and_then(|digest| state?.quarantined(&digest));
+            notice.digest.is_some() && holder.is_none()
+        }
+        _ => false,
+    }
 }
 
-fn complete(project: &Project, surroundings: &Surroundings<'_>) -> Result<Option<Recovered>, PipelineError> {
-    if !path(project).is_file() {
-        return Ok(None);
+/// Completes what the marks tell of, each by itself.
+fn complete(
+    project: &Project,
+    surroundings: &Surroundings<'_>,
+    found: &mut Recovered,
+) -> Result<(), PipelineError> {
+    if marks(project)?.is_empty() {
+        return Ok(());
     }
     let _lock = match lock(project, "modelgate: completing an interrupted command", surroundings) {
         Ok(lock) => lock,
-        Err(PipelineError::Store(StoreError::Locked { .. })) => return Ok(None),
+        Err(PipelineError::Store(StoreError::Locked { .. })) => return Ok(()),
         Err(error) => return Err(error),
     };
     // The other may have ended between the two looks.
-    let Ok(bytes) = fs_err::read(path(project)) else { return Ok(None) };
-    let mut registry = registry(project)?;
-    let Ok(mark) = serde_json::from_slice::<Mark>(&bytes) else {
-        end(project)?;
-        return Ok(None);
-    };
-    let recovered = match mark.work {
-        Work::Promotion => Some(recover_promotion(project, &registry, &mark)?),
-        Work::Rollback => recover_rollback(project, &mut registry, &mark, surroundings)?,
-        Work::TakeOut => Some(recover_take_out(project, &registry, &mark)?),
-    };
-    if let Some(recovered) = &recovered {
-        untold::keep(project, &recovered.notices)?;
+    let marks = marks(project)?;
+    if marks.is_empty() {
+        return Ok(());
     }
-    end(project)?;
-    Ok(recovered)
+    let mut registry = registry(project)?;
+    for path in marks {
+        match complete_one(project, &mut registry, &path, surroundings) {
+            Ok(Some((sentence, notices))) => {
+                found.sentences.push(sentence);
+                found.notices.extend(notices);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                found.error.get_or_insert(error);
+            }
+        }
+    }
+    Ok(())
 }
 
-fn recover_promotion(
+/// What was done, in words, and what is to be told of it.
+type Done = (String, Vec<Notice>);
+
+fn complete_one(
     project: &Project,
-    registry: &Registry,
-    mark: &Mark,
-) -> Result<Recovered, PipelineError> {
+    registry: &mut Registry,
+    path: &std::path::Path,
+    surroundings: &Surroundings<'_>,
+) -> Result<Option<Done>, PipelineError> {
+    let Ok(mark) = serde_json::from_slice::<Mark>(&fs_err::read(path)?) else {
+        remove(path)?;
+        return Ok(None);
+    };
+    let done = match mark.work {
+        Work::Promotion => Some(recover_promotion(project, registry, &mark)?),
+        Work::Rollback => recover_rollback(project, registry, &mark, surroundings)?,
+        Work::TakeOut => Some(recover_take_out(project, registry, &mark)?),
+        Work::Signature => Some(recover_signature(project, registry, &mark)?),
+    };
+    if let Some((_, notices)) = &done {
+        untold::keep(project, notices)?;
+    }
+    remove(path)?;
+    Ok(done)
+}
+
+/// What production loads follows what the registry has of it, signed or not yet.
+fn recover_signature(project: &Project, registry: &Registry, mark: &Mark) -> Result<Done, PipelineError> {
+    let model = &mark.model;
+    materialise(project, registry, model)?;
+    let sentence = format!(
+        "a signature of production of {model} was interrupted: models/packaged/{model}/ is brought to what the registry has"
+    );
+    Ok((sentence, Vec::new()))
+}
+
+fn recover_promotion(project: &Project, registry: &Registry, mark: &Mark) -> Result<Done, PipelineError> {
     let model = &mark.model;
     let Some(found) = materialise(project, registry, model)? else {
         let sentence =
             format!("a promotion of {model} was interrupted before it began: nothing is in production");
-        return Ok(Recovered { sentence, notices: Vec::new() });
+        return Ok((sentence, Vec::new()));
     };
     let sentence = format!(
         "a promotion of {model} was interrupted: in production is {}, and models/packaged/{model}/ is brought to it",
@@ -171,11 +276,11 @@ fn recover_promotion(
     );
     let took_place = mark.version == Some(found.version);
     let notice = || Notice::promoted(model, found.version, found.digest, INTERRUPTED);
-    Ok(Recovered { sentence, notices: took_place.then(notice).into_iter().collect() })
+    Ok((sentence, took_place.then(notice).into_iter().collect()))
 }
 
 /// A version that is to leave production has left it exactly when it is quarantined.
-fn recover_take_out(project: &Project, registry: &Registry, mark: &Mark) -> Result<Recovered, PipelineError> {
+fn recover_take_out(project: &Project, registry: &Registry, mark: &Mark) -> Result<Done, PipelineError> {
     let model = &mark.model;
     let in_production = materialise(project, registry, model)?.map(|found| found.version);
     let now = in_production.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
@@ -183,15 +288,10 @@ fn recover_take_out(project: &Project, registry: &Registry, mark: &Mark) -> Resu
     let found = mark.version.and_then(|version| Some((version, state.versions.get(&version)?)));
     let left = found.filter(|(version, found)| found.quarantined && in_production != Some(*version));
     let what = left.map_or("before it began", |_| "and is completed");
-    Ok(Recovered {
-        sentence: format!(
-            "a quarantine of production of {model} was interrupted {what}: in production is {now}"
-        ),
-        notices: left
-            .map(|(version, found)| Notice::quarantined(model, version, found.digest, INTERRUPTED))
-            .into_iter()
-            .collect(),
-    })
+    let notice = left.map(|(version, found)| Notice::quarantined(model, version, found.digest, INTERRUPTED));
+    let sentence =
+        format!("a quarantine of production of {model} was interrupted {what}: in production is {now}");
+    Ok((sentence, notice.into_iter().collect()))
 }
 
 /// What a notice says that is sent late.
@@ -212,7 +312,7 @@ fn recover_rollback(
     registry: &mut Registry,
     mark: &Mark,
     surroundings: &Surroundings<'_>,
-) -> Result<Option<Recovered>, PipelineError> {
+) -> Result<Option<Done>, PipelineError> {
     let model = &mark.model;
     let Some(state) = registry.state().models.get(model) else { return Ok(None) };
     let origin = mark.origin.clone().unwrap_or_else(|| origin(project));
@@ -232,7 +332,7 @@ fn recover_rollback(
         let done = production.is_some() && production == mark.version;
         let before = registry.tenures(model, 2)?.get(1).map(|(version, _)| *version);
         let notices = if done { rolled_back(registry, model, before) } else { Vec::new() };
-        return Ok(Some(Recovered { sentence, notices }));
+        return Ok(Some((sentence, notices)));
     };
     let target = state.versions.get(&pending.version).map(|found| found.digest);
     check_packaged(project, model)?;
@@ -250,11 +350,11 @@ fn recover_rollback(
     let (from, to) = (pending.from, pending.version);
     Ok(Some(if done {
         let sentence = format!("a rollback of {model} from {from} to {to} was interrupted: it is completed");
-        Recovered { sentence, notices: rolled_back(registry, model, Some(from)) }
+        (sentence, rolled_back(registry, model, Some(from)))
     } else {
         let sentence = format!(
             "a rollback of {model} from {from} to {to} was interrupted: it is undone, in production is {from}"
         );
-        Recovered { sentence, notices: Vec::new() }
+        (sentence, Vec::new())
     }))
 }

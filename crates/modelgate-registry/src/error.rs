@@ -69,6 +69,16 @@ pub enum RegistryError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The local copy of the ledger cannot take what the registry has.
+    #[error(
+        "cannot write `{path}`, the local copy of the ledger: {source}; make room, or remove the file, and try again"
+    )]
+    Copy {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// An archive cannot be used.
     #[error("the archive `{path}`: {what}")]
     Archive {
@@ -243,6 +253,18 @@ pub enum RegistryError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The index said something else than the ledger.
+    #[error(
+        "the index `{path}` said something else of {model} than the ledger, which is the truth: it was edited or damaged. Nothing \
+         was done, and it was made anew from the ledger; look at `modelgate model list {model}`, and ask again if it is still \
+         meant"
+    )]
+    IndexRefuted {
+        /// The file.
+        path: String,
+        /// The model.
+        model: ModelName,
+    },
     /// Another process holds the index.
     #[error(
         "another process holds the index `{path}` for more than five seconds; end it, or wait, and try again"
@@ -311,6 +333,20 @@ impl RegistryError {
         }
     }
 
+    /// Says of a home that did not answer a write that it may have done it all the same.
+    pub(crate) fn of_unknown_outcome(self) -> Self {
+        match self {
+            Self::Unavailable { home, reason } => {
+                let reason = format!(
+                    "{}; it is not known whether the event was written: `modelgate ledger log --last 1` shows it where it was",
+                    reason.trim_end()
+                );
+                Self::Unavailable { home, reason }
+            }
+            other => other,
+        }
+    }
+
     /// Returns whether it is certain that nothing was appended; an answer that was lost leaves that open.
     pub fn appended_nothing(&self) -> bool {
         matches!(
@@ -323,6 +359,7 @@ impl RegistryError {
                 | Self::Append { .. }
                 | Self::NoConditions { .. }
                 | Self::Elsewhere { .. }
+                | Self::IndexRefuted { .. }
                 | Self::NotWritable { .. }
                 | Self::Tampered { .. }
                 | Self::NewerLedger { .. }

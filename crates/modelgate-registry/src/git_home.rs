@@ -36,10 +36,12 @@ pub(crate) struct GitBranchHome {
     remote: bool,
     /// The commit that the last read saw.
     tip: Option<String>,
-    /// The local copy of the branch's ledger; beside it stands the commit that it is of.
+    /// The local copy of the branch's ledger; beside it stands which commit it is of, and how that one's ledger ends.
     copy: PathBuf,
     /// How long the remote may take.
     patience: Duration,
+    /// What git said when a lock kept the branch where it was, until another writer moved it.
+    locked: Option<String>,
 }
 
 impl GitBranchHome {
@@ -52,6 +54,7 @@ impl GitBranchHome {
             tip: None,
             copy: state_folder.join("cache").join("ledgers").join(format!("{name}.jsonl")),
             patience: PATIENCE,
+            locked: None,
         };
         home.git(&["rev-parse", "--git-dir"], None)?;
         home.remote = home.remotes()?.iter().any(|name| name == "origin");
@@ -258,7 +261,8 @@ impl GitBranchHome {
     }
 
     /// Moves the branch to `commit` if it is still where the last read saw it.
-    fn publish(&self, commit: &str) -> Result<bool, RegistryError> {
+    fn publish(&mut self, commit: &str) -> Result<bool, RegistryError> {
+        self.locked = None;
         let old = self.tip.clone().unwrap_or_default();
         if !self.remote {
             let zero = "0".repeat(commit.len());
@@ -269,6 +273,7 @@ impl GitBranchHome {
                 return Ok(true);
             }
             return if errors.contains("cannot lock ref") || errors.contains("but expected") {
+                self.note_lock(&errors);
                 self.lost_the_race()
             } else {
                 Err(self.unavailable(&errors))
@@ -277,8 +282,9 @@ impl GitBranchHome {
         let lease = format!("--force-with-lease={}:{old}", self.local());
         let refspec = format!("{commit}:{}", self.local());
         // The hook of the user's own pushes is about her code: it must neither hold up the ledger nor run for each event.
-        let (pushed, output, errors) =
-            self.try_git(&["push", "--no-verify", "--porcelain", &lease, "origin", &refspec], None, None)?;
+        let (pushed, output, errors) = self
+            .try_git(&["push", "--no-verify", "--porcelain", &lease, "origin", &refspec], None, None)
+            .map_err(RegistryError::of_unknown_outcome)?;
         let said = format!("{}{errors}", String::from_utf8_lossy(&output));
         // Another writer's push shows as a stale lease, or, when both arrive at once, as a ref that is locked.
         let raced = [
@@ -295,6 +301,7 @@ impl GitBranchHome {
             return Ok(true);
         }
         if raced.iter().any(|sign| said.contains(sign)) {
+            self.note_lock(&said);
             return self.lost_the_race();
         }
         Err(self.not_taken(&said))
@@ -322,12 +329,12 @@ impl Home for GitBranchHome {
     fn pull(&mut self, again: bool) -> Result<(), RegistryError> {
         self.tip = self.newest()?;
         self.look_at_the_other_side()?;
-        let copied = fs_err::read_to_string(self.copied()).ok();
-        if !again && self.copy.is_file() && copied == Some(self.tip.clone().unwrap_or_default()) {
+        let copied = self.copied_commit();
+        let of_this = copied.as_deref() == Some(self.tip.as_deref().unwrap_or_default());
+        if !again && of_this {
             return Ok(());
         }
         let ledger = self.recorded()?;
-        let of_this = copied.as_deref() == Some(self.tip.as_deref().unwrap_or_default());
         if of_this && fs_err::read(&self.copy).is_ok_and(|held| held == ledger) {
             return Ok(());
         }
@@ -354,7 +361,13 @@ impl Home for GitBranchHome {
         objects: &Objects,
     ) -> Result<Option<Stamp>, RegistryError> {
         let mut ledger = self.recorded()?;
-        if (ledger.len() as u64) < expected.end || ledger[expected.end as usize..].contains(&b'\n') {
+        let held = ledger.get(..expected.end as usize);
+        if held.is_none() || ledger[expected.end as usize..].contains(&b'\n') {
+            return Ok(None);
+        }
+        // What was decided was decided on the copy: another text than the branch's is no ground for an event.
+        if !held.is_some_and(|held| self.copy_begins_with(held)) {
+            self.pull(true)?;
             return Ok(None);
         }
         ledger.truncate(expected.end as usize);
@@ -364,8 +377,23 @@ impl Home for GitBranchHome {
             return Ok(None);
         }
         self.tip = Some(commit);
-        self.keep_copy(&ledger)?;
-        Stamp::of(&self.copy).map(Some)
+        // The event is written, and the copy is one: that it cannot be kept is found at the next look.
+        let stamp = self.keep_copy(&ledger).and_then(|()| Stamp::of(&self.copy));
+        let own = stamp.ok().filter(|stamp| stamp.size() == ledger.len() as u64);
+        Ok(Some(own.unwrap_or_else(Stamp::unknown)))
+    }
+
+    fn busy(&self, tries: u32) -> RegistryError {
+        match &self.locked {
+            None => RegistryError::Busy { home: self.name(), tries },
+            Some(said) => RegistryError::Elsewhere {
+                home: self.name(),
+                what: format!(
+                    "{said}, and that in {tries} attempts: a git that was killed has left that file; remove it when no other \
+                     git is at work there"
+                ),
+            },
+        }
     }
 
     fn keep(&mut self, objects: &Objects) -> Result<(), RegistryError> {
@@ -375,7 +403,7 @@ impl Home for GitBranchHome {
                 return Ok(());
             }
         }
-        Err(RegistryError::Busy { home: self.name(), tries: 20 })
+        Err(self.busy(20))
     }
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {

@@ -82,6 +82,11 @@ pub trait Home: Send {
         objects: &Objects,
     ) -> Result<Option<Stamp>, RegistryError>;
 
+    /// Says why nothing could be written in so many tries: other writers, unless the place knows better.
+    fn busy(&self, tries: u32) -> RegistryError {
+        RegistryError::Busy { home: self.name(), tries }
+    }
+
     /// Keeps objects that a later append will name.
     ///
     /// # Errors

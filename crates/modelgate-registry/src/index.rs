@@ -14,13 +14,13 @@ use crate::RegistryError;
 use crate::index_damage::{identity, is_damage, put_aside, tell};
 use crate::index_state::parsed;
 
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 /// What follows from ledgers; made anew when its form changes.
 const DERIVED: &str = "
     DROP TABLE IF EXISTS head; DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS registrations;
     DROP TABLE IF EXISTS aliases; DROP TABLE IF EXISTS pending; DROP TABLE IF EXISTS production;
-    DROP TABLE IF EXISTS rollouts; DROP TABLE IF EXISTS made_by;
+    DROP TABLE IF EXISTS rollouts; DROP TABLE IF EXISTS seals; DROP TABLE IF EXISTS made_by;
     CREATE TABLE made_by (tool_version TEXT);
     CREATE TABLE head (home TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, line_start INTEGER NOT NULL,
         line_end INTEGER NOT NULL, time TEXT NOT NULL, stamp TEXT NOT NULL);
@@ -34,6 +34,7 @@ const DERIVED: &str = "
         WITHOUT ROWID;
     CREATE TABLE pending (home TEXT, model TEXT, rollback TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
     CREATE TABLE rollouts (home TEXT, model TEXT, rollout TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
+    CREATE TABLE seals (home TEXT, model TEXT, seal TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
     CREATE TABLE production (home TEXT, model TEXT, seq INTEGER, time INTEGER, version INTEGER, digest TEXT,
         PRIMARY KEY (home, model, seq)) WITHOUT ROWID;
     CREATE INDEX production_by_time ON production (home, model, time, seq);

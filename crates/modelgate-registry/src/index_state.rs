@@ -12,6 +12,7 @@ use crate::RegistryError;
 use crate::chain_file::Place;
 use crate::home::Position;
 use crate::index::{Index, wrap};
+use crate::index_seal::{broken, seal};
 
 /// Where the ledger ended when the index last followed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,12 +84,13 @@ impl Changes {
 }
 
 /// The tables that follow from a ledger, each with the order of its rows.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("versions", "model, version"),
     ("registrations", "model, version"),
     ("aliases", "model, alias"),
     ("pending", "model"),
     ("rollouts", "model"),
+    ("seals", "model"),
     ("production", "model, seq"),
 ];
 
@@ -277,6 +279,8 @@ fn write(
             let row = params![home, model.as_str(), to_json(rollout)?];
             transaction.execute("INSERT OR REPLACE INTO rollouts VALUES (?1, ?2, ?3)", row)?;
         }
+        let row = params![home, model.as_str(), seal(model, found).to_string()];
+        transaction.execute("INSERT OR REPLACE INTO seals VALUES (?1, ?2, ?3)", row)?;
     }
     let mut tenure =
         transaction.prepare("INSERT OR REPLACE INTO production VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -317,6 +321,37 @@ fn write_head(transaction: &Transaction<'_>, home: &str, end: &Followed) -> rusq
     Ok(())
 }
 
+/// Returns whether two indices have the same rows of `home`, or of one model there.
+fn same_rows(
+    one: &Connection,
+    other: &Connection,
+    home: &str,
+    model: Option<&ModelName>,
+) -> rusqlite::Result<bool> {
+    for (table, order) in TABLES {
+        let query =
+            format!("SELECT * FROM {table} WHERE home = ?1 AND (?2 IS NULL OR model = ?2) ORDER BY {order}");
+        let (mut own, mut others) = (one.prepare(&query)?, other.prepare(&query)?);
+        let columns = own.column_count();
+        let of = params![home, model.map(ModelName::as_str)];
+        let (mut own, mut others) = (own.query(of)?, others.query(of)?);
+        loop {
+            match (own.next()?, others.next()?) {
+                (None, None) => break,
+                (Some(one), Some(another)) => {
+                    for column in 0..columns {
+                        if one.get_ref(column)? != another.get_ref(column)? {
+                            return Ok(false);
+                        }
+                    }
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+    Ok(true)
+}
+
 impl Index {
     /// Returns where the index stands in the ledger of `home`.
     pub(crate) fn followed(&self, home: &str) -> Result<Option<Followed>, RegistryError> {
@@ -324,15 +359,24 @@ impl Index {
     }
 
     /// Returns where the index stands and the state there, both of one moment.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read, and as a refuted one where rows are not those that were written.
     pub(crate) fn load(&mut self, home: &str) -> Result<(Option<Followed>, RegistryState), RegistryError> {
         let path = self.path.clone();
         let mut read = || {
             let transaction = self.derived_mut().transaction()?;
             let end = followed(&transaction, home)?;
             let state = if end.is_some() { load(&transaction, home)? } else { RegistryState::default() };
-            Ok((end, state))
+            let broken = if end.is_some() { broken(&transaction, home, &state)? } else { None };
+            Ok((end, state, broken))
         };
-        read().map_err(|source| wrap(&path, source))
+        match read().map_err(|source| wrap(&path, source))? {
+            (end, state, None) => Ok((end, state)),
+            (_, _, Some(model)) => {
+                Err(RegistryError::IndexRefuted { path: path.display().to_string(), model })
+            }
+        }
     }
 
     /// Writes what `changes` did, which led to `state`; `from` is where the index must still stand, and with `anew`
@@ -375,30 +419,30 @@ impl Index {
         Ok(true)
     }
 
-    /// Returns whether `other`, which follows the same ledger, has the same rows of `home`.
-    pub(crate) fn has_rows_of(&self, other: &Self, home: &str) -> Result<bool, RegistryError> {
+    /// Returns whether `other`, which follows the same ledger, has the same rows of `home`, or of one model there.
+    pub(crate) fn has_rows_of(
+        &self,
+        other: &Self,
+        home: &str,
+        model: Option<&ModelName>,
+    ) -> Result<bool, RegistryError> {
+        self.wrap(same_rows(self.derived(), other.derived(), home, model))
+    }
+
+    /// Returns whether `other` has the same rows of a model as this index, as long as this one still stands at `position`:
+    /// of what another process has written since nothing can be said.
+    pub(crate) fn has_rows_of_model(
+        &self,
+        other: &Self,
+        home: &str,
+        model: &ModelName,
+        position: Position,
+    ) -> Result<bool, RegistryError> {
         let compare = || {
-            for (table, order) in TABLES {
-                let query = format!("SELECT * FROM {table} WHERE home = ?1 ORDER BY {order}");
-                let mut own = self.derived().prepare(&query)?;
-                let mut others = other.derived().prepare(&query)?;
-                let columns = own.column_count();
-                let (mut own, mut others) = (own.query([home])?, others.query([home])?);
-                loop {
-                    match (own.next()?, others.next()?) {
-                        (None, None) => break,
-                        (Some(one), Some(another)) => {
-                            for column in 0..columns {
-                                if one.get_ref(column)? != another.get_ref(column)? {
-                                    return Ok(false);
-                                }
-                            }
-                        }
-                        _ => return Ok(false),
-                    }
-                }
-            }
-            Ok(true)
+            // Both looks are of one moment.
+            let transaction = self.derived().unchecked_transaction()?;
+            let stands = followed(&transaction, home)?.is_some_and(|now| now.position == position);
+            Ok(!stands || same_rows(&transaction, other.derived(), home, Some(model))?)
         };
         self.wrap(compare())
     }

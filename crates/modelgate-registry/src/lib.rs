@@ -15,6 +15,7 @@ mod home;
 mod index;
 mod index_damage;
 mod index_queries;
+mod index_seal;
 mod index_state;
 mod kept;
 mod notice;

@@ -41,6 +41,23 @@ impl ObjectStoreHome {
         RegistryError::Unavailable { home: self.name(), reason: reason.to_string() }
     }
 
+    /// Says that an append was not answered: the bucket may have it.
+    fn unanswered(&self, reason: impl std::fmt::Display) -> RegistryError {
+        self.unavailable(reason).of_unknown_outcome()
+    }
+
+    /// Puts back the objects of an event that is written: a collection at the same time may have removed what was there a
+    /// moment ago, before it read this event.
+    fn keep_still(&self, objects: &Objects) -> Result<(), RegistryError> {
+        for (digest, bytes) in objects {
+            let key = object_key(digest);
+            if self.objects.size(&key).map_err(|error| self.unanswered(error))?.is_none() {
+                self.objects.put_if_absent(&key, bytes).map_err(|error| self.unanswered(error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks, once, whether the store refuses to write over an object. One that ignores the condition lets two writers both
     /// believe that they wrote the next event, and the first of them loses it without a word.
     fn ask_for_refusals(&mut self) -> Result<(), RegistryError> {
@@ -141,26 +158,20 @@ impl Home for ObjectStoreHome {
         let first = last + 1;
         let written = self.objects.put_if_absent(&segment_key(first), lines.as_bytes());
         // A write whose answer was lost is tried again by the client, and then finds itself there.
-        if !written.map_err(|error| self.unavailable(error))?
+        if !written.map_err(|error| self.unanswered(error))?
             && self.segment(first)?.is_none_or(|(text, _)| text != lines)
         {
             return Ok(None);
         }
-        // A collection at the same time may have removed what was there a moment ago, before it read this event.
-        for (digest, bytes) in objects {
-            let key = object_key(digest);
-            if self.objects.size(&key).map_err(|error| self.unavailable(error))?.is_none() {
-                self.objects.put_if_absent(&key, bytes).map_err(|error| self.unavailable(error))?;
-            }
-        }
-        match append_behind(&self.copy, expected.end, lines)? {
-            Some(stamp) => {
+        self.keep_still(objects)?;
+        match append_behind(&self.copy, expected.end, lines) {
+            Ok(Some(stamp)) => {
                 self.remember(&Tail::new(first, expected.end, lines, ""));
                 Ok(Some(stamp))
             }
-            // The event is written; another process of this project has copied it, and perhaps what came after it:
-            // the file does not end where the caller believes.
-            None => Ok(Some(Stamp::unknown())),
+            // The event is written, and the copy is one: where another process of this project has copied it, and perhaps what
+            // came after it, or where the disk is full, the file does not end where the caller believes.
+            Ok(None) | Err(_) => Ok(Some(Stamp::unknown())),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A registry in one of its homes: opened, and asked what it says. It reads its ledger in `following.rs` and writes it
 //! in `writing.rs`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -21,11 +21,13 @@ use crate::object_home::ObjectStoreHome;
 use crate::{RegistryError, RegistryUri};
 
 mod acceptance;
+mod belief;
 mod elsewhere;
 mod following;
 mod writing;
 
 pub use acceptance::Accepted;
+use belief::Belief;
 pub(crate) use writing::CLOCKS_DIFFER;
 
 /// How often reading or writing is tried when other writers are faster.
@@ -37,6 +39,10 @@ pub struct Registry {
     pub(crate) index: RefCell<Index>,
     pub(crate) followed: Option<Followed>,
     pub(crate) state: RegistryState,
+    /// How far `state` is known to be that of the ledger.
+    belief: RefCell<Belief>,
+    /// Whether the index was made anew since it said something else than the ledger, which nobody was told by `verify` yet.
+    pub(crate) remade: Cell<bool>,
     /// The project's `.modelgate/`.
     state_folder: PathBuf,
 }
@@ -96,7 +102,8 @@ impl Registry {
     fn unread(home: Box<dyn Home>, state_folder: &Path) -> Result<Self, RegistryError> {
         let index = RefCell::new(Index::open(state_folder)?);
         let state_folder = state_folder.to_owned();
-        Ok(Self { home, index, followed: None, state: RegistryState::default(), state_folder })
+        let (state, belief) = (RegistryState::default(), RefCell::default());
+        Ok(Self { home, index, followed: None, state, belief, remade: Cell::new(false), state_folder })
     }
 
     /// Returns the place in words.
@@ -269,15 +276,18 @@ impl Registry {
         self.home.get(digest)
     }
 
-    /// Returns the package's files and the attached ones of a version, checked against their digests.
+    /// Returns the package's files and the attached ones of a version, checked against their digests. What the index says of
+    /// the model is held against the ledger first.
     ///
     /// # Errors
-    /// Fails when there is no such version, or one of its files is missing or damaged.
+    /// Fails when there is no such version, when one of its files is missing or damaged, or when the index said something
+    /// else than the ledger.
     pub fn version_files(
         &self,
         model: &ModelName,
         version: VersionNumber,
     ) -> Result<BTreeMap<String, Vec<u8>>, RegistryError> {
+        self.hold_against_ledger([model])?;
         let registration = self.registration(model, version)?;
         let state = self.model(model)?.versions.get(&version);
         if state.is_some_and(|state| state.stage == modelgate_core::lifecycle::Stage::Removed) {

@@ -12,11 +12,13 @@ use crate::{Registry, RegistryError};
 const HELD: usize = 256 << 20;
 
 impl Registry {
-    /// Returns every object that a version needs whose artefacts are not removed.
+    /// Returns every object that a version needs whose artefacts are not removed. What the index says is held against the
+    /// ledger first: what it left out would be lost.
     ///
     /// # Errors
-    /// Fails when the registry cannot be read.
+    /// Fails when the registry cannot be read, or when the index said something else than the ledger.
     pub fn needed(&self) -> Result<BTreeSet<Digest>, RegistryError> {
+        self.hold_against_ledger(self.state().models.keys())?;
         let mut needed = BTreeSet::new();
         for (model, state) in &self.state().models {
             for (version, found) in state.versions.iter().filter(|(_, found)| found.stage != Stage::Removed) {

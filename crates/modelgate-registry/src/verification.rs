@@ -101,7 +101,7 @@ impl Registry {
             index_rebuilt = same_end && {
                 let mut fresh = Index::in_memory("registry.db".into())?;
                 fresh.extend(&key, None, true, &state, &changes, &end)?;
-                !self.index.get_mut().has_rows_of(&fresh, &key)?
+                !self.index.get_mut().has_rows_of(&fresh, &key, None)?
             };
             if index_rebuilt || !same_end || seen.is_some_and(|seen| seen.stamp != end.stamp) {
                 let index = self.index.get_mut();
@@ -122,6 +122,8 @@ impl Registry {
             }
             (self.followed, self.state) = (Some(end), state);
         }
+        // Also what was found when the registry was opened for this, and mended there.
+        index_rebuilt |= self.remade.replace(false);
         let objects = self.verify_objects()?;
         let position = self.position();
         Ok(VerifyReport {

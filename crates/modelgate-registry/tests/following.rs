@@ -188,6 +188,12 @@ fn every_row_of_the_index_is_held_against_the_ledger() {
     let verification = modelgate_core::ledger::Verification::Verified;
     let intent = Event::IntendRollBack { reason: "x".to_owned(), verification, origin };
     act(&mut registry, 1, &intent).expect("intended");
+    // Whoever is kept from something by it is told of both ways out.
+    let error = act(&mut registry, 1, &intent).expect_err("one is under way").to_string();
+    assert!(
+        error.contains("under way") && error.contains("`modelgate model rollback MODEL --undo`"),
+        "{error}"
+    );
     drop(registry);
     for change in [
         "UPDATE registrations SET registration = replace(registration, '0.9', '0.1') WHERE version = 2",
@@ -261,7 +267,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         0..=2 => approve(),
         3 => Event::RemoveArtefacts { reason: reason() },
         4 => Event::Stage { reason: reason() },
-        5 => Event::Quarantine { reason: reason() },
+        5 => Event::Quarantine { was_production: None, reason: reason() },
         6 => Event::Override { reason: reason() },
         7 => Event::IntendRollBack {
             reason: reason(),

@@ -1,3 +1,4 @@
+const script = document.currentScript.src;
 addEventListener('DOMContentLoaded', () => {
-  SwaggerUIBundle({ url: 'openapi.json', dom_id: '#paths', deepLinking: true });
+  SwaggerUIBundle({ url: new URL('../openapi.json', script).href, dom_id: '#paths', deepLinking: true });
 });

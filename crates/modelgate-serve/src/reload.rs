@@ -143,7 +143,8 @@ impl Reloader {
         self.start.watch()?;
         let work = move || {
             self.reload();
-            self.start.over();
+            let source = &mut self.source;
+            self.start.over(|offer| source.banned(offer));
             self.catalog.settled.store(true, Ordering::Release);
             if self.catalog.status().from_cache {
                 warn("the source was not reached: what is served comes from the cache");

@@ -24,7 +24,7 @@ pub struct Options {
     /// A file of rows to send, of a form that training reads; with the target column, accuracy is measured. Typical values by
     /// default.
     pub rows: Option<PathBuf>,
-    /// Predictions that are asked for.
+    /// Predictions that are asked for at least: each row is sent once.
     pub requests: usize,
     /// How long readiness is waited for.
     pub timeout: Duration,
@@ -64,6 +64,9 @@ pub struct Report {
     /// Whether `accuracy` was measured here, on the rows; else it is the gate's, which has judged it already.
     #[serde(skip)]
     pub accuracy_measured: bool,
+    /// How many rows at the end of the file were not sent, where that is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_left_out: Option<usize>,
 }
 
 impl Report {
@@ -230,9 +233,9 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     client.wait()?;
     let model = client.model()?;
     let name = model["name"].as_str().unwrap_or_default().to_owned();
-    let rows = match &options.rows {
+    let (rows, left_out) = match &options.rows {
         Some(path) => rows::read(path, &model)?,
-        None => vec![rows::typical(&model)],
+        None => (vec![rows::typical(&model)], 0),
     };
     let path = format!("/predict/{name}");
     let mut milliseconds = Vec::with_capacity(options.requests);
@@ -325,6 +328,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
         first_status,
         accuracy_from,
         accuracy_measured,
+        rows_left_out: (left_out > 0).then_some(left_out),
     })
 }
 

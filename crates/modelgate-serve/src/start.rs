@@ -10,6 +10,7 @@ use modelgate_core::schema::{FeatureSchema, incompatibilities};
 
 use crate::cache::Cache;
 use crate::catalog::{Catalog, Served};
+use crate::error::one_line;
 use crate::news;
 use crate::redaction::Redaction;
 use crate::rollout::{Record, Track};
@@ -78,23 +79,25 @@ impl Start {
             let known = start.lock();
             let waited = start.ended.wait_timeout_while(known, patience, |known| !known.over);
             let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if !known.over && start.load_cached(&known) {
+            // What may not be served any more goes when this look at the source ends.
+            if !known.over && start.load_cached(&known, |_| None) {
                 warn("the source lets us wait: what is served comes from the cache until it answers");
             }
         };
         std::thread::Builder::new().name("start".to_owned()).spawn(wait).map(drop)
     }
 
-    /// Ends the first look at the source, whatever came of it; serves from the cache when that was nothing.
-    pub(crate) fn over(&self) {
+    /// Ends the first look at the source, whatever came of it; serves from the cache when that was nothing, but for what is
+    /// `banned`.
+    pub(crate) fn over(&self, banned: impl FnMut(&Offer) -> Option<String>) {
         let mut known = self.lock();
         known.over = true;
-        self.load_cached(&known);
+        self.load_cached(&known, banned);
         self.ended.notify_all();
     }
 
     /// Serves what was served last, unless something is served; returns whether it did.
-    fn load_cached(&self, known: &Known) -> bool {
+    fn load_cached(&self, known: &Known, mut banned: impl FnMut(&Offer) -> Option<String>) -> bool {
         let Some(cache) = self.cache.as_ref().filter(|_| self.catalog.served().models.is_empty()) else {
             return false;
         };
@@ -102,6 +105,13 @@ impl Start {
         for offer in cache.offers(&self.identity).unwrap_or_default() {
             // What was served once may be quarantined by now: a source that answers has the last word.
             if !known.offered.as_ref().is_none_or(|offered| offered.contains(&offer.digest)) {
+                continue;
+            }
+            // One that does not answer may say so of what it gave out before.
+            if let Some(reason) = banned(&offer) {
+                let (name, reason) = (offer.name.to_string(), one_line(&reason));
+                warn(&format!("nothing of {name} is served from the cache: {reason}"));
+                self.catalog.update(|status| drop(status.withdrawn.insert(name, reason)));
                 continue;
             }
             let Some(files) = cache.files(&offer.digest) else {
@@ -221,6 +231,34 @@ fn gone(last: &[Offer], offers: &[Offer], known: impl Fn(&str) -> bool) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_not_be_served_any_more_does_not_come_from_the_cache() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Settings { cache: Some(folder.path().to_owned()), ..Settings::default() };
+        let (catalog, metrics) = (Arc::new(Catalog::new(None)), Arc::new(Metrics::new()));
+        let start = Start::new("a folder".to_owned(), Arc::clone(&catalog), Arc::new(settings), metrics);
+        let offer = Offer {
+            name: "shop".parse().expect("a name"),
+            version: "v001".to_owned(),
+            digest: Digest::of(b"one"),
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+            attached: None,
+        };
+        let cache = start.cache.clone().expect("a cache");
+        cache.keep(&offer.digest, &Files::new()).expect("kept");
+        cache.remember(start.identity(), vec![offer], |_| false, &[]).expect("remembered");
+        let mut asked = Vec::new();
+        start.over(|offer| {
+            asked.push(offer.version.clone());
+            Some("it is quarantined".to_owned())
+        });
+        assert_eq!(asked, ["v001"]);
+        let withdrawn = BTreeMap::from([("shop".to_owned(), "it is quarantined".to_owned())]);
+        assert_eq!(catalog.status().withdrawn, withdrawn);
+        assert!(catalog.served().models.is_empty());
+    }
 
     #[test]
     fn a_model_that_was_served_before_a_start_and_is_offered_no_more_is_told_of() {

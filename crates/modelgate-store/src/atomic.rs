@@ -304,6 +304,18 @@ pub fn recover_folder(target: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Removes the folder `target`: in one step it is not there any more. What a process that is killed meanwhile leaves has a
+/// name of its own, and [`recover_folder`] removes it.
+///
+/// # Errors
+/// Names the folder that cannot be removed.
+pub fn remove_folder(target: &Path) -> Result<(), StoreError> {
+    let leaving = temporary(target);
+    // What is mounted cannot be moved: it is emptied where it is.
+    let leaving = if fs_err::rename(target, &leaving).is_ok() { leaving.as_path() } else { target };
+    Ok(fs_err::remove_dir_all(leaving)?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -56,6 +56,7 @@ impl FakeHub {
             .route("/commit/{revision}", post(files::commit))
             .route("/runtime", get(spaces::runtime))
             .route("/restart", post(spaces::restart))
+            .route("/pause", post(spaces::pause))
             .route(
                 "/variables",
                 get(spaces::variables).post(spaces::set_variable).delete(spaces::unset_variable),

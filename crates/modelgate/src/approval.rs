@@ -13,8 +13,12 @@ pub(crate) struct TerminalApprover<'a> {
 }
 
 impl Approver for TerminalApprover<'_> {
+    fn is_there(&self) -> bool {
+        self.printer.has_terminal()
+    }
+
     fn ask(&mut self, request: &ApprovalRequest) -> ApprovalAnswer {
-        if !self.printer.has_terminal() {
+        if !self.is_there() {
             return ApprovalAnswer::Nobody;
         }
         ask(request, &mut std::io::stdin().lock(), &mut anstream::stderr().lock())
@@ -45,7 +49,8 @@ pub(crate) fn ask(
         match read().as_deref() {
             Some("a" | "approve") => {
                 say("reason (may be empty): ");
-                return ApprovalAnswer::Approve(read().unwrap_or_default());
+                // An empty line is an empty reason; a terminal that is gone, or the end of the input, is no yes.
+                return read().map_or(ApprovalAnswer::Cancel, ApprovalAnswer::Approve);
             }
             Some("r" | "reject") => loop {
                 say("reason: ");
@@ -136,6 +141,7 @@ mod tests {
     fn a_person_sees_the_rules_the_difference_and_what_is_not_known() {
         let (found, shown) = answer("a\nlooks good\n");
         assert_eq!(found, ApprovalAnswer::Approve("looks good".to_owned()));
+        assert_eq!(answer("a\n\n").0, ApprovalAnswer::Approve(String::new()));
         for part in
             ["churn v002", "in production is v001", "+0.1000", "passed min-f1: f1 is 0.9", "no drift data"]
         {
@@ -162,7 +168,7 @@ mod tests {
 
     #[test]
     fn cancelling_and_the_end_of_the_input_decide_nothing() {
-        for typed in ["c\n", "", "r\n"] {
+        for typed in ["c\n", "", "r\n", "a\n"] {
             assert_eq!(answer(typed).0, ApprovalAnswer::Cancel, "{typed:?}");
         }
     }

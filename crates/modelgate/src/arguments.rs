@@ -9,11 +9,22 @@ pub(crate) mod rollout;
 pub(crate) mod serve;
 mod unset;
 
-/// Reads what was typed and what the environment says.
+/// Reads what was typed and what the environment and a `.env` file say.
 ///
 /// # Errors
 /// Says what is wrong, or is what was asked for in place of a command, such as the version.
 pub(crate) fn read() -> Result<Arguments, clap::Error> {
+    let file = crate::dotenv::load();
+    let read = read_words();
+    // Who asks for help gets it, whatever stands in a file.
+    let is_help = read.as_ref().is_err_and(|asked| !asked.use_stderr());
+    match file {
+        Err(wrong) if !is_help => Err(clap::Error::raw(ErrorKind::ValueValidation, format!("{wrong}\n"))),
+        _ => read,
+    }
+}
+
+fn read_words() -> Result<Arguments, clap::Error> {
     let mut command = unset::without_empty(Arguments::command());
     let matches = command.try_get_matches_from_mut(std::env::args_os());
     let read = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
@@ -26,6 +37,7 @@ pub(crate) fn read() -> Result<Arguments, clap::Error> {
 
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use modelgate_core::{Digest, ModelName};
 use modelgate_pipeline::{Sample, Stage};

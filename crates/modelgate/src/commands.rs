@@ -8,6 +8,7 @@ mod dag;
 mod data;
 mod deploy;
 mod doctor;
+mod doubts;
 mod explain;
 mod exported;
 mod gate;
@@ -94,16 +95,16 @@ fn finish_interrupted(arguments: &Arguments, folder: &std::path::Path, printer: 
     );
     let Some(project) = acts.then(|| project(folder).ok()).flatten() else { return };
     let around = environment::surroundings();
-    match modelgate_pipeline::recover(&project, &around) {
-        Ok(Some(recovered)) => {
-            printer.warning(&recovered.sentence);
-            for told in &recovered.notices {
-                notify::tell(&project, told, &around, printer);
-            }
-        }
-        Ok(None) => {}
-        // Reading goes on: the command itself says what is wrong with the registry.
-        Err(error) => printer.warning(&format!("an interrupted command could not be completed: {error}")),
+    let recovered = modelgate_pipeline::recover(&project, &around);
+    for sentence in &recovered.sentences {
+        printer.warning(sentence);
+    }
+    for told in &recovered.notices {
+        notify::tell(&project, told, &around, printer);
+    }
+    // The command goes on: it says itself what is wrong with the registry.
+    if let Some(error) = &recovered.error {
+        printer.warning(&format!("an interrupted command could not be completed: {error}"));
     }
 }
 

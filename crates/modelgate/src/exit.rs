@@ -64,7 +64,14 @@ pub(crate) fn of_error(error: &anyhow::Error, printer: &Printer) -> Exit {
             || cause.downcast_ref::<modelgate_config::ConfigError>().is_some()
             || cause.downcast_ref::<UsageError>().is_some()
     });
-    if usage { Exit::Usage } else { Exit::Error }
+    if usage {
+        return Exit::Usage;
+    }
+    // "Not good enough" is not "try again".
+    let verdict = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<PipelineError>().and_then(PipelineError::verdict));
+    verdict.map_or(Exit::Error, Exit::from)
 }
 
 /// Says that not all could be printed, and returns how a command that would have ended with `exit` ends: what was judged

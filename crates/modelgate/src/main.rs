@@ -3,6 +3,7 @@
 mod approval;
 mod arguments;
 mod commands;
+mod dotenv;
 mod environment;
 mod exit;
 mod printer;

@@ -5,6 +5,7 @@ use super::{Group, variable};
 pub(super) const HUB: Group = Group {
     title: "The Hugging Face Hub",
     about: "For `deploy space`, and for a service whose `MODEL_PATH` is `hf://owner/model`.",
+    in_file: true,
     variables: &[
         variable(
             "HF_TOKEN",
@@ -43,6 +44,7 @@ pub(super) const HUB: Group = Group {
 pub(super) const GITHUB: Group = Group {
     title: "GitHub",
     about: "For `ci comment` and `ci approver`. GitHub sets all but the token in every step.",
+    in_file: false,
     variables: &[
         variable(
             "GITHUB_TOKEN",
@@ -107,6 +109,7 @@ pub(super) const GIT: Group = Group {
     title: "Git",
     about: "For `deploy update-branch`, and for a registry on a branch. All else that git heeds it heeds here too, but \
             for what leads to another repository than the folder's.",
+    in_file: false,
     variables: &[
         variable("GIT_AUTHOR_NAME", "who the commit is by; also `--name`", "git's own settings", "", ""),
         variable(
@@ -130,6 +133,7 @@ pub(super) const GIT: Group = Group {
 pub(super) const BUCKETS: Group = Group {
     title: "Buckets",
     about: "For `s3://…`, wherever it stands.",
+    in_file: true,
     variables: &[
         variable(
             "AWS_ACCESS_KEY_ID",

@@ -6,6 +6,7 @@ use crate::env;
 pub(super) const EVERYWHERE: Group = Group {
     title: "Everywhere",
     about: "An empty variable is one that is not set.",
+    in_file: true,
     variables: &[
         variable(
             env::MODELGATE_REGISTRY_URI,
@@ -33,13 +34,6 @@ pub(super) const EVERYWHERE: Group = Group {
             "threads for training and prediction; results do not depend on them",
             "the number of cores",
             "1 to 1024",
-            "",
-        ),
-        variable(
-            "MODELGATE_ACTOR",
-            "who is at work, in the ledger",
-            "`GITHUB_ACTOR`, `GITLAB_USER_LOGIN`, `USER`, `LOGNAME` or `USERNAME`, the account of the system, else `unknown`",
-            "",
             "",
         ),
         variable(
@@ -88,6 +82,47 @@ pub(super) const EVERYWHERE: Group = Group {
             "with commas: hosts, with all below them; addresses and networks such as `10.0.0.0/8`; `*` for everything",
             "",
         ),
+    ],
+};
+
+pub(super) const PERSON: Group = Group {
+    title: "The person and the machine",
+    about: "",
+    in_file: false,
+    variables: &[
+        variable(
+            "MODELGATE_ACTOR",
+            "who is at work, in the ledger",
+            "`GITHUB_ACTOR`, `GITLAB_USER_LOGIN`, `USER`, `LOGNAME` or `USERNAME`, the account of the system, else `unknown`",
+            "",
+            "",
+        ),
+        variable("HOME", "where `~` is", "`USERPROFILE`", "a folder", ""),
+        variable("USERPROFILE", "as it, on Windows", "", "a folder", ""),
+        variable("USER", "who is at work, where nothing else says it", "`USERNAME`", "", ""),
+        variable("USERNAME", "as it, on Windows", "", "", ""),
+        variable(
+            "XDG_CACHE_HOME",
+            "where the service keeps packages where there is no project, in `modelgate/serve`",
+            "`~/.cache`",
+            "a whole path",
+            "",
+        ),
+        variable(
+            "DVC_GLOBAL_CONFIG_DIR",
+            "where DVC keeps the user's settings",
+            "`$XDG_CONFIG_HOME/dvc`",
+            "a folder",
+            "",
+        ),
+        variable(
+            "DVC_SYSTEM_CONFIG_DIR",
+            "where DVC keeps the system's settings",
+            "`/etc/xdg/dvc`",
+            "a folder",
+            "",
+        ),
+        variable("XDG_CONFIG_HOME", "where the user's settings are", "`~/.config`", "a folder", ""),
         variable(
             "HOSTNAME",
             "the machine that a lock names; `COMPUTERNAME` on Windows",
@@ -99,20 +134,10 @@ pub(super) const EVERYWHERE: Group = Group {
     ],
 };
 
-pub(super) const PERSON: Group = Group {
-    title: "The person's folder",
-    about: "",
-    variables: &[
-        variable("HOME", "where `~` is", "`USERPROFILE`", "a folder", ""),
-        variable("USERPROFILE", "as it, on Windows", "", "a folder", ""),
-        variable("USER", "who is at work, where nothing else says it", "`USERNAME`", "", ""),
-        variable("USERNAME", "as it, on Windows", "", "", ""),
-    ],
-};
-
 pub(super) const TRAINING: Group = Group {
     title: "What `train.command` is given",
     about: "modelgate sets these for the program; each is a placeholder of the command too, such as `{train}`.",
+    in_file: false,
     variables: &[
         variable("MODELGATE_TRAIN", "the training rows", "", "a CSV file", ""),
         variable("MODELGATE_VALIDATION", "the validation rows", "", "a CSV file", ""),

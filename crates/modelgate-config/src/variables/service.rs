@@ -6,6 +6,7 @@ use crate::env;
 pub(super) const SERVICE: Group = Group {
     title: "The service",
     about: "Most are flags of `modelgate serve` too, which go before.",
+    in_file: true,
     variables: &[
         variable(
             "MODEL_SOURCE",
@@ -32,7 +33,7 @@ pub(super) const SERVICE: Group = Group {
         variable(
             "MODEL_CACHE_DIR",
             "where packages are kept for a start without the registry",
-            "`.modelgate/cache/serve`, with a registry",
+            "`.modelgate/cache/serve`; without a project `$XDG_CACHE_HOME/modelgate/serve`; none for packages on this disk",
             "a folder",
             "",
         ),
@@ -188,6 +189,7 @@ pub(super) const SERVICE: Group = Group {
 pub(super) const MLFLOW: Group = Group {
     title: "Models of an MLflow server",
     about: "With `MODEL_SOURCE=mlflow`.",
+    in_file: true,
     variables: &[
         variable(
             "MLFLOW_TRACKING_URI",
@@ -261,6 +263,7 @@ pub(super) const MLFLOW: Group = Group {
 pub(super) const TRACES: Group = Group {
     title: "Traces of the service",
     about: "In a build with the feature `otlp`; another one does not start while one of them asks for traces. Other `OTEL_…` variables are refused.",
+    in_file: true,
     variables: &[
         variable("OTEL_SDK_DISABLED", "sends nothing, whatever else is set", "false", "true or false", ""),
         variable("OTEL_SERVICE_NAME", "the name of the service", "modelgate", "", ""),

@@ -4,7 +4,7 @@ use super::conditions::check_actor;
 use super::{Approval, ModelState, PendingRollback, RESERVED_ALIASES, Refusal, Stage, VersionState};
 use crate::VersionNumber;
 use crate::ledger::LedgerEvent;
-use crate::rollout::{self, Rollout, RolloutEvent, RolloutState};
+use crate::rollout::{self, Finding, Rollout, RolloutEvent, RolloutState};
 
 impl ModelState {
     /// Acts on an event that [`Self::check`] allows.
@@ -101,6 +101,7 @@ impl ModelState {
                     reason: reason.clone(),
                     actor: actor.to_owned(),
                     time: time.to_owned(),
+                    watched: None,
                 });
             }
             LedgerEvent::RolloutStepped { version, digest, weight, reason, .. } => {
@@ -110,6 +111,11 @@ impl ModelState {
             LedgerEvent::RolloutPaused { version, digest, reason, .. } => {
                 let after = self.rolled(*version, digest, RolloutEvent::Pause)?;
                 self.stands(after, reason, actor, time);
+            }
+            LedgerEvent::RolloutWatched { version, digest, weight, verdict, reason, .. } => {
+                let after = self.rolled(*version, digest, RolloutEvent::Watch { at: *weight })?;
+                let finding = Finding { verdict: *verdict, sentence: reason.clone() };
+                self.rollout = Some(Rollout { watched: Some(finding), ..after });
             }
             LedgerEvent::RolloutPromoted { version, digest, reason, .. } => {
                 let after = self.rolled(*version, digest, RolloutEvent::Promote)?;

@@ -41,7 +41,11 @@ impl ModelState {
                 self.no_rollout()?;
                 passed(*version, state, "reach production")?;
                 self.not_quarantined(*version, state)?;
-                in_stage(*version, state, &[Stage::Approved, Stage::Staging], "promoted")?;
+                // While nothing is in production there is nothing to roll back from, and a former production may come back.
+                let is_back = self.production.is_none() && state.stage == Stage::Archived;
+                if !is_back {
+                    in_stage(*version, state, &[Stage::Approved, Stage::Staging], "promoted")?;
+                }
                 self.approved_for_production(*version, state)?;
                 refuse_unless(*digest == state.digest, || {
                     format!("the promotion is for another package than {version}'s")
@@ -179,6 +183,10 @@ impl ModelState {
             LedgerEvent::RolloutPaused { version, digest, reason, .. } => {
                 check_reason(reason, false)?;
                 self.rolled(*version, digest, RolloutEvent::Pause).map(drop)
+            }
+            LedgerEvent::RolloutWatched { version, digest, weight, reason, .. } => {
+                check_reason(reason, true)?;
+                self.rolled(*version, digest, RolloutEvent::Watch { at: *weight }).map(drop)
             }
             LedgerEvent::RolloutPromoted { version, digest, reason, .. } => {
                 check_reason(reason, false)?;

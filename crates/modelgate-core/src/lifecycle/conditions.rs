@@ -10,7 +10,8 @@ impl ModelState {
         match &self.pending {
             None => Ok(()),
             Some(pending) => Err(Refusal(format!(
-                "a rollback from {} to {} is under way since {}, by {}",
+                "a rollback from {} to {} is under way since {}, by {}: the next command of the checkout that began it \
+                 completes it, and `modelgate model rollback MODEL --undo` gives it up",
                 pending.from, pending.version, pending.time, pending.actor
             ))),
         }
@@ -125,6 +126,17 @@ impl ModelState {
             Some(target) => Err(Refusal(format!("a rollback to {target} is under way"))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses what was decided when `version` was in production and is not any more, or the other way round.
+    pub(super) fn in_production_as(&self, version: VersionNumber, was: Option<bool>) -> Result<(), Refusal> {
+        let is = self.production == Some(version);
+        refuse_unless(was.is_none_or(|was| was == is), || {
+            let what = if is { "reached" } else { "left" };
+            format!(
+                "{version} {what} production since this was decided: look at it, and ask again if it is still meant"
+            )
+        })
     }
 
     pub(super) fn approved_for_production(

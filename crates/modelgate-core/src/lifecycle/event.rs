@@ -2,6 +2,7 @@
 
 use crate::ledger::Verification;
 use crate::rollout::{Percent, Rollout, Steps};
+use crate::verdict::Verdict;
 use crate::{Alias, Digest, VersionNumber};
 
 /// What somebody wants to happen to a version.
@@ -45,6 +46,9 @@ pub enum Event {
     },
     /// Keep it from production.
     Quarantine {
+        /// Whether it was in production when this was decided; where that is otherwise by then, nothing happens. `None` takes
+        /// it as it stands.
+        was_production: Option<bool>,
         /// Why; needed.
         reason: String,
     },
@@ -99,6 +103,15 @@ pub enum Event {
     /// Let it have no larger share until somebody has looked.
     PauseRollout {
         /// Why; may be empty.
+        reason: String,
+    },
+    /// Write down what a look at it found.
+    WatchRollout {
+        /// The share that it had.
+        at: Percent,
+        /// What was judged.
+        verdict: Verdict,
+        /// On what; needed.
         reason: String,
     },
     /// Say that it has taken its steps; its promotion follows.

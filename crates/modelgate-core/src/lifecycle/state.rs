@@ -179,6 +179,7 @@ impl ModelState {
             LedgerEvent::RolloutStarted { version, .. }
             | LedgerEvent::RolloutStepped { version, .. }
             | LedgerEvent::RolloutPaused { version, .. }
+            | LedgerEvent::RolloutWatched { version, .. }
             | LedgerEvent::RolloutPromoted { version, .. }
             | LedgerEvent::RolloutAborted { version, .. } => (of(self.production), of(Some(*version))),
             LedgerEvent::AliasSet { version, alias, .. } => {

@@ -33,7 +33,8 @@ pub fn meanwhile(seen: &Rollout, now: Option<&Rollout>) -> Meanwhile {
     let Some(now) = now else {
         return Meanwhile::Moved(format!("the ledger does not know the rollout of {canary} any more"));
     };
-    if now == seen {
+    // What somebody else found of the same canary moves nothing.
+    if (Rollout { watched: seen.watched.clone(), ..now.clone() }) == *seen {
         return Meanwhile::Same;
     }
     let by = &now.actor;
@@ -62,8 +63,8 @@ pub fn meanwhile(seen: &Rollout, now: Option<&Rollout>) -> Meanwhile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollout::Steps;
-    use crate::{Digest, VersionNumber};
+    use crate::rollout::{Finding, Steps};
+    use crate::{Digest, Verdict, VersionNumber};
 
     fn rollout() -> Rollout {
         Rollout {
@@ -78,6 +79,7 @@ mod tests {
             reason: String::new(),
             actor: "ann".to_owned(),
             time: "2026-01-01T00:00:00Z".to_owned(),
+            watched: None,
         }
     }
 
@@ -94,8 +96,11 @@ mod tests {
         let stepped = Rollout { at: 1, ..by(RolloutState::Running, "") };
         let other = Rollout { canary: VersionNumber(3), ..by(RolloutState::Running, "") };
         let moved = |what: &str| Meanwhile::Moved(what.to_owned());
+        let finding = Finding { verdict: Verdict::Passed, sentence: String::new() };
+        let watched = Rollout { watched: Some(finding), ..rollout() };
         for (now, expected) in [
             (Some(&seen), Meanwhile::Same),
+            (Some(&watched), Meanwhile::Same),
             (
                 Some(&by(RolloutState::Paused, "odd answers")),
                 Meanwhile::Paused("v002 was paused meanwhile by bob: odd answers".to_owned()),

@@ -5,7 +5,7 @@ use super::{
     defined_value, figure, footing, metrics_of, place,
 };
 use crate::rule::{Amount, GateRule, Subset, Versus, slice_name};
-use crate::schema::incompatibilities;
+use crate::schema::{incompatibilities, lost_values};
 
 /// Returns the reference with figures, or the outcome when there is nothing to compare with.
 pub(super) fn reference<'a>(evidence: &'a Evidence, versus: &Versus) -> Result<&'a Scores, Judged> {
@@ -149,7 +149,8 @@ pub(super) fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Vers
     let (Some(candidate), Some(old)) = (&evidence.candidate.schema, &scores.schema) else {
         return (Outcome::Inconclusive, format!("the schema of {} is not known", scores.name));
     };
-    let found = incompatibilities(candidate, old);
+    let mut found = incompatibilities(candidate, old);
+    found.extend(lost_values(candidate, old));
     if found.is_empty() {
         (Outcome::Passed, format!("the schema is compatible with {}", scores.name))
     } else {

@@ -66,14 +66,14 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
     let reason = prop_oneof![Just(String::new()), Just("because".to_owned()), Just("a\u{7}b".to_owned())];
     let verdict = prop_oneof![Just(Verdict::Passed), Just(Verdict::Failed), Just(Verdict::Inconclusive)];
     let alias = prop_oneof![Just("champion"), Just("demo"), Just("staging")];
-    let event = (0..17_u8, reason.clone(), alias).prop_map(|(kind, reason, alias)| match kind {
+    let event = (0..18_u8, reason.clone(), alias).prop_map(|(kind, reason, alias)| match kind {
         0 => Event::Approve { reason },
         1 => Event::Reject { reason },
         2 => Event::Promote { over: None, reason },
         3 => Event::Stage { reason },
         4 => Event::RollBack { reason },
         5 => Event::Override { reason },
-        6 => Event::Quarantine { reason },
+        6 => Event::Quarantine { was_production: None, reason },
         7 => {
             Event::IntendRollBack { reason, verification: Verification::Verified, origin: "here".to_owned() }
         }
@@ -85,6 +85,7 @@ fn tries() -> impl Strategy<Value = Vec<Try>> {
         13 => Event::PauseRollout { reason },
         14 => Event::PromoteRollout { seen: None, reason },
         15 => Event::AbortRollout { reason },
+        16 => Event::WatchRollout { at: share(5), verdict: Verdict::Passed, reason },
         _ => Event::SetAlias { alias: alias.parse().expect("alias"), reason },
     });
     let one = prop_oneof![
@@ -349,7 +350,7 @@ fn the_first_again() -> ModelState {
 #[test]
 fn a_package_in_production_or_gone_back_to_is_not_quarantined_under_another_number() {
     let state = the_first_again();
-    let bad = Event::Quarantine { reason: "found bad".to_owned() };
+    let bad = Event::Quarantine { was_production: None, reason: "found bad".to_owned() };
     let said = refusal(&state, 1, &bad);
     assert!(said.contains("the package of v001 is in production as v003: roll back"), "{said}");
     // v002 is under way to production: v001 is another package and may be quarantined after it.
@@ -391,7 +392,7 @@ fn a_quarantine_outlives_the_artefacts_and_is_overridden_all_the_same() {
 
 #[test]
 fn a_version_whose_artefacts_are_removed_is_quarantined_all_the_same() {
-    let bad = Event::Quarantine { reason: "trained on the leaked column".to_owned() };
+    let bad = Event::Quarantine { was_production: None, reason: "trained on the leaked column".to_owned() };
     let gone = Event::RemoveArtefacts { reason: "retention".to_owned() };
     let state = all(approved(2), 1, &[gone, bad.clone()]);
     assert_eq!(state.versions[&VersionNumber(1)].stage, Stage::Removed, "its artefacts do not come back");
@@ -498,7 +499,7 @@ fn targets_that_cannot_be_gone_back_to_are_refused() {
     let gone = Event::RemoveArtefacts { reason: "gc".to_owned() };
     state = step(&state, &name(), VersionNumber(1), &gone, "tester", TIME).expect("allowed").0;
     assert!(refusal(&state, 1, &intend("x")).contains("the artefacts of v001 are removed"));
-    let bad = Event::Quarantine { reason: "found bad".to_owned() };
+    let bad = Event::Quarantine { was_production: None, reason: "found bad".to_owned() };
     state = step(&state, &name(), VersionNumber(2), &bad, "tester", TIME).expect("allowed").0;
     assert!(refusal(&state, 2, &intend("x")).contains("is quarantined"));
 }
@@ -556,7 +557,8 @@ fn the_version_in_production_is_quarantined_itself_and_nothing_is_there_then() {
     register(&mut state, 1);
     play(&mut state, 1, Event::Approve { reason: empty() }).expect("approved");
     play(&mut state, 1, Event::Promote { over: None, reason: empty() }).expect("promoted");
-    play(&mut state, 1, Event::Quarantine { reason: bad() }).expect("there is no other");
+    play(&mut state, 1, Event::Quarantine { was_production: None, reason: bad() })
+        .expect("there is no other");
     assert_eq!((state.production(), state.aliases.len()), (None, 0));
     assert_eq!(state.versions[&VersionNumber(1)].stage, Stage::Quarantined);
 
@@ -570,14 +572,49 @@ fn the_version_in_production_is_quarantined_itself_and_nothing_is_there_then() {
     assert!(!state.can_be_gone_back_to(VersionNumber(1)) && state.can_be_gone_back_to(VersionNumber(2)));
     // Whether v002 can take over, its files tell, and not the state: v003 may be taken out all the same.
     let mut without = state.clone();
-    play(&mut without, 3, Event::Quarantine { reason: bad() }).expect("production is quarantined");
+    // Who took v003 for one that is not in production is told, and so is who took v002 for the one that is.
+    for (version, was, what) in
+        [(3, false, "v003 reached production since"), (2, true, "v002 left production since")]
+    {
+        let event = Event::Quarantine { was_production: Some(was), reason: bad() };
+        let refused = play(&mut without, version, event).expect_err("decided on something else");
+        assert!(refused.0.contains(what), "{refused:?}");
+    }
+    play(&mut without, 3, Event::Quarantine { was_production: Some(true), reason: bad() })
+        .expect("as it was seen");
     assert_eq!(without.production(), None);
+    // A former production comes back where nothing is there, and nowhere else.
+    let again = |over| Event::Promote { over, reason: empty() };
+    play(&mut state, 2, again(Some(VersionNumber(3)))).expect_err("v003 is in production");
+    play(&mut without, 3, again(None)).expect_err("it is quarantined");
+    play(&mut without, 2, again(None)).expect("it was approved, and was there");
+    assert_eq!(without.production(), Some(VersionNumber(2)));
     // A canary would be left without what it is compared with.
-    play(&mut state, 2, Event::Quarantine { reason: bad() }).expect("archived");
+    play(&mut state, 2, Event::Quarantine { was_production: None, reason: bad() }).expect("archived");
     register(&mut state, 4);
     let start = Event::StartRollout { steps: steps(), shadow: Percent::ZERO, reason: empty() };
     play(&mut state, 4, start).expect("started");
-    let refused =
-        play(&mut state, 3, Event::Quarantine { reason: bad() }).expect_err("a rollout is under way");
+    let refused = play(&mut state, 3, Event::Quarantine { was_production: None, reason: bad() })
+        .expect_err("a rollout is under way");
     assert!(refused.0.contains("`rollout abort`"), "{refused:?}");
+}
+
+#[test]
+fn what_a_person_rejected_is_not_deployed_and_a_ledger_that_says_so_is_still_read() {
+    let registration = Box::new(registration(1, Verdict::Passed));
+    let event = LedgerEvent::Registered { model: name(), version: VersionNumber(1), registration };
+    let mut state = ModelState::default();
+    state.apply(&event, "tester", TIME).expect("registered");
+    let reject = Event::Reject { reason: "biased".to_owned() };
+    let (state, _) = step(&state, &name(), VersionNumber(1), &reject, "tester", TIME).expect("a candidate");
+    let deploy = Event::Deploy { target: "prod".to_owned(), reason: String::new() };
+    assert_eq!(refusal(&state, 1, &deploy), "v001 is rejected and cannot be deployed");
+    let before = LedgerEvent::Deployed {
+        model: name(),
+        version: VersionNumber(1),
+        digest: state.versions[&VersionNumber(1)].digest,
+        target: "prod".to_owned(),
+        reason: String::new(),
+    };
+    assert_eq!(state.check(&before), Ok(()));
 }

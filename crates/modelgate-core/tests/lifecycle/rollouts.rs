@@ -38,6 +38,31 @@ fn two_who_saw_the_same_step_once() {
 }
 
 #[test]
+fn what_a_look_found_is_written_down_and_moves_nothing() {
+    let look = |at: u8| Event::WatchRollout {
+        at: share(at),
+        verdict: Verdict::Passed,
+        reason: "passed on 31 requests".to_owned(),
+    };
+    let began = all(with_candidates(), 2, &[start()]);
+    assert!(refusal(&began, 2, &look(100)).contains("v002 has 5% by now, and was looked at with 100%"));
+    assert!(refusal(&began, 3, &look(5)).contains("there is no rollout of v003"));
+    let nothing = Event::WatchRollout { at: share(5), verdict: Verdict::Passed, reason: String::new() };
+    assert!(refusal(&began, 2, &nothing).contains("a reason is needed"));
+    let seen = began.active_rollout().cloned().map(Box::new);
+    let state = all(began, 2, &[look(5), Event::Approve { reason: because() }]);
+    let rollout = state.rollout.clone().expect("a rollout");
+    assert_eq!(
+        rollout.watched.as_ref().map(|found| (found.verdict, found.sentence.as_str())),
+        Some((Verdict::Passed, "passed on 31 requests"))
+    );
+    assert_eq!(rollout.reason, "try it");
+    // Whoever saw the rollout before may go on, and then there is another share that nobody has looked at.
+    let on = all(state, 2, &[Event::StepRollout { to: share(100), seen, reason: because() }]);
+    assert_eq!(on.rollout.and_then(|rollout| rollout.watched), None);
+}
+
+#[test]
 fn what_was_decided_when_a_rollout_stood_otherwise_is_not_done() {
     let event = Event::StartRollout {
         steps: Steps::new([10, 40, 50].map(share).to_vec()).expect("steps"),
@@ -81,7 +106,10 @@ fn an_aborted_canary_is_quarantined_and_cannot_come_back() {
     assert!(
         refusal(&state, 2, &Event::AbortRollout { reason: String::new() }).contains("a reason is needed")
     );
-    let abort = [Event::AbortRollout { reason: because() }, Event::Quarantine { reason: because() }];
+    let abort = [
+        Event::AbortRollout { reason: because() },
+        Event::Quarantine { was_production: None, reason: because() },
+    ];
     let state = all(state, 2, &abort);
     assert_eq!(state.versions[&VersionNumber(2)].stage, Stage::Quarantined);
     for event in [start(), Event::Approve { reason: because() }] {
@@ -128,7 +156,9 @@ fn production_that_moved_meanwhile_ends_what_a_rollout_can_do() {
 
 #[test]
 fn who_rejects_or_quarantines_a_canary_ends_its_rollout() {
-    for event in [Event::Reject { reason: because() }, Event::Quarantine { reason: because() }] {
+    for event in
+        [Event::Reject { reason: because() }, Event::Quarantine { was_production: None, reason: because() }]
+    {
         let state = all(with_candidates(), 2, &[start(), event]);
         let rollout = state.rollout.as_ref().expect("a rollout");
         assert_eq!((rollout.state, rollout.reason.as_str()), (RolloutState::Aborted, "because"));

@@ -5,8 +5,11 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::time;
+use crate::time::{self, Moment};
 use crate::types::ColumnType;
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
 
 /// A value: a number, a bool, or text (which a date is as well).
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +47,14 @@ impl Bound {
             (Self::Text(text), ColumnType::Timestamp) => time::parse(text.as_bytes()).map(time::as_micros),
             _ => None,
         }
+    }
+
+    /// Returns what [`Self::whole`] does of the last value that the bound stands for: a day of a timestamp lasts to its end.
+    pub(crate) fn last(&self, column_type: ColumnType) -> Option<i64> {
+        let whole = self.whole(column_type)?;
+        let is_day = column_type == ColumnType::Timestamp
+            && matches!(self, Self::Text(text) if matches!(time::parse(text.as_bytes()), Some(Moment::Day(_))));
+        Some(if is_day { whole.saturating_add(DAY - 1) } else { whole })
     }
 }
 

@@ -1,26 +1,25 @@
 //! Checking data against a contract: one pass over the rows, and a second one only to show rows that stand twice.
 
 mod found;
+mod structure;
 mod whole;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hash;
 
-use found::{Broken, Found};
+use found::{Broken, Found, labels};
+use structure::{Doubt, Seen, missing_and_extra};
 use whole::whole;
 
-use crate::batch::{Batch, BatchColumn, Cells};
+use crate::batch::{Batch, Cells};
 use crate::contract::columns::{NamedCheck, compile as compile_column};
 use crate::contract::expression::{self, Expression};
-use crate::contract::{
-    Contract, ContractReport, ExtraColumns, Layer, Offender, Severity, Tolerance, Violation,
-};
-use crate::dataset::{Dataset, Mixed, ReadColumn, ReadOptions, expected};
+use crate::contract::{Contract, ContractReport, Layer, Offender, Severity, Tolerance, Violation};
+use crate::dataset::{Dataset, Mixed, ReadColumn, ReadOptions};
 use crate::error::{DataError, listed};
 use crate::rows::hash_columns;
 use crate::source::SourceFile;
 use crate::time;
-use crate::types::{ColumnType, show_int};
+use crate::types::ColumnType;
 
 /// Offending rows shown of a rule.
 const SHOWN: usize = 10;
@@ -117,7 +116,8 @@ fn age(text: &str) -> Option<i64> {
 
 /// Checks files against a contract; `now` is in microseconds since 1970, for the freshness.
 ///
-/// `options` says how text files are read; types and columns are the contract's.
+/// `options` says how text files are read; values are read by the types of the contract, and those that `options` or a
+/// Parquet file have are to be of the same kind.
 ///
 /// # Errors
 /// Fails when the files cannot be read as rows at all.
@@ -128,19 +128,52 @@ pub fn check(
     name: &str,
     now: i64,
 ) -> Result<ContractReport, DataError> {
+    judge(files, options, contract, name, now, false)
+}
+
+/// As [`check`], for data that a run reads by `options`: a column of a text file which the contract has as text and a run as
+/// something else, by what its values look like, is of another type too, unless it is dropped.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_for_run(
+    files: Vec<SourceFile>,
+    options: &ReadOptions,
+    contract: &Contract,
+    name: &str,
+    now: i64,
+) -> Result<ContractReport, DataError> {
+    judge(files, options, contract, name, now, true)
+}
+
+fn judge(
+    files: Vec<SourceFile>,
+    reads: &ReadOptions,
+    contract: &Contract,
+    name: &str,
+    now: i64,
+    is_run: bool,
+) -> Result<ContractReport, DataError> {
     let plan =
         compile(contract).map_err(|message| DataError::File { source_name: name.to_owned(), message })?;
     // Each file is read by the contract's columns and types, whatever it or the project says of them.
     let named = contract.columns.keys().cloned().collect();
-    let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), named, ..options.clone() };
+    let options = ReadOptions { drop: Vec::new(), types: BTreeMap::new(), named, ..reads.clone() };
     let dataset = Dataset::without_types(files, &options, Mixed::AsText)?;
     let mut violations = missing_and_extra(&dataset, contract);
-    let check = Check::new(&dataset, contract, &plan, now);
+    let doubt = |name: &str| structure::doubt(&dataset, name, contract.columns.get(name)?, reads, is_run);
+    let check = Check {
+        doubts: plan.columns.iter().map(|column| doubt(&column.name)).collect(),
+        ..Check::new(&dataset, contract, &plan, now)
+    };
     let mut found = Found::default();
     let files = dataset.files();
     dataset.scan(
         &check.read,
-        |batch| Ok::<_, DataError>(check.look(&batch)),
+        |mut batch| {
+            check.settle(&mut batch, 0..check.read.len());
+            Ok::<_, DataError>(check.look(&batch))
+        },
         |batch, position| {
             found.merge(batch, files[position.file], position);
             Ok(())
@@ -176,37 +209,6 @@ pub fn check(
     })
 }
 
-fn structure(id: String, column: &str, severity: Severity, message: String) -> Violation {
-    let columns = vec![column.to_owned()];
-    Violation { id, layer: Layer::Structure, severity, columns, message, count: 0, rows: Vec::new() }
-}
-
-fn missing_and_extra(dataset: &Dataset, contract: &Contract) -> Vec<Violation> {
-    let names = dataset.schema.names();
-    let places = dataset.schema.places();
-    let missing = contract
-        .columns
-        .iter()
-        .filter(|(name, column)| !column.optional && !places.contains_key(name.as_str()));
-    let mut found: Vec<Violation> = missing
-        .map(|(name, _)| {
-            let message = format!("the column `{name}` is not there; there is {}", listed(&names));
-            structure(format!("{name}.present"), name, Severity::Error, message)
-        })
-        .collect();
-    let severity = match contract.extra_columns {
-        ExtraColumns::Allow => return found,
-        ExtraColumns::Warning => Severity::Warning,
-        ExtraColumns::Error => Severity::Error,
-    };
-    let extra = names.iter().filter(|name| !contract.columns.contains_key(**name));
-    found.extend(extra.map(|name| {
-        let message = format!("the column `{name}` is not in the contract");
-        structure(format!("{name}.extra"), name, severity, message)
-    }));
-    found
-}
-
 /// A contract beside the columns that a data set has.
 struct Check<'a> {
     dataset: &'a Dataset,
@@ -215,6 +217,10 @@ struct Check<'a> {
     read: Vec<ReadColumn>,
     /// By planned column: its place in `read`.
     columns: Vec<Option<usize>>,
+    /// By planned column: how it may be of another kind.
+    doubts: Vec<Option<Doubt>>,
+    /// By place in `read`: the type that the contract asks for.
+    asked: Vec<ColumnType>,
     /// By rule: the places of its columns.
     rules: Vec<Option<Vec<usize>>>,
     /// Unique keys whose columns are there.
@@ -227,11 +233,13 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn new(dataset: &'a Dataset, contract: &'a Contract, plan: &'a Plan, now: i64) -> Self {
-        let mut read = Vec::new();
+        let (mut read, mut asked) = (Vec::new(), Vec::new());
         let places = dataset.schema.places();
         let mut place = |name: &str| {
             let position = places.get(name).copied()?;
-            read.push(ReadColumn { position, declared: contract.columns.get(name)?.declared() });
+            let column = contract.columns.get(name)?;
+            read.push(ReadColumn { position, declared: structure::read_as(column) });
+            asked.push(column.column_type);
             Some(read.len() - 1)
         };
         let columns: Vec<Option<usize>> = plan.columns.iter().map(|column| place(&column.name)).collect();
@@ -252,7 +260,20 @@ impl<'a> Check<'a> {
         let label = contract.label.as_ref().and_then(|label| find(&label.column));
         let fresh = contract.freshness.as_ref().and_then(|freshness| find(&freshness.column));
         let latest = now.saturating_add(whole::AHEAD);
-        Self { dataset, contract, plan, read, columns, rules, unique, label, fresh, latest }
+        Self {
+            dataset,
+            contract,
+            plan,
+            read,
+            columns,
+            doubts: Vec::new(),
+            asked,
+            rules,
+            unique,
+            label,
+            fresh,
+            latest,
+        }
     }
 
     fn number_of_checks(&self) -> u64 {
@@ -262,7 +283,7 @@ impl<'a> Check<'a> {
     }
 
     fn column_type(&self, place: usize) -> ColumnType {
-        self.read[place].declared.column_type
+        self.asked[place]
     }
 
     fn name(&self, place: usize) -> &str {
@@ -283,7 +304,7 @@ impl<'a> Check<'a> {
 
     fn look(&self, batch: &Batch) -> Found {
         let mut found = Found { rows: batch.rows as u64, ..Found::default() };
-        for (planned, place) in self.plan.columns.iter().zip(&self.columns) {
+        for ((planned, place), doubt) in self.plan.columns.iter().zip(&self.columns).zip(&self.doubts) {
             let (mut types, mut checks) = (Broken::default(), vec![Broken::default(); planned.checks.len()]);
             if let Some(place) = *place {
                 let column = &batch.columns[place];
@@ -301,6 +322,8 @@ impl<'a> Check<'a> {
                     });
                 }
             }
+            let seen = place.map(|place| Seen::of(&batch.columns[place], batch.rows, *doubt));
+            found.seen.push(seen.unwrap_or_default());
             found.types.push(types);
             found.values.push(checks);
         }
@@ -345,27 +368,6 @@ impl<'a> Check<'a> {
             }
         }
         found
-    }
-
-    fn wrong_types(&self, found: &Found) -> Vec<Violation> {
-        let mut violations = Vec::new();
-        for (planned, broken) in self.plan.columns.iter().zip(&found.types) {
-            if broken.count == 0 {
-                continue;
-            }
-            let column = &self.contract.columns[&planned.name];
-            let what = expected(column.column_type, column.format.as_deref());
-            let message = format!(
-                "`{}` is to be {}: {} of {} rows hold what is not {what}",
-                planned.name, column.column_type, broken.count, found.rows
-            );
-            violations.push(Violation {
-                count: broken.count,
-                rows: broken.rows.clone(),
-                ..structure(format!("{}.type", planned.name), &planned.name, Severity::Error, message)
-            });
-        }
-        violations
     }
 
     fn values(&self, found: &Found) -> Vec<Violation> {
@@ -474,7 +476,8 @@ impl<'a> Check<'a> {
         let read: Vec<ReadColumn> = places.iter().map(|place| self.read[*place].clone()).collect();
         let files = self.dataset.files();
         let mut found = Vec::new();
-        self.dataset.scan(&read, Ok::<_, DataError>, |batch, position| {
+        self.dataset.scan(&read, Ok::<_, DataError>, |mut batch, position| {
+            self.settle(&mut batch, places.iter().copied());
             let end = position.row + batch.rows as u64;
             for row in rows.iter().filter(|row| (position.row..end).contains(row)) {
                 let at = (row - position.row) as usize;
@@ -492,25 +495,5 @@ impl<'a> Check<'a> {
             Ok(())
         })?;
         Ok(found)
-    }
-}
-
-/// Counts the classes of a column to the letter.
-fn labels(column: &BatchColumn, column_type: ColumnType) -> BTreeMap<String, u64> {
-    fn counted<T: Eq + Hash>(
-        values: impl Iterator<Item = T>,
-        show: impl Fn(T) -> String,
-    ) -> BTreeMap<String, u64> {
-        let mut counts: HashMap<T, u64> = HashMap::new();
-        values.for_each(|value| *counts.entry(value).or_default() += 1);
-        counts.into_iter().map(|(value, count)| (show(value), count)).collect()
-    }
-    match &column.cells {
-        Cells::Int(values) => counted(values.iter().flatten(), |value| show_int(column_type, *value)),
-        Cells::Float(values) => {
-            let known = values.iter().filter(|value| !value.is_nan());
-            counted(known.map(|value| (value + 0.0).to_bits()), |bits| f64::from_bits(bits).to_string())
-        }
-        Cells::Text(values) => counted(values.iter().flatten(), str::to_owned),
     }
 }

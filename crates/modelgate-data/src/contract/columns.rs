@@ -83,10 +83,18 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
         add("min", format!("is at least {min}"), ValueCheck::Min(number("min", min)?));
     }
     if let Some(max) = &column.max {
-        add("max", format!("is at most {max}"), ValueCheck::Max(number("max", max)?));
+        add(
+            "max",
+            format!("is at most {max}"),
+            ValueCheck::Max(
+                max.last(column_type).map_or_else(|| number("max", max), |last| Ok(Limit::Whole(last)))?,
+            ),
+        );
     }
     let as_number = |bound: &Option<Bound>| bound.as_ref().and_then(|bound| bound.number(column_type));
-    if as_number(&column.min).zip(as_number(&column.max)).is_some_and(|(min, max)| min > max) {
+    let last = column.max.as_ref().and_then(|max| max.last(column_type)).map(|last| last as f64);
+    let last = last.or_else(|| as_number(&column.max));
+    if as_number(&column.min).zip(last).is_some_and(|(min, max)| min > max) {
         return Err(format!("columns.{name}: `min` is above `max`: no value keeps both"));
     }
     if column.min_length.zip(column.max_length).is_some_and(|(min, max)| min > max) {
@@ -127,6 +135,12 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
     }
     if let Some(length) = column.max_length {
         add("max_length", format!("has at most {length} letters"), ValueCheck::MaxLength(length));
+    }
+    if column.allow.is_some() && column.unique && found.is_empty() {
+        return Err(format!(
+            "{}: it is for what is asked of each value, and `unique` allows none; remove it",
+            key("allow")
+        ));
     }
     Ok(found)
 }

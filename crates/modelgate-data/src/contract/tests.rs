@@ -1,5 +1,8 @@
 //! Tests of contracts.
 
+mod imported;
+mod structure;
+
 use super::*;
 use crate::dataset::{Dataset, Mixed, ReadOptions};
 use crate::describe::describe;
@@ -368,7 +371,7 @@ fn nothing_of_a_contract_is_lost_on_the_way_to_the_open_standard_and_back() {
     let more = "description: all of it\nextra_columns: warning\n";
     let text = HOUSES
         .replace("version: 1\n", &format!("version: 1\n{more}"))
-        .replace("columns:\n", "columns:\n  seen: {type: date, format: '%d.%m.%Y', severity: warning}\n  deal: {type: decimal, allow: 0.5%}\n  ok: {type: bool, description: yes or no, label: Is it, unit: bits}\n")
+        .replace("columns:\n", "columns:\n  seen: {type: date, format: '%d.%m.%Y', severity: warning}\n  deal: {type: decimal, allow: 0.5%}\n  land: {type: category, nullable: false, values: [DE, FR], allow: 1%, severity: warning}\n  ok: {type: bool, description: yes or no, label: Is it, unit: bits}\n")
         .replace("[[date, kind]]", "[[date, kind], {columns: [id], severity: warning}]")
         .replace("check: part <= total}", "check: part <= total, allow: 3}");
     let contract = parse(&text, "c.yaml").expect("a contract");
@@ -378,6 +381,8 @@ fn nothing_of_a_contract_is_lost_on_the_way_to_the_open_standard_and_back() {
         [
             "`optional` of `code`",
             "`allow` of `deal`",
+            "`allow` of `land`",
+            "`severity` of `land`",
             "`unit` of `ok`",
             "`allow` of `part`",
             "`strptime` of `seen`",
@@ -517,6 +522,7 @@ fn bounds_that_no_value_keeps_are_refused() {
         ("{type: int, min: 5, max: 1}", "columns.a: `min` is above `max`"),
         ("{type: date, min: '2020-01-02', max: '2020-01-01'}", "columns.a: `min` is above `max`"),
         ("{type: date, format: '%Q'}", "columns.a.format: no date can be read by the form `%Q`"),
+        ("{type: int, unique: true, allow: 50%}", "columns.a.allow: it is for what is asked of each value"),
         ("{type: int, values: []}", "columns.a.values: it names no value"),
         ("{type: string, min_length: 3, max_length: 2}", "columns.a: `min_length` is above `max_length`"),
     ] {

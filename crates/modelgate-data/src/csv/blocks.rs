@@ -5,7 +5,7 @@ use std::io::Read;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::csv::dialect::{Dialect, Quoting, named_delimiter};
-use crate::csv::records::{BadQuote, Cursor, Field, Records, skip_empty_lines};
+use crate::csv::records::{BadQuote, Cursor, Field, Record, Records, skip_empty_lines};
 use crate::error::DataError;
 use crate::source::SourceFile;
 
@@ -17,6 +17,10 @@ const LONGEST_RECORD: usize = 64 << 20;
 
 /// Bytes that the dialect is found in.
 const HEAD: usize = 64 << 10;
+
+/// What to do about a quote that was found wrongly.
+const DECLARE: &str =
+    "declare `data.quote`: `'\"'` where ' is an apostrophe, `\"'\"` where it stands around values";
 
 /// Whole records.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct Blocks<'a> {
     ended: bool,
     line: u64,
     pub(crate) dialect: Dialect,
+    /// Whether `'` was found to be the quote: further down it may prove to be an apostrophe.
+    is_guessed: bool,
     /// The column names.
     pub(crate) header: Vec<String>,
 }
@@ -56,6 +62,7 @@ impl<'a> Blocks<'a> {
             ended: false,
             line: 1,
             dialect: Dialect { delimiter: b',', quote: Some(b'"') },
+            is_guessed: false,
             header: Vec::new(),
         };
         blocks.fill(HEAD)?;
@@ -73,6 +80,8 @@ impl<'a> Blocks<'a> {
         let head = if blocks.ended { head } else { &head[..memrchr(b'\n', head).map_or(0, |end| end + 1)] };
         let delimiter = declared.delimiter.or(named.map(|(delimiter, _)| delimiter));
         blocks.dialect = Dialect::detect(head, delimiter, declared.quoting);
+        blocks.is_guessed =
+            declared.quoting == Quoting::Detect && blocks.dialect.quote.is_some_and(|quote| quote == b'\'');
         blocks.read_header()?;
         blocks.check_title(delimiter, declared.quoting)?;
         Ok(blocks)
@@ -186,7 +195,16 @@ impl<'a> Blocks<'a> {
                 "there is text behind the {quote} that ends a value; a {quote} inside a quoted value stands twice"
             ),
         };
-        self.at(line, message)
+        self.at(line, if self.is_guessed { format!("{message}, or {DECLARE}") } else { message })
+    }
+
+    /// Refuses a record that goes on behind the end of its line by a quote that was found: with two apostrophes for quotes, the
+    /// rows between them would be gone.
+    fn check_ends_on_its_line(&self, record: Record) -> Result<(), DataError> {
+        let Some(place) = memchr(b'\n', &self.rest[record.start..record.end - 1]) else { return Ok(()) };
+        let line = self.line + memchr_iter(b'\n', &self.rest[..record.start + place]).count() as u64;
+        let message = format!("a value that begins with ' ends on another line; {DECLARE}");
+        Err(self.at(line, message))
     }
 
     /// Returns the next block, or `None` at the end.
@@ -225,12 +243,22 @@ impl<'a> Blocks<'a> {
         let mut end = 0;
         for record in Records::new(&self.rest, self.dialect) {
             match record {
-                Ok(record) => end = record.end,
+                Ok(record) => {
+                    if self.is_guessed {
+                        self.check_ends_on_its_line(record)?;
+                    }
+                    end = record.end;
+                }
                 Err(BadQuote::Unclosed(_)) if !self.ended => break,
                 // At the end of what was read, the letter behind a quote may still be to come.
                 Err(BadQuote::TextBehind(place)) if !self.ended && place + 2 >= self.rest.len() => break,
                 Err(bad) => return Err(self.bad_quote(&self.rest, self.line, bad)),
             }
+        }
+        if self.is_guessed && self.ended {
+            // The last line may have no end.
+            let (start, end) = (skip_empty_lines(&self.rest, end), self.rest.len() + 1);
+            self.check_ends_on_its_line(Record { start, end, fields: 0 })?;
         }
         Ok(if self.ended { self.rest.len() } else { end })
     }

@@ -63,7 +63,14 @@ impl<'a> Fields<'a> {
                 }
             } else {
                 if width != columns {
-                    return Err(ragged(source, line, width, columns, start == end));
+                    let row = &bytes[row_start..end];
+                    return Err(ragged(
+                        source,
+                        line,
+                        [width, columns],
+                        start == end,
+                        apostrophe(row, dialect),
+                    ));
                 }
                 spans.push((start as u32, end as u32));
                 rows += 1;
@@ -115,7 +122,8 @@ impl<'a> Fields<'a> {
             let width = spans.len() - before;
             if width != columns {
                 let is_last_empty = spans.last().is_some_and(|(start, end)| start == end);
-                return Err(ragged(source, line, width, columns, is_last_empty));
+                let row = bytes.get(counted..at).unwrap_or_default();
+                return Err(ragged(source, line, [width, columns], is_last_empty, apostrophe(row, dialect)));
             }
             lines.push(line);
         }
@@ -161,9 +169,23 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn ragged(source: &str, line: u64, width: usize, columns: usize, is_last_empty: bool) -> DataError {
+/// Returns whether a value of a row begins with `'`, which is no quote in this file.
+fn apostrophe(row: &[u8], dialect: Dialect) -> bool {
+    let begins = |value: &[u8]| value.first() == Some(&b'\'');
+    dialect.quote == Some(b'"') && row.split(|byte| *byte == dialect.delimiter).any(begins)
+}
+
+fn ragged(
+    source: &str,
+    line: u64,
+    [width, columns]: [usize; 2],
+    is_last_empty: bool,
+    has_apostrophe: bool,
+) -> DataError {
     let values = if width == 1 { "value" } else { "values" };
-    let hint = if width == 1 {
+    let hint = if has_apostrophe {
+        "; where ' stands around values that hold a delimiter or a line end, declare `data.quote: \"'\"`"
+    } else if width == 1 {
         "; is it cut short, or is the delimiter another one?"
     } else if width > columns && is_last_empty {
         "; it ends in a delimiter: remove those at the ends of the lines"

@@ -1,4 +1,4 @@
-//! DVC's configuration: `.dvc/config` and over it `.dvc/config.local`.
+//! DVC's configuration: that of the system, over it the user's, the repository's `.dvc/config` and `.dvc/config.local`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,11 +26,18 @@ impl fmt::Debug for DvcConfig {
 impl DvcConfig {
     /// Reads the configuration of the repository whose `.dvc` folder this is.
     pub(crate) fn read(dvc: &Path) -> Result<Self, SnapshotError> {
+        Self::read_over(&elsewhere(&|name| std::env::var_os(name).map(PathBuf::from)), dvc)
+    }
+
+    /// As [`Self::read`], over the configurations in other folders.
+    fn read_over(folders: &[PathBuf], dvc: &Path) -> Result<Self, SnapshotError> {
         let mut sections = Sections::new();
-        for name in ["config", "config.local"] {
-            let path = dvc.join(name);
+        let others = folders.iter().map(|folder| (folder.as_path(), "config"));
+        for (folder, name) in others.chain([(dvc, "config"), (dvc, "config.local")]) {
+            let path = folder.join(name);
             match fs_err::read_to_string(&path) {
-                Ok(text) => parse(&text, &mut sections),
+                // Paths are relative to the file that has them; those of the repository are known to be.
+                Ok(text) => parse(&text, (folder != dvc).then_some(folder), &mut sections),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
@@ -58,26 +65,54 @@ impl DvcConfig {
     }
 }
 
-/// Adds the sections of a file in the form of Python's `configobj`.
-fn parse(text: &str, sections: &mut Sections) {
-    let unquoted = |text: &str| {
-        let text = text.trim();
-        ['"', '\'']
-            .into_iter()
-            .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
-            .unwrap_or(text)
-            .to_owned()
+/// Returns the folders in which DVC keeps what holds for all repositories of the system and of the user, as `dvc config --system` and
+/// `--global` write it.
+fn elsewhere(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    let below = |name: &str, path: &str| environment(name).map(|folder| folder.join(path));
+    let [system, user] = if cfg!(windows) {
+        [below("PROGRAMDATA", "iterative/dvc"), below("LOCALAPPDATA", "iterative/dvc")]
+    } else if cfg!(target_os = "macos") {
+        [Some("/Library/Application Support/dvc".into()), below("HOME", "Library/Application Support/dvc")]
+    } else {
+        [
+            Some("/etc/xdg/dvc".into()),
+            below("XDG_CONFIG_HOME", "dvc").or_else(|| below("HOME", ".config/dvc")),
+        ]
     };
+    [environment("DVC_SYSTEM_CONFIG_DIR").or(system), environment("DVC_GLOBAL_CONFIG_DIR").or(user)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Returns a value without its quotes, or without the comment behind it.
+fn unquoted(text: &str) -> String {
+    let text = text.trim();
+    let quoted = |quote: char| text.strip_prefix(quote)?.split_once(quote).map(|(value, _)| value);
+    let plain = || text.split('#').next().unwrap_or_default().trim_end();
+    ['"', '\''].into_iter().find_map(quoted).unwrap_or_else(plain).to_owned()
+}
+
+/// Adds the sections of a file in the form of Python's `configobj`; paths in it are relative to `base`, if there is one.
+fn parse(text: &str, base: Option<&Path>, sections: &mut Sections) {
     let mut section = String::new();
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')) {
-            section = unquoted(name.0);
+            let name = name.0.trim();
+            let quoted = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+            ['"', '\''].into_iter().find_map(quoted).unwrap_or(name).clone_into(&mut section);
         } else if let Some((key, value)) = line.split_once('=') {
             let keys = sections.entry(section.clone()).or_default();
-            keys.insert(key.trim().to_owned(), unquoted(value));
+            let (key, value) = (key.trim().to_owned(), unquoted(value));
+            let is_path = matches!(key.as_str(), "dir" | "url") && !value.contains("://");
+            let value = match base.filter(|_| is_path) {
+                Some(base) => base.join(value).to_string_lossy().into_owned(),
+                None => value,
+            };
+            keys.insert(key, value);
         }
     }
 }
@@ -103,5 +138,25 @@ mod tests {
         assert_eq!((name, keys["url"].as_str(), keys["region"].as_str()), ("loc", "s3://b/p", "r"));
         assert!(config.remote(Some("other")).is_none());
         assert_eq!(config.cache(dvc), dvc.join("../cache"));
+    }
+
+    #[test]
+    fn what_holds_for_all_repositories_is_read_below_that_of_this_one() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (user, dvc) = (folder.path().join("user"), folder.path().join(".dvc"));
+        fs_err::create_dir(&user).expect("made");
+        fs_err::create_dir(&dvc).expect("made");
+        let text = "[core]\nremote = a\n[cache]\n    dir = shared   # the team's\n['remote \"a\"']\nurl = '../x # y' # z\n";
+        fs_err::write(user.join("config"), text).expect("written");
+        let nowhere = folder.path().join("nowhere");
+        let config = DvcConfig::read_over(&[nowhere.clone(), user.clone()], &dvc).expect("read");
+        assert_eq!(config.cache(&dvc), user.join("shared"));
+        let (name, keys) = config.remote(None).expect("remote");
+        assert_eq!((name, Path::new(&keys["url"])), ("a", user.join("../x # y").as_path()));
+        fs_err::write(dvc.join("config"), "[cache]\ndir = own#\n").expect("written");
+        let config = DvcConfig::read_over(&[nowhere, user], &dvc).expect("read");
+        assert_eq!(config.cache(&dvc), dvc.join("own"));
+        let given = |name: &str| (name == "DVC_GLOBAL_CONFIG_DIR").then(|| PathBuf::from("/g"));
+        assert_eq!(elsewhere(&given).last(), Some(&PathBuf::from("/g")));
     }
 }

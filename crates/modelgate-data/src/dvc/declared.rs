@@ -99,42 +99,48 @@ impl Pipeline {
         self.working_folder(settings.get("wdir").unwrap_or(&Yaml::Null))
     }
 
-    /// Returns what the stages left by the `dvc.lock` beside it, below the repository `root`, but for what git keeps.
-    pub(super) fn outputs(&self, root: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
+    /// Returns what the stages left by the `dvc.lock` beside it, below the repository `root`, but for what git keeps; and why it
+    /// is not told of a stage where it lies.
+    pub(super) fn outputs(
+        &self,
+        root: &Path,
+    ) -> Result<(Vec<DvcOutput>, Option<SnapshotError>), SnapshotError> {
         let path = self.folder.join("dvc.lock");
         let lock = read_lock(&path)?;
         if lock.stages.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let declared = self.stages();
-        let mut found = Vec::new();
+        let (mut found, mut untold) = (Vec::new(), None);
         for (name, stage) in &lock.stages {
             let group = name.split_once('@').map_or(name.as_str(), |(group, _)| group);
-            // One of an item that is there no more is one of its group.
-            let of_group = || {
-                let stage = self.stages.get(group).filter(|stage| is_for_items(stage));
-                stage.map(|stage| self.of_all_items(group, stage).settings)
+            // Which items there are may not be known: then all are those of the group.
+            let is_declared = |declared: &&Declared| {
+                declared.name == *name || (declared.known == Known::NoItems && declared.name == group)
             };
-            let declared = declared.iter().find(|declared| declared.name == *name);
-            let settings = declared.map(|declared| declared.settings.clone()).or_else(of_group);
-            let settings = settings.unwrap_or_default();
-            let folder = self.folder_of(&settings);
+            // DVC leaves stages in the lock that are declared no more, and does not look at them.
+            let Some(Declared { settings, .. }) = declared.iter().find(is_declared) else { continue };
+            let folder = self.folder_of(settings);
             let is_unknown =
                 settings.get("wdir").and_then(Yaml::as_str).is_some_and(|wdir| wdir.contains("${"));
             for entry in &stage.outs {
-                if !entry.cache || is_kept_by_git(&settings, &entry.path) {
+                if !entry.cache || is_said_no(settings, "cache", &entry.path) {
                     continue;
                 }
                 if is_unknown {
                     let message = format!(
                         "the `wdir` of the stage `{name}` refers to values that are not found here; use `dvc pull`"
                     );
-                    return Err(SnapshotError::Dvc { path: self.folder.join("dvc.yaml"), message });
+                    untold =
+                        untold.or(Some(SnapshotError::Dvc { path: self.folder.join("dvc.yaml"), message }));
+                    continue;
                 }
-                found.push(entry.output(&path, &folder, root)?);
+                let output = entry.output(&path, &folder, root)?;
+                let is_pushed = output.is_pushed && !is_said_no(settings, "push", &entry.path);
+                found.push(DvcOutput { is_pushed, ..output });
             }
         }
-        Ok(found)
+        Ok((found, untold))
     }
 }
 
@@ -142,9 +148,9 @@ fn is_for_items(stage: &Yaml) -> bool {
     ["foreach", "matrix"].iter().any(|key| stage.get(key).is_some())
 }
 
-/// Returns whether an output of a stage is one with `cache: false`. One that is declared by its letters is; of others, only
-/// where all whose references are not known are such: what may be in DVC's cache is not left out.
-fn is_kept_by_git(settings: &Yaml, path: &str) -> bool {
+/// Returns whether an output of a stage has `key: false`, as `cache` or `push`. One that is declared by its letters has; of others,
+/// only where all whose references are not known have: what may be in DVC's cache is not left out.
+fn is_said_no(settings: &Yaml, key: &str, path: &str) -> bool {
     let mut unknown = Vec::new();
     let lists = ["outs", "metrics", "plots"].into_iter().filter_map(|key| settings.get(key)?.as_list());
     for entry in lists.flatten() {
@@ -152,17 +158,17 @@ fn is_kept_by_git(settings: &Yaml, path: &str) -> bool {
         let declared = match entry {
             Yaml::Text(path) => vec![one(path)],
             Yaml::Map(entries) => {
-                let cached = |settings: &Yaml| settings.get("cache") != Some(&Yaml::Bool(false));
-                entries.iter().map(|(path, settings)| (path.to_owned(), cached(settings))).collect()
+                let is_yes = |settings: &Yaml| settings.get(key) != Some(&Yaml::Bool(false));
+                entries.iter().map(|(path, settings)| (path.to_owned(), is_yes(settings))).collect()
             }
             _ => Vec::new(),
         };
-        for (declared, is_cached) in declared {
+        for (declared, is_yes) in declared {
             if declared == path {
-                return !is_cached;
+                return !is_yes;
             }
             if declared.contains("${") {
-                unknown.push(is_cached);
+                unknown.push(is_yes);
             }
         }
     }
@@ -188,7 +194,10 @@ mod tests {
         write("params.yaml", params.to_owned());
         write("dvc.yaml", format!("stages:\n{stages}"));
         write("dvc.lock", format!("schema: '2.0'\nstages:\n{}", lock.iter().map(ran).collect::<String>()));
-        let outputs = Pipeline::read(&folder.path().join("dvc.yaml"))?.outputs(folder.path())?;
+        let (outputs, untold) = Pipeline::read(&folder.path().join("dvc.yaml"))?.outputs(folder.path())?;
+        if let Some(untold) = untold {
+            return Err(untold);
+        }
         let path = |output: &DvcOutput| output.path.strip_prefix(folder.path()).expect("below").to_owned();
         Ok(outputs.iter().map(|output| path(output).to_string_lossy().into_owned()).collect())
     }
@@ -222,6 +231,34 @@ mod tests {
         let error = tracked("n: 1\n", stages, &[("a", &["b.csv"])]).expect_err("refused").to_string();
         assert!(error.contains("dvc.yaml") && error.contains("the `wdir` of the stage `a`"), "{error}");
         assert_eq!(tracked("who: w\n", stages, &[("a", &["b.csv"])]).expect("read"), ["w/b.csv"]);
+    }
+
+    #[test]
+    fn what_is_declared_no_more_is_passed_over_as_by_dvc() {
+        let stages = "  each: {foreach: '${names}', do: {wdir: '${item}', cmd: c, outs: [o.csv]}}\n";
+        let lock: [(&str, &[&str]); 3] =
+            [("each@eu", &["o.csv"]), ("each@us", &["o.csv"]), ("gone", &["g.csv"])];
+        assert_eq!(tracked("names: [eu]\n", stages, &lock).expect("read"), ["eu/o.csv"]);
+    }
+
+    #[test]
+    fn a_stage_that_lies_nowhere_known_does_not_hide_the_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs_err::write(folder.path().join(name), text).expect("written");
+        fs_err::create_dir(folder.path().join(".dvc")).expect("made");
+        let stages =
+            "stages: {a: {cmd: c, wdir: '${who}', outs: [b.csv]}, d: {cmd: c, outs: [d.csv: {push: false}]}}";
+        write("dvc.yaml", stages);
+        let of =
+            |name: &str, path: &str| format!("{name}: {{cmd: c, outs: [{}]}}", LOCK.replace("PATH", path));
+        write("dvc.lock", &format!("schema: '2.0'\nstages: {{{}, {}}}", of("a", "b.csv"), of("d", "d.csv")));
+        let repository =
+            super::super::DvcRepository::find(folder.path()).expect("read").expect("a repository");
+        let found = repository.tracking(&folder.path().join("d.csv")).expect("known").expect("tracked");
+        assert!(!found.is_pushed, "{found:?}");
+        for error in [repository.tracked(folder.path()).err(), repository.tracking(Path::new("/x")).err()] {
+            assert!(error.expect("refused").to_string().contains("the `wdir` of the stage `a`"));
+        }
     }
 
     #[test]

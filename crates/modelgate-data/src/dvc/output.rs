@@ -53,6 +53,8 @@ pub struct DvcOutput {
     pub size: Option<u64>,
     /// The remote it is in, when not in the default one.
     pub remote: Option<String>,
+    /// Whether `dvc push` sends it anywhere: `push: false` keeps it on the machine that made it.
+    pub is_pushed: bool,
 }
 
 /// An entry of `outs` or `deps`.
@@ -70,6 +72,9 @@ pub(crate) struct Entry {
     /// `false` for a file that git keeps.
     #[serde(default = "yes")]
     pub(crate) cache: bool,
+    /// `false` for what stays on the machine that made it.
+    #[serde(default = "yes")]
+    pub(crate) push: bool,
 }
 
 fn yes() -> bool {
@@ -101,7 +106,14 @@ impl Entry {
                 self.path
             )));
         }
-        Ok(DvcOutput { path, file: file.to_owned(), hash, size: self.size, remote: self.remote.clone() })
+        Ok(DvcOutput {
+            path,
+            file: file.to_owned(),
+            hash,
+            size: self.size,
+            remote: self.remote.clone(),
+            is_pushed: self.push,
+        })
     }
 }
 

@@ -32,7 +32,14 @@ pub struct DvcPulled {
     pub written: u64,
     /// Files that were as they should be.
     pub unchanged: u64,
+    /// What is neither in the cache nor in its remote: its path, and why.
+    pub missing: Vec<(String, String)>,
+    /// What is not in the cache and is on the machine alone that made it: `push: false`.
+    pub kept: Vec<String>,
 }
+
+/// What a remote does not have: the path, why, and the content.
+type Nowhere = Vec<(String, String, DvcHash)>;
 
 /// Opens a remote when a content is not in the cache.
 struct Remotes<'a> {
@@ -54,10 +61,10 @@ impl Remotes<'_> {
 
 impl DvcRepository {
     /// Writes `outputs` into the working copy, fetching what the cache does not have; every content has its MD5
-    /// checked.
+    /// checked. What is nowhere is left out and told.
     ///
     /// # Errors
-    /// Fails when a content is nowhere or has other bytes, when a link leads a file out of the repository, and with [`SnapshotError::Changes`] for a file whose
+    /// Fails when a content has other bytes, when a link leads a file out of the repository, and with [`SnapshotError::Changes`] for a file whose
     /// content is not in the cache and would be lost, unless `force`.
     pub fn pull(
         &self,
@@ -71,10 +78,14 @@ impl DvcRepository {
         let mut pulled = DvcPulled::default();
         let mut files: Vec<(PathBuf, DvcHash)> = Vec::new();
         for output in outputs {
-            let wanted = [(output.path.clone(), output.hash)];
-            self.fetch(&wanted, output, &mut remotes, index, &mut pulled, progress)?;
+            if !output.is_pushed && self.cached(&output.hash).is_none() {
+                pulled.kept.push(self.shown(&output.path));
+                continue;
+            }
+            let wanted = vec![(output.path.clone(), output.hash)];
+            let found = self.fetch(wanted, output, &mut remotes, index, &mut pulled, progress)?;
             if !output.hash.is_folder {
-                files.extend(wanted);
+                files.extend(found);
                 continue;
             }
             let Some(list) = self.cached(&output.hash) else { continue };
@@ -86,8 +97,7 @@ impl DvcRepository {
                 })?;
                 listed.push((output.path.join(file.relpath), hash));
             }
-            self.fetch(&listed, output, &mut remotes, index, &mut pulled, progress)?;
-            files.extend(listed);
+            files.extend(self.fetch(listed, output, &mut remotes, index, &mut pulled, progress)?);
         }
         pulled.remotes = remotes.open.values().map(|home| home.name()).collect();
         // First look at all, then write: a refusal leaves the working copy as it was.
@@ -123,16 +133,16 @@ impl DvcRepository {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 
-    /// Brings the contents that the cache does not have, or has damaged, into the cache.
+    /// Brings the contents that the cache does not have, or has damaged, into the cache; returns those that are in it now.
     fn fetch(
         &self,
-        wanted: &[(PathBuf, DvcHash)],
+        wanted: Vec<(PathBuf, DvcHash)>,
         output: &DvcOutput,
         remotes: &mut Remotes<'_>,
         index: &DigestIndex,
         pulled: &mut DvcPulled,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<Vec<(PathBuf, DvcHash)>, SnapshotError> {
         let missing = |(_, hash): &(PathBuf, DvcHash)| -> Result<bool, SnapshotError> {
             let Some(cached) = self.cached(hash) else { return Ok(true) };
             if Self::is_content(&cached, hash, index)? {
@@ -143,13 +153,13 @@ impl DvcRepository {
             Ok(true)
         };
         let missing: Vec<Result<bool, SnapshotError>> = wanted.par_iter().map(missing).collect();
-        let missing = missing.into_iter().collect::<Result<Vec<bool>, _>>()?;
+        let is_missing = missing.into_iter().collect::<Result<Vec<bool>, _>>()?;
         let mut missing: Vec<_> =
-            wanted.iter().zip(missing).filter(|(_, missing)| *missing).map(|(wanted, _)| wanted).collect();
+            wanted.iter().zip(is_missing).filter(|(_, missing)| *missing).map(|(wanted, _)| wanted).collect();
         missing.sort_unstable_by_key(|(_, hash)| *hash);
         missing.dedup_by_key(|(_, hash)| *hash);
         if missing.is_empty() {
-            return Ok(());
+            return Ok(wanted);
         }
         let home = remotes.get(output.remote.as_deref()).map_err(|error| match error {
             SnapshotError::Dvc { path, message } => SnapshotError::Dvc {
@@ -170,34 +180,42 @@ impl DvcRepository {
         };
         let threads = home.parallel().min(missing.len());
         let chunk = missing.len().div_ceil(threads);
-        let results: Vec<Result<(), SnapshotError>> = std::thread::scope(|scope| {
+        let results: Vec<Result<Nowhere, SnapshotError>> = std::thread::scope(|scope| {
             let workers: Vec<_> = missing
                 .chunks(chunk)
                 .map(|part| {
                     let count = &count;
                     scope.spawn(move || {
-                        part.iter()
-                            .try_for_each(|(path, hash)| self.fetch_one(home, path, hash, index, count))
+                        let mut nowhere = Nowhere::new();
+                        for (path, hash) in part {
+                            if let Some(reason) = self.fetch_one(home, hash, index, count)? {
+                                nowhere.push((self.shown(path), reason, *hash));
+                            }
+                        }
+                        Ok(nowhere)
                     })
                 })
                 .collect();
             let panicked = || Err(std::io::Error::other("a thread ended by itself").into());
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| panicked())).collect()
         });
-        results.into_iter().collect::<Result<Vec<()>, _>>()?;
-        pulled.fetched += missing.len() as u64;
+        let nowhere = results.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        pulled.fetched += (missing.len() - nowhere.len()) as u64;
         pulled.bytes += bytes.into_inner();
-        Ok(())
+        let mut found = wanted;
+        found.retain(|(_, hash)| !nowhere.iter().any(|(_, _, other)| other == hash));
+        pulled.missing.extend(nowhere.into_iter().map(|(path, reason, _)| (path, reason)));
+        Ok(found)
     }
 
+    /// Brings one content into the cache; returns why it cannot, where the remote does not have it.
     fn fetch_one(
         &self,
         home: &dyn ObjectHome,
-        path: &Path,
         hash: &DvcHash,
         index: &DigestIndex,
         count: &(dyn Fn(u64) + Sync),
-    ) -> Result<(), SnapshotError> {
+    ) -> Result<Option<String>, SnapshotError> {
         let [key, other] = hash.keys();
         let target = self.cache.join(&key);
         let folder = target.parent().unwrap_or(&self.cache);
@@ -216,12 +234,10 @@ impl DvcRepository {
         };
         match fetched {
             Err(RemoteError::Missing { home, .. }) => {
-                let message = format!(
-                    "the content {} of `{}` is not in the remote `{home}`; somebody who has it must run `dvc push`",
-                    hash.md5,
-                    self.shown(path)
-                );
-                return Err(SnapshotError::Dvc { path: self.root.join(".dvc"), message });
+                return Ok(Some(format!(
+                    "its content {} is not in the remote `{home}`; somebody who has it must run `dvc push`",
+                    hash.md5
+                )));
             }
             other => other?,
         }
@@ -233,7 +249,7 @@ impl DvcRepository {
         permissions.set_readonly(true);
         fs_err::set_permissions(&partial, permissions)?;
         partial.persist(&target).map_err(|failed| failed.error)?;
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -275,7 +291,8 @@ mod tests {
         home.put(&hash.keys()[0], CONTENT).expect("put");
         let index = DigestIndex::open(folder.path());
         let fetch = |count: &(dyn Fn(u64) + Sync)| {
-            repository.fetch_one(&home, &path("a.csv"), &hash, &index, count).expect("fetched");
+            let nowhere = repository.fetch_one(&home, &hash, &index, count).expect("fetched");
+            assert_eq!(nowhere, None);
         };
         let in_cache = repository.cache.join(&hash.keys()[0]);
         let left = in_cache.with_file_name(".left.partial");
@@ -294,5 +311,33 @@ mod tests {
         remove_left(left.parent().expect("a folder"));
         let names = || fs_err::read_dir(in_cache.parent().expect("a folder")).expect("read");
         assert_eq!(names().count(), 1, "{:?}", names().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_nowhere_does_not_keep_back_what_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs_err::create_dir(path(".dvc")).expect("made");
+        fs_err::write(path(".dvc/config"), "[core]\nremote = r\n['remote \"r\"']\nurl = ../remote\n")
+            .expect("written");
+        let repository = DvcRepository::find(folder.path()).expect("read").expect("a repository");
+        let output = |name: &str, content: &[u8], is_pushed| {
+            let hash = DvcHash { md5: modelgate_store::Md5::of(content), is_folder: false, is_legacy: false };
+            DvcOutput { path: path(name), file: path("dvc.lock"), hash, size: None, remote: None, is_pushed }
+        };
+        let all = [
+            output("forgotten.csv", b"1", true),
+            output("model.pkl", b"2", false),
+            output("there.csv", CONTENT, true),
+        ];
+        FolderObjects::new(&path("remote")).put(&all[2].hash.keys()[0], CONTENT).expect("put");
+        let index = DigestIndex::open(folder.path());
+        let pulled = repository.pull(&all, &|_| None, &index, false, &|_| {}).expect("pulled");
+        assert_eq!((pulled.fetched, pulled.written, pulled.unchanged), (1, 1, 0));
+        assert_eq!(pulled.kept, ["model.pkl"]);
+        assert_eq!(pulled.missing.len(), 1);
+        assert!(pulled.missing[0].0 == "forgotten.csv" && pulled.missing[0].1.contains("dvc push"));
+        assert_eq!(fs_err::read(path("there.csv")).expect("written"), CONTENT);
+        assert!(!path("model.pkl").exists() && !path("forgotten.csv").exists());
     }
 }

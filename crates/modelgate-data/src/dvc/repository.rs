@@ -52,12 +52,25 @@ impl DvcRepository {
     /// # Errors
     /// Names the file of DVC that cannot be read.
     pub fn tracked(&self, folder: &Path) -> Result<Vec<DvcOutput>, SnapshotError> {
-        let mut found = Vec::new();
+        match self.told(folder)? {
+            (_, Some(untold)) => Err(untold),
+            (found, None) => Ok(found),
+        }
+    }
+
+    /// As [`Self::tracked`]; why it is not told of a stage where its outputs lie is no error.
+    ///
+    /// # Errors
+    /// As [`Self::tracked`], but for that.
+    pub fn told(&self, folder: &Path) -> Result<(Vec<DvcOutput>, Option<SnapshotError>), SnapshotError> {
+        let (mut found, mut untold) = (Vec::new(), None);
         for file in dvc_files(folder)? {
             match file.file_name().and_then(|name| name.to_str()) {
                 Some("dvc.yaml") => {
                     if file.with_file_name("dvc.lock").exists() {
-                        found.extend(Pipeline::read(&file)?.outputs(&self.root)?);
+                        let (outputs, reason) = Pipeline::read(&file)?.outputs(&self.root)?;
+                        found.extend(outputs);
+                        untold = untold.or(reason);
                     }
                 }
                 _ => found.extend(output::of_dvc_file(&file, &self.root)?),
@@ -65,24 +78,27 @@ impl DvcRepository {
         }
         found.sort_unstable();
         found.dedup_by(|one, other| one.path == other.path);
-        Ok(found)
+        Ok((found, untold))
     }
 
     /// Returns what tracks `path`: the output itself, or the folder it is in.
     ///
     /// # Errors
-    /// As [`Self::tracked`].
+    /// As [`Self::tracked`]; of a stage whose outputs lie where is not told, only where nothing else tracks the path.
     pub fn tracking(&self, path: &Path) -> Result<Option<DvcOutput>, SnapshotError> {
         // The usual place costs no search.
         let mut beside = path.as_os_str().to_owned();
         beside.push(".dvc");
         let beside = PathBuf::from(beside);
-        let outputs = if beside.is_file() {
-            output::of_dvc_file(&beside, &self.root)?
+        let (outputs, untold) = if beside.is_file() {
+            (output::of_dvc_file(&beside, &self.root)?, None)
         } else {
-            self.tracked(&self.root)?
+            self.told(&self.root)?
         };
-        Ok(outputs.into_iter().find(|output| path.starts_with(&output.path)))
+        match (outputs.into_iter().find(|output| path.starts_with(&output.path)), untold) {
+            (None, Some(untold)) => Err(untold),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Returns what tracks `path`, and all that is tracked below it.
@@ -159,6 +175,13 @@ impl DvcRepository {
         Err(error("it names files outside of its folder"))
     }
 
+    /// Returns the name of the default remote and the scheme of its address, where no such remote is read here.
+    pub fn unread_remote(&self) -> Option<(String, String)> {
+        let (name, keys) = self.config.remote(None)?;
+        let scheme = unread_scheme(keys.get("url")?)?;
+        Some((name.to_owned(), scheme.to_owned()))
+    }
+
     /// Opens the remote `name`, or the default one.
     pub(crate) fn remote(
         &self,
@@ -194,8 +217,7 @@ impl DvcRepository {
             options.fill(profile.as_deref(), environment)?;
             return Ok(Box::new(S3Objects::open(&options)?));
         }
-        if url.contains("://") && !url.starts_with("file://") {
-            let scheme = url.split("://").next().unwrap_or_default();
+        if let Some(scheme) = unread_scheme(url) {
             return Err(error(format!(
                 "the remote `{name}` is `{scheme}://`; folders and `s3://` are read here, use `dvc pull`"
             )));
@@ -205,6 +227,12 @@ impl DvcRepository {
         }
         Ok(Box::new(FolderObjects::new(&output::lexical(&self.root.join(".dvc").join(url)))))
     }
+}
+
+/// Returns the scheme of an address that no remote is read at.
+fn unread_scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once("://")?;
+    (!["s3", "file"].contains(&scheme)).then_some(scheme)
 }
 
 /// Returns the MD5 of a text with the line endings of Unix, or `None` for what DVC takes for binary.

@@ -37,7 +37,7 @@ pub(crate) fn write(path: &std::path::Path) {
     write_batch(path, &batch());
 }
 
-fn write_batch(path: &std::path::Path, batch: &RecordBatch) {
+pub(crate) fn write_batch(path: &std::path::Path, batch: &RecordBatch) {
     let file = std::fs::File::create(path).expect("a file");
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
     writer.write(batch).expect("written");

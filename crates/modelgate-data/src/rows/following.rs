@@ -32,6 +32,10 @@ pub(super) fn hash_values(column: &BatchColumn, rows: usize) -> Vec<u64> {
 pub(super) struct Following {
     /// For classes: the class behind each value, as hashes, while there is one; `None` when there is not.
     classes: Option<BTreeMap<u64, u64>>,
+    /// For classes: rows with a value, rows without one, and the class of these while there is one.
+    known: usize,
+    unknown: usize,
+    class_of_unknown: Option<u64>,
     /// For numbers: count, and sums over feature `x` and target `y`, both less their first value.
     sums: Option<[f64; 6]>,
     first: Option<(f64, f64)>,
@@ -40,7 +44,15 @@ pub(super) struct Following {
 
 impl Default for Following {
     fn default() -> Self {
-        Self { classes: Some(BTreeMap::new()), sums: Some([0.0; 6]), first: None, equal: true }
+        Self {
+            classes: Some(BTreeMap::new()),
+            known: 0,
+            unknown: 0,
+            class_of_unknown: None,
+            sums: Some([0.0; 6]),
+            first: None,
+            equal: true,
+        }
     }
 }
 
@@ -55,13 +67,28 @@ fn number(column: &BatchColumn, row: usize) -> Option<f64> {
 impl Following {
     /// Looks at a feature beside the class of each row, as [`hash_values`] has them.
     pub(super) fn classes(feature: &BatchColumn, of_rows: &[u64]) -> Self {
-        let mut known = BTreeMap::new();
+        let mut found = Self { sums: None, ..Self::default() };
+        let mut classes = BTreeMap::new();
         let mut bytes = Vec::new();
         let follows = of_rows.iter().enumerate().all(|(row, class)| {
-            *known.entry(hash_value(feature, row, &mut bytes)).or_insert(*class) == *class
-                && known.len() <= MOST_VALUES
+            if feature.is_null(row) {
+                found.add_unknown(1, Some(*class));
+                return true;
+            }
+            found.known += 1;
+            *classes.entry(hash_value(feature, row, &mut bytes)).or_insert(*class) == *class
+                && classes.len() <= MOST_VALUES
         });
-        Self { classes: follows.then_some(known), sums: None, ..Self::default() }
+        Self { classes: follows.then_some(classes), ..found }
+    }
+
+    /// Adds rows without a value, of one class or of several.
+    fn add_unknown(&mut self, rows: usize, class: Option<u64>) {
+        if rows > 0 {
+            let is_first = self.unknown == 0;
+            self.class_of_unknown = class.filter(|class| is_first || self.class_of_unknown == Some(*class));
+            self.unknown += rows;
+        }
     }
 
     /// Looks at a feature beside the numbers of a target.
@@ -95,6 +122,8 @@ impl Following {
     /// Adds what was seen behind this.
     pub(super) fn merge(&mut self, later: Self) {
         self.equal &= later.equal;
+        self.known += later.known;
+        self.add_unknown(later.unknown, later.class_of_unknown);
         self.classes = match (self.classes.take(), later.classes) {
             (Some(mut all), Some(some)) => {
                 let fits = some.into_iter().all(|(value, class)| *all.entry(value).or_insert(class) == class);
@@ -134,9 +163,16 @@ impl Following {
     pub(super) fn verdict(&self, is_class: bool) -> Option<String> {
         if is_class {
             let classes = self.classes.as_ref()?;
-            let different: BTreeSet<u64> = classes.values().copied().collect();
-            let one_to_one = different.len() == classes.len() && different.len() > 1;
-            return one_to_one.then(|| "has one value for each class of the target".to_owned());
+            let one_to_one = |unknown: Option<u64>| {
+                let different: BTreeSet<u64> = classes.values().copied().chain(unknown).collect();
+                different.len() == classes.len() + usize::from(unknown.is_some()) && different.len() > 1
+            };
+            // That there is no value may itself be the value of a class: the date of an end that only some have.
+            if one_to_one(self.class_of_unknown) && (self.unknown == 0 || self.class_of_unknown.is_some()) {
+                return Some("has one value for each class of the target".to_owned());
+            }
+            return (one_to_one(None) && self.known >= self.unknown)
+                .then(|| "has one value for each class of the target, in the rows that have one".to_owned());
         }
         let [n, sx, sy, sxx, syy, sxy] = self.sums?;
         if n < 3.0 {

@@ -49,6 +49,11 @@ impl Runtime {
         let plain = |text: &str| text.chars().filter(|letter| !letter.is_control()).take(500).collect();
         Self { stage, word: plain(word), error: answer["errorMessage"].as_str().map(plain) }
     }
+
+    /// Returns whether somebody stopped it: it stays so until it is started again.
+    pub fn is_stopped(&self) -> bool {
+        ["PAUSED", "STOPPED"].contains(&self.word.as_str())
+    }
 }
 
 impl Hub {
@@ -124,6 +129,14 @@ impl Hub {
     /// Fails when the token may not.
     pub fn restart(&self, space: &Repository) -> Result<(), HubError> {
         self.send("POST", &self.at(&format!("{}/restart", space.api())), &[], Body::None).map(drop)
+    }
+
+    /// Stops a Space: it answers nobody until it is started again.
+    ///
+    /// # Errors
+    /// Fails when there is none, or the token may not.
+    pub fn pause(&self, space: &Repository) -> Result<(), HubError> {
+        self.send("POST", &self.at(&format!("{}/pause", space.api())), &[], Body::None).map(drop)
     }
 
     /// Waits until a Space runs, and returns the address that it answers at; `heard` is told each new stage. An error is final

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use modelgate_core::Digest;
 
 pub use application::{Held, application};
-pub use weights::{find_weights, publish_weights};
+pub use weights::{find_same_weights, find_weights, publish_weights};
 
 use crate::hub::{Change, Hub, HubError, NewFile, Repository, Token};
 
@@ -91,8 +91,8 @@ pub fn bring(hub: &Hub, space: &Repository, plan: &Plan) -> Result<(), HubError>
     }
     let committed = hub.commit(space, &change)?;
     let set = hub.set_variables(space, &plan.variables)?;
-    // A commit builds the Space anew; variables alone are read at a start.
-    if set || !committed.changed {
+    // A commit builds the Space anew; variables alone are read at a start, and one that was stopped is not built.
+    if set || !committed.changed || hub.runtime(space)?.is_stopped() {
         hub.restart(space)?;
     }
     Ok(())

@@ -10,9 +10,16 @@ use crate::hub::{Change, Hub, HubError, NewFile, Repository};
 const ATTACHED: [&str; 5] =
     ["metrics.json", "verdict.json", "MODEL_CARD.md", "model.sig", super::REFERENCE_ROWS];
 const MANIFEST: &str = "manifest.json";
+const SIGNATURE: &str = "model.sig";
 
 fn tag(digest: &Digest) -> String {
     format!("modelgate-{}", digest.short())
+}
+
+/// The tag of a package whose signature came later than it, or took the place of another: the first tag stays where it is.
+fn tag_of_signature(digest: &Digest, package: &BTreeMap<String, Vec<u8>>) -> Option<String> {
+    let signature = package.get(SIGNATURE)?;
+    Some(format!("{}-{}", tag(digest), Digest::of(signature).short()))
 }
 
 /// Returns the revision that holds a package; `None` when it was never brought there.
@@ -36,6 +43,33 @@ pub fn find_weights(hub: &Hub, weights: &Repository, digest: &Digest) -> Result<
     }
 }
 
+/// Returns the revision that holds a package with exactly what is attached to it, its signature above all; `None` when there is
+/// none that is tagged.
+///
+/// # Errors
+/// As [`find_weights`].
+pub fn find_same_weights(
+    hub: &Hub,
+    weights: &Repository,
+    digest: &Digest,
+    package: &BTreeMap<String, Vec<u8>>,
+) -> Result<Option<String>, HubError> {
+    let first = find_weights(hub, weights, digest)?;
+    if hub.is_dry() {
+        return Ok(first);
+    }
+    let later = match tag_of_signature(digest, package) {
+        Some(tag) if first.is_some() => hub.head(weights, &tag)?,
+        _ => None,
+    };
+    for revision in first.into_iter().chain(later) {
+        if same(hub, weights, &revision, package)? {
+            return Ok(Some(revision));
+        }
+    }
+    Ok(None)
+}
+
 /// Brings a package into the model repository and returns its revision; what is there is not sent again.
 ///
 /// # Errors
@@ -54,20 +88,25 @@ pub fn publish_weights(
     if let Some(card) = package.get("MODEL_CARD.md") {
         files.push(NewFile::new("README.md", card.as_slice()));
     }
-    let known = if hub.is_dry() { None } else { find_weights(hub, weights, digest)? };
-    if let Some(revision) = known
-        && same(hub, weights, &revision, package)?
-    {
+    let known = if hub.is_dry() { None } else { find_same_weights(hub, weights, digest, package)? };
+    if let Some(revision) = known {
         return Ok(revision);
     }
     // What was attached to another version would be taken for this one's.
     let deleted = ATTACHED.iter().filter(|name| !package.contains_key(**name)).map(|name| (*name).to_owned());
     let change = Change { files, deleted: deleted.collect(), summary: summary.to_owned() };
     let committed = hub.commit(weights, &change)?;
-    match hub.tag(weights, &committed.commit, &tag(digest)) {
-        // The package has its tag; a signature or a card that came later is in the newer commit.
-        Err(error) if error.status() == Some(409) => {}
-        result => result?,
+    // The package may have its tag; a signature that came later is in the newer commit and has one of its own. What else came
+    // later, such as a card, is found by what is on the main branch.
+    let tags = [Some(tag(digest)), tag_of_signature(digest, package)];
+    for tag in tags.iter().flatten() {
+        match hub.tag(weights, &committed.commit, tag) {
+            Err(error) if error.status() == Some(409) => {}
+            result => {
+                result?;
+                break;
+            }
+        }
     }
     Ok(committed.commit)
 }

@@ -8,5 +8,5 @@ mod steps;
 mod write;
 
 pub use paths::Watched;
-pub use render::{Deploy, Plan, SIGNING_KEY, files, repository, said};
-pub use write::{DEPLOY_DOCKER, Outcome, Written, write, write_marked};
+pub use render::{Deploy, Plan, SIGNING_KEY, WORKFLOWS, files, repository, said};
+pub use write::{DEPLOY_DOCKER, Outcome, Written, is_foreign, write, write_marked};

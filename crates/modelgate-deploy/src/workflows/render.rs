@@ -7,7 +7,8 @@ use super::parts::{
 };
 use super::paths::Watched;
 use super::steps::{
-    secrets_of_space, step_of_needed, step_of_target, step_of_target_back, steps_of_python, steps_of_tests,
+    secrets_of_space, step_of_needed, step_of_target, step_of_target_back, step_of_target_stop,
+    steps_of_python, steps_of_tests,
 };
 
 /// Where releases of modelgate are, `owner/name`.
@@ -89,6 +90,9 @@ pub fn said(pipeline: &str, name: &str) -> String {
     if name.is_empty() || name == pipeline { pipeline.to_owned() } else { format!("{pipeline} ({name})") }
 }
 
+/// The workflows that are written, by the names of their files.
+pub const WORKFLOWS: [&str; 5] = ["ci", "data-validation", "deploy", "rollback", "train"];
+
 /// The secret with the private key that versions are signed with.
 pub const SIGNING_KEY: &str = "MODELGATE_SIGNING_KEY";
 
@@ -153,6 +157,10 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
     };
     let back_in = "        if: failure() && steps.back.outputs.before\n";
     let out = "        if: steps.back.outputs.before\n";
+    let none_in = "        if: failure() && steps.back.outputs.none\n";
+    let none_out = "        if: steps.back.outputs.none\n";
+    let now = "        if: steps.rolled.outputs.now\n";
+    let none_now = "        if: steps.rolled.outputs.none\n";
     let named = plan.suffix.trim_start_matches('-');
     let has_name = plan.said() != plan.pipeline;
     let when = |condition: bool, text: String| if condition { text } else { String::new() };
@@ -208,9 +216,12 @@ pub fn files(plan: &Plan) -> Vec<(PathBuf, String)> {
             ("@@NEEDED@@", step_of_needed(plan)),
             ("@@REFUSED@@", refused.to_owned()),
             ("@@TARGET@@", step_of_target(plan)),
-            ("@@TARGETBACK@@", step_of_target_back(plan, "", "${{ inputs.reason }}")),
+            ("@@TARGETBACK@@", step_of_target_back(plan, now, "${{ inputs.reason }}")),
+            ("@@TARGETSTOP@@", step_of_target_stop(plan, none_now)),
             ("@@TARGETOUT@@", step_of_target_back(plan, out, "${{ env.RUN }}")),
+            ("@@STOPOUT@@", step_of_target_stop(plan, none_out)),
             ("@@TARGETBEFORE@@", step_of_target_back(plan, back_in, "${{ env.RUN }}")),
+            ("@@STOPBEFORE@@", step_of_target_stop(plan, none_in)),
         ]
         .iter()
         .fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
@@ -452,6 +463,41 @@ mod tests {
         let bring = steps("deploy", "Bring it to the Space").concat();
         assert!(bring.contains("          GITHUB_TOKEN: ${{ github.token }}\n"), "{bring}");
         assert!(!workflow(&plan, "deploy").contains("secrets.GITHUB_TOKEN"));
+    }
+
+    #[test]
+    fn where_nothing_is_in_production_any_more_nothing_is_looked_at_and_the_space_stops() {
+        let plan = Plan { deploy: Deploy::Space, ..plan() };
+        let conditions = |name: &str, step: &str| -> Vec<String> {
+            let text = workflow(&plan, name);
+            let steps = text.split("      - name: ").filter(|text| text.starts_with(step));
+            steps
+                .map(|step| {
+                    step.lines()
+                        .find_map(|line| line.strip_prefix("        if: "))
+                        .unwrap_or_default()
+                        .to_owned()
+                })
+                .collect()
+        };
+        for step in ["Serve what is in production", "Record where it went", "Take the Space back"] {
+            assert_eq!(conditions("rollback", step), ["steps.rolled.outputs.now"], "{step}");
+        }
+        assert_eq!(conditions("rollback", "Stop the Space"), ["steps.rolled.outputs.none"]);
+        assert_eq!(
+            conditions("deploy", "Stop the Space"),
+            ["steps.back.outputs.none", "failure() && steps.back.outputs.none"]
+        );
+        let stop = workflow(&plan, "rollback");
+        let (_, stop) = stop.split_once("      - name: Stop the Space\n").expect("a step");
+        let (stop, _) =
+            stop.split_once("      - name: ").or(stop.split_once("      # Behind")).expect("steps");
+        assert!(
+            stop.contains("run: modelgate deploy space \"$MODEL\" --stop\n")
+                && stop.contains("HF_TOKEN: ${{ secrets.HF_TOKEN }}"),
+            "{stop}"
+        );
+        assert!(!workflow(&Plan { deploy: Deploy::None, ..plan }, "rollback").contains("Stop the Space"));
     }
 
     #[test]

@@ -64,6 +64,19 @@ pub(super) fn step_of_target_back(plan: &Plan, when: &str, reason: &str) -> Stri
     )
 }
 
+/// A step that stops the Space, where nothing may be served any more; `when` is its condition.
+pub(super) fn step_of_target_stop(plan: &Plan, when: &str) -> String {
+    if plan.deploy == Deploy::None {
+        return String::new();
+    }
+    format!(
+        "      - name: Stop the Space\n{when}        working-directory: {}\n        env:\n{}        \
+         run: modelgate deploy space \"$MODEL\" --stop\n",
+        plan.folder,
+        lines(&[HUB], VARIABLE, secret),
+    )
+}
+
 /// A step that fails before the promotion where a secret is missing that the Space needs behind it.
 pub(super) fn step_of_needed(plan: &Plan) -> String {
     if plan.deploy == Deploy::None {

@@ -25,8 +25,10 @@ pub enum Outcome {
     Same,
     /// It was as an earlier `ci init` left it, and was replaced.
     Replaced,
-    /// It was edited, or is not ours, and stays.
+    /// It was edited and stays.
     Kept,
+    /// It has nothing of ours, and stays.
+    Foreign,
     /// It was edited and overwritten, as asked.
     Overwritten,
 }
@@ -44,6 +46,11 @@ pub struct Written {
 
 fn marked(mark: &str, text: &str) -> String {
     format!("{mark}{}: edit it as you like, it is not overwritten then\n{text}", Digest::of(text.as_bytes()))
+}
+
+/// Returns whether a file has nothing of ours: whoever edits one of ours leaves what it runs.
+pub fn is_foreign(text: &str) -> bool {
+    !text.contains("modelgate")
 }
 
 /// Returns whether a file is as it was written here. Line ends may be those of Windows.
@@ -106,11 +113,12 @@ pub fn write_marked(
                 match (untouched(mark, there), force) {
                     (true, _) => Outcome::Replaced,
                     (false, true) => Outcome::Overwritten,
+                    (false, false) if is_foreign(there) => Outcome::Foreign,
                     (false, false) => Outcome::Kept,
                 }
             }
         };
-        if !dry && !matches!(outcome, Outcome::Same | Outcome::Kept) {
+        if !dry && !matches!(outcome, Outcome::Same | Outcome::Kept | Outcome::Foreign) {
             atomic::write(&place, text.as_bytes())?;
         }
         written.push(Written { path: path.clone(), outcome, diff });
@@ -130,7 +138,8 @@ mod tests {
     fn edits_are_kept_until_it_is_forced() {
         let folder = tempfile::tempdir().expect("a folder");
         let (a, b) = (PathBuf::from("x/a.yml"), PathBuf::from("b.yml"));
-        let first = [(a.clone(), "name: a\n".to_owned()), (b.clone(), "name: b\n".to_owned())];
+        let first =
+            [(a.clone(), "name: a\n".to_owned()), (b.clone(), "name: b\nruns: modelgate\n".to_owned())];
         let run = |files: &[(PathBuf, String)], force, dry| {
             write(folder.path(), files, force, dry).expect("written")
         };
@@ -141,7 +150,8 @@ mod tests {
 
         let text = fs_err::read_to_string(folder.path().join("b.yml")).expect("read");
         fs_err::write(folder.path().join("b.yml"), text.replace("name: b", "name: mine")).expect("edited");
-        let second = [(a.clone(), "name: a2\n".to_owned()), (b.clone(), "name: b2\n".to_owned())];
+        let second =
+            [(a.clone(), "name: a2\n".to_owned()), (b.clone(), "name: b2\nruns: modelgate\n".to_owned())];
         let written = run(&second, false, false);
         assert_eq!(outcomes(&written), [Outcome::Replaced, Outcome::Kept]);
         assert!(
@@ -150,6 +160,12 @@ mod tests {
             written[1].diff
         );
         assert!(fs_err::read_to_string(folder.path().join("b.yml")).expect("read").contains("name: mine"));
+        assert_eq!(outcomes(&run(&second, true, false)), [Outcome::Same, Outcome::Overwritten]);
+
+        // What somebody else wrote is no edit of ours.
+        fs_err::write(folder.path().join("b.yml"), "on: push\n").expect("written");
+        assert_eq!(outcomes(&run(&second, false, false)), [Outcome::Same, Outcome::Foreign]);
+        assert_eq!(fs_err::read_to_string(folder.path().join("b.yml")).expect("read"), "on: push\n");
         assert_eq!(outcomes(&run(&second, true, false)), [Outcome::Same, Outcome::Overwritten]);
 
         // A checkout on Windows changes the ends of lines and nothing else.

@@ -26,11 +26,13 @@ pub fn dvc_stages(project: &Project) -> Result<Vec<DvcStage>, PipelineError> {
 /// Returns what DVC tracks below the project, and beside it what a pipeline reads, sorted by path; empty without a repository
 /// of DVC.
 ///
+/// Beside them is why it is not told of a stage where its outputs lie.
+///
 /// # Errors
 /// Names the file of DVC that cannot be read.
-pub(super) fn tracked(project: &Project) -> Result<Vec<DvcOutput>, PipelineError> {
-    let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(Vec::new()) };
-    let mut found = repository.tracked(&project.root)?;
+pub(super) fn tracked(project: &Project) -> Result<(Vec<DvcOutput>, Option<PipelineError>), PipelineError> {
+    let Some(repository) = DvcRepository::find(&project.root)? else { return Ok((Vec::new(), None)) };
+    let (mut found, untold) = repository.told(&project.root)?;
     for pipeline in project.config.pipelines.values() {
         let source = &pipeline.data.source;
         if place(project, source).is_some_and(|(_, folder)| !folder.starts_with(&project.root)) {
@@ -39,7 +41,16 @@ pub(super) fn tracked(project: &Project) -> Result<Vec<DvcOutput>, PipelineError
     }
     found.sort_unstable();
     found.dedup_by(|one, other| one.path == other.path);
-    Ok(found)
+    Ok((found, untold.map(PipelineError::from)))
+}
+
+/// Returns what DVC tracks of the source of a pipeline.
+///
+/// # Errors
+/// Names the file of DVC that cannot be read.
+pub(super) fn of_pipeline(project: &Project, source: &str) -> Result<Vec<DvcOutput>, PipelineError> {
+    let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(Vec::new()) };
+    of_source(&repository, project, source)
 }
 
 /// Returns whether DVC tracks `source`, or something that it may find.
@@ -124,8 +135,14 @@ mod tests {
             let whole = PathBuf::from(source);
             let folder: PathBuf = source.split('/').take_while(|part| !part.contains('*')).collect();
             let hash = DvcHash { md5: Md5::of(b"a"), is_folder, is_legacy: false };
-            let output =
-                DvcOutput { path: path.into(), file: "x.dvc".into(), hash, size: None, remote: None };
+            let output = DvcOutput {
+                path: path.into(),
+                file: "x.dvc".into(),
+                hash,
+                size: None,
+                remote: None,
+                is_pushed: true,
+            };
             may_find(&whole, &folder, &output)
         };
         for (source, path, is_folder, asked) in [

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use modelgate_core::Digest;
-use modelgate_data::SourceFile;
 use modelgate_data::dvc::{DvcRepository, lexical};
+use modelgate_data::{KeyPattern, SourceFile};
 use modelgate_store::remote::{self, RemoteError};
 use modelgate_store::{ContentStore, DigestIndex, StoreError, atomic};
 use serde::{Deserialize, Serialize};
@@ -140,23 +140,28 @@ pub fn remote_source(
     };
     let address = format!("s3://{bucket}");
     let home = remote::open(&address, &project.root, environment).map_err(wrong)?;
-    let is_glob = key.contains(['*', '?', '[']);
-    let keys: Vec<String> = if is_glob {
-        let pattern = glob::Pattern::new(key)
-            .map_err(|error| PipelineError::Sharing(format!("`{uri}` is not a glob: {error}")))?;
-        let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::default() };
-        let folder: Vec<&str> = key.split('/').take_while(|part| !part.contains(['*', '?', '['])).collect();
-        let listing = home.list(&folder.join("/")).map_err(wrong)?;
-        let keys = listing.into_iter().map(|(key, _)| key);
-        keys.filter(|key| pattern.matches_with(key, options)).collect()
-    } else {
-        vec![key.to_owned()]
-    };
-    if keys.is_empty() {
-        return Err(PipelineError::Sharing(format!("`{uri}`: no object has such a name")));
-    }
+    let keys = keys(home.as_ref(), uri, key)?;
     let folder = project.state_folder().join("cache").join("remote");
     keys.into_iter().map(|key| fetch(home.as_ref(), &address, &key, &folder, index)).collect()
+}
+
+/// Returns the keys that `key` of `uri` names: the object that is called just that, or all that it finds as a pattern.
+fn keys(home: &dyn remote::ObjectHome, uri: &str, key: &str) -> Result<Vec<String>, PipelineError> {
+    let wrong = |error| PipelineError::from(StoreError::from(error));
+    let is_wild = |part: &str| part.contains(['*', '?', '[']);
+    if !is_wild(key) || home.head(key).map_err(wrong)?.is_some() {
+        return Ok(vec![key.to_owned()]);
+    }
+    let pattern =
+        KeyPattern::new(key).map_err(|reason| PipelineError::Sharing(format!("`{uri}`: {reason}")))?;
+    let folder: Vec<&str> = key.split('/').take_while(|part| !is_wild(part)).collect();
+    let listing = home.list(&folder.join("/")).map_err(wrong)?;
+    let found: Vec<String> =
+        listing.into_iter().map(|(key, _)| key).filter(|key| pattern.finds(key)).collect();
+    if found.is_empty() {
+        return Err(PipelineError::Sharing(format!("`{uri}`: no object has such a name")));
+    }
+    Ok(found)
 }
 
 fn fetch(
@@ -325,6 +330,27 @@ mod tests {
             let entries = fs_err::read_dir(self.cache()).expect("a folder");
             let names = entries.map(|entry| entry.expect("an entry").file_name().display().to_string());
             names.filter(|name| name.ends_with(".partial")).collect()
+        }
+    }
+
+    #[test]
+    fn a_pattern_finds_objects_as_it_finds_files() {
+        let scene = Scene::new();
+        let home = scene.objects();
+        for key in ["p/a.csv", "p/x[1].csv", "p/x1.csv", "p/q/b.csv", "p/a.csv.dvc"] {
+            home.put(key, CONTENT).expect("put");
+        }
+        let found = |key: &str| keys(&home, "s3://bucket", key).expect("found");
+        assert_eq!(found("p/*.csv"), ["p/a.csv", "p/x1.csv", "p/x[1].csv"]);
+        assert_eq!(found("p/a*"), ["p/a.csv"]);
+        assert_eq!(found("p/**/b.csv"), ["p/q/b.csv"]);
+        // One that is called just so is meant.
+        assert_eq!(found("p/x[1].csv"), ["p/x[1].csv"]);
+        home.remove("p/x[1].csv").expect("removed");
+        assert_eq!(found("p/x[1].csv"), ["p/x1.csv"]);
+        for (key, message) in [("p/*.tsv", "no object has such a name"), ("p/[", "it is not a glob")] {
+            let error = keys(&home, "s3://bucket/p", key).expect_err(key).to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 

@@ -5,7 +5,7 @@ use modelgate_core::rollout::Percent;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
-use super::{check_package, check_promotion, governed, is_automatic, lapsed};
+use super::{check_automatic, check_package, check_passed, check_promotion, governed, is_automatic, lapsed};
 use crate::error::PipelineError;
 use crate::project::Project;
 use crate::run::check_manual_promotion;
@@ -29,6 +29,7 @@ pub fn check_canary(
              {version}` promotes the first version"
         )));
     }
+    check_passed(registry, model, version, "answer requests")?;
     check_package(project, registry, model, version)
 }
 
@@ -46,7 +47,7 @@ pub enum Admission {
 /// Returns whether a canary may have `share`: more than half of the requests is for what is approved.
 ///
 /// # Errors
-/// Says why an approval that is there does not count.
+/// Says why an approval that is there does not count, or why the policy does not give one.
 pub fn admission(
     project: &Project,
     registry: &Registry,
@@ -58,13 +59,16 @@ pub fn admission(
     if !share.is_most() {
         return Ok(Admission::Open);
     }
-    let automatic = is_automatic(project, model)?;
+    let automatic = is_automatic(project, registry, model, version)?;
     let found = registry.model(model)?.versions.get(&version);
-    if found.is_none_or(|found| found.approval.is_none()) {
-        return Ok(if automatic { Admission::ByPolicy } else { Admission::Waits });
+    let is_given = found.is_some_and(|found| found.approval.is_some());
+    if !is_given && !automatic {
+        return Ok(Admission::Waits);
     }
     // What the policy approved it approves again where that is too old.
-    if automatic && lapsed(&governed(project, model)?, registry, version, now)?.is_some() {
+    if automatic && (!is_given || lapsed(&governed(project, model)?, registry, version, now)?.is_some()) {
+        // Here, before the service is told of a canary that the ledger would not take.
+        check_automatic(project, registry, model, version)?;
         return Ok(Admission::ByPolicy);
     }
     check_promotion(project, registry, model, version, now)?;

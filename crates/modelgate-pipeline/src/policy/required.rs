@@ -1,7 +1,9 @@
 //! The rules that no pipeline may drop: added to those of each pipeline, and asked for again before production, since a
 //! version may have been judged before they were.
 
+use modelgate_core::metric::is_of;
 use modelgate_core::rule::{Check, GateRule, Subset, slice_name};
+use modelgate_core::schema::Task;
 use modelgate_core::verdict::{GateVerdict, RuleResult};
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
@@ -16,22 +18,35 @@ pub(crate) fn check(
     model: &ModelName,
     version: VersionNumber,
 ) -> Result<(), PipelineError> {
+    match lacking(project, registry, model, version)? {
+        None => Ok(()),
+        Some(lacking) => Err(PipelineError::Policy(format!(
+            "{lacking}; `modelgate run` judges by the rules of today and registers what came of it"
+        ))),
+    }
+}
+
+/// Returns which required rule the verdict of a version is not over, in words, if there is one.
+pub(super) fn lacking(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<Option<String>, PipelineError> {
     let required = &project.config.policy.required_rules;
     let Some(found) = registry.model(model)?.versions.get(&version).filter(|_| !required.is_empty()) else {
         // The lifecycle refuses a version that is not there in its own words.
-        return Ok(());
+        return Ok(None);
     };
     let verdict: GateVerdict = serde_json::from_slice(&registry.object(&found.verdict_digest)?)?;
-    for rule in required {
+    let task = registry.registration(model, version)?.lineage.task;
+    for rule in required.iter().filter(|rule| is_of(&rule.metric, task)) {
         let rule = rule.to_rule().map_err(PipelineError::Policy)?;
         if let Some(why) = missing(&rule, None, &verdict.rules).map(|lack| lack.words(&rule.id)) {
-            return Err(PipelineError::Policy(format!(
-                "policy.required_rules: {model} {version} {why}; `modelgate run` judges by the rules of today and registers \
-                 what came of it"
-            )));
+            return Ok(Some(format!("policy.required_rules: {model} {version} {why}")));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What a verdict lacks of a rule.
@@ -77,7 +92,7 @@ pub(super) fn missing<'a>(
     None
 }
 
-/// Adds the required rules to those of a pipeline.
+/// Adds the required rules to those of a pipeline, but for those on figures that no model for its task has.
 ///
 /// # Errors
 /// Fails when the pipeline has another rule of the same id.
@@ -90,7 +105,9 @@ pub(crate) fn with_required_rules(
         key: "gate.rules",
         reason,
     };
-    for required in &pipeline.project.config.policy.required_rules {
+    let task = Task::from(pipeline.config.task);
+    let required = &pipeline.project.config.policy.required_rules;
+    for required in required.iter().filter(|rule| is_of(&rule.metric, task)) {
         let required = required.to_rule().map_err(wrong)?;
         match rules.iter().find(|rule| rule.id == required.id) {
             Some(same) if *same == required => {}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::escape;
 use super::style::style;
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::measured_on::MeasuredOn;
 
@@ -43,6 +44,9 @@ pub struct VersionComparison {
     /// Whether the figures of all are of the same rows; else none is the best.
     #[serde(default)]
     pub same_rows: bool,
+    /// The figures that `evaluate.average` made otherwise for some versions than for others; of these none is the best.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub averaged_otherwise: Vec<String>,
     /// What a reader should know.
     pub notes: Vec<String>,
 }
@@ -102,18 +106,28 @@ pub fn compare_versions(
         }
     }
     let differs = grounds.first().and_then(|first| grounds.iter().find_map(|other| first.differs(other)));
-    let notes = differs.map(|why| {
+    let mut notes: Vec<String> = Vec::new();
+    notes.extend(differs.map(|why| {
         format!(
             "the versions were measured on {why}: their figures are not of the same rows, and none is called the best"
         )
-    });
+    }));
+    let otherwise = averaged::incomparable(found.iter().map(|version| &version.metrics));
+    if !otherwise.is_empty() {
+        notes.push(format!(
+            "`evaluate.average` was not the same for all: {} are averaged otherwise, and none of them is called the best; \
+             those that end with `_macro` or `_weighted` can be compared",
+            otherwise.join(", ")
+        ));
+    }
     Ok(VersionComparison {
         schema_version: 1,
         model: model.clone(),
         versions: found,
         configuration_changes,
         same_rows: differs.is_none(),
-        notes: notes.into_iter().collect(),
+        averaged_otherwise: otherwise.into_iter().map(str::to_owned).collect(),
+        notes,
     })
 }
 
@@ -145,7 +159,8 @@ impl VersionComparison {
         for metric in self.metrics() {
             let values = self.versions.iter().map(|version| version.metrics.get(&metric).copied());
             let finite = values.clone().flatten().filter(|value| value.is_finite());
-            let best = match direction(&metric) {
+            let is_comparable = self.has_best() && !self.averaged_otherwise.contains(&metric);
+            let best = match direction(&metric).filter(|_| is_comparable) {
                 Some(Direction::HigherIsBetter) => finite.max_by(f64::total_cmp),
                 Some(Direction::LowerIsBetter) => finite.min_by(f64::total_cmp),
                 None => None,
@@ -156,7 +171,7 @@ impl VersionComparison {
                     row.push("–".to_owned());
                     continue;
                 };
-                let star = if Some(value) == best && self.has_best() { " *" } else { "" };
+                let star = if Some(value) == best { " *" } else { "" };
                 let interval = version.intervals.get(&metric);
                 let interval = interval.map_or_else(String::new, |(low, high)| {
                     format!(" ({} to {})", figure(*low), figure(*high))

@@ -86,6 +86,9 @@ pub fn html(evidence: &RunEvidence) -> String {
     if let Some(why) = evidence.quarantine() {
         let _ = write!(page, "<p><b>Quarantined</b>: {}.</p>", sentence(&why));
     }
+    if let Some(error) = evidence.unfinished() {
+        let _ = write!(page, "<p><b>Not completed behind the gate</b>: {}.</p>", sentence(error));
+    }
     page.push_str(&rules(evidence));
     page.push_str(&contract(evidence));
     if let Some(why) = &evidence.comparison.unavailable {

@@ -51,6 +51,9 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     if let Some(sentence) = evidence.quarantine() {
         let _ = writeln!(page, "**Quarantined**: {sentence}.\n");
     }
+    if let Some(error) = evidence.unfinished() {
+        let _ = writeln!(page, "**Not completed behind the gate**: {}.\n", sentence(error));
+    }
     for outcome in [Outcome::Failed, Outcome::Inconclusive] {
         for rule in verdict.rules.iter().filter(|rule| rule.outcome == outcome) {
             let (sign, id, rows) = (sign(outcome), name(&rule.id), rows_of(rule));

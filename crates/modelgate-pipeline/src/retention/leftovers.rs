@@ -35,6 +35,7 @@ pub(super) fn find(project: &Project) -> Result<Vec<Leftover>, PipelineError> {
     }
     let mut folders = vec![state.clone()];
     folders.extend(folders_below(&state.join("cache"))?);
+    folders.extend(folders_below(&state.join("unfinished"))?);
     // New contents lie above the folders that they come to, and known ones in them.
     folders.extend(folders_below(&state.join("store").join("sha256"))?);
     for folder in folders {
@@ -147,9 +148,10 @@ mod tests {
         let left = put("store/sha256/.object.17.0123456789abcdef.3.tmp", true);
         let archive = put(".importOLD/ledger.jsonl", true);
         let others = [
-            put(".unfinished.json.17.0123456789abcdef.0.tmp", true),
+            put(".split.json.17.0123456789abcdef.0.tmp", true),
             put("cache/p/.train.json.17.0123456789abcdef.1.tmp", true),
             put("store/sha256/ab/.0123.17.0123456789abcdef.2.tmp", true),
+            put("unfinished/.p.json.17.0123456789abcdef.0.tmp", true),
         ];
         let stays = [
             put(object, true),
@@ -157,13 +159,14 @@ mod tests {
             put(".importNEW/ledger.jsonl", false),
             put("store/sha256/.object.notes.tmp", true),
             put(".notes.tmp", true),
-            put(".unfinished.json.18.0123456789abcdef.0.tmp", false),
+            put("unfinished/.p.json.18.0123456789abcdef.0.tmp", false),
+            put("unfinished/p.json", true),
             put("imported/x", true),
         ];
         let found = find(&project).expect("read");
         let paths: Vec<&Path> = found.iter().map(|one| one.path.as_path()).collect();
-        let [unfinished, record, known] = others.each_ref().map(PathBuf::as_path);
-        assert_eq!(paths, [archive.parent().expect("a folder"), unfinished, record, left.as_path(), known]);
+        let [split, record, known, mark] = others.each_ref().map(PathBuf::as_path);
+        assert_eq!(paths, [archive.parent().expect("a folder"), split, record, left.as_path(), known, mark]);
         assert!(found.iter().all(|one| one.bytes == 4), "{found:?}");
         remove(&found).expect("removed");
         remove(&found).expect("what is gone is gone");

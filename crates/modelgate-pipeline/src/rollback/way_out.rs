@@ -6,18 +6,15 @@ use modelgate_core::lifecycle::Event;
 use modelgate_core::{Digest, ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
-use super::{latest_before, verify_target};
+use super::{former, latest_before, verify_target};
 use crate::error::PipelineError;
 use crate::notify::Notice;
 use crate::options::Surroundings;
 use crate::policy;
 use crate::project::Project;
-use crate::promotion::{materialise, package_of};
+use crate::promotion::{materialise, note_quarantined, package_of};
 use crate::unfinished::{self, Work};
 use crate::untold;
-
-/// How many stays in production are looked at for a version that can take over.
-const LOOKED_AT: usize = 10_000;
 
 /// Where a production that has to go can go to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,15 +37,10 @@ pub fn way_out(
     skip_verification: bool,
 ) -> Result<WayOut, PipelineError> {
     let mut found = WayOut { to: None, passed_over: Vec::new() };
-    let state = registry.model(model)?;
     if project.config.signing.require_signature {
         crate::signature::trusted_keys(project)?;
     }
-    let mut asked = BTreeSet::new();
-    for (version, _) in registry.tenures(model, LOOKED_AT)? {
-        if !state.can_be_gone_back_to(version) || !asked.insert(version) {
-            continue;
-        }
+    for version in former(registry, model)?.into_iter().map(|one| one.version) {
         let usable = policy::check_signature(project, registry, model, version).and_then(|()| {
             if skip_verification {
                 package_of(registry, model, version).map(|_| ())
@@ -66,6 +58,37 @@ pub fn way_out(
         }
     }
     Ok(found)
+}
+
+/// Returns the versions that a collection leaves to be gone back to, also while nothing is in production: the latest
+/// `at_most` that are whole, which a signature may be all that is missing of, and as many that can take over as they lie. What
+/// is damaged fills no place.
+pub(crate) fn kept_ready(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    at_most: usize,
+) -> Result<BTreeSet<VersionNumber>, PipelineError> {
+    if project.config.signing.require_signature {
+        crate::signature::trusted_keys(project)?;
+    }
+    let holds = |asked: Result<(), PipelineError>| match asked {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_unanswered() => Err(error),
+        Err(_) => Ok(false),
+    };
+    let (mut kept, mut ready) = (BTreeSet::new(), 0);
+    for version in former(registry, model)?.into_iter().map(|one| one.version) {
+        if ready >= at_most {
+            break;
+        }
+        let is_signed = holds(policy::check_signature(project, registry, model, version))?;
+        if (is_signed || kept.len() < at_most) && holds(package_of(registry, model, version).map(drop))? {
+            kept.insert(version);
+            ready += usize::from(is_signed);
+        }
+    }
+    Ok(kept)
 }
 
 /// Refuses the quarantine of the version in production where another can be gone back to.
@@ -102,20 +125,59 @@ pub fn take_out(
     reason: &str,
     surroundings: &Surroundings<'_>,
 ) -> Result<Digest, PipelineError> {
-    let event = Event::Quarantine { reason: reason.to_owned() };
+    let event = Event::Quarantine { was_production: Some(true), reason: reason.to_owned() };
     let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
     let digest = digest.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))?;
     let (now, actor) = ((surroundings.now)(), &surroundings.actor);
     registry.allows(model, &[(version, event.clone())], &now, actor)?;
-    unfinished::begin(project, Work::TakeOut, model, version)?;
+    let mark = unfinished::begin(project, Work::TakeOut, model, version)?;
     if let Err(error) = registry.apply(model, version, &event, &now, actor) {
         if error.appended_nothing() {
-            unfinished::end(project)?;
+            mark.undo()?;
         }
         return Err(error.into());
     }
     materialise(project, registry, model)?;
     untold::keep(project, &[Notice::quarantined(model, version, digest, reason)])?;
-    unfinished::end(project)?;
+    mark.end()?;
+    Ok(digest)
+}
+
+/// Quarantines a version and returns its package; the one in production where no other can be gone back to.
+///
+/// # Errors
+/// Says what stands against it, which another version that reached production meanwhile does too.
+pub fn quarantine(
+    project: &Project,
+    registry: &mut Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    reason: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Digest, PipelineError> {
+    check_quarantine(registry, model, version)?;
+    let state = registry.model(model)?;
+    if state.production() == Some(version) {
+        return take_out(project, registry, model, version, reason, surroundings);
+    }
+    let digest = state.versions.get(&version).map(|found| found.digest);
+    let digest = digest.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))?;
+    let event = Event::Quarantine { was_production: Some(false), reason: reason.to_owned() };
+    let (now, actor) = ((surroundings.now)(), &surroundings.actor);
+    registry.allows(model, &[(version, event.clone())], &now, actor)?;
+    // Kept before it is so: whoever finds it looks at the ledger before it tells anybody.
+    let notice = Notice::quarantined(model, version, digest, reason);
+    untold::keep(project, std::slice::from_ref(&notice))?;
+    if let Err(error) = registry.apply(model, version, &event, &now, actor) {
+        if error.appended_nothing() {
+            untold::told(&notice);
+        }
+        return Err(error.into());
+    }
+    note_quarantined(project, registry, model)?;
+    if registry.model(model)?.production().is_none() {
+        // It may have been there: what was brought of it goes.
+        materialise(project, registry, model)?;
+    }
     Ok(digest)
 }

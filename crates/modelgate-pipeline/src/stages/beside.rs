@@ -20,6 +20,7 @@ use crate::learned;
 use crate::options::MetricDifference;
 use crate::paired;
 use crate::production::{self, Production};
+use crate::promised::promised;
 use crate::record::StageRecord;
 use crate::runner::Runner;
 use crate::stage::Stage;
@@ -132,7 +133,7 @@ pub(super) fn score_production(
     rules: &[GateRule],
 ) -> Result<ProductionFound, PipelineError> {
     let Some(production) = production else { return Ok(ProductionFound::only(Reference::None)) };
-    let name = format!("production {}", production.version);
+    let name = production::name_of(production.version);
     let model = runner.pipeline.model.clone();
     let settings = changes::settings(runner.pipeline)?;
     if production.digest == candidate.digest {
@@ -159,6 +160,8 @@ pub(super) fn score_production(
     let own = runner.bytes(Stage::Assemble, "reference.json").ok();
     let profiles: (Option<serde_json::Value>, Option<serde_json::Value>) =
         (parsed(files.get("reference.json")), parsed(own.as_ref()));
+    let serve = &runner.pipeline.project.config.serve;
+    let schema = promised(package.manifest.schema.clone(), profiles.0.as_ref(), serve);
     let data_changes = profiles.0.zip(profiles.1).map(|(before, now)| changes::data(&before, &now));
     let before: Option<serde_json::Value> = parsed(files.get("metrics.json"));
     let configuration = before
@@ -166,7 +169,6 @@ pub(super) fn score_production(
         .and_then(|attached| attached.get("configuration"))
         .map(|before| changes::configuration(before, &settings));
     let split: SplitAssignment = data::assignment(runner)?;
-    let schema = package.manifest.schema.clone();
     let options = plain_options(runner, rules);
     let comparing = Comparing::of(runner)?;
     let mut asked = sliced(runner, rules);

@@ -62,6 +62,7 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         |runner| {
             let mut inputs = Inputs::from([
                 ("data".to_owned(), json!(runner.output(Stage::Snapshot, "data")?)),
+                ("types and rows".to_owned(), json!(runner.output(Stage::Snapshot, "schema")?)),
                 ("contract".to_owned(), json!(digest)),
                 ("read".to_owned(), dataset::read_settings(runner.pipeline)),
             ]);
@@ -75,7 +76,7 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let files = dataset::stored(runner)?;
             let name = runner.pipeline.config.data.contract.clone().unwrap_or_default();
             let options = dataset::read_options(runner.pipeline);
-            let report = contract::check(files, &options, &contract, &name, micros(&now))?;
+            let report = contract::check_for_run(files, &options, &contract, &name, micros(&now))?;
             let mut work = Work::json("contract", &report, report.summary())?;
             // What stops the run is shown row by row at its end; what goes on to the gate is told here.
             let stops = stops(runner.pipeline);

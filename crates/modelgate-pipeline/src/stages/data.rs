@@ -32,10 +32,7 @@ pub(crate) fn task(runner: &Runner<'_>) -> Task {
 
 /// Returns the task of `pipeline`.
 pub(crate) fn pipeline_task(pipeline: &crate::Pipeline<'_>) -> Task {
-    match pipeline.config.task {
-        config::TaskKind::Classification => Task::Classification,
-        config::TaskKind::Regression => Task::Regression,
-    }
+    pipeline.config.task.into()
 }
 
 /// Returns the columns that are features: all but the target, the key, the weights, what the split goes by, dates and timestamps.
@@ -124,6 +121,8 @@ pub(crate) fn data_inputs(runner: &Runner<'_>) -> Result<Inputs, PipelineError> 
     let data = &runner.pipeline.config.data;
     Ok(Inputs::from([
         ("data".to_owned(), json!(runner.output(Stage::Snapshot, "data")?)),
+        // The same bytes are other rows to a reader that finds other types or quotes in them.
+        ("types and rows".to_owned(), json!(runner.output(Stage::Snapshot, "schema")?)),
         ("task".to_owned(), json!(task(runner))),
         (
             "columns".to_owned(),

@@ -23,6 +23,9 @@ use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
 
+/// Raised when other types, or other rows, are found in the same bytes.
+const REVISION: u32 = 1;
+
 /// Returns how the source of `pipeline` is read.
 pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
     let data = &pipeline.config.data;
@@ -182,7 +185,13 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     let inputs = found.clone();
     runner.step(
         Stage::Snapshot,
-        |_| Ok(Inputs::from([("files".to_owned(), json!(inputs)), ("settings".to_owned(), settings)])),
+        |_| {
+            Ok(Inputs::from([
+                ("files".to_owned(), json!(inputs)),
+                ("settings".to_owned(), settings),
+                ("revision".to_owned(), json!(REVISION)),
+            ]))
+        },
         |runner| {
             let (lost, made) = keep(runner, &files, &found)?;
             let digest = dataset_digest(&found)?;

@@ -12,11 +12,14 @@ use modelgate_evaluate::{Average, BootstrapOptions, MAX_TEXTS, SearchOptions, te
 use modelgate_registry::Registry;
 use serde_json::json;
 
+use crate::averaged;
+use crate::choice::check_classes;
+use crate::constant;
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate as evaluate_package};
 use crate::latency::{self, Latency};
 use crate::paired::PairedInput;
-use crate::production;
+use crate::production::{self, Baseline, Production};
 use crate::record::{Inputs, StageRecord};
 use crate::rule_slices::misread;
 use crate::runner::{Runner, Work};
@@ -27,17 +30,14 @@ use crate::stages::{contract, data, model};
 use crate::stored;
 
 pub(crate) fn average(runner: &Runner<'_>) -> Average {
-    match runner.pipeline.config.evaluate.average {
-        config::AverageName::Weighted => Average::Weighted,
-        config::AverageName::Macro => Average::Macro,
-    }
+    averaged::average(runner.pipeline)
 }
 
 /// Raised when the figures or their form change.
 const EVALUATE_REVISION: u32 = 5;
 
 /// Raised when what is measured of candidate and production together, or how it is judged, changes.
-const GATE_REVISION: u32 = 6;
+const GATE_REVISION: u32 = 7;
 
 /// More columns than this are not searched for weak parts.
 const MAX_SEARCHED: usize = 64;
@@ -163,33 +163,34 @@ pub(crate) fn evaluate(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             }
             Ok(inputs)
         },
-        |runner| {
-            let package = modelgate_model::from_files(model::package_files(runner)?)?;
-            let asked = sliced(runner, &rules(runner)?);
-            let table = measured(runner, &asked, Mixed::Refuse)?.table;
-            let target = data::target(runner, &table)?;
-            let split = data::assignment(runner)?;
-            let options = evaluate_options(runner, &table)?;
-            let evaluation =
-                evaluate_package(&package.model, package.digest, &table, &target, &split, &options)?;
-            let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
-            work.warnings.extend(cut(runner, &table, &split)?);
-            for (subset, found) in &evaluation.subsets {
-                let search = found.search.iter().flat_map(|search| &search.left_out);
-                work.warnings.extend(search.map(|what| format!("search for weak parts of {subset}: {what}")));
-                // One reason is often that of all figures.
-                let mut undefined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-                for (metric, why) in &found.undefined {
-                    undefined.entry(why).or_default().push(metric);
-                }
-                let said = undefined
-                    .iter()
-                    .map(|(why, metrics)| format!("{} on {subset}: {why}", metrics.join(", ")));
-                work.warnings.extend(said);
-            }
-            Ok(work)
-        },
+        measure,
     )
+}
+
+/// Scores the package and returns what the stage leaves.
+pub(super) fn measure(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
+    let package = modelgate_model::from_files(model::package_files(runner)?)?;
+    let asked = sliced(runner, &rules(runner)?);
+    let table = measured(runner, &asked, Mixed::Refuse)?.table;
+    let target = data::target(runner, &table)?;
+    let split = data::assignment(runner)?;
+    let options = evaluate_options(runner, &table)?;
+    let evaluation = evaluate_package(&package.model, package.digest, &table, &target, &split, &options)?;
+    let mut work = Work::json("evaluation", &evaluation, summary(runner, &evaluation))?;
+    work.warnings.extend(cut(runner, &table, &split)?);
+    for (subset, found) in &evaluation.subsets {
+        let search = found.search.iter().flat_map(|search| &search.left_out);
+        work.warnings.extend(search.map(|what| format!("search for weak parts of {subset}: {what}")));
+        // One reason is often that of all figures.
+        let mut undefined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (metric, why) in &found.undefined {
+            undefined.entry(why).or_default().push(metric);
+        }
+        let said =
+            undefined.iter().map(|(why, metrics)| format!("{} on {subset}: {why}", metrics.join(", ")));
+        work.warnings.extend(said);
+    }
+    Ok(work)
 }
 
 /// Returns the subset that the gate looks at.
@@ -282,14 +283,35 @@ fn measure_times(runner: &mut Runner<'_>) -> Result<Option<Latency>, PipelineErr
     Ok(found)
 }
 
+/// What the gate of a run is asked.
+pub(super) struct Asked {
+    rules: Vec<GateRule>,
+    on: Subset,
+    times: Vec<(&'static str, f64)>,
+    production: Option<Production>,
+    baseline: Option<Baseline>,
+}
+
+impl Asked {
+    /// Gathers it; the stages up to the evaluation have run.
+    pub(super) fn of(runner: &mut Runner<'_>, registry: &Registry) -> Result<Self, PipelineError> {
+        let rules = rules(runner)?;
+        Ok(Self {
+            on: gate_subset(runner),
+            times: times(runner, &rules)?,
+            production: production::find(registry, &runner.pipeline.model),
+            baseline: stored::known(runner.pipeline, registry)?,
+            rules,
+        })
+    }
+}
+
 /// Judges the rules.
 pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool, PipelineError> {
-    let rules = rules(runner)?;
-    let on = gate_subset(runner);
-    let times = times(runner, &rules)?;
-    let production = production::find(registry, &runner.pipeline.model);
-    let baseline = stored::known(runner.pipeline, registry)?;
-    runner.again = readable_again(runner, registry, production.as_ref());
+    let asked = Asked::of(runner, registry)?;
+    let serve = &runner.pipeline.project.config.serve;
+    runner.again = readable_again(runner, registry, asked.production.as_ref());
+    let Asked { rules, on, times, production, baseline } = &asked;
     runner.step(
         Stage::Gate,
         |runner| {
@@ -301,6 +323,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("evaluate".to_owned(), json!(runner.pipeline.config.evaluate)),
                 ("revision".to_owned(), json!(GATE_REVISION)),
                 ("on".to_owned(), json!(on)),
+                ("served".to_owned(), json!([serve.unknown_category, serve.out_of_contract])),
                 ("contract".to_owned(), json!(contract::figures(runner)?)),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
                 ("baseline".to_owned(), json!(baseline.as_ref().map(canonical::digest).transpose()?)),
@@ -308,7 +331,7 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             if !times.is_empty() {
                 inputs.insert("latency".to_owned(), json!(times));
             }
-            let runs = stored::digests_of_runs(runner.pipeline, &rules);
+            let runs = stored::digests_of_runs(runner.pipeline, rules);
             if !runs.is_empty() {
                 inputs.insert("runs".to_owned(), json!(runs));
             }
@@ -324,37 +347,47 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
             }
             Ok(inputs)
         },
-        |runner| {
-            let package = modelgate_model::from_files(model::package_files(runner)?)?;
-            let evaluation = evaluation(runner)?;
-            let found = score_production(runner, registry, production.as_ref(), &package, &rules)?;
-            let mut comparison = compare(&evaluation, found.candidate.as_ref(), &found.reference);
-            comparison.left_out.clone_from(&found.warnings);
-            (comparison.data_changes, comparison.configuration_changes) = (found.data, found.configuration);
-            let (production, comparisons) = (found.reference, found.comparisons);
-            let stored = stored::baseline(runner.pipeline, registry)?;
-            // Figures that are not believed are not shown either.
-            let shown = baseline.as_ref().filter(|_| matches!(stored, Reference::Scores(_)));
-            comparison.baseline = shown.map(baseline_figures);
-            let mut references =
-                BTreeMap::from([(Versus::Production, production), (Versus::Baseline, stored)]);
-            references.extend(stored::runs(runner.pipeline, &rules, registry)?);
-            let mut candidate =
-                evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
-            let figures = contract::figures(runner)?;
-            for subset in candidate.subsets.values_mut() {
-                let figures = figures.iter().chain(&times);
-                subset.metrics.extend(figures.map(|(name, value)| ((*name).to_owned(), Some(*value))));
-            }
-            let footings = found.footing.map(|footing| (Versus::Production, footing)).into_iter().collect();
-            let verdict = judge(&rules, &Evidence { candidate, references, on, comparisons, footings });
-            let mut work =
-                Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
-            work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
-            work.warnings = found.warnings;
-            Ok(work)
-        },
+        |runner| judged(runner, registry, &asked),
     )
+}
+
+/// Judges the package and returns what the stage leaves.
+pub(super) fn judged(
+    runner: &mut Runner<'_>,
+    registry: &Registry,
+    asked: &Asked,
+) -> Result<Work, PipelineError> {
+    let Asked { rules, on, times, production, baseline } = asked;
+    let package = modelgate_model::from_files(model::package_files(runner)?)?;
+    let evaluation = evaluation(runner)?;
+    check_classes(runner.pipeline, evaluation.classes.len())?;
+    let found = score_production(runner, registry, production.as_ref(), &package, rules)?;
+    let mut comparison = compare(&evaluation, found.candidate.as_ref(), &found.reference);
+    comparison.left_out.clone_from(&found.warnings);
+    (comparison.data_changes, comparison.configuration_changes) = (found.data, found.configuration);
+    let (production, comparisons) = (found.reference, found.comparisons);
+    let stored = stored::baseline(runner.pipeline, registry)?;
+    // Figures that are not believed are not shown either.
+    let shown = baseline.clone().filter(|_| matches!(stored, Reference::Scores(_)));
+    comparison.baseline = shown.map(|mut shown| {
+        averaged::restate(&mut shown.subsets, average(runner));
+        baseline_figures(&shown)
+    });
+    let mut references = BTreeMap::from([(Versus::Production, production), (Versus::Baseline, stored)]);
+    references.extend(stored::runs(runner.pipeline, rules, registry)?);
+    let mut candidate = evaluation.scores("the candidate".to_owned(), Some(package.manifest.schema.clone()));
+    let figures = contract::figures(runner)?;
+    for subset in candidate.subsets.values_mut() {
+        let figures = figures.iter().chain(times);
+        subset.metrics.extend(figures.map(|(name, value)| ((*name).to_owned(), Some(*value))));
+    }
+    let footings = found.footing.map(|footing| (Versus::Production, footing)).into_iter().collect();
+    let verdict = judge(rules, &Evidence { candidate, references, on: *on, comparisons, footings });
+    let mut work = Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
+    work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
+    work.warnings = found.warnings;
+    work.warnings.extend(constant::warning(rules, &evaluation, *on, average(runner)));
+    Ok(work)
 }
 
 /// Returns what is measured of a model that is only compared with.

@@ -376,6 +376,7 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
         Stage::Assemble,
         |runner| {
             let mut inputs = data::data_inputs(runner)?;
+            inputs.insert("revision".to_owned(), json!(ASSEMBLE_REVISION));
             inputs.insert("split".to_owned(), json!(runner.output(Stage::Split, "split")?));
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
             let trained = if command::is_foreign(runner) { command::MODEL } else { "estimator" };
@@ -453,6 +454,9 @@ fn bytes_text(bytes: usize) -> String {
 
 /// The name of the file whose digest is the package's.
 pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// Raised when what is said in a package of the same model changes.
+const ASSEMBLE_REVISION: u32 = 1;
 
 /// Returns the package's files as they lie in the store.
 pub(crate) fn package_files(runner: &Runner<'_>) -> Result<BTreeMap<String, Vec<u8>>, PipelineError> {

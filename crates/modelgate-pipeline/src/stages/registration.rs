@@ -1,13 +1,15 @@
 //! Register, approve and promote: from a verdict to production.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use modelgate_config::ApprovalPolicy;
+use modelgate_config::ManualPolicy;
 use modelgate_core::ledger::{Lineage, Registration};
 use modelgate_core::lifecycle::{Event, ModelState, Stage as Lifecycle};
 use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{Digest, RunId, Verdict, VersionNumber, canonical};
 use modelgate_registry::{Objects, Registry};
+use modelgate_store::{ProjectLock, StoreError};
 
 use crate::choice::{Choice, choose, stage_newest};
 use crate::error::PipelineError;
@@ -18,9 +20,10 @@ use crate::policy;
 use crate::probe;
 use crate::production::Production;
 use crate::promotion::{self, AttachedMetrics, PromotionRequest};
+use crate::run;
 use crate::runner::Runner;
 use crate::stage::{Stage, Wanted};
-use crate::stages::{data, judge, model};
+use crate::stages::{confirmed, data, judge, model};
 
 /// Reports a stage that is not wanted, hidden by a dry run, or would write in one; returns whether it is to be done.
 fn begins(runner: &mut Runner<'_>, stage: Stage, would: &str) -> bool {
@@ -93,6 +96,7 @@ pub(crate) fn register(
     if !begins(runner, Stage::Register, "the package with this verdict is not registered") {
         return Ok(None);
     }
+    confirmed::confirm(runner, registry)?;
     let files = model::package_files(runner)?;
     let package = modelgate_model::from_files(files.clone())?;
     let evaluation = judge::evaluation(runner)?;
@@ -189,6 +193,64 @@ fn lifecycle(
     found.ok_or_else(|| PipelineError::Policy(format!("there is no version {version}")))
 }
 
+/// Asks a person. Who is asked may be long in answering: meanwhile others may work on the project, as on an incident.
+fn ask(
+    runner: &mut Runner<'_>,
+    registry: &mut Registry,
+    version: VersionNumber,
+    approver: &mut dyn Approver,
+) -> Result<ApprovalAnswer, PipelineError> {
+    if !approver.is_there() {
+        return Ok(ApprovalAnswer::Nobody);
+    }
+    let name = &runner.pipeline.model;
+    let request = promotion::approval_request(registry, name, version)?;
+    let held = runner.lock.take().is_some();
+    let answer = approver.ask(&request);
+    if held {
+        runner.lock = Some(lock_again(runner)?);
+    }
+    if matches!(answer, ApprovalAnswer::Approve(_) | ApprovalAnswer::Reject(_)) {
+        registry.refresh()?;
+    }
+    if matches!(answer, ApprovalAnswer::Approve(_)) {
+        // It was shown beside a production that may have been left since.
+        policy::check_compared(registry, name, version)?;
+    }
+    Ok(answer)
+}
+
+/// How often the lock is asked for behind an answer, and the pause between.
+const LOOKS: (u32, Duration) = (300, Duration::from_millis(200));
+
+/// Takes the project's lock again; a command that has it meanwhile is waited for, since somebody has just answered.
+fn lock_again(runner: &mut Runner<'_>) -> Result<ProjectLock, PipelineError> {
+    for look in 0..LOOKS.0 {
+        match run::lock(runner.pipeline.project, run::COMMAND, runner.surroundings) {
+            Err(PipelineError::Store(error @ StoreError::Locked { .. })) => {
+                if look == 0 {
+                    runner.reporter.note(&format!("{error}; it is waited for"));
+                }
+                std::thread::sleep(LOOKS.1);
+            }
+            taken => return taken,
+        }
+    }
+    run::lock(runner.pipeline.project, run::COMMAND, runner.surroundings)
+}
+
+/// Says which commands go on with a version that waits. What is imported is not what the pipeline makes: a run would make
+/// another version.
+fn goes_on(runner: &Runner<'_>, version: VersionNumber) -> String {
+    let name = &runner.pipeline.model;
+    let next = match (&runner.options.import, runner.pipeline.config.promotion.manual) {
+        (None, _) => "`modelgate run` go on".to_owned(),
+        (Some(_), ManualPolicy::Forbidden) => "`modelgate model import` of the same file go on".to_owned(),
+        (Some(_), _) => format!("`modelgate model promote {name} {version}` go on"),
+    };
+    format!("`modelgate model approve {name} {version}` and {next}")
+}
+
 /// Asks for approval, or grants it by policy; returns a decision when the version goes no further.
 pub(crate) fn approve(
     runner: &mut Runner<'_>,
@@ -251,31 +313,24 @@ pub(crate) fn approve(
         return Ok(Some(Decision::new("waiting_for_approval", "it was not asked for")));
     }
     let started = std::time::Instant::now();
-    let (event, actor) = match runner.pipeline.config.promotion.approval {
-        ApprovalPolicy::Automatic => {
-            let reason = "promotion.approval is automatic and the gate passed".to_owned();
-            (Event::Approve { reason }, policy::AUTOMATIC.to_owned())
+    let (event, actor) = if policy::is_automatic(runner.pipeline.project, registry, &name, version)? {
+        let reason = "promotion.approval is automatic and the gate passed".to_owned();
+        (Event::Approve { reason }, policy::AUTOMATIC.to_owned())
+    } else {
+        let rejection = policy::rejection(registry, &name, version)?.map(|found| found.to_string());
+        if let Some(rejection) = &rejection {
+            runner.reporter.note(rejection);
         }
-        ApprovalPolicy::Required => {
-            let answer = approver.ask(&promotion::approval_request(registry, &name, version)?);
-            let actor = runner.surroundings.actor.clone();
-            match answer {
-                ApprovalAnswer::Approve(reason) => (Event::Approve { reason }, actor),
-                ApprovalAnswer::Reject(reason) => (Event::Reject { reason }, actor),
-                ApprovalAnswer::Cancel | ApprovalAnswer::Nobody => {
-                    let why = format!("`modelgate model approve {name} {version}` and `modelgate run` go on");
-                    let why = lapsed.map_or_else(|| why.clone(), |lapsed| format!("{lapsed}; {why}"));
-                    let summary = format!("{version} waits for approval: {why}");
-                    runner.report(
-                        Stage::Approve,
-                        StageStatus::Waiting,
-                        summary.clone(),
-                        why,
-                        0.0,
-                        Vec::new(),
-                    );
-                    return Ok(Some(Decision::new("waiting_for_approval", summary)));
-                }
+        let actor = runner.surroundings.actor.clone();
+        match ask(runner, registry, version, approver)? {
+            ApprovalAnswer::Approve(reason) => (Event::Approve { reason }, actor),
+            ApprovalAnswer::Reject(reason) => (Event::Reject { reason }, actor),
+            ApprovalAnswer::Cancel | ApprovalAnswer::Nobody => {
+                let before = lapsed.or(rejection).map_or_else(String::new, |why| format!("{why}; "));
+                let why = before + &goes_on(runner, version);
+                let summary = format!("{version} waits for approval: {why}");
+                runner.report(Stage::Approve, StageStatus::Waiting, summary.clone(), why, 0.0, Vec::new());
+                return Ok(Some(Decision::new("waiting_for_approval", summary)));
             }
         }
     };

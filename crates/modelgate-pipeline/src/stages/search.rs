@@ -55,8 +55,8 @@ pub(crate) struct Searched<'a> {
     pub(crate) validation: &'a [u32],
 }
 
-/// How a search is made; another one finds other trials for the same settings.
-pub(crate) const REVISION: u32 = 2;
+/// How a search is made and measured; another one finds other trials for the same settings.
+pub(crate) const REVISION: u32 = 3;
 
 /// Returns the metric that a search compares and its direction; `quantile` is what every trial is trained for.
 pub(crate) fn metric(

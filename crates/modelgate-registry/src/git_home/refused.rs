@@ -17,6 +17,14 @@ const FORBIDDEN: [&str; 6] = [
 ];
 
 impl GitBranchHome {
+    /// Keeps what git says of a lock's file that is there: another git at work lets go of it, one that was killed never does.
+    pub(super) fn note_lock(&mut self, said: &str) {
+        let line = said.lines().find(|line| line.contains("Unable to create"));
+        self.locked = line
+            .and_then(|line| line.find("Unable to create").map(|at| &line[at..]))
+            .map(|words| without_credentials(words.trim().trim_end_matches(['.', ')'])));
+    }
+
     /// Answers for a branch that is not where the last read saw it: another writer was faster. Where there was no branch yet,
     /// one whose name begins with this one's keeps it from being made, and would do so for ever.
     pub(super) fn lost_the_race(&self) -> Result<bool, RegistryError> {
@@ -82,7 +90,7 @@ impl GitBranchHome {
     /// Says why the remote, which was read a moment ago, did not take a commit.
     pub(super) fn not_taken(&self, said: &str) -> RegistryError {
         if !FORBIDDEN.iter().any(|sign| said.contains(sign)) {
-            return self.unavailable(said);
+            return self.unavailable(said).of_unknown_outcome();
         }
         RegistryError::NotWritable {
             home: self.name(),

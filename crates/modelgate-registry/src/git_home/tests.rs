@@ -315,3 +315,78 @@ fn a_remote_that_takes_no_push_is_not_one_that_cannot_be_reached() {
     assert!(error.contains("takes no event from here") && error.contains("protected branch"), "{error}");
     assert!(error.contains("contents: write") && !error.contains("could not be reached"), "{error}");
 }
+
+/// The branch `modelgate` of a clone with two events, a reader that has copied both, and the ledger of the first.
+fn copied() -> (tempfile::TempDir, GitBranchHome, String) {
+    let (folder, _) = repository();
+    let mut reader = home(folder.path(), &folder.path().join("reader"));
+    reader.pull(false).expect("read");
+    let first = fs_err::read_to_string(reader.ledger()).expect("a copy");
+    write(&mut home(folder.path(), &folder.path().join("writer")), 2);
+    reader.pull(false).expect("read");
+    (folder, reader, first)
+}
+
+#[test]
+fn a_copy_is_not_taken_for_that_of_a_commit_which_another_command_has_noted() {
+    let (_folder, mut reader, first) = copied();
+    let whole = fs_err::read_to_string(reader.ledger()).expect("a copy");
+    // Of two commands at once the slower one wrote its copy last, and the faster one which commit it is of.
+    modelgate_store::atomic::write(reader.ledger(), first.as_bytes()).expect("written");
+    reader.pull(false).expect("read");
+    assert_eq!(fs_err::read_to_string(reader.ledger()).expect("a copy"), whole);
+}
+
+#[test]
+fn nothing_is_written_that_was_decided_on_another_text_than_the_branchs() {
+    let (_folder, mut reader, _) = copied();
+    let whole = fs_err::read_to_string(reader.ledger()).expect("a copy");
+    fs_err::write(reader.ledger(), whole.replacen('1', "7", 1)).expect("edited");
+    let end = Position { end: whole.len() as u64, ..Position::default() };
+    let written = reader.append(&end, "{\"seq\":3}\n", &Objects::new()).expect("looked");
+    assert!(written.is_none());
+    assert_eq!(fs_err::read_to_string(reader.ledger()).expect("a copy"), whole);
+    assert!(reader.append(&end, "{\"seq\":3}\n", &Objects::new()).expect("written").is_some());
+}
+
+#[test]
+fn an_event_that_the_branch_has_is_written_whatever_becomes_of_the_copy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    git(folder.path(), &["init", "--quiet"]);
+    let mut home = home(folder.path(), &folder.path().join("state"));
+    home.pull(false).expect("there is no branch yet");
+    // Nothing can be renamed to that place.
+    let _ = fs_err::remove_file(home.ledger());
+    fs_err::create_dir_all(home.ledger().join("in the way")).expect("a folder");
+    let stamp = home.append(&Position::default(), "{\"seq\":1}\n", &Objects::new()).expect("written");
+    assert_eq!(stamp, Some(Stamp::unknown()));
+    fs_err::remove_dir_all(home.ledger()).expect("out of the way");
+    home.pull(false).expect("read");
+    assert_eq!(fs_err::read_to_string(home.ledger()).expect("a copy"), "{\"seq\":1}\n");
+}
+
+#[test]
+fn the_lock_of_a_git_that_was_killed_is_named() {
+    for remote in [false, true] {
+        let (folder, clone) = with_remote();
+        if !remote {
+            git(&clone, &["remote", "remove", "origin"]);
+        }
+        let mut home = home(&clone, &clone.join("state"));
+        write(&mut home, 1);
+        let side = if remote { folder.path().join("bare") } else { clone.join(".git") };
+        let lock = side.join("refs/heads/modelgate.lock");
+        fs_err::write(&lock, "").expect("a lock");
+        home.pull(false).expect("read");
+        let end = Position { end: home.recorded().expect("a ledger").len() as u64, ..Position::default() };
+        let append = |home: &mut GitBranchHome| home.append(&end, "{\"seq\":2}\n", &Objects::new());
+        assert!(append(&mut home).expect("it may go away").is_none(), "{remote}");
+        let error = home.busy(20);
+        assert!(error.appended_nothing(), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("modelgate.lock': File exists, and that in 20 attempts"), "{error}");
+        fs_err::remove_file(&lock).expect("removed");
+        assert!(append(&mut home).expect("written").is_some(), "{remote}");
+        assert!(matches!(home.busy(20), RegistryError::Busy { .. }), "{remote}");
+    }
+}

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::ObjectStoreHome;
 use crate::folder_home::append_behind;
 use crate::home::Home as _;
+use crate::stamp::Stamp;
 use crate::{RegistryError, kept};
 
 /// The folder of the segments.
@@ -144,7 +145,7 @@ impl ObjectStoreHome {
             if start > end || !text.as_bytes().starts_with(&held) {
                 return Ok(false);
             }
-            if (held.len() as u64) < bytes && append_behind(&self.copy, end, &text[held.len()..])?.is_none() {
+            if (held.len() as u64) < bytes && self.copy_behind(end, &text[held.len()..])?.is_none() {
                 // Another process of this project may have copied the same lines.
                 let (_, now) = self.copied()?;
                 if now == end {
@@ -170,6 +171,14 @@ impl ObjectStoreHome {
             self.remember(tail);
         }
         Ok(true)
+    }
+
+    /// Adds lines of the bucket to the copy. That the copy cannot take them says nothing of the ledger, which has them.
+    fn copy_behind(&self, end: u64, lines: &str) -> Result<Option<Stamp>, RegistryError> {
+        append_behind(&self.copy, end, lines).map_err(|error| match error {
+            RegistryError::Append { path, source } => RegistryError::Copy { path, source },
+            other => other,
+        })
     }
 
     /// Returns whether the bucket holds every byte that the copy has up to the event `seq` at its `end`. Else the copy is made

@@ -280,6 +280,7 @@ fn a_write_whose_outcome_is_unknown_is_an_error_that_says_so_and_is_found_later(
         let error = set(&mut scene.one, "a").expect_err("nobody knows");
         assert!(!error.appended_nothing(), "{error}");
         assert!(error.to_string().contains("could not be reached: "), "{error}");
+        assert!(error.to_string().contains("it is not known whether the event was written: "), "{error}");
         assert!(aliases(&scene.one).is_empty(), "nothing is claimed");
         // The next look tells, in this process, in the next one, and elsewhere.
         let found: &[&str] = if written { &["a"] } else { &[] };
@@ -348,4 +349,25 @@ fn a_store_that_writes_over_what_is_there_is_refused_before_an_event_is_lost() {
     *scene.fated.heedless.lock().expect("no panic") = false;
     assert_eq!(fs_err::read_to_string(scene.copy()).expect("a copy"), before);
     set(&mut scene.one, "a").expect("a store that refuses");
+}
+
+#[test]
+fn an_event_that_the_bucket_has_is_written_whatever_becomes_of_the_copy() {
+    let mut scene = Scene::new();
+    let copy = scene.copy();
+    // As on a full disk: the copy cannot take what the bucket has.
+    scene.next(move |objects, key, bytes| {
+        let written = objects.put_if_absent(key, bytes);
+        fs_err::remove_file(&copy).expect("removed");
+        fs_err::create_dir(&copy).expect("in the way");
+        written
+    });
+    set(&mut scene.one, "a").expect("it is written");
+    assert_eq!(aliases(&scene.one), ["a"]);
+    assert_eq!(aliases(&scene.other()), ["a"]);
+    fs_err::remove_dir(scene.copy()).expect("room again");
+    let mut reopened = open(scene.folder.path(), "one");
+    set(&mut reopened, "b").expect("behind it");
+    assert_eq!(aliases(&scene.other()), ["a", "b"]);
+    assert!(!reopened.verify().expect("whole").index_rebuilt);
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use modelgate_core::chain::ChainError;
 use modelgate_core::ledger::{LedgerEntry, RegistryState};
 
+use super::belief::Belief;
 use super::{Registry, TRIES};
 use crate::RegistryError;
 use crate::chain_file::{ReadError, for_each_entry};
@@ -65,6 +66,7 @@ impl Registry {
             index.extend(&key, None, true, &state, &changes, end)?;
         }
         (self.followed, self.state) = (end, state);
+        self.belief.replace(Belief::in_ledger());
         if matches!(reason, RegistryError::IndexBusy { .. }) {
             notice::tell(&format!("{reason}; this command goes on without it, from the ledger"));
         }
@@ -91,9 +93,31 @@ impl Registry {
         question(&self.index.borrow())
     }
 
-    /// Returns `false` when another process has written the index meanwhile.
+    /// Returns `false` when another process has written the index meanwhile. An index whose rows are not those that were
+    /// written is made anew.
     fn follow(&mut self) -> Result<bool, RegistryError> {
+        match self.follow_index() {
+            Err(RegistryError::IndexRefuted { path, model }) => {
+                notice::tell(&format!(
+                    "the index `{path}` has rows of {model} that modelgate did not write there: it was edited or damaged, and is \
+                     made anew from the ledger"
+                ));
+                let key = self.home.key();
+                let seen = self.index.get_mut().followed(&key)?;
+                let stamp = Stamp::of(self.home.ledger())?;
+                let made = self.follow_all(&key, seen.as_ref(), &stamp)?;
+                self.remade.set(made);
+                Ok(made)
+            }
+            other => other,
+        }
+    }
+
+    fn follow_index(&mut self) -> Result<bool, RegistryError> {
         let key = self.home.key();
+        if self.belief.get_mut().is_refuted() {
+            self.followed = None;
+        }
         // In this order: what the index has seen is then never newer than the file that is looked at.
         let seen = self.index.get_mut().followed(&key)?;
         let stamp = Stamp::of(self.home.ledger())?;
@@ -103,6 +127,7 @@ impl Registry {
             if self.followed.as_ref().map(|own| own.position) != Some(seen.position) {
                 let (end, state) = self.index.get_mut().load(&key)?;
                 (self.followed, self.state) = (end, state);
+                self.belief.replace(Belief::in_index());
             }
             return Ok(true);
         }
@@ -121,7 +146,7 @@ impl Registry {
 
     /// Returns whether the last line that was seen is still there. Only its own hash counts: the line before it is not
     /// read.
-    fn last_line_stands(&self, seen: &Followed) -> bool {
+    pub(super) fn last_line_stands(&self, seen: &Followed) -> bool {
         let line = read_range(self.home.ledger(), seen.line_start, seen.position.end);
         let entry =
             line.ok().and_then(|line| modelgate_core::chain::read_line(line.strip_suffix('\n')?).ok());
@@ -151,6 +176,7 @@ impl Registry {
         let written = self.index.get_mut().extend(key, Some(seen), false, &state, &changes, &end)?;
         if written {
             (self.followed, self.state) = (Some(end), state);
+            self.belief.replace(Belief::in_index());
         }
         Ok(written)
     }
@@ -170,6 +196,7 @@ impl Registry {
         let written = self.index.get_mut().extend(key, seen, true, &state, &changes, &end)?;
         if written {
             (self.followed, self.state) = (Some(end), state);
+            self.belief.replace(Belief::in_ledger());
         }
         Ok(written)
     }

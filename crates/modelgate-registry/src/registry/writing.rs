@@ -29,7 +29,7 @@ impl Registry {
     ) -> Result<T, RegistryError> {
         for attempt in 0..TRIES {
             self.refresh()?;
-            let (events, value) = decide(self)?;
+            let (events, value) = self.decided(&decide)?;
             if events.is_empty() {
                 return Ok(value);
             }
@@ -80,7 +80,27 @@ impl Registry {
             }
             return Ok(value);
         }
-        Err(RegistryError::Busy { home: self.home.name(), tries: TRIES })
+        Err(self.home.busy(TRIES))
+    }
+
+    /// Decides, on what the ledger itself says of the models that are concerned: an event that the index alone allows would
+    /// make the ledger unreadable for everybody, and a refusal must be the ledger's too.
+    fn decided<T>(
+        &mut self,
+        decide: impl Fn(&Self) -> Result<(Vec<LedgerEvent>, T), RegistryError>,
+    ) -> Result<(Vec<LedgerEvent>, T), RegistryError> {
+        let decided = decide(self);
+        let held = match &decided {
+            Ok((events, _)) => self.hold_against_ledger(events.iter().map(LedgerEvent::model)),
+            Err(RegistryError::Refused { model, .. }) => self.hold_against_ledger([model]),
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = held {
+            // Whoever goes on with this registry does so with what the ledger says.
+            self.refresh()?;
+            return Err(error);
+        }
+        decided
     }
 
     /// Follows own lines, which the ledger has taken.
@@ -111,12 +131,10 @@ impl Registry {
                 Err(error) if error.is_unwritable_index() => self.go_on_beside(error),
                 _ => self.refresh(),
             };
-            match caught_up {
-                Err(error @ (RegistryError::Index { .. } | RegistryError::IndexBusy { .. })) => {
-                    notice::tell(&format!("what was done is in the ledger, and the index lacks it: {error}"));
-                    (self.followed, self.state) = (Some(end), state);
-                }
-                other => other?,
+            if let Err(error) = caught_up {
+                // Whatever cannot be read now, the event is written: an error would say that it may not be.
+                notice::tell(&format!("what was done is in the ledger, and the index lacks it: {error}"));
+                (self.followed, self.state) = (Some(end), state);
             }
         }
         Ok(())
@@ -251,6 +269,7 @@ impl Registry {
         time: &str,
         actor: &str,
     ) -> Result<(), RegistryError> {
+        self.hold_against_ledger([model])?;
         decide_all(self.model(model)?, model, events, time, actor).map(drop)
     }
 

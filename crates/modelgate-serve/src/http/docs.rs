@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::OnceLock;
 
+use axum::body::Body;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
@@ -15,10 +16,25 @@ pub(crate) async fn page() -> Html<&'static str> {
     Html(include_str!("../../assets/docs.html"))
 }
 
-/// Leads from `/docs/` to `/docs`: what the page loads is named relative to it, since a proxy may put a path before both.
-pub(crate) fn moved(asked: &Uri) -> Option<Response> {
-    let place = [(header::LOCATION, "../docs")];
-    (asked.path() == "/docs/").then(|| (StatusCode::PERMANENT_REDIRECT, place).into_response())
+/// Returns the answer to `/docs/` from that to `/docs`: what the page loads is named relative to it, since a proxy may put a
+/// path before both.
+pub(crate) fn in_folder(asked: &Uri, response: Response) -> Response {
+    if asked.path() != "/docs/" || response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(page_in_folder()))
+}
+
+/// Returns the page with the names of what it loads one folder deeper.
+fn page_in_folder() -> String {
+    let page = include_str!("../../assets/docs.html");
+    ["href=\"", "src=\""].iter().fold(page.to_owned(), |page, start| {
+        ["docs/", "assets/"].iter().fold(page, |page, folder| {
+            page.replace(&format!("{start}{folder}"), &format!("{start}../{folder}"))
+        })
+    })
 }
 
 /// The files of Swagger UI that are handed out, with their types.
@@ -61,4 +77,32 @@ fn unpack(name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     archive.by_name(&path).ok()?.read_to_end(&mut bytes).ok()?;
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_finds_what_it_loads_from_its_path_with_a_slash_too() {
+        let loads = |page: &str| -> Vec<String> {
+            let parts = page.split(['"', '\'']);
+            parts
+                .filter(|part| part.contains("docs/") || part.contains("assets/"))
+                .map(str::to_owned)
+                .collect()
+        };
+        let (page, below) = (include_str!("../../assets/docs.html"), page_in_folder());
+        let deeper: Vec<String> = loads(page).iter().map(|name| format!("../{name}")).collect();
+        assert_eq!((deeper.len(), loads(&below)), (3, deeper));
+        let answer = || Html(page).into_response();
+        let with = in_folder(&Uri::from_static("/docs/?a=b"), answer());
+        assert_eq!(with.status(), StatusCode::OK);
+        let size = |response: &Response| axum::body::HttpBody::size_hint(response.body()).exact();
+        assert_eq!(size(&with), Some(below.len() as u64));
+        assert_eq!(with.headers().get(header::CONTENT_LENGTH), None);
+        assert_eq!(size(&in_folder(&Uri::from_static("/docs"), answer())), Some(page.len() as u64));
+        let refused = in_folder(&Uri::from_static("/docs/"), StatusCode::METHOD_NOT_ALLOWED.into_response());
+        assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
 }

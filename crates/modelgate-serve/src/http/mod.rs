@@ -74,8 +74,7 @@ impl App {
 
     /// Gives an answer what every answer has: the number of its request, and the version that is served.
     pub(crate) fn sent(&self, response: Response, caller: &ids::Caller, asked: &Uri) -> Response {
-        let response = docs::moved(asked).unwrap_or(response);
-        let mut response = numbered(response, &caller.id);
+        let mut response = numbered(docs::in_folder(asked, response), &caller.id);
         // An answer of a model names it already.
         if !response.headers().contains_key(versions::VERSION_HEADER)
             && let Some(model) = versions::meant(&self.catalog.served(), asked)

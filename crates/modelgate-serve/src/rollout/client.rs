@@ -113,18 +113,35 @@ impl Client {
         self.standing_of(&self.read(request.content_type("application/json").send(text))?)
     }
 
-    /// Takes the canary out.
+    fn delete(&self, model: &str, reason: &str, more: Option<(&str, u64)>) -> Result<Standing, ClientError> {
+        let request = self.agent.delete(self.path(model)).header("authorization", self.bearer());
+        let request = request.query("reason", reason);
+        let request = match more {
+            Some((name, number)) => request.query(name, number.to_string()),
+            None => request,
+        };
+        self.standing_of(&self.read(request.call())?)
+    }
+
+    /// Takes the canary out, whatever was ordered.
     ///
     /// # Errors
     /// As [`Self::standing`].
     pub fn abort(&self, model: &str, reason: &str, sequence: Option<u64>) -> Result<Standing, ClientError> {
-        let request = self.agent.delete(self.path(model)).header("authorization", self.bearer());
-        let request = request.query("reason", reason);
-        let request = match sequence {
-            Some(sequence) => request.query("sequence", sequence.to_string()),
-            None => request,
-        };
-        self.standing_of(&self.read(request.call())?)
+        self.delete(model, reason, sequence.map(|sequence| ("sequence", sequence)))
+    }
+
+    /// Takes out a canary of which the ledger knows nothing, as of the order `seen`: the service refuses with 409 where it
+    /// has taken a newer one since.
+    ///
+    /// # Errors
+    /// As [`Self::standing`].
+    pub fn take_out_unknown(&self, model: &str, reason: &str, seen: u64) -> Result<Standing, ClientError> {
+        match self.delete(model, reason, Some(("seen", seen))) {
+            // A service of before does not know the word, and takes the canary out without it.
+            Err(ClientError::Refused { status: 400, .. }) => self.abort(model, reason, None),
+            told => told,
+        }
     }
 
     /// Makes the service look for what is in production now.

@@ -38,6 +38,10 @@ fn check_sequence(sequence: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
+fn conflict(sentence: String) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, "conflict", sentence)
+}
+
 fn unknown() -> Refusal {
     Refusal::not_found("no such model is served")
 }
@@ -48,6 +52,9 @@ fn unknown() -> Refusal {
 pub(crate) struct Abort {
     reason: Option<String>,
     sequence: Option<u64>,
+    /// The number of the order that stood when somebody looked whose ledger does not know this canary; without it, the canary
+    /// is taken out whatever was ordered.
+    seen: Option<u64>,
 }
 
 fn told(app: &App, model: &str) -> Result<Response, Refusal> {
@@ -102,7 +109,6 @@ async fn take(app: &App, caller: &Caller, model: &str, request: Request<Body>) -
     check_sequence(Some(order.sequence))?;
     let served = app.catalog.served();
     let stable = served.models.get(model).ok_or_else(unknown)?;
-    let conflict = |sentence: String| Refusal::new(StatusCode::CONFLICT, "conflict", sentence);
     if stable.offer.digest == order.digest {
         return Err(conflict(format!("{} is what is in production here", order.version)));
     }
@@ -152,22 +158,33 @@ pub(crate) async fn abort(
     let work = || {
         admin::check(&app, &headers, caller.address)?;
         let Ok(Query(asked)) = &asked else {
-            return Err(Refusal::malformed("what follows `?` may be one `reason` and one `sequence`"));
+            return Err(Refusal::malformed(
+                "what follows `?` may be one `reason`, and one `sequence` or `seen`",
+            ));
         };
+        if asked.sequence.is_some() && asked.seen.is_some() {
+            return Err(Refusal::malformed("`sequence` and `seen` do not go together"));
+        }
         let reason = asked.reason.as_deref().unwrap_or("an administrator took it out");
         if let Err(refusal) = lifecycle::check_reason(reason, false) {
             return Err(Refusal::malformed(refusal.to_string()));
         }
-        check_sequence(asked.sequence)?;
+        check_sequence(asked.sequence.or(asked.seen))?;
         if !app.catalog.served().models.contains_key(&model) {
             return Err(unknown());
         }
         let rollouts = &app.catalog.rollouts;
-        let kept = tokio::task::block_in_place(|| {
-            rollouts.abort(&app.catalog, &app.metrics, &model, reason, asked.sequence)
+        let (catalog, metrics) = (&app.catalog, &app.metrics);
+        let kept = tokio::task::block_in_place(|| match asked.seen {
+            Some(seen) => rollouts.take_out_unknown(catalog, metrics, &model, reason, seen),
+            None => rollouts.abort(catalog, metrics, &model, reason, asked.sequence).map_err(Objection::Kept),
         });
-        if let Err(error) = kept {
-            crate::telemetry::talk::warn(&format!("the cache cannot be written: {error}"));
+        match kept {
+            Ok(()) => {}
+            Err(Objection::Conflict(sentence)) => return Err(conflict(sentence)),
+            Err(Objection::Kept(error)) => {
+                crate::telemetry::talk::warn(&format!("the cache cannot be written: {error}"));
+            }
         }
         app.metrics.admin("rollout_aborted");
         told(&app, &model)
@@ -224,6 +241,7 @@ pub(crate) fn openapi(paths: &mut Map<String, Value>, models: &[&str]) {
         delete["parameters"] = json!([
             { "name": "reason", "in": "query", "schema": { "type": "string", "maxLength": MAX_REASON / 4, "pattern": VISIBLE } },
             { "name": "sequence", "in": "query", "schema": { "type": "integer", "minimum": 0, "maximum": LAST } },
+            { "name": "seen", "in": "query", "schema": { "type": "integer", "minimum": 0, "maximum": LAST } },
         ]);
         let get = operation("Where the rollout stands", id("standing"));
         paths.insert(format!("/admin/rollout/{model}"), json!({ "get": get, "put": put, "delete": delete }));

@@ -37,6 +37,9 @@ pub(crate) struct Record {
     /// Why it was taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) aborted: Option<String>,
+    /// Whether it was taken out because the ledger of whoever asked did not know it, and not because it is bad.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unknown: bool,
     /// Why it is not loaded.
     #[serde(skip)]
     pub(crate) refused: Option<String>,
@@ -153,6 +156,7 @@ impl Rollouts {
             sequence: order.sequence,
             since: now(),
             aborted: None,
+            unknown: false,
             refused: None,
         };
         let before = after.insert(model.to_owned(), record.clone());
@@ -189,7 +193,7 @@ impl Rollouts {
         }
     }
 
-    /// Takes a canary out at once: what is served first, then the file.
+    /// Takes a canary out at once, whatever was ordered: what is served first, then the file.
     ///
     /// # Errors
     /// Fails when that cannot be kept; everything goes to production all the same.
@@ -206,17 +210,43 @@ impl Rollouts {
         catalog.edit(metrics, |served| drop(served.canaries.remove(model)));
         let Some(record) = records.get_mut(model) else { return Ok(()) };
         record.sequence = record.sequence.max(sequence.unwrap_or_default());
-        record.weight = Percent::ZERO;
-        record.shadow = Percent::ZERO;
-        record.refused = None;
-        if record.aborted.is_none() {
-            record.aborted = Some(reason.to_owned());
-            record.since = now();
-            warn(&format!("the canary {model} {} was taken out: {reason}", record.version));
+        // Who says that it is bad has the last word over who only did not know it.
+        if record.aborted.is_none() || record.unknown {
+            take_out(model, record, reason);
         }
+        record.unknown = false;
         let after = records.clone();
         drop(records);
         self.keep(&after)
+    }
+
+    /// Takes out a canary that the ledger of whoever asks does not know, as of the order `seen`. A newer order stands: it says
+    /// that the ledger knows it by now.
+    pub(crate) fn take_out_unknown(
+        &self,
+        catalog: &Catalog,
+        metrics: &Metrics,
+        model: &str,
+        reason: &str,
+        seen: u64,
+    ) -> Result<(), Objection> {
+        let _alone = self.alone();
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(model).filter(|record| record.aborted.is_none()) else {
+            return Ok(());
+        };
+        if record.sequence > seen {
+            let newer = record.sequence;
+            return Err(Objection::Conflict(format!(
+                "order {newer}, which was taken, is newer than {seen}, which was seen: look again"
+            )));
+        }
+        catalog.edit(metrics, |served| drop(served.canaries.remove(model)));
+        take_out(model, record, reason);
+        record.unknown = true;
+        let after = records.clone();
+        drop(records);
+        self.keep(&after).map_err(Objection::Kept)
     }
 
     /// Forgets the record of a canary that is production now.
@@ -259,6 +289,7 @@ impl Rollouts {
                 digest: record.digest,
                 reason: record.aborted.clone()?,
                 time: record.since.clone(),
+                unknown: record.unknown,
             })
         };
         Some(Standing {
@@ -275,6 +306,16 @@ impl Rollouts {
 
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Notes that a canary answers no more.
+fn take_out(model: &str, record: &mut Record, reason: &str) {
+    record.weight = Percent::ZERO;
+    record.shadow = Percent::ZERO;
+    record.refused = None;
+    record.aborted = Some(reason.to_owned());
+    record.since = now();
+    warn(&format!("the canary {model} {} was taken out: {reason}", record.version));
 }
 
 fn admits(record: Option<&Record>, order: &Order) -> Result<(), Objection> {
@@ -364,6 +405,34 @@ mod tests {
         assert!(place(&rollouts, &instead_of(10)).is_err());
         place(&rollouts, &instead_of(11)).expect("taken");
         assert_eq!(rollouts.of("shop").map(|record| record.sequence), Some(4));
+    }
+
+    #[test]
+    fn a_canary_that_a_ledger_does_not_know_goes_unless_a_newer_order_came_and_is_not_called_bad() {
+        let folder = tempfile::tempdir().expect("folder");
+        let rollouts = Rollouts::open(Some(folder.path()));
+        let (catalog, metrics) = (Catalog::default(), Metrics::new());
+        let take_out = |seen| rollouts.take_out_unknown(&catalog, &metrics, "shop", "not known", seen);
+        let stands = |record: &Record| (record.aborted.clone(), record.unknown, record.sequence);
+        let of = |rollouts: &Rollouts| rollouts.of("shop").as_ref().map(stands);
+        assert_eq!(take_out(0), Ok(()));
+        place(&rollouts, &order(b"two", 3, true)).expect("taken");
+        place(&rollouts, &order(b"two", 5, true)).expect("the ledger knows it");
+        let sentence = "order 5, which was taken, is newer than 3, which was seen: look again".to_owned();
+        assert_eq!(take_out(3), Err(Objection::Conflict(sentence)));
+        assert_eq!(of(&rollouts), Some((None, false, 5)));
+        take_out(5).expect("taken out");
+        assert_eq!(of(&rollouts), Some((Some("not known".to_owned()), true, 5)));
+        assert_eq!(of(&Rollouts::open(Some(folder.path()))), of(&rollouts));
+        // Told again by who knows it, it is back.
+        place(&rollouts, &order(b"two", 5, true)).expect("taken");
+        assert_eq!(of(&rollouts), Some((None, false, 5)));
+        take_out(6).expect("taken out");
+        rollouts.abort(&catalog, &metrics, "shop", "worse", None).expect("kept");
+        assert_eq!(of(&rollouts), Some((Some("worse".to_owned()), false, 5)));
+        // What a person said stands.
+        take_out(9).expect("nothing to do");
+        assert_eq!(of(&rollouts), Some((Some("worse".to_owned()), false, 5)));
     }
 
     #[test]

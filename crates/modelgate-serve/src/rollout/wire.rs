@@ -186,6 +186,9 @@ pub struct Aborted {
     pub reason: String,
     /// When.
     pub time: String,
+    /// Whether only the ledger of whoever asked did not know it, which says nothing against it; an older service never says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// Where the rollout of a model stands, as the service knows it.

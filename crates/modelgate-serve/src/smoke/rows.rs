@@ -33,8 +33,8 @@ pub(super) fn typical(model: &Value) -> Row {
     Row::of(&row, None)
 }
 
-/// Returns the rows of a file, for the model that `/models/{name}` describes.
-pub(super) fn read(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
+/// Returns the rows of a file that are sent, for the model that `/models/{name}` describes, and how many more there are.
+pub(super) fn read(path: &Path, model: &Value) -> Result<(Vec<Row>, usize), SmokeError> {
     let wrong = |reason: String| SmokeError::Rows { path: path.to_owned(), reason };
     let file = SourceFile::path(path.display().to_string(), path);
     let words = model["nulls"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -72,7 +72,7 @@ pub(super) fn read(path: &Path, model: &Value) -> Result<Vec<Row>, SmokeError> {
         let cells = features.iter().map(|column| (column.name.clone(), cell(column, row)));
         Row::of(&cells.collect(), target.and_then(|column| class(column, row)))
     });
-    Ok(rows.collect())
+    Ok((rows.collect(), table.rows.saturating_sub(ROWS)))
 }
 
 fn features(model: &Value) -> &[Value] {
@@ -115,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("rows.csv");
         fs_err::write(&path, text).expect("written");
-        super::read(&path, &model(classes))
+        super::read(&path, &model(classes)).map(|(rows, _)| rows)
     }
 
     fn row(member: &Value, income: &Value, code: &str, expected: &str) -> Row {
@@ -149,10 +149,21 @@ mod tests {
         fs_err::write(&path, "label,code,income,member\n1,?,-999,1\n0,8,2.5,0\n").expect("written");
         let mut model = model(&json!([0, 1]));
         model["nulls"] = json!(["-999", "?"]);
-        let rows = super::read(&path, &model).expect("rows");
+        let (rows, left_out) = super::read(&path, &model).expect("rows");
+        assert_eq!(left_out, 0);
         let features = json!([{ "member": 1, "income": null, "code": null }]);
         assert_eq!(rows[0].body, json!({ "features": features }).to_string());
         assert_eq!(rows[1], row(&json!(0), &json!(2.5), "8", "0"));
+    }
+
+    #[test]
+    fn the_first_rows_of_a_long_file_are_sent_and_the_others_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.csv");
+        let text = format!("code,income,member,label\n{}", "1,1,1,0\n".repeat(ROWS + 3));
+        fs_err::write(&path, text).expect("written");
+        let (rows, left_out) = super::read(&path, &model(&json!([0, 1]))).expect("rows");
+        assert_eq!((rows.len(), left_out), (ROWS, 3));
     }
 
     #[test]

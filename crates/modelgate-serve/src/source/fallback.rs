@@ -81,7 +81,9 @@ impl Source for FallbackSource {
     }
 
     fn banned(&mut self, served: &Offer) -> Option<String> {
-        self.source.banned(served)
+        // What lies beside the copy is as old as the copy: a place that has answered knows better.
+        let copy = if self.answered { None } else { self.packaged.banned(served) };
+        self.source.banned(served).or(copy)
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
@@ -180,6 +182,27 @@ mod tests {
         assert_eq!((offers[0].version.as_str(), source.describe().as_str()), ("of the place", "a place"));
         assert!(source.files(&offers[0]).expect("files").contains_key("from-the-place"));
         assert!(matches!(source.offers(), Err(SourceError::Unavailable(_))));
+    }
+
+    #[test]
+    fn what_the_copy_calls_quarantined_is_banned_until_the_place_has_answered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        packaged(folder.path(), 1);
+        let packages = || PackageSource::new(folder.path().to_owned());
+        let offered = packages().offers().expect("a package");
+        let served = offered.offers[0].clone();
+        let place = Place(vec![down(), Ok(offered)]);
+        let mut source = FallbackSource::new(Box::new(place), packages(), None);
+        source.offers().expect("the copy");
+        assert_eq!(source.banned(&served), None);
+        let left = modelgate_model::LeftPackages::default()
+            .with(&served.name, [(served.digest, modelgate_core::VersionNumber(2))]);
+        let bytes = serde_json::to_vec(&left).expect("JSON");
+        fs_err::write(folder.path().join(modelgate_model::LEFT_FILE), bytes).expect("written");
+        assert!(source.banned(&served).is_some_and(|why| why.contains("is quarantined as v002")));
+        // It may have been taken out of quarantine since.
+        source.offers().expect("the place");
+        assert_eq!(source.banned(&served), None);
     }
 
     #[test]

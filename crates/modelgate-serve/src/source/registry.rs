@@ -70,10 +70,10 @@ enum Found {
 }
 
 /// Returns why a version must not be served, if so. Quarantine is of a package: an alias at another version of it is no way
-/// around.
+/// around. That its artefacts were collected says nothing against it: whoever serves it has them.
 fn banned(model: &ModelState, name: &ModelName, version: VersionNumber) -> Option<String> {
     let state = model.versions.get(&version)?;
-    if matches!(state.stage, Stage::Quarantined | Stage::Rejected | Stage::Removed) {
+    if matches!(state.stage, Stage::Quarantined | Stage::Rejected) {
         return Some(format!("{name} {version} is {} and is not served", state.stage));
     }
     let other = model.quarantined(&state.digest)?;
@@ -107,6 +107,9 @@ fn find(
     }
     let missing = || SourceError::Missing(format!("the registry has no {name} {version}"));
     let state = model.versions.get(&version).ok_or_else(missing)?;
+    if state.stage == Stage::Removed {
+        return Ok(Found::None(format!("{name} {version} is removed: the registry has its files no more")));
+    }
     Ok(Found::Offer(Offer {
         name: name.clone(),
         version: version.to_string(),
@@ -229,5 +232,86 @@ impl Source for RegistrySource {
             .map_err(|_| SourceError::Missing(format!("`{}` is no version of a registry", offer.version)))?;
         let registry = self.registry.as_ref().ok_or_else(not_open)?;
         Ok(registry.version_files(&offer.name, number)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::Digest;
+    use modelgate_core::ledger::{Lineage, Registration};
+    use modelgate_core::lifecycle::Event;
+    use modelgate_core::schema::Task;
+
+    use super::*;
+
+    const TIME: &str = "2026-01-01T00:00:00Z";
+
+    fn shop() -> ModelName {
+        "shop".parse().expect("a name")
+    }
+
+    fn register(registry: &mut Registry, number: u32) {
+        let digest = Digest::of(&number.to_le_bytes());
+        let registration = Registration {
+            digest,
+            verdict: Verdict::Passed,
+            verdict_digest: digest,
+            bootstrap: number == 1,
+            lineage: Lineage {
+                run_id: format!("run-{number}").parse().expect("a run"),
+                config: digest,
+                dataset: digest,
+                task: Task::Regression,
+                algorithm: "ridge".to_owned(),
+                seed: 42,
+                trained_at: TIME.to_owned(),
+                tool_version: "0.1.0".to_owned(),
+            },
+            metrics: BTreeMap::new(),
+            files: BTreeMap::new(),
+            checks: BTreeMap::new(),
+        };
+        registry.register(&shop(), &registration, &BTreeMap::new(), TIME, "tester").expect("registered");
+    }
+
+    fn apply(registry: &mut Registry, number: u32, event: &Event) {
+        registry.apply(&shop(), VersionNumber(number), event, TIME, "tester").expect("allowed");
+    }
+
+    fn promote(registry: &mut Registry, number: u32) {
+        apply(registry, number, &Event::Approve { reason: String::new() });
+        let over = registry.model(&shop()).expect("a model").production();
+        apply(registry, number, &Event::Promote { over, reason: String::new() });
+    }
+
+    #[test]
+    fn what_is_served_stays_where_its_artefacts_were_collected_and_goes_where_it_was_found_bad() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
+        (1..=3).for_each(|number| register(&mut registry, number));
+        promote(&mut registry, 1);
+        let source = |reference: Option<&str>| {
+            let wanted = vec![Selector { name: shop(), reference: reference.map(str::to_owned) }];
+            RegistrySource::new(RegistryUri::Folder, folder.path().to_owned(), Stage::Production, wanted)
+        };
+        let (mut follows, mut pinned) = (source(None), source(Some("v001")));
+        let served = follows.offers().expect("reached").offers.remove(0);
+        assert_eq!(pinned.offers().expect("reached").offers.first(), Some(&served));
+        promote(&mut registry, 2);
+        apply(&mut registry, 1, &Event::RemoveArtefacts { reason: "retention".to_owned() });
+        assert_eq!(follows.offers().expect("reached").offers[0].version, "v002");
+        assert_eq!(follows.banned(&served), None);
+        // Where it was named, nothing else is offered, and it is served on.
+        let offered = pinned.offers().expect("reached");
+        assert!(offered.offers.is_empty() && offered.withdrawn.is_empty(), "{offered:?}");
+        assert!(offered.refused["shop"].contains("v001 is removed"), "{offered:?}");
+        assert_eq!(pinned.banned(&served), None);
+        // One that a person refused is banned.
+        let rejected =
+            Offer { version: "v003".to_owned(), digest: Digest::of(&3_u32.to_le_bytes()), ..served.clone() };
+        assert_eq!(follows.banned(&rejected), None);
+        apply(&mut registry, 3, &Event::Reject { reason: "no".to_owned() });
+        follows.offers().expect("reached");
+        assert!(follows.banned(&rejected).is_some_and(|why| why.contains("v003 is rejected")));
     }
 }

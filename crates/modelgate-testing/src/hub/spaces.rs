@@ -27,6 +27,10 @@ pub(super) fn start(state: &Shared, hub: &mut Hub, id: &str) {
     let (runner, broken) = (hub.runner.clone(), hub.broken.clone());
     let repository = hub.repositories.get_mut(&format!("spaces/{id}"));
     let Some(space) = repository.and_then(|repository| repository.space.as_mut()) else { return };
+    // What was stopped is neither built nor started by a commit or a variable.
+    if space.stage == "PAUSED" {
+        return;
+    }
     space.starts += 1;
     space.error = None;
     if !files.contains_key("Dockerfile") && space.sdk == "docker" {
@@ -131,8 +135,25 @@ pub(super) async fn runtime(State(state): State<Shared>, Path(id): Path<Id>, hea
 pub(super) async fn restart(State(state): State<Shared>, Path(id): Path<Id>, headers: HeaderMap) -> Response {
     change(&state, &headers, &id, |space| {
         space.restarts += 1;
+        "APP_STARTING".clone_into(&mut space.stage);
         axum::Json(runtime_of(space)).into_response()
     })
+}
+
+pub(super) async fn pause(State(state): State<Shared>, Path(id): Path<Id>, headers: HeaderMap) -> Response {
+    if let Err(refusal) = may_write(&headers, &id.1) {
+        return refusal;
+    }
+    let mut hub = state.lock().expect("a state");
+    let found = hub.repositories.get_mut(&key(&id)).and_then(|repository| repository.space.as_mut());
+    let Some(space) = found else {
+        return refuse(StatusCode::NOT_FOUND, Some("RepoNotFound"), "Repository not found");
+    };
+    // A start that is under way comes to nothing.
+    space.starts += 1;
+    space.host = None;
+    "PAUSED".clone_into(&mut space.stage);
+    axum::Json(runtime_of(space)).into_response()
 }
 
 pub(super) async fn variables(

@@ -169,8 +169,8 @@ pub(crate) struct DataPush {
 /// The arguments of `data pull`.
 #[derive(Args, Debug)]
 pub(crate) struct DataPull {
-    /// Data sets, by name, pointer file or source, and files that DVC tracks or their `.dvc` files; all data sets, or
-    /// else all that DVC tracks, by default. A pointer file of another revision, `REV:data/NAME.modelgate`, brings its
+    /// Data sets, by name, pointer file or source, files that DVC tracks or their `.dvc` files, and pipelines for what they
+    /// read; all data sets and all that DVC tracks by default. A pointer file of another revision, `REV:data/NAME.modelgate`, brings its
     /// contents into the store and writes no file.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,

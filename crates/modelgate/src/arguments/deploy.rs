@@ -32,8 +32,9 @@ pub(crate) enum OnlySpace {
     after_help = "The token comes from HF_TOKEN, from the file of HF_TOKEN_PATH, or from where `hf auth login` \
     leaves it; HF_ENDPOINT names another Hub."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Space {
-    /// The model; that of `deploy.space.model` or of the only pipeline by default.
+    /// The model, which is that of `deploy.space.model` or of the only pipeline; no other gets into that Space.
     pub(crate) model: Option<ModelName>,
     /// A version (`3`, `v003`) or an alias.
     #[arg(default_value = "production")]
@@ -44,6 +45,9 @@ pub(crate) struct Space {
     /// Let the Space serve this version again, which was there before: a variable and a restart, no build and no staging.
     #[arg(long)]
     pub(crate) rollback: bool,
+    /// Stop the Space, where nothing may be served any more: it answers nobody until something is deployed to it again.
+    #[arg(long, conflicts_with_all = ["version", "only", "rollback", "include_reference_rows", "reason"])]
+    pub(crate) stop: bool,
     /// Let `reference.parquet`, rows of the training data, leave with the package.
     #[arg(long)]
     pub(crate) include_reference_rows: bool,
@@ -64,8 +68,9 @@ pub(crate) struct UpdateBranch {
     /// The branch.
     #[arg(default_value = "update")]
     pub(crate) branch: String,
-    /// A file or folder of the project whose content takes the place of what the branch has there; may be given again.
-    #[arg(long = "path", value_name = "PATH", default_value = "outputs")]
+    /// A file or folder of the project whose content takes the place of what the branch has there; may be given again. By
+    /// default `outputs/PIPELINE` of each pipeline that has results here: those of the others stay on the branch.
+    #[arg(long = "path", value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// The remote; `origin` by default, and the local branch alone when there is none.
     #[arg(long, value_name = "REMOTE")]

@@ -165,10 +165,12 @@ pub(crate) struct Promote {
 pub(crate) struct Rollback {
     /// The model.
     pub(crate) model: ModelName,
-    /// The version to go back to (`3`, `v003`); by default the production before this one.
+    /// The version to go back to (`3`, `v003`); by default the production before this one, or the last one where nothing is
+    /// in production.
     #[arg(long = "to-version", value_name = "N")]
     pub(crate) to_version: Option<String>,
-    /// The version in production that this was decided on (`3`, `v003`): where it is another by then, nothing is rolled back.
+    /// The version in production that this was decided on (`3`, `v003`): where it is another one or none by then, nothing is
+    /// rolled back.
     /// By default what is there when the command begins.
     #[arg(long, value_name = "VERSION")]
     pub(crate) from: Option<String>,
@@ -187,7 +189,7 @@ pub(crate) struct Rollback {
     /// Where there is no version to go back to, quarantine the one in production all the same: nothing is in production then.
     #[arg(long, requires = "yes", conflicts_with_all = ["to_version", "undo", "dry_run"])]
     pub(crate) or_none: bool,
-    /// Show what could be gone back to and do nothing.
+    /// Show what could be gone back to, and what stands against `--to-version` and `--from`; write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Write that the rollback which is under way does not take place: for one whose machine is gone.
@@ -215,6 +217,9 @@ pub(crate) struct Sign {
     /// Why; the ledger keeps it.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+    /// Say what would be done, and what stands against it; write nothing.
+    #[arg(long, conflicts_with = "folder")]
+    pub(crate) dry_run: bool,
 }
 
 /// The arguments of `model verify`.
@@ -226,7 +231,7 @@ pub(crate) struct Verify {
     /// A version (`3`, `v003`) or an alias.
     #[arg(default_value = "production")]
     pub(crate) version: String,
-    /// Check the signature of the files in this folder.
+    /// Check the signature of the files in this folder; of a package that nobody signed, that its files are those of its manifest.
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
     /// The signature; `model.sig` in the folder by default.

@@ -81,7 +81,7 @@ pub(crate) struct Watch {
     #[arg(long = "for", value_name = "DURATION")]
     pub(crate) window: Option<String>,
     /// The rule `rollout.error_rate <= SHARE`, beside `serve.rollout.rules` or what `--rule` gives, else beside the limit on
-    /// refused requests that is there by default.
+    /// refused requests that is there by default; of a canary at 0% that gets copies, `rollout.shadow_error_rate <= SHARE` too.
     #[arg(long, value_name = "SHARE")]
     pub(crate) max_error_rate: Option<f64>,
     /// A rule, such as `latency.p99_ms <= 50` or `latency.p99_ms <= stable + 20%`; may be given again. What is given here
@@ -91,7 +91,8 @@ pub(crate) struct Watch {
     /// With fewer requests than this a rule is inconclusive, instead of `serve.rollout.min_samples`.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     pub(crate) min_samples: Option<u64>,
-    /// When it passed, take the next step, unless somebody paused or moved the rollout; otherwise pause.
+    /// When it passed, take the next step, unless somebody paused or moved the rollout, and write down what was found where
+    /// there is none; otherwise pause.
     #[arg(long)]
     pub(crate) step: bool,
     /// When it failed, abort: all traffic goes back and the canary is quarantined.

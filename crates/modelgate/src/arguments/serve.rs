@@ -92,7 +92,8 @@ pub(crate) struct Service {
     )]
     pub(crate) stage: ServedStage,
     /// Where packages are kept for a start without the registry, in a folder for each source
-    /// [default: .modelgate/cache/serve, with a registry].
+    /// [default: .modelgate/cache/serve; without a project modelgate/serve in the person's cache; none for packages on this
+    /// disk].
     #[arg(long, env = "MODEL_CACHE_DIR", value_name = "FOLDER", help_heading = "Models")]
     pub(crate) cache: Option<PathBuf>,
     /// Look for newer versions this often; 0 for never.
@@ -235,10 +236,11 @@ pub(crate) struct Smoke {
     /// The model; not needed when one is served.
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// A CSV file of rows to send; with the target column, accuracy is measured. Typical values by default.
+    /// A file of rows to send, the first 10000 of them; with the target column, accuracy is measured. Typical values by
+    /// default.
     #[arg(long, value_name = "FILE")]
     pub(crate) rows: Option<PathBuf>,
-    /// Predictions to ask for.
+    /// Predictions to ask for at least: each row is sent once, and the rows again until there are so many.
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
     pub(crate) requests: u64,
     /// Only wait until it is ready, and ask for no prediction; what a health check of a container does.

@@ -51,6 +51,9 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
                     printer.talk(&format!("{name}: `{source}` is not here: its columns were not looked at"));
                 }
             }
+            for doubt in super::doubts::of_files(&project) {
+                printer.warning(&doubt.sentence);
+            }
             let count = project.config.pipelines.len();
             let noun = if count == 1 { "pipeline" } else { "pipelines" };
             if printer.is_json() {

@@ -50,6 +50,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) pipeline: Option<&'a str>,
     /// The contract that the files are held against.
     pub(crate) contract: Option<&'a Path>,
+    /// Whether they are held against one, by which a project's only pipeline is meant where none is named.
+    pub(crate) has_contract: bool,
 }
 
 /// Returns the project of `folder`; files are looked at without one, unless a pipeline is named.
@@ -87,6 +89,10 @@ pub(crate) fn chosen<'a>(
     };
     let named = match (asked.pipeline, project) {
         (Some(name), Some(project)) => Some(project.pipeline(Some(name))?),
+        // The only one there is needs no name, but for a contract that is named.
+        (None, Some(project)) if asked.contract.is_none() && asked.has_contract => {
+            project.pipeline(None).ok()
+        }
         _ => None,
     };
     let reads = match (&named, project) {

@@ -6,11 +6,12 @@ mod record;
 mod space;
 mod update_branch;
 
+use modelgate_config::SpaceConfig;
 use modelgate_core::ModelName;
 use modelgate_pipeline::{Project, signature};
 
 use crate::arguments::deploy::Deploy;
-use crate::exit::Exit;
+use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
 pub(crate) fn execute(deploy: &Deploy, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
@@ -29,6 +30,45 @@ fn model(named: Option<&ModelName>, project: &Project) -> anyhow::Result<ModelNa
         Some(model) => model.clone(),
         None => project.pipeline(None)?.model,
     })
+}
+
+/// Returns the model that the project's Space serves.
+///
+/// # Errors
+/// Fails where there are several pipelines and nobody said whose Space it is.
+fn model_of_space(space: &SpaceConfig, project: &Project) -> anyhow::Result<ModelName> {
+    if let Some(name) = &space.model {
+        return name.parse().map_err(|error| UsageError(format!("deploy.space.model: {error}")).into());
+    }
+    let pipelines = project.pipelines()?;
+    let [only] = pipelines.as_slice() else {
+        let names: Vec<String> = pipelines.iter().map(|pipeline| format!("`{}`", pipeline.model)).collect();
+        let sentence = format!(
+            "the Space {} serves one model, and there are several pipelines: say which in `deploy.space.model`, one of {}",
+            space.repository,
+            names.join(", ")
+        );
+        return Err(UsageError(sentence).into());
+    };
+    Ok(only.model.clone())
+}
+
+/// Refuses to bring a model to the Space of another, where it would take that one's place.
+pub(crate) fn check_model_of_space(
+    space: &SpaceConfig,
+    project: &Project,
+    model: &ModelName,
+) -> anyhow::Result<()> {
+    let own = model_of_space(space, project)?;
+    if own == *model {
+        return Ok(());
+    }
+    let sentence = format!(
+        "the Space {} is of the model `{own}`, and `{model}` would take its place there: a project has one Space, so \
+         name `{model}` in `deploy.space.model`, or deploy it otherwise",
+        space.repository
+    );
+    Err(UsageError(sentence).into())
 }
 
 /// Returns what an image has to be told of `serve:`, and says what cannot go into it.

@@ -10,6 +10,7 @@ use modelgate_pipeline::{PROJECT_FILE, Pipeline, missing_for, registry, source_f
 use serde::Serialize;
 use serde_json::json;
 
+use super::doubts;
 use crate::environment;
 use crate::exit::Exit;
 use crate::printer::{Printer, coloured};
@@ -82,6 +83,12 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
                     let (state, detail) = trainer(&pipeline, command);
                     found(&format!("trainer of {}", pipeline.name), state, detail);
                 }
+            }
+            for doubt in doubts::of_files(&project) {
+                found(doubt.what, if doubt.is_broken { "broken" } else { "missing" }, doubt.sentence);
+            }
+            for doubt in doubts::of_machine(&project, &environment::variable) {
+                found(doubt.what, "missing", doubt.sentence);
             }
             match registry(&project) {
                 Ok(registry) => {

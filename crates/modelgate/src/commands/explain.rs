@@ -36,7 +36,8 @@ pub(crate) fn execute(pipeline: Option<&str>, project: &Project, printer: &Print
         printer.data(&format!("  asks    {}", rule.asks))?;
         match (&rule.outcome, &rule.found) {
             (Some(outcome), Some(found)) => {
-                printer.data(&format!("  found   {}: {found}", coloured(&outcome.to_string())))?;
+                let other = if rule.other_rule { "the last run asked another rule of this id, " } else { "" };
+                printer.data(&format!("  found   {other}{}: {found}", coloured(&outcome.to_string())))?;
             }
             _ => printer.data("  found   nothing yet: `modelgate run` measures it")?,
         }

@@ -1,7 +1,9 @@
 //! `modelgate init`.
 
+mod classes;
 mod parts;
 mod rows;
+mod scripts;
 mod task;
 
 use std::path::Path;
@@ -19,15 +21,15 @@ use crate::arguments::{Init, TaskName, TemplateName};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
-/// What a model of one's own starts from.
-const SCRIPTS: [(&str, &str); 3] = [
-    ("train.py", include_str!("../../../../examples/bring-your-own/train.py")),
-    ("modelgate_onnx.py", include_str!("../../../../examples/bring-your-own/modelgate_onnx.py")),
-    ("requirements.txt", include_str!("../../../../examples/bring-your-own/requirements.txt")),
-];
-
 pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     let path = folder.join(PROJECT_FILE);
+    let own = init.template == Some(TemplateName::BringYourOwn);
+    if path.exists() && own {
+        // The scripts are of use to a project that is there: a model is moved in later, too.
+        scripts::write(folder, printer)?;
+        printer.talk(&format!("`{PROJECT_FILE}` is here already; it was not touched"));
+        return Ok(Exit::Passed);
+    }
     if path.exists() {
         return Err(UsageError(format!("`{PROJECT_FILE}` is here already; it was not touched")).into());
     }
@@ -37,7 +39,6 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         // Found out before anything is written.
         check_place(&std::path::absolute(folder)?, name.as_str())?;
     }
-    let own = init.template == Some(TemplateName::BringYourOwn);
     let written = if own { modelgate_config::command_template } else { modelgate_config::template };
     let header = header(folder, &init.source);
     if let Err(reason) = &header {
@@ -63,6 +64,14 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         },
     };
     let text = written(name.as_str(), &init.source, target.unwrap_or(DEFAULT_TARGET), task);
+    let classes = rows.as_ref().zip(target).filter(|_| task == TaskKind::Classification);
+    let text = match classes.and_then(|(rows, target)| classes::uneven(rows, target)) {
+        Some(reason) => {
+            printer.talk(&format!("the bound in {PROJECT_FILE} is on balanced_accuracy: {reason}"));
+            modelgate_config::with_rare_class(&text, &reason)
+        }
+        None => text,
+    };
     let text = match rows.and_then(|rows| too_few(&rows, &text)) {
         Some(reason) => {
             printer.talk(&format!("the rule on slices is a comment in {PROJECT_FILE}: {reason}"));
@@ -70,19 +79,14 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         }
         None => text,
     };
-    if own {
-        for (file, text) in SCRIPTS {
-            // A script of the user's is theirs.
-            if !folder.join(file).exists() {
-                modelgate_store::atomic::write(&folder.join(file), text.as_bytes())?;
-                printer.talk(&format!("wrote {file}"));
-            }
-        }
-    }
+    let text = match own.then(|| scripts::write(folder, printer)).transpose()? {
+        Some(program) => text.replace("python3 train.py ", &format!("python3 {program} ")),
+        None => text,
+    };
     modelgate_store::atomic::write(&path, text.as_bytes())?;
     let ignore = folder.join(".gitignore");
     let before = fs_err::read_to_string(&ignore).unwrap_or_default();
-    let missing: Vec<&str> = [".modelgate/", "outputs/", "models/packaged/"]
+    let missing: Vec<&str> = [".modelgate/", "outputs/", "models/packaged/", ".env"]
         .into_iter()
         .filter(|line| !before.lines().any(|known| known.trim() == *line))
         .collect();
@@ -192,13 +196,5 @@ mod tests {
         write(",y\n0,2\n");
         let reason = header(folder.path(), "a.csv").expect_err("the index of pandas");
         assert!(reason.contains("to_csv(…, index=False)"), "{reason}");
-    }
-
-    #[test]
-    fn what_a_program_reads_is_what_was_read_here() {
-        let (_, script) = SCRIPTS.into_iter().find(|(name, _)| *name == "train.py").expect("the program");
-        // `None` and `NA` of a column that is declared as text are values.
-        assert!(script.contains("keep_default_na=False, na_values=[\"\"]"));
-        assert_eq!(script.matches("pandas.read_csv(").count(), 1, "all reading goes one way");
     }
 }

@@ -13,9 +13,10 @@ use modelgate_core::lifecycle::Event;
 use modelgate_core::verdict::figure;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_pipeline::notify::Notice;
+use modelgate_pipeline::rollback::{check_quarantine, quarantine};
 use modelgate_pipeline::{
-    Project, PromotionRequest, approval_request, lock, materialise, policy, production_version, promote,
-    registry, rehearse_promotion,
+    Project, PromotionRequest, approval_request, lock, policy, production_version, promote, registry,
+    rehearse_promotion,
 };
 use modelgate_registry::Registry;
 use serde_json::{Value, json};
@@ -304,6 +305,7 @@ fn decide(
     let event = match verb {
         "approve" => {
             policy::check_approver(project, model, &around.actor)?;
+            policy::check_passed(&registry, model, version, "be approved")?;
             policy::check_compared(&registry, model, version)?;
             warn_of_other_rules(project, &registry, model, version, printer);
             printer
@@ -317,8 +319,8 @@ fn decide(
         }
         _ => {
             needs_reason(&reason, "why may it not reach production?")?;
-            modelgate_pipeline::rollback::check_quarantine(&registry, model, version)?;
-            Event::Quarantine { reason }
+            check_quarantine(&registry, model, version)?;
+            Event::Quarantine { was_production: None, reason }
         }
     };
     let now = (around.now)();
@@ -333,8 +335,14 @@ fn decide(
         return Ok(Exit::Passed);
     }
     let rolled_out = registry.model(model)?.active_rollout().is_some();
-    registry.apply(model, version, &event, &now, &around.actor)?;
     let mut notice = None;
+    if matches!(event, Event::Quarantine { .. }) {
+        let reason = &decision.reason;
+        let digest = quarantine(project, &mut registry, model, version, reason, &around)?;
+        notice = Some(Notice::quarantined(model, version, digest, reason));
+    } else {
+        registry.apply(model, version, &event, &now, &around.actor)?;
+    }
     match event {
         Event::Approve { .. } => {
             // While a rollout is under way nothing else can promote.
@@ -354,15 +362,7 @@ fn decide(
             printer.talk(&format!("{model} {version} is approved; {next}"));
         }
         Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
-        _ => {
-            printer.talk(&format!("{model} {version} is quarantined"));
-            if registry.model(model)?.production().is_none() {
-                // It may have been there: what was brought of it goes.
-                materialise(project, &registry, model)?;
-            }
-            let digest = registry.model(model)?.versions.get(&version).map(|found| found.digest);
-            notice = digest.map(|digest| Notice::quarantined(model, version, digest, &decision.reason));
-        }
+        _ => printer.talk(&format!("{model} {version} is quarantined")),
     }
     if rolled_out && registry.model(model)?.active_rollout().is_none() {
         printer.talk(&format!(

@@ -44,7 +44,8 @@ pub(crate) fn walk(
     let mut reporter = StageLines::new(printer);
     let mut approver = TerminalApprover { printer };
     let surroundings = surroundings();
-    let outcome = modelgate_pipeline::run(pipeline, options, &surroundings, &mut reporter, &mut approver)?;
+    let mut outcome =
+        modelgate_pipeline::run(pipeline, options, &surroundings, &mut reporter, &mut approver)?;
     let reported = report(&outcome, pipeline, options, printer);
     if !options.dry_run {
         tell(&outcome, pipeline, printer);
@@ -56,13 +57,14 @@ pub(crate) fn walk(
         Ending::Inconclusive => Exit::Inconclusive,
         Ending::Waiting => Exit::WaitingForApproval,
     };
-    match reported {
+    let failed = outcome.failed.take().map_or(Ok(()), |error| Err(error.into()));
+    match failed.and(reported) {
         // What was judged stays what it is.
         Err(error) if exit != Exit::Passed => {
             printer.error(&error);
             Ok(exit)
         }
-        reported => reported.map(|()| exit),
+        ended => ended.map(|()| exit),
     }
 }
 
@@ -113,6 +115,7 @@ fn report(
             "contract": outcome.contract,
             "dry_run": options.dry_run,
             "outputs": outputs,
+            "error": outcome.failed.as_ref().map(PipelineError::without_values),
         }));
     }
     if let Some(contract) =

@@ -1,6 +1,7 @@
 //! `modelgate serve`: the prediction service; and `serve smoke`, a look at one from outside.
 
 mod callers;
+mod kept;
 mod logging;
 mod place;
 mod server;
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use modelgate_config::env::MODELGATE_SERVE;
+use modelgate_config::env::{MODELGATE_REGISTRY_URI, MODELGATE_SERVE};
 use modelgate_config::variables::REFUSED;
 use modelgate_config::{ServeConfig, ServeRequire, Unusual, smoke_rule};
 use modelgate_core::Verdict;
@@ -25,6 +26,7 @@ use modelgate_serve::{Ended, ServeError, smoke};
 use modelgate_store::atomic;
 use serde_json::json;
 
+use self::kept::Kept;
 use crate::arguments::serve::{ModelSource, Serve, ServeCommand, Service, Smoke};
 use crate::environment;
 use crate::exit::{Exit, UsageError};
@@ -60,6 +62,8 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         (Ok(project), _) => &project.config.serve,
         (Err(_), Some(_)) => &none,
         (Err(_), None) if arguments.source == Some(ModelSource::Mlflow) => &none,
+        // A registry that the environment names needs no project either.
+        (Err(_), None) if environment::variable(MODELGATE_REGISTRY_URI).is_some() => &none,
         (Err(_), None) => {
             return Err(project.err().map_or_else(|| anyhow::anyhow!("no project"), Into::into));
         }
@@ -67,23 +71,26 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
     let told = told()?;
     let config = told.as_ref().unwrap_or(config);
     let public_keys = public_keys(arguments, project.as_ref().ok(), folder)?;
-    let source = place::source(arguments, local.as_deref(), project.as_ref().ok(), folder)?;
-    let cache = arguments.cache.as_ref().map(|path| folder.join(path));
-    let cache = match (&cache, &project) {
-        (None, Ok(project)) if source.kind() != "package" => Some(project.state_folder().join("cache/serve")),
-        _ => cache,
+    let given = arguments.cache.as_ref().map(|path| folder.join(path));
+    let kept = Kept::of(given, project.as_ref().ok(), &environment::variable);
+    let source = place::source(arguments, local.as_deref(), project.as_ref().ok(), folder, &kept)?;
+    let (cache, nothing_kept) = match kept.packages(source.kind()) {
+        Ok(cache) => (cache, None),
+        Err(sentence) => (None, Some(sentence)),
     };
     let settings = Settings { public_keys, cache, ..settings(arguments, config, folder, printer)? };
     let talk = settings.talk;
+    let say = |sentence: &str| match talk.line(sentence) {
+        Some(line) if talk.json => printer.talk(line.trim_end()),
+        Some(_) => printer.talk(sentence),
+        None => {}
+    };
+    if let Some(sentence) = nothing_kept {
+        say(&sentence);
+    }
     let result = modelgate_serve::serve(settings, source, |started| {
         let scheme = if started.tls { "https" } else { "http" };
-        let sentence =
-            format!("listening on {scheme}://{} · a form for people at /, paths at /docs", started.address);
-        match talk.line(&sentence) {
-            Some(line) if talk.json => printer.talk(line.trim_end()),
-            Some(_) => printer.talk(&sentence),
-            None => {}
-        }
+        say(&format!("listening on {scheme}://{} · a form for people at /, paths at /docs", started.address));
     });
     match result {
         Ok(Ended::Drained) => Ok(Exit::Passed),
@@ -291,6 +298,12 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
         (options.rows.as_ref().map(|_| report.figures.get("accuracy").copied()), &report.accuracy_from)
     {
         printer.warning(&format!("accuracy is {why}"));
+    }
+    if let (Some(left_out), Some(path)) = (report.rows_left_out, &arguments.rows) {
+        printer.warning(&format!(
+            "`{}` has more rows than are sent: the last {left_out} were left out, and no figure is of them",
+            path.display()
+        ));
     }
     let whole = json!({ "report": report, "verdict": verdict });
     if let Some(path) = &arguments.output {

@@ -178,8 +178,18 @@ impl Waiting {
     }
 }
 
+/// Returns whether a version that is newer than production waits for a person.
+///
+/// # Errors
+/// Fails when the registry cannot be asked.
+pub(super) fn is_any_waiting(pipeline: &Pipeline<'_>, registry: &Registry) -> Result<bool, PipelineError> {
+    let state = registry.state().models.get(&pipeline.model);
+    let production = state.and_then(ModelState::production);
+    Ok(waiting(pipeline, registry, state)?.iter().any(|one| Some(one.version) > production))
+}
+
 /// Returns what passed its gate and is not decided on; a package that is quarantined goes nowhere under any number, nor does
-/// one that was judged beside nothing and would have to follow what is in production now.
+/// one that was judged beside nothing, or another version, and would have to follow what is in production now.
 fn waiting(
     pipeline: &Pipeline<'_>,
     registry: &Registry,
@@ -250,6 +260,6 @@ fn differs(pipeline: &Pipeline<'_>) -> Option<String> {
 fn stopped(pipeline: &Pipeline<'_>, last: &RunReport) -> Option<String> {
     let decision: PromotionDecision = outputs::read(pipeline, "promotion_decision.json")?;
     let is_its = decision.run_id == last.run_id && last.verdict == Some(Verdict::Passed);
-    let is_stopped = matches!(decision.decision.as_str(), "blocked" | "rejected");
+    let is_stopped = matches!(decision.decision.as_str(), "blocked" | "rejected" | "failed");
     (is_its && is_stopped).then(|| format!("{}: {}", decision.decision, decision.reason))
 }

@@ -4,9 +4,10 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 
 use modelgate_config::{Undeclared, declare, undeclared};
-use modelgate_data::{ColumnType, Dataset, Mixed, ReadOptions, find_files, read_columns};
-use modelgate_pipeline::PROJECT_FILE;
+use modelgate_data::{ColumnType, Dataset, Mixed, read_columns};
+use modelgate_pipeline::{PROJECT_FILE, source_files};
 
+use super::data::whole;
 use crate::exit::UsageError;
 use crate::printer::Printer;
 
@@ -37,8 +38,11 @@ pub(crate) fn complete(folder: &Path, printer: &Printer) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Reads the data as the pipeline does: with what it says of delimiters and words, and from where its files are.
 fn columns(missing: &Undeclared, root: &Path) -> anyhow::Result<Dataset> {
-    Ok(Dataset::open(find_files(root, &missing.source)?, &ReadOptions::default(), Mixed::AsText)?)
+    let project = super::open_project(root)?;
+    let pipeline = project.pipeline(Some(&missing.pipeline))?;
+    Ok(Dataset::open(source_files(&pipeline)?, &whole(&pipeline), Mixed::AsText)?)
 }
 
 fn not_declared(missing: &Undeclared, root: &Path) -> UsageError {
@@ -143,11 +147,13 @@ fn guess(dataset: &Dataset, target: Option<&str>) -> anyhow::Result<&'static str
 mod tests {
     use super::*;
 
-    const FILE: &str = "version: 1\nproject: p\npipelines:\n  p:\n    data:\n      source: d.csv\n";
+    const FILE: &str =
+        "version: 1\nproject: p\npipelines:\n  p:\n    data:\n      source: d.csv\n      delimiter: ':'\n";
 
     fn asked(answers: &str) -> (anyhow::Result<String>, String) {
         let folder = tempfile::tempdir().expect("a folder");
-        fs_err::write(folder.path().join("d.csv"), "a,kind,price\n1,x,2.5\n2,y,3.5\n").expect("written");
+        fs_err::write(folder.path().join("d.csv"), "a:kind:price\n1:x:2.5\n2:y:3.5\n").expect("written");
+        fs_err::write(folder.path().join(PROJECT_FILE), FILE).expect("written");
         let mut shown = Vec::new();
         let text =
             ask(FILE.to_owned(), &undeclared(FILE), folder.path(), &mut answers.as_bytes(), &mut shown);

@@ -5,8 +5,14 @@ use serde_json::json;
 
 use crate::printer::Printer;
 
-/// Says what became of each file, and how it differs from what would be written; `why` is why one is kept.
-pub(super) fn tell(written: &[Written], check: bool, why: &str, printer: &Printer) -> anyhow::Result<()> {
+/// Says what became of each file, and how it differs from what would be written; `edited` and `foreign` are why one is kept
+/// that was written here, and one that was not.
+pub(super) fn tell(
+    written: &[Written],
+    check: bool,
+    (edited, foreign): (&str, &str),
+    printer: &Printer,
+) -> anyhow::Result<()> {
     if printer.is_json() {
         let files: Vec<_> = written
             .iter()
@@ -22,11 +28,12 @@ pub(super) fn tell(written: &[Written], check: bool, why: &str, printer: &Printe
             (Outcome::Created, true) => format!("{path} is missing"),
             (Outcome::Replaced, false) => format!("wrote {path} again; nobody had edited it"),
             (Outcome::Overwritten, _) => format!("overwrote {path}, which was edited"),
-            (Outcome::Kept, false) => format!("{path} {why} and stays; `--force` would change it so:"),
+            (Outcome::Foreign, false) => format!("{path} {foreign} and stays; `--force` would change it so:"),
+            (Outcome::Kept, false) => format!("{path} {edited} and stays; `--force` would change it so:"),
             (_, true) => format!("{path} differs:"),
         };
         printer.talk(&sentence);
-        let shown = one.outcome == Outcome::Kept || check;
+        let shown = matches!(one.outcome, Outcome::Kept | Outcome::Foreign) || check;
         if shown && !printer.is_json() && !one.diff.is_empty() {
             printer.data(one.diff.trim_end())?;
         }

@@ -351,6 +351,7 @@ fn init_writes_what_each_template_promises() {
         project.write("data/raw/data.csv", "a,target\n1,2\n");
         let _ = project.run(&["config", "check"]).exits(0);
         assert_eq!(project.path("train.py").is_file(), template == "bring-your-own");
+        assert!(project.read(".gitignore").contains("\n.env\n"), "{}", project.read(".gitignore"));
         project
             .run(&["config", "show", "--origin"])
             .exits(0)

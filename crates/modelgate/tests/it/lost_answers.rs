@@ -13,7 +13,7 @@ struct Scene {
     other: Checkout,
 }
 
-const MARK: &str = ".modelgate/unfinished.json";
+const MARK: &str = ".modelgate/unfinished/p.json";
 const BACK: [&str; 6] = ["model", "rollback", "p", "--yes", "--reason", "worse"];
 
 impl Scene {

@@ -119,11 +119,15 @@ fn a_worse_model_is_blocked_and_production_stays() {
     assert_eq!(project.json("outputs/breast-cancer/promotion_decision.json")["decision"], "blocked");
     project
         .run(&["model", "approve", "breast-cancer", "2"])
-        .exits(1)
+        .exits(2)
         .says("only a version that passed its gate");
     project
         .run(&["model", "promote", "breast-cancer", "2"])
-        .exits(1)
+        .exits(2)
+        .says("only a version that passed its gate");
+    project
+        .run(&["deploy", "record", "breast-cancer", "v002", "--target", "prod"])
+        .exits(2)
         .says("only a version that passed its gate");
 }
 

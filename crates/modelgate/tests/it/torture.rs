@@ -58,7 +58,7 @@ fn check(project: &TestProject, what: &str) {
         .map(|(version, _)| *version)
         .collect();
     let [version] = production.as_slice() else { panic!("{what}: production is {production:?}") };
-    assert!(!project.path(".modelgate/unfinished.json").exists(), "{what}: something is unfinished");
+    assert!(!project.path(".modelgate/unfinished/p.json").exists(), "{what}: something is unfinished");
     // The package is whole and is the one that the ledger names.
     let package = modelgate_model::open(&project.path("models/packaged/p")).expect("a whole package");
     assert_eq!(package.digest, state.versions[version].digest, "{what}");

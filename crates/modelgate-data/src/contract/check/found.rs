@@ -1,10 +1,12 @@
 //! What a batch, or all of them so far, showed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
-use super::SHOWN;
-use crate::batch::Position;
+use super::{SHOWN, Seen};
+use crate::batch::{BatchColumn, Cells, Position};
 use crate::contract::Offender;
+use crate::types::{ColumnType, show_int};
 
 /// Different labels that are counted; a column with more of them has no classes.
 pub(super) const MOST_LABELS: usize = 10_000;
@@ -21,6 +23,8 @@ pub(super) struct Broken {
 pub(super) struct Found {
     /// By column: values that are not of the type.
     pub(super) types: Vec<Broken>,
+    /// By column: what its values were seen to be.
+    pub(super) seen: Vec<Seen>,
     /// By column and check.
     pub(super) values: Vec<Vec<Broken>>,
     /// By rule.
@@ -59,6 +63,8 @@ impl Found {
         };
         merge(&mut self.types, later.types);
         merge(&mut self.rules, later.rules);
+        self.seen.resize(later.seen.len(), Seen::default());
+        self.seen.iter_mut().zip(later.seen).for_each(|(all, some)| all.add(some));
         self.values.resize(later.values.len(), Vec::new());
         self.values.iter_mut().zip(later.values).for_each(|(all, some)| merge(all, some));
         self.unique.resize(later.unique.len(), Vec::new());
@@ -76,5 +82,25 @@ impl Found {
         self.ahead.merge(later.ahead, file, position);
         self.first_ahead = self.first_ahead.into_iter().chain(later.first_ahead).min();
         self.rows += later.rows;
+    }
+}
+
+/// Counts the classes of a column to the letter.
+pub(super) fn labels(column: &BatchColumn, column_type: ColumnType) -> BTreeMap<String, u64> {
+    fn counted<T: Eq + Hash>(
+        values: impl Iterator<Item = T>,
+        show: impl Fn(T) -> String,
+    ) -> BTreeMap<String, u64> {
+        let mut counts: HashMap<T, u64> = HashMap::new();
+        values.for_each(|value| *counts.entry(value).or_default() += 1);
+        counts.into_iter().map(|(value, count)| (show(value), count)).collect()
+    }
+    match &column.cells {
+        Cells::Int(values) => counted(values.iter().flatten(), |value| show_int(column_type, *value)),
+        Cells::Float(values) => {
+            let known = values.iter().filter(|value| !value.is_nan());
+            counted(known.map(|value| (value + 0.0).to_bits()), |bits| f64::from_bits(bits).to_string())
+        }
+        Cells::Text(values) => counted(values.iter().flatten(), str::to_owned),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::doubles::Doubles;
 use super::{Expression, Function, Node, Operator};
 use crate::batch::{BatchColumn, Cells};
 use crate::time;
@@ -11,13 +12,13 @@ use crate::types::ColumnType;
 enum Values<'a> {
     /// Whole numbers, which doubles hold only up to 2^53; what leaves 64 bits goes on as doubles.
     Wholes(Vec<Option<i64>>),
-    Numbers(Vec<f64>),
+    Numbers(Doubles),
     Texts(Vec<Option<Cow<'a, str>>>),
     Conditions(Vec<Option<bool>>),
 }
 
-fn doubles(values: Vec<Option<i64>>) -> Vec<f64> {
-    values.into_iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect()
+fn doubles(values: Vec<Option<i64>>) -> Doubles {
+    Doubles::of(values.into_iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect())
 }
 
 impl Expression {
@@ -32,7 +33,7 @@ impl Expression {
 
     fn value<'a>(&'a self, node: &'a Node, columns: &[&'a BatchColumn], rows: usize) -> Values<'a> {
         match node {
-            Node::Number(value) => Values::Numbers(vec![*value; rows]),
+            Node::Number(value) => Values::Numbers(Doubles::of(vec![*value; rows])),
             Node::Whole(value) => Values::Wholes(vec![Some(*value); rows]),
             Node::Text(text) => Values::Texts(vec![Some(text.as_str().into()); rows]),
             Node::Bool(value) => Values::Conditions(vec![Some(*value); rows]),
@@ -41,17 +42,14 @@ impl Expression {
                     Values::Conditions(values.iter().map(|value| value.map(|value| value != 0)).collect())
                 }
                 (Cells::Int(values), _) => Values::Wholes(values.clone()),
-                (Cells::Float(values), _) => Values::Numbers(values.clone()),
+                (Cells::Float(values), _) => Values::Numbers(Doubles::of(values.clone())),
                 (Cells::Text(values), _) => {
                     Values::Texts(values.iter().map(|value| value.map(Into::into)).collect())
                 }
             },
             Node::Negate(inner) => match self.value(inner, columns, rows) {
-                Values::Numbers(mut values) => {
-                    values.iter_mut().for_each(|value| *value = -*value);
-                    Values::Numbers(values)
-                }
-                Values::Wholes(values) => each_whole(values, i64::checked_neg, |value| -value),
+                Values::Numbers(values) => Values::Numbers(values.negated()),
+                Values::Wholes(values) => each_whole(values, i64::checked_neg, Doubles::negated),
                 other => other,
             },
             Node::Not(inner) => match self.value(inner, columns, rows) {
@@ -79,13 +77,13 @@ impl Expression {
 fn each_whole<'a>(
     mut values: Vec<Option<i64>>,
     exact: impl Fn(i64) -> Option<i64>,
-    rounded: impl Fn(f64) -> f64,
+    rounded: impl Fn(Doubles) -> Doubles,
 ) -> Values<'a> {
     if values.iter().flatten().all(|value| exact(*value).is_some()) {
         values.iter_mut().for_each(|value| *value = value.and_then(&exact));
         return Values::Wholes(values);
     }
-    Values::Numbers(doubles(values).into_iter().map(rounded).collect())
+    Values::Numbers(rounded(doubles(values)))
 }
 
 /// Returns what an operator makes of two whole numbers; `None` for what is none.
@@ -135,22 +133,14 @@ fn binary<'a>(operator: Operator, left: Values<'a>, right: Values<'a>) -> Values
         (left @ Values::Numbers(_), Values::Wholes(right)) => {
             binary(operator, left, Values::Numbers(doubles(right)))
         }
-        (Values::Numbers(left), Values::Numbers(right)) => {
-            let pairs = left.into_iter().zip(right);
-            let arithmetic: fn(f64, f64) -> f64 = match operator {
-                Operator::Add => |one, other| one + other,
-                Operator::Subtract => |one, other| one - other,
-                Operator::Multiply => |one, other| one * other,
-                Operator::Divide => |one, other| one / other,
-                Operator::Remainder => |one, other| one % other,
-                _ => {
-                    let compare = comparison(operator);
-                    let compared = pairs.map(|(one, other)| one.partial_cmp(&other).map(compare));
-                    return Values::Conditions(compared.collect());
-                }
-            };
-            Values::Numbers(pairs.map(|(one, other)| arithmetic(one, other)).collect())
-        }
+        (Values::Numbers(left), Values::Numbers(right)) => match operator {
+            Operator::Add
+            | Operator::Subtract
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::Remainder => Values::Numbers(left.combined(operator, right)),
+            _ => Values::Conditions(left.compared(right, comparison(operator))),
+        },
         (Values::Texts(left), Values::Texts(right)) => {
             let compare = comparison(operator);
             let pairs = left.into_iter().zip(right);
@@ -191,19 +181,17 @@ fn call(function: Function, arguments: Vec<Values<'_>>, is_day: bool) -> Values<
         Function::Lower | Function::Length => text_function(function, arguments),
         Function::Abs | Function::Round => match arguments.into_iter().next() {
             Some(Values::Wholes(values)) if function == Function::Abs => {
-                each_whole(values, i64::checked_abs, f64::abs)
+                each_whole(values, i64::checked_abs, Doubles::absolute)
             }
-            Some(Values::Numbers(mut values)) => {
-                let change = if function == Function::Abs { f64::abs } else { f64::round };
-                values.iter_mut().for_each(|value| *value = change(*value));
-                Values::Numbers(values)
+            Some(Values::Numbers(values)) => {
+                Values::Numbers(if function == Function::Abs { values.absolute() } else { values.rounded() })
             }
             // A whole number is round.
-            other => other.unwrap_or(Values::Numbers(Vec::new())),
+            other => other.unwrap_or(Values::Numbers(Doubles::of(Vec::new()))),
         },
         Function::Min | Function::Max => {
             let mut arguments = arguments.into_iter();
-            let first = arguments.next().unwrap_or(Values::Numbers(Vec::new()));
+            let first = arguments.next().unwrap_or(Values::Numbers(Doubles::of(Vec::new())));
             arguments.fold(first, |all, other| extreme(function == Function::Min, all, other))
         }
     }
@@ -212,7 +200,7 @@ fn call(function: Function, arguments: Vec<Values<'_>>, is_day: bool) -> Values<
 fn is_null(arguments: Vec<Values<'_>>) -> Values<'_> {
     let nulls = arguments.into_iter().next().map(|argument| match argument {
         Values::Wholes(values) => values.iter().map(|value| Some(value.is_none())).collect(),
-        Values::Numbers(values) => values.iter().map(|value| Some(value.is_nan())).collect(),
+        Values::Numbers(values) => values.are_null(),
         Values::Texts(values) => values.iter().map(|value| Some(value.is_none())).collect(),
         Values::Conditions(values) => values.iter().map(|value| Some(value.is_none())).collect(),
     });
@@ -254,7 +242,7 @@ fn text_function(function: Function, arguments: Vec<Values<'_>>) -> Values<'_> {
     }
 }
 
-/// Returns the smaller or larger of each pair; a null makes the whole null, where `f64::min` would pass over it.
+/// Returns the smaller or larger of each pair; a null makes the whole null.
 fn extreme<'a>(is_min: bool, one: Values<'a>, other: Values<'a>) -> Values<'a> {
     match (one, other) {
         (Values::Wholes(one), Values::Wholes(other)) => {
@@ -264,18 +252,7 @@ fn extreme<'a>(is_min: bool, one: Values<'a>, other: Values<'a>) -> Values<'a> {
             };
             Values::Wholes(one.into_iter().zip(other).map(pick).collect())
         }
-        (Values::Numbers(one), Values::Numbers(other)) => {
-            let pick = |(one, other): (f64, f64)| {
-                if one.is_nan() || other.is_nan() {
-                    f64::NAN
-                } else if is_min {
-                    one.min(other)
-                } else {
-                    one.max(other)
-                }
-            };
-            Values::Numbers(one.into_iter().zip(other).map(pick).collect())
-        }
+        (Values::Numbers(one), Values::Numbers(other)) => Values::Numbers(one.extreme(is_min, other)),
         (Values::Wholes(one), other @ Values::Numbers(_)) => {
             extreme(is_min, Values::Numbers(doubles(one)), other)
         }

@@ -48,6 +48,45 @@ fn rules_are_judged_row_by_row_and_null_keeps_them() {
 }
 
 #[test]
+fn decimals_add_up() {
+    // By row: net, tax, gross, paid.
+    let rows =
+        [[0.1, 0.2, 0.3, 100.3], [1.1, 2.2, 3.3, 103.3], [12_345_678.91, 0.07, 12_345_678.98, 12_345_778.98]];
+    let cells = |at: usize| Cells::Float(rows.iter().map(|row| row[at]).collect());
+    let column = |at| BatchColumn { cells: cells(at), bad_count: 0, bad: Vec::new() };
+    let names = ["net", "tax", "gross", "paid"];
+    let all: Vec<BatchColumn> = (0..names.len()).map(column).collect();
+    let broken = |text: &str| {
+        let known = |name: &str| names.contains(&name).then_some(ColumnType::Decimal);
+        let expression = parse(text, &known).expect("an expression");
+        let place = |name: &String| names.iter().position(|other| other == name).expect("known");
+        let columns: Vec<&BatchColumn> = expression.columns.iter().map(|name| &all[place(name)]).collect();
+        expression.broken(&columns, rows.len())
+    };
+    for rule in [
+        "net + tax == gross",
+        "net + tax <= gross",
+        "gross >= tax + net",
+        "gross - net == tax",
+        "paid - 100 == gross",
+        "paid - gross - 100 == 0",
+        "net * 3 / 3 == net",
+        "max(net + tax, 0.1) == gross",
+        "abs(net - gross) == tax",
+    ] {
+        assert_eq!(broken(rule), Vec::<usize>::new(), "{rule}");
+        assert_eq!(broken(&format!("not ({rule})")), [0, 1, 2], "{rule}");
+    }
+    for rule in ["net + tax != gross", "net + tax > gross", "gross < net + tax", "net + tax == gross + 1e-6"]
+    {
+        assert_eq!(broken(rule), [0, 1, 2], "{rule}");
+    }
+    // What is not computed is compared to the last digit, and what is infinite is near to nothing.
+    assert_eq!(broken("0.3 < 0.30000000000000004 and 1e300 * 1e300 != gross"), Vec::<usize>::new());
+    assert_eq!(broken("1 / 0 == 2 / 0 and gross / 0 > gross"), Vec::<usize>::new());
+}
+
+#[test]
 fn a_bool_is_compared_with_its_words_and_with_one_and_zero() {
     for rule in ["f == true", "f == True", "true == f", "f != false", "f == 1", "1 = f", "f != 0"] {
         assert_eq!(broken(rule), [1], "{rule}");

@@ -157,8 +157,7 @@ fn property(name: &str, column: &ColumnContract, own: &mut Vec<String>) -> Value
     // The standard's own formats are in the letters of Java's DateTimeFormatter; ours has percent signs.
     add("strptime", column.format.as_ref().map(|format| json!(format)));
     add("unit", column.unit.as_ref().map(|unit| json!(unit)));
-    let is_said = column.values.is_some() || column.severity == Severity::Error;
-    add("severity", (!is_said).then(|| json!(column.severity)));
+    add("severity", (column.severity != Severity::Error).then(|| json!(column.severity)));
     if !custom.is_empty() {
         found["customProperties"] = Value::Array(custom);
     }

@@ -1,5 +1,8 @@
 //! A contract from one of the standard, and what of it is left out.
 
+mod quality;
+
+use quality::Asked;
 use regex::Regex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -71,7 +74,8 @@ pub fn from_odcs(text: &str, source: &str) -> Result<(Contract, Vec<String>), Da
             return Err(wrong(source, format!("schema[0].properties[{place}] has no `name`")));
         }
         let name = name.as_str();
-        let column = Property { name, property, left: &mut left, rules: &mut contract.rules }.column();
+        let (rules, unique) = (&mut contract.rules, &mut contract.unique);
+        let column = Property { name, property, left: &mut left, rules, unique }.column();
         contract.columns.insert(name.to_owned(), column);
         if property.get("primaryKey").and_then(truth) == Some(true) {
             let position = property.get("primaryKeyPosition").and_then(Value::as_i64).unwrap_or(-1);
@@ -239,6 +243,7 @@ struct Property<'a> {
     property: &'a Value,
     left: &'a mut Vec<String>,
     rules: &'a mut Vec<RowRule>,
+    unique: &'a mut Vec<UniqueKey>,
 }
 
 impl Property<'_> {
@@ -268,9 +273,9 @@ impl Property<'_> {
         for (key, value) in options.into_iter().flatten() {
             self.option(key, value, &mut found);
         }
-        for rule in list(self.property, "quality") {
-            self.quality(rule, &mut found);
-        }
+        let asked: Vec<Asked> =
+            list(self.property, "quality").iter().filter_map(|rule| self.asked(rule, column_type)).collect();
+        self.carry(asked, &mut found);
         for key in ["properties", "items", "relationships"] {
             if self.property.get(key).is_some() {
                 self.leave(&format!("`{key}`"));
@@ -343,31 +348,6 @@ impl Property<'_> {
             allow: None,
             severity: Severity::Error,
         });
-    }
-
-    fn quality(&mut self, rule: &Value, found: &mut ColumnContract) {
-        let metric = rule.get("metric").and_then(Value::as_str);
-        let allowed = tolerance(rule);
-        match (metric, allowed) {
-            (Some("nullValues"), Some(NONE)) => found.nullable = false,
-            (Some("duplicateValues"), Some(NONE)) if rule.get("arguments").is_none() => found.unique = true,
-            (Some("invalidValues"), Some(allow)) => {
-                let valid = rule.pointer("/arguments/validValues").and_then(read::<Vec<Bound>>);
-                let pattern = rule.pointer("/arguments/pattern").and_then(Value::as_str);
-                let pattern = pattern.filter(|_| found.column_type.is_text()).and_then(whole_pattern);
-                match (valid, pattern) {
-                    (Some(values), None) => found.values = Some(values),
-                    (None, Some(pattern)) if found.pattern.is_none() => found.pattern = Some(pattern),
-                    _ => return self.leave("the quality rule invalidValues"),
-                }
-                found.severity = severity(rule);
-                found.allow = found.allow.or(Some(allow).filter(|allow| *allow != NONE));
-            }
-            (metric, _) => {
-                let what = metric.or_else(|| rule.get("type").and_then(Value::as_str)).unwrap_or("no metric");
-                self.leave(&format!("the quality rule {what}"));
-            }
-        }
     }
 }
 

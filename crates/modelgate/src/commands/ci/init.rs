@@ -6,11 +6,12 @@ use modelgate_config::{ApprovalPolicy, ManualPolicy, SpaceConfig};
 use modelgate_deploy::workflows::{self, Deploy, Plan, Watched};
 use modelgate_pipeline::{PROJECT_FILE, Pipeline, Project, pipeline_rules, selftest};
 
-use super::others::{Mine, check_apart, check_owner, of_another_registry, owns_recipes};
+use super::others::{Mine, check_apart, check_foreign, check_owner, of_another_registry, owns_recipes};
 use super::watched;
 use super::{REGISTRY, check_name, from_root, registry, repository, repository_of};
 use crate::arguments::ci::{DeployTarget, Init};
-use crate::commands::written;
+use crate::commands::deploy::check_model_of_space;
+use crate::commands::{doubts, written};
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
@@ -60,6 +61,19 @@ fn say_of_the_branch(root: &Path, arguments: &Init, plan: &Plan, printer: &Print
     }
 }
 
+/// Warns where what is started from elsewhere finds nothing to do: GitHub runs it on the branch that clones begin with.
+fn say_of_events(root: &Path, plan: &Plan, printer: &Printer) {
+    let head = remote_head(root).filter(|head| exists(root, REMOTE, head));
+    if let Some(head) = head.filter(|head| *head != plan.branch) {
+        printer.warning(&format!(
+            "the workflows are for the branch `{}`, and clones of the remote begin with `{head}`: GitHub takes what is started by \
+             hand, by the clock or by a `repository_dispatch` from there alone, so that deploy{}.yml does nothing for an event \
+             from elsewhere. Make `{}` the default branch in the settings of the repository, or start it by hand on that branch",
+            plan.branch, plan.suffix, plan.branch
+        ));
+    }
+}
+
 /// Returns whether the source of a pipeline is in Git LFS, as the attributes of git say it.
 fn is_in_lfs(project: &Project, source: &str) -> bool {
     if source.contains("://") {
@@ -92,6 +106,9 @@ fn plan(arguments: &Init, project: &Project, pipeline: &Pipeline<'_>, root: &Pat
             "{asked}: `{PROJECT_FILE}` has no `deploy.space`: `deploy: {{space: {{repository: owner/name}}}}` names the Space"
         );
         return Err(UsageError(sentence).into());
+    }
+    if let Some(space) = space.filter(|_| deploy == DeployTarget::Space) {
+        check_model_of_space(space, project, &pipeline.model)?;
     }
     let registry = registry(project)?;
     let config = &pipeline.config.data;
@@ -199,6 +216,7 @@ pub(crate) fn check_place(folder: &Path, pipeline: &str) -> anyhow::Result<()> {
     // As the project file is written: a model of the pipeline's name, and no registry of its own.
     let mine = Mine { folder: &place, pipeline, model: pipeline, registry: REGISTRY, suffix: "" };
     check_owner(&root, &mine)?;
+    check_foreign(&root, mine.suffix)?;
     check_apart(&root, &mine)
 }
 
@@ -285,9 +303,12 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
     };
     check_owner(&root, &mine)?;
     check_apart(&root, &mine)?;
+    if !arguments.force && !arguments.check {
+        check_foreign(&root, &plan.suffix)?;
+    }
     let files = workflows::files(&plan);
     let written = workflows::write(&root, &files, arguments.force, arguments.check)?;
-    written::tell(&written, arguments.check, "was edited", printer)?;
+    written::tell(&written, arguments.check, ("was edited", "is not modelgate's"), printer)?;
     of_another_registry(&root, &mine).iter().for_each(|one| printer.warning(one));
     if arguments.check {
         let differs = written.iter().any(|one| one.outcome != workflows::Outcome::Same);
@@ -300,9 +321,13 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
         ));
     }
     say_of_the_branch(&root, arguments, &plan, printer);
+    say_of_events(&root, &plan, printer);
     say_of_promotions(project, &pipeline, &plan, printer);
     say_of_the_first_version(&pipeline, &plan, printer)?;
     say_of_the_remote(project, &plan, printer);
+    if let Some(sentence) = doubts::of_dvc(&project.root) {
+        printer.warning(&sentence);
+    }
     if let Some(name) = &plan.notify_secret {
         printer.talk(&format!(
             "set the secret {name} in the repository: `notify.secret_env` signs messages with it"
@@ -340,7 +365,8 @@ pub(super) fn execute(arguments: &Init, project: &Project, printer: &Printer) ->
         }
         Deploy::None => {}
     }
-    if written.iter().all(|one| one.outcome != workflows::Outcome::Kept) {
+    let stays = [workflows::Outcome::Kept, workflows::Outcome::Foreign];
+    if written.iter().all(|one| !stays.contains(&one.outcome)) {
         printer.talk("next: commit them, and set required reviewers for the environment `production`");
     }
     Ok(Exit::Passed)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelgate_deploy::workflows::said;
+use modelgate_deploy::workflows::{WORKFLOWS, is_foreign, said};
 use modelgate_pipeline::PROJECT_FILE;
 
 use crate::environment;
@@ -79,8 +79,49 @@ impl Set {
     }
 }
 
-/// Refuses to write workflows of one pipeline over those of another, unless that one is gone.
+/// Refuses names that workflows of somebody else have: the others alone would train and deploy what no pull request was asked
+/// about.
+pub(super) fn check_foreign(root: &Path, suffix: &str) -> anyhow::Result<()> {
+    let path = |name: &&str| format!(".github/workflows/{name}{suffix}.yml");
+    let is_taken =
+        |path: &String| fs_err::read_to_string(root.join(path)).is_ok_and(|text| is_foreign(&text));
+    let taken: Vec<String> =
+        WORKFLOWS.iter().map(path).filter(is_taken).map(|path| format!("`{path}`")).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{} {} not modelgate's, and nothing was written: without what would be there, the rest trains and deploys with no gate \
+         on pull requests or no way back. `modelgate ci init --name NAME` writes all of them under names of their own; \
+         `--force` puts them in its place",
+        taken.join(", "),
+        if taken.len() == 1 { "is" } else { "are" }
+    );
+    Err(UsageError(sentence).into())
+}
+
+/// Refuses a second set of workflows of the same pipeline, which would train and deploy everything twice.
+fn check_twice(root: &Path, mine: &Mine<'_>) -> anyhow::Result<()> {
+    let is_same = |other: &Set| {
+        other.suffix != mine.suffix
+            && (other.folder.as_str(), other.pipeline.as_str()) == (mine.folder, mine.pipeline)
+            && other.registry.as_deref() == Some(mine.registry)
+    };
+    let Some(there) = Set::all(root).into_iter().find(is_same) else { return Ok(()) };
+    let name = there.suffix.trim_start_matches('-');
+    let name = if name.is_empty() { "without `--name`".to_owned() } else { format!("with `--name {name}`") };
+    let sentence = format!(
+        "`{}` and the workflows beside it are of the pipeline `{}` already, and a second set would train and deploy it twice: \
+         `modelgate ci init` {name} writes those again. To call them otherwise, remove them first",
+        there.file(),
+        mine.pipeline
+    );
+    Err(UsageError(sentence).into())
+}
+
+/// Refuses to write workflows of one pipeline over those of another, unless that one is gone, and beside those of the same.
 pub(super) fn check_owner(root: &Path, mine: &Mine<'_>) -> anyhow::Result<()> {
+    check_twice(root, mine)?;
     let Some(there) = Set::read(root, mine.suffix) else { return Ok(()) };
     if there.pipeline == mine.pipeline && there.folder == mine.folder || there.is_orphan(root) {
         return Ok(());
@@ -212,6 +253,24 @@ mod tests {
         assert!(comment.contains("comment and check run would be those of both"), "{comment}");
         // Its own files are no others.
         assert_eq!(said(&mine("", "churn", "git+branch:modelgate")), Ok(()));
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_and_a_second_set_of_the_same_are_refused() {
+        let folder = repository();
+        let root = folder.path();
+        let foreign = |suffix: &str| check_foreign(root, suffix).map_err(|error| error.to_string());
+        fs_err::write(root.join(".github/workflows/ci.yml"), "on: push\n").expect("written");
+        let error = foreign("").expect_err("taken");
+        // The `deploy.yml` of the repository runs nothing of ours either.
+        let both = "`.github/workflows/ci.yml`, `.github/workflows/deploy.yml` are not modelgate's";
+        assert!(error.starts_with(both) && error.contains("nothing was written"), "{error}");
+        assert_eq!(foreign("-mg"), Ok(()));
+
+        let same = Mine { suffix: "-mg", ..of("eu", "churn") };
+        let error = check_owner(root, &same).expect_err("twice").to_string();
+        assert!(error.contains("train and deploy it twice: `modelgate ci init` without `--name`"), "{error}");
+        assert!(check_owner(root, &Mine { registry: "git+branch:other", ..same }).is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::printer::Printer;
 
 pub(crate) fn execute(profile: &DataProfile, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     let (data, pipeline) = (profile.data.as_deref(), profile.pipeline.as_deref());
-    let asked = Asked { data, pipeline, contract: None };
+    let asked = Asked { data, pipeline, contract: None, has_contract: false };
     let project = project_for(&asked, folder)?;
     let found = chosen(&asked, project.as_ref(), folder)?;
     let description = describe(&Dataset::open(found.files, &found.options, Mixed::AsText)?)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use modelgate_pipeline::datasets::{self, Pulled, Selection, Sharing};
+use modelgate_pipeline::datasets::{self, DvcPulled, Pulled, Selection, Sharing};
 use modelgate_pipeline::{Project, lock};
 use serde_json::json;
 
@@ -82,7 +82,7 @@ pub(crate) fn execute(
     }
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "pulled": pulled, "fetched": fetched, "dvc": dvc }))?;
-        return Ok(Exit::Passed);
+        return complete(dvc.as_ref(), printer);
     }
     let moved = |pulled: &Pulled| {
         let objects = plural(pulled.objects, "object");
@@ -108,7 +108,7 @@ pub(crate) fn execute(
             }
         ))?;
     }
-    if let Some(pulled) = dvc {
+    if let Some(pulled) = &dvc {
         let from =
             if pulled.remotes.is_empty() { "DVC's cache".to_owned() } else { pulled.remotes.join(", ") };
         printer.data(&format!(
@@ -119,7 +119,34 @@ pub(crate) fn execute(
             pulled.unchanged
         ))?;
     }
-    Ok(Exit::Passed)
+    complete(dvc.as_ref(), printer)
+}
+
+/// Tells what DVC keeps on another machine.
+///
+/// # Errors
+/// Names what is nowhere: all else was brought.
+fn complete(dvc: Option<&DvcPulled>, printer: &Printer) -> anyhow::Result<Exit> {
+    let Some(pulled) = dvc else { return Ok(Exit::Passed) };
+    if !pulled.kept.is_empty() {
+        printer.talk(&format!(
+            "not brought, for `push: false` keeps it on the machine that made it: {}",
+            some(&pulled.kept)
+        ));
+    }
+    match pulled.missing.split_first() {
+        None => Ok(Exit::Passed),
+        Some(((path, reason), others)) => {
+            let more = match others.len() {
+                0 => String::new(),
+                number => format!(
+                    "; {number} more: {}",
+                    some(&others.iter().map(|other| other.0.clone()).collect::<Vec<_>>())
+                ),
+            };
+            anyhow::bail!("`{path}` was not brought, what else there is was: {reason}{more}")
+        }
+    }
 }
 
 /// Leaves out of a pull of all the data sets in whose place there is a pipeline's own, and tells which.

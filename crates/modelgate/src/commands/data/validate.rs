@@ -6,7 +6,7 @@ use modelgate_data::contract::{self, Contract, ContractReport, Severity};
 use modelgate_data::describe::describe;
 use modelgate_data::{Dataset, Mixed, ReadOptions};
 use modelgate_pipeline::datasets::{self, Reading};
-use modelgate_pipeline::{Project, micros, read_contract};
+use modelgate_pipeline::{Project, micros, read_contract, read_options};
 
 use crate::arguments::data::DataValidate;
 use crate::commands::data::{Asked, Chosen, chosen, project_for};
@@ -19,6 +19,7 @@ pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer)
         data: validate.data.as_deref(),
         pipeline: validate.pipeline.as_deref(),
         contract: validate.contract.as_deref(),
+        has_contract: !validate.infer,
     };
     let project = project_for(&asked, folder)?;
     let found = chosen(&asked, project.as_ref(), folder)?;
@@ -32,7 +33,14 @@ pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer)
         return infer(validate, &found, root, printer);
     }
     let (contract, name) = read(validate, &found, printer)?;
-    let report = contract::check(found.files, &found.options, &contract, &name, micros(&now()))?;
+    let (files, now) = (found.files, micros(&now()));
+    let report = match &found.pipeline {
+        Some(pipeline) => {
+            let options = ReadOptions { drop: read_options(pipeline).drop, ..found.options };
+            contract::check_for_run(files, &options, &contract, &name, now)
+        }
+        None => contract::check(files, &found.options, &contract, &name, now),
+    }?;
     if let Some(path) = &validate.output {
         let text = modelgate_core::canonical::to_pretty(&report)?;
         modelgate_store::atomic::write(path, text.as_bytes())?;

@@ -1,6 +1,7 @@
 //! `modelgate deploy docker`: the files that put the service into a container.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use modelgate_core::ModelName;
 use modelgate_deploy::containers::{Docker as Plan, Image, docker_files, image_path, image_workflow};
@@ -77,6 +78,20 @@ fn known(project: &Project, model: &ModelName) -> anyhow::Result<()> {
     Err(UsageError(sentence).into())
 }
 
+/// Warns where git would take the file that Compose reads secrets from.
+fn say_of_secrets(root: &Path, printer: &Printer) {
+    let mut git = modelgate_store::git::git(root);
+    git.args(["check-ignore", "-q", "--", ".env"]);
+    let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    // 1: it is not ignored. Without git, or outside of a repository, there is nothing that would take it.
+    if status.is_ok_and(|status| status.code() == Some(1)) {
+        printer.warning(
+            "git does not ignore `.env`, from which Compose takes secrets: put a line `.env` into .gitignore before you write \
+             one",
+        );
+    }
+}
+
 pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let model = super::model(arguments.model.as_ref(), project)?;
     known(project, &model)?;
@@ -104,11 +119,12 @@ pub(super) fn execute(arguments: &Docker, project: &Project, printer: &Printer) 
             "there are no workflows of `modelgate ci init` here: none that builds the image is written",
         ),
     }
-    written::tell(&written, arguments.check, "is yours", printer)?;
+    written::tell(&written, arguments.check, ("is yours", "is yours"), printer)?;
     if arguments.check {
         let differs = written.iter().any(|one| one.outcome != Outcome::Same);
         return Ok(if differs { Exit::Blocked } else { Exit::Passed });
     }
+    say_of_secrets(&project.root, printer);
     printer.talk(&format!("next: `modelgate model pull {model}`, then `docker compose up --build`"));
     Ok(Exit::Passed)
 }

@@ -2,12 +2,11 @@
 //! last run left adds whether a newer version waits; a clone in which nothing ran has no such file and needs none.
 
 use anyhow::Context as _;
-use modelgate_core::lifecycle::Stage;
 use modelgate_pipeline::outputs::{DeploymentManifest, Readiness};
 use modelgate_pipeline::{Pipeline, Project, deployment, policy, registry};
-use modelgate_registry::Registry;
 
 use crate::arguments::deploy::Manifest;
+use crate::commands::status::is_any_waiting;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -20,13 +19,6 @@ fn left(pipeline: &Pipeline<'_>) -> anyhow::Result<Option<DeploymentManifest>> {
     };
     let read = serde_json::from_str(&text);
     read.with_context(|| format!("`{}` is no deployment manifest; run the pipeline again", path.display()))
-}
-
-/// Returns whether a version is newer than production and neither rejected nor quarantined: a person may have decided since the last run.
-fn is_any_waiting(registry: &Registry, pipeline: &Pipeline<'_>) -> bool {
-    let Some(state) = registry.state().models.get(&pipeline.model) else { return false };
-    let waits = |stage: Stage| matches!(stage, Stage::Candidate | Stage::Approved | Stage::Staging);
-    state.versions.iter().any(|(version, found)| Some(*version) > state.production() && waits(found.stage))
 }
 
 pub(super) fn execute(arguments: &Manifest, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
@@ -46,7 +38,7 @@ pub(super) fn execute(arguments: &Manifest, project: &Project, printer: &Printer
                     printer.talk("production moved since the last run: this is what is there now");
                 } else if now.readiness == Readiness::Ready
                     && left.readiness == Readiness::PromotionNotApproved
-                    && is_any_waiting(&registry, &pipeline)
+                    && is_any_waiting(&pipeline, &registry)?
                 {
                     now.readiness = left.readiness;
                 }

@@ -23,6 +23,7 @@ pub(super) fn record(
     let _lock = lock(project, "modelgate deploy", &around)?;
     let mut registry = registry(project)?;
     let version = registry.resolve(model, version)?;
+    policy::check_passed(&registry, model, version, "be deployed")?;
     policy::check_signature(project, &registry, model, version)?;
     let event = Event::Deploy { target: target.to_owned(), reason: reason.to_owned() };
     registry.apply(model, version, &event, &(around.now)(), &around.actor)?;

@@ -2,7 +2,10 @@
 //! what it must never reaches the Space that people use.
 
 mod look;
+mod meanwhile;
+mod stop;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,8 +15,8 @@ use modelgate_core::{Digest, ModelName, Verdict, VersionNumber};
 use modelgate_deploy::containers::{SpaceImage, space_files};
 use modelgate_deploy::hub::{Content, ENDPOINT, Hub, HubError, Kind, NewFile, Repository, Token};
 use modelgate_deploy::space::{
-    Held, Plan, REFERENCE_ROWS, application, bring, find_weights, package_folder, pin, pinned, pinned_now,
-    publish_weights,
+    Held, Plan, REFERENCE_ROWS, application, bring, find_same_weights, find_weights, package_folder, pin,
+    pinned, publish_weights,
 };
 use modelgate_pipeline::{PipelineError, Project, policy, registry, source_files};
 use modelgate_registry::Registry;
@@ -56,11 +59,45 @@ pub(super) fn execute(arguments: &Space, project: &Project, printer: &Printer) -
     let default = format!("{}-staging", config.repository);
     let staging = name(Kind::Space, config.staging.as_ref().unwrap_or(&default))?;
     let weights = name(Kind::Model, config.model_repository.as_ref().unwrap_or(&config.repository))?;
-    let of_config = config.model.as_ref().map(|name| name.parse::<ModelName>()).transpose()?;
-    let model = super::model(arguments.model.as_ref().or(of_config.as_ref()), project)?;
+    let model = super::model_of_space(config, project)?;
+    if let Some(named) = &arguments.model {
+        super::check_model_of_space(config, project, named)?;
+    }
+    if arguments.stop {
+        return stop::execute(arguments, &production, printer);
+    }
     let registry = registry(project)?;
     let version = registry.resolve(&model, &arguments.version)?;
     let digest = admit(project, &registry, &model, version, arguments)?;
+    let (hub, token) = hub(arguments)?;
+    let seconds = duration_seconds(&config.timeout).map_err(UsageError)?;
+    let patience = Duration::from_secs(seconds);
+    let deployment =
+        Deployment { project, config, printer, hub, token, model, version, digest, weights, patience };
+    let (exit, revision, seen) = if arguments.rollback {
+        deployment.go_back(arguments, &registry, &production)?
+    } else {
+        deployment.go(arguments, &registry, &staging, &production)?
+    };
+    if arguments.dry_run {
+        show(&deployment.hub, printer)?;
+        return Ok(exit);
+    }
+    if exit == Exit::Passed {
+        let target = if arguments.only.is_some() { &staging } else { &production };
+        deployment.record(target, &revision, &arguments.reason)?;
+    }
+    if printer.is_json() {
+        printer.json(&json!({
+            "schema_version": 1, "model": deployment.model, "version": deployment.version, "digest": deployment.digest,
+            "weights": deployment.weights.id(), "revision": revision, "spaces": seen,
+        }))?;
+    }
+    Ok(exit)
+}
+
+/// Returns the Hub as the command line and the environment say it, and the token that it is asked with.
+fn hub(arguments: &Space) -> anyhow::Result<(Hub, Option<Token>)> {
     let variable = &environment::variable;
     let endpoint = environment::variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
     let token = Token::find(arguments.token_file.as_deref(), variable).map_err(usage)?;
@@ -76,35 +113,18 @@ pub(super) fn execute(arguments: &Space, project: &Project, printer: &Printer) -
         let sentence = "the token of the Hub can only read: make one that can write at https://huggingface.co/settings/tokens";
         return Err(anyhow::anyhow!(sentence));
     }
-    let seconds = duration_seconds(&config.timeout).map_err(UsageError)?;
-    let patience = Duration::from_secs(seconds);
-    let deployment =
-        Deployment { project, config, printer, hub, token, model, version, digest, weights, patience };
-    let (exit, revision, seen) = if arguments.rollback {
-        deployment.go_back(&production)?
-    } else {
-        deployment.go(arguments, &registry, &staging, &production)?
-    };
-    if arguments.dry_run {
-        for request in deployment.hub.kept() {
-            printer.data(&format!("{} {}", request.method, request.url))?;
-            if let Some(body) = &request.body {
-                printer.data(body)?;
-            }
+    Ok((hub, token))
+}
+
+/// Prints what a dry run would have sent.
+fn show(hub: &Hub, printer: &Printer) -> anyhow::Result<()> {
+    for request in hub.kept() {
+        printer.data(&format!("{} {}", request.method, request.url))?;
+        if let Some(body) = &request.body {
+            printer.data(body)?;
         }
-        return Ok(exit);
     }
-    if exit == Exit::Passed {
-        let target = if arguments.only.is_some() { &staging } else { &production };
-        deployment.record(target, &revision, &arguments.reason)?;
-    }
-    if printer.is_json() {
-        printer.json(&json!({
-            "schema_version": 1, "model": deployment.model, "version": deployment.version, "digest": deployment.digest,
-            "weights": deployment.weights.id(), "revision": revision, "spaces": seen,
-        }))?;
-    }
-    Ok(exit)
+    Ok(())
 }
 
 /// Returns the package of a version that may be deployed: through the one door, signed where it has to be.
@@ -158,15 +178,10 @@ impl Deployment<'_> {
         staging: &Repository,
         production: &Repository,
     ) -> anyhow::Result<Done> {
-        let mut package = registry.version_files(&self.model, self.version)?;
-        let found = modelgate_model::from_files(package.clone())?.digest;
-        if found != self.digest {
-            anyhow::bail!(
-                "the registry holds the package {found} for {}, which is {}",
-                self.label(),
-                self.digest
-            );
-        }
+        // Whose Space it is is asked before anything is sent there.
+        let spaces = [Some(staging), arguments.only.is_none().then_some(production)];
+        spaces.into_iter().flatten().try_for_each(|space| self.check_whose(space))?;
+        let mut package = self.package(registry)?;
         if !arguments.include_reference_rows && package.remove(REFERENCE_ROWS).is_some() {
             self.printer
                 .talk(&format!("{REFERENCE_ROWS} stays here; --include-reference-rows lets it leave"));
@@ -195,10 +210,16 @@ impl Deployment<'_> {
         };
         let mut seen = Vec::new();
         for (space, last) in [(staging, arguments.only.is_some()), (production, true)] {
-            let before = if self.hub.is_dry() || space == staging { Vec::new() } else { self.before(space)? };
+            let is_production = space == production;
+            // Staging took minutes: what others decided meanwhile holds.
+            if is_production && let Some(reason) = self.refused_meanwhile(arguments)? {
+                self.printer.warning(&format!("{reason}; {} was not touched", production.id()));
+                return Ok((Exit::Blocked, revision, seen));
+            }
+            let before = if self.hub.is_dry() || !is_production { Vec::new() } else { self.before(space)? };
             let looked = bring(&self.hub, space, &plan).map_err(usage).and_then(|()| self.look(space));
             if !looked.as_ref().is_ok_and(|look| look.verdict == Verdict::Passed) {
-                if space == production {
+                if is_production {
                     self.set_back(space, &before);
                 } else if arguments.only.is_none() {
                     self.printer.warning(&format!("{} was not touched", production.id()));
@@ -212,6 +233,9 @@ impl Deployment<'_> {
             if verdict != Verdict::Passed {
                 return Ok((verdict.into(), revision, seen));
             }
+            if is_production && self.was_left(arguments, space, &before)? {
+                return Ok((Exit::Blocked, revision, seen));
+            }
             if last {
                 break;
             }
@@ -219,9 +243,29 @@ impl Deployment<'_> {
         Ok((Exit::Passed, revision, seen))
     }
 
+    /// Returns the files of the version, which are those of its package.
+    fn package(&self, registry: &Registry) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+        let package = registry.version_files(&self.model, self.version)?;
+        let found = modelgate_model::from_files(package.clone())?.digest;
+        if found != self.digest {
+            anyhow::bail!(
+                "the registry holds the package {found} for {}, which is {}",
+                self.label(),
+                self.digest
+            );
+        }
+        Ok(package)
+    }
+
     /// Serves a version again that was there before.
-    fn go_back(&self, production: &Repository) -> anyhow::Result<Done> {
-        let Some(revision) = find_weights(&self.hub, &self.weights, &self.digest)? else {
+    fn go_back(
+        &self,
+        arguments: &Space,
+        registry: &Registry,
+        production: &Repository,
+    ) -> anyhow::Result<Done> {
+        self.check_whose(production)?;
+        let Some(first) = find_weights(&self.hub, &self.weights, &self.digest)? else {
             let sentence = format!(
                 "{} was never brought to {}: deploy it without --rollback",
                 self.label(),
@@ -229,6 +273,7 @@ impl Deployment<'_> {
             );
             return Err(UsageError(sentence).into());
         };
+        let revision = if self.hub.is_dry() { first } else { self.as_registered(registry)? };
         pin(&self.hub, production, &pinned(&self.weights, &revision, &self.digest))?;
         if self.is_own() {
             self.printer.warning(&format!(
@@ -238,35 +283,39 @@ impl Deployment<'_> {
             ));
         }
         let look = self.look(production)?;
-        let verdict = look.verdict;
+        let mut exit = Exit::from(look.verdict);
         let seen = vec![
-            json!({ "space": production.id(), "url": look.host, "verdict": verdict, "seen": look.report }),
+            json!({ "space": production.id(), "url": look.host, "verdict": look.verdict, "seen": look.report }),
         ];
-        Ok((verdict.into(), revision, seen))
+        if exit == Exit::Passed && self.was_left(arguments, production, &[])? {
+            exit = Exit::Blocked;
+        }
+        Ok((exit, revision, seen))
     }
 
-    /// Tells the Space that people use to serve what it served before, and says what that does not undo. Whatever happens here,
-    /// why it is done is what the command ends with.
-    fn set_back(&self, space: &Repository, before: &[(String, String)]) {
-        let id = space.id();
-        if !before.is_empty() {
-            match pin(&self.hub, space, before) {
-                Ok(()) if self.is_own() => {
-                    self.printer.warning(&format!("the variables of {id} name what it served before again"));
-                }
-                Ok(()) => self.printer.warning(&format!("{id} is told to serve what it served before")),
-                Err(error) => self
-                    .printer
-                    .warning(&format!("{id} could not be told to serve what it served before: {error}")),
-            }
+    /// Returns a revision with the package as the registry has it now: a signature that came later, or of another key, is sent
+    /// first, since the Space believes no older one.
+    fn as_registered(&self, registry: &Registry) -> anyhow::Result<String> {
+        let mut package = self.package(registry)?;
+        let there = |package: &BTreeMap<String, Vec<u8>>| {
+            find_same_weights(&self.hub, &self.weights, &self.digest, package)
+        };
+        if let Some(revision) = there(&package)? {
+            return Ok(revision);
         }
-        if self.is_own() {
-            self.printer.warning(&format!(
-                "what was uploaded to {id} with {} stays there: {}",
-                self.label(),
-                self.brings_files("the version before, once that is in production again,")
-            ));
+        if package.remove(REFERENCE_ROWS).is_some()
+            && let Some(revision) = there(&package)?
+        {
+            return Ok(revision);
         }
+        self.printer.talk(&format!(
+            "the signature or the reports of {} are others than those in {}: they are sent there",
+            self.label(),
+            self.weights.id()
+        ));
+        let summary = format!("{} ({})", self.label(), self.digest.short());
+        publish_weights(&self.hub, &self.weights, self.config.private, &package, &self.digest, &summary)
+            .map_err(usage)
     }
 
     /// Whether the Space holds an application of the project's own.
@@ -283,21 +332,8 @@ impl Deployment<'_> {
         )
     }
 
-    fn before(&self, space: &Repository) -> anyhow::Result<Vec<(String, String)>> {
-        match pinned_now(&self.hub, space) {
-            Ok(before) => Ok(before),
-            // It is made now.
-            Err(error) if error.status() == Some(404) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Returns the files of the Space: ours, or the application of the project.
-    fn files(
-        &self,
-        package: &std::collections::BTreeMap<String, Vec<u8>>,
-        arguments: &Space,
-    ) -> anyhow::Result<Vec<NewFile>> {
+    fn files(&self, package: &BTreeMap<String, Vec<u8>>, arguments: &Space) -> anyhow::Result<Vec<NewFile>> {
         if self.config.upload.is_empty() {
             let title = self.config.title.clone().unwrap_or_else(|| self.project.config.project.clone());
             let keys = super::public_keys(self.project)?.into_iter().map(|(_, text)| text).collect();

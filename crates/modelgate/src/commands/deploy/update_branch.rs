@@ -15,6 +15,15 @@ fn told(error: BranchError) -> anyhow::Error {
     }
 }
 
+/// Returns the folders of results that are here, one for each pipeline: what another clone made of another pipeline is not
+/// replaced by nothing.
+fn results(project: &Project) -> anyhow::Result<Vec<String>> {
+    let pipelines = project.pipelines()?;
+    let here = pipelines.iter().filter(|pipeline| pipeline.outputs().is_dir());
+    let paths: Vec<String> = here.map(|pipeline| format!("outputs/{}", pipeline.name)).collect();
+    Ok(if paths.is_empty() { vec!["outputs".to_owned()] } else { paths })
+}
+
 pub(super) fn execute(
     arguments: &UpdateBranch,
     project: &Project,
@@ -54,11 +63,12 @@ pub(super) fn execute(
             None => "results".to_owned(),
         },
     };
+    let paths = if arguments.paths.is_empty() { results(project)? } else { arguments.paths.clone() };
     let update = Update {
         folder: root.clone(),
         branch: arguments.branch.clone(),
         remote,
-        paths: arguments.paths.clone(),
+        paths,
         message,
         identity,
         force: arguments.force,

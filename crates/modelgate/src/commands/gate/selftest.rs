@@ -23,7 +23,12 @@ pub(super) fn execute(pipeline: Option<&str>, folder: &Path, printer: &Printer) 
                 TrialOutcome::Refused => "refused",
                 TrialOutcome::LetThrough => "let through",
                 TrialOutcome::Undecided => "undecided",
+                TrialOutcome::NotApplicable => "does not apply",
             };
+            if let Some(reason) = &trial.reason {
+                printer.data(&format!("{word}: {}: {reason}", trial.name))?;
+                continue;
+            }
             let verdict = trial.verdict.verdict.to_string();
             printer.data(&format!("{word}: {} (verdict {})", trial.name, coloured(&verdict)))?;
             for rule in &trial.too_weak {
@@ -71,5 +76,41 @@ fn ending(found: &SelfTest) -> (Exit, &'static str) {
                         or give the rules that are named what they need";
         return (Exit::Inconclusive, sentence);
     }
+    if !came(TrialOutcome::Refused) {
+        return (Exit::Inconclusive, "there was no model that the gate must refuse: nothing is known of it");
+    }
+    if came(TrialOutcome::NotApplicable) {
+        return (Exit::Passed, "the gate refuses what it must, as far as it could be tried");
+    }
     (Exit::Passed, "the gate refuses what it must")
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_core::verdict::GateVerdict;
+    use modelgate_pipeline::selftest::Trial;
+
+    use super::*;
+
+    #[test]
+    fn a_trial_that_says_nothing_of_the_gate_leaves_the_others_to_decide() {
+        let ended = |outcomes: &[TrialOutcome]| {
+            let trials = outcomes.iter().map(|outcome| Trial {
+                name: "a model".to_owned(),
+                verdict: GateVerdict::of(Vec::new(), false, None),
+                outcome: *outcome,
+                let_through: false,
+                too_weak: Vec::new(),
+                undecided: Vec::new(),
+                reason: None,
+            });
+            let found = SelfTest { schema_version: 1, pipeline: "p".to_owned(), trials: trials.collect() };
+            ending(&found).0
+        };
+        let [nothing, refused] = [TrialOutcome::NotApplicable, TrialOutcome::Refused];
+        assert_eq!(ended(&[nothing, refused]), Exit::Passed);
+        assert_eq!(ended(&[nothing, TrialOutcome::LetThrough]), Exit::Blocked);
+        assert_eq!(ended(&[nothing, TrialOutcome::Undecided]), Exit::Inconclusive);
+        assert_eq!(ended(&[nothing, nothing]), Exit::Inconclusive);
+    }
 }

@@ -25,7 +25,8 @@ pub(crate) fn gc(dry_run: bool, yes: bool, project: &Project, printer: &Printer)
         return Err(UsageError(message.to_owned()).into());
     }
     let around = surroundings();
-    let _lock = lock(project, "modelgate model gc", &around)?;
+    // Nothing is written: nobody has to wait for it, and it is seen on a disk that cannot be written too.
+    let _lock = if dry_run { None } else { Some(lock(project, "modelgate model gc", &around)?) };
     let mut registry = registry(project)?;
     let plan = retention::plan(project, &registry, &(around.now)())?;
     if yes {
@@ -98,10 +99,6 @@ pub(crate) fn import(file: &Path, project: &Project, printer: &Printer) -> anyho
     let _lock = lock(project, "modelgate model import", &around)?;
     let mut registry = registry(project)?;
     let manifest = modelgate_registry::import(&mut registry, file, &project.state_folder())?;
-    let models: Vec<ModelName> = registry.state().models.keys().cloned().collect();
-    for model in &models {
-        modelgate_pipeline::materialise(project, &registry, model)?;
-    }
     printer.talk(&format!("{} read in", content(&manifest)));
     if printer.is_json() {
         printer.json(&json!({
@@ -113,6 +110,16 @@ pub(crate) fn import(file: &Path, project: &Project, printer: &Printer) -> anyho
         printer.warning(&format!(
             "the archive lacks the object {one}, which was missing or damaged when it was written"
         ));
+    }
+    // The ledger is in: what cannot be brought of one model keeps back no other.
+    for model in registry.state().models.keys() {
+        if let Err(error) = modelgate_pipeline::materialise(project, &registry, model) {
+            printer.warning(&format!(
+                "{model}: production was read in, and its package could not be brought to models/packaged/{model}/: {error}; \
+                 `modelgate model pull {model}` brings it once that is mended, `modelgate model rollback {model}` goes back \
+                 to another version"
+            ));
+        }
     }
     if manifest.runs.is_none() {
         printer.talk("the archive is of a modelgate that kept no runs in it: parameters and figures of runs stay behind");
@@ -185,9 +192,10 @@ pub(crate) fn from_run(
     let now = (around.now)();
     if !policy::approve_by_policy(project, &mut registry, model, version, &now)? {
         let lapsed = policy::lapsed(pipeline, &registry, version, &now)?;
-        let lapsed = lapsed.map_or_else(String::new, |lapsed| format!("{lapsed}; "));
+        let rejection = policy::rejection(&registry, model, version)?.map(|found| found.to_string());
+        let before = lapsed.or(rejection).map_or_else(String::new, |why| format!("{why}; "));
         printer.talk(&format!(
-            "{model} {version} waits for approval: {lapsed}`modelgate model approve {model} {version}`, then \
+            "{model} {version} waits for approval: {before}`modelgate model approve {model} {version}`, then \
              `modelgate model promote {model} {version}`, or this import once more"
         ));
         tell(NotifyEvent::ApprovalWanted, &taken.verdict.sentence);

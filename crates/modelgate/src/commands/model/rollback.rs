@@ -24,7 +24,11 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
     let around = surroundings();
     let model = &arguments.model;
     if arguments.dry_run {
-        return show(&registry(project)?, arguments, printer);
+        let registry = registry(project)?;
+        if arguments.to_version.is_some() || arguments.from.is_some() {
+            rehearse(project, &registry, arguments, printer)?;
+        }
+        return show(&registry, arguments, printer);
     }
     let asks = printer.has_terminal() && !arguments.yes;
     if !asks && !arguments.yes {
@@ -62,7 +66,7 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
         }
         match (way.to, registry.model(model)?.production()) {
             (None, Some(from)) => {
-                rollback::check_from(model, seen, from)?;
+                rollback::check_from(model, seen, Some(from))?;
                 return take_out(project, &mut registry, lock, (model, from), &reason, printer);
             }
             (to, _) => to,
@@ -70,22 +74,13 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
     } else {
         to
     };
-    if let Some(production) = registry.model(model)?.production() {
-        // Somebody else may have gone back meanwhile: that is told before what could be gone back to now.
-        rollback::check_from(model, seen, production)?;
-    }
+    // Somebody else may have gone back meanwhile: that is told before what could be gone back to now.
+    rollback::check_from(model, seen, registry.model(model)?.production())?;
     let to = match to {
         Some(to) => to,
         None => target(&registry, arguments)?,
     };
-    let request = RollbackRequest {
-        model: model.clone(),
-        to,
-        from: seen,
-        reason,
-        skip_verification: arguments.skip_verification,
-        override_quarantine: arguments.override_quarantine,
-    };
+    let request = request(arguments, seen, to, reason);
     let done = rollback::rollback(project, &mut registry, &request, &around)?;
     if printer.is_json() {
         printer.json(&json!({
@@ -93,24 +88,57 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
             "quarantined": done.from,
         }))?;
     }
-    printer.talk(&format!(
-        "{model} {} is in production again, models/packaged/{model}/; {} is quarantined",
-        done.to, done.from
-    ));
-    let left = registry.model(model)?.versions.get(&done.from).map(|found| found.digest);
+    let again = format!("{model} {} is in production again, models/packaged/{model}/", done.to);
+    let state = registry.model(model)?;
+    let left = done.from.and_then(|from| Some((from, state.versions.get(&from)?.digest)));
     // Whoever is told may be slow: others need not wait for it.
     drop(lock);
-    notify::tell(
-        project,
-        &Notice::rolled_back(model, done.to, done.digest, &request.reason),
-        &around,
-        printer,
-    );
-    if let Some(digest) = left {
-        let notice = Notice::quarantined(model, done.from, digest, &request.reason);
-        notify::tell(project, &notice, &around, printer);
+    let mut notices = Vec::new();
+    if let Some(from) = done.from {
+        printer.talk(&format!("{again}; {from} is quarantined"));
+        notices.push(Notice::rolled_back(model, done.to, done.digest, &request.reason));
+    } else {
+        printer.talk(&format!("{again}; nothing was there"));
+        notices.push(Notice::promoted(model, done.to, done.digest, &request.reason));
+    }
+    notices.extend(left.map(|(from, digest)| Notice::quarantined(model, from, digest, &request.reason)));
+    for notice in &notices {
+        notify::tell(project, notice, &around, printer);
     }
     Ok(Exit::Passed)
+}
+
+fn request(
+    arguments: &Rollback,
+    from: Option<VersionNumber>,
+    to: VersionNumber,
+    reason: String,
+) -> RollbackRequest {
+    RollbackRequest {
+        model: arguments.model.clone(),
+        to,
+        from,
+        reason,
+        skip_verification: arguments.skip_verification,
+        override_quarantine: arguments.override_quarantine,
+    }
+}
+
+/// Asks what stands against going back to the version that is named, and says what would be done.
+fn rehearse(
+    project: &Project,
+    registry: &Registry,
+    arguments: &Rollback,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let (seen, to) = (seen(registry, arguments)?, target(registry, arguments)?);
+    // A reason is asked for when it is done.
+    let reason = arguments.reason.clone().filter(|reason| !reason.trim().is_empty());
+    let request = request(arguments, seen, to, reason.unwrap_or_else(|| "rehearsed".to_owned()));
+    rollback::rehearse(project, registry, &request, &surroundings())?;
+    let leaves = seen.map_or_else(String::new, |from| format!(", and {from} quarantined"));
+    printer.talk(&format!("{} {to} would be in production again{leaves}; nothing was done", arguments.model));
+    Ok(())
 }
 
 /// Quarantines the version in production, where none can be gone back to.
@@ -186,15 +214,17 @@ fn show(registry: &Registry, arguments: &Rollback, printer: &Printer) -> anyhow:
 fn listing(registry: &Registry, arguments: &Rollback, found: &[Target]) -> anyhow::Result<String> {
     let model = &arguments.model;
     let production = registry.model(model)?.production();
-    let Some(production) = production else {
-        return Err(UsageError(format!("{model}: nothing is in production")).into());
-    };
-    let mut text = format!("{model}: in production is {production}\n");
+    let named = production.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
+    let mut text = format!("{model}: in production is {named}\n");
     if found.is_empty() {
         text.push_str("there is no version to go back to\n");
     }
     for (place, one) in found.iter().enumerate() {
-        let mark = if place == 0 { "  (the production before)" } else { "" };
+        let mark = match (place, production.is_some()) {
+            (0, true) => "  (the production before)",
+            (0, false) => "  (the last production)",
+            _ => "",
+        };
         if let Some(why) = &one.damaged {
             text.push_str(&format!("  {} cannot take over: {why}\n", one.version));
             continue;
@@ -205,7 +235,7 @@ fn listing(registry: &Registry, arguments: &Rollback, found: &[Target]) -> anyho
             one.version, one.trained_at
         ));
         if let Some(why) = one.other_rows {
-            text.push_str(&format!("      measured on {why}: not held against {production}\n"));
+            text.push_str(&format!("      measured on {why}: not held against {named}\n"));
         }
         for (metric, (value, difference)) in &one.metrics {
             let change = difference.map_or_else(String::new, |change| format!("{change:+.4}"));

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::rollback::{self, Answered};
-use modelgate_pipeline::{Project, check_packaged, lock, registry, signature};
+use modelgate_pipeline::{Project, lock, registry, signature};
 use serde_json::json;
 
 use crate::arguments::model::{Sign, Verify};
@@ -27,18 +27,17 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
     };
     signature::check_key(project, &key)?;
     let around = surroundings();
-    let _lock = lock(project, "modelgate model sign", &around)?;
+    let _lock = if arguments.dry_run { None } else { Some(lock(project, "modelgate model sign", &around)?) };
     let mut registry = registry(project)?;
     let version = super::chosen(&registry, model, arguments.version.as_ref())?;
     signature::check_signable(project, &registry, model, version, arguments.override_quarantine)?;
-    let is_production = registry.model(model)?.production() == Some(version);
-    if is_production {
-        check_packaged(project, model)?;
+    let (named, reason) = ((model, version), &arguments.reason);
+    if arguments.dry_run {
+        signature::rehearse_signature(project, &registry, named, &key, reason, &around)?;
+        printer.would(model, version, "be signed")?;
+        return Ok(Exit::Passed);
     }
-    let made = signature::sign_registered(&mut registry, model, version, &key, &arguments.reason, &around)?;
-    if is_production {
-        modelgate_pipeline::materialise(project, &registry, model)?;
-    }
+    let made = signature::sign_registered(project, &mut registry, named, &key, reason, &around)?;
     printer.talk(&format!("{model} {version} is signed"));
     if printer.is_json() {
         printer.json(&json!({
@@ -50,8 +49,15 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
 
 pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     if let Some(folder) = &arguments.folder {
-        let keys = keys(arguments, project)?;
         let file = arguments.signature.clone().unwrap_or_else(|| folder.join("model.sig"));
+        // Who names a key or a signature, or asks for one, asks for more than a whole package.
+        let is_asked = arguments.key.is_some() || arguments.signature.is_some();
+        if !is_asked && !project.config.signing.require_signature && !file.exists() {
+            let digest = signature::verify_unsigned_folder(folder)?;
+            let sentence = format!("{} is the whole package {digest}; it is not signed", folder.display());
+            return tell(&sentence, None, printer);
+        }
+        let keys = keys(arguments, project)?;
         let key = signature::verify_folder(folder, &file, &keys)?;
         return tell(&format!("{} is what `{key}` signed", folder.display()), Some(&key), printer);
     }

@@ -27,7 +27,9 @@ impl Controller<'_> {
         let told = self.client.abort(model.as_str(), reason, None);
         match &told {
             Ok(standing) => {
-                self.printer.talk(&format!("{model}: all requests go to {}", standing.stable.version));
+                let url = self.client.url();
+                self.printer
+                    .talk(&format!("{model}: at {url} all requests go to {}", standing.stable.version));
             }
             Err(error) => {
                 self.printer.warning(&format!("{error}; the ledger is written all the same"));
@@ -76,9 +78,11 @@ impl Controller<'_> {
     fn half_done(&self, told: Option<&Standing>, error: anyhow::Error) -> anyhow::Error {
         match told {
             Some(standing) if is_locked(&error) => error.context(format!(
-                "{}: all requests go to {}, but the ledger is not written and the canary is not quarantined: `rollout abort` \
+                "{}: at {} all requests go to {}, but the ledger is not written and the canary is not quarantined: `rollout abort` \
                  once more, or the next command of this rollout, does both",
-                self.model, standing.stable.version
+                self.model,
+                self.client.url(),
+                standing.stable.version
             )),
             _ => error,
         }

@@ -10,6 +10,7 @@ use modelgate_registry::{Registry, RegistryError};
 
 use super::Controller;
 use super::abort::needs_reason;
+use super::moves::{is_asked_for, next, promoted_before};
 use super::settle::{Gap, gap, is_quarantine, other_production};
 use crate::arguments::rollout::{Move, Rollout, Start};
 use crate::commands::model;
@@ -45,8 +46,8 @@ impl Controller<'_> {
         Ok(registry.allows(&self.model, &events, &self.now(), &self.around.actor)?)
     }
 
-    /// Says what the command would first bring to an end.
-    fn before(&self, registry: &Registry) -> anyhow::Result<()> {
+    /// Says what the command would first bring to an end; returns whether the service would first be told what the ledger has.
+    fn before(&self, registry: &Registry) -> anyhow::Result<bool> {
         let standing = self.client.standing(self.model.as_str())?;
         let state = registry.model(&self.model)?;
         if let Some(other) = other_production(state, &standing, self.client.url()) {
@@ -54,20 +55,26 @@ impl Controller<'_> {
                 "{other}: this one would first make it look again, and do nothing while it still has it"
             ));
         }
-        let Some(gap) = gap(state.rollout.as_ref(), &standing) else { return Ok(()) };
+        let Some(gap) = gap(state.rollout.as_ref(), &standing) else { return Ok(false) };
         self.printer.warning(&format!("{}; this one would first bring it to an end", gap.sentence()));
         if matches!(gap, Gap::AbortedThere(_)) {
             anyhow::bail!("no rollout of {} would be under way then", self.model);
         }
-        Ok(())
+        Ok(gap == Gap::Behind)
     }
 
-    /// Opens the registry, and returns the rollout that is under way.
-    fn under_way(&self) -> anyhow::Result<(Registry, Standing)> {
+    /// Says that the service alone would be told: the ledger has what was asked for.
+    fn would_be_told(&self, rollout: &Standing) -> anyhow::Result<Exit> {
+        let (share, url) = (rollout.split().canary(), self.client.url());
+        self.would(rollout.canary, &format!("be at {share} at {url} too, as the ledger has it"))
+    }
+
+    /// Opens the registry, and returns the rollout that is under way and whether the service would first be told of it.
+    fn under_way(&self) -> anyhow::Result<(Registry, Standing, bool)> {
         let registry = registry(self.project)?;
-        self.before(&registry)?;
+        let told = self.before(&registry)?;
         let rollout = self.active(&registry)?;
-        Ok((registry, rollout))
+        Ok((registry, rollout, told))
     }
 
     fn rehearse_start(&self, start: &Start) -> anyhow::Result<Exit> {
@@ -75,7 +82,13 @@ impl Controller<'_> {
         let registry = registry(self.project)?;
         let version = model::chosen(&registry, &self.model, start.version.as_ref())?;
         policy::check_canary(self.project, &registry, &self.model, version)?;
-        self.before(&registry)?;
+        let told = self.before(&registry)?;
+        if let Some(begun) = registry.model(&self.model)?.active_rollout()
+            && told
+            && is_asked_for(begun, version, &steps, shadow)
+        {
+            return self.would_be_told(begun);
+        }
         let event = Event::StartRollout { steps: steps.clone(), shadow, reason: start.reason.clone() };
         if self.admitted(&registry, version, steps.first(), &event)? == Admission::Waits {
             return Ok(Exit::WaitingForApproval);
@@ -90,8 +103,11 @@ impl Controller<'_> {
     }
 
     fn rehearse_step(&self, reason: &str) -> anyhow::Result<Exit> {
-        let (registry, rollout) = self.under_way()?;
-        let to = super::moves::next(&rollout)?;
+        let (registry, rollout, told) = self.under_way()?;
+        if told {
+            return self.would_be_told(&rollout);
+        }
+        let to = next(&rollout)?;
         let event = Event::StepRollout { to, seen: None, reason: reason.to_owned() };
         if self.admitted(&registry, rollout.canary, to, &event)? == Admission::Waits {
             return Ok(Exit::WaitingForApproval);
@@ -100,28 +116,43 @@ impl Controller<'_> {
     }
 
     fn rehearse_pause(&self, reason: &str) -> anyhow::Result<Exit> {
-        let (registry, rollout) = self.under_way()?;
+        let (registry, rollout, _) = self.under_way()?;
         self.allows(&registry, rollout.canary, [Event::PauseRollout { reason: reason.to_owned() }])?;
         let share = rollout.split().canary();
         self.would(rollout.canary, &format!("stay at {share} until somebody takes a step"))
     }
 
     fn rehearse_promote(&self, reason: &str) -> anyhow::Result<Exit> {
-        let (registry, rollout) = self.under_way()?;
-        let (name, version) = (&self.model, rollout.canary);
+        let name = &self.model;
+        let registry = registry(self.project)?;
+        let before = promoted_before(registry.model(name)?);
+        if let Some(version) = before
+            && self.has_other_production(&registry, &self.client.standing(name.as_str())?)?
+        {
+            return self
+                .would(version, &format!("be looked for by {}, as the ledger has it", self.client.url()));
+        }
+        self.before(&registry)?;
+        let rollout = self.active(&registry)?;
+        let version = rollout.canary;
         step(&rollout, RolloutEvent::Promote)
             .map_err(|refusal| RegistryError::Refused { model: name.clone(), refusal })?;
         policy::check_canary(self.project, &registry, name, version)?;
         let approved =
             policy::is_approved(&policy::governed(self.project, name)?, &registry, version, &self.now())?;
-        let automatic = policy::is_automatic(self.project, name)?;
+        let automatic = policy::is_automatic(self.project, &registry, name, version)?;
         let reason = reason.to_owned();
         let approval = (!approved && automatic).then(|| Event::Approve { reason: reason.clone() });
         if !approved && !automatic {
             self.printer.talk(&format!("{name} {version} waits for approval; nothing was done"));
             return Ok(Exit::WaitingForApproval);
         }
-        policy::check_promotion(self.project, &registry, name, version, &self.now())?;
+        if approved {
+            policy::check_promotion(self.project, &registry, name, version, &self.now())?;
+        } else {
+            // An approval that has grown old is given anew, so that its age says nothing; the package was asked above.
+            policy::check_automatic(self.project, &registry, name, version)?;
+        }
         let end = Event::PromoteRollout { seen: None, reason: reason.clone() };
         let promotion = Event::Promote { over: Some(rollout.stable), reason };
         self.allows(&registry, version, approval.into_iter().chain([end, promotion]))?;

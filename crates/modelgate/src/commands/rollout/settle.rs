@@ -11,12 +11,15 @@ use modelgate_serve::rollout::{ClientError, Standing};
 use super::{Controller, order, sequence};
 use crate::commands::notify;
 
+/// The reason that a service keeps of a canary that was taken out since the ledger did not know it.
+const UNKNOWN: &str = "the ledger does not know this canary";
+
 /// What stands between the ledger and the service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Gap {
     /// The service took the canary out, and the ledger does not know.
     AbortedThere(String),
-    /// The service does not do what the ledger says.
+    /// The service does not do what the ledger says: it is another than the one that was told, or nobody was told.
     Behind,
     /// The canary was rejected or quarantined, and the service has not looked since.
     Ended {
@@ -29,12 +32,20 @@ pub(super) enum Gap {
     Unknown(String),
 }
 
-/// Returns what the next command has to bring together, if anything.
+/// Where a service stands once the two were brought together.
+pub(super) struct Settled {
+    pub(super) standing: Standing,
+    /// Whether it had to be told what the ledger says.
+    pub(super) told: bool,
+}
+
+/// Returns what the next command has to bring together, if anything. A canary that only the ledger of some command did not
+/// know, when that looked, is told again: nothing was said against it.
 pub(super) fn gap(rollout: Option<&Rollout>, standing: &Standing) -> Option<Gap> {
     let ended =
         |package| rollout.filter(|last| last.state == RolloutState::Aborted && last.canary_digest == package);
     match (rollout.filter(|rollout| rollout.is_active()), &standing.aborted, &standing.canary) {
-        (Some(rollout), Some(aborted), _) if aborted.digest == rollout.canary_digest => {
+        (Some(rollout), Some(aborted), _) if aborted.digest == rollout.canary_digest && !aborted.unknown => {
             Some(Gap::AbortedThere(aborted.reason.clone()))
         }
         (Some(rollout), _, Some(canary)) => {
@@ -76,7 +87,9 @@ impl Gap {
                 "a command was interrupted: the service took the canary out ({reason}) and the ledger does not know"
             ),
             Self::Behind => {
-                "a command was interrupted: the service does not do what the ledger says".to_owned()
+                "the service does not do what the ledger says: it is another than the one that was told, \
+                             or a command was interrupted"
+                    .to_owned()
             }
             Self::Ended { canary, reason } => {
                 format!("the rollout of {canary} has ended ({reason}), and the service still has it")
@@ -89,12 +102,30 @@ impl Gap {
 }
 
 impl Controller<'_> {
-    /// Completes what an interrupted command left; the project is locked. Returns where the service stands then.
-    pub(super) fn settle(&self, registry: &mut Registry) -> anyhow::Result<Standing> {
+    /// Returns what stands between the ledger and where the service stands. A ledger that was read before the service was
+    /// asked may lack what the service was told since, so it is read again before anything is made of that.
+    pub(super) fn between(
+        &self,
+        registry: &mut Registry,
+        standing: &Standing,
+    ) -> anyhow::Result<Option<Gap>> {
+        if gap(registry.model(&self.model)?.rollout.as_ref(), standing).is_none() {
+            return Ok(None);
+        }
+        registry.refresh()?;
+        Ok(gap(registry.model(&self.model)?.rollout.as_ref(), standing))
+    }
+
+    /// Completes what an interrupted command left, and tells a service that is another than the one that was told; the
+    /// project is locked. Returns where the service stands then.
+    pub(super) fn settle(&self, registry: &mut Registry) -> anyhow::Result<Settled> {
         let model = self.model.as_str();
         let standing = self.client.standing(model)?;
+        let Some(gap) = self.between(registry, &standing)? else {
+            return Ok(Settled { standing, told: false });
+        };
         let rollout = registry.model(&self.model)?.rollout.clone();
-        let Some(gap) = gap(rollout.as_ref(), &standing) else { return Ok(standing) };
+        let (mut told, mut sentence) = (gap == Gap::Behind, gap.sentence());
         let did = match (&gap, &rollout) {
             (Gap::AbortedThere(reason), Some(rollout)) => {
                 let quarantined = self.write_abort(registry, rollout, reason)?;
@@ -121,15 +152,31 @@ impl Controller<'_> {
                 });
                 if standing.canary.as_ref().map(|canary| canary.digest) == digest {
                     self.client.reload()?;
-                    "it is in production: the service looks again"
+                    told = true;
+                    sentence = String::from("the service still has the canary that is in production by now");
+                    "it looks again"
                 } else {
-                    self.client.abort(model, "the ledger does not know this canary", None)?;
+                    self.take_out_unknown(standing.sequence)?;
                     "it is taken out"
                 }
             }
         };
-        self.printer.warning(&format!("{}; {did}", gap.sentence()));
-        Ok(self.client.standing(model)?)
+        self.printer.warning(&format!("{sentence}; {did}"));
+        Ok(Settled { standing: self.client.standing(model)?, told })
+    }
+
+    /// Takes out a canary that the ledger does not know, as of the order that was `seen`: a newer one is of somebody who
+    /// begins a rollout at this moment, and stays.
+    fn take_out_unknown(&self, seen: u64) -> anyhow::Result<()> {
+        match self.client.take_out_unknown(self.model.as_str(), UNKNOWN, seen) {
+            Err(error @ ClientError::Refused { status: 409, .. }) => {
+                Err(anyhow::Error::new(error).context(format!(
+                    "another command works on a rollout of {} at this moment, and nothing was done: try again",
+                    self.model
+                )))
+            }
+            told => told.map(drop).map_err(Into::into),
+        }
     }
 
     /// Makes a service look again that has another version in production than the ledger; returns where it stands then.
@@ -201,10 +248,15 @@ mod tests {
             reason: String::new(),
             actor: String::new(),
             time: String::new(),
+            watched: None,
         }
     }
 
     fn standing(canary: Option<(&[u8], u8)>, aborted: Option<&[u8]>) -> Standing {
+        standing_of(canary, aborted.map(|package| (package, false)))
+    }
+
+    fn standing_of(canary: Option<(&[u8], u8)>, aborted: Option<(&[u8], bool)>) -> Standing {
         let canary = canary.map(|(package, weight)| CanaryStanding {
             version: "v002".to_owned(),
             digest: Digest::of(package),
@@ -214,11 +266,12 @@ mod tests {
             refused: None,
             since: String::new(),
         });
-        let aborted = aborted.map(|package| Aborted {
+        let aborted = aborted.map(|(package, unknown)| Aborted {
             version: "v002".to_owned(),
             digest: Digest::of(package),
             reason: "worse".to_owned(),
             time: String::new(),
+            unknown,
         });
         Standing {
             schema_version: 1,
@@ -244,6 +297,8 @@ mod tests {
             (Some(&running), standing(None, None), Some(Gap::Behind)),
             (Some(&running), standing(None, Some(b"two")), Some(worse)),
             (Some(&running), standing(None, Some(b"three")), Some(Gap::Behind)),
+            // Taken out by a command that looked before the ledger knew of it: nothing is wrong with it.
+            (Some(&running), standing_of(None, Some((b"two", true))), Some(Gap::Behind)),
             (Some(&ended), standing(None, Some(b"two")), None),
             (Some(&ended), standing(Some((b"two", 5)), None), Some(over)),
             (Some(&ended), standing(Some((b"three", 5)), None), Some(Gap::Unknown("v002".to_owned()))),

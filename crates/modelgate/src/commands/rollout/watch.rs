@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use modelgate_config::duration_seconds;
-use modelgate_core::Verdict;
 use modelgate_core::lifecycle::Event;
-use modelgate_core::rollout::{Meanwhile, Percent, Rollout, RolloutState, meanwhile};
+use modelgate_core::rollout::{Meanwhile, Rollout, RolloutState, meanwhile};
 use modelgate_core::verdict::{GateVerdict, Outcome};
+use modelgate_core::{Verdict, VersionNumber};
 use modelgate_pipeline::{lock, registry};
 use modelgate_serve::rollout::{
-    ClientError, Counted, Counting, Mixed, Standing, VersionStanding, Watched, judge,
+    Aborted, ClientError, Counted, Counting, Mixed, Standing, VersionStanding, Watched, judge,
 };
 use modelgate_store::atomic;
 
 use self::report::UNWRITTEN;
-use self::rules::rules;
+use self::rules::{applicable, rules};
 use super::settle::{gap, other_production};
 use super::{Controller, is_locked, sequence};
 use crate::arguments::rollout::Watch;
@@ -42,11 +42,20 @@ enum Seen {
 /// What is watched.
 struct Began {
     rollout: Rollout,
-    /// Where the service stood.
-    standing: Standing,
+    stable: VersionStanding,
     canary: VersionStanding,
-    /// Why there is nothing to compare the canary with.
-    alone: Option<String>,
+    /// Where the service stood, or why there is nothing to see.
+    first: Result<Standing, String>,
+}
+
+impl Began {
+    fn new(rollout: Rollout, first: Result<Standing, String>) -> Self {
+        let version =
+            |version: VersionNumber, digest| VersionStanding { version: version.to_string(), digest };
+        let canary = version(rollout.canary, rollout.canary_digest);
+        let stable = version(rollout.stable, rollout.stable_digest);
+        Self { rollout, stable, canary, first }
+    }
 }
 
 /// Returns what a service counted for a canary beside what was in production when the window began; `None` while it has not
@@ -56,7 +65,9 @@ fn looked_at(
     stable: &VersionStanding,
     canary: &VersionStanding,
 ) -> Result<Option<Counted>, Seen> {
-    if let Some(aborted) = standing.aborted.filter(|aborted| aborted.digest == canary.digest) {
+    // A command that did not know the canary yet says nothing against it.
+    let own = |aborted: &Aborted| aborted.digest == canary.digest && !aborted.unknown;
+    if let Some(aborted) = standing.aborted.filter(own) {
         return Err(Seen::Aborted(aborted.reason));
     }
     // Counts of two versions are no counts of either.
@@ -75,7 +86,7 @@ impl Controller<'_> {
     pub(super) fn watch(&self, watch: &Watch) -> anyhow::Result<Exit> {
         let config = &self.project.config.serve.rollout;
         // Wrong ones are told before anything is asked.
-        rules(watch, config, Percent::ZERO)?;
+        rules(watch, config, None)?;
         let window = watch.window.as_ref().unwrap_or(&config.window);
         let seconds = duration_seconds(window).map_err(|message| UsageError(format!("--for: {message}")))?;
         if !(1..=86_400).contains(&seconds) {
@@ -85,36 +96,36 @@ impl Controller<'_> {
         if let Some(path) = &watch.output {
             atomic::try_to_write(path).context(UNWRITTEN)?;
         }
-        let began = match self.begin() {
+        let began = match self.begin(watch.step) {
             Err(error) if is_locked(&error) => {
                 self.printer.warning(&format!("nothing could be seen: {error:#}"));
                 return Ok(Exit::Inconclusive);
             }
             other => other?,
         };
-        let seen = match &began.alone {
-            Some(reason) => Seen::Lost(reason.clone()),
-            None => self.look(&began, Duration::from_secs(seconds)),
+        let seen = match &began.first {
+            Err(reason) => Seen::Lost(reason.clone()),
+            Ok(first) => self.look(&began, first, Duration::from_secs(seconds)),
         };
         let since = self.since(&began.rollout);
-        let (stable, canary) = (&began.standing.stable, &began.canary);
+        let (stable, canary) = (&began.stable, &began.canary);
         let unjudged = |verdict: Verdict, reason: &str| {
             self.report_unjudged((stable, canary), verdict, reason, watch.output.as_deref(), window)
         };
         // What follows from a verdict does not hang on who reads of it.
         let (reported, exit) = match ended(seen, since.as_ref().ok()) {
             Seen::Window(watched) => {
-                let rules = rules(watch, config, began.rollout.split().canary())?;
-                let verdict = judge(&rules, &watched);
+                let verdict = self.judged(watch, &began.rollout, &watched)?;
                 let reported = self.report(&watched, &verdict, watch.output.as_deref(), window);
-                let requests = watched.counted.canary.requests();
                 let exit = match since {
                     Err(error) if verdict.verdict == Verdict::Passed => {
                         self.printer
                             .warning(&format!("whether the rollout still stands is not known: {error:#}"));
                         Exit::Inconclusive
                     }
-                    _ => self.act(watch, &began.rollout, &verdict, window, requests)?,
+                    _ => {
+                        self.act(watch, &began.rollout, &verdict, window, &what_was_seen(&watched.counted))?
+                    }
                 };
                 (reported, exit)
             }
@@ -132,7 +143,7 @@ impl Controller<'_> {
                 self.printer.warning(&format!("nothing could be seen to the end: {reason}"));
                 let reported = unjudged(Verdict::Inconclusive, &reason);
                 if watch.step {
-                    self.unless_locked(self.stop(&reason, window))?;
+                    self.unless_locked(self.stop(Verdict::Inconclusive, &reason, window))?;
                 }
                 (reported, Exit::Inconclusive)
             }
@@ -148,14 +159,20 @@ impl Controller<'_> {
     }
 
     /// Brings ledger and service together and returns what is watched. The project is locked only for what has to be brought
-    /// together: whoever aborts must not wait for whoever watches, and a run is no reason not to look.
-    fn begin(&self) -> anyhow::Result<Began> {
+    /// together: whoever aborts must not wait for whoever watches, and a run is no reason not to look. A service that does
+    /// not answer is an error of whoever only looks; who is to `step` pauses, as where it ends later.
+    fn begin(&self, step: bool) -> anyhow::Result<Began> {
         let mut registry = registry(self.project)?;
-        let mut standing = self.client.standing(self.model.as_str())?;
+        let mut standing = match self.client.standing(self.model.as_str()) {
+            Err(error) if step && is_down(&error) => {
+                return Ok(Began::new(self.active(&registry)?, Err(error.to_string())));
+            }
+            other => other?,
+        };
         if gap(registry.model(&self.model)?.rollout.as_ref(), &standing).is_some() {
             let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
             registry.refresh()?;
-            standing = self.settle(&mut registry)?;
+            standing = self.settle(&mut registry)?.standing;
         }
         let rollout = self.active(&registry)?;
         let standing = self.looked_again(&registry, standing)?;
@@ -164,8 +181,23 @@ impl Controller<'_> {
         let left = (state.production() != Some(stable))
             .then(|| format!("{stable} is not in production any more: this rollout can only be aborted"));
         let alone = left.or_else(|| other_production(state, &standing, self.client.url()));
-        let canary = VersionStanding { version: rollout.canary.to_string(), digest: rollout.canary_digest };
-        Ok(Began { rollout, standing, canary, alone })
+        let stable = standing.stable.clone();
+        let began = Began::new(rollout, alone.map_or(Ok(standing), Err));
+        Ok(Began { stable, ..began })
+    }
+
+    /// Judges a window by the rules that apply to a canary with the share that it has.
+    fn judged(&self, watch: &Watch, rollout: &Rollout, watched: &Watched) -> anyhow::Result<GateVerdict> {
+        let config = &self.project.config.serve.rollout;
+        let (rules, left_out) = applicable(rules(watch, config, Some(rollout))?, watch, rollout, watched);
+        if !left_out.is_empty() {
+            self.printer.talk(&format!(
+                "{} has copies of requests alone: {} could not be asked",
+                watched.canary.version,
+                left_out.join(", ")
+            ));
+        }
+        Ok(judge(&rules, watched))
     }
 
     /// Returns what the ledger says of a rollout since it was read.
@@ -176,11 +208,11 @@ impl Controller<'_> {
     }
 
     /// Looks until the time is over.
-    fn look(&self, watched: &Began, window: Duration) -> Seen {
+    fn look(&self, watched: &Began, first: &Standing, window: Duration) -> Seen {
         let began = Instant::now();
-        let (stable, canary) = (&watched.standing.stable, &watched.canary);
+        let (stable, canary) = (&watched.stable, &watched.canary);
         let lost = || Seen::Lost(format!("{} is not the canary of the service", canary.version));
-        let counted = match looked_at(watched.standing.clone(), stable, canary) {
+        let counted = match looked_at(first.clone(), stable, canary) {
             Ok(Some(counted)) => counted,
             Ok(None) => return lost(),
             Err(seen) => return seen,
@@ -239,7 +271,7 @@ impl Controller<'_> {
         seen: &Rollout,
         verdict: &GateVerdict,
         window: &str,
-        requests: u64,
+        on: &str,
     ) -> anyhow::Result<Exit> {
         let of = |outcome: Outcome| {
             let rules = verdict.rules.iter().filter(|rule| rule.outcome == outcome);
@@ -249,10 +281,14 @@ impl Controller<'_> {
         match verdict.verdict {
             Verdict::Passed if watch.step => {
                 if seen.next().is_none() {
+                    let kept = self.keep(seen, verdict.verdict, &format!("passed on {on} in {window}"));
+                    if self.unless_locked(kept)?.is_none() {
+                        return Ok(Exit::Inconclusive);
+                    }
                     self.printer.talk("all steps are taken: `rollout promote` brings it to production");
                     return Ok(exit);
                 }
-                let reason = format!("watched for {window}: passed on {requests} requests");
+                let reason = format!("watched for {window}: passed on {on}");
                 return match self.unless_locked(self.step_on(seen, &reason))? {
                     Some(Exit::Passed) => Ok(exit),
                     Some(other) => Ok(other),
@@ -263,10 +299,10 @@ impl Controller<'_> {
                 self.unless_locked(self.abort(&shortened(&of(Outcome::Failed), window)))?;
             }
             Verdict::Failed if watch.step => {
-                self.unless_locked(self.stop(&of(Outcome::Failed), window))?;
+                self.unless_locked(self.stop(Verdict::Failed, &of(Outcome::Failed), window))?;
             }
             Verdict::Inconclusive if watch.step => {
-                self.unless_locked(self.stop(&of(Outcome::Inconclusive), window))?;
+                self.unless_locked(self.stop(Verdict::Inconclusive, &of(Outcome::Inconclusive), window))?;
             }
             _ => {}
         }
@@ -298,10 +334,20 @@ impl Controller<'_> {
         }
     }
 
+    /// Writes down what was found of a canary at its share, where no step says it.
+    fn keep(&self, seen: &Rollout, verdict: Verdict, found: &str) -> anyhow::Result<()> {
+        let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
+        let reason = found.chars().take(1000).collect();
+        let event = Event::WatchRollout { at: seen.split().canary(), verdict, reason };
+        let mut registry = registry(self.project)?;
+        registry.apply(&self.model, seen.canary, &event, &self.now(), &self.around.actor)?;
+        Ok(())
+    }
+
     /// Pauses, unless it is paused or ended already. The canary keeps its share, so the ledger can be written also while the
     /// service cannot be told of what was settled.
-    fn stop(&self, reason: &str, window: &str) -> anyhow::Result<()> {
-        let _lock = lock(self.project, "modelgate rollout watch", &self.around)?;
+    fn stop(&self, verdict: Verdict, reason: &str, window: &str) -> anyhow::Result<()> {
+        let lock = lock(self.project, "modelgate rollout watch", &self.around)?;
         let mut registry = registry(self.project)?;
         match self.settle(&mut registry) {
             Err(error) if error.downcast_ref::<ClientError>().is_some() => {
@@ -309,11 +355,18 @@ impl Controller<'_> {
             }
             other => drop(other?),
         }
-        let state = registry.model(&self.model)?.rollout.as_ref().map(|rollout| rollout.state);
-        if state != Some(RolloutState::Running) {
-            return Ok(());
+        let Some(rollout) = registry.model(&self.model)?.active_rollout().cloned() else { return Ok(()) };
+        if rollout.state == RolloutState::Paused {
+            drop(lock);
+            // What was found before does not hold any more.
+            return match &rollout.watched {
+                Some(before) if before.verdict == Verdict::Passed => {
+                    self.keep(&rollout, verdict, &format!("{verdict} in {window}: {reason}"))
+                }
+                _ => Ok(()),
+            };
         }
-        let canary = self.active(&registry)?.canary;
+        let canary = rollout.canary;
         let event = Event::PauseRollout { reason: shortened(reason, window) };
         registry.apply(&self.model, canary, &event, &self.now(), &self.around.actor)?;
         self.printer.talk(&format!("{}: {}", self.model, self.active(&registry)?.sentence()));
@@ -332,6 +385,20 @@ fn ended(seen: Seen, since: Option<&Meanwhile>) -> Seen {
     }
 }
 
+/// Returns whether nobody answers at the address of a service.
+fn is_down(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Refused { status: 502..=504, .. })
+}
+
+/// Returns what a verdict rests on, in words: a canary without requests of its own was judged by copies.
+fn what_was_seen(counted: &Counted) -> String {
+    let (requests, shadow) = (counted.canary.requests(), &counted.shadow);
+    match shadow.rows + shadow.failed {
+        copies if requests == 0 && copies > 0 => format!("{copies} copied rows"),
+        _ => format!("{requests} requests"),
+    }
+}
+
 /// Returns what was found as a reason that the ledger takes, however many rules failed.
 fn shortened(found: &str, window: &str) -> String {
     format!("watched for {window}: {found}").chars().take(1000).collect()
@@ -341,7 +408,7 @@ fn shortened(found: &str, window: &str) -> String {
 mod tests {
     use modelgate_core::Digest;
     use modelgate_core::rollout::Percent;
-    use modelgate_serve::rollout::{Aborted, CanaryStanding};
+    use modelgate_serve::rollout::CanaryStanding;
 
     use super::*;
 
@@ -364,6 +431,7 @@ mod tests {
             digest: Digest::of(name.as_bytes()),
             reason: "worse".to_owned(),
             time: String::new(),
+            unknown: false,
         });
         let (model, stable, counted) = ("shop".to_owned(), version(stable), Some(Counted::default()));
         Standing { schema_version: 1, model, stable, canary, aborted, sequence: 1, counted }

@@ -1,7 +1,8 @@
 //! Where models come from: a package, a bucket, the Hub, the project's registry or an MLflow server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use modelgate_config::env::{MODELGATE_REGISTRY_URI, OWN_FOLDER};
 use modelgate_core::ModelName;
 use modelgate_core::lifecycle::Stage;
 use modelgate_pipeline::Project;
@@ -11,6 +12,7 @@ use modelgate_serve::source::{
     Selector, Source, pinned_digest,
 };
 
+use super::kept::Kept;
 use super::server;
 use crate::arguments::serve::{ModelSource, ServedStage, Service};
 use crate::environment;
@@ -25,6 +27,7 @@ pub(super) fn source(
     package: Option<&Path>,
     project: Option<&Project>,
     folder: &Path,
+    kept: &Kept,
 ) -> anyhow::Result<Box<dyn Source>> {
     if arguments.source == Some(ModelSource::Mlflow) {
         let mlflow = MlflowSource::new(server::options(arguments)?).map_err(UsageError)?;
@@ -40,20 +43,39 @@ pub(super) fn source(
             refuse_choice(arguments, &wanted)?;
             named(packages(package, folder)?, &names)
         }
-        (None, Some(project)) => {
-            let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
+        (None, project) => {
+            let (uri, root) = match project {
+                Some(project) => {
+                    let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
+                    (uri, project.root.clone())
+                }
+                None => alone(environment::variable(MODELGATE_REGISTRY_URI).as_deref(), kept)?,
+            };
             let stage = match arguments.stage {
                 ServedStage::Production => Stage::Production,
                 ServedStage::Staging => Stage::Staging,
             };
-            Box::new(RegistrySource::new(uri, project.root.clone(), stage, wanted))
+            Box::new(RegistrySource::new(uri, root, stage, wanted))
         }
-        (None, None) => return Err(UsageError("there is nothing to serve".to_owned()).into()),
     };
     if arguments.fallback.is_none() {
         return Ok(found);
     }
     Ok(named(with_fallback(found, arguments, folder)?, &names))
+}
+
+/// Returns the registry that the environment names where no project is around, as in a container, and the folder for what is
+/// kept of it.
+fn alone(uri: Option<&str>, kept: &Kept) -> anyhow::Result<(RegistryUri, PathBuf)> {
+    let text = uri.filter(|uri| *uri != OWN_FOLDER);
+    match RegistryUri::parse(text)? {
+        uri @ RegistryUri::ObjectStore(_) => Ok((uri, kept.registry(text.unwrap_or_default())?)),
+        RegistryUri::Folder | RegistryUri::GitBranch(_) => Err(UsageError(format!(
+            "{MODELGATE_REGISTRY_URI}: a registry in a project's folder or its git repository is served from there, and there \
+             is no project here: name it with -C, or a registry in a bucket (`s3://bucket/prefix`)"
+        ))
+        .into()),
+    }
 }
 
 /// Refuses to choose among versions or stages in a place that has one package of a model and nothing else.
@@ -118,4 +140,22 @@ fn selector(text: &str) -> Result<Selector, UsageError> {
     };
     let name = name.parse().map_err(|error| UsageError(format!("--model: {error}")))?;
     Ok(Selector { name, reference })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_in_a_bucket_needs_no_project_and_another_one_does() {
+        let kept = Kept::Named(PathBuf::from("cache"));
+        let (uri, root) = alone(Some("s3://models/registry"), &kept).expect("a bucket");
+        assert_eq!(uri, RegistryUri::ObjectStore("s3://models/registry".to_owned()));
+        assert!(root.starts_with("cache/registries"), "{}", root.display());
+        for uri in [None, Some(OWN_FOLDER), Some("git+branch:modelgate")] {
+            let error = alone(uri, &kept).expect_err("no project").to_string();
+            assert!(error.contains(MODELGATE_REGISTRY_URI) && error.contains("-C"), "{error}");
+        }
+        assert!(alone(Some("elsewhere"), &kept).is_err());
+    }
 }

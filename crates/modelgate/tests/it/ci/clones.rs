@@ -272,6 +272,12 @@ fn a_first_version_that_does_not_serve_leaves_nothing_in_production() {
     result(&jobs, "deploy", "failure");
     assert!(!jobs["deploy"].log.contains("Take it back"), "{}", jobs["deploy"].log);
     assert!(world.asked(&["model", "show", "p", "production"]).contains("v002"));
+
+    // By hand, with no version to go back to: nothing is in production, and the workflow has done what it was asked to.
+    let inputs = json!({ "reason": "worse", "target": "", "skip_verification": false, "or_none": true });
+    let jobs = world.started_by("workflow_dispatch", "rollback.yml", &json!({}), &inputs, None);
+    result(&jobs, "rollback", "success");
+    assert!(!world.asked(&["model", "list", "--output-format", "json"]).contains("\"production\""));
 }
 
 #[test]

@@ -98,6 +98,7 @@ impl Typed {
         let _ = self.works(&["hf-login"], &[("HF_TOKEN", "hf_secret")]);
         self.project.write("token", "hf_secret");
         let _ = self.works(&["hf-login"], &[("HF_TOKEN_PATH", "token")]);
+        let _ = self.works(&["hf-login"], &[("HF_HOME", ".")]);
         for recipe in ["push-hub", "deploy"] {
             let (code, said) = self.run(&[recipe], &[("HF_TOKEN", "hf_secret")]);
             assert_eq!(code, Some(refused(64)), "{recipe}: {said}");

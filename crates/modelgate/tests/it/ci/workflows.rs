@@ -177,6 +177,26 @@ fn what_was_edited_stays_and_is_shown() {
 }
 
 #[test]
+fn workflows_of_somebody_else_are_neither_replaced_nor_left_without_a_gate() {
+    let project = TestProject::with(BINARY, &easy(), CONFIG);
+    git(&project.path("."), &["init", "-q", "-b", "main"]);
+    let (own, path) = ("on: pull_request\njobs: {}\n", ".github/workflows/ci.yml");
+    project.write(path, own);
+    project.write("Makefile", "all:\n\techo mine\n");
+    let told = project.run(&["ci", "init"]).exits(64);
+    told.says("`.github/workflows/ci.yml` is not modelgate's, and nothing was written")
+        .says("`modelgate ci init --name NAME`");
+    assert!(!project.path(".github/workflows/train.yml").exists() && project.read(path) == own);
+    // Under another name all of them are there, and what is no workflow stays.
+    let told = project.run(&["ci", "init", "--name", "mg"]).exits(0);
+    told.says("Makefile is not modelgate's and stays").does_not_say("next: commit them");
+    assert!(project.path(".github/workflows/ci-mg.yml").is_file() && project.read(path) == own);
+    // Not twice, though: each push would train and deploy two times.
+    fs_err::remove_file(project.path(path)).expect("removed");
+    project.run(&["ci", "init"]).exits(64).says("train and deploy it twice").says("with `--name mg`");
+}
+
+#[test]
 fn a_project_in_no_repository_is_told() {
     let project = TestProject::with(BINARY, &easy(), CONFIG);
     project.run(&["ci", "init"]).exits(64).says("is in no git repository");
@@ -235,6 +255,8 @@ fn the_branch_is_found_out() {
     let output = project.command(&["-C", "shallow", "ci", "init", "--force"]).output().expect("started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(project.read("shallow/.github/workflows/ci.yml").contains("branches: [\"trunk\"]"));
+    let said = project.run(&["-C", "shallow", "ci", "init", "--force", "--branch", "develop"]).exits(0);
+    said.says("are for the branch `develop`, and clones of the remote begin with `trunk`");
     let _ = project.run(&["ci", "init", "--force", "--branch", "release/1"]).exits(0);
     assert!(project.read(".github/workflows/ci.yml").contains("branches: [\"release/1\"]"));
     // The remote's branch has another name than this clone knows, which has an old `main` still.
@@ -266,10 +288,17 @@ fn a_space_is_brought_up_to_date_behind_the_promotion() {
     );
     assert!(text("rollback").contains("modelgate deploy space \"$MODEL\" --rollback --reason"));
     assert!(text("train").contains("      HF_TOKEN: ${{ secrets.HF_TOKEN }}"));
-    // The token is where it is needed and nowhere else: before the promotion, in the Space's step, and on the ways back.
-    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 4);
+    // The token is where it is needed and nowhere else: before the promotion, in the Space's step, and on the ways back and out.
+    assert!(!text("ci").contains("HF_TOKEN") && deploy.matches("secrets.HF_TOKEN").count() == 6);
     // Told once, it stays so.
     project.run(&["ci", "init"]).exits(0).says("set the secret HF_TOKEN");
+    // It is of one model.
+    project.replace("modelgate.yaml", "repository: me/churn", "repository: me/churn, model: other");
+    project
+        .run(&["ci", "init"])
+        .exits(64)
+        .says("the Space me/churn is of the model `other`, and `p` would take its place");
+    project.replace("modelgate.yaml", ", model: other", "");
     let _ = project.run(&["ci", "init", "--check"]).exits(0);
     assert!(text("deploy") == deploy);
     let _ = project.run(&["ci", "init", "--deploy", "none"]).exits(0).says("`--deploy space` makes them");

@@ -28,6 +28,12 @@ fn files_for_containers_are_written_and_edits_stay() {
     project.write("Dockerfile", "FROM python:3.12\n");
     project.run(&["deploy", "docker"]).exits(0).says("Dockerfile is yours and stays");
     assert_eq!(project.read("Dockerfile"), "FROM python:3.12\n");
+    // Secrets get into no commit.
+    let done = Command::new("git").args(["init", "-q"]).current_dir(project.path(".")).status().expect("git");
+    assert!(done.success());
+    project.run(&["deploy", "docker"]).exits(0).says("git does not ignore `.env`");
+    project.write(".gitignore", ".env\n");
+    project.run(&["deploy", "docker"]).exits(0).does_not_say("git does not ignore");
 }
 
 #[test]

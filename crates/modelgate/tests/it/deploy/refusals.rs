@@ -107,6 +107,10 @@ fn only_what_came_through_the_door_is_deployed() {
     assert_eq!(project.run(&["run"]).code, 2);
     let said = exits(deploy(&project, &hub, &["drug", "3", "--only", "staging"]), 1);
     assert!(said.contains("the gate of drug v003 says failed"), "{said}");
+    // Nor does it wait for anybody, whatever the run of before left.
+    let path = "outputs/drug/deployment_manifest.json";
+    project.write(path, project.read(path).replace("\"ready\"", "\"promotion_not_approved\""));
+    project.run(&["deploy", "manifest"]).exits(0).says("\"readiness\": \"ready\"");
     assert!(!hub.state().repositories.contains_key("spaces/me/drug-app"));
 }
 
@@ -124,6 +128,53 @@ fn a_version_that_was_never_there_cannot_be_gone_back_to() {
     hub.state().repositories.insert("models/me/drug".to_owned(), repository);
     let said = exits(deploy(&project, &hub, &["--rollback"]), 1);
     assert!(said.contains("is not of the package") && said.contains("remove the tag"), "{said}");
+
+    // Nor is a Space taken from another model, whoever brought that there.
+    let mut other = modelgate_testing::hub::Repository::default();
+    let entry = modelgate_testing::hub::Entry::Regular(br#"{"name": "house"}"#.to_vec());
+    let oid = other.commit("house", [("manifest.json".to_owned(), entry)].into());
+    hub.state().repositories.insert("models/me/house".to_owned(), other);
+    let pinned = [
+        ("MODELGATE_MODEL_REPOSITORY", "me/house"),
+        ("MODELGATE_MODEL_REVISION", oid.as_str()),
+        ("MODELGATE_MODEL_DIGEST", "sha256:00"),
+    ];
+    let variables = pinned.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let space = modelgate_testing::hub::Space { variables, ..Default::default() };
+    let space = modelgate_testing::hub::Repository { space: Some(space), ..Default::default() };
+    hub.state().repositories.insert("spaces/me/drug-app".to_owned(), space);
+    for arguments in [&[][..], &["--rollback"]] {
+        let said = exits(deploy(&project, &hub, arguments), 64);
+        assert!(
+            said.contains("me/drug-app serves the model `house`, whose place `drug` would take"),
+            "{said}"
+        );
+    }
+    assert!(hub.state().writes().is_empty(), "{:?}", hub.state().writes());
+}
+
+#[test]
+fn a_space_is_of_one_model() {
+    let project = project(CONFIG, 0);
+    let second = CONFIG.split_once("pipelines:\n").expect("pipelines").1;
+    let second = second.split_once("deploy:\n").expect("a Space").0.replace("  drug:", "  ocean:");
+    let both = CONFIG.replace("deploy:\n", &format!("{second}deploy:\n"));
+    let hub = FakeHub::start();
+    let said = |model: &str, arguments: &[&str], config: &str| {
+        project.write("modelgate.yaml", config);
+        exits(deploy(&project, &hub, &[&[model, "--dry-run"], arguments].concat()), 64)
+    };
+    let mine = both.replace("space: {", "space: {model: drug, ");
+    for arguments in [&[][..], &["--rollback"], &["--stop"], &["--only", "staging"]] {
+        let said = said("ocean", arguments, &mine);
+        assert!(
+            said.contains("the Space me/drug-app is of the model `drug`, and `ocean` would take its place"),
+            "{said}"
+        );
+    }
+    let said = said("ocean", &[], &both);
+    assert!(said.contains("say which in `deploy.space.model`, one of `drug`, `ocean`"), "{said}");
+    let _ = project.run(&["config", "check"]).exits(0);
 }
 
 #[test]

@@ -42,6 +42,14 @@ fn results_of_a_run_get_to_a_branch() {
     assert!(files.lines().any(|file| file == "outputs/drug/verdict.json"), "{files}");
     assert_eq!(git(&root, &["log", "-1", "--format=%an %s", "update"]), "ci results");
     assert!(super::exits(update(&project, &identity), 0).contains("update has them already"));
+    // What another clone made of another pipeline stays.
+    project.write("outputs/ocean/report.md", "of another clone\n");
+    super::exits(update(&project, &[&identity[..], &["--path", "outputs"]].concat()), 0);
+    fs_err::remove_dir_all(project.path("outputs/ocean")).expect("removed");
+    project.write("outputs/drug/more.txt", "new\n");
+    super::exits(update(&project, &identity), 0);
+    let files = git(&root, &["ls-tree", "-r", "--name-only", "update"]);
+    assert!(files.contains("outputs/ocean/report.md") && files.contains("outputs/drug/more.txt"), "{files}");
 
     let mut command = update(&project, &["results", "--path", "outputs/drug/metrics.json"]);
     command.env("GIT_AUTHOR_NAME", "a").env("GIT_AUTHOR_EMAIL", "a@example.com");
@@ -107,6 +115,13 @@ fn the_manifest_follows_the_registry() {
     );
     let (parsed, _) = manifest(&["--exit-code"], 2);
     assert_eq!(parsed["readiness"], "registry_unavailable");
+    // A run that cannot ask leaves what was known.
+    let _ = project.run(&["run"]).exits(1);
+    let left = project.json("outputs/drug/deployment_manifest.json");
+    assert_eq!((&left["readiness"], &left["digest"]), (&"registry_unavailable".into(), &moved["digest"]));
+    fs_err::remove_file(project.path("outputs/drug/deployment_manifest.json")).expect("removed");
+    let (parsed, _) = manifest(&[], 0);
+    assert_eq!((&parsed["registry"], &parsed["digest"]), (&"git+branch:nowhere".into(), &Value::Null));
 }
 
 #[cfg(unix)]

@@ -1,5 +1,8 @@
 //! The way of a version to a Space, back again, and without a Hub.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use modelgate_testing::hub::{FakeHub, Started};
 use serde_json::Value;
 
@@ -87,6 +90,65 @@ fn a_space_is_held_to_the_keys_of_the_project() {
         let key = fs_err::read_to_string(folder.path().join("keys/1.pem")).expect("a key");
         assert_eq!(key, project.read("one.pub"));
     }
+    drop(running);
+
+    // Another key signs, and the image believes it alone. The way back does not lead to the signature of before.
+    let Some((private, public)) = crate::governance::signing::keys(&project, "two") else { return };
+    project.replace("modelgate.yaml", "[one.pub]", &format!("[{public}]"));
+    let _ = project.run(&["model", "sign", "drug", "1", "--key", &private]).exits(0);
+    exits(deploy(&project, &hub, &[]), 0);
+    let before = commits(&hub, "models/me/drug");
+    project.replace("modelgate.yaml", "timeout: 60s", "timeout: 20s");
+    exits(deploy(&project, &hub, &["--rollback"]), 0);
+    assert_eq!(commits(&hub, "models/me/drug"), before, "it is there already");
+}
+
+/// Rolls back, once, as soon as a Space is built.
+fn roll_back_meanwhile(hub: &FakeHub, space: &'static str, project: &Arc<modelgate_testing::TestProject>) {
+    let build = hub.state().runner.clone().expect("containers");
+    let (project, done) = (Arc::clone(project), AtomicBool::new(false));
+    let runner = move |started: &Started| {
+        let host = build(started)?;
+        if started.id == space && !done.swap(true, Ordering::Relaxed) {
+            let back = ["model", "rollback", "drug", "--yes", "--reason", "wrong labels"];
+            let _ = project.run(&back).exits(0);
+        }
+        Ok(host)
+    };
+    hub.state().runner = Some(Arc::new(Box::new(runner)));
+}
+
+#[test]
+fn what_is_rolled_back_while_a_space_is_built_does_not_stay_with_people() {
+    let (hub, _containers) = Containers::hub();
+    let project = Arc::new(project(CONFIG, 1));
+    exits(deploy(&project, &hub, &[]), 0);
+    let first = digest(&project, 1);
+    let (before, files) = (variables(&hub, "me/drug-app"), commits(&hub, "spaces/me/drug-app"));
+    crate::governance::run(&project, 2);
+    roll_back_meanwhile(&hub, "me/drug-app-staging", &project);
+    let said = exits(deploy(&project, &hub, &[]), 2);
+    assert!(
+        said.contains("drug v002 is quarantined: it is not deployed; me/drug-app was not touched"),
+        "{said}"
+    );
+    assert_eq!((variables(&hub, "me/drug-app"), commits(&hub, "spaces/me/drug-app")), (before, files));
+
+    // The Space that people use is there already: it goes back to what is in production.
+    crate::governance::run(&project, 3);
+    roll_back_meanwhile(&hub, "me/drug-app", &project);
+    let said = exits(deploy(&project, &hub, &[]), 2);
+    assert!(said.contains(&format!("me/drug-app is told to serve the package {first}")), "{said}");
+    assert_eq!(variables(&hub, "me/drug-app")["MODELGATE_MODEL_DIGEST"], first);
+    assert_eq!(deployments(&project).len(), 1);
+
+    // With nothing to go back to, it can be stopped.
+    let _ =
+        project.run(&["model", "rollback", "drug", "--yes", "--or-none", "--reason", "wrong too"]).exits(0);
+    exits(deploy(&project, &hub, &["--rollback"]), 1);
+    let said = exits(deploy(&project, &hub, &["drug", "--stop"]), 0);
+    assert!(said.contains("me/drug-app is stopped"), "{said}");
+    assert_eq!(hub.state().space("me/drug-app").stage, "PAUSED");
 }
 
 #[test]

@@ -180,6 +180,26 @@ fn the_list_has_the_defaults_and_ranges_of_the_flags() {
     assert!(compared > 10, "{compared}");
 }
 
+/// What the page says of a file of variables.
+const FILE: &str = r#"
+## The file `.env`
+
+Every command reads the file `.env` beside `modelgate.yaml`, where there is no project that of the folder it works in. The environment
+goes before it, also with a variable that is empty there. One line is one variable:
+
+```text
+# what begins with this sign is a comment
+PORT=8081
+ADMIN_API_TOKEN='a $ecret # with signs'
+export MODELGATE_SERVE={"out_of_range": "reject"}
+```
+
+Nothing in a value stands for another variable. Between `'` a value is what stands there; between `"` there are `\n`, `\r`, `\t`, `\"`, `\$` and
+`\\`; without them it ends at a `#` behind a blank, or with the line. A line that is none of this ends the command with exit code 64, with the file and
+the line's number, and no value is ever shown. Keep the file from git: it is as good as the settings in `modelgate.yaml`, and it holds secrets.
+
+Other programs may have lines of theirs there. Taken are those of the last table, which are refused, and those of these sections: "#;
+
 #[test]
 fn the_reference_of_environment_variables_is_fresh() {
     let cell = |text: &str| match text {
@@ -191,6 +211,8 @@ fn the_reference_of_environment_variables_is_fresh() {
     let mut page = String::from(
         "# Environment variables\n\nGenerated from `crates/modelgate-config/src/variables.rs`. A number of the service, or of modelgate's own, that is\noutside its range ends the command with exit code 64.\n",
     );
+    let in_file: Vec<&str> = GROUPS.iter().filter(|group| group.in_file).map(|group| group.title).collect();
+    page.push_str(&format!("{FILE}{}.\n", in_file.join(" · ")));
     for group in GROUPS {
         page.push_str(&format!("\n## {}\n\n", group.title));
         if !group.about.is_empty() {

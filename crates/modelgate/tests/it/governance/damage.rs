@@ -83,7 +83,7 @@ fn an_index_that_is_cut_off_is_made_anew_and_one_of_a_newer_version_is_refused()
     project
         .run(&["model", "list"])
         .exits(1)
-        .says("has schema 99; this modelgate reads 4: use modelgate 9.9.9 or newer");
+        .says("has schema 99; this modelgate reads 5: use modelgate 9.9.9 or newer");
 }
 
 #[test]
@@ -274,6 +274,15 @@ fn an_archive_is_written_of_what_is_whole_when_that_is_asked_for() {
     let archive = project.path("backup.tar").display().to_string();
     second.run(&["model", "import", &archive]).exits(0).says("the archive lacks the object");
     second.run(&["model", "list"]).exits(0).says("v002");
+    // Where production cannot be brought, all the rest is read in, and it is said.
+    let third = TestProject::new(crate::BINARY);
+    third.write("modelgate.yaml", project.read("modelgate.yaml"));
+    third.write("models/packaged/p/notes.txt", "precious");
+    let said = third.run(&["model", "import", &archive]).exits(0);
+    said.says("objects and 2 runs read in").says("p: production was read in").says("`notes.txt`");
+    fs_err::remove_file(third.path("models/packaged/p/notes.txt")).expect("removed");
+    let _ = third.run(&["model", "pull", "p"]).exits(0);
+    assert_eq!(super::packaged(&third), super::digest(&third, 2));
 }
 
 /// Mounts a file system on a folder of the project for the time of a test; only root can.
@@ -324,7 +333,7 @@ fn waiting() -> TestProject {
 fn whole(project: &TestProject) -> u32 {
     project.run(&["status"]).exits(0).says("verified");
     project.run(&["ledger", "verify"]).exits(0).says("the ledger is whole");
-    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert!(!project.path(".modelgate/unfinished/p.json").exists());
     let production = super::registry(project).model(&super::model()).expect("a model").production();
     let production = production.expect("a production").0;
     assert_eq!(super::packaged(project), super::digest(project, production));

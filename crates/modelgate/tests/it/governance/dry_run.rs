@@ -28,6 +28,12 @@ fn decisions_are_rehearsed_and_nothing_is_written() {
         (&["quarantine", "p", "v002"], 64, "--reason is needed"),
         (&["approve", "p", "v001"], 1, "archived"),
         (&["promote", "p", "v009"], 1, "v009"),
+        (&["rollback", "p", "--to-version", "9", "--yes", "--reason", "no"], 1, "9"),
+        (
+            &["rollback", "p", "--from", "1", "--yes", "--reason", "no"],
+            1,
+            "v002 is in production, where v001 was",
+        ),
         (&["alias", "p", "champion", "v001"], 1, "champion"),
         (&["alias", "p", "none", "--delete"], 1, "none"),
     ] {

@@ -67,6 +67,37 @@ fn what_was_judged_as_the_first_model_does_not_replace_a_production_that_is_ther
 }
 
 #[test]
+fn what_was_judged_beside_one_production_does_not_replace_another() {
+    let beside = |depth: u32| {
+        let rules =
+            "rules: [{id: beside, metric: accuracy, versus: production, max_drop: 0.5}, {id: min-accuracy, ";
+        tree(depth, "approval: required").replace("rules: [{id: min-accuracy, ", rules)
+    };
+    let project = TestProject::with(BINARY, &layered(), &beside(1));
+    assert_eq!(trained(&project, 1, beside(1)).0, Some(4));
+    let decide = |verb: &str, version: &str| project.run(&["model", verb, "p", version]);
+    let _ = decide("approve", "1").exits(0);
+    let _ = decide("promote", "1").exits(0);
+    for depth in [2, 3] {
+        assert_eq!(trained(&project, 1, beside(depth)).0, Some(4));
+    }
+    // Both are judged beside v001, and approved; one of them takes its place.
+    let _ = decide("approve", "2").exits(0);
+    let _ = decide("approve", "3").exits(0);
+    let _ = decide("promote", "2").exits(0);
+    let stale = "p v003 was judged beside v001, by `beside`, and v002 is in production now";
+    decide("promote", "3").exits(1).says(stale);
+    decide("approve", "3").exits(1).says(stale);
+    let back = ["model", "rollback", "p", "--to-version", "3", "--yes", "--reason", "x"];
+    project.run(&back).exits(1).says(stale);
+    project.run(&["status"]).exits(0).says("production  v002").says("waiting     nothing");
+    // Run again it is judged beside that one.
+    assert_eq!(trained(&project, 1, beside(3)).0, Some(4));
+    let _ = decide("approve", "4").exits(0);
+    let _ = decide("promote", "4").exits(0);
+}
+
+#[test]
 fn an_approval_expires_and_is_renewed() {
     let config = with_promotion("approval: required, approval_expires: 1s");
     let project = TestProject::with(BINARY, &easy(), &config);
@@ -123,7 +154,7 @@ fn the_best_of_history_becomes_production_and_a_newest_that_is_not_goes_to_stagi
     project.run(&["status"]).exits(0).says("production  v001").says("verified");
     let wrong = with_promotion("choose: best_by beauty");
     project.write("modelgate.yaml", wrong);
-    project.run(&["run"]).exits(64).says("`beauty` is not a metric of which it is known");
+    project.run(&["run"]).exits(64).says("there is no metric `beauty`; there is accuracy");
 }
 
 /// Rows of which a tree of depth one knows most and a deeper one knows all.
@@ -342,9 +373,8 @@ fn a_run_does_not_promote_over_another_production_than_it_was_judged_against() {
     let now = || jiff::Timestamp::now().to_string();
     let around = modelgate_pipeline::Surroundings { now: &now, actor: "tester".to_owned() };
     let options = modelgate_pipeline::RunOptions::default();
-    let error = modelgate_pipeline::run(&pipeline, &options, &around, &mut Silent, &mut Slow(&project))
-        .expect_err("refused")
-        .to_string();
+    let ran = modelgate_pipeline::run(&pipeline, &options, &around, &mut Silent, &mut Slow(&project));
+    let error = ran.expect("judged").failed.expect("refused").to_string();
     assert!(
         error.contains("v002 reached production meanwhile, where v001 was when this was decided"),
         "{error}"
@@ -452,6 +482,11 @@ fn a_package_made_elsewhere_is_judged_here() {
     // Its own verdict says nothing here.
     let strict = TestProject::with(BINARY, &easy(), &CONFIG.replace("at_least: 0.7", "at_most: 0.1"));
     strict.run(&take).exits(2).says("v001: failed");
+    // Nor is there a reason to try again where the data here are not as they should be.
+    let held = CONFIG.replace("target: y}", "target: y, contract: c.yaml}");
+    let held = TestProject::with(BINARY, &easy(), &held);
+    held.write("c.yaml", "version: 1\ncolumns: {a: {type: float, max: 1}, b: {type: int}, y: {type: int}}\n");
+    held.run(&take).exits(2).says("the data do not keep their contract");
     let other = TestProject::with(BINARY, &easy(), &CONFIG.replace("  p:\n", "  q:\n"));
     let foreign = ["model", "promote", "q", "--from-run", package];
     other.run(&foreign).exits(1).says("holds a package of `p`, not of `q`");

@@ -149,6 +149,14 @@ fn a_production_leaves_whatever_became_of_those_before_it() {
     // What is somebody's own stays, and is no package any more.
     assert!(!project.path("models/packaged/p/manifest.json").exists());
     assert_eq!(project.read("models/packaged/p/notes.txt"), "precious");
+    // Where it may take over after all, the version before comes back.
+    project.write("modelgate.yaml", CONFIG);
+    let shown = project.run(&["model", "rollback", "p", "--dry-run"]).exits(0);
+    shown.says("in production is nothing").says("(the last production)");
+    project.run(&BACK).exits(1).says("`notes.txt`");
+    fs_err::remove_file(project.path("models/packaged/p/notes.txt")).expect("removed");
+    project.run(&BACK).exits(0).says("p v001 is in production again").says("nothing was there");
+    assert_eq!(packaged(&project), digest(&project, 1));
     let _ = project.run(&["ledger", "verify"]).exits(0);
 }
 
@@ -178,7 +186,7 @@ fn an_override_that_comes_to_nothing_writes_nothing() {
     project.write("modelgate.yaml", named);
     project.run(&promote).exits(1).says("`tester` may not approve p");
     assert_eq!(registry(&project).position(), before, "no event was written");
-    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert!(!project.path(".modelgate/unfinished/p.json").exists());
     project.run(&["model", "list"]).exits(0).says("v002 quarantined");
     assert_eq!(packaged(&project), digest(&project, 1));
 }

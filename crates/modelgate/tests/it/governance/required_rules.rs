@@ -39,7 +39,7 @@ fn a_version_that_was_judged_before_a_rule_was_required_is_not_promoted() {
     project.write("modelgate.yaml", policy("floor, metric: f1, at_least: 0.2"));
     project.run(&promote).exits(1).says("policy.required_rules: p v002 was judged without `floor`");
     // What is in production stays, and it is said that it would not get there now.
-    let against = "policy.required_rules: p v001 was judged without `floor`";
+    let against = "policy.required_rules: p v001 was judged without `floor`; it stays so until another package is in production";
     let status = project.run(&["status"]).exits(0);
     status.says("policy      would not let it in today:").says(against);
     status.says("v002 was judged by other rules than this project's: `floor` is missing (f1 on validation is at least 0.2)");

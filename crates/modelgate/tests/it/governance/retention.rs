@@ -191,7 +191,7 @@ fn what_is_staged_and_what_answers_as_a_canary_stay_however_old() {
     }
     // Out of the rollout it is quarantined, and goes.
     apply(&mut registry, 5, &Event::AbortRollout { reason: "slow".to_owned() });
-    apply(&mut registry, 5, &Event::Quarantine { reason: "slow".to_owned() });
+    apply(&mut registry, 5, &Event::Quarantine { was_production: None, reason: "slow".to_owned() });
     assert_eq!(collect(&found, &mut registry, 62), [5]);
     assert!(registry.version_files(&model(), VersionNumber(4)).is_ok());
 }

@@ -307,7 +307,7 @@ fn skipping_the_verification_is_recorded() {
 
 fn intend(project: &modelgate_testing::TestProject) {
     project.write(
-        ".modelgate/unfinished.json",
+        ".modelgate/unfinished/p.json",
         "{\"model\":\"p\",\"origin\":\"here\",\"version\":1,\"work\":\"rollback\"}",
     );
     let event = Event::IntendRollBack {
@@ -324,7 +324,7 @@ fn a_rollback_killed_before_the_package_moved_is_undone_by_the_next_command() {
     intend(&project);
     let output = project.run(&["model", "list"]).exits(0);
     output.says("a rollback of p from v002 to v001 was interrupted: it is undone, in production is v002");
-    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert!(!project.path(".modelgate/unfinished/p.json").exists());
     assert_eq!(packaged(&project), digest(&project, 2));
     assert!(!project.run(&["model", "list"]).exits(0).stderr.contains("interrupted"));
     let _ = project.run(&BACK).exits(0);
@@ -355,7 +355,7 @@ fn a_promotion_killed_before_the_package_moved_is_brought_to_its_end() {
     let second = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
     assert_eq!(second.status.code(), Some(4));
     let _ = project.run(&["model", "approve", "p"]).exits(0);
-    project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
+    project.write(".modelgate/unfinished/p.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
     let promote = Event::Promote { over: Some(modelgate_core::VersionNumber(1)), reason: String::new() };
     apply(&project, 2, &promote, "2027-01-01T00:00:00.000Z");
     assert_eq!(packaged(&project), digest(&project, 1));
@@ -367,12 +367,12 @@ fn a_promotion_killed_before_the_package_moved_is_brought_to_its_end() {
 fn what_another_checkout_has_under_way_is_left_to_it() {
     let project = project(CONFIG, 2);
     intend(&project);
-    project.replace(".modelgate/unfinished.json", "here", "this-one/0123456789ab");
+    project.replace(".modelgate/unfinished/p.json", "here", "this-one/0123456789ab");
     let output = project.run(&["status"]).exits(0);
     output
         .says("interrupted outside of its change: in production is v002")
         .says("under way in the checkout here");
-    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert!(!project.path(".modelgate/unfinished/p.json").exists());
     assert_eq!(packaged(&project), digest(&project, 2));
     project.run(&BACK).exits(1).says("a rollback from v002 to v001 is under way");
 }
@@ -387,10 +387,10 @@ fn every_command_completes_what_was_interrupted() {
         &["ci", "init", "--check"],
         &["serve", "smoke", "http://127.0.0.1:9"],
     ] {
-        project.write(".modelgate/unfinished.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
+        project.write(".modelgate/unfinished/p.json", "{\"model\":\"p\",\"work\":\"promotion\"}");
         let output = project.run(command);
         assert!(output.stderr.contains("a promotion of p was interrupted"), "{command:?}: {}", output.stderr);
-        assert!(!project.path(".modelgate/unfinished.json").exists(), "{command:?}");
+        assert!(!project.path(".modelgate/unfinished/p.json").exists(), "{command:?}");
     }
 }
 
@@ -453,7 +453,7 @@ fn a_run_killed_before_its_reports_is_told_by_the_next() {
 fn a_rollback_whose_machine_is_gone_is_undone_by_hand() {
     let project = project(CONFIG, 2);
     intend(&project);
-    fs_err::remove_file(project.path(".modelgate/unfinished.json")).expect("removed");
+    fs_err::remove_file(project.path(".modelgate/unfinished/p.json")).expect("removed");
     project.run(&BACK).exits(1).says("a rollback from v002 to v001 is under way");
     let undo = ["model", "rollback", "p", "--undo", "--yes", "--reason", "the runner is gone"];
     project.run(&undo).exits(0).says("the rollback to v001 is undone");

@@ -109,6 +109,12 @@ fn the_key_that_is_named_is_the_one_that_a_version_is_checked_by() {
     };
     let verify = |arguments: &[&str]| project.run(&[&["model", "verify", "p"], arguments].concat());
     verify(&["--key", &public]).exits(1).says("it is not signed");
+    let folder = ["model", "verify", "--folder", "models/packaged/p"];
+    project.run(&folder).exits(0).says("is the whole package sha256:").says("it is not signed");
+    project.run(&[&folder[..], &["--key", &public]].concat()).exits(1).says("model.sig");
+    let rehearsed = project.run(&["model", "sign", "p", "--key", &private, "--dry-run"]).exits(0);
+    rehearsed.says("p: v001 would be signed; nothing was done");
+    verify(&[]).exits(0).says("it is not signed");
     let signed = project.run(&["--output-format", "json", "model", "sign", "p", "--key", &private]).exits(0);
     let signed: serde_json::Value = serde_json::from_str(&signed.stdout).expect("JSON");
     assert_eq!((&signed["version"], &signed["schema_version"]), (&1.into(), &1.into()));

@@ -90,7 +90,7 @@ fn what_a_killed_command_was_telling_is_told_by_the_next() {
     let _ = listener.accept().expect("told");
     rollback.kill().expect("killed");
     let _ = rollback.wait();
-    assert!(!project.path(".modelgate/unfinished.json").exists());
+    assert!(!project.path(".modelgate/unfinished/p.json").exists());
     let (url, requests) = server(OK);
     project.write("modelgate.yaml", config(&url, ", allow_private: true"));
     let status = || {
@@ -290,7 +290,7 @@ fn what_a_killed_command_did_not_tell_is_told_by_the_one_that_completes_it() {
     let mark = |work: &str, version: u32| {
         let text =
             format!("{{\"model\":\"p\",\"origin\":\"here\",\"version\":{version},\"work\":\"{work}\"}}");
-        project.write(".modelgate/unfinished.json", text);
+        project.write(".modelgate/unfinished/p.json", text);
     };
     mark("rollback", 1);
     let (reason, origin) = ("killed".to_owned(), "here".to_owned());
@@ -312,7 +312,12 @@ fn what_a_killed_command_did_not_tell_is_told_by_the_one_that_completes_it() {
     assert!(with_key(&project, &["status"], 1, 0).contains("before it began: in production is v001"));
     assert!(requests.try_recv().is_err());
     mark("take_out", 1);
-    super::apply(&project, 1, &Event::Quarantine { reason: "killed".to_owned() }, LATER);
+    super::apply(
+        &project,
+        1,
+        &Event::Quarantine { was_production: None, reason: "killed".to_owned() },
+        LATER,
+    );
     assert!(with_key(&project, &["status"], 1, 0).contains("is completed: in production is nothing"));
     assert_eq!(told(&requests, "quarantined")["version"], 1);
     assert!(!project.path("models/packaged/p").exists());

@@ -137,6 +137,6 @@ fn what_a_killed_run_left_of_the_rows_goes_with_the_next_command() {
     let _ = project.run(&["run"]).exits(0);
     assert!(!project.path(left).exists() && !project.path(".modelgate/train-Ab12Cd").exists());
     project.write(left, "id,x,level,y\n");
-    let _ = project.run(&["model", "gc", "--dry-run"]).exits(0);
+    let _ = project.run(&["model", "gc", "--yes"]).exits(0);
     assert!(!project.path(".modelgate/train-Ab12Cd").exists());
 }

@@ -169,6 +169,7 @@ mod tests {
             first_status: status,
             accuracy_from: None,
             accuracy_measured: false,
+            rows_left_out: None,
         }
     }
 

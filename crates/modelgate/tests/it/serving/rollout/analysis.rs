@@ -97,7 +97,10 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
         project.run(&["model", "promote", "shop", "v002"]).exits(1).says("a rollout is under way");
         project.run(&["run"]).exits(1).says("a rollout is under way");
         let _ = rollout(&project, &["step"]).exits(0);
-        rollout(&project, &["promote", "--reason", "watched"]).exits(0).says("shop v002 is in production");
+        let last =
+            rollout(&project, &["watch", "--for", "2s", "--max-error-rate", "0.02", "--step"]).exits(0);
+        last.says("all steps are taken");
+        rollout(&project, &["promote"]).exits(0).says("shop v002 is in production");
     });
     assert!(asked > 50, "{asked}");
     let now = standing(&service);
@@ -110,8 +113,9 @@ fn a_good_canary_goes_up_and_reaches_production_through_the_door() {
         "rollout of v002 at 50%: watched for 4s: passed on",
         "v002 approved: seen",
         "rollout of v002 at 100%",
-        "rollout of v002 has taken its steps: watched",
-        "v002 promoted to production, v001 archived: watched",
+        "rollout of v002 watched at 100%: passed on",
+        "rollout of v002 has taken its steps: watched at its last share, 100%: passed on",
+        "v002 promoted to production, v001 archived: watched at its last share, 100%: passed on",
     ] {
         assert!(said.contains(event), "{event} is not in {said}");
     }
@@ -128,13 +132,31 @@ fn a_canary_waits_for_the_approval_that_the_policy_asks_for() {
         let all = rollout(&project, &[&["start", "--steps", "100"], more].concat()).exits(4);
         all.says("v002 waits for approval: 100% is more than half of the requests");
     }
+    // The policy goes by the rules of today, and is asked before the service is told.
+    project.replace("modelgate.yaml", "approval: required", "approval: automatic");
+    project.replace("modelgate.yaml", "at_least: 0.5}", "at_least: 0.51}");
+    for more in [&[][..], &["--dry-run"]] {
+        let other = rollout(&project, &[&["start", "--steps", "60"], more].concat()).exits(1);
+        other.says("promotion.approval is automatic, and shop v002 was judged by other rules");
+    }
+    project.replace("modelgate.yaml", "at_least: 0.51}", "at_least: 0.5}");
+    project.replace("modelgate.yaml", "approval: automatic", "approval: required");
     assert_eq!(standing(&service)["canary"], json!(null));
     let _ = rollout(&project, &["start"]).exits(0);
     rollout(&project, &["promote"]).exits(4).says("waits for approval");
     assert_eq!(standing(&service)["stable"]["version"], "v001");
-    project.replace("modelgate.yaml", "approval: required", "approval: automatic");
+    // An approval that does not count any more the policy gives anew; who only tries it is told the same.
+    let _ = project.run(&["model", "approve", "shop", "v002", "--reason", "seen"]).exits(0);
+    project.replace("modelgate.yaml", "approval: required", "approval: automatic, approvers: [boss]");
+    rollout(&project, &["promote", "--dry-run"])
+        .exits(0)
+        .says("v002 would be in production in place of v001");
     let _ = rollout(&project, &["promote"]).exits(0);
-    assert!(ledger(&project).contains("v002 approved: promotion.approval is automatic"));
+    let said = ledger(&project);
+    assert!(said.contains("v002 approved: promotion.approval is automatic"), "{said}");
+    // Nobody watched it, and the ledger does not say so.
+    let expected = "v001 archived: no watch of its last share, 50%, is recorded";
+    assert!(said.contains(expected), "{said}");
     assert_eq!(standing(&service)["stable"]["version"], "v002");
 }
 

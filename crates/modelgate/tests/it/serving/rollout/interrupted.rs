@@ -9,7 +9,7 @@ use modelgate_store::ProjectLock;
 use serde_json::json;
 
 use super::super::{reload, service};
-use super::{admin, ask, beside, configure, ledger, rollout, standing, track, under_load};
+use super::{admin, ask, beside, ledger, rollout, standing, track, under_load};
 
 #[test]
 fn the_next_command_completes_what_a_killed_one_began() {
@@ -44,6 +44,8 @@ fn the_next_command_completes_what_a_killed_one_began() {
         "sequence": 1000, "start": true });
     let _ = admin(&service, "PUT", "", Some("right"), Some(&order)).is(200);
     rollout(&project, &["status"]).exits(0).says("of which the ledger does not know");
+    rollout(&project, &["step"]).exits(1).says("it is taken out").says("no rollout of shop is under way");
+    assert_eq!(standing(&service)["aborted"]["unknown"], true);
     let _ = admin(&service, "DELETE", "", Some("right"), None).is(200);
     assert_eq!(standing(&service)["aborted"]["reason"], "an administrator took it out");
 
@@ -54,6 +56,17 @@ fn the_next_command_completes_what_a_killed_one_began() {
         .says("v003 beside v001");
     assert_eq!(standing(&service)["canary"]["weight"], 10);
     assert!(standing(&service)["sequence"].as_u64() < Some(1000));
+    // Somebody whose ledger did not know it yet has it taken out: nothing is wrong with it, and it has its share again.
+    let seen = format!("?reason=not+known&seen={}", standing(&service)["sequence"]);
+    let _ = admin(&service, "DELETE", &seen, Some("right"), None).is(200);
+    assert_eq!(standing(&service)["canary"], json!(null));
+    rollout(&project, &["step", "--dry-run"])
+        .exits(0)
+        .says("v003 would be at 10% at")
+        .says("as the ledger has it");
+    let again = rollout(&project, &["step"]).exits(0);
+    again.says("it is told again").says("running at 10%").says("nothing else was done");
+    assert_eq!(standing(&service)["canary"]["weight"], 10);
     rollout(&project, &["step"]).exits(0).says("running at 50%");
 
     // While another command works the ledger cannot be written; who only looks need not wait.
@@ -136,16 +149,29 @@ fn two_controllers_at_once_take_each_step_once() {
         codes.into_iter().filter(|code| *code == 0).count()
     };
     assert_eq!(both(&["start"]), 1);
+    // Another service behind the same load balancer is told by the same command, and the ledger has it already.
+    let other = super::super::service(&project, &["--cache", "elsewhere"]);
+    let there = |arguments: &[&str]| rollout(&project, &[arguments, &["--url", &other.url]].concat());
+    there(&["start", "--dry-run"]).exits(0).says("v002 would be at 10% at").says("as the ledger has it");
+    there(&["start"]).exits(0).says("running at 10% (step 1 of 3)").says("nothing else was done");
+    assert_eq!(standing(&other)["canary"]["weight"], 10);
+    let _ = there(&["start"]).exits(1);
     let stepped = both(&["step"]);
     assert!(stepped >= 1);
+    let expected = if stepped == 1 { 50 } else { 100 };
+    there(&["step"]).exits(0).says("nothing else was done");
     let said = ledger(&project);
     assert_eq!(said.matches("beside v001 started").count(), 1, "{said}");
     assert_eq!(said.matches("rollout of v002 at ").count(), stepped, "{said}");
-    let expected = if stepped == 1 { 50 } else { 100 };
-    assert_eq!(standing(&service)["canary"]["weight"], expected);
+    for service in [&service, &other] {
+        assert_eq!(standing(service)["canary"]["weight"], expected);
+    }
     // Whoever comes second finds it done.
     assert!(both(&["abort", "--reason", "both"]) >= 1);
     assert_eq!(ledger(&project).matches("rollout of v002 aborted").count(), 1);
+    assert_eq!(standing(&other)["canary"]["weight"], expected);
+    there(&["abort", "--reason", "both"]).exits(0).says(&format!("at {} all requests go to v001", other.url));
+    assert_eq!(standing(&other)["canary"], json!(null));
 }
 
 #[test]
@@ -196,7 +222,7 @@ fn an_abort_works_when_the_service_does_not_answer() {
 
 #[test]
 fn a_service_that_ends_while_it_is_watched_leaves_a_paused_rollout() {
-    let (project, running) = beside("[50, 100]");
+    let (project, running) = beside("[20, 50]");
     let _ = rollout(&project, &["start"]).exits(0);
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| rollout(&project, &["watch", "--for", "4s", "--step"]));
@@ -205,15 +231,21 @@ fn a_service_that_ends_while_it_is_watched_leaves_a_paused_rollout() {
         drop(running);
         let ended = watch.join().expect("a watch").exits(3);
         ended.says("nothing could be seen to the end").says("the ledger is written all the same");
-        ended.says("paused at 50%");
+        ended.says("paused at 20%");
     });
     assert!(ledger(&project).contains("rollout of v002 paused: watched for 4s"), "{}", ledger(&project));
-    // Nobody answers from the beginning: that is an error, and there is nothing to write.
-    let _ = rollout(&project, &["watch", "--for", "1s", "--step"]).exits(1);
     // It goes on where it stood.
     let again = service(&project, &[]);
-    configure(&project, &again, "[50, 100]");
-    assert_eq!(standing(&again)["canary"]["weight"], 50);
+    assert_eq!(standing(&again)["canary"]["weight"], 20);
+    let _ = rollout(&project, &["step", "--url", &again.url]).exits(0);
+    drop(again);
+    // Nobody answers from the beginning: an error for who only looks, and a pause for who would have taken a step.
+    let _ = rollout(&project, &["watch", "--for", "1s"]).exits(1);
+    let down = rollout(&project, &["watch", "--for", "1s", "--step", "--output", "seen.json"]).exits(3);
+    down.says("nothing could be seen to the end").says("does not answer").says("paused at 50%");
+    assert_eq!(project.json("seen.json")["verdict"]["verdict"], "inconclusive");
+    assert_eq!(project.json("seen.json")["stable"]["version"], "v001");
+    assert!(ledger(&project).contains("rollout of v002 paused: watched for 1s"), "{}", ledger(&project));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::super::service;
-use super::{candidate, careful, ledger, rollout, under_load};
+use super::{candidate, careful, ledger, standing, under_load};
 use crate::BINARY;
 
 /// Returns the blocks of a page in one language.
@@ -41,6 +41,7 @@ fn the_page_about_rollouts_says_what_happens() {
         assert_eq!(output.status.code(), Some(0), "`{line}`: {said}");
     };
     let (way, end) = page.split_once("## When it goes wrong").expect("two parts");
+    let (end, several) = end.split_once("## Several services behind a load balancer").expect("three parts");
     // Enough requests for the page's `min_samples` on a slow machine.
     project.replace("modelgate.yaml", "min_samples: 100", "min_samples: 10");
     let _ = under_load(&service, 1, || {
@@ -49,7 +50,14 @@ fn the_page_about_rollouts_says_what_happens() {
     assert!(ledger(&project).contains("v002 promoted to production"));
     project.replace("modelgate.yaml", "n_estimators: 11", "n_estimators: 12");
     let _ = project.run(&["run"]).exits(4);
-    let _ = rollout(&project, &["start"]).exits(0);
+    let other = super::super::service(&project, &["--cache", "elsewhere"]);
+    for line in blocks(several, "sh").concat().lines() {
+        run(&line.replace("http://10.0.0.1:8080", &service.url).replace("http://10.0.0.2:8080", &other.url));
+    }
+    for service in [&service, &other] {
+        assert_eq!(standing(service)["canary"]["weight"], 50);
+    }
+    assert_eq!(ledger(&project).matches("rollout of v003 at ").count(), 1);
     blocks(end, "sh").iter().flat_map(|block| block.lines()).for_each(run);
     assert!(ledger(&project).contains("v003 quarantined: customers complain about v003"));
 }

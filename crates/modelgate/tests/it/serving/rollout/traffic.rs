@@ -214,7 +214,7 @@ fn what_does_not_verify_is_no_canary() {
     let _ = project.run(&["run"]).exits(2);
     let service = service(&project, &[]);
     super::configure(&project, &service, "[5, 50]");
-    let failed = rollout(&project, &["start", "--version", "v003"]).exits(1);
+    let failed = rollout(&project, &["start", "--version", "v003"]).exits(2);
     failed.says("the verdict of v003 is failed: only a version that passed its gate can answer requests");
     rollout(&project, &["start", "--version", "v001"]).exits(1).says("v001 is production");
     let _ = rollout(&project, &["start", "--version", "v009"]).exits(1);
