@@ -212,23 +212,9 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{ApprovalAnswer, ApprovalRequest, Approver, Reporter, RunOptions, StageReport};
-    use crate::stage::Stage;
+    use crate::options::RunOptions;
+    use crate::scene::Silent;
     use crate::{Ending, production};
-
-    struct Nobody;
-
-    impl Reporter for Nobody {
-        fn started(&mut self, _: Stage) {}
-        fn note(&mut self, _: &str) {}
-        fn finished(&mut self, _: &StageReport) {}
-    }
-
-    impl Approver for Nobody {
-        fn ask(&mut self, _: &ApprovalRequest) -> ApprovalAnswer {
-            ApprovalAnswer::Nobody
-        }
-    }
 
     #[test]
     fn figures_of_another_average_bring_no_model_to_production() {
@@ -250,7 +236,7 @@ mod tests {
             let pipeline = project.pipeline(None).expect("a pipeline");
             let clock = || "2026-01-01T00:00:00.000Z".to_owned();
             let around = Surroundings { now: &clock, actor: "tester".to_owned() };
-            let ended = crate::run(&pipeline, &RunOptions::default(), &around, &mut Nobody, &mut Nobody);
+            let ended = crate::run(&pipeline, &RunOptions::default(), &around, &mut Silent, &mut Silent);
             let registry = crate::run::registry(&project).expect("a registry");
             let found = production::version(&registry, &pipeline.model).expect("a production");
             let newest =

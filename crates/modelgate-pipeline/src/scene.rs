@@ -25,7 +25,8 @@ pipelines:
     promotion: {approval: required}
 ";
 
-struct Silent;
+/// Somebody who reports nothing and answers nothing.
+pub(crate) struct Silent;
 
 impl Reporter for Silent {
     fn started(&mut self, _stage: Stage) {}

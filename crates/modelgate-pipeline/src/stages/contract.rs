@@ -163,25 +163,10 @@ pub(crate) fn counts(errors: u64, warnings: u64) -> [(&'static str, f64); 3] {
 mod tests {
     use std::cell::RefCell;
 
-    use crate::options::{
-        ApprovalAnswer, ApprovalRequest, Approver, Reporter, RunOptions, StageReport, Surroundings,
-    };
+    use crate::options::{RunOptions, Surroundings};
+    use crate::scene::Silent;
     use crate::stage::{Selection, Stage};
     use crate::{Ending, Project};
-
-    struct Nobody;
-
-    impl Reporter for Nobody {
-        fn started(&mut self, _: Stage) {}
-        fn note(&mut self, _: &str) {}
-        fn finished(&mut self, _: &StageReport) {}
-    }
-
-    impl Approver for Nobody {
-        fn ask(&mut self, _: &ApprovalRequest) -> ApprovalAnswer {
-            ApprovalAnswer::Nobody
-        }
-    }
 
     #[test]
     fn data_grow_old_to_the_hour_between_runs_that_change_nothing() {
@@ -205,7 +190,7 @@ mod tests {
         let run = |at: &str| {
             at.clone_into(&mut now.borrow_mut());
             let outcome =
-                crate::run(&pipeline, &options, &surroundings, &mut Nobody, &mut Nobody).expect("run");
+                crate::run(&pipeline, &options, &surroundings, &mut Silent, &mut Silent).expect("run");
             (outcome.ending, outcome.contract.map(|report| report.violations.len()))
         };
         // Thirty-six hours from the newest row end at 18:00 of the next day.
