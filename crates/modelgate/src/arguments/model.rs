@@ -29,6 +29,9 @@ pub(crate) enum Model {
     Approve(Decision),
     /// Reject a candidate.
     Reject(Decision),
+    /// Move a version that passed its gate to staging, approved or not: `serve --stage staging` serves it, beside what is in
+    /// production.
+    Stage(Decision),
     /// Move an approved version to production.
     Promote(Promote),
     /// Go back to an earlier version of production; the one that is left is quarantined.

@@ -41,6 +41,7 @@ pub(crate) fn execute(command: &Model, project: &Project, printer: &Printer) -> 
         Model::Import(import) => super::import::execute(import, project, printer),
         Model::Approve(decision) => decide(decision, project, printer, "approve"),
         Model::Reject(decision) => decide(decision, project, printer, "reject"),
+        Model::Stage(decision) => decide(decision, project, printer, "stage"),
         Model::Promote(arguments) => promotion(arguments, project, printer),
         Model::Rollback(arguments) => rollback::execute(arguments, project, printer),
         Model::Quarantine(decision) => decide(decision, project, printer, "quarantine"),
@@ -317,6 +318,10 @@ fn decide(
             policy::check_approver(project, model, &around.actor)?;
             Event::Reject { reason }
         }
+        "stage" => {
+            policy::check_passed(&registry, model, version, "be staged")?;
+            Event::Stage { reason }
+        }
         _ => {
             needs_reason(&reason, "why may it not reach production?")?;
             check_quarantine(&registry, model, version)?;
@@ -328,6 +333,7 @@ fn decide(
         let done = match event {
             Event::Approve { .. } => "be approved",
             Event::Reject { .. } => "be rejected",
+            Event::Stage { .. } => "be in staging",
             _ => "be quarantined",
         };
         registry.allows(model, &[(version, event)], &now, &around.actor)?;
@@ -362,6 +368,9 @@ fn decide(
             printer.talk(&format!("{model} {version} is approved; {next}"));
         }
         Event::Reject { .. } => printer.talk(&format!("{model} {version} is rejected")),
+        Event::Stage { .. } => printer.talk(&format!(
+            "{model} {version} is in staging; `modelgate serve --model {model} --stage staging` serves it"
+        )),
         _ => printer.talk(&format!("{model} {version} is quarantined")),
     }
     if rolled_out && registry.model(model)?.active_rollout().is_none() {

@@ -15,6 +15,7 @@ fn decisions_are_rehearsed_and_nothing_is_written() {
     for (command, would) in [
         (&["approve", "p"][..], "p: v003 would be approved; nothing was done"),
         (&["reject", "p", "--reason", "no"], "p: v003 would be rejected; nothing was done"),
+        (&["stage", "p"], "p: v003 would be in staging; nothing was done"),
         (&["quarantine", "p", "v001", "--reason", "no"], "p: v001 would be quarantined; nothing was done"),
         (&["alias", "p", "best", "v001"], "p: v001 would be what `best` points at; nothing was done"),
     ] {
@@ -27,6 +28,7 @@ fn decisions_are_rehearsed_and_nothing_is_written() {
         (&["reject", "p"], 64, "--reason is needed"),
         (&["quarantine", "p", "v002"], 64, "--reason is needed"),
         (&["approve", "p", "v001"], 1, "archived"),
+        (&["stage", "p", "v002"], 1, "v002 is production and cannot be staged"),
         (&["promote", "p", "v009"], 1, "v009"),
         (&["rollback", "p", "--to-version", "9", "--yes", "--reason", "no"], 1, "9"),
         (
@@ -41,6 +43,9 @@ fn decisions_are_rehearsed_and_nothing_is_written() {
         project.run(&[&["model"], command].concat()).exits(code).says(said);
         assert_eq!((ledger(), project.read("baselines/p.json")), before, "{command:?}");
     }
+    // What waits is tried in staging, and approved there.
+    project.run(&["model", "stage", "p", "--reason", "to be tried"]).exits(0).says("--stage staging");
+    project.run(&["model", "show", "p", "challenger"]).exits(0).says("v003 is staging");
     let _ = project.run(&["model", "approve", "p"]).exits(0);
     let _ = project.run(&["model", "alias", "p", "best", "v001"]).exits(0);
     let before = (ledger(), project.read("baselines/p.json"));
