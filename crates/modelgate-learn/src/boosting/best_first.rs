@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rayon::Scope;
 
@@ -155,8 +156,9 @@ pub(super) struct Growing<'t> {
     /// Sums of bins that open leaves keep, and how many they may.
     pub(super) held: usize,
     pub(super) most_held: usize,
-    /// Threads that divide leaves, and how many may.
+    /// Threads that divide leaves, those that look for one, and how many there may be.
     pub(super) active: usize,
+    pub(super) awake: usize,
     pub(super) most_active: usize,
     pub(super) spare: Spare,
 }
@@ -187,9 +189,9 @@ impl<'t> Growing<'t> {
         let left = self.shape.max_leaf_nodes - self.leaves;
         let Some(ByGain(_, node)) = self.waiting.peek() else { return false };
         let is_first = self.open.peek().is_some_and(|first| first.1 == *node);
-        // The last split of all is made where the others say: what is divided before may be for nothing.
+        // The last splits are made where the others say: what is divided before may be for nothing.
         let in_advance = self.most_active > 1
-            && self.ahead + 1 < left
+            && self.ahead + 2 < left
             && self.held + 2 * self.most_active < self.most_held;
         left > 0 && (is_first || in_advance)
     }
@@ -278,22 +280,43 @@ fn lock<'m, 't>(growing: &'m Mutex<Growing<'t>>) -> MutexGuard<'m, Growing<'t>> 
     growing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Divides leaves until there is none for this thread; calls for others where there are more.
+/// How long a thread that has no leaf to divide looks for one, or for a part of another's, before it goes to sleep: to be woken
+/// takes longer than a small leaf does.
+const AWAKE: Duration = Duration::from_micros(500);
+
+/// Divides leaves until the tree is grown or there is none for this thread for long; calls for others where there are more.
 pub(super) fn work<'s, 't: 's>(scope: &Scope<'s>, growing: &'s Mutex<Growing<'t>>) {
     let mut state = lock(growing);
-    while let Some(job) = state.next() {
-        let calls = state.active < state.most_active && state.is_more();
-        state.active += usize::from(calls);
-        let ground = state.ground;
-        drop(state);
-        if calls {
-            scope.spawn(|scope| work(scope, growing));
+    let mut since = Instant::now();
+    loop {
+        while let Some(job) = state.next() {
+            let calls = state.active + state.awake < state.most_active && state.is_more();
+            state.active += usize::from(calls);
+            let ground = state.ground;
+            drop(state);
+            if calls {
+                scope.spawn(|scope| work(scope, growing));
+            }
+            let done = job.run(&ground);
+            since = Instant::now();
+            state = lock(growing);
+            state.done(done);
         }
-        let done = job.run(&ground);
+        // Where nobody else divides a leaf, nobody will find one.
+        if state.active == 1 || since.elapsed() > AWAKE {
+            state.active -= 1;
+            return;
+        }
+        state.active -= 1;
+        state.awake += 1;
+        drop(state);
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            since = Instant::now();
+        }
         state = lock(growing);
-        state.done(done);
+        state.awake -= 1;
+        state.active += 1;
     }
-    state.active -= 1;
 }
 
 /// Returns how many features a node looks at.

@@ -180,6 +180,7 @@ impl Grower {
             held: 0,
             most_held: self.most_held,
             active: 1,
+            awake: 0,
             // What is drawn is drawn in the order of the splits.
             most_active: if draws || rows.len() < MANY { 1 } else { rayon::current_num_threads() },
             spare,

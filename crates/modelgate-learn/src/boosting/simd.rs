@@ -40,10 +40,29 @@ fn add_row<const W: usize>(bins: &[u8; W], pair: u32, cells: &mut [[i64; CELLS];
     }
 }
 
-/// Adds the rows of a block to the cells of `W` features; `bins` has a row of `W` for each row.
+/// Asks for the bins of a row, of which `width` bytes stand in a group.
 #[inline(always)]
-fn add_group<const W: usize>(bins: &[u8], rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
+fn ask_for(bins: &[u8], width: usize, row: u32) {
+    let start = row as usize * width;
+    prefetch(bins, start);
+    if !LINE.is_multiple_of(width) {
+        // Such a row may end in another line.
+        prefetch(bins, start + width - 1);
+    }
+}
+
+/// Adds the rows of a block to the cells of `W` features; `bins` has a row of `W` for each row. Meanwhile it asks for the first rows
+/// of the group that follows.
+#[inline(always)]
+fn add_group<const W: usize>(
+    bins: &[u8],
+    rows: &[u32],
+    pairs: &[u32],
+    cells: &mut [[i64; CELLS]],
+    (following, width): (&[u8], usize),
+) {
     let Ok(cells) = <&mut [[i64; CELLS]; W]>::try_from(cells) else { return };
+    let all = bins;
     let (bins, _) = bins.as_chunks::<W>();
     if let Some(run) = run(rows)
         && let (Some(bins), Some(pairs)) = (bins.get(run.clone()), pairs.get(run))
@@ -58,16 +77,14 @@ fn add_group<const W: usize>(bins: &[u8], rows: &[u32], pairs: &[u32], cells: &m
     };
     let ahead = rows.len().saturating_sub(AHEAD);
     for (row, next) in rows[..ahead].iter().zip(&rows[rows.len() - ahead..]) {
-        let next = *next as usize;
-        prefetch(bins.as_flattened(), next * W);
-        if !LINE.is_multiple_of(W) {
-            // Such a row may end in another line.
-            prefetch(bins.as_flattened(), next * W + W - 1);
-        }
-        prefetch(pairs, next);
+        ask_for(all, W, *next);
+        prefetch(pairs, *next as usize);
         each(*row);
     }
-    rows[ahead..].iter().for_each(|row| each(*row));
+    for (row, next) in rows[ahead..].iter().zip(rows) {
+        ask_for(following, width, *next);
+        each(*row);
+    }
 }
 
 /// Returns the range that rising rows are, where they leave none out: as those of a root do.
@@ -95,14 +112,21 @@ pub(super) fn prefetch<T>(slice: &[T], at: usize) {
 
 /// Adds a block of at most [`BLOCK`] rows to the packed cells, one group of features after the other.
 pub(super) fn add_block(binned: &Binned, rows: &[u32], pairs: &[u32], cells: &mut [[i64; CELLS]]) {
+    let groups = cells.len().div_ceil(GROUP);
+    let (mut bins, mut width) = binned.group(0);
+    for row in &rows[..rows.len().min(AHEAD)] {
+        ask_for(bins, width, *row);
+        prefetch(pairs, *row as usize);
+    }
     for (number, cells) in cells.chunks_mut(GROUP).enumerate() {
-        let (bins, width) = binned.group(number * GROUP);
+        let following = binned.group(if number + 1 < groups { number + 1 } else { number } * GROUP);
         match width {
-            4 => add_group::<4>(bins, rows, pairs, cells),
-            8 => add_group::<8>(bins, rows, pairs, cells),
-            12 => add_group::<12>(bins, rows, pairs, cells),
-            _ => add_group::<GROUP>(bins, rows, pairs, cells),
+            4 => add_group::<4>(bins, rows, pairs, cells, following),
+            8 => add_group::<8>(bins, rows, pairs, cells, following),
+            12 => add_group::<12>(bins, rows, pairs, cells, following),
+            _ => add_group::<GROUP>(bins, rows, pairs, cells, following),
         }
+        (bins, width) = following;
     }
 }
 
