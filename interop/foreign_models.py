@@ -63,7 +63,7 @@ class Cases:
             values = frame[column]
             if str(values.dtype) == "category":
                 values = values.astype(object)
-            kind = "string" if values.dtype == object else "int" if values.dtype.kind == "i" else "float"
+            kind = "string" if values.dtype == object else "int" if values.dtype.kind in "ib" else "float"
             if kind == "string":
                 values = [None if value is None or value != value else str(value) for value in values]
             elif kind == "int":
@@ -201,14 +201,14 @@ def sklearn_models(cases):
     helper.make_attribute = lambda key, value, *rest, **named: make_attribute(key, as_list(value), *rest, **named)
 
     from skl2onnx import convert_sklearn, to_onnx
-    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+    from skl2onnx.common.data_types import BooleanTensorType, FloatTensorType, Int64TensorType, StringTensorType
     from sklearn import compose, decomposition, ensemble, impute, linear_model, neural_network, pipeline, tree
     from sklearn import preprocessing as pre
 
     def save(name, model, frame, target, exact=True, separate=False, **options):
         classes = sorted(set(target.tolist())) if hasattr(model, "predict_proba") else None
         if separate:
-            kinds = {"f": FloatTensorType, "i": Int64TensorType, "O": StringTensorType}
+            kinds = {"b": BooleanTensorType, "f": FloatTensorType, "i": Int64TensorType, "O": StringTensorType}
             model.fit(frame, target)
             inputs = [(column, kinds[frame[column].dtype.kind]([None, 1])) for column in frame.columns]
             graph = convert_sklearn(model, initial_types=inputs, **options)
@@ -287,6 +287,27 @@ def sklearn_models(cases):
         ("texts", pre.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["ocean_proximity"]),
         ("numbers", impute.SimpleImputer(strategy="median"), floats),
     ], remainder="passthrough")
+    dropped = compose.ColumnTransformer([
+        ("numbers", pipeline.make_pipeline(impute.SimpleImputer(), pre.MinMaxScaler()), floats),
+        ("texts", pre.OneHotEncoder(drop="first", handle_unknown="ignore", sparse_output=False), ["ocean_proximity"]),
+    ], remainder="passthrough")
+    save("columns_dropped", pipeline.make_pipeline(dropped, linear_model.Ridge()), houses, price, False, separate=True)
+    houses["near"] = houses["ocean_proximity"].where(houses["ocean_proximity"] == "NEAR BAY", "far").astype(object)
+    texts = ["ocean_proximity", "near"]
+    filled = compose.ColumnTransformer([
+        ("numbers", impute.SimpleImputer(), floats),
+        ("texts", pipeline.make_pipeline(impute.SimpleImputer(strategy="most_frequent", missing_values=""),
+                                         pre.OneHotEncoder(handle_unknown="ignore")), texts),
+    ])
+    save("columns_filled_texts", pipeline.make_pipeline(filled, ensemble.RandomForestRegressor(5, **seed)), houses, price, separate=True)
+    del houses["near"]
+    flat = houses[[*floats[:3], "old"]].fillna(0).assign(old=houses["old"].astype(np.float32))
+    codes = compose.ColumnTransformer([("codes", pre.OneHotEncoder(handle_unknown="ignore"), ["old"])], remainder="passthrough")
+    save("columns_of_codes", pipeline.make_pipeline(codes, ensemble.RandomForestRegressor(5, **seed)), flat, price, separate=True)
+    save("columns_by_their_highest", pipeline.make_pipeline(pre.MaxAbsScaler(), linear_model.Ridge()), flat, price, False, separate=True)
+    flags = flat.assign(old=houses["old"].astype(bool))
+    plain_columns = compose.ColumnTransformer([("all", "passthrough", list(flags.columns))])
+    save("columns_of_truth_values", pipeline.make_pipeline(plain_columns, ensemble.RandomForestRegressor(5, **seed)), flags, price, separate=True)
     save("columns_one_hot", pipeline.make_pipeline(one_hot, ensemble.RandomForestRegressor(10, **seed)), houses, price, separate=True)
     save("columns_ranks", pipeline.make_pipeline(ranks, ensemble.GradientBoostingRegressor(**seed)), houses, price, separate=True)
     dear = np.where(price > 200_000, "dear", "cheap")
@@ -412,6 +433,19 @@ def operators(cases):
     second("gemm", "Gemm", "", finite, False, {"weights": weights, "bias": bias}, ("X", "weights", "bias"))
     second("gemm_turned", "Gemm", "", finite, False, {"weights": np.ascontiguousarray(weights.T), "bias": bias},
            ("X", "weights", "bias"), transB=1)
+    second("gemm_weighed", "Gemm", "", finite, False, {"weights": weights, "bias": bias}, ("X", "weights", "bias"),
+           alpha=0.5, beta=3.0)
+    second("pair_Div", "Div", "", holes, inputs=("X", "X"))
+    save("pair_Sub", [("Abs", "", ["X"], ["A"], {}), ("Sub", "", ["A", "X"], ["B"], {}),
+                      ("ArrayFeatureExtractor", ml, ["B", "one"], ["Y"], {})], holes, one=np.array([1]))
+    save("whole_numbers", [("Cast", "", ["X"], ["A"], {"to": TensorProto.INT64}),
+                           ("Cast", "", ["A"], ["B"], {"to": TensorProto.FLOAT}),
+                           ("Gather", "", ["B", "one"], ["Y"], {"axis": -1})], holes * 3, one=np.array([1]))
+    save("truth_values", [("Cast", "", ["X"], ["A"], {"to": TensorProto.BOOL}),
+                          ("Cast", "", ["A"], ["B"], {"to": TensorProto.FLOAT}),
+                          ("ArrayFeatureExtractor", ml, ["B", "one"], ["Y"], {})], holes, one=np.array([1]))
+    save("side_by_side", [("FeatureVectorizer", ml, ["X", "X"], ["A"], {"inputdimensions": [3, 3]}),
+                          ("ArrayFeatureExtractor", ml, ["A", "last"], ["Y"], {})], holes, last=np.array([4]))
     second("gathered", "Gather", "", holes, constants={"places": np.array([2, 0])}, inputs=("X", "places"), axis=1)
     save("stacked", [("ArrayFeatureExtractor", ml, ["X", "one"], ["A"], {}), ("Concat", "", ["X", "A"], ["B"], {"axis": 1}),
                      ("ArrayFeatureExtractor", ml, ["B", "last"], ["Y"], {})], holes, one=np.array([1]), last=np.array([3]))

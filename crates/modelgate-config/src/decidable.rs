@@ -45,6 +45,14 @@ pub(crate) fn check_decidable(rule: &GateRule, has_contract: bool) -> Result<(),
         Check::AtLeast(limit) if *limit > high => {
             Err(format!("{}: none is at least {limit}, and the rule would refuse every model", bounds()))
         }
+        Check::AtLeast(limit) if *limit <= low => Err(format!(
+            "{}: every value is at least {limit}, and the rule would pass every model; raise `at_least`, or take the rule out",
+            bounds()
+        )),
+        Check::AtMost(limit) if *limit >= high => Err(format!(
+            "{}: every value is at most {limit}, and the rule would pass every model; lower `at_most`, or take the rule out",
+            bounds()
+        )),
         Check::AtMost(limit) if *limit < low => {
             Err(format!("{}: none is at most {limit}, and the rule would refuse every model", bounds()))
         }
@@ -59,6 +67,44 @@ pub(crate) fn check_decidable(rule: &GateRule, has_contract: bool) -> Result<(),
         }
         _ => Ok(()),
     }
+}
+
+/// Says what is odd about a rule that can decide: a bound on the side on which a figure is good, or a comparison that lets half of
+/// all there is be lost. Somebody may mean it, as an accuracy that is too good to be true; mostly it is a slip.
+pub fn rule_doubt(rule: &GateRule) -> Option<String> {
+    let metric = rule.metric.as_str();
+    let known = direction(metric)?;
+    let (is, meant) = match known {
+        Direction::HigherIsBetter => ("higher", "at_least"),
+        Direction::LowerIsBetter => ("lower", "at_most"),
+    };
+    match (&rule.check, known) {
+        (Check::AtMost(_), Direction::HigherIsBetter) | (Check::AtLeast(_), Direction::LowerIsBetter) => {
+            return Some(format!(
+                "rule `{}` refuses what is good: `{metric}` is better when it is {is}, and no model is too bad for it; a floor is \
+                 `{meant}`, beside it where both are meant",
+                rule.id
+            ));
+        }
+        _ => {}
+    }
+    let (low, high) = range(metric)?;
+    let (amount, key) = match &rule.check {
+        Check::MaxDrop { limit, .. } => (*limit, "max_drop"),
+        Check::MaxRise { limit, .. } => (*limit, "max_rise"),
+        Check::NonInferior { margin, .. } => (*margin, "margin"),
+        _ => return None,
+    };
+    let is_half = match amount {
+        Amount::Absolute(amount) => amount >= (high - low) / 2.0,
+        Amount::Relative(share) => known == Direction::HigherIsBetter && share >= 0.5,
+    };
+    is_half.then(|| {
+        format!(
+            "rule `{}` lets a model pass that lost half of all there is of `{metric}`: `{key}` is {amount}; usual are 0.01 or 2%",
+            rule.id
+        )
+    })
 }
 
 /// Of so many rounds an end of an interval is placed: with fewer beyond it, it is hardly more than the most extreme round.
@@ -144,6 +190,15 @@ mod tests {
         for (rule, part) in [
             ("{metric: accuracy, at_least: 1.5}", "`accuracy` is from 0 to 1: none is at least 1.5"),
             ("{metric: rmse, at_most: -1}", "none is at most -1"),
+            (
+                "{metric: accuracy, at_least: 0}",
+                "every value is at least 0, and the rule would pass every model",
+            ),
+            ("{metric: accuracy, at_least: -1}", "raise `at_least`"),
+            ("{metric: mcc, at_least: -1}", "`mcc` is from -1 to 1: every value"),
+            ("{metric: log_loss, at_least: 0}", "would pass every model"),
+            ("{metric: calibration_error, at_most: 1}", "every value is at most 1"),
+            ("{metric: contract.violations, at_least: 0}", "would pass every model"),
             ("{metric: r2, at_least: 1.01}", "from any value to 1"),
             ("{metric: f1, equals: 2}", "none is 2"),
             ("{metric: f1, versus: production, max_drop: 1}", "lower `max_drop`"),
@@ -184,10 +239,43 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_may_mean_and_is_mostly_a_slip_is_told() {
+        let doubt = |rule: &str| {
+            let rule: RuleConfig = serde_saphyr::from_str(rule).expect("read");
+            rule_doubt(&rule.to_rule().expect("a rule")).unwrap_or_default()
+        };
+        for (rule, part) in [
+            (
+                "{metric: accuracy, at_most: 0.95}",
+                "better when it is higher, and no model is too bad for it; a floor is `at_least`",
+            ),
+            ("{metric: brier, at_least: 0.001}", "a floor is `at_most`"),
+            ("{metric: f1, versus: production, max_drop: 0.99}", "`max_drop` is 0.99"),
+            ("{metric: f1, versus: production, max_drop: 60%}", "`max_drop` is 60%"),
+            ("{metric: accuracy, versus: production, non_inferior: {margin: 0.5}}", "`margin` is 0.5"),
+        ] {
+            let said = doubt(rule);
+            assert!(said.contains(part), "{rule}: {said}");
+        }
+        for rule in [
+            "{metric: accuracy, at_least: 0.8}",
+            "{metric: rmse, versus: production, max_rise: 150%}",
+            "{metric: mcc, versus: production, max_drop: 0.1}",
+            "{metric: val_auc, at_most: 0.1}",
+            "{metric: schema, versus: production, equals: compatible}",
+        ] {
+            assert_eq!(doubt(rule), "", "{rule}");
+        }
+    }
+
+    #[test]
     fn what_may_decide_is_left_alone() {
         for rule in [
             "{metric: accuracy, at_least: 1}",
-            "{metric: mcc, at_least: -1}",
+            "{metric: mcc, at_least: 0}",
+            "{metric: r2, at_least: 0}",
+            "{metric: accuracy, at_most: 0.95}",
+            "{metric: brier, at_least: 0.001}",
             "{metric: rmse, versus: production, max_rise: 150%}",
             "{metric: rmse, versus: production, max_rise: 500}",
             "{metric: r2, versus: production, max_drop: 3}",

@@ -21,12 +21,14 @@ mod schema;
 mod search;
 mod serving;
 mod slice_value;
+mod syntax;
 mod template;
 mod train;
 mod undeclared;
 mod validate;
 pub mod variables;
 
+pub use decidable::rule_doubt;
 pub use deploy::{DeployConfig, SpaceConfig, SpaceSdk, smoke_rule};
 pub use error::ConfigError;
 pub use governance::{

@@ -10,6 +10,7 @@ use crate::place::key_at;
 use crate::project::{ProjectConfig, TaskKind};
 use crate::rules::default_rules;
 use crate::serving::{STARTUP_TIMEOUT_SECONDS, Unusual};
+use crate::syntax;
 use crate::undeclared::filled_in;
 use crate::validate::validate;
 
@@ -142,6 +143,12 @@ fn yaml_error(error: &serde_saphyr::Error, text: &str, path: &Path) -> ConfigErr
         serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
             format!("the key `{}` stands here twice", key.as_deref().unwrap_or("?"))
         }
+        // What the scanner says: the text is no YAML.
+        serde_saphyr::Error::ExternalMessage { msg, .. } => {
+            let place = location.map_or((1, 1), |place| (place.line(), place.column()));
+            let (line, column, message) = syntax::told(&strip_location(msg), text, place);
+            return ConfigError::Yaml { path: path.to_owned(), line, column, message };
+        }
         other => strip_location(&other.to_string()),
     };
     let (line, column) = location.map_or((1, 1), |place| (place.line(), place.column()));
@@ -175,9 +182,26 @@ const LATER_KEYS: [(&str, &str); 3] = [
     ),
 ];
 
+/// What other tools call a key, which no spelling brings near to ours.
+const MEANT: [(&str, &str); 6] = [
+    ("min", "at_least"),
+    ("minimum", "at_least"),
+    ("max", "at_most"),
+    ("maximum", "at_most"),
+    ("threshold", "at_least"),
+    ("name", "id"),
+];
+
 fn unknown_key(field: &str, expected: &[&str]) -> String {
     if let Some((_, told)) = LATER_KEYS.iter().find(|(name, _)| *name == field) {
         return format!("unknown key `{field}`: {told}; take it out");
+    }
+    let meant = MEANT.iter().find(|(name, meant)| *name == field && expected.contains(meant));
+    if let Some((_, meant)) = meant {
+        return format!(
+            "unknown key `{field}`; did you mean `{meant}`? valid keys here: {}",
+            expected.join(", ")
+        );
     }
     let nearest = expected
         .iter()

@@ -54,6 +54,12 @@ fn check(config: &ProjectConfig, text: &str) -> Result<(), Wrong> {
                 (key, format!("{message} (pipeline `{name}`)"))
             })?;
             let Ok(read) = rule.to_rule() else { continue };
+            if read.on.is_none() && pipeline.data.split.validation == 0.0 && read.metric != "schema" {
+                let message = format!(
+                    "it names no rows and is held on validation, of which pipeline `{name}` holds back none: name `on: test`"
+                );
+                return Err((format!("policy.required_rules[{index}]"), message));
+            }
             let sure = check_rounds_of(&read, pipeline.evaluate.rounds);
             check_decidable(&read, pipeline.data.contract.is_some()).and(sure).map_err(|message| {
                 (format!("policy.required_rules[{index}]"), format!("{message} (pipeline `{name}`)"))

@@ -37,7 +37,7 @@ pub struct Group {
 const NO_DRIFT: &str = "leave it out: this version watches no drift of live requests";
 
 /// Variables of other services that would mean something here and are not honoured, with what takes their place. The
-/// service does not start while one is set.
+/// service does not start while one is set; of one in a `.env` file, which is that of other programs too, it says so.
 pub const REFUSED: [(&str, &str); 15] = [
     ("MODEL_BASE_DIR", "use MODEL_PATH with the whole path"),
     ("MODEL_NAME", "use --model"),
@@ -59,15 +59,43 @@ pub const REFUSED: [(&str, &str); 15] = [
 /// The beginning of names that are all honoured or refused.
 const TRACES: &str = "OTEL_";
 
-/// Returns whether a variable is taken from a `.env` file: one that modelgate reads or refuses. What else is there is for
-/// others.
+/// Secrets of modelgate's own service and of who watches it: no program that trains has a use for them.
+const SERVICE_SECRETS: [&str; 6] = [
+    "ADMIN_API_TOKEN",
+    "MODELGATE_API_KEYS",
+    "MODELGATE_API_KEY",
+    "MODELGATE_LOKI_PASSWORD",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+];
+
+/// Secrets that a program which trains may need as much as modelgate does: for the data, a base model, or a server of
+/// experiments.
+const SHARED_SECRETS: [&str; 6] = [
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "HF_TOKEN",
+    "GITHUB_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+];
+
+/// Returns the variables that hold secrets.
+pub fn secrets() -> impl Iterator<Item = &'static str> {
+    SERVICE_SECRETS.into_iter().chain(SHARED_SECRETS)
+}
+
+/// Returns whether a variable holds a secret of the service alone.
+pub fn is_secret_of_service(name: &str) -> bool {
+    SERVICE_SECRETS.contains(&name)
+}
+
+/// Returns whether a variable is taken from a `.env` file: one that modelgate reads. What else is there is for others.
 pub fn is_taken_from_file(name: &str) -> bool {
     // Of a proxy the small letters mean the same.
     let same = |known: &str| known == name || (known.ends_with("_PROXY") && known.eq_ignore_ascii_case(name));
     let mut listed = GROUPS.iter().filter(|group| group.in_file).flat_map(|group| group.variables);
-    name.starts_with(TRACES)
-        || REFUSED.iter().any(|(known, _)| *known == name)
-        || listed.any(|variable| same(variable.name))
+    name.starts_with(TRACES) || listed.any(|variable| same(variable.name))
 }
 
 const fn variable(
@@ -107,13 +135,32 @@ mod tests {
             "AWS_ACCESS_KEY_ID",
             "HF_TOKEN",
             "https_proxy",
-            "MODEL_VERSION",
             "OTEL_UNHEARD_OF",
         ] {
             assert!(is_taken_from_file(name), "{name}");
         }
-        for name in ["PATH", "MODELGATE_ACTOR", "GITHUB_ACTOR", "USER", "HOME", "GIT_AUTHOR_NAME", "port"] {
+        for name in [
+            "PATH",
+            "MODELGATE_ACTOR",
+            "GITHUB_ACTOR",
+            "USER",
+            "HOME",
+            "GIT_AUTHOR_NAME",
+            "port",
+            "MODEL_NAME",
+        ] {
             assert!(!is_taken_from_file(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_list_calls_a_secret_is_known_as_one() {
+        let all = GROUPS.iter().flat_map(|group| group.variables);
+        let called = all.filter(|variable| variable.what.contains("secret")).map(|variable| variable.name);
+        let (mut called, mut known): (Vec<&str>, Vec<&str>) = (called.collect(), secrets().collect());
+        called.push("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
+        called.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(called, known);
     }
 }

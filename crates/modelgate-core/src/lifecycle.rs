@@ -4,7 +4,7 @@
 //! the same [`ModelState::check`], so a ledger written past the door does not replay. A transition is a row of `check.rs` and one of
 //! `apply.rs`.
 
-use self::conditions::{no_version, overtaken, refuse_unless};
+use self::conditions::{no_version, not_reserved_in_capitals, overtaken, refuse_unless};
 use crate::ledger::LedgerEvent;
 use crate::{ModelName, VersionNumber};
 
@@ -14,7 +14,7 @@ mod conditions;
 mod event;
 mod state;
 
-pub use conditions::{check_actor, check_reason, check_who_acts};
+pub use conditions::{check_actor, check_reason, check_who_acts, reserved_alias};
 pub use event::Event;
 pub use state::{Approval, ModelState, PendingRollback, Stage, VersionState};
 
@@ -96,6 +96,7 @@ pub fn decide(
         Event::AbortRollout { reason } => LedgerEvent::RolloutAborted { model, version, digest, reason },
         Event::SetAlias { alias, reason } => {
             no_version(&alias)?;
+            not_reserved_in_capitals(&alias)?;
             LedgerEvent::AliasSet { model, version, alias, reason }
         }
     };

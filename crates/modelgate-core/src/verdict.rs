@@ -16,10 +16,12 @@ use crate::schema::FeatureSchema;
 mod against;
 mod comparisons;
 mod footing;
+mod operator;
 
 use against::Side;
 pub use comparisons::{Comparisons, PairedFigure, SliceFigure, SliceFigures};
-pub use footing::Footing;
+pub use footing::{FEW_LEFT, Footing};
+pub use operator::Operator;
 
 /// The outcome of a gate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -155,6 +157,9 @@ pub struct RuleResult {
     pub value: Option<f64>,
     /// The bound that the value was held against, in units of the metric.
     pub limit: Option<f64>,
+    /// Which way that bound holds; `None` in a verdict of an older modelgate, and where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Operator>,
     /// The reference's value.
     pub reference: Option<f64>,
     /// What the reference is, such as `production v003`.
@@ -196,6 +201,7 @@ impl RuleResult {
             outcome,
             value: None,
             limit: None,
+            operator: None,
             reference: None,
             reference_name: None,
             samples: None,
@@ -224,6 +230,9 @@ pub struct GateVerdict {
     pub sentence: String,
     /// One result per rule, in the order of the rules.
     pub rules: Vec<RuleResult>,
+    /// Why no policy approves it by itself though it passed, in words: a person looks at these first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 /// Judges `rules` on `evidence`: failed if a rule failed; else inconclusive if one was, or if there is no rule; else passed.
@@ -262,7 +271,26 @@ impl GateVerdict {
         if bootstrap {
             sentence.push_str("; bootstrap: there is no production model of this name yet");
         }
-        Self { schema_version: 1, verdict, bootstrap, digest, sentence, rules: results }
+        Self { schema_version: 1, verdict, bootstrap, digest, sentence, rules: results, doubts: Vec::new() }
+    }
+
+    /// Returns in which way this is no verdict of a gate: its rules make another one. That is what becomes of a word that was
+    /// edited, or of rules that were taken out.
+    pub fn contradiction(&self) -> Option<String> {
+        let made = Self::of(self.rules.clone(), self.bootstrap, self.digest);
+        (made.verdict != self.verdict).then(|| {
+            format!("it says `{}`, and its rules make it `{}`: {}", self.verdict, made.verdict, made.sentence)
+        })
+    }
+
+    /// Returns the verdict with what a person has to look at before it counts as a ground for approval.
+    #[must_use]
+    pub fn doubted(mut self, doubts: Vec<String>) -> Self {
+        if !doubts.is_empty() && self.verdict == Verdict::Passed {
+            self.sentence.push_str(&format!("; a person decides of it: {}", doubts.join("; ")));
+        }
+        self.doubts = doubts;
+        self
     }
 }
 
@@ -298,6 +326,7 @@ fn judge_rule(rule: &GateRule, evidence: &Evidence) -> RuleResult {
         }
         Check::SchemaCompatible { versus } => against::schema(evidence, &mut result, versus),
     };
+    result.operator = result.limit.and_then(|_| Operator::of(rule));
     (result.outcome, result.sentence) = footing::told(rule, evidence, on, outcome, sentence);
     result
 }

@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use crate::csv::fields::Fields;
 use crate::error::clipped;
+use crate::exact;
 use crate::time;
 use crate::types::{ColumnType, DeclaredType, is_null, parse_bool, parse_float, parse_int, show_int, trim};
+
+/// Letters of a date with seventh digits of a second, at least.
+const LONGEST_MICROS: usize = 20;
 
 /// Values that are not of their type are kept up to this number.
 const KEPT: usize = 10;
@@ -84,11 +88,19 @@ pub struct BatchColumn {
     pub bad_count: u64,
     /// The first of them.
     pub bad: Vec<BadCell>,
+    /// The rows whose value has more digits than its cell holds, with all of them, in order.
+    pub(crate) rounded: Vec<(usize, Box<str>)>,
 }
 
 impl BatchColumn {
-    fn new(cells: Cells) -> Self {
-        Self { cells, bad_count: 0, bad: Vec::new() }
+    pub(crate) fn new(cells: Cells) -> Self {
+        Self { cells, bad_count: 0, bad: Vec::new(), rounded: Vec::new() }
+    }
+
+    /// Returns the value of a row to the last digit, where its cell does not hold it.
+    pub(crate) fn exact(&self, row: usize) -> Option<&str> {
+        let place = self.rounded.binary_search_by_key(&row, |(row, _)| *row).ok()?;
+        self.rounded.get(place).map(|(_, text)| &**text)
     }
 
     pub(crate) fn note(&mut self, row: usize, value: &[u8], problem: BadValue) {
@@ -110,6 +122,9 @@ impl BatchColumn {
 
     /// Returns the value of a row as a person writes it; `null` for none.
     pub fn show(&self, row: usize, column_type: ColumnType) -> String {
+        if let Some(exact) = self.exact(row) {
+            return clipped(exact).trim_matches('`').to_owned();
+        }
         match &self.cells {
             Cells::Int(values) => {
                 values.get(row).copied().flatten().map(|value| show_int(column_type, value))
@@ -232,7 +247,10 @@ fn floats<'a>(values: impl Iterator<Item = &'a [u8]>, range: NumberRange) -> Bat
             Some(parsed) if range == NumberRange::Models && (parsed as f32).is_infinite() => {
                 found.note(row, value, BadValue::Infinite);
             }
-            Some(parsed) => number = parsed,
+            Some(parsed) => {
+                number = parsed;
+                found.rounded.extend(exact::rounded_number(value, parsed).map(|exact| (row, exact)));
+            }
             None if is_null(value) => {}
             None => found.note(row, value, BadValue::Type),
         }
@@ -251,7 +269,21 @@ fn times<'a>(
         Some(format) => time::parse_as(format, value),
         None => time::parse(value),
     };
-    ints(values, |value| parse(value).map(&convert))
+    let mut rounded = Vec::new();
+    let mut found = ints(
+        values.enumerate().map(|(row, value)| {
+            // Only a fraction of a second is so long.
+            if value.len() > LONGEST_MICROS && declared.column_type == ColumnType::Timestamp {
+                let micros = parse(trim(value)).map(time::as_micros);
+                let exact = micros.and_then(|micros| exact::rounded_moment(value, micros));
+                rounded.extend(exact.map(|exact| (row, exact)));
+            }
+            value
+        }),
+        |value| parse(value).map(&convert),
+    );
+    found.rounded = rounded;
+    found
 }
 
 fn texts<'a>(values: impl Iterator<Item = &'a [u8]>, nulls: Nulls) -> BatchColumn {

@@ -369,7 +369,9 @@ pub fn to_yaml(contract: &Contract, order: &[&str]) -> Result<String, DataError>
             Some(format!("{key}: {}", plain(column?.get(*key)?)))
         });
         let name = plain(&serde_json::Value::from(name));
-        text.push_str(&format!("  {name}: {{{}}}\n", keys.collect::<Vec<_>>().join(", ")));
+        // A key that stands before its colon has an end in YAML.
+        let key = if name.len() > LONGEST_KEY { format!("? {name}\n  ") } else { name };
+        text.push_str(&format!("  {key}: {{{}}}\n", keys.collect::<Vec<_>>().join(", ")));
     }
     for key in ["unique", "label"] {
         if let Some(part) = value.get(key) {
@@ -382,6 +384,9 @@ pub fn to_yaml(contract: &Contract, order: &[&str]) -> Result<String, DataError>
     }
     Ok(text)
 }
+
+/// How long a key may be that needs no mark before it: YAML's 1024 letters, with room for its escapes.
+const LONGEST_KEY: usize = 1000;
 
 /// Returns a value in flow style; text that YAML could take for something else is quoted.
 fn plain(value: &serde_json::Value) -> String {

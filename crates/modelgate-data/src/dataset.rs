@@ -43,6 +43,8 @@ pub struct ReadOptions {
     /// Columns that somebody asks for by name: the index of pandas is left out unless it is one of them, or its type is
     /// declared.
     pub named: BTreeSet<String>,
+    /// Columns that no model learns from, whether they are read or not: a contract asks of none that a run reads it as it does.
+    pub unlearned: BTreeSet<String>,
     /// The delimiter; found in the first lines by default.
     pub delimiter: Option<u8>,
     /// The quote; found in the first lines by default.
@@ -57,6 +59,9 @@ pub enum Mixed {
     Refuse,
     /// It is told: mixed values are text, numbers are kept, nested columns are left out, and notes say so.
     AsText,
+    /// As `AsText`, to compare values to the last digit: nested columns are written out as text, and nothing is said of digits
+    /// that a model would not see.
+    Exactly,
 }
 
 /// A column of a data set.
@@ -149,6 +154,8 @@ pub struct Dataset {
     null_words: BTreeSet<String>,
     /// Columns that no value can be read of, and what they are.
     nested: BTreeMap<String, String>,
+    /// Whether these are written out as text.
+    writes_nested: bool,
     /// The columns and the number of rows.
     pub schema: DataSchema,
 }
@@ -171,8 +178,10 @@ impl Dataset {
     /// with [`Mixed::Refuse`], numbers mixed with text that is not more, and nested columns.
     pub fn open(files: Vec<SourceFile>, options: &ReadOptions, mixed: Mixed) -> Result<Self, DataError> {
         let mut dataset = Self::without_types(files, options, mixed)?;
-        if mixed == Mixed::AsText {
+        if mixed != Mixed::Refuse {
             dataset.range = NumberRange::All;
+        }
+        if mixed == Mixed::AsText {
             dataset.leave_out_nested();
         }
         dataset.infer(options, mixed)?;
@@ -233,7 +242,7 @@ impl Dataset {
 
     /// Reads the headers; types are as declared, or `float` until they are found.
     ///
-    /// With [`Mixed::AsText`] nested columns are part of the schema, and files may differ in types.
+    /// But with [`Mixed::Refuse`] nested columns are part of the schema, and files may differ in types.
     pub(crate) fn without_types(
         files: Vec<SourceFile>,
         options: &ReadOptions,
@@ -267,7 +276,7 @@ impl Dataset {
                 Header::Parquet(info) => {
                     schema.rows += info.rows;
                     for column in info.columns.iter().filter(|column| !options.drop.contains(&column.name)) {
-                        schema.notes.extend(column.note.clone());
+                        schema.notes.extend(column.note.clone().filter(|_| mixed != Mixed::Exactly));
                         let Some(what) = &column.unread else { continue };
                         if mixed == Mixed::Refuse {
                             return Err(file.error(format!(
@@ -318,6 +327,15 @@ impl Dataset {
             let message = "no file is named".to_owned();
             return Err(DataError::File { source_name: "the data".to_owned(), message });
         }
+        schema.notes.extend(columns::partitions(members.iter().map(|member| &member.file)).filter_map(|name| {
+            let is_known = schema.columns.iter().any(|column| column.name == name) || options.drop.contains(&name);
+            (!is_known).then(|| {
+                format!(
+                    "the folders called `{name}=…` say a value of `{name}` for the files in them, which is not read: write it into \
+                     the files as a column"
+                )
+            })
+        }));
         // That a decimal is read as float is said of what is declared too.
         for column in &schema.columns {
             let is_declared =
@@ -326,7 +344,7 @@ impl Dataset {
                 .notes
                 .iter()
                 .any(|note| note.contains(&format!("column `{}` is decimal", column.name)));
-            if is_declared && !told {
+            if is_declared && !told && mixed != Mixed::Exactly {
                 schema.notes.push(format!(
                     "column `{}` is declared as decimal and read as float: digits beyond 15 are lost",
                     column.name
@@ -334,7 +352,16 @@ impl Dataset {
             }
         }
         let (literal, null_words) = (options.literal.clone(), options.nulls.clone());
-        Ok(Self { members, declared, range: NumberRange::Models, literal, null_words, nested, schema })
+        Ok(Self {
+            members,
+            declared,
+            range: NumberRange::Models,
+            literal,
+            null_words,
+            nested,
+            writes_nested: mixed == Mixed::Exactly,
+            schema,
+        })
     }
 
     fn infer(&mut self, options: &ReadOptions, mixed: Mixed) -> Result<(), DataError> {
@@ -359,7 +386,10 @@ impl Dataset {
             });
             member.file.unchanged_since(member.state, looked)?;
             if rows == 0 {
-                return Err(member.file.error("the file has a header and no rows"));
+                let names = self.schema.names();
+                return Err(member
+                    .file
+                    .error(columns::of_old_lines(&names).unwrap_or("the file has a header and no rows")));
             }
             text_rows += rows;
         }
@@ -387,6 +417,11 @@ impl Dataset {
     /// Returns the names of the files.
     pub fn files(&self) -> Vec<&str> {
         self.members.iter().map(|member| member.file.name.as_str()).collect()
+    }
+
+    /// Returns whether folders say a value of `name` for the files in them, as partitions of Hive do.
+    pub(crate) fn is_partition(&self, name: &str) -> bool {
+        columns::partitions(self.members.iter().map(|member| &member.file)).any(|other| other == name)
     }
 
     /// Returns whether the files say of what types their columns are.

@@ -48,6 +48,28 @@ pub struct Description {
 /// # Errors
 /// Names the place of a value that is not of its column's type.
 pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
+    describe_as(dataset, Depth::Whole, &mut |_, _| {})
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// Everything.
+    Whole,
+    /// What a contract is made of: no histograms and no correlations, which take a second pass.
+    Values,
+}
+
+/// Describes a data set; `told` hears how many rows of how many were read.
+///
+/// # Errors
+/// As [`describe`].
+pub fn describe_as(
+    dataset: &Dataset,
+    depth: Depth,
+    told: &mut dyn FnMut(u64, u64),
+) -> Result<Description, DataError> {
+    let passes = if depth == Depth::Whole { 2 } else { 1 };
     let schema = &dataset.schema;
     let read = dataset.all_columns();
     let types: Vec<ColumnType> = schema.columns.iter().map(|column| column.declared.column_type).collect();
@@ -64,6 +86,7 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
         },
         |(count, parts), _| {
             rows += count as u64;
+            told(rows, dataset.schema.rows * passes);
             totals
                 .par_iter_mut()
                 .zip(parts)
@@ -73,11 +96,23 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
     )?;
     let numbers: Vec<usize> =
         (0..types.len()).filter(|at| !types[*at].is_text() && totals[*at].has_numbers()).collect();
-    let empty = pairs::Spread::new(&numbers, &totals);
-    let mut spread = pairs::Spread::new(&numbers, &totals);
-    let columns: Vec<_> = numbers.iter().map(|at| read[*at].clone()).collect();
-    dataset.scan_strictly(&columns, |batch| empty.look(batch), |part, _| spread.add(part))?;
-    let (histograms, correlations) = spread.finish(&schema.names(), &types);
+    let (mut histograms, mut correlations) = (Vec::new(), Vec::new());
+    if depth == Depth::Whole {
+        let empty = pairs::Spread::new(&numbers, &totals);
+        let mut spread = pairs::Spread::new(&numbers, &totals);
+        let columns: Vec<_> = numbers.iter().map(|at| read[*at].clone()).collect();
+        let mut seen = rows;
+        dataset.scan_strictly(
+            &columns,
+            |batch| (batch.rows, empty.look(batch)),
+            |(count, part), _| {
+                seen += count as u64;
+                told(seen, dataset.schema.rows * passes);
+                spread.add(part);
+            },
+        )?;
+        (histograms, correlations) = spread.finish(&schema.names(), &types);
+    }
     let mut notes = schema.notes.clone();
     for (total, column) in totals.iter().zip(&schema.columns).filter(|(total, _)| total.infinite > 0) {
         notes.push(format!(
@@ -86,7 +121,7 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
         ));
     }
     let compared = numbers.len().min(pairs::COMPARED);
-    if compared < numbers.len() {
+    if compared < numbers.len() && depth == Depth::Whole {
         notes.push(format!(
             "correlations are those of the first {compared} of {} columns of numbers",
             numbers.len()
@@ -97,6 +132,7 @@ pub fn describe(dataset: &Dataset) -> Result<Description, DataError> {
         .zip(&schema.columns)
         .map(|(total, column)| total.finish(&column.name, column.declared.column_type, rows))
         .collect();
+    // Without a second pass there is none, and none is missing.
     for (at, histogram) in numbers.into_iter().zip(histograms) {
         if let Some(number) = &mut described[at].number {
             number.histogram = histogram;

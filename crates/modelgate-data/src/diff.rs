@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::dataset::{Dataset, ReadColumn};
 use crate::error::{DataError, not_there};
-use crate::rows::{hash_columns, push_cell};
+use crate::rows::{hash_exactly, push_exactly};
 use crate::split::RowHasher;
 use crate::types::{ColumnType, DeclaredType};
 
@@ -77,6 +77,9 @@ pub struct DataDiff {
     pub rows_changed: u64,
     /// What changed in each column, most first.
     pub changes: Vec<ChangedColumn>,
+    /// What a person should know of how the two versions were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Why rows are not known by the key that they usually are known by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -93,7 +96,8 @@ impl DataDiff {
 
     /// Returns the lines for people.
     pub fn to_text(&self) -> String {
-        let note = self.note.as_ref().map_or_else(String::new, |note| format!("{note}\n"));
+        let notes = self.notes.iter().map(|note| format!("note: {note}\n"));
+        let note: String = self.note.iter().map(|note| format!("{note}\n")).chain(notes).collect();
         if self.is_empty() {
             return format!("{note}no difference in {} rows\n", self.rows_after);
         }
@@ -133,13 +137,20 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// Reads the columns `names` by the types that both sides can be read as.
-    fn new(dataset: &'a Dataset, names: &[String], retyped: &[Retyped]) -> Result<Self, DataError> {
+    /// Reads the columns `names` by the types that both sides can be read as; `texts` are those that are read to the letter.
+    fn new(
+        dataset: &'a Dataset,
+        names: &[String],
+        retyped: &[Retyped],
+        texts: &HashSet<&str>,
+    ) -> Result<Self, DataError> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut columns = dataset.columns(&names)?;
         let retyped: HashMap<&str, &Retyped> = retyped.iter().map(|one| (one.column.as_str(), one)).collect();
         for (column, name) in columns.iter_mut().zip(&names) {
-            if let Some(retyped) = retyped.get(name) {
+            if texts.contains(name) {
+                column.declared = ColumnType::String.into();
+            } else if let Some(retyped) = retyped.get(name) {
                 let format = column.declared.format.take();
                 let column_type = retyped.before.widened(retyped.after);
                 let format = format.filter(|_| column_type.is_time());
@@ -157,8 +168,8 @@ impl<'a> Side<'a> {
         self.dataset.scan_strictly(
             &self.columns,
             |batch| {
-                let keys = hash_columns(batch, of_key, 0);
-                keys.into_iter().zip(hash_columns(batch, &all, 0)).collect::<Vec<_>>()
+                let keys = hash_exactly(batch, of_key);
+                keys.into_iter().zip(hash_exactly(batch, &all)).collect::<Vec<_>>()
             },
             |hashes, _| found.extend(hashes),
         )?;
@@ -176,7 +187,7 @@ impl<'a> Side<'a> {
         self.dataset.scan_strictly(
             &self.columns,
             |batch| {
-                let keys = hash_columns(batch, &of_key, 0);
+                let keys = hash_exactly(batch, &of_key);
                 let rows = keys.into_iter().enumerate().filter(|(_, key)| wanted.contains(key));
                 let rows: Vec<(usize, u64)> = rows.collect();
                 (!rows.is_empty()).then(|| (batch.clone(), rows))
@@ -200,7 +211,7 @@ impl<'a> Side<'a> {
         self.dataset.scan_strictly(
             &self.columns[..key.len()],
             |batch| {
-                let hashes = hash_columns(batch, &of_key, 0);
+                let hashes = hash_exactly(batch, &of_key);
                 let rows = hashes.into_iter().enumerate().filter(|(_, hash)| twice.contains(hash));
                 let row = |(row, hash): (usize, u64)| {
                     let shown: Vec<String> = of_key.iter().map(|part| self.show(batch, row, *part)).collect();
@@ -294,10 +305,17 @@ fn by_key(
         rows_removed: 0,
         rows_changed: 0,
         changes: Vec::new(),
+        notes: before.schema.notes.clone(),
         note: None,
     };
+    let new_notes = after.schema.notes.iter().filter(|note| !before.schema.notes.contains(note));
+    found.notes.extend(new_notes.cloned());
     let retyped = &found.columns_retyped;
-    let (old, new) = (Side::new(before, &names, retyped)?, Side::new(after, &names, retyped)?);
+    // `01000` is a zip code and no thousand, unless it is declared as a number.
+    let columns = before.schema.columns.iter().chain(&after.schema.columns);
+    let texts = columns.filter(|column| column.loses_zeros).map(|column| column.name.as_str()).collect();
+    let (old, new) =
+        (Side::new(before, &names, retyped, &texts)?, Side::new(after, &names, retyped, &texts)?);
     let mut sides = [Vec::new(), Vec::new()];
     for (side, sorted) in [&old, &new].into_iter().zip(&mut sides) {
         *sorted = side.hashes(key.len())?;
@@ -346,7 +364,7 @@ fn cells(batch: &Batch, row: usize, columns: std::ops::Range<usize>) -> Vec<u64>
     let mut bytes = Vec::new();
     let hash = |column: usize| {
         bytes.clear();
-        push_cell(&mut bytes, &batch.columns[column], row);
+        push_exactly(&mut bytes, &batch.columns[column], row);
         RowHasher::finish(&bytes)
     };
     columns.map(hash).collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ::glob::Pattern;
+use modelgate_store::atomic::is_half_written;
 
 /// Files and folders that are another tool's own: neither wildcards nor the snapshot of a folder find them. Other hidden
 /// files of a folder may be data, as those of a Zarr array are.
@@ -16,9 +17,12 @@ const NOT_DATA: [&str; 5] = [".git", ".modelgate", ".dvc", ".ipynb_checkpoints",
 /// The endings of the files that stand in git for data: they lie beside what they name, and are none of it.
 const POINTERS: [&str; 2] = [".modelgate", ".dvc"];
 
-/// Returns whether an entry of a folder is none of a data set: another tool's own, or a pointer file.
+/// Returns whether an entry of a folder is none of a data set: another tool's own, a pointer file, or what a command that was
+/// killed has left half written.
 pub(crate) fn is_not_data(name: &str, path: &Path) -> bool {
-    NOT_DATA.contains(&name) || (POINTERS.iter().any(|ending| name.ends_with(ending)) && !path.is_dir())
+    NOT_DATA.contains(&name)
+        || is_half_written(name)
+        || (POINTERS.iter().any(|ending| name.ends_with(ending)) && !path.is_dir())
 }
 
 /// What a path is, links followed.
@@ -93,7 +97,7 @@ pub(crate) fn matches(root: &Path, pattern: &str) -> Result<BTreeMap<String, Pat
 
 /// Returns whether `source`, a file, a folder or a pattern, finds a file called `name` where there is one. Nothing is looked
 /// at: it goes by the names alone.
-pub(crate) fn finds(source: &str, name: &str) -> bool {
+pub fn finds(source: &str, name: &str) -> bool {
     let source = source.trim_end_matches('/');
     if name.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return true;

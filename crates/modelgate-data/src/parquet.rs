@@ -2,6 +2,8 @@
 
 mod kinds;
 mod pages;
+mod rounded;
+mod written;
 
 use std::sync::Arc;
 
@@ -26,10 +28,13 @@ use crate::batch::{BadCell, BadValue, BatchColumn, Cells, Nulls, NumberRange, Te
 use crate::error::DataError;
 pub(crate) use crate::parquet::kinds::Unread;
 use crate::parquet::kinds::{as_views, column_type, of_values};
+pub(crate) use crate::parquet::written::written_out;
 use crate::source::{RandomAccess, SourceFile};
 use crate::types::{ColumnType, DeclaredType};
 
+/// Rows of a batch at most, and cells: of thousands of columns a batch would be most of a gigabyte.
 const BATCH_ROWS: usize = 8192;
+const BATCH_CELLS: usize = 1 << 20;
 
 /// A column as the file declares it.
 #[derive(Clone, PartialEq, Debug)]
@@ -67,10 +72,30 @@ fn unread(codec: Compression) -> Option<String> {
     ))
 }
 
+/// Returns the place of a column that is not nested among those that hold values.
+fn leaf(metadata: &ArrowReaderMetadata, at: usize) -> usize {
+    let schema = metadata.parquet_schema();
+    (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == at).unwrap_or(at)
+}
+
+/// Says that nanoseconds are cut, where the least or the greatest moment of some rows has any: pandas declares them for all
+/// moments, and most have none.
+fn has_nanoseconds(metadata: &ArrowReaderMetadata, at: usize, data_type: &DataType) -> Option<String> {
+    let DataType::Timestamp(TimeUnit::Nanosecond, _) = data_type else { return None };
+    let leaf = leaf(metadata, at);
+    let is_cut = |group: &RowGroupMetaData| match group.column(leaf).statistics() {
+        Some(Statistics::Int64(found)) => {
+            found.min_opt().into_iter().chain(found.max_opt()).any(|nanos| nanos % 1000 != 0)
+        }
+        _ => false,
+    };
+    let groups = metadata.metadata().row_groups();
+    groups.iter().any(is_cut).then(|| "of nanoseconds, cut to microseconds".to_owned())
+}
+
 /// Returns whether a column of unsigned numbers has one from 2^63 on, which no whole number of 64 bits with a sign holds.
 fn is_beyond(file: &SourceFile, metadata: &ArrowReaderMetadata, at: usize) -> Result<bool, DataError> {
-    let schema = metadata.parquet_schema();
-    let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == at).unwrap_or(at);
+    let leaf = leaf(metadata, at);
     // Whichever order its writer put them in, as numbers with a sign none is below zero then.
     let is_below = |group: &RowGroupMetaData| match group.column(leaf).statistics() {
         Some(Statistics::Int64(found)) => {
@@ -117,6 +142,7 @@ pub(crate) fn info(file: &SourceFile) -> Result<ParquetInfo, DataError> {
             let (column_type, unread) = (ColumnType::String, Some(Unread::of(of_values(field.data_type()))));
             return Ok(ParquetColumn { name, column_type, is_unsigned, note: None, unread });
         };
+        let note = note.or_else(|| has_nanoseconds(&metadata, at, field.data_type()));
         let note = note.map(|note| format!("{}: column `{name}` is {note}", file.name));
         Ok(ParquetColumn { name, column_type, is_unsigned, note, unread: None })
     };
@@ -180,7 +206,8 @@ fn build<R: parquet::file::reader::ChunkReader + 'static>(
             pages::MOST_HELD >> 30
         )));
     }
-    let rows = pages::rows_at_a_time(&reader, own.metadata(), positions, BATCH_ROWS).map_err(wrong)?;
+    let most = (BATCH_CELLS / positions.len().max(1)).clamp(256, BATCH_ROWS);
+    let rows = pages::rows_at_a_time(&reader, own.metadata(), positions, most).map_err(wrong)?;
     let options = ArrowReaderOptions::default().with_schema(Arc::new(as_views(own.schema())));
     let viewed = ArrowReaderMetadata::try_new(Arc::clone(own.metadata()), options).map_err(wrong)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(reader, viewed);
@@ -295,19 +322,17 @@ pub(crate) fn read_column(array: &dyn Array, declared: &DeclaredType, range: Num
             floats::<Decimal256Type>(array, convert, range)
         }
         DataType::Utf8View => texts(array.as_string_view().iter()),
-        DataType::Date32 => times::<Date32Type>(array, |days| days_to_micros(i64::from(days))),
-        DataType::Date64 => times::<Date64Type>(array, |millis| millis.saturating_mul(1000)),
+        DataType::Date32 => times::<Date32Type>(array, |days| i64::from(days).checked_mul(86_400_000_000)),
+        DataType::Date64 => times::<Date64Type>(array, |millis| millis.checked_mul(1000)),
         DataType::Timestamp(TimeUnit::Second, _) => {
-            times::<TimestampSecondType>(array, |seconds| seconds.saturating_mul(1_000_000))
+            times::<TimestampSecondType>(array, |seconds| seconds.checked_mul(1_000_000))
         }
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            times::<TimestampMillisecondType>(array, |millis| millis.saturating_mul(1000))
+            times::<TimestampMillisecondType>(array, |millis| millis.checked_mul(1000))
         }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            times::<TimestampMicrosecondType>(array, |micros| micros)
-        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => times::<TimestampMicrosecondType>(array, Some),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            times::<TimestampNanosecondType>(array, |nanos| nanos.div_euclid(1000))
+            times::<TimestampNanosecondType>(array, |nanos| Some(nanos.div_euclid(1000)))
         }
         // What `pandas` writes for a column without any value.
         DataType::Null => texts((0..array.len()).map(|_| None)),
@@ -321,17 +346,13 @@ fn power(scale: i8) -> f64 {
     10_f64.powi(i32::from(scale))
 }
 
-fn days_to_micros(days: i64) -> i64 {
-    days.saturating_mul(86_400_000_000)
-}
-
 /// What an array held, before it is given the declared type.
 enum Read {
     /// Values, and the rows whose value does not fit.
     Ints(Vec<Option<i64>>, Vec<usize>),
     Bools(Vec<Option<i64>>),
     Floats(Vec<f64>, Vec<usize>),
-    Micros(Vec<Option<i64>>),
+    Micros(Vec<Option<i64>>, Vec<usize>),
     Texts(Texts),
     Nothing(usize),
 }
@@ -365,8 +386,12 @@ fn floats<T: ArrowPrimitiveType>(
     Read::Floats(values.collect(), bad)
 }
 
-fn times<T: ArrowPrimitiveType<Native: Copy>>(array: &dyn Array, convert: impl Fn(T::Native) -> i64) -> Read {
-    Read::Micros(array.as_primitive::<T>().iter().map(|value| value.map(&convert)).collect())
+/// Returns microseconds; a moment hundreds of thousands of years away has none.
+fn times<T: ArrowPrimitiveType>(array: &dyn Array, convert: impl Fn(T::Native) -> Option<i64>) -> Read {
+    match ints::<T>(array, convert) {
+        Read::Ints(micros, bad) => Read::Micros(micros, bad),
+        other => other,
+    }
 }
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Read {
@@ -392,7 +417,8 @@ impl Read {
         };
         let column = |cells: Cells, rows: Vec<usize>, problem: BadValue| {
             let (bad_count, bad) = bad_rows(rows, problem);
-            BatchColumn { cells, bad_count, bad }
+            let rounded = rounded::rounded(array, &cells);
+            BatchColumn { cells, bad_count, bad, rounded }
         };
         let present = || (0..array.len()).filter(|row| !array.is_null(*row)).collect::<Vec<_>>();
         match (self, column_type) {
@@ -427,12 +453,12 @@ impl Read {
                 let ints = values.iter().map(|value| whole(*value).then_some(*value as i64)).collect();
                 column(Cells::Int(ints), bad, BadValue::Type)
             }
-            (Self::Micros(values), ColumnType::Timestamp) => {
-                column(Cells::Int(values), Vec::new(), BadValue::Type)
+            (Self::Micros(values, bad), ColumnType::Timestamp) => {
+                column(Cells::Int(values), bad, BadValue::Type)
             }
-            (Self::Micros(values), ColumnType::Date) => {
+            (Self::Micros(values, bad), ColumnType::Date) => {
                 let days = values.iter().map(|value| value.map(|micros| micros.div_euclid(86_400_000_000)));
-                column(Cells::Int(days.collect()), Vec::new(), BadValue::Type)
+                column(Cells::Int(days.collect()), bad, BadValue::Type)
             }
             (Self::Texts(values), ColumnType::String | ColumnType::Category) => {
                 column(Cells::Text(values), Vec::new(), BadValue::Type)

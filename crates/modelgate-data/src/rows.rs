@@ -252,7 +252,7 @@ impl Plan<'_> {
         }
         found.contents = hash_columns(batch, &self.content, 0);
         if let Some(key) = self.key.filter(|key| self.by != Some(*key)) {
-            found.row_keys = hash_columns(batch, &[key], 0);
+            found.row_keys = hash_exactly(batch, &[key]);
         }
         let target = column(self.target);
         let classes = self.query.is_class.then(|| hash_values(target, batch.rows));
@@ -266,8 +266,8 @@ impl Plan<'_> {
     }
 }
 
-/// Returns the hash of each row of a batch over `columns`.
-pub(crate) fn hash_columns(batch: &Batch, columns: &[usize], seed: u64) -> Vec<u64> {
+/// Returns the hash of each row of a batch over `columns`, as models see them.
+fn hash_columns(batch: &Batch, columns: &[usize], seed: u64) -> Vec<u64> {
     let hasher = RowHasher::new(seed);
     let mut bytes = Vec::new();
     let hash = |row: usize| {
@@ -278,6 +278,26 @@ pub(crate) fn hash_columns(batch: &Batch, columns: &[usize], seed: u64) -> Vec<u
         RowHasher::finish(&bytes)
     };
     (0..batch.rows).map(hash).collect()
+}
+
+/// Returns the hash of each row of a batch over `columns`, to the last digit.
+pub(crate) fn hash_exactly(batch: &Batch, columns: &[usize]) -> Vec<u64> {
+    let hasher = RowHasher::new(0);
+    let mut bytes = Vec::new();
+    let hash = |row: usize| {
+        hasher.begin(&mut bytes);
+        columns.iter().for_each(|at| push_exactly(&mut bytes, &batch.columns[*at], row));
+        RowHasher::finish(&bytes)
+    };
+    (0..batch.rows).map(hash).collect()
+}
+
+/// As [`push_cell`], and what the cell has lost of the value.
+pub(crate) fn push_exactly(bytes: &mut Vec<u8>, column: &BatchColumn, row: usize) {
+    push_cell(bytes, column, row);
+    if let Some(exact) = column.exact(row) {
+        push_text(bytes, exact);
+    }
 }
 
 pub(crate) fn push_cell(bytes: &mut Vec<u8>, column: &BatchColumn, row: usize) {

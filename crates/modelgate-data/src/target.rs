@@ -37,6 +37,13 @@ pub fn read_target(
 ) -> Result<(Table, Target), DataError> {
     // Without a target, the message that says so is told of all columns.
     let is_there = dataset.schema.position(target).is_some();
+    if !is_there && dataset.is_partition(target) {
+        let message = format!(
+            "the target column `{target}` is not in the files but in the names of their folders (`{target}=…`), which are not read: \
+             write it into the files as a column"
+        );
+        return Err(DataError::File { source_name: source.to_owned(), message });
+    }
     let names = if is_there { vec![target] } else { dataset.schema.names() };
     let table = read_columns(dataset, &names)?;
     let has_nulls = |column: &Column| (0..table.rows).any(|row| column.is_null(row));
@@ -244,6 +251,15 @@ mod tests {
         let found = read(&text.replace("3,\n", "3,nan\n"), &["y"]).expect("classes");
         let classes = ["NA", "None", "brick", "nan"].map(str::to_owned).to_vec();
         assert_eq!(found, Target::Classes { labels: vec![2, 1, 3, 0, 2], classes: Classes::Text(classes) });
+    }
+
+    #[test]
+    fn a_target_that_only_folders_say_is_told_to_be_there() {
+        let files = vec![crate::SourceFile::bytes("d/y=1/a.csv", &b"x\n1\n"[..])];
+        let options = ReadOptions::default();
+        let dataset = Dataset::open(files, &options, crate::Mixed::Refuse).expect("a data set");
+        let error = read_target(&dataset, "y", Task::Classification, "d").expect_err("no column").to_string();
+        assert!(error.contains("in the names of their folders (`y=…`)"), "{error}");
     }
 
     #[test]

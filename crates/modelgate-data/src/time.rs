@@ -202,8 +202,17 @@ pub(crate) fn show_date(days: i64) -> String {
 
 /// Returns RFC 3339 in UTC.
 pub(crate) fn show_timestamp(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros)
-        .map_or_else(|_| format!("microsecond {micros}"), |timestamp| timestamp.to_string())
+    if let Ok(timestamp) = jiff::Timestamp::from_microsecond(micros) {
+        return timestamp.to_string();
+    }
+    // Its range ends a day before the calendar does, for the sake of other zones.
+    let day = MICROS_PER_SECOND * SECONDS_PER_DAY;
+    let Some(date) = civil_date(micros.div_euclid(day)) else { return format!("microsecond {micros}") };
+    let (second, micros) =
+        (micros.rem_euclid(day) / MICROS_PER_SECOND, micros.rem_euclid(day) % MICROS_PER_SECOND);
+    let fraction = format!(".{micros:06}");
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{date}T{:02}:{:02}:{:02}{fraction}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -287,6 +296,14 @@ mod tests {
         assert_eq!(parse_as("%d.%m.%Y", b"13.10.2014"), parse(b"2014-10-13"));
         assert_eq!(parse_as("%Y%m%dT%H%M%S", b"20141013T010203"), parse(b"2014-10-13T01:02:03"));
         assert_eq!(parse_as("%d.%m.%Y", b"2014-10-13"), None);
+    }
+
+    #[test]
+    fn the_last_moments_of_the_calendar_read_back_what_they_print() {
+        for text in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.9999Z", "9999-12-30T22:00:01Z"] {
+            assert_eq!(micros(text).map(show_timestamp).as_deref(), Some(text));
+        }
+        assert_eq!(show_timestamp(i64::MAX), format!("microsecond {}", i64::MAX));
     }
 
     #[test]

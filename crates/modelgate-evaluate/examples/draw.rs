@@ -97,11 +97,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "history_many",
             lines_plot("example: a metric over versions", "on validation", &releases, &[close])?,
         ),
-        ("roc", roc_plot("example: ROC on validation", &found)?),
-        ("roc_one", roc_plot("example: ROC on validation", &found[1..2])?),
+        ("roc", roc_plot("example: ROC on validation", &found, 6)?),
+        ("roc_one", roc_plot("example: ROC on validation", &found[1..2], 2)?),
         (
             "precision_recall",
-            precision_recall_plot("example: precision and recall on validation", &found[1..2])?,
+            precision_recall_plot("example: precision and recall on validation", &found[1..2], 2)?,
         ),
         (
             "calibration",

@@ -3,11 +3,16 @@
 //! A round is one vector of counts, made from the seed and the round's number, so the result depends on no thread.
 //! Source: Efron, Tibshirani, 1993, "An Introduction to the Bootstrap", chapters 13 (percentile) and 16; Davison, Hinkley,
 //! 1997, "Bootstrap Methods and their Application", chapter 5.2 (basic).
+//!
+//! Drawing rows again shows no mistake that the rows do not hold: of twenty right answers every round is right. So a share of
+//! rows is held against its score interval, and another figure that no round moves against rounds with one row more that
+//! was answered otherwise; the wider end counts.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::random::Stream;
+use crate::statistics::{normal_quantile, share_interval};
 use crate::sum::sum;
 
 /// How intervals are made.
@@ -34,7 +39,7 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Standard deviation over the rounds.
+    /// Standard deviation over the rounds, and at least what so wide an interval stands for.
     pub standard_error: f64,
     /// Share of the rounds inside, from both sides.
     pub confidence: f64,
@@ -50,6 +55,14 @@ pub trait Resampled: Sync {
     fn names(&self) -> &[String];
     /// Returns the figures when row `i` counts `counts[i]` times; NaN where one is undefined.
     fn figures(&self, counts: &[u16]) -> Vec<f64>;
+    /// Returns whether a figure is the share of the rows that are right in some sense.
+    fn is_share(&self, _metric: &str) -> bool {
+        false
+    }
+    /// Returns these rows with one more that none of them is like, once for each such row; of figures that have none, nothing.
+    fn with_unseen_rows(&self) -> Vec<Box<dyn Resampled + '_>> {
+        Vec::new()
+    }
 }
 
 /// Draws `counts.len()` rows with replacement: each row's count in one round.
@@ -123,31 +136,78 @@ fn ends(metric: &str, plain: f64, rounds: &[f64], tail: f64) -> (f64, f64) {
     ((without_chance - (high - mean)).min(plain).max(0.0), (plain + above).max(plain))
 }
 
+/// Returns whether a figure is the same in all rounds that count, to the last digits: they say nothing of where it could lie.
+fn is_still((low, high): (f64, f64), plain: f64) -> bool {
+    high - low <= 1e-9 * plain.abs()
+}
+
+/// Returns whether a figure is that of the outermost row: no round lies beyond it, and other rows would.
+fn is_outermost(metric: &str) -> bool {
+    metric == "max_error"
+}
+
+/// What the rounds say of each figure, and whether they say nothing.
+fn drawn(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Option<(Interval, bool)>> {
+    let rounds = rounds(options, figures.rows(), |counts| figures.figures(counts));
+    let plain = figures.figures(&vec![1; figures.rows()]);
+    let column = |(column, metric): (usize, &String)| {
+        let values = sorted_column(&rounds, column);
+        if values.is_empty() || values.len() * 20 < rounds.len() * 19 {
+            return None;
+        }
+        let (low, high) = ends(metric, plain[column], &values, (1.0 - options.confidence) / 2.0);
+        let (confidence, rounds) = (options.confidence, values.len() as u32);
+        let found = Interval { low, high, standard_error: deviation(&values), confidence, rounds };
+        Some((found, is_still((low, high), plain[column])))
+    };
+    figures.names().iter().enumerate().map(column).collect()
+}
+
 /// Returns the interval of each figure: of percentiles, or a basic one of a figure that chance pushes up, in the order of
-/// its names; `None` when the figure had no value in more than a twentieth of the rounds.
+/// its names. A share of rows has at least its score interval, and a figure that no round moves has that of rounds with one
+/// row more that was answered otherwise. `None` when the figure had no value in more than a twentieth of the rounds, when
+/// nothing moves it, and for the largest error, of which rows say only that it is no less than theirs.
 pub fn bootstrap(figures: &dyn Resampled, options: &BootstrapOptions) -> Vec<Option<Interval>> {
     if figures.rows() == 0 || options.rounds == 0 {
         return vec![None; figures.names().len()];
     }
-    let rounds = rounds(options, figures.rows(), |counts| figures.figures(counts));
+    let found = drawn(figures, options);
+    let names = || figures.names().iter().zip(&found);
+    let is_needed = names().any(|(name, found)| {
+        found.is_some_and(|(_, still)| still) && !figures.is_share(name) && !is_outermost(name)
+    });
+    let others = if is_needed { figures.with_unseen_rows() } else { Vec::new() };
+    let others: Vec<(&[String], Vec<Option<(Interval, bool)>>)> =
+        others.iter().map(|other| (other.names(), drawn(other.as_ref(), options))).collect();
     let plain = figures.figures(&vec![1; figures.rows()]);
-    let names = figures.names().iter().enumerate();
-    names
-        .map(|(column, metric)| {
-            let values = sorted_column(&rounds, column);
-            if values.is_empty() || values.len() * 20 < rounds.len() * 19 {
-                return None;
-            }
-            let (low, high) = ends(metric, plain[column], &values, (1.0 - options.confidence) / 2.0);
-            Some(Interval {
-                low,
-                high,
-                standard_error: deviation(&values),
-                confidence: options.confidence,
-                rounds: values.len() as u32,
-            })
-        })
-        .collect()
+    let sure = normal_quantile(f64::midpoint(1.0, options.confidence));
+    let widened = |column: usize, mut interval: Interval, (low, high): (f64, f64)| {
+        // The figure itself is inside: rows that are made up are worse or better than it, never both.
+        interval.low = interval.low.min(low).min(plain[column]);
+        interval.high = interval.high.max(high).max(plain[column]);
+        let by_width = if sure > 0.1 { (interval.high - interval.low) / (2.0 * sure) } else { 0.0 };
+        interval.standard_error = interval.standard_error.max(by_width);
+        interval
+    };
+    let held = |(column, (metric, found)): (usize, (&String, &Option<(Interval, bool)>))| {
+        let (interval, still) = (*found).filter(|_| !is_outermost(metric))?;
+        if figures.is_share(metric) {
+            let ends = share_interval(plain[column], figures.rows() as u64, options.confidence);
+            return Some(widened(column, interval, ends));
+        }
+        if !still {
+            return Some(interval);
+        }
+        let unseen = others.iter().filter_map(|(names, found)| {
+            let at = names.iter().position(|name| name == metric)?;
+            found.get(at).copied().flatten().filter(|(_, still)| !still).map(|(found, _)| found)
+        });
+        let ends = unseen
+            .map(|found| (found.low, found.high))
+            .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+        Some(widened(column, interval, ends))
+    };
+    names().enumerate().map(held).collect()
 }
 
 /// How far a candidate's figure is from a reference's on the same rows.

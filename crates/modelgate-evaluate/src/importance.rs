@@ -68,4 +68,13 @@ pub struct PartialDependence {
     pub outcome: String,
     /// The mean answer by value.
     pub mean: Vec<f64>,
+    /// The rows it is the mean of; 0 where an earlier version did not say.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rows: u64,
+}
+
+/// The form that serde asks for.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none(rows: &u64) -> bool {
+    *rows == 0
 }

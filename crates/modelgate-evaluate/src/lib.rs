@@ -28,8 +28,8 @@ pub use curves::{CalibrationBin, Curves, calibration_curve, curves};
 pub use error::EvaluateError;
 pub use importance::{Importance, PartialDependence, permutation_importance};
 pub use plot::{
-    Bar, Line, Plot, SliceRow, Theme, bars_plot, calibration_plot, confusion_matrix_plot, lines_plot,
-    precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
+    Bar, Line, Plot, SliceRow, Theme, bars_plot, calibration_plot, confusion_matrix_plot, dependence_plot,
+    lines_plot, precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
 };
 pub use probability::{CALIBRATION_BINS, top_hits};
 pub use regression::{RegressionMetrics, regression, regression_of};

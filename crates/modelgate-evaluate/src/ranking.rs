@@ -30,6 +30,15 @@ impl Ranked {
         Self { order, positive: mask, ends }
     }
 
+    /// Adds a row, the next by its number, before all others or behind them.
+    pub(crate) fn add(&mut self, first: bool, positive: bool) {
+        let (row, mask) = (self.order.len() as u32, if positive { u32::MAX } else { 0 });
+        let place = if first { 0 } else { self.order.len() };
+        self.order.insert(place, row);
+        self.positive.insert(place, mask);
+        self.ends.insert(place, true);
+    }
+
     /// Returns the area under the ROC curve and the average precision when each row counts `weight` times; NaN when
     /// one of the two sides is empty.
     pub(crate) fn areas(&self, weight: impl Fn(u32) -> u32) -> (f64, f64) {

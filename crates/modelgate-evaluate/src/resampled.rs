@@ -79,6 +79,23 @@ impl ResampledClassifier {
         let losses = finite.then(|| RowLosses::new(input));
         Self { rows, classes, average, names, labels, predicted, losses, ranked }
     }
+
+    /// Returns these answers with one row more, of `label` and taken for `said`: it ranks first where it was taken to belong
+    /// and last in every other order. How sure the answer is nobody knows, so that figures of probabilities are left out.
+    fn with_row(&self, label: usize, said: usize) -> Self {
+        let mut more = self.clone();
+        more.rows += 1;
+        more.labels.push(label as u32);
+        more.predicted.push(said as u32);
+        more.losses = None;
+        // Of two classes the order is that of the second.
+        let first = usize::from(more.ranked.len() == 1);
+        for (class, ranked) in (first..).zip(&mut more.ranked) {
+            ranked.add(class == said, class == label);
+        }
+        more.names.retain(|name| rests_on_labels(name) || matches!(name.as_str(), "roc_auc" | "pr_auc"));
+        more
+    }
 }
 
 impl Resampled for ResampledClassifier {
@@ -125,6 +142,33 @@ impl Resampled for ResampledClassifier {
             figures.extend([area, precision]);
         }
         figures
+    }
+
+    fn is_share(&self, metric: &str) -> bool {
+        matches!(metric, "accuracy" | "recall_weighted")
+            || (metric == "recall" && self.average == Average::Weighted)
+            || (metric.starts_with("top_") && metric.ends_with("_accuracy"))
+    }
+
+    /// A row of the class with the most rows and one of that with the fewest, each once taken for the other and once for
+    /// what it is: figures weigh the one most, or the other.
+    fn with_unseen_rows(&self) -> Vec<Box<dyn Resampled + '_>> {
+        let mut support = vec![0_u64; self.classes];
+        for label in &self.labels {
+            support[*label as usize] += 1;
+        }
+        let present = || (0..self.classes).filter(|class| support[*class] > 0);
+        let Some(most) = present().max_by_key(|class| (support[*class], std::cmp::Reverse(*class))) else {
+            return Vec::new();
+        };
+        // Of a single class that has rows, another one that it can be taken for.
+        let other = (0..self.classes).filter(|class| *class != most);
+        let Some(least) = other.min_by_key(|class| (support[*class] == 0, support[*class], *class)) else {
+            return Vec::new();
+        };
+        let rows = [(most, least), (least, most), (most, most), (least, least)];
+        let rows = rows.into_iter().filter(|(label, _)| support[*label] > 0);
+        rows.map(|(label, said)| Box::new(self.with_row(label, said)) as Box<dyn Resampled>).collect()
     }
 }
 

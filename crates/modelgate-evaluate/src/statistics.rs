@@ -136,6 +136,20 @@ pub fn mcnemar(only_candidate: u64, only_reference: u64) -> McNemar {
     McNemar { only_candidate, only_reference, p_value }
 }
 
+/// Returns between which ends a share lies that `share` of `rows` rows show, with a two-sided `confidence`: where all rows are
+/// right, or none, the one end is as far from it as so few rows allow.
+///
+/// Source: Wilson, 1927, "Probable Inference, the Law of Succession, and Statistical Inference", the score interval.
+pub fn share_interval(share: f64, rows: u64, confidence: f64) -> (f64, f64) {
+    if rows == 0 {
+        return (0.0, 1.0);
+    }
+    let (n, z) = (rows as f64, normal_quantile(f64::midpoint(1.0, confidence)));
+    let (whole, square) = (1.0 + z * z / n, z * z / (2.0 * n));
+    let half = z * libm::sqrt((share * (1.0 - share)).max(0.0) / n + square / (2.0 * n));
+    (((share + square - half) / whole).max(0.0), ((share + square + half) / whole).min(1.0))
+}
+
 /// Returns between which ends the candidate's share of right rows less the reference's lies, each end at a one-sided
 /// `confidence`, of `rows` rows of which `only_candidate` and `only_reference` are right in one model alone. With few or no
 /// rows that differ the ends are as far apart as so few rows allow, where drawing the rows again would see no difference

@@ -79,17 +79,16 @@ fn one_row_has_figures_where_one_row_is_enough() {
     assert_eq!((found.metrics["accuracy"], found.metrics["cohen_kappa"]), (Some(1.0), None));
     let resampled = ResampledClassifier::new(&one, Average::Weighted).expect("resampled");
     let interval = bootstrap(&resampled, &BootstrapOptions { rounds: 100, ..BootstrapOptions::default() })[0];
-    assert_eq!(interval.map(|interval| (interval.low, interval.high)), Some((1.0, 1.0)));
+    // Of one right row Wilson's interval knows a fifth: 1 / (1 + 1.96²).
+    let (low, high) = interval.map(|interval| (interval.low, interval.high)).expect("an interval");
+    assert!((low - 0.206_549).abs() < 1e-5 && high > 1.0 - 1e-9, "{low} to {high}");
 }
 
 #[test]
-fn rows_that_are_all_equal_have_intervals_without_width() {
+fn rows_that_are_all_equal_have_no_interval() {
     let resampled = ResampledRegressor::new(&[2.0; 50], &[2.5; 50]).expect("resampled");
     let intervals = bootstrap(&resampled, &BootstrapOptions { rounds: 200, ..BootstrapOptions::default() });
-    for (name, interval) in resampled.names().iter().zip(intervals) {
-        let interval = interval.unwrap_or_else(|| panic!("{name}"));
-        assert!(interval.high - interval.low < 1e-12 && interval.standard_error < 1e-12, "{name}");
-    }
+    assert_eq!(intervals, vec![None; resampled.names().len()]);
     let column = NamedColumn {
         name: "c".to_owned(),
         values: SliceColumn::Numbers(vec![Some(1.0); 50]),
@@ -147,7 +146,7 @@ fn names_from_data_do_not_break_a_plot() {
     }
     assert!(
         bars_plot("t", "", &[]).is_err()
-            && roc_plot("t", &[]).is_err()
+            && roc_plot("t", &[], 2).is_err()
             && calibration_plot("t", &[], 0.0).is_err()
     );
 }

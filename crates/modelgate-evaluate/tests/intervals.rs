@@ -134,6 +134,68 @@ fn the_interval_of_accuracy_is_that_of_a_share() {
 }
 
 #[test]
+fn a_figure_without_a_mistake_is_as_sure_as_its_rows_are_many() {
+    let names = ["a", "b", "c"].map(str::to_owned);
+    // Twelve, eight and four rows; all right, all wrong, and always the first class.
+    let labels: Vec<u32> = (0..24)
+        .map(|row| {
+            if row < 12 {
+                0
+            } else if row < 20 {
+                1
+            } else {
+                2
+            }
+        })
+        .collect();
+    let wrong: Vec<u32> = labels.iter().map(|label| (label + 1) % 3).collect();
+    for (predicted, place) in [(labels.clone(), 1.0), (wrong, 0.0), (vec![0; 24], 0.5)] {
+        let sure = |class: u32| (0..3).map(move |other| if other == class { 0.9 } else { 0.05 });
+        let probabilities: Vec<f32> = predicted.iter().flat_map(|class| sure(*class)).collect();
+        let input = ClassificationInput {
+            labels: &labels,
+            predicted: &predicted,
+            probabilities: &probabilities,
+            class_names: &names,
+        };
+        let found = classification(&input, Average::Macro).expect("figures").metrics;
+        let resampled = ResampledClassifier::new(&input, Average::Macro).expect("resampled");
+        let intervals =
+            bootstrap(&resampled, &BootstrapOptions { rounds: 300, ..BootstrapOptions::default() });
+        for (name, interval) in resampled.names().iter().zip(intervals) {
+            let value = found[name].expect("a value");
+            let Some(interval) = interval else {
+                // How sure a wrong answer would be, nobody knows.
+                assert!(
+                    ["log_loss", "brier", "calibration_error"].contains(&name.as_str()),
+                    "{name} at {place}"
+                );
+                continue;
+            };
+            assert!(interval.low <= value && value <= interval.high, "{name}: {value} {interval:?}");
+            let (width, error) = (interval.high - interval.low, interval.standard_error);
+            assert!(width > 0.02 && error > 0.005, "{name} at {place}: {value} {interval:?}");
+        }
+        if place == 1.0 {
+            // Wilson: 24 / (24 + 1.96²); the rule of three says 0.875.
+            let accuracy = bootstrap(&resampled, &BootstrapOptions::default())[0].expect("an interval");
+            assert!((accuracy.low - 0.862_024).abs() < 1e-5, "{accuracy:?}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_error_of_other_rows_is_not_bounded_by_that_of_these() {
+    let actual = numbers(3, 100);
+    let predicted = numbers(4, 100);
+    let resampled = modelgate_evaluate::ResampledRegressor::new(&actual, &predicted).expect("resampled");
+    let found = bootstrap(&resampled, &BootstrapOptions { rounds: 100, ..BootstrapOptions::default() });
+    for (name, interval) in resampled.names().iter().zip(found) {
+        assert_eq!(interval.is_none(), name == "max_error", "{name}");
+    }
+}
+
+#[test]
 fn a_paired_comparison_is_narrower_than_two_intervals() {
     let (candidate, reference) = (Answers::new(5, 800, 2, 0.31), Answers::new(5, 800, 2, 0.30));
     let options = BootstrapOptions { rounds: 500, ..BootstrapOptions::default() };

@@ -290,10 +290,14 @@ fn curves_are_read_with_one_class_and_with_three() {
         let found: Vec<_> = (0..3).filter_map(|class| curves(&input, class).ok().flatten()).collect();
         assert_eq!(found.len(), 3);
         for count in [1, 3] {
-            let plot = roc_plot("churn: ROC on validation", &found[..count]).expect("a plot");
+            let plot = roc_plot("churn: ROC on validation", &found[..count], 3).expect("a plot");
             is_readable(&format!("ROC of {count}, {naming}"), &plot);
-            let plot = precision_recall_plot("churn: precision and recall", &found[..count]).expect("a plot");
+            let plot =
+                precision_recall_plot("churn: precision and recall", &found[..count], 3).expect("a plot");
             is_readable(&format!("precision of {count}, {naming}"), &plot);
+            let six = roc_plot("churn: ROC on validation", &found, 6).expect("a plot");
+            assert!(six.svg.contains("3 of 6 classes"), "{}", six.svg);
+            is_readable(&format!("ROC of 3 of 6, {naming}"), &six);
             // What a long name leaves in sight is its figure.
             let figure = format!("({:.3})", found[0].average_precision);
             assert!(count == 1 || plot.svg.contains(&figure), "{naming}: {figure}");

@@ -16,6 +16,9 @@ pub enum ModelError {
     /// The trees or coefficients make no sense.
     #[error("the model is not valid: {0}")]
     Invalid(String),
+    /// Its ONNX form would be one that no program reads.
+    #[error("{0}")]
+    TooLarge(String),
     /// The rows do not fit the model.
     #[error("the rows do not fit the model: {0}")]
     Rows(String),

@@ -56,6 +56,12 @@ impl LeftPackages {
         self.packages.get(digest).map(|one| one.version)
     }
 
+    /// Returns the packages of a model that are quarantined, each with its version.
+    pub fn of(&self, model: &ModelName) -> impl Iterator<Item = (Digest, VersionNumber)> {
+        let own = self.packages.iter().filter(move |(_, one)| one.model == *model);
+        own.map(|(digest, one)| (*digest, one.version))
+    }
+
     /// Returns whether nothing is said.
     pub fn is_empty(&self) -> bool {
         self.packages.is_empty()
@@ -80,6 +86,7 @@ mod tests {
             .expect("written");
         let read = LeftPackages::read(folder.path());
         assert_eq!(read, left);
+        assert_eq!(read.of(&name("other")).collect::<Vec<_>>(), [(other, VersionNumber(7))]);
         let versions = [one, two, other].map(|digest| read.version(&digest));
         assert_eq!(versions, [None, Some(VersionNumber(2)), Some(VersionNumber(7))]);
         fs_err::write(folder.path().join(LEFT_FILE), "torn").expect("written");

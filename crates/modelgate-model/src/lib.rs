@@ -26,7 +26,7 @@ pub use foreign::{ForeignModel, assemble_foreign};
 pub use left::{LEFT_FILE, LeftPackages};
 pub use manifest::Manifest;
 pub use onnx::library as onnxruntime;
-pub use onnx::{InputColumn, LoadedModel, export};
+pub use onnx::{InputColumn, LoadedModel, export, large_graph};
 pub use package::{ATTACHED_FILES, Package, assemble, from_files, open, stranger_in, verify};
 pub use predict::Prediction;
 pub use varied::Varied;

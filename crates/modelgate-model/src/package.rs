@@ -78,14 +78,24 @@ pub(crate) fn pack(
     Ok((digest, files))
 }
 
+/// Refuses a path where no package is. What may not be looked at may be one.
+fn check_folder(path: &Path) -> Result<(), PackageError> {
+    use std::io::ErrorKind;
+    match fs_err::metadata(path.join(MANIFEST)) {
+        Ok(found) if found.is_file() => Ok(()),
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error.into())
+        }
+        _ => Err(PackageError::NotAPackage(path.to_owned())),
+    }
+}
+
 /// Opens the package in the folder `path`, checking every file.
 ///
 /// # Errors
 /// Names the file that is missing, changed or does not belong there.
 pub fn open(path: &Path) -> Result<Package, PackageError> {
-    if !path.join(MANIFEST).is_file() {
-        return Err(PackageError::NotAPackage(path.to_owned()));
-    }
+    check_folder(path)?;
     let manifest = serde_json::from_slice::<Manifest>(&read_file(&path.join(MANIFEST))?).ok();
     let mut files = BTreeMap::new();
     for entry in fs_err::read_dir(path)? {
@@ -104,9 +114,7 @@ pub fn open(path: &Path) -> Result<Package, PackageError> {
 /// # Errors
 /// As [`open`], but for a model that cannot be used.
 pub fn verify(path: &Path) -> Result<Digest, PackageError> {
-    if !path.join(MANIFEST).is_file() {
-        return Err(PackageError::NotAPackage(path.to_owned()));
-    }
+    check_folder(path)?;
     let mut names = BTreeSet::new();
     for entry in fs_err::read_dir(path)? {
         names.insert(entry?.file_name().to_string_lossy().into_owned());

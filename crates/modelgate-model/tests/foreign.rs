@@ -44,7 +44,9 @@ fn input(column: &Value) -> (Feature, InputColumn) {
         }
     };
     let name = column["name"].as_str().expect("a name").to_owned();
-    (Feature::of(name, feature_type, true), input)
+    let whole = if let InputColumn::Ints(whole) = &input { &whole[..] } else { &[] };
+    let range = whole.iter().min().zip(whole.iter().max()).map(|(low, high)| (*low as f64, *high as f64));
+    (Feature { range, ..Feature::of(name, feature_type, true) }, input)
 }
 
 fn case(folder: &Path, case: &Value) -> Case {

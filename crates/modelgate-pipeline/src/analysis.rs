@@ -221,7 +221,8 @@ fn depends(
             (None, text) => text.unwrap_or("missing").to_owned(),
         });
     }
-    Ok(Some(PartialDependence { feature: feature.to_owned(), values, numbers, outcome, mean }))
+    let rows = rows.len() as u64;
+    Ok(Some(PartialDependence { feature: feature.to_owned(), values, numbers, outcome, mean, rows }))
 }
 
 /// The class whose probability is shown: the second of two, else the most frequent.

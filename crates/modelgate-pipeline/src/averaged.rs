@@ -35,6 +35,17 @@ pub(crate) fn average(pipeline: &Pipeline<'_>) -> Average {
     }
 }
 
+/// Holds where `metric` of a version is what `average` makes of it, as far as `figures`, which it was registered with, tell.
+pub(crate) fn is_made_by(figures: &BTreeMap<String, f64>, metric: &str, average: Average) -> bool {
+    let depends = is_counted(metric) || (AREAS.contains(&metric) && figures.contains_key(OF_SEVERAL));
+    !depends || is_by(figures, average)
+}
+
+/// Holds for a figure that is averaged whatever the number of classes, and kept by either average under a name of its own.
+pub(crate) fn is_counted(metric: &str) -> bool {
+    COUNTED.contains(&metric)
+}
+
 fn named(metric: &str, average: Average) -> String {
     let average = match average {
         Average::Weighted => "weighted",

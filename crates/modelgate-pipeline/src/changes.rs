@@ -2,33 +2,57 @@
 
 mod rules;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use modelgate_core::Digest;
 use modelgate_core::verdict::figure;
 use serde_json::{Map, Value, json};
 
+use crate::error::PipelineError;
 use crate::project::Pipeline;
 use crate::record;
+use crate::stages::contract::read_contract;
 
-/// What the project says for all its pipelines and a version is attached to as well: what it needs to get to production.
-const OF_PROJECT: [&str; 2] = ["policy", "signing"];
+/// What is attached to a version beside its pipeline's settings: what the project says for all its pipelines, and the files that
+/// settings name, whose content decides.
+const BESIDE: [&str; 4] = ["policy", "signing", CONTRACT, KEYS];
 
-/// Returns what decides how a model is made and let in: the pipeline's settings, and the project's rules and signatures.
-pub(crate) fn settings(pipeline: &Pipeline<'_>) -> Result<Value, serde_json::Error> {
+/// The contract, limit by limit.
+const CONTRACT: &str = "contract";
+
+/// The digest of each file of `signing.public_keys`.
+const KEYS: &str = "public key";
+
+/// Returns what decides how a model is made and let in: the pipeline's settings with its contract, and the project's rules and
+/// signatures with the keys.
+pub(crate) fn settings(pipeline: &Pipeline<'_>) -> Result<Value, PipelineError> {
     let mut settings = serde_json::to_value(pipeline.config)?;
     if let Value::Object(settings) = &mut settings {
         let project = &pipeline.project.config;
-        settings.insert(OF_PROJECT[0].to_owned(), json!(project.policy));
-        settings.insert(OF_PROJECT[1].to_owned(), json!(project.signing));
+        settings.insert(BESIDE[0].to_owned(), json!(project.policy));
+        settings.insert(BESIDE[1].to_owned(), json!(project.signing));
+        settings.extend(of_files(pipeline)?);
     }
     Ok(settings)
+}
+
+/// Returns what stands in the files that settings name.
+pub(crate) fn of_files(pipeline: &Pipeline<'_>) -> Result<Map<String, Value>, PipelineError> {
+    let contract = read_contract(pipeline)?.map(|(contract, _)| contract);
+    let digest = |name: &String| {
+        // A key that cannot be read is told by what asks for it.
+        fs_err::read(pipeline.project.root.join(name)).ok().map(|bytes| Digest::of(&bytes))
+    };
+    let names = &pipeline.project.config.signing.public_keys;
+    let keys: BTreeMap<&String, Option<Digest>> = names.iter().map(|name| (name, digest(name))).collect();
+    Ok(Map::from_iter([(CONTRACT.to_owned(), json!(contract)), (KEYS.to_owned(), json!(keys))]))
 }
 
 /// Returns how the settings of two versions differ, in words; first of all how the rules do that they were judged by.
 pub(crate) fn configuration(before: &Value, now: &Value) -> Vec<String> {
     let (Value::Object(before), Value::Object(now)) = (before, now) else { return Vec::new() };
     let (mut before, mut now) = (before.clone(), now.clone());
-    for name in OF_PROJECT {
+    for name in BESIDE {
         // An older record does not say: that is no change.
         if !(before.contains_key(name) && now.contains_key(name)) {
             before.remove(name);
@@ -155,6 +179,22 @@ mod tests {
             ]
         );
         assert!(data(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_weakened_contract_and_an_exchanged_key_are_told() {
+        let settings = |max: u32, key: &str| {
+            json!({
+                "contract": { "columns": { "age": { "type": "int", "max": max } } },
+                "public key": { "release.pub": Digest::of(key.as_bytes()) },
+                "seed": 1,
+            })
+        };
+        assert_eq!(
+            configuration(&settings(10, "one"), &settings(100, "other")),
+            ["`contract.columns.age.max` was 10 and is 100", "`public key.release.pub` changed"]
+        );
+        assert!(configuration(&json!({ "seed": 1 }), &settings(10, "one")).is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::measured_on::MeasuredOn;
 use crate::options::Surroundings;
 use crate::policy;
 use crate::project::Pipeline;
+use crate::stored;
 
 /// What becomes of the newest version.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +52,10 @@ pub fn choose(
         return Ok(Choice::Promote { version: newest, reason: otherwise.to_owned() });
     };
     let model = &pipeline.model;
+    // The gate asks too; this may be chosen by since.
+    if let Some(attached) = stored::attached(registry, model, newest)? {
+        check_classes(pipeline, attached.classes.len())?;
+    }
     let history = History::with_ways(pipeline, registry, metric, newest)?;
     let Some((best, value)) = history.best else {
         return Ok(Choice::Stage { reason: format!("no version has a figure of {metric}") });

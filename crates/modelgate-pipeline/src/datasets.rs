@@ -20,8 +20,8 @@ use crate::project::Project;
 
 pub use committed::{Reading, warning};
 pub(crate) use committed::{set_of, warning_of};
-pub(crate) use dvc::tracking;
 pub use dvc::{dvc_stages, pull_dvc};
+pub(crate) use dvc::{lacking, tracking};
 pub use locate::{locate, remote_files, remote_source};
 pub use modelgate_data::dvc::DvcPulled;
 pub use share::{Pulled, Pushed, Sharing};

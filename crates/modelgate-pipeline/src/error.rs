@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use modelgate_core::Verdict;
 
+use crate::notify::Notice;
 use crate::stage::Stage;
 use crate::stages::command::Interrupt;
 use crate::stages::trials::FailedSearch;
@@ -127,17 +128,17 @@ pub enum PipelineError {
     /// A signal asked for the end while a program trained, which has ended too.
     #[error("interrupted by {0}: train.command was ended, and the rows that it was given are removed")]
     Interrupted(Interrupt),
-    /// A promotion is in the ledger, which everybody reads, and not in this checkout.
+    /// Something is in the ledger, which everybody reads, and not in this checkout.
     #[error(
-        "{model} {version} is in production by the ledger, and the files of this checkout could not follow: {source}; the next \
+        "{done} by the ledger, and the files of this checkout could not follow: {source}; nothing is to be done again, the next \
          command here brings them there"
     )]
     NotFollowed {
-        /// The model.
-        model: modelgate_core::ModelName,
-        /// The version.
-        version: modelgate_core::VersionNumber,
-        /// Why it could not.
+        /// What is so by the ledger.
+        done: String,
+        /// What is to be told of it, now: it took place.
+        notices: Vec<Notice>,
+        /// Why they could not.
         source: Box<Self>,
     },
     /// What an earlier run left of judging a package is not what comes of judging it.
@@ -190,6 +191,14 @@ impl PipelineError {
         match self {
             Self::NotPassed { verdict, .. } => Some(*verdict),
             _ => None,
+        }
+    }
+
+    /// Returns what is to be told of what took place all the same.
+    pub fn notices(&self) -> &[Notice] {
+        match self {
+            Self::NotFollowed { notices, .. } => notices,
+            _ => &[],
         }
     }
 

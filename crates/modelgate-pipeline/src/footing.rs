@@ -128,6 +128,7 @@ impl Ground {
     }
 }
 
-fn parts(split: &mut SplitAssignment) -> [(Subset, &mut Vec<u32>); 2] {
+/// Returns the rows that are held back, by subset.
+pub(crate) fn parts(split: &mut SplitAssignment) -> [(Subset, &mut Vec<u32>); 2] {
     [(Subset::Validation, &mut split.validation), (Subset::Test, &mut split.test)]
 }

@@ -12,6 +12,7 @@ use modelgate_model::{ATTACHED_FILES, Package};
 use modelgate_registry::{Objects, Registry};
 
 use crate::error::PipelineError;
+use crate::learned::recorded;
 use crate::measured_on::MeasuredRows;
 use crate::options::{Reporter, RunOptions, Surroundings};
 use crate::probe;
@@ -83,7 +84,8 @@ pub fn take(
             sentence: "the data do not keep their contract: nothing is judged on them".to_owned(),
         });
     }
-    let court = Court::of(&mut runner, registry)?;
+    let attached = attached(registry, pipeline, &package, folder)?;
+    let court = Court::of(&mut runner, registry, Some((&package, attached.as_ref())))?;
     let schema = &package.manifest.schema;
     let (evaluation, verdict) = court.judge(&package.model, package.digest, "the package", schema)?;
     let verdict_bytes = registration::verdict_file(&verdict)?;
@@ -95,13 +97,16 @@ pub fn take(
     let mut files = own_files(&package, folder)?;
     let metrics = AttachedMetrics {
         measured_on: Some(MeasuredRows::of(&runner)?),
+        // What it was trained on is known by nothing else when it is production, and another is compared with it.
+        split: recorded(attached.as_ref(), "split"),
+        trained_on: recorded(attached.as_ref(), "trained_on"),
         ..AttachedMetrics::from(&evaluation)
     };
     let metrics = canonical::to_pretty(&metrics)?.into_bytes();
-    let card = reports::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
-    files.insert("metrics.json".to_owned(), metrics);
+    let card = reports::model_card(&package.manifest, &evaluation, &verdict, &runner.warnings());
+    files.insert(METRICS.to_owned(), metrics);
     files.insert("verdict.json".to_owned(), verdict_bytes.clone());
-    files.insert("MODEL_CARD.md".to_owned(), card);
+    files.insert("MODEL_CARD.md".to_owned(), card.into_bytes());
     let now = (surroundings.now)();
     let figures = evaluation.subsets.get(&court.on()).map(|found| found.metrics.clone()).unwrap_or_default();
     let lineage = &package.manifest.lineage;
@@ -156,6 +161,33 @@ fn judged_alike(
         .max_by_key(|(version, found)| (found.stage == Lifecycle::Production, **version))
         .map(|(version, _)| *version)
 }
+
+/// Returns the `metrics.json` of a package: that of a version of it here, else the one that lies beside it. No digest stands for
+/// that one; it is asked for nothing but which rows the package was trained on, and its lineage is held against that.
+fn attached(
+    registry: &Registry,
+    pipeline: &Pipeline<'_>,
+    package: &Package,
+    folder: &Path,
+) -> Result<Option<serde_json::Value>, PipelineError> {
+    let known = registry.state().models.get(&pipeline.model).map(|state| &state.versions);
+    for (version, _) in known.into_iter().flatten().filter(|(_, found)| found.digest == package.digest) {
+        let registration = registry.registration(&pipeline.model, *version)?;
+        let Some(bytes) = registration.files.get(METRICS).and_then(|digest| registry.object(digest).ok())
+        else {
+            continue;
+        };
+        let value: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+        if value.as_ref().is_some_and(|value| value.get("split").is_some()) {
+            return Ok(value);
+        }
+    }
+    let beside = modelgate_model::read_file(&folder.join(METRICS)).ok();
+    Ok(beside.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// The file of a version's figures.
+const METRICS: &str = "metrics.json";
 
 /// Returns the package's own files; what was attached elsewhere says nothing here.
 fn own_files(package: &Package, folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, PipelineError> {

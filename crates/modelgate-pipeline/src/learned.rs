@@ -4,6 +4,8 @@
 //! row, so that of production is made again here. Where a split by time ends, and which groups one by group trains on, follows
 //! from all rows there were, so [`TrainedOn`] is attached beside it.
 
+mod elsewhere;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use modelgate_config::{PipelineConfig, SplitKindName};
@@ -23,6 +25,8 @@ use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::{data, dataset};
 use crate::trained_on::{By, TrainedOn};
+
+pub(crate) use elsewhere::Own;
 
 /// How the rows of a version were split.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -287,7 +291,7 @@ pub(crate) fn columns(production: &Package, attached: Option<&Value>) -> Vec<Str
     features.chain(split).collect()
 }
 
-fn recorded<T: for<'a> Deserialize<'a>>(attached: Option<&Value>, name: &str) -> Option<T> {
+pub(crate) fn recorded<T: for<'a> Deserialize<'a>>(attached: Option<&Value>, name: &str) -> Option<T> {
     T::deserialize(attached?.get(name)?).ok()
 }
 
@@ -310,9 +314,9 @@ pub(crate) fn learned(
         let own = data::features(runner.pipeline, &schema);
         SplitRecord::of_settings(settings?, &production.manifest.schema, &now, &own, &schema)
     };
-    // A package that was made elsewhere tells nothing of its split.
+    // A package that was made elsewhere tells nothing of its split, but for its digest.
     let Some(mut before) = recorded::<SplitRecord>(attached, "split").or_else(from_settings) else {
-        return Ok(Learned::Apart);
+        return Ok(elsewhere::of_same_rows(runner, lineage, &now, rows)?.unwrap_or(Learned::Apart));
     };
     // A version that does not say how its values were read has its settings, and counts as read like these where it has none.
     if before.read.is_none() {

@@ -7,6 +7,7 @@ mod answers;
 mod averaged;
 mod changes;
 pub mod choice;
+mod collapsed;
 mod columns;
 mod constant;
 mod contributions;
@@ -40,6 +41,7 @@ pub mod reports;
 pub mod retention;
 pub mod rollback;
 mod rollout_end;
+mod rule_doubts;
 mod rule_slices;
 mod run;
 mod runner;
@@ -53,6 +55,7 @@ mod stored;
 mod together;
 mod tracking;
 mod trained_on;
+mod tries;
 mod unfinished;
 mod untold;
 
@@ -68,7 +71,7 @@ pub use gate_run::gate_check_run;
 pub use latency::Latency;
 pub use options::{
     ApprovalAnswer, ApprovalRequest, Approver, MetricDifference, Reporter, RunOptions, Sample, StageReport,
-    StageStatus, Surroundings,
+    StageStatus, StageWarning, Surroundings,
 };
 pub use packaged::check_packaged;
 pub use production::{
@@ -79,10 +82,11 @@ pub use promotion::{
     PromotionRequest, approval_request, materialise, promote, promote_canary, rehearse_promotion,
 };
 pub use rollout_end::abort_events;
+pub use rule_doubts::rule_doubts;
 pub use run::{Ending, RunOutcome, check_manual_promotion, check_pipeline, lock, registry, run, set_threads};
 pub use stage::{Selection, Stage};
 pub use stages::beside::{BaselineFigures, Comparison};
-pub use stages::command::{Interrupt, doubts as command_doubts, missing_for};
+pub use stages::command::{Interrupt, doubts as command_doubts, keep_from_programs, missing_for};
 pub use stages::contract::{micros, read_contract};
 pub use stages::data::{PartPreview, SplitPreview, features, split_preview, write_split};
 pub use stages::dataset::{read_options, source_files};

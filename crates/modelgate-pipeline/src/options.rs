@@ -83,6 +83,46 @@ pub struct StageReport {
     pub warnings: Vec<String>,
 }
 
+impl StageReport {
+    /// Returns whether what the stage found keeps the model from production: a gate that did not pass, a broken contract.
+    pub fn blocks(&self) -> bool {
+        let starts = |word: &str| self.summary.starts_with(word);
+        match self.stage {
+            Stage::Gate => starts("failed: ") || starts("inconclusive: "),
+            Stage::Contract => self.summary.contains(" rows, broken: "),
+            _ => false,
+        }
+    }
+}
+
+/// What a person should know of a run, and the stage that says it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StageWarning {
+    /// The stage.
+    pub stage: Stage,
+    /// What it says.
+    pub warning: String,
+}
+
+impl StageWarning {
+    /// Returns the warnings of stages up to `last`, in their order.
+    pub fn until(last: Stage, reports: &[StageReport]) -> Vec<Self> {
+        let up_to = reports.iter().filter(|report| report.stage <= last);
+        up_to
+            .flat_map(|report| {
+                let stage = report.stage;
+                report.warnings.iter().map(move |warning| Self { stage, warning: warning.clone() })
+            })
+            .collect()
+    }
+}
+
+impl std::fmt::Display for StageWarning {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.stage, self.warning)
+    }
+}
+
 /// Hears of each stage as it ends.
 pub trait Reporter {
     /// Called when `stage` begins to work.
@@ -160,4 +200,30 @@ pub struct Surroundings<'a> {
     pub now: &'a dyn Fn() -> String,
     /// Who runs this, as the ledger names them.
     pub actor: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_blocks_is_told_from_what_was_only_done() {
+        let report = |stage, summary: &str| StageReport {
+            stage,
+            status: StageStatus::Ran,
+            summary: summary.to_owned(),
+            why: String::new(),
+            seconds: 0.0,
+            warnings: vec!["one".to_owned()],
+        };
+        assert!(report(Stage::Gate, "failed: 1 of 2 rules failed").blocks());
+        assert!(report(Stage::Gate, "inconclusive: too few rows").blocks());
+        assert!(!report(Stage::Gate, "passed: what failed: nothing").blocks());
+        assert!(report(Stage::Contract, "c.yaml: 3 checks on 60 rows, broken: 1 error").blocks());
+        assert!(!report(Stage::Contract, "c.yaml: 3 checks on 60 rows, all hold").blocks());
+        let reports = [report(Stage::Split, ""), report(Stage::Register, "")];
+        let told: Vec<String> =
+            StageWarning::until(Stage::Gate, &reports).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["split: one"]);
+    }
 }

@@ -183,6 +183,19 @@ pub fn read<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, name: &str)
     serde_json::from_str(&text).ok()
 }
 
+/// Returns why a file of `outputs/<pipeline>/` that is there cannot be read; `None` where it can be, or is not there.
+pub fn unread<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, name: &str) -> Option<String> {
+    let path = pipeline.outputs().join(name);
+    match fs_err::read_to_string(&path) {
+        Ok(text) => {
+            let wrong = serde_json::from_str::<T>(&text).err()?;
+            Some(format!("outputs/{}/{name} is not whole, or of another version: {wrong}", pipeline.name))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 /// Returns `sample of 500 rows`, when the run was on a sample: its verdict is not the model's.
 pub fn sampled(pipeline: &Pipeline<'_>, run: &RunReport) -> Option<String> {
     let sample = run.sample?;

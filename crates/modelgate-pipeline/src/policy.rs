@@ -8,6 +8,7 @@ mod required;
 
 use modelgate_config as config;
 use modelgate_core::lifecycle::{Approval, Event, Stage as Lifecycle};
+use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{ModelName, Verdict, VersionNumber};
 use modelgate_registry::Registry;
 
@@ -83,7 +84,8 @@ pub fn check_approver(project: &Project, model: &ModelName, actor: &str) -> Resu
     ))
 }
 
-/// Returns whether the policy approves by itself that a version passed its gate: not one whose package a person rejected.
+/// Returns whether the policy approves by itself that a version passed its gate: not one whose package a person rejected, nor
+/// one of which there are [`doubts`].
 ///
 /// # Errors
 /// Fails when the pipelines cannot be read, or the registry cannot be asked.
@@ -95,7 +97,45 @@ pub fn is_automatic(
 ) -> Result<bool, PipelineError> {
     let automatic = pipeline_of(project, model)?
         .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic);
-    Ok(automatic && rejection(registry, model, version)?.is_none())
+    Ok(automatic
+        && rejection(registry, model, version)?.is_none()
+        && doubts(registry, model, version)?.is_empty())
+}
+
+/// Returns why the policy does not approve a version by itself, where it approves others: a person rejected its package, or there
+/// are [`doubts`].
+///
+/// # Errors
+/// Fails when the pipelines or the version's verdict cannot be read.
+pub fn for_a_person(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<Option<String>, PipelineError> {
+    if let Some(rejection) = rejection(registry, model, version)? {
+        return Ok(Some(rejection.to_string()));
+    }
+    let automatic = pipeline_of(project, model)?
+        .is_some_and(|pipeline| pipeline.config.promotion.approval == config::ApprovalPolicy::Automatic);
+    let doubts = doubts(registry, model, version)?;
+    Ok((automatic && !doubts.is_empty()).then(|| {
+        format!("promotion.approval is automatic, and a person decides of {version}: {}", doubts.join("; "))
+    }))
+}
+
+/// Returns what a person has to look at before a version is approved, though its gate passed.
+///
+/// # Errors
+/// Fails when its verdict cannot be read.
+pub fn doubts(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+) -> Result<Vec<String>, PipelineError> {
+    let Some(found) = registry.model(model)?.versions.get(&version) else { return Ok(Vec::new()) };
+    let verdict: GateVerdict = serde_json::from_slice(&registry.object(&found.verdict_digest)?)?;
+    Ok(verdict.doubts)
 }
 
 /// Approves a version where the policy does it itself; returns whether it is approved then.
@@ -157,7 +197,11 @@ pub fn check_promotion(
     let approval = state.versions.get(&version).and_then(|found| found.approval.as_ref());
     // Without an approval the lifecycle refuses, in its own words.
     let Some(approval) = approval else { return Ok(()) };
-    check_approval(&pipeline, version, approval, now)
+    check_approval(&pipeline, version, approval, now)?;
+    match overruled(registry, model, version, approval)? {
+        None => Ok(()),
+        Some(why) => refuse(format!("{why}; `modelgate model approve {model} {version}`")),
+    }
 }
 
 /// Returns whether a version has an approval that counts.
@@ -186,8 +230,26 @@ pub fn lapsed(
     now: &str,
 ) -> Result<Option<String>, PipelineError> {
     let approval = registry.model(&pipeline.model)?.versions.get(&version);
-    let approval = approval.and_then(|found| found.approval.as_ref());
-    Ok(approval.and_then(|approval| approval_lapsed(pipeline, version, approval, now)))
+    let Some(approval) = approval.and_then(|found| found.approval.as_ref()) else { return Ok(None) };
+    match approval_lapsed(pipeline, version, approval, now) {
+        None => overruled(registry, &pipeline.model, version, approval),
+        lapsed => Ok(lapsed),
+    }
+}
+
+/// Returns why an approval by the policy counts no more: a no to the model was said by then, under another number.
+fn overruled(
+    registry: &Registry,
+    model: &ModelName,
+    version: VersionNumber,
+    approval: &Approval,
+) -> Result<Option<String>, PipelineError> {
+    if approval.actor != AUTOMATIC {
+        return Ok(None);
+    }
+    let why =
+        |no| format!("{model} {version} was approved by the policy, and a person has to look at it: {no}");
+    Ok(rejection(registry, model, version)?.map(why))
 }
 
 /// Returns why an approval counts no more, if it does not: it is too old, by somebody whom the policy does not name, or the

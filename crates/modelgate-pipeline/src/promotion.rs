@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use modelgate_core::ledger::Registration;
+use modelgate_core::ledger::{LedgerEvent, Registration};
 use modelgate_core::lifecycle::{Event, ModelState};
 use modelgate_core::rollout::Rollout;
 use modelgate_core::rule::Subset;
@@ -28,7 +28,6 @@ use crate::project::Project;
 use crate::run::check_manual_promotion;
 use crate::trained_on::TrainedOn;
 use crate::unfinished::{self, Work};
-use crate::untold;
 
 /// The figures that are attached to a version as `metrics.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -140,6 +139,12 @@ fn planned(
     } else {
         Vec::new()
     };
+    let found = registry.model(model)?.versions.get(&version);
+    if events.is_empty() && found.is_some_and(|found| is_quarantined(registry, model, &found.digest)) {
+        // What else stands against it would be told to no purpose.
+        let promote = Event::Promote { over: request.over, reason: reason.clone() };
+        registry.allows(model, &[(version, promote)], now, &surroundings.actor)?;
+    }
     let is_approved_now =
         events.iter().any(|(one, event)| *one == version && matches!(event, Event::Approve { .. }));
     if is_approved_now {
@@ -155,6 +160,10 @@ fn planned(
     Ok(events)
 }
 
+fn is_quarantined(registry: &Registry, model: &ModelName, digest: &Digest) -> bool {
+    registry.state().models.get(model).is_some_and(|state| state.quarantined(digest).is_some())
+}
+
 fn promote_behind(
     project: &Project,
     registry: &mut Registry,
@@ -164,20 +173,20 @@ fn promote_behind(
 ) -> Result<Production, PipelineError> {
     let (model, version, now) = (&request.model, request.version, (surroundings.now)());
     let events = planned(project, registry, request, first, &now, surroundings)?;
-    bring(project, registry, (model, version), &events, &request.reason, &now, surroundings)
+    bring(project, registry, (Work::Promotion, model, version), &events, &request.reason, &now, surroundings)
 }
 
 /// Writes the events behind which `version` is in production, and brings its package to where production loads it from.
 pub(crate) fn bring(
     project: &Project,
     registry: &mut Registry,
-    (model, version): (&ModelName, VersionNumber),
+    (work, model, version): (Work, &ModelName, VersionNumber),
     events: &[(VersionNumber, Event)],
     reason: &str,
     now: &str,
     surroundings: &Surroundings<'_>,
 ) -> Result<Production, PipelineError> {
-    let mark = unfinished::begin(project, Work::Promotion, model, version)?;
+    let mark = unfinished::begin(project, work, model, version)?;
     if let Err(error) = registry.apply_all(model, events, now, &surroundings.actor) {
         // An answer that was lost leaves open what the ledger holds: the mark lets the next command look.
         if error.appended_nothing() {
@@ -185,15 +194,11 @@ pub(crate) fn bring(
         }
         return Err(error.into());
     }
-    let found = materialise(project, registry, model).map_err(|error| PipelineError::NotFollowed {
-        model: model.clone(),
-        version,
-        source: Box::new(error),
-    })?;
-    if let Some(found) = &found {
-        untold::keep(project, &[Notice::promoted(model, found.version, found.digest, reason)])?;
-    }
-    mark.end()?;
+    let moved = production::find(registry, model);
+    let notices = moved.map(|found| Notice::promoted(model, found.version, found.digest, reason));
+    let done = format!("{model} {version} is in production");
+    let notices = notices.into_iter().collect();
+    let found = mark.follow(project, done, notices, || materialise(project, registry, model))?;
     found.ok_or_else(|| PipelineError::Policy(format!("{version} left production while it was promoted")))
 }
 
@@ -275,12 +280,43 @@ pub(crate) fn note_quarantined(
     let versions = registry.state().models.get(model).map(|state| &state.versions);
     // A quarantine outlives the artefacts in the registry: a copy of the package may be anywhere.
     let quarantined = versions.into_iter().flatten().filter(|(_, state)| state.quarantined);
+    let quarantined: BTreeMap<_, _> = quarantined.map(|(number, state)| (state.digest, *number)).collect();
     let before = LeftPackages::read(folder);
-    let now = before.clone().with(model, quarantined.map(|(number, state)| (state.digest, *number)));
+    let gone = before.of(model).filter(|(digest, _)| !quarantined.contains_key(digest)).collect();
+    let unknown = unknown_marks(registry, model, gone)?;
+    for (digest, version) in &unknown {
+        modelgate_registry::tell(&format!(
+            "`{}` has the package {digest} as quarantined ({model} {version}), and the ledger knows neither of that nor of an \
+             override: it was taken back to an earlier day, or is another one. The mark stays, and no service loads the package; \
+             restore the ledger from a copy, or take the mark out of the file if the package is good",
+            folder.join(LEFT_FILE).display()
+        ));
+    }
+    let now = before.clone().with(model, quarantined.into_iter().chain(unknown));
     if now != before {
         atomic::write(&folder.join(LEFT_FILE), canonical::to_pretty(&now)?.as_bytes())?;
     }
     Ok(())
+}
+
+/// Returns those of the marks `gone`, which the ledger does not have any more, that no override took out.
+fn unknown_marks(
+    registry: &Registry,
+    model: &ModelName,
+    mut gone: BTreeMap<Digest, VersionNumber>,
+) -> Result<BTreeMap<Digest, VersionNumber>, PipelineError> {
+    let versions = registry.state().models.get(model).map(|state| &state.versions);
+    let (Some(versions), false) = (versions, gone.is_empty()) else { return Ok(gone) };
+    registry.for_each_entry(|entry| {
+        if let LedgerEvent::Overridden { model: of, version, .. } = &entry.event
+            && of == model
+            && let Some(found) = versions.get(version)
+        {
+            gone.remove(&found.digest);
+        }
+        Ok(())
+    })?;
+    Ok(gone)
 }
 
 /// Makes `models/packaged/<model>/` the package of `version`, if it is not yet.
@@ -299,8 +335,10 @@ pub(crate) fn place_package(
     atomic::recover_folder(&folder)?;
     let signature = modelgate_model::read_file(&folder.join("model.sig")).ok();
     let signature = signature.map(|bytes| Digest::of(&bytes));
+    // A package that was judged twice has the verdict of the version that it is here.
     let packaged = modelgate_model::verify(&folder)
-        .is_ok_and(|digest| digest == state.digest && signature == state.signature);
+        .is_ok_and(|digest| digest == state.digest && signature == state.signature)
+        && crate::signature::has_registered_verdict(registry, model, version, &folder)?;
     if packaged {
         return Ok(());
     }

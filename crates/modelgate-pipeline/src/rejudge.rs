@@ -13,11 +13,12 @@ use modelgate_registry::Registry;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::collapsed::collapsed;
 use crate::error::PipelineError;
 use crate::evaluation::{EvaluateOptions, Evaluation, evaluate};
 use crate::footing::{Ground, Rows};
 use crate::latency;
-use crate::learned;
+use crate::learned::{self, Own};
 use crate::paired;
 use crate::production;
 use crate::promised::promised;
@@ -41,6 +42,8 @@ pub(crate) struct Court {
     rules: Vec<GateRule>,
     on: Subset,
     references: BTreeMap<Versus, Reference>,
+    /// What a package from elsewhere learned from; nothing for what this project makes.
+    own: Own,
 }
 
 /// The package in production.
@@ -76,13 +79,21 @@ pub(crate) fn production_package(
 }
 
 impl Court {
-    /// Gathers what the gate looks at; the stages up to the split have run.
-    pub(crate) fn of(runner: &mut Runner<'_>, registry: &Registry) -> Result<Self, PipelineError> {
+    /// Gathers what the gate looks at; the stages up to the split have run. A package from elsewhere, with its `metrics.json`, is
+    /// judged on none of the rows that it is known to have learned from.
+    pub(crate) fn of(
+        runner: &mut Runner<'_>,
+        registry: &Registry,
+        elsewhere: Option<(&Package, Option<&serde_json::Value>)>,
+    ) -> Result<Self, PipelineError> {
         let rules = gate::rules(runner)?;
         let found = production_package(runner, registry);
         let mut asked = sliced(runner, &rules);
         if let Ok(Some(found)) = &found {
             asked.extend(learned::columns(&found.package, found.attached.as_ref()));
+        }
+        if let Some((package, attached)) = elsewhere {
+            asked.extend(learned::columns(package, attached));
         }
         // A column that only production takes and that cannot be read keeps nobody else from being judged.
         let Measured { table, schema: types, notes } = match measured(runner, &asked, Mixed::AsText) {
@@ -90,8 +101,16 @@ impl Court {
             Err(_) => measured(runner, &sliced(runner, &rules), Mixed::AsText)?,
         };
         let target = data::target(runner, &table)?;
-        let split = data::assignment(runner)?;
+        let mut split = data::assignment(runner)?;
         let options = gate::plain_options(runner, &rules);
+        let mut own = Own::default();
+        if let Some((package, attached)) = elsewhere {
+            let all = split.clone();
+            let rows =
+                Rows { table: &table, schema: &types, target: &target, split: &all, options: &options };
+            own = Own::take_out(runner, package, attached, &rows, &mut split)?;
+            own.warnings().for_each(|warning| runner.reporter.note(warning));
+        }
         let mut in_production = None;
         let production = match found {
             Ok(None) => Reference::None,
@@ -101,7 +120,14 @@ impl Court {
                 let rows = Rows { table: &table, schema: &types, target, split, options };
                 match Ground::of(runner, (&name, &package), attached.as_ref(), &rows) {
                     Ok(ground) => {
-                        ground.warnings().iter().for_each(|warning| runner.reporter.note(warning));
+                        let doubt = collapsed(
+                            &name,
+                            &ground.evaluation,
+                            attached.as_ref(),
+                            gate::gate_subset(runner),
+                        );
+                        ground.warnings().iter().chain(&doubt).for_each(|told| runner.reporter.note(told));
+                        own.doubts.extend(doubt);
                         let scores = ground.evaluation.scores(name, schema);
                         in_production = Some((package, ground));
                         Reference::Scores(Box::new(scores))
@@ -127,6 +153,7 @@ impl Court {
             rules,
             on: gate::gate_subset(runner),
             references,
+            own,
         })
     }
 
@@ -172,6 +199,8 @@ impl Court {
         }
         let references = self.references.clone();
         let evidence = Evidence { candidate, references, on: self.on, comparisons, footings };
-        Ok((evaluation, judge(&self.rules, &evidence)))
+        let is_enough = |id: &str| self.rules.iter().any(|rule| rule.id == id && rule.min_samples.is_some());
+        let verdict = self.own.held(judge(&self.rules, &evidence), is_enough);
+        Ok((evaluation, verdict.doubted(self.own.doubts.clone())))
     }
 }

@@ -22,6 +22,7 @@ use modelgate_data::contract::ContractReport;
 use crate::analysis::Analysis;
 use crate::error::PipelineError;
 use crate::evaluation::SubsetEvaluation;
+use crate::options::StageWarning;
 use crate::outputs::{self, EvaluationReport, RunReport};
 use crate::project::Pipeline;
 use crate::stage::Stage;
@@ -80,6 +81,22 @@ const ORDER: [&str; 12] = [
     "history",
 ];
 
+/// Reads a file that a report cannot do without.
+fn needed<T: serde::de::DeserializeOwned>(pipeline: &Pipeline<'_>, file: &str) -> Result<T, PipelineError> {
+    outputs::read(pipeline, file).ok_or_else(|| {
+        let name = pipeline.name;
+        PipelineError::Policy(outputs::unread::<T>(pipeline, file).map_or_else(
+            || format!("pipeline `{name}` has no {file} in outputs/{name}/: `modelgate run {name}` makes it"),
+            |why| {
+                format!(
+                    "{file} of the last run of pipeline `{name}` cannot be read: {why}; `modelgate run {name}` makes it \
+                     anew"
+                )
+            },
+        ))
+    })
+}
+
 impl RunEvidence {
     /// Reads what the last run of `pipeline` left.
     ///
@@ -93,19 +110,10 @@ impl RunEvidence {
             let sentence = format!("the last run of pipeline `{name}`, {run}, has no verdict, {why}");
             return Err(PipelineError::Policy(sentence));
         }
-        let run: Option<RunReport> = outputs::read(pipeline, "run_report.json");
-        let missing = |what: &str| {
-            let name = pipeline.name;
-            PipelineError::Policy(format!(
-                "pipeline `{name}` has no {what} in outputs/{name}/ that can be read: `modelgate run {name}` makes it"
-            ))
-        };
-        let run = run.ok_or_else(|| missing("run_report.json"))?;
-        let verdict = outputs::read(pipeline, "verdict.json").ok_or_else(|| missing("verdict.json"))?;
-        let evaluation: EvaluationReport = outputs::read(pipeline, "evaluation_report.json")
-            .ok_or_else(|| missing("evaluation_report.json"))?;
-        let comparison =
-            outputs::read(pipeline, "comparison.json").ok_or_else(|| missing("comparison.json"))?;
+        let run: RunReport = needed(pipeline, "run_report.json")?;
+        let verdict = needed(pipeline, "verdict.json")?;
+        let evaluation: EvaluationReport = needed(pipeline, "evaluation_report.json")?;
+        let comparison = needed(pipeline, "comparison.json")?;
         let on = match pipeline.config.gate.on {
             modelgate_config::SubsetName::Validation => Subset::Validation,
             modelgate_config::SubsetName::Test => Subset::Test,
@@ -143,6 +151,11 @@ impl RunEvidence {
     pub fn quarantine(&self) -> Option<String> {
         let version = self.run.quarantined?;
         Some(format!("this package is quarantined as {version}: it reaches no production"))
+    }
+
+    /// Returns what a person should know of the run, by stage: it stands under the verdict.
+    pub fn warnings(&self) -> Vec<StageWarning> {
+        StageWarning::until(Stage::Promote, &self.run.stages)
     }
 
     /// Returns the error that kept what comes behind the gate from being done, if one did.

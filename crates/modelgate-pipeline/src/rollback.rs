@@ -21,8 +21,9 @@ use crate::project::Project;
 use crate::promotion::{bring, materialise, package_of, place_package};
 use crate::run::check_manual_promotion;
 use crate::unfinished::{self, Work};
-use crate::{policy, production, untold};
+use crate::{policy, production};
 
+pub use crate::unfinished::check_followed;
 pub(crate) use way_out::kept_ready;
 pub use way_out::{WayOut, check_quarantine, quarantine, take_out, way_out};
 
@@ -275,7 +276,15 @@ pub fn rollback(
     let (model, to) = (&request.model, request.to);
     let Planned { from, events, now } = planned(project, registry, request, surroundings)?;
     let Some(from) = from else {
-        let found = bring(project, registry, (model, to), &events, &request.reason, &now, surroundings)?;
+        let found = bring(
+            project,
+            registry,
+            (Work::Return, model, to),
+            &events,
+            &request.reason,
+            &now,
+            surroundings,
+        )?;
         return arrived(None, to, Some(found));
     };
     let mark = unfinished::begin(project, Work::Rollback, model, to)?;
@@ -302,21 +311,22 @@ pub fn rollback(
         let reason = format!("the package could not be moved: {error}").replace(&root, "");
         let reason = shortened(&reason);
         apply(registry, Event::UndoRollBack { reason })?;
-        // The folder that was being replaced may be half moved.
-        materialise(project, registry, model)?;
-        mark.end()?;
+        // The folder that was being replaced may be half moved; where it stays so the next command looks at it.
+        if materialise(project, registry, model).is_ok() {
+            mark.end()?;
+        }
         return Err(error);
     }
     apply(registry, Event::RollBack { reason: request.reason.clone() })?;
-    let found = materialise(project, registry, model)?;
-    if let Some(found) = found.filter(|found| found.version == to) {
-        let left = registry.model(model)?.versions.get(&from).map(|left| left.digest);
-        let left = left.map(|digest| Notice::quarantined(model, from, digest, &request.reason));
+    let notices = production::find(registry, model).filter(|found| found.version == to).map(|found| {
+        let left = registry.state().models.get(model).and_then(|state| state.versions.get(&from));
+        let left = left.map(|left| Notice::quarantined(model, from, left.digest, &request.reason));
         let back = Notice::rolled_back(model, to, found.digest, &request.reason);
-        let notices: Vec<Notice> = std::iter::once(back).chain(left).collect();
-        untold::keep(project, &notices)?;
-    }
-    mark.end()?;
+        std::iter::once(back).chain(left).collect()
+    });
+    let done = format!("{model} {to} is in production again, and {from} is quarantined,");
+    let notices = notices.unwrap_or_default();
+    let found = mark.follow(project, done, notices, || materialise(project, registry, model))?;
     arrived(Some(from), to, found)
 }
 
@@ -426,8 +436,16 @@ pub fn undo(
         return Err(PipelineError::Policy(format!("{model}: no rollback is under way")));
     };
     let event = Event::UndoRollBack { reason: reason.to_owned() };
-    registry.apply(model, pending.version, &event, &(surroundings.now)(), &surroundings.actor)?;
-    materialise(project, registry, model)?;
+    let mark = unfinished::begin(project, Work::Rollback, model, pending.version)?;
+    let applied = registry.apply(model, pending.version, &event, &(surroundings.now)(), &surroundings.actor);
+    if let Err(error) = applied {
+        if error.appended_nothing() {
+            mark.undo()?;
+        }
+        return Err(error.into());
+    }
+    let done = format!("the rollback of {model} to {} is undone", pending.version);
+    mark.follow(project, done, Vec::new(), || materialise(project, registry, model))?;
     Ok(pending.version)
 }
 

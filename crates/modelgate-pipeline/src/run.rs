@@ -10,7 +10,7 @@ use modelgate_store::ProjectLock;
 
 use crate::deployment;
 use crate::error::PipelineError;
-use crate::options::{Approver, Reporter, RunOptions, StageStatus, Surroundings};
+use crate::options::{Approver, Reporter, RunOptions, StageStatus, StageWarning, Surroundings};
 use crate::outputs::{self, RunReport};
 use crate::production::{self, Production};
 use crate::project::{Pipeline, Project};
@@ -57,6 +57,8 @@ pub struct RunOutcome {
     pub contract: Option<ContractReport>,
     /// The version that this run brought to production: by `best_by` it may be an older one.
     pub promoted: Option<Production>,
+    /// What a person should know of it, by stage.
+    pub warnings: Vec<StageWarning>,
     /// The error that kept what comes behind the gate from being done, or its reports from being written. What was judged
     /// stays what it is.
     pub failed: Option<PipelineError>,
@@ -330,6 +332,7 @@ fn finish(
         state,
         worked,
         contract: contract_report,
+        warnings: StageWarning::until(Stage::Promote, &runner.reports),
         promoted: progress.decision.as_ref().and_then(|decision| decision.promoted),
         failed,
     })

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::PipelineError;
-use crate::options::{Reporter, RunOptions, StageReport, StageStatus, Surroundings};
+use crate::options::{Reporter, RunOptions, StageReport, StageStatus, StageWarning, Surroundings};
 use crate::project::Pipeline;
 use crate::record::{Inputs, StageRecord, changes};
 use crate::stage::{Stage, Wanted};
@@ -120,6 +120,11 @@ impl<'a> Runner<'a> {
     /// Returns whether `stage` did its work in this run, rather than being taken from its record.
     pub(crate) fn ran(&self, stage: Stage) -> bool {
         self.reports.iter().any(|report| report.stage == stage && report.status == StageStatus::Ran)
+    }
+
+    /// Returns what a person should know of the model that was judged: the warnings of the stages up to its gate.
+    pub(crate) fn warnings(&self) -> Vec<StageWarning> {
+        StageWarning::until(Stage::Gate, &self.reports)
     }
 
     /// Returns whether any stage did work.

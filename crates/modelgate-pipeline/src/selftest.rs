@@ -85,6 +85,8 @@ pub struct SelfTest {
     pub pipeline: String,
     /// One per model that must be refused.
     pub trials: Vec<Trial>,
+    /// Whether training learns from the rows that it is given: where other labels leave the same model, it does not.
+    pub learns: bool,
 }
 
 impl SelfTest {
@@ -113,7 +115,7 @@ pub fn selftest(
         stage(&mut runner)?;
     }
     let registry = registry(pipeline.project)?;
-    let court = Court::of(&mut runner, &registry)?;
+    let court = Court::of(&mut runner, &registry, None)?;
     let own = modelgate_model::from_files(model::package_files(&runner)?)?;
     let blind = blind(&court, &own)?;
     let mut trials = Vec::new();
@@ -141,7 +143,7 @@ pub fn selftest(
     });
 
     trials.push(damaged(&court, &own, production_package(&runner, &registry), &blind, runner.reporter)?);
-    Ok(SelfTest { schema_version: 1, pipeline: pipeline.name.to_owned(), trials })
+    Ok(SelfTest { schema_version: 1, pipeline: pipeline.name.to_owned(), trials, learns })
 }
 
 /// Judges a copy of production with damaged numbers; of the candidate where nothing is in production, or what is there cannot

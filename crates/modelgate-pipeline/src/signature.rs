@@ -17,6 +17,10 @@ use crate::promotion::materialise;
 use crate::unfinished::{self, Work};
 use crate::{policy, production};
 
+mod folder;
+
+pub use folder::{check_folder_signable, check_verdict_beside, has_registered_verdict};
+
 /// Reads a private key.
 ///
 /// # Errors
@@ -203,8 +207,8 @@ pub fn sign_registered(
         }
         return Err(error.into());
     }
-    materialise(project, registry, model)?;
-    mark.end()?;
+    let done = format!("{model} {version} is signed");
+    mark.follow(project, done, Vec::new(), || materialise(project, registry, model))?;
     Ok(signature)
 }
 

@@ -16,13 +16,17 @@ pub(crate) fn each<T: Sync, R: Send, E: Send>(
     std::thread::scope(|scope| {
         let started: Vec<_> = items
             .chunks(share)
-            .map(|chunk| scope.spawn(move || chunk.iter().map(work).collect::<Result<Vec<R>, E>>()))
+            .map(|chunk| {
+                let part = move || chunk.iter().map(work).collect::<Result<Vec<R>, E>>();
+                // Where no thread can be had, this one does its share.
+                std::thread::Builder::new().spawn_scoped(scope, part).map_err(|_| part())
+            })
             .collect();
         let mut all = Vec::with_capacity(items.len());
-        for thread in started {
-            match thread.join() {
-                Ok(part) => all.extend(part?),
-                Err(panic) => std::panic::resume_unwind(panic),
+        for one in started {
+            match one.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(part)) | Err(part) => all.extend(part?),
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
             }
         }
         Ok(all)

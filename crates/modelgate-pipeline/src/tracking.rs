@@ -75,6 +75,20 @@ pub(crate) fn record_failed(
     Ok(Index::open(&runner.pipeline.project.state_folder())?.record_runs(&rows)?)
 }
 
+/// Returns what is told of a run whose row could not be written: what it did stands in the ledger and in `outputs/`, and the
+/// index follows the ledger by itself.
+///
+/// # Errors
+/// Returns every other error.
+pub(crate) fn unrecorded(error: PipelineError) -> Result<String, PipelineError> {
+    match error {
+        PipelineError::Registry(error) if error.is_of_index() => Ok(format!(
+            "{error}; what this run did stands, and its parameters and figures alone are missing in the history of runs"
+        )),
+        other => Err(other),
+    }
+}
+
 /// Returns the parameters of what is no trainer of ours: a program, or a file that is imported.
 fn own_params(runner: &Runner<'_>) -> Option<BTreeMap<String, serde_json::Value>> {
     let train = &runner.pipeline.config.train;
@@ -118,5 +132,20 @@ fn child(parent: &RunRow, metric: &str, trial: &Trial) -> RunRow {
         digest: None,
         params,
         metrics: score.into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelgate_registry::RegistryError;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_not_failed_by_an_index_that_cannot_be_written() {
+        let held = RegistryError::IndexBusy { path: "registry.db".to_owned() };
+        let said = unrecorded(held.into()).expect("a warning");
+        assert!(said.contains("what this run did stands") && said.contains("missing"), "{said}");
+        unrecorded(PipelineError::Policy("no".to_owned())).expect_err("that is another error");
     }
 }

@@ -2,7 +2,7 @@
 //! to an end what a killed one began, and says what it did. Each model has a mark of its own: what could not be completed of
 //! one waits, and the others go on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use modelgate_config::NotifyEvent;
 use modelgate_core::lifecycle::{Event, PendingRollback};
@@ -17,7 +17,7 @@ use crate::options::Surroundings;
 use crate::packaged::{check_packaged, loaded_from};
 use crate::production;
 use crate::project::Project;
-use crate::promotion::materialise;
+use crate::promotion::{materialise, note_quarantined};
 use crate::run::{lock, registry};
 use crate::untold;
 
@@ -31,9 +31,13 @@ pub(crate) enum Work {
     TakeOut,
     /// A signature of the version in production.
     Signature,
+    /// A former production that is brought back where nothing is there.
+    Return,
+    /// A quarantine of a version that is not in production.
+    Quarantine,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Mark {
     work: Work,
     model: ModelName,
@@ -41,6 +45,9 @@ struct Mark {
     version: Option<VersionNumber>,
     /// The name of this checkout when it began, as the ledger has it; the machine's name may be another later.
     origin: Option<String>,
+    /// Set once it is in the ledger and what is to be told of it is kept: the files of this checkout alone are behind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    written: bool,
 }
 
 /// What was brought to an end.
@@ -62,14 +69,44 @@ fn folder(project: &Project) -> PathBuf {
 #[must_use]
 pub(crate) struct Begun {
     path: PathBuf,
+    mark: Mark,
     /// The mark of an earlier command about the model, which could not be completed.
     before: Option<Vec<u8>>,
+    /// Whether that mark stays in the place of this one: to complete it does what this one would, and more.
+    yields: bool,
 }
 
 impl Begun {
     /// Takes the mark away, and the one before it: production is where the ledger has it.
     pub(crate) fn end(self) -> Result<(), PipelineError> {
-        remove(&self.path)
+        if self.yields { Ok(()) } else { remove(&self.path) }
+    }
+
+    /// Makes the files of this checkout follow what the ledger has taken, as `files` does, and takes the mark away. Where they
+    /// cannot, the mark stays for the next command to try again, and what is to be told is told now.
+    ///
+    /// # Errors
+    /// [`PipelineError::NotFollowed`] says that `done` is so all the same.
+    pub(crate) fn follow<T>(
+        self,
+        project: &Project,
+        done: String,
+        notices: Vec<Notice>,
+        files: impl FnOnce() -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
+        // Kept first: what is done is told of whether or not the files can be written.
+        let kept = untold::keep(project, &notices);
+        let notes_it = kept.is_ok() && !self.yields;
+        let path = self.path.clone();
+        let mark = Mark { written: true, ..self.mark.clone() };
+        let followed = files().and_then(|found| kept.and_then(|()| self.end()).map(|()| found));
+        followed.map_err(|error| {
+            if notes_it {
+                // The mark as it is says the same with less.
+                let _ = write(&path, &mark);
+            }
+            PipelineError::NotFollowed { done, notices, source: Box::new(error) }
+        })
     }
 
     /// Leaves what there was before: nothing was done.
@@ -95,9 +132,51 @@ pub(crate) fn begin(
         Err(error) => return Err(error.into()),
     };
     let (version, origin) = (Some(version), Some(origin(project)));
-    let text = canonical::to_pretty(&Mark { work, model: model.clone(), version, origin })?;
-    atomic::write(&path, text.as_bytes())?;
-    Ok(Begun { path, before })
+    let mark = Mark { work, model: model.clone(), version, origin, written: false };
+    let yields = work == Work::Quarantine && before.is_some();
+    if !yields {
+        write(&path, &mark)?;
+    }
+    Ok(Begun { path, mark, before, yields })
+}
+
+fn write(path: &Path, mark: &Mark) -> Result<(), PipelineError> {
+    Ok(atomic::write(path, canonical::to_pretty(mark)?.as_bytes())?)
+}
+
+/// Refuses to go back once more where an earlier rollback took place and the files of this checkout have not followed it:
+/// whoever only tries again would take out the version that is good.
+///
+/// # Errors
+/// Says what is in production, and how a further rollback is asked for.
+pub fn check_followed(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+) -> Result<(), PipelineError> {
+    let Some(state) = registry.state().models.get(model) else { return Ok(()) };
+    let mark = fs_err::read(folder(project).join(format!("{model}.json"))).ok();
+    let Some(mark) = mark.and_then(|bytes| serde_json::from_slice::<Mark>(&bytes).ok()) else {
+        return Ok(());
+    };
+    let is_done = mark.version.is_some_and(|version| match mark.work {
+        Work::Rollback | Work::Return => state.production() == Some(version),
+        Work::TakeOut => state.versions.get(&version).is_some_and(|found| found.quarantined),
+        Work::Promotion | Work::Signature | Work::Quarantine => false,
+    });
+    if !is_done {
+        return Ok(());
+    }
+    let (now, further) = state.production().map_or_else(
+        || ("nothing is in production now".to_owned(), String::new()),
+        |now| {
+            (format!("{now} is in production now"), format!("; `--from {now}` goes back from {now} as well"))
+        },
+    );
+    Err(PipelineError::Policy(format!(
+        "{model}: the rollback before this one took place, {now}, and the files of this checkout have not followed: any command \
+         here completes it once they can be written{further}"
+    )))
 }
 
 /// Returns a name of this checkout that tells nothing of its place.
@@ -115,12 +194,14 @@ fn remove(path: &std::path::Path) -> Result<(), PipelineError> {
 
 /// Returns the marks that are there, in the order of their names.
 fn marks(project: &Project) -> Result<Vec<PathBuf>, PipelineError> {
+    // Where an earlier version left the one mark that there was.
+    let former = project.state_folder().join("unfinished.json");
+    let mut paths: Vec<PathBuf> = std::iter::once(former).filter(|path| path.is_file()).collect();
     let listing = match fs_err::read_dir(folder(project)) {
         Ok(listing) => listing,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(paths),
         Err(error) => return Err(error.into()),
     };
-    let mut paths = Vec::new();
     for entry in listing {
         let path = entry?.path();
         // What is being written is hidden, and has another ending.
@@ -241,16 +322,65 @@ fn complete_one(
         return Ok(None);
     };
     let done = match mark.work {
-        Work::Promotion => Some(recover_promotion(project, registry, &mark)?),
+        _ if mark.written => Some(follow_late(project, registry, &mark)?),
+        Work::Promotion | Work::Return => Some(recover_promotion(project, registry, &mark)?),
         Work::Rollback => recover_rollback(project, registry, &mark, surroundings)?,
         Work::TakeOut => Some(recover_take_out(project, registry, &mark)?),
         Work::Signature => Some(recover_signature(project, registry, &mark)?),
+        Work::Quarantine => Some(recover_quarantine(project, registry, &mark)?),
     };
     if let Some((_, notices)) = &done {
         untold::keep(project, notices)?;
     }
     remove(path)?;
     Ok(done)
+}
+
+/// What took place is told of already, or kept to be told: the files alone were behind.
+fn follow_late(project: &Project, registry: &Registry, mark: &Mark) -> Result<Done, PipelineError> {
+    let model = &mark.model;
+    if mark.work == Work::Quarantine {
+        follow_quarantine(project, registry, model)?;
+    } else {
+        materialise(project, registry, model)?;
+    }
+    let now = production::version(registry, model)
+        .map_or_else(|| "nothing".to_owned(), |version| version.to_string());
+    let what = match mark.work {
+        Work::Promotion | Work::Return => "promotion",
+        Work::Rollback => "rollback",
+        Work::TakeOut | Work::Quarantine => "quarantine",
+        Work::Signature => "signature",
+    };
+    let sentence = format!(
+        "the files of this checkout had not followed a {what} of {model}: they do now, in production is {now}"
+    );
+    Ok((sentence, Vec::new()))
+}
+
+/// Makes the files follow a quarantine of a version that is not in production.
+pub(crate) fn follow_quarantine(
+    project: &Project,
+    registry: &Registry,
+    model: &ModelName,
+) -> Result<(), PipelineError> {
+    note_quarantined(project, registry, model)?;
+    if registry.model(model)?.production().is_none() {
+        // It may have been there: what was brought of it goes.
+        materialise(project, registry, model)?;
+    }
+    Ok(())
+}
+
+/// What is to be told of it was kept before it was written.
+fn recover_quarantine(project: &Project, registry: &Registry, mark: &Mark) -> Result<Done, PipelineError> {
+    let model = &mark.model;
+    follow_quarantine(project, registry, model)?;
+    let found = mark.version.and_then(|version| registry.state().models.get(model)?.versions.get(&version));
+    let what =
+        if found.is_some_and(|found| found.quarantined) { "and is completed" } else { "before it began" };
+    let version = mark.version.map_or_else(String::new, |version| format!(" {version}"));
+    Ok((format!("a quarantine of {model}{version} was interrupted {what}"), Vec::new()))
 }
 
 /// What production loads follows what the registry has of it, signed or not yet.

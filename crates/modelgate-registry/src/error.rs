@@ -6,6 +6,7 @@ use modelgate_core::lifecycle::Refusal;
 use modelgate_core::{Digest, ModelName};
 
 use crate::chain_file::ReadError;
+use crate::index_damage::is_damage;
 
 /// The registry refused, is damaged or could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -373,13 +374,20 @@ impl RegistryError {
 
 /// Returns what to do about an index that could not be used. A file with nothing wrong in it is not to be moved.
 fn of_index(source: &rusqlite::Error) -> &'static str {
-    use rusqlite::ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    use rusqlite::ErrorCode::{
+        CannotOpen, DiskFull, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
+    };
     match source.sqlite_error_code() {
         Some(DiskFull | SystemIoFailure) => {
             "make room on the disk, or look after it, and try again: the file is not at fault"
         }
         Some(CannotOpen | PermissionDenied | ReadOnly) => {
             "see to it that you may write the file and its folder, and that the disk has room, and try again"
+        }
+        Some(OutOfMemory) => "free some memory, and try again: the file is not at fault",
+        _ if !is_damage(source) => {
+            "try again, and keep the file: nothing says that it is damaged, and the runs with their parameters and figures are in \
+             it alone"
         }
         _ => {
             "move the file aside: the next command makes the index from the ledger, but the runs with their parameters and \
@@ -419,6 +427,12 @@ mod tests {
         {
             let said = said(code);
             assert!(said.contains("room") && !said.contains("aside"), "{said}");
+        }
+        for code in
+            [rusqlite::ffi::SQLITE_NOMEM, rusqlite::ffi::SQLITE_CONSTRAINT, rusqlite::ffi::SQLITE_TOOBIG]
+        {
+            let said = said(code);
+            assert!(said.contains("try again") && !said.contains("aside"), "{said}");
         }
         assert!(said(rusqlite::ffi::SQLITE_CORRUPT).contains("move the file aside"));
     }

@@ -14,7 +14,7 @@ use crate::RegistryError;
 use crate::index_damage::{identity, is_damage, put_aside, tell};
 use crate::index_state::parsed;
 
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 
 /// What follows from ledgers; made anew when its form changes.
 const DERIVED: &str = "
@@ -29,14 +29,14 @@ const DERIVED: &str = "
         quarantined INTEGER NOT NULL,
         PRIMARY KEY (home, model, version)) WITHOUT ROWID;
     CREATE TABLE registrations (home TEXT, model TEXT, version INTEGER, registration TEXT, time TEXT,
-        PRIMARY KEY (home, model, version));
+        line_start INTEGER NOT NULL, line_end INTEGER NOT NULL, PRIMARY KEY (home, model, version));
     CREATE TABLE aliases (home TEXT, model TEXT, alias TEXT, version INTEGER, PRIMARY KEY (home, model, alias))
         WITHOUT ROWID;
     CREATE TABLE pending (home TEXT, model TEXT, rollback TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
     CREATE TABLE rollouts (home TEXT, model TEXT, rollout TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
     CREATE TABLE seals (home TEXT, model TEXT, seal TEXT, PRIMARY KEY (home, model)) WITHOUT ROWID;
     CREATE TABLE production (home TEXT, model TEXT, seq INTEGER, time INTEGER, version INTEGER, digest TEXT,
-        PRIMARY KEY (home, model, seq)) WITHOUT ROWID;
+        line_start INTEGER NOT NULL, line_end INTEGER NOT NULL, PRIMARY KEY (home, model, seq)) WITHOUT ROWID;
     CREATE INDEX production_by_time ON production (home, model, time, seq);
 ";
 
@@ -156,6 +156,9 @@ impl Index {
     }
 
     fn connect(path: &Path) -> Result<Connection, Opening> {
+        // SQLite would make it writable for its owner alone, whatever the umask says, and its journals follow the file: in a
+        // folder of a group the others could not write it. Why it cannot be made is what SQLite says next.
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         // The ledger is the truth: after a crash of the machine the index is made anew.
@@ -258,6 +261,11 @@ pub(crate) fn wrap(path: &Path, source: rusqlite::Error) -> RegistryError {
 }
 
 impl RegistryError {
+    /// Returns whether it is of the index: what is in the ledger, and in the files, stands all the same.
+    pub fn is_of_index(&self) -> bool {
+        matches!(self, Self::IndexBusy { .. } | Self::Index { .. })
+    }
+
     /// Returns whether it says that the index cannot be written now, which the ledger, being the truth, can do without.
     pub(crate) fn is_unwritable_index(&self) -> bool {
         match self {

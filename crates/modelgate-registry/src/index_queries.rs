@@ -2,9 +2,10 @@
 
 use modelgate_core::ledger::Registration;
 use modelgate_core::{Digest, ModelName, VersionNumber};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::RegistryError;
+use crate::chain_file::Place;
 use crate::index::Index;
 use crate::index_state::{json, parsed};
 
@@ -34,6 +35,10 @@ pub struct WasInProduction {
     pub digest: Digest,
 }
 
+fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Place> {
+    Ok(Place { start: row.get::<_, i64>(column)? as u64, end: row.get::<_, i64>(column + 1)? as u64 })
+}
+
 impl Index {
     /// Returns the homes in which the index knows a version of `model`, or of any, but for `home`.
     pub(crate) fn others_with(
@@ -58,13 +63,13 @@ impl Index {
         home: &str,
         model: &ModelName,
         version: VersionNumber,
-    ) -> Result<Option<(Registration, String)>, RegistryError> {
+    ) -> Result<Option<(Registration, String, Place)>, RegistryError> {
         let read = || {
             let mut statement = self.derived().prepare(
-                "SELECT registration, time FROM registrations WHERE home = ?1 AND model = ?2 AND version = ?3",
+                "SELECT registration, time, line_start, line_end FROM registrations WHERE home = ?1 AND model = ?2 AND version = ?3",
             )?;
             let row = statement.query_row(params![home, model.as_str(), version.0], |row| {
-                Ok((json(0, row.get_ref(0)?.as_str()?)?, row.get(1)?))
+                Ok((json(0, row.get_ref(0)?.as_str()?)?, row.get(1)?, place(row, 2)?))
             });
             row.optional()
         };
@@ -127,33 +132,33 @@ impl Index {
         self.wrap(read())
     }
 
-    /// Returns whether a version was ever in production.
+    /// Returns where the ledger says that a version came into production, if it ever did.
     pub(crate) fn was_in_production(
         &self,
         home: &str,
         model: &ModelName,
         version: VersionNumber,
-    ) -> Result<bool, RegistryError> {
-        let query =
-            "SELECT EXISTS (SELECT 1 FROM production WHERE home = ?1 AND model = ?2 AND version = ?3)";
+    ) -> Result<Option<Place>, RegistryError> {
+        let query = "SELECT line_start, line_end FROM production WHERE home = ?1 AND model = ?2 AND version = ?3 LIMIT 1";
         let row = params![home, model.as_str(), version.0];
-        self.wrap(self.derived().query_row(query, row, |row| row.get(0)))
+        self.wrap(self.derived().query_row(query, row, |row| place(row, 0)).optional())
     }
 
-    /// Returns the versions of `model` in the order in which they were in production, the newest first.
+    /// Returns the versions of `model` in the order in which they were in production, the newest first; the version 0 stands
+    /// for nothing there.
     pub(crate) fn tenures(
         &self,
         home: &str,
         model: &ModelName,
         at_most: usize,
-    ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
+    ) -> Result<Vec<(VersionNumber, i64, Place)>, RegistryError> {
         let read = || {
             let mut statement = self.derived().prepare(
-                "SELECT version, time FROM production WHERE home = ?1 AND model = ?2 AND version > 0 ORDER BY seq DESC \
-                 LIMIT ?3",
+                "SELECT version, time, line_start, line_end FROM production WHERE home = ?1 AND model = ?2 \
+                 ORDER BY seq DESC LIMIT ?3",
             )?;
             let rows = statement.query_map(params![home, model.as_str(), at_most as i64], |row| {
-                Ok((VersionNumber(row.get(0)?), row.get(1)?))
+                Ok((VersionNumber(row.get(0)?), row.get(1)?, place(row, 2)?))
             })?;
             rows.collect()
         };

@@ -31,6 +31,7 @@ struct Tenure {
     seq: u64,
     time: i64,
     version: VersionNumber,
+    place: Place,
     /// Whether it left production with nothing in its place, if it was there.
     ends: bool,
 }
@@ -38,7 +39,7 @@ struct Tenure {
 /// What events change in the index, gathered while they are read.
 #[derive(Default)]
 pub(crate) struct Changes {
-    registrations: Vec<(ModelName, VersionNumber, Box<Registration>, String)>,
+    registrations: Vec<(ModelName, VersionNumber, Box<Registration>, String, Place)>,
     touched: BTreeMap<ModelName, BTreeSet<VersionNumber>>,
     tenures: Vec<Tenure>,
     last: Option<(Head, Place, String)>,
@@ -59,14 +60,14 @@ impl Changes {
         {
             let (model, version) = (model.clone(), *version);
             let time = microseconds(&entry.time);
-            self.tenures.push(Tenure { model, seq: head.seq, time, version, ends: false });
+            self.tenures.push(Tenure { model, seq: head.seq, time, version, place, ends: false });
         }
         if let LedgerEvent::Quarantined { model, version, .. } = &event {
             let (model, version, time) = (model.clone(), *version, microseconds(&entry.time));
-            self.tenures.push(Tenure { model, seq: head.seq, time, version, ends: true });
+            self.tenures.push(Tenure { model, seq: head.seq, time, version, place, ends: true });
         }
         if let LedgerEvent::Registered { model, version, registration } = event {
-            self.registrations.push((model, version, registration, entry.time.clone()));
+            self.registrations.push((model, version, registration, entry.time.clone(), place));
         }
         self.last = Some((head, place, entry.time));
     }
@@ -224,8 +225,8 @@ fn write(
         "INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0)",
     )?;
     let mut register =
-        transaction.prepare("INSERT OR REPLACE INTO registrations VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (model, version, registration, time) in &changes.registrations {
+        transaction.prepare("INSERT OR REPLACE INTO registrations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for (model, version, registration, time, place) in &changes.registrations {
         let lineage = &registration.lineage;
         insert.execute(params![
             home,
@@ -241,7 +242,9 @@ fn write(
             lineage.trained_at,
             to_json(&registration.metrics)?,
         ])?;
-        register.execute(params![home, model.as_str(), version.0, to_json(registration)?, time])?;
+        let (start, end) = (place.start as i64, place.end as i64);
+        let row = params![home, model.as_str(), version.0, to_json(registration)?, time, start, end];
+        register.execute(row)?;
     }
     let mut update = transaction.prepare(
         "UPDATE versions SET stage = ?4, approval = ?5, signature = ?6, quarantined = ?7 \
@@ -283,21 +286,22 @@ fn write(
         transaction.execute("INSERT OR REPLACE INTO seals VALUES (?1, ?2, ?3)", row)?;
     }
     let mut tenure =
-        transaction.prepare("INSERT OR REPLACE INTO production VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        transaction.prepare("INSERT OR REPLACE INTO production VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     // No version has the number 0: it stands for nothing in production.
     let mut end = transaction.prepare(
-        "INSERT OR REPLACE INTO production SELECT ?1, ?2, ?3, ?4, 0, NULL WHERE ?5 = (SELECT version FROM production \
+        "INSERT OR REPLACE INTO production SELECT ?1, ?2, ?3, ?4, 0, NULL, ?6, ?7 WHERE ?5 = (SELECT version FROM production \
          WHERE home = ?1 AND model = ?2 ORDER BY seq DESC LIMIT 1)",
     )?;
     for one in &changes.tenures {
+        let (seq, from, to) = (one.seq as i64, one.place.start as i64, one.place.end as i64);
         if one.ends {
-            end.execute(params![home, one.model.as_str(), one.seq as i64, one.time, one.version.0])?;
+            end.execute(params![home, one.model.as_str(), seq, one.time, one.version.0, from, to])?;
             continue;
         }
         let digest =
             state.models.get(&one.model).and_then(|model| Some(model.versions.get(&one.version)?.digest));
         let digest = digest.map(|digest| digest.to_string());
-        tenure.execute(params![home, one.model.as_str(), one.seq as i64, one.time, one.version.0, digest])?;
+        tenure.execute(params![home, one.model.as_str(), seq, one.time, one.version.0, digest, from, to])?;
     }
     Ok(())
 }

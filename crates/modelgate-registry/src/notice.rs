@@ -12,7 +12,8 @@ pub fn listen(listener: impl Fn(&str) + Send + Sync + 'static) {
     let _ = LISTENER.set(Box::new(listener));
 }
 
-pub(crate) fn tell(text: &str) {
+/// Says something to whoever listens.
+pub fn tell(text: &str) {
     if let Some(listener) = LISTENER.get() {
         listener(text);
     }

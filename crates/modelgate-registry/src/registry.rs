@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use modelgate_core::ledger::{LedgerEntry, LedgerEvent, Registration, RegistryState};
-use modelgate_core::lifecycle::ModelState;
+use modelgate_core::lifecycle::{ModelState, Stage, reserved_alias};
 use modelgate_core::{Alias, Digest, ModelName, VersionNumber};
 use modelgate_store::remote::without_credentials;
 
@@ -24,10 +24,13 @@ mod acceptance;
 mod belief;
 mod elsewhere;
 mod following;
+mod lines;
+mod on_disk;
 mod writing;
 
 pub use acceptance::Accepted;
 use belief::Belief;
+pub use on_disk::OnDisk;
 pub(crate) use writing::CLOCKS_DIFFER;
 
 /// How often reading or writing is tried when other writers are faster.
@@ -45,6 +48,8 @@ pub struct Registry {
     pub(crate) remade: Cell<bool>,
     /// The project's `.modelgate/`.
     state_folder: PathBuf,
+    /// The longest ledger that is searched for what the index says of a model, in bytes.
+    searched: u64,
 }
 
 impl Registry {
@@ -103,7 +108,8 @@ impl Registry {
         let index = RefCell::new(Index::open(state_folder)?);
         let state_folder = state_folder.to_owned();
         let (state, belief) = (RegistryState::default(), RefCell::default());
-        Ok(Self { home, index, followed: None, state, belief, remade: Cell::new(false), state_folder })
+        let (remade, searched) = (Cell::new(false), belief::SEARCHED);
+        Ok(Self { home, index, followed: None, state, belief, remade, state_folder, searched })
     }
 
     /// Returns the place in words.
@@ -169,8 +175,11 @@ impl Registry {
     ) -> Result<(Registration, String), RegistryError> {
         self.resolve(model, &version.to_string())?;
         let key = self.home.key();
-        if let Some(found) = self.ask(|index| index.registration(&key, model, version))? {
-            return Ok(found);
+        if let Some((registration, time, place)) =
+            self.ask(|index| index.registration(&key, model, version))?
+        {
+            self.believe_registration(model, version, (&registration, &time), place)?;
+            return Ok((registration, time));
         }
         // Where the index could not be written, as on a full disk, it is behind the ledger, which has the event.
         let mut found = None;
@@ -233,7 +242,12 @@ impl Registry {
         at_most: usize,
     ) -> Result<Vec<(VersionNumber, i64)>, RegistryError> {
         let key = self.home.key();
-        self.ask(|index| index.tenures(&key, model, at_most))
+        // Nothing may have been there between two of them.
+        let most = at_most.saturating_mul(2);
+        let found = self.ask(|index| index.tenures(&key, model, most))?;
+        self.believe_tenures(model, &found, found.len() < most)?;
+        let stays = found.into_iter().filter(|(version, _, _)| version.0 > 0);
+        Ok(stays.map(|(version, time, _)| (version, time)).take(at_most).collect())
     }
 
     /// Returns whether a version was ever in production.
@@ -245,8 +259,15 @@ impl Registry {
         model: &ModelName,
         version: VersionNumber,
     ) -> Result<bool, RegistryError> {
+        let stage = self.state.models.get(model).and_then(|state| Some(state.versions.get(&version)?.stage));
+        if matches!(stage, Some(Stage::Production | Stage::Archived)) {
+            return Ok(true);
+        }
         let key = self.home.key();
-        self.ask(|index| index.was_in_production(&key, model, version))
+        let Some(place) = self.ask(|index| index.was_in_production(&key, model, version))? else {
+            return Ok(false);
+        };
+        self.believe_arrival(model, version, place)
     }
 
     /// Returns the version that `reference` names: `3`, `v003` or an alias.
@@ -256,9 +277,12 @@ impl Registry {
     pub fn resolve(&self, model: &ModelName, reference: &str) -> Result<VersionNumber, RegistryError> {
         let state = self.model(model)?;
         // What reads as a number is one: an older ledger may have an alias `v005` of another version.
-        let found = match reference.parse::<VersionNumber>() {
-            Ok(version) => Some(version).filter(|version| state.versions.contains_key(version)),
-            Err(_) => reference.parse::<Alias>().ok().and_then(|alias| state.aliases.get(&alias).copied()),
+        let found = if let Ok(version) = reference.parse::<VersionNumber>() {
+            Some(version).filter(|version| state.versions.contains_key(version))
+        } else {
+            // So it is with `Production`: it is what is in production.
+            let reference = reserved_alias(reference).unwrap_or(reference);
+            reference.parse::<Alias>().ok().and_then(|alias| state.aliases.get(&alias).copied())
         };
         found.ok_or_else(|| {
             let versions = state.versions.keys().map(ToString::to_string);
@@ -290,7 +314,7 @@ impl Registry {
         self.hold_against_ledger([model])?;
         let registration = self.registration(model, version)?;
         let state = self.model(model)?.versions.get(&version);
-        if state.is_some_and(|state| state.stage == modelgate_core::lifecycle::Stage::Removed) {
+        if state.is_some_and(|state| state.stage == Stage::Removed) {
             return Err(RegistryError::ArtefactsRemoved { model: model.clone(), version });
         }
         let signature =

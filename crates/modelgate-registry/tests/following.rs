@@ -201,7 +201,7 @@ fn every_row_of_the_index_is_held_against_the_ledger() {
         "DELETE FROM registrations WHERE version = 1",
         "UPDATE production SET version = 1",
         "DELETE FROM production WHERE version = 2",
-        "INSERT INTO production SELECT home, model, 99, time + 5, 1, digest FROM production WHERE version = 1",
+        "INSERT INTO production SELECT home, model, 99, time + 5, 1, digest, 0, 0 FROM production WHERE version = 1",
         "UPDATE versions SET metrics = '{\"f1\":1.0}' WHERE version = 1",
         "UPDATE versions SET run = 'another'",
         "UPDATE versions SET quarantined = 1 WHERE version = 2",

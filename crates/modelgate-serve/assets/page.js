@@ -47,10 +47,16 @@ function allowed({ min = null, max = null }) {
 // Whole numbers are never missing.
 const mayBeEmpty = (feature) => feature.nullable && feature.type !== 'int';
 
+// Six digits, as the model card has them.
+function figure(value) {
+  if (typeof value !== 'number' || Number.isInteger(value)) return value;
+  return String(Number(Math.abs(value) >= 1e5 ? value.toFixed(0) : value.toPrecision(6)));
+}
+
 function hint(feature) {
   const parts = [];
   if (feature.allowed) parts.push(allowed(feature.allowed));
-  if (feature.range && !feature.boolean) parts.push(`training: ${feature.range[0]} to ${feature.range[1]}`);
+  if (feature.range && !feature.boolean) parts.push(`training: ${figure(feature.range[0])} to ${figure(feature.range[1])}`);
   if (mayBeEmpty(feature)) parts.push('may be empty');
   return parts.join(' · ');
 }

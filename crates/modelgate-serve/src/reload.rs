@@ -140,7 +140,7 @@ impl Reloader {
     /// Loads, then runs until every [`Reloads`] is gone.
     pub(crate) fn spawn(mut self) -> std::io::Result<Reloads> {
         let (sender, receiver) = channel();
-        self.start.watch()?;
+        self.start.watch(self.source.bans())?;
         let work = move || {
             self.reload();
             let source = &mut self.source;

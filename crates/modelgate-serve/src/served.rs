@@ -240,26 +240,50 @@ pub(crate) struct Admitted {
 /// Says why it may not.
 pub(crate) fn admit(digest: &Digest, files: &Files, settings: &Settings) -> Result<Admitted, String> {
     let signed = signature(files, settings)?;
-    let verified = match judged(digest, files.get(VERDICT_FILE).map(Vec::as_slice)) {
-        Ok(()) => Verified::Verdict,
-        Err(_) if settings.require == Require::Digest => Verified::Digest,
-        Err(reason) => {
+    let verified = match (judged(digest, files.get(VERDICT_FILE).map(Vec::as_slice)), settings.require) {
+        (Judged::Passed, _) => Verified::Verdict,
+        (Judged::Nobody(_), Require::Digest) => Verified::Digest,
+        (Judged::Nobody(reason), Require::Verdict) => {
             return Err(format!("{reason}; only judged packages are served (`serve.require: verdict`)"));
+        }
+        (Judged::Otherwise(reason), Require::Verdict) => {
+            return Err(format!("{reason}; only what passed its gate is served"));
+        }
+        (Judged::Otherwise(reason), Require::Digest) => {
+            return Err(format!(
+                "{reason}; `serve.require: digest` is for packages that no gate has judged, and lets in none that did not \
+                 pass it"
+            ));
         }
     };
     Ok(Admitted { signed, verified })
 }
 
-fn judged(digest: &Digest, verdict: Option<&[u8]>) -> Result<(), String> {
-    let bytes = verdict.ok_or("it has no verdict")?;
-    let verdict: GateVerdict =
-        serde_json::from_slice(bytes).map_err(|error| format!("its verdict.json cannot be read: {error}"))?;
+/// What the file beside a package says of it.
+enum Judged {
+    /// It passed its gate.
+    Passed,
+    /// No gate has judged it; why that is so.
+    Nobody(String),
+    /// A gate has not let it pass, or what the file says is no verdict of a gate.
+    Otherwise(String),
+}
+
+fn judged(digest: &Digest, verdict: Option<&[u8]>) -> Judged {
+    let Some(bytes) = verdict else { return Judged::Nobody("it has no verdict".to_owned()) };
+    let verdict: GateVerdict = match serde_json::from_slice(bytes) {
+        Ok(verdict) => verdict,
+        Err(error) => return Judged::Nobody(format!("its verdict.json cannot be read: {error}")),
+    };
     if verdict.digest != Some(*digest) {
-        return Err("its verdict is of another package".to_owned());
+        return Judged::Nobody("its verdict is of another package".to_owned());
+    }
+    if let Some(what) = verdict.contradiction() {
+        return Judged::Otherwise(format!("its verdict.json contradicts itself: {what}; no gate wrote that"));
     }
     match verdict.verdict {
-        Verdict::Passed => Ok(()),
-        other => Err(format!("its verdict is `{other}`")),
+        Verdict::Passed => Judged::Passed,
+        other => Judged::Otherwise(format!("its verdict is `{other}`")),
     }
 }
 
@@ -334,7 +358,45 @@ fn stored(inputs: &Inputs, typical: &BTreeMap<String, Value>) -> Result<Batch, S
 
 #[cfg(test)]
 mod tests {
+    use modelgate_core::rule::Subset;
+    use modelgate_core::verdict::{Outcome, RuleResult};
+
     use super::*;
+
+    #[test]
+    fn what_did_not_pass_its_gate_is_not_let_in_however_its_verdict_was_edited() {
+        let digest = Digest::of(b"package");
+        let rule = |outcome| RuleResult::without_figures("a", "f1", Subset::Validation, outcome, "");
+        let verdict = |outcomes: &[Outcome]| {
+            GateVerdict::of(outcomes.iter().map(|outcome| rule(*outcome)).collect(), false, Some(digest))
+        };
+        let said = |verdict: Option<&GateVerdict>, require: Require| {
+            let bytes = verdict.map(|verdict| serde_json::to_vec(verdict).expect("JSON"));
+            let files = bytes.map(|bytes| (VERDICT_FILE.to_owned(), bytes)).into_iter().collect();
+            let settings = Settings { require, ..Settings::default() };
+            admit(&digest, &files, &settings).map(|admitted| admitted.verified)
+        };
+        let passed = verdict(&[Outcome::Passed, Outcome::NotApplicable]);
+        let failed = verdict(&[Outcome::Passed, Outcome::Failed]);
+        let open = verdict(&[Outcome::Inconclusive]);
+        for require in [Require::Verdict, Require::Digest] {
+            assert_eq!(said(Some(&passed), require), Ok(Verified::Verdict));
+            for (other, word) in [(&failed, "`failed`"), (&open, "`inconclusive`")] {
+                assert!(said(Some(other), require).is_err_and(|why| why.contains(word)), "{other:?}");
+                let edited = GateVerdict { verdict: Verdict::Passed, ..other.clone() };
+                let why = said(Some(&edited), require).expect_err("edited");
+                assert!(why.contains("contradicts itself") && why.contains(word), "{why}");
+            }
+            let emptied = GateVerdict { rules: Vec::new(), ..passed.clone() };
+            let why = said(Some(&emptied), require).expect_err("no rules");
+            assert!(why.contains("there is no rule to judge by"), "{why}");
+        }
+        let other = GateVerdict { digest: Some(Digest::of(b"another")), ..failed };
+        for nobody in [None, Some(&other)] {
+            assert_eq!(said(nobody, Require::Digest), Ok(Verified::Digest));
+            assert!(said(nobody, Require::Verdict).is_err());
+        }
+    }
 
     #[test]
     fn bounds_that_are_none_bound_no_typical_value() {

@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,9 +25,10 @@ pub struct Options {
     /// A file of rows to send, of a form that training reads; with the target column, accuracy is measured. Typical values by
     /// default.
     pub rows: Option<PathBuf>,
-    /// Predictions that are asked for at least: each row is sent once.
-    pub requests: usize,
-    /// How long readiness is waited for.
+    /// Predictions that are asked for: of a file of more rows the first ones, of fewer the rows again. By default each row
+    /// once, and 100 at least.
+    pub requests: Option<usize>,
+    /// How long readiness is waited for; and, in all, a service that says it was asked too often.
     pub timeout: Duration,
     /// A key, where the service wants one.
     pub api_key: Option<Secret>,
@@ -64,7 +66,8 @@ pub struct Report {
     /// Whether `accuracy` was measured here, on the rows; else it is the gate's, which has judged it already.
     #[serde(skip)]
     pub accuracy_measured: bool,
-    /// How many rows at the end of the file were not sent, where that is any.
+    /// How many rows at the end of the file were not sent, where that is any: there are too many, or so few requests were
+    /// asked for, or the service took no more of them in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_left_out: Option<usize>,
 }
@@ -119,9 +122,36 @@ pub enum SmokeError {
     Data(#[from] DataError),
 }
 
+/// The status of a service that was asked too often.
+const TOO_OFTEN: u16 = 429;
+/// How long it is left alone then, where it does not say.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Predictions that are asked for at least, where nobody says how many.
+const REQUESTS: usize = 100;
+
 struct Client<'a> {
     agent: ureq::Agent,
     options: &'a Options,
+    /// How long a service that was asked too often is waited for still.
+    patience: Cell<Duration>,
+}
+
+/// What a service answered.
+struct Answer {
+    status: u16,
+    said: Value,
+    /// When it wants to be asked again.
+    again: Option<Duration>,
+}
+
+fn read(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, String> {
+    let mut response = response.map_err(|error| error.to_string())?;
+    let status = response.status().as_u16();
+    let again =
+        response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+    let said = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Ok(Answer { status, said, again: again.map(Duration::from_secs) })
 }
 
 impl Client<'_> {
@@ -137,34 +167,49 @@ impl Client<'_> {
             .collect()
     }
 
-    fn get(&self, path: &str) -> Result<(u16, Value), String> {
+    fn get(&self, path: &str) -> Result<Answer, String> {
         let mut request = self.agent.get(self.url(path));
         for (name, value) in self.secrets() {
             request = request.header(name, value);
         }
-        let mut response = request.call().map_err(|error| error.to_string())?;
-        let status = response.status().as_u16();
-        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+        read(request.call())
     }
 
-    fn post(&self, path: &str, body: &str) -> Result<(u16, Value), String> {
+    fn post(&self, path: &str, body: &str) -> Result<Answer, String> {
         let mut request = self.agent.post(self.url(path)).header("content-type", "application/json");
         for (name, value) in self.secrets() {
             request = request.header(name, value);
         }
-        let mut response = request.send(body).map_err(|error| error.to_string())?;
-        let status = response.status().as_u16();
-        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+        read(request.send(body))
+    }
+
+    /// Asks, and again when a service that was asked too often says so, as long as there is patience for it. Returns how long
+    /// the answer took.
+    fn patiently(&self, ask: impl Fn() -> Result<Answer, String>) -> (Result<Answer, String>, Duration) {
+        loop {
+            let began = Instant::now();
+            let answer = ask();
+            let took = began.elapsed();
+            let pause = match &answer {
+                Ok(answer) if answer.status == TOO_OFTEN => answer.again.unwrap_or(PAUSE),
+                _ => return (answer, took),
+            };
+            let left = self.patience.get();
+            if left.is_zero() || pause > left {
+                return (answer, took);
+            }
+            // Whoever is told to come again at once is not asked for ever.
+            self.patience.set(left.saturating_sub(pause.max(took).max(Duration::from_millis(1))));
+            std::thread::sleep(pause);
+        }
     }
 
     fn wait(&self) -> Result<(), SmokeError> {
         let began = Instant::now();
         loop {
             let reason = match self.get("/health/ready") {
-                Ok((200, _)) => return Ok(()),
-                Ok((status, _)) => format!("it answers {status}"),
+                Ok(Answer { status: 200, .. }) => return Ok(()),
+                Ok(Answer { status, .. }) => format!("it answers {status}"),
                 Err(reason) => reason,
             };
             if began.elapsed() >= self.options.timeout {
@@ -177,7 +222,8 @@ impl Client<'_> {
 
     fn model(&self) -> Result<Value, SmokeError> {
         let answer = |reason: String| SmokeError::Answer(format!("{}: {reason}", self.options.url));
-        let (status, list) = self.get("/models").map_err(answer)?;
+        let ask = |path: &str| self.patiently(|| self.get(path)).0.map_err(answer);
+        let Answer { status, said: list, .. } = ask("/models")?;
         let names: Vec<&str> = list["models"]
             .as_array()
             .map(|models| models.iter().filter_map(|model| model["name"].as_str()).collect())
@@ -191,7 +237,7 @@ impl Client<'_> {
                 return Err(answer(format!("it serves {}; name one with --model", names.join(", "))));
             }
         };
-        let (status, model) = self.get(&format!("/models/{name}")).map_err(answer)?;
+        let Answer { status, said: model, .. } = ask(&format!("/models/{name}"))?;
         if status == 200 { Ok(model) } else { Err(answer(format!("/models/{name} answered {status}"))) }
     }
 }
@@ -201,7 +247,7 @@ fn agent(url: &str) -> ureq::Agent {
 }
 
 fn client(options: &Options) -> Client<'_> {
-    Client { agent: agent(&options.url), options }
+    Client { agent: agent(&options.url), options, patience: Cell::new(options.timeout) }
 }
 
 /// Waits until a service is ready, and asks it for nothing.
@@ -238,7 +284,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
         None => (vec![rows::typical(&model)], 0),
     };
     let path = format!("/predict/{name}");
-    let mut milliseconds = Vec::with_capacity(options.requests);
+    let mut milliseconds = Vec::new();
     let (mut failed, mut refused) = (0_u64, 0_u64);
     // Of rows whose answer is known: sent, answered, and answered so.
     let (mut known, mut told_of, mut right) = (0_u64, 0_u64, 0_u64);
@@ -247,15 +293,15 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
     let told = |key: &str| model[key].as_str().unwrap_or_default().to_owned();
     let (mut version, mut digest) = (told("version"), told("digest"));
     // Each row once, and the rows again until there are enough.
-    for at in 0..options.requests.max(rows.len()) {
+    let requests = options.requests.unwrap_or_else(|| rows.len().max(REQUESTS)).max(1);
+    for at in 0..requests {
         let row = &rows[at % rows.len()];
         let expected = row.expected.as_ref().filter(|_| at < rows.len());
         known += u64::from(expected.is_some());
-        let began = Instant::now();
-        let answer = client.post(&path, &row.body);
-        milliseconds.push(began.elapsed().as_secs_f64() * 1e3);
+        let (answer, took) = client.patiently(|| client.post(&path, &row.body));
+        milliseconds.push(took.as_secs_f64() * 1e3);
         match answer {
-            Ok((200, answer)) => {
+            Ok(Answer { status: 200, said: answer, .. }) => {
                 let prediction = answer["predictions"].get(0);
                 let Some(prediction) = prediction.filter(|one| one.is_string() || one.is_number()) else {
                     return Err(SmokeError::Answer(format!("{path} answered 200 without a prediction")));
@@ -268,10 +314,18 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
                     right += u64::from(text(prediction) == *expected);
                 }
             }
-            Ok((status, said)) => {
+            Ok(Answer { status, said, .. }) => {
                 *(if status < 500 { &mut refused } else { &mut failed }) += 1;
                 if first_refusal.is_none() {
                     (first_refusal, first_status) = (Some(refusal(&path, status, &said)), Some(status));
+                }
+                // The others would get the same: it counts once, and what is not sent says nothing.
+                if status == TOO_OFTEN {
+                    break;
+                }
+                // Who is not let in is told so by 429 too, after some tries: there is nothing to wait for.
+                if matches!(status, 401 | 403) {
+                    client.patience.set(Duration::ZERO);
                 }
             }
             Err(reason) => {
@@ -280,6 +334,7 @@ pub fn smoke(options: &Options) -> Result<Report, SmokeError> {
             }
         }
     }
+    let left_out = left_out + rows.len().saturating_sub(milliseconds.len());
     let sent = milliseconds.len() as f64;
     milliseconds.sort_by(f64::total_cmp);
     let quantile = |share: f64| {
@@ -349,16 +404,4 @@ fn text(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_speaks_http_is_an_address() {
-        for url in ["http://127.0.0.1:8080", "https://models.example/prefix", "HTTP://localhost"] {
-            assert!(is_address(url), "{url}");
-        }
-        for url in ["ftp://x", "127.0.0.1:8080", "localhost", "", "http://", "/models", "http://a b"] {
-            assert!(!is_address(url), "{url}");
-        }
-    }
-}
+mod tests;

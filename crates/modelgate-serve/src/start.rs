@@ -16,7 +16,7 @@ use crate::redaction::Redaction;
 use crate::rollout::{Record, Track};
 use crate::served::ServedModel;
 use crate::settings::Settings;
-use crate::source::{Files, Offer};
+use crate::source::{Bans, Files, Offer};
 use crate::telemetry::Metrics;
 use crate::telemetry::talk::warn;
 
@@ -69,7 +69,8 @@ impl Start {
     }
 
     /// Serves from the cache when the first look at the source takes too long; returns at once.
-    pub(crate) fn watch(self: &Arc<Self>) -> std::io::Result<()> {
+    /// What is `banned` is left out: the source is busy, and this is what lies on the disk of it.
+    pub(crate) fn watch(self: &Arc<Self>, banned: Bans) -> std::io::Result<()> {
         if self.cache.is_none() {
             return Ok(());
         }
@@ -79,8 +80,7 @@ impl Start {
             let known = start.lock();
             let waited = start.ended.wait_timeout_while(known, patience, |known| !known.over);
             let (known, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            // What may not be served any more goes when this look at the source ends.
-            if !known.over && start.load_cached(&known, |_| None) {
+            if !known.over && start.load_cached(&known, banned) {
                 warn("the source lets us wait: what is served comes from the cache until it answers");
             }
         };
@@ -89,11 +89,32 @@ impl Start {
 
     /// Ends the first look at the source, whatever came of it; serves from the cache when that was nothing, but for what is
     /// `banned`.
-    pub(crate) fn over(&self, banned: impl FnMut(&Offer) -> Option<String>) {
+    pub(crate) fn over(&self, mut banned: impl FnMut(&Offer) -> Option<String>) {
         let mut known = self.lock();
         known.over = true;
-        self.load_cached(&known, banned);
+        self.load_cached(&known, &mut banned);
+        self.forget(&known, banned);
         self.ended.notify_all();
+    }
+
+    /// Forgets what a source that answered has taken out: a start without it must not bring that back.
+    fn forget(&self, known: &Known, mut banned: impl FnMut(&Offer) -> Option<String>) {
+        let (Some(cache), Some(offered)) = (&self.cache, &known.offered) else { return };
+        if !self.catalog.served().models.is_empty() {
+            return;
+        }
+        let mut left = cache.offers(&self.identity).unwrap_or_default();
+        let before = left.len();
+        // Of a source that has nothing at all nothing is left.
+        left.retain(|offer| !offered.is_empty() && banned(offer).is_none());
+        if left.len() == before {
+            return;
+        }
+        let canaries = self.catalog.rollouts.wanted();
+        if let Err(error) = cache.remember(&self.identity, left, |_| false, &canaries) {
+            self.metrics.cache_failed();
+            warn(&format!("the cache cannot be written: {error}"));
+        }
     }
 
     /// Serves what was served last, unless something is served; returns whether it did.
@@ -138,7 +159,7 @@ impl Start {
         self.catalog.update(|status| status.from_cache = true);
         self.check_redaction();
         for (name, record) in self.catalog.rollouts.active() {
-            if let Err(reason) = self.resume(&name, &record) {
+            if let Err(reason) = self.resume(&name, &record, &mut banned) {
                 self.catalog.rollouts.refuse(&name, &record.digest, &reason);
             }
         }
@@ -172,8 +193,13 @@ impl Start {
         gone(&last, offers, known).iter().for_each(|sentence| warn(sentence));
     }
 
-    /// Serves a canary from the cache again, while the source does not answer.
-    pub(crate) fn resume(&self, name: &str, record: &Record) -> Result<(), String> {
+    /// Serves a canary from the cache again, while the source does not answer, unless it is `banned`.
+    pub(crate) fn resume(
+        &self,
+        name: &str,
+        record: &Record,
+        banned: impl FnOnce(&Offer) -> Option<String>,
+    ) -> Result<(), String> {
         let offer = Offer {
             name: name.parse().map_err(|_| "it has no name")?,
             version: record.version.clone(),
@@ -182,6 +208,9 @@ impl Start {
             metrics: BTreeMap::new(),
             attached: None,
         };
+        if let Some(reason) = banned(&offer) {
+            return Err(reason);
+        }
         let files = self.cache.as_ref().and_then(|cache| cache.files(&record.digest));
         let loaded = self.verify_canary(offer, files.ok_or("the cache has no package of it")?)?;
         self.catalog.rollouts.resume(&self.catalog, &self.metrics, name, loaded);
@@ -254,10 +283,37 @@ mod tests {
             asked.push(offer.version.clone());
             Some("it is quarantined".to_owned())
         });
+        // A source that did not answer takes nothing out for good.
         assert_eq!(asked, ["v001"]);
+        assert_eq!(cache.offers(start.identity()).map(|offers| offers.len()), Some(1));
         let withdrawn = BTreeMap::from([("shop".to_owned(), "it is quarantined".to_owned())]);
         assert_eq!(catalog.status().withdrawn, withdrawn);
         assert!(catalog.served().models.is_empty());
+    }
+
+    #[test]
+    fn what_a_source_took_out_does_not_come_back_at_a_start_without_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = Arc::new(Settings { cache: Some(folder.path().to_owned()), ..Settings::default() });
+        let offer = |name: &str| Offer {
+            name: name.parse().expect("a name"),
+            version: "v001".to_owned(),
+            digest: Digest::of(name.as_bytes()),
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+            attached: None,
+        };
+        for (offered, left) in [(vec![Digest::of(b"another")], &["house"][..]), (Vec::new(), &[])] {
+            let (catalog, metrics) = (Arc::new(Catalog::new(None)), Arc::new(Metrics::new()));
+            let start = Start::new("a place".to_owned(), catalog, Arc::clone(&settings), metrics);
+            let cache = start.cache.clone().expect("a cache");
+            let both = ["shop", "house"].map(offer).to_vec();
+            cache.remember(start.identity(), both, |_| false, &[]).expect("remembered");
+            start.lock().offered = Some(offered);
+            start.over(|offer| (offer.name.as_str() == "shop").then(|| "it is quarantined".to_owned()));
+            let offers = cache.offers(start.identity()).expect("offers");
+            assert_eq!(offers.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(), left);
+        }
     }
 
     #[test]

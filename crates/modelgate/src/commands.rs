@@ -31,40 +31,72 @@ use anyhow::Context;
 use modelgate_model::onnxruntime;
 use modelgate_pipeline::{PipelineError, Project};
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Gate};
 use crate::environment;
 use crate::exit::{Exit, UsageError};
 use crate::printer::Printer;
 
 /// Does what the arguments ask for.
 pub(crate) fn execute(arguments: &Arguments, printer: &Printer) -> anyhow::Result<Exit> {
-    limit_threads()?;
+    crate::threads::prepare(works(&arguments.command))?;
     check_processor()?;
     check_showing()?;
     check_clock(std::time::SystemTime::now())?;
     let folder = folder(arguments)?;
     finish_interrupted(arguments, &folder, printer);
-    match &arguments.command {
-        Command::Init(init) => init::execute(init, &folder, printer),
-        Command::Run(run) => {
-            undeclared::complete(&folder, printer)?;
-            run::execute(run, &project(&folder)?, printer)
-        }
-        Command::Status => status::execute(&project(&folder)?, printer),
-        Command::Data(data) => data::execute(data, &folder, printer),
-        Command::Gate(gate) => gate::execute(gate, &folder, printer),
-        Command::Serve(serve) => serve::execute(serve, &folder, printer),
-        Command::Report(report) => report::execute(report, &project(&folder)?, printer),
-        Command::Dag(dag) => dag::execute(dag, &folder, printer),
-        Command::Doctor => doctor::execute(&folder, printer),
-        Command::Completions { shell } => completions::execute(*shell, printer),
-        Command::Model(model) => model::execute(model, &project(&folder)?, printer),
-        Command::Rollout(rollout) => rollout::execute(rollout, &project(&folder)?, printer),
-        Command::Ci(ci) => ci::execute(ci, &project(&folder)?, printer),
-        Command::Deploy(deploy) => deploy::execute(deploy, &project(&folder)?, printer),
-        Command::Ledger(ledger) => ledger::execute(ledger, &project(&folder)?, printer),
-        Command::Config(config) => config::execute(config, &folder, printer),
+    let ended = act(arguments, &folder, printer);
+    if let Err(error) = &ended {
+        tell_what_took_place(error, &folder, printer);
     }
+    ended
+}
+
+/// Tells of what an error says took place all the same, so that a service goes by it.
+fn tell_what_took_place(error: &anyhow::Error, folder: &std::path::Path, printer: &Printer) {
+    let notices = error.chain().filter_map(|cause| cause.downcast_ref::<PipelineError>());
+    let notices: Vec<_> = notices.flat_map(PipelineError::notices).collect();
+    let Some(project) = (!notices.is_empty()).then(|| project(folder).ok()).flatten() else { return };
+    let around = environment::surroundings();
+    for notice in notices {
+        notify::tell(&project, notice, &around, printer);
+    }
+}
+
+fn act(arguments: &Arguments, folder: &std::path::Path, printer: &Printer) -> anyhow::Result<Exit> {
+    match &arguments.command {
+        Command::Init(init) => init::execute(init, folder, printer),
+        Command::Run(run) => {
+            undeclared::complete(folder, printer)?;
+            run::execute(run, &project(folder)?, printer)
+        }
+        Command::Status => status::execute(&project(folder)?, printer),
+        Command::Data(data) => data::execute(data, folder, printer),
+        Command::Gate(gate) => gate::execute(gate, folder, printer),
+        Command::Serve(serve) => serve::execute(serve, folder, printer),
+        Command::Report(report) => report::execute(report, &project(folder)?, printer),
+        Command::Dag(dag) => dag::execute(dag, folder, printer),
+        Command::Doctor => doctor::execute(folder, printer),
+        Command::Completions { shell } => completions::execute(*shell, printer),
+        Command::Model(model) => model::execute(model, &project(folder)?, printer),
+        Command::Rollout(rollout) => rollout::execute(rollout, &project(folder)?, printer),
+        Command::Ci(ci) => ci::execute(ci, &project(folder)?, printer),
+        Command::Deploy(deploy) => deploy::execute(deploy, &project(folder)?, printer),
+        Command::Ledger(ledger) => ledger::execute(ledger, &project(folder)?, printer),
+        Command::Config(config) => config::execute(config, folder, printer),
+    }
+}
+
+/// Whether a command trains, predicts, measures or moves data: with many threads.
+fn works(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Run(_)
+            | Command::Model(_)
+            | Command::Rollout(_)
+            | Command::Serve(_)
+            | Command::Gate(Gate::Selftest { .. })
+            | Command::Data(_)
+    )
 }
 
 /// Refuses a clock whose time cannot be written down.
@@ -170,17 +202,6 @@ fn check_showing() -> anyhow::Result<()> {
         "the environment variable {name} is `{value}`: expected `1` (values of rows are printed) or `0` (they are not)"
     );
     Err(UsageError(said).into())
-}
-
-/// Follows `MODELGATE_THREADS`; results do not depend on it.
-fn limit_threads() -> anyhow::Result<()> {
-    let name = modelgate_config::env::MODELGATE_THREADS;
-    let Some(value) = environment::variable(name) else { return Ok(()) };
-    let threads = value.parse::<usize>().ok().filter(|threads| (1..=1024).contains(threads));
-    let threads = threads.ok_or_else(|| {
-        UsageError(format!("the environment variable {name} is `{value}`: expected a number from 1 to 1024"))
-    })?;
-    modelgate_pipeline::set_threads(threads).context("cannot start threads")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod environment;
 mod exit;
 mod printer;
 mod progress;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let printer = printer::Printer::new(&arguments);
     let notices = printer::Printer::new(&arguments);
     modelgate_registry::listen(move |text| notices.warning(text));
+    dotenv::doubts().for_each(|doubt| printer.warning(doubt));
     let ended = commands::execute(&arguments, &printer);
     let exit = ended.unwrap_or_else(|error| exit::of_error(&error, &printer));
     exit::of_stdout(exit, &printer).into()

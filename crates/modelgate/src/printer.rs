@@ -124,7 +124,7 @@ impl Printer {
     pub(crate) fn talk(&self, line: &str) {
         if !self.quiet {
             // What `line` showed is written over.
-            if std::io::stderr().is_terminal() {
+            if std::io::stderr().is_terminal() && writes_over(&environment::variable) {
                 let _ = write!(anstream::stderr().lock(), "\r\x1b[2K");
             }
             // Talk that cannot be printed must not end the work.
@@ -142,10 +142,10 @@ impl Printer {
         Ok(self.data(&format!("{model}: {version} would {what}; nothing was done"))?)
     }
 
-    /// Prints talk that the next such line takes the place of; only on a terminal.
+    /// Prints talk that the next such line takes the place of; only on a terminal that knows how.
     pub(crate) fn overwritten(&self, line: &str) {
         let stderr = std::io::stderr();
-        if !self.quiet && stderr.is_terminal() {
+        if !self.quiet && stderr.is_terminal() && writes_over(&environment::variable) {
             let mut stderr = stderr.lock();
             let _ = write!(stderr, "\r\x1b[2K{}", clean(line));
             let _ = stderr.flush();
@@ -168,7 +168,8 @@ impl Printer {
                 continue;
             }
             let label = if before.is_empty() { "error:" } else { "cause:" };
-            let _ = writeln!(stderr, "{} {}", label.style(Style::new().red().bold()), self.safe(&text));
+            let placed = crate::dotenv::placed(&text);
+            let _ = writeln!(stderr, "{} {}", label.style(Style::new().red().bold()), self.safe(&placed));
             before = text;
         }
     }
@@ -177,6 +178,11 @@ impl Printer {
     pub(crate) fn has_terminal(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
+}
+
+/// Whether a terminal is told to write over a line: one that knows no such word shows it. `NO_COLOR` is about colours alone.
+fn writes_over(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    variable("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -287,6 +293,14 @@ pub(crate) fn coloured(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_that_cannot_write_over_a_line_is_not_asked_to() {
+        let with = |set: &'static str, to: &'static str| {
+            writes_over(&move |name| (name == set).then(|| to.to_owned()))
+        };
+        assert!(with("TERM", "xterm") && with("NO_COLOR", "1") && !with("TERM", "dumb"));
+    }
 
     #[test]
     fn a_name_from_data_is_no_command_to_github_actions() {

@@ -43,7 +43,9 @@ impl Reporter for StageLines<'_> {
 
     fn finished(&mut self, report: &StageReport) {
         let (mark, word) = match report.status {
+            StageStatus::Ran if report.blocks() => ("✗", "ran"),
             StageStatus::Ran => ("✓", "ran"),
+            StageStatus::Skipped if report.blocks() => ("✗", "skipped"),
             StageStatus::Skipped => ("=", "skipped"),
             StageStatus::WouldRun => ("?", "would run"),
             StageStatus::Waiting => ("…", "waiting"),
@@ -64,6 +66,37 @@ impl Reporter for StageLines<'_> {
         for warning in &report.warnings {
             self.printer.warning(&format!("{}: {warning}", report.stage));
         }
+    }
+}
+
+/// A line that tells how many rows are read; only on a terminal, as [`Bytes`] is.
+pub(crate) struct Rows<'a> {
+    printer: &'a Printer,
+    what: &'a str,
+    shown: Option<Instant>,
+}
+
+impl<'a> Rows<'a> {
+    /// Returns a line about rows that are not counted yet.
+    pub(crate) fn new(printer: &'a Printer, what: &'a str) -> Self {
+        printer.overwritten(&format!("{what}: finding the types of the columns"));
+        Self { printer, what, shown: None }
+    }
+
+    /// Tells that `done` of `of` rows are read; a row counts once for each time that it is.
+    pub(crate) fn tell(&mut self, done: u64, of: u64) {
+        if self.shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
+            self.shown = Some(Instant::now());
+            let percent = done.min(of) * 100 / of.max(1);
+            self.printer.overwritten(&format!("{}: {percent}% of the rows", self.what));
+        }
+    }
+}
+
+impl Drop for Rows<'_> {
+    /// Removes the line, whatever came of the work.
+    fn drop(&mut self) {
+        self.printer.overwritten("");
     }
 }
 

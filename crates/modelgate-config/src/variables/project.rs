@@ -97,6 +97,13 @@ pub(super) const PERSON: Group = Group {
             "",
             "",
         ),
+        variable(
+            "TERM",
+            "what the terminal knows: with `dumb` no line is written over, and so none tells how far the work is",
+            "",
+            "",
+            "",
+        ),
         variable("HOME", "where `~` is", "`USERPROFILE`", "a folder", ""),
         variable("USERPROFILE", "as it, on Windows", "", "a folder", ""),
         variable("USER", "who is at work, where nothing else says it", "`USERNAME`", "", ""),

@@ -22,6 +22,13 @@ impl ModelState {
                 let state = self.get(*version)?;
                 check_reason(reason, false)?;
                 passed(*version, state, "be approved")?;
+                let is_former = state.stage == Stage::Archived && self.production.is_none();
+                refuse_unless(!is_former, || {
+                    format!(
+                        "{version} is archived and needs no approval: it was in production, where nothing is now, and \
+                         `modelgate model rollback` or `modelgate model promote` brings it back"
+                    )
+                })?;
                 // An approval that has expired is renewed.
                 let renewable = [Stage::Candidate, Stage::Staging, Stage::Approved];
                 in_stage(*version, state, &renewable, "approved")?;

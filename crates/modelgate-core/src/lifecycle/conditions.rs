@@ -80,6 +80,27 @@ impl ModelState {
         })
     }
 
+    /// Returns why a package may neither be served nor signed, as far as it is known by its digest: it is quarantined, or none
+    /// of the versions that it is has passed its gate without being rejected. Against one that is unknown here nothing stands.
+    pub fn against_package(&self, digest: &Digest) -> Option<String> {
+        if let Some(holder) = self.quarantined(digest) {
+            return Some(format!("it is quarantined as {holder}"));
+        }
+        let mut found = self.versions.iter().filter(|(_, state)| state.digest == *digest).peekable();
+        found.peek()?;
+        let mut last = None;
+        for (version, state) in found {
+            if state.verdict == Verdict::Passed && state.stage != Stage::Rejected {
+                return None;
+            }
+            last = Some(match state.stage {
+                Stage::Rejected => format!("it is rejected as {version}"),
+                _ => format!("its gate says {}, as {version}", state.verdict),
+            });
+        }
+        last
+    }
+
     pub(super) fn not_quarantined(
         &self,
         version: VersionNumber,
@@ -184,6 +205,22 @@ pub(super) fn not_reserved(alias: &Alias) -> Result<(), Refusal> {
     refuse_unless(!RESERVED_ALIASES.contains(&alias.as_str()), || {
         format!("the alias {alias} follows promotion and staging: it cannot be set or removed by hand")
     })
+}
+
+/// Refuses an alias that differs from one that follows the lifecycle in its capitals alone: who asks for `Production` means
+/// what is in production. A ledger that has such an alias from before is still read, and the alias can be removed.
+pub(super) fn not_reserved_in_capitals(alias: &Alias) -> Result<(), Refusal> {
+    match reserved_alias(alias.as_str()) {
+        Some(reserved) if reserved != alias.as_str() => Err(Refusal(format!(
+            "`{alias}` reads as the alias {reserved}, which follows promotion and staging; choose a name such as `audited`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the alias that follows the lifecycle which a text names, in whatever capitals.
+pub fn reserved_alias(text: &str) -> Option<&'static str> {
+    RESERVED_ALIASES.into_iter().find(|reserved| reserved.eq_ignore_ascii_case(text))
 }
 
 /// Refuses an alias that reads as the number of a version: who names `v005` means that version. A ledger that has such an

@@ -5,7 +5,7 @@ use super::{
     defined_value, figure, footing, metrics_of, place,
 };
 use crate::rule::{Amount, GateRule, Subset, Versus, slice_name};
-use crate::schema::{incompatibilities, lost_values};
+use crate::schema::{incompatibilities, lost_values, other_target};
 
 /// Returns the reference with figures, or the outcome when there is nothing to compare with.
 pub(super) fn reference<'a>(evidence: &'a Evidence, versus: &Versus) -> Result<&'a Scores, Judged> {
@@ -40,7 +40,10 @@ pub(super) fn compared<'a>(
     on: Subset,
     versus: &Versus,
 ) -> Result<&'a Scores, Judged> {
-    let found = reference(evidence, versus);
+    let found = reference(evidence, versus).and_then(|scores| match of_another_target(evidence, scores) {
+        Some(why) => Err((Outcome::Inconclusive, why)),
+        None => Ok(scores),
+    });
     let own = || defined_value(rule, evidence.candidate.subsets.get(&on), on);
     match (found, evidence.footings.get(versus)) {
         (Err((Outcome::NotApplicable, sentence)), _) => Err(match own() {
@@ -51,6 +54,13 @@ pub(super) fn compared<'a>(
         (Ok(scores), Some(_)) => own().map(|_| scores).map_err(|reason| (Outcome::Inconclusive, reason)),
         (found, _) => found,
     }
+}
+
+/// Says why figures of both mean nothing beside each other, where the models predict different columns: the reference was
+/// scored on labels that it was never asked for.
+pub(super) fn of_another_target(evidence: &Evidence, scores: &Scores) -> Option<String> {
+    let (candidate, old) = (evidence.candidate.schema.as_ref()?, scores.schema.as_ref()?);
+    other_target(candidate, old).map(|why| format!("{} cannot be compared with: {why}", scores.name))
 }
 
 /// Returns the candidate's value and what it is compared with, or how the rule ends without.
@@ -131,7 +141,9 @@ pub(super) fn movement(
     if failed {
         (Outcome::Failed, format!("{change}: it {verb} by more than {limit}"))
     } else {
-        (Outcome::Passed, format!("{change}, within {limit}"))
+        // Of what got better, "within" would read as if it had got worse.
+        let held = if moved < 0.0 { ", which is better".to_owned() } else { format!(", within {limit}") };
+        (Outcome::Passed, format!("{change}{held}"))
     }
 }
 
@@ -139,6 +151,9 @@ pub(super) fn reference_value(rule: &GateRule, scores: &Scores, on: Subset) -> O
     let metrics = metrics_of(scores.subsets.get(&on)?, &slice_name(&rule.slice))?;
     metrics.get(&rule.metric).copied().flatten().filter(|old| old.is_finite())
 }
+
+/// So many differences of schemas stand in a sentence: of a table whose columns were all renamed it would fill a screen.
+const MOST_NAMED: usize = 6;
 
 pub(super) fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Versus) -> Judged {
     let scores = match reference(evidence, versus) {
@@ -154,6 +169,95 @@ pub(super) fn schema(evidence: &Evidence, result: &mut RuleResult, versus: &Vers
     if found.is_empty() {
         (Outcome::Passed, format!("the schema is compatible with {}", scores.name))
     } else {
-        (Outcome::Failed, format!("the schema is not compatible with {}: {}", scores.name, found.join("; ")))
+        (
+            Outcome::Failed,
+            format!(
+                "the schema is not compatible with {}: {}",
+                scores.name,
+                comparisons::named_first(&found, MOST_NAMED)
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Comparisons, Evidence, GateVerdict, SubsetScores, judge};
+    use super::*;
+    use crate::Verdict;
+    use crate::rule::Check;
+    use crate::schema::{FeatureSchema, SCHEMA_VERSION, Task};
+
+    fn scores(name: &str, target: &str, value: f64) -> Scores {
+        let metrics = BTreeMap::from([("f1".to_owned(), Some(value))]);
+        let subset = SubsetScores { rows: Some(85), metrics, ..SubsetScores::default() };
+        let schema = FeatureSchema {
+            schema_version: SCHEMA_VERSION,
+            task: Task::Classification,
+            features: Vec::new(),
+            target: target.to_owned(),
+            classes: None,
+            nulls: Vec::new(),
+        };
+        let subsets = BTreeMap::from([(Subset::Validation, subset)]);
+        Scores { name: name.to_owned(), subsets, schema: Some(schema), ..Scores::default() }
+    }
+
+    fn judged(target: &str) -> GateVerdict {
+        let versus = || Versus::Production;
+        let rule = |id: &str, metric: &str, check| GateRule {
+            id: id.to_owned(),
+            metric: metric.to_owned(),
+            on: None,
+            check,
+            slice: BTreeMap::new(),
+            min_samples: None,
+        };
+        let rules = [
+            rule("drop", "f1", Check::MaxDrop { versus: versus(), limit: Amount::Absolute(0.01) }),
+            rule("parts", "slices", Check::SlicesNotWorse { versus: versus() }),
+            rule("schema", "schema", Check::SchemaCompatible { versus: versus() }),
+        ];
+        let production = Reference::Scores(Box::new(scores("production v001", "t1", 0.63)));
+        let evidence = Evidence {
+            candidate: scores("candidate", target, 1.0),
+            references: BTreeMap::from([(Versus::Production, production)]),
+            on: Subset::Validation,
+            comparisons: Comparisons::default(),
+            footings: BTreeMap::new(),
+        };
+        judge(&rules, &evidence)
+    }
+
+    #[test]
+    fn figures_of_models_of_different_columns_are_not_compared() {
+        let verdict = judged("t2");
+        let outcomes: Vec<Outcome> = verdict.rules.iter().map(|rule| rule.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Inconclusive, Outcome::Inconclusive, Outcome::Failed], "{verdict:#?}");
+        for rule in &verdict.rules {
+            assert!(rule.sentence.contains("predicts `t1` and the candidate `t2`"), "{}", rule.sentence);
+        }
+        assert_eq!(judged("t1").rules[0].outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn what_got_better_is_not_told_as_within_a_limit_and_many_differences_are_counted() {
+        let better = &judged("t1").rules[0];
+        assert!(better.sentence.ends_with("(+0.3700), which is better"), "{}", better.sentence);
+        assert_eq!(better.operator.map(|operator| operator.to_string()).as_deref(), Some("≥"));
+        let names: Vec<String> = (0..120).map(|at| format!("c{at} is gone")).collect();
+        assert_eq!(comparisons::named_first(&names, 2), "c0 is gone; c1 is gone; and 118 more");
+        assert_eq!(comparisons::named_first(&names[..2], 2), "c0 is gone; c1 is gone");
+    }
+
+    #[test]
+    fn what_a_person_has_to_look_at_stands_in_the_verdict() {
+        let told = || vec!["production is worth nothing here".to_owned()];
+        let passed = GateVerdict { verdict: Verdict::Passed, ..judged("t1") }.doubted(told());
+        assert_eq!(passed.doubts, told());
+        assert!(passed.sentence.ends_with("; a person decides of it: production is worth nothing here"));
+        assert!(!judged("t2").doubted(told()).sentence.contains("a person decides"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::against::{reference, reference_value, sides, without_reference};
+use super::against::{of_another_target, reference, reference_value, sides, without_reference};
 use super::{Evidence, Judged, Outcome, RuleResult, enough_rows, figure, footing, place};
 use crate::metric::{Direction, direction};
 use crate::rule::{Amount, Check, GateRule, Subset, Versus, slice_name};
@@ -199,6 +199,15 @@ fn probability(value: f64) -> String {
     if value < 1e-4 { "< 0.0001".to_owned() } else { format!("= {value:.4}") }
 }
 
+/// Puts the first of a list into a sentence, and says how many more there are.
+pub(super) fn named_first(names: &[String], most: usize) -> String {
+    let mut shown = names.iter().take(most).cloned().collect::<Vec<String>>();
+    if names.len() > most {
+        shown.push(format!("and {} more", names.len() - most));
+    }
+    shown.join("; ")
+}
+
 pub(super) fn slices_not_worse(
     rule: &GateRule,
     evidence: &Evidence,
@@ -212,6 +221,9 @@ pub(super) fn slices_not_worse(
         (Err(judged), _) => return judged,
     };
     result.reference_name = Some(scores.name.clone());
+    if let Some(why) = of_another_target(evidence, scores) {
+        return (Outcome::Inconclusive, why);
+    }
     let on = place(rule, result.on);
     if let Some(rows) = footing::answers_nothing(scores, result.on) {
         let name = &scores.name;
@@ -274,24 +286,25 @@ pub(super) fn slices_not_worse(
             probability(slice.p_value)
         )
     };
+    let listed = |slices: &[&SliceFigure]| {
+        let named: Vec<String> = slices.iter().map(|slice| told(slice)).collect();
+        named_first(&named, 3)
+    };
     if worse.is_empty() {
-        let few: Vec<String> = hardly.iter().take(3).map(|slice| told(slice)).collect();
+        let few = listed(&hardly);
         let more = match hardly.len() {
             0 => String::new(),
-            1 => format!(" and by more than counts: 1 is higher by too little, {}", few.join("; ")),
-            number => {
-                format!(" and by more than counts: {number} are higher by too little, {}", few.join("; "))
-            }
+            1 => format!(" and by more than counts: 1 is higher by too little, {few}"),
+            number => format!(" and by more than counts: {number} are higher by too little, {few}"),
         };
         let sentence =
             format!("none of {count} parts of {on} has a higher {loss} than with {name} beyond chance{more}");
         return (Outcome::Passed, sentence);
     }
-    let named: Vec<String> = worse.iter().take(3).map(|slice| told(slice)).collect();
     let (number, verb) = (worse.len(), if worse.len() == 1 { "has" } else { "have" });
     let sentence = format!(
         "{number} of {count} parts of {on} {verb} a higher {loss} than with {name} beyond chance: {}",
-        named.join("; ")
+        listed(&worse)
     );
     (Outcome::Failed, sentence)
 }

@@ -24,7 +24,7 @@ pub enum Footing {
 
 /// With fewer rows left nothing is judged, unless the rule says with `min_samples` how many are enough: what was left out
 /// says that there were more.
-const FEW_LEFT: u64 = 30;
+pub const FEW_LEFT: u64 = 30;
 
 /// Returns what is left out of `on` for a rule, where something is.
 fn left_out<'a>(

@@ -354,6 +354,17 @@ fn an_alias_that_reads_as_a_version_is_refused_and_one_from_before_is_still_read
         let removed = LedgerEvent::AliasDeleted { model: name(), alias: alias(), reason: String::new() };
         state.apply(&removed, "tester", TIME).expect("it can be removed");
     }
+    // So it is with one that follows the lifecycle, in other letters.
+    for text in ["Production", "CHAMPION", "sTaging"] {
+        let alias = || text.parse().expect("alias");
+        let said = refusal(&state, 1, &Event::SetAlias { alias: alias(), reason: String::new() });
+        assert!(said.contains(&format!("`{text}` reads as the alias {}", text.to_lowercase())), "{said}");
+        let (version, reason) = (VersionNumber(1), String::new());
+        let old = LedgerEvent::AliasSet { model: name(), version, alias: alias(), reason: reason.clone() };
+        state.apply(&old, "tester", TIME).expect("a ledger that has it replays");
+        let removed = LedgerEvent::AliasDeleted { model: name(), alias: alias(), reason };
+        state.apply(&removed, "tester", TIME).expect("it can be removed");
+    }
     let named = Event::SetAlias { alias: "version-5".parse().expect("alias"), reason: String::new() };
     let _ = all(state, 1, &[named]);
 }

@@ -1,6 +1,7 @@
 //! Checking data against a contract: one pass over the rows, and a second one only to show rows that stand twice.
 
 mod found;
+mod rounded;
 mod structure;
 mod whole;
 
@@ -16,7 +17,7 @@ use crate::contract::expression::{self, Expression};
 use crate::contract::{Contract, ContractReport, Layer, Offender, Severity, Tolerance, Violation};
 use crate::dataset::{Dataset, Mixed, ReadColumn, ReadOptions};
 use crate::error::{DataError, listed};
-use crate::rows::hash_columns;
+use crate::rows::hash_exactly;
 use crate::source::SourceFile;
 use crate::time;
 use crate::types::ColumnType;
@@ -81,7 +82,7 @@ pub(crate) fn compile(contract: &Contract) -> Result<Plan, String> {
         if !column_type(&freshness.column).is_some_and(ColumnType::is_time) {
             return Err(format!("freshness.column: `{}` is not a date or timestamp", freshness.column));
         }
-        max_age = Some(age(&freshness.max_age).ok_or_else(|| {
+        max_age = Some(whole::age(&freshness.max_age).ok_or_else(|| {
             format!("freshness.max_age: `{}` is not a time such as `36h`, `30d` or `2w`", freshness.max_age)
         })?);
     }
@@ -100,18 +101,6 @@ pub(crate) fn compile(contract: &Contract) -> Result<Plan, String> {
         return Err("rows: `min` is above `max`".to_owned());
     }
     Ok(Plan { columns, rules, max_age })
-}
-
-/// Returns microseconds.
-fn age(text: &str) -> Option<i64> {
-    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let seconds = match &text[number.len()..] {
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 604_800,
-        _ => return None,
-    };
-    number.parse::<u32>().ok().map(|count| i64::from(count) * seconds * 1_000_000)
 }
 
 /// Checks files against a contract; `now` is in microseconds since 1970, for the freshness.
@@ -205,6 +194,7 @@ fn judge(
         checks: check.number_of_checks(),
         content_checked,
         holds_until,
+        notes: if content_checked { check.rounded(&found) } else { Vec::new() },
         violations,
     })
 }
@@ -324,6 +314,7 @@ impl<'a> Check<'a> {
             }
             let seen = place.map(|place| Seen::of(&batch.columns[place], batch.rows, *doubt));
             found.seen.push(seen.unwrap_or_default());
+            found.rounded.push(place.map_or(0, |place| batch.columns[place].rounded.len() as u64));
             found.types.push(types);
             found.values.push(checks);
         }
@@ -338,7 +329,7 @@ impl<'a> Check<'a> {
             found.rules.push(broken);
         }
         for (_, places, _) in &self.unique {
-            let mut hashes = hash_columns(batch, places, 0);
+            let mut hashes = hash_exactly(batch, places);
             for (row, hash) in hashes.iter_mut().enumerate() {
                 // A key with a null is no key; the zero says so.
                 *hash =

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::batch::{BatchColumn, Cells};
 use crate::contract::{Bound, ColumnContract};
+use crate::exact;
 use crate::time;
 
 /// What a number is compared with.
@@ -22,7 +23,7 @@ impl Limit {
     fn compared_with(self, value: i64) -> Option<Ordering> {
         match self {
             Self::Whole(limit) => Some(value.cmp(&limit)),
-            Self::Number(limit) => (value as f64).partial_cmp(&limit),
+            Self::Number(limit) => exact::compared(i128::from(value), limit),
         }
     }
 
@@ -146,6 +147,11 @@ pub(crate) fn compile(name: &str, column: &ColumnContract) -> Result<Vec<NamedCh
 }
 
 impl ValueCheck {
+    /// Returns whether it compares numbers, days or moments.
+    pub(crate) fn compares_numbers(&self) -> bool {
+        matches!(self, Self::Min(_) | Self::Max(_) | Self::Numbers(_))
+    }
+
     /// Calls `broken` for each row that breaks the check; a null breaks only [`ValueCheck::NotNull`].
     pub(crate) fn each_broken(&self, column: &BatchColumn, rows: usize, mut broken: impl FnMut(usize)) {
         match self {

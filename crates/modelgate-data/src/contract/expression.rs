@@ -3,8 +3,8 @@
 //! Precedence from loose to tight: `or`, `and`, `not`, comparisons, `+ -`, `* / %`, unary minus. A column whose name is
 //! not a plain word stands in backticks; `true` and `false` are values unless a column is called so. A null makes what it is part of null, as in SQL, and a row whose check is
 //! null keeps the rule. The value of a date column is its day and that of a timestamp its microsecond, both since
-//! 1970; beside one of them text is read as a date. Whole numbers are compared and added as such; what leaves 64 bits goes
-//! on as a double. What was computed in doubles is equal to what it would be in decimals: 0.1 + 0.2 to 0.3.
+//! 1970; beside one of them text is read as a date. Whole numbers are compared and added as such; a row of which one leaves 128
+//! bits is computed in doubles, and no other row is. What was computed in doubles is equal to what it would be in decimals: 0.1 + 0.2 to 0.3.
 
 mod doubles;
 mod evaluate;
@@ -48,6 +48,33 @@ enum Operator {
     GreaterOrEqual,
     And,
     Or,
+}
+
+impl Operator {
+    /// Returns whether it says which of two values is the larger.
+    fn compares(self) -> bool {
+        !matches!(
+            self,
+            Self::Add
+                | Self::Subtract
+                | Self::Multiply
+                | Self::Divide
+                | Self::Remainder
+                | Self::And
+                | Self::Or
+        )
+    }
+
+    /// Returns the comparison that says the same with its sides exchanged.
+    fn turned(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            same => same,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -69,6 +69,9 @@ pub struct ContractReport {
     /// Until when this judgement holds, where the age of the data is asked for and time alone changes it; RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_until: Option<String>,
+    /// What a person should know of how values were judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What is broken, structure first, errors first.
     pub violations: Vec<Violation>,
 }

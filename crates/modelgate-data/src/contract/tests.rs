@@ -1,5 +1,6 @@
 //! Tests of contracts.
 
+mod digits;
 mod imported;
 mod structure;
 
@@ -176,6 +177,12 @@ fn an_inferred_contract_holds_and_survives_yaml_and_the_open_standard() {
     let (odcs, _) = to_odcs(&found, &order).expect("YAML");
     let (back, left) = from_odcs(&odcs, "o.yaml").expect("a contract");
     assert_eq!((back, left), (found, vec![]));
+}
+
+#[test]
+fn a_column_name_of_any_length_is_read_back() {
+    let (found, _) = inferred(&format!("{},{},y\n1,2,3\n", "x".repeat(999), "\u{e9} ".repeat(3000)), None);
+    assert_eq!(found.columns.len(), 3);
 }
 
 /// Infers a contract of a CSV file, with `label` as the column of classes, and checks the file against it.

@@ -79,7 +79,8 @@ impl<'a> Blocks<'a> {
         // The head of a longer file ends in the middle of a record.
         let head = if blocks.ended { head } else { &head[..memrchr(b'\n', head).map_or(0, |end| end + 1)] };
         let delimiter = declared.delimiter.or(named.map(|(delimiter, _)| delimiter));
-        blocks.dialect = Dialect::detect(head, delimiter, declared.quoting);
+        blocks.dialect = Dialect::detect(head, delimiter, declared.quoting)
+            .map_err(|doubt| blocks.at(blocks.line + doubt.line, format!("{} {DECLARE}", doubt.reason)))?;
         blocks.is_guessed =
             declared.quoting == Quoting::Detect && blocks.dialect.quote.is_some_and(|quote| quote == b'\'');
         blocks.read_header()?;
@@ -92,7 +93,7 @@ impl<'a> Blocks<'a> {
         let [only] = self.header.as_slice() else { return Ok(()) };
         let head =
             &self.rest[..memrchr(b'\n', &self.rest[..self.rest.len().min(HEAD)]).map_or(0, |end| end + 1)];
-        let dialect = Dialect::detect(head, delimiter, quoting);
+        let Ok(dialect) = Dialect::detect(head, delimiter, quoting) else { return Ok(()) };
         let mut widths = Records::new(head, dialect).flatten().map(|record| record.fields);
         let width = widths.next().unwrap_or_default();
         let are_alike = width > 1 && widths.all(|other| other == width);

@@ -122,8 +122,8 @@ impl<'a> Fields<'a> {
             let width = spans.len() - before;
             if width != columns {
                 let is_last_empty = spans.last().is_some_and(|(start, end)| start == end);
-                let row = bytes.get(counted..at).unwrap_or_default();
-                return Err(ragged(source, line, [width, columns], is_last_empty, apostrophe(row, dialect)));
+                // Something is quoted here, and not by '.
+                return Err(ragged(source, line, [width, columns], is_last_empty, false));
             }
             lines.push(line);
         }

@@ -50,6 +50,11 @@ impl<'a> Cursor<'a> {
         Self { bytes, dialect, at, open: true }
     }
 
+    /// Returns whether the value that comes next is quoted.
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.open && self.dialect.quote.is_some_and(|quote| self.bytes.get(self.at) == Some(&quote))
+    }
+
     pub(crate) fn next(&mut self) -> Result<Field<'a>, BadQuote> {
         if !self.open {
             return Ok(Field::End(self.at));

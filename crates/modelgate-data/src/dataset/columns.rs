@@ -1,6 +1,6 @@
 //! Whether the columns of a file are those that are asked for, and those of the files before it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{DataSchema, Mixed, ReadOptions};
 use crate::error::{DataError, listed, names_unknown};
@@ -9,6 +9,7 @@ use crate::types::DeclaredType;
 
 /// Refuses names that are empty or stand twice, and settings that name a column that is not there.
 pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptions) -> Result<(), DataError> {
+    let old_lines = |message: String| of_old_lines(names).map_or(message, str::to_owned);
     // Each name is looked up once: a header may have a hundred thousand.
     let mut seen = HashMap::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
@@ -22,13 +23,14 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
             } else {
                 "; name it"
             };
-            return Err(file.error(format!("column {} has no name in the header line{advice}", index + 1)));
+            let message = format!("column {} has no name in the header line{advice}", index + 1);
+            return Err(file.error(old_lines(message)));
         }
         if let Some(first) = seen.insert(*name, index) {
             let (first, second) = (first + 1, index + 1);
-            return Err(file.error(format!(
-                "the column name `{name}` stands twice, at {first} and {second}; rename one"
-            )));
+            let message =
+                format!("the column name `{name}` stands twice, at {first} and {second}; rename one");
+            return Err(file.error(old_lines(message)));
         }
     }
     let dropped = options.drop.iter().map(|name| ("preprocess.drop", name));
@@ -39,6 +41,12 @@ pub(super) fn check_names(file: &SourceFile, names: &[&str], options: &ReadOptio
         }
     }
     Ok(())
+}
+
+/// Says of a header with which something is wrong that it is the whole file, if it looks so: lines that end in CR alone are one.
+pub(super) fn of_old_lines(names: &[&str]) -> Option<&'static str> {
+    let has_several = names.iter().filter(|name| name.contains('\r')).count() > 1;
+    has_several.then_some("its lines end in CR alone, which no line ends in here; write it with LF or CRLF")
 }
 
 /// Returns whether a column is one that pandas made of an index without a name, the numbers of the rows that a filter left:
@@ -79,6 +87,19 @@ pub(super) fn leave_out_index(
         }
         false
     });
+}
+
+/// Returns the names that folders say a value of, as in `kind=a/part-0.parquet`.
+pub(super) fn partitions<'a>(files: impl Iterator<Item = &'a SourceFile>) -> impl Iterator<Item = String> {
+    let mut found = BTreeSet::new();
+    for file in files {
+        let folders = file.name.rsplit_once('/').map_or("", |(folders, _)| folders);
+        let names = folders.split('/').filter_map(|folder| folder.split_once('='));
+        found.extend(
+            names.filter(|(name, value)| !name.is_empty() && !value.is_empty()).map(|(name, _)| name),
+        );
+    }
+    found.into_iter().map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 /// Returns where the schema's columns stand in a further file; with [`Mixed::AsText`] a type that differs is widened.
@@ -122,4 +143,19 @@ pub(super) fn same_columns(
         positions.push(*at);
     }
     Ok(positions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Dataset;
+
+    #[test]
+    fn lines_that_end_in_cr_alone_are_named() {
+        for text in ["a,b\r1,2\r3,4\r5,6\r", "a,b\r1,\r,4\r", "a,b,a\r1,2,a\r1,2,3\r"] {
+            let file = SourceFile::bytes("a.csv", text.as_bytes());
+            let error = Dataset::open(vec![file], &ReadOptions::default(), Mixed::Refuse).expect_err(text);
+            assert!(error.to_string().contains("its lines end in CR alone"), "{error}");
+        }
+    }
 }

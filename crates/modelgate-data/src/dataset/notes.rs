@@ -57,6 +57,9 @@ pub(super) fn notes_on(
     if let Some((what, first)) = found_mixed {
         notes.push(format!("{}: its value{what}; taken as text", place(&first)));
     }
+    if mixed == Mixed::Exactly {
+        return Ok(notes);
+    }
     if let Some(zero) = found.leading_zero() {
         notes.push(format!(
             "{}: its value has leading zeros, which are lost as a number: `data.types: {{{name}: string}}` keeps them, and `int` \

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Dataset, Member, ReadColumn};
-use crate::batch::{Batch, NumberRange, Position, RowPlaces, read_column};
+use crate::batch::{Batch, Position, RowPlaces, read_column};
 use crate::csv::blocks::{Block, Blocks, Declared};
 use crate::csv::dialect::Dialect;
 use crate::csv::fields::Fields;
@@ -49,7 +49,7 @@ impl Dataset {
                     };
                     each_block(&member.file, self.declared, read, take)
                 }
-                Format::Parquet => scan_parquet(member, columns, self.range, &map, take),
+                Format::Parquet => self.scan_parquet(member, columns, &map, take),
             };
             member.file.unchanged_since(member.state, scanned)?;
         }
@@ -77,6 +77,53 @@ impl Dataset {
                 Ok(())
             },
         )
+    }
+
+    fn scan_parquet<T: Send, E: From<DataError> + Send>(
+        &self,
+        member: &Member,
+        columns: &[ReadColumn],
+        map: &(impl Fn(Batch) -> Result<T, E> + Sync),
+        mut fold: impl FnMut((usize, T)) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut positions: Vec<usize> =
+            columns.iter().map(|column| member.positions[column.position]).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        let is_written_out = |name: &str| self.writes_nested && self.nested.contains_key(name);
+        let written_out: Vec<bool> =
+            self.schema.columns.iter().map(|column| is_written_out(&column.name)).collect();
+        let mut batches = parquet::open(&member.file, &positions)?;
+        let group = rayon::current_num_threads() * 2;
+        loop {
+            let mut pending = Vec::with_capacity(group);
+            while pending.len() < group {
+                match batches.next()? {
+                    Some(batch) => pending.push(batch),
+                    None => break,
+                }
+            }
+            if pending.is_empty() {
+                return Ok(());
+            }
+            let read = |batch: &arrow_array::RecordBatch| {
+                let column = |column: &ReadColumn| {
+                    let place = positions.partition_point(|place| *place < member.positions[column.position]);
+                    let array = batch.column(place);
+                    if written_out[column.position] {
+                        return parquet::written_out(array);
+                    }
+                    parquet::read_column(array, &column.declared, self.range)
+                };
+                let columns = columns.iter().map(column).collect();
+                let rows = batch.num_rows();
+                map(Batch { rows, columns, places: RowPlaces::None }).map(|made| (rows, made))
+            };
+            let results: Vec<_> = pending.par_iter().map(read).collect();
+            for result in results {
+                fold(result?)?;
+            }
+        }
     }
 
     /// Returns the values of a block of a text file; words that are null are empty.
@@ -122,43 +169,4 @@ pub(super) fn each_block<T: Send, E: From<DataError> + Send>(
         pending = next?;
     }
     Ok(())
-}
-
-fn scan_parquet<T: Send, E: From<DataError> + Send>(
-    member: &Member,
-    columns: &[ReadColumn],
-    range: NumberRange,
-    map: &(impl Fn(Batch) -> Result<T, E> + Sync),
-    mut fold: impl FnMut((usize, T)) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut positions: Vec<usize> = columns.iter().map(|column| member.positions[column.position]).collect();
-    positions.sort_unstable();
-    positions.dedup();
-    let mut batches = parquet::open(&member.file, &positions)?;
-    let group = rayon::current_num_threads() * 2;
-    loop {
-        let mut pending = Vec::with_capacity(group);
-        while pending.len() < group {
-            match batches.next()? {
-                Some(batch) => pending.push(batch),
-                None => break,
-            }
-        }
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let read = |batch: &arrow_array::RecordBatch| {
-            let column = |column: &ReadColumn| {
-                let place = positions.partition_point(|place| *place < member.positions[column.position]);
-                parquet::read_column(batch.column(place), &column.declared, range)
-            };
-            let columns = columns.iter().map(column).collect();
-            let rows = batch.num_rows();
-            map(Batch { rows, columns, places: RowPlaces::None }).map(|made| (rows, made))
-        };
-        let results: Vec<_> = pending.par_iter().map(read).collect();
-        for result in results {
-            fold(result?)?;
-        }
-    }
 }

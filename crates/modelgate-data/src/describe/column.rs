@@ -249,20 +249,22 @@ impl Part {
                 found.rows = values.len() as u64;
                 let known = values.iter().flatten();
                 found.int_range = known.clone().min().copied().zip(known.max().copied());
-                for value in values.iter().flatten() {
+                for (row, value) in values.iter().enumerate() {
+                    let Some(value) = value else { continue };
                     found.numbers.push(*value as f64);
-                    found.tally(Key::Int(*value));
+                    found.tally(column.exact(row).map_or(Key::Int(*value), Key::text));
                 }
             }
             Cells::Float(values) => {
                 found.rows = values.len() as u64;
-                for value in values.iter().filter(|value| !value.is_nan()) {
+                for (row, value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
                     if value.is_infinite() {
                         found.infinite += 1;
                         continue;
                     }
                     found.numbers.push(*value);
-                    found.tally(Key::Bits((value + 0.0).to_bits()));
+                    let held = Key::Bits((value + 0.0).to_bits());
+                    found.tally(column.exact(row).map_or(held, Key::text));
                 }
             }
             Cells::Text(values) => {

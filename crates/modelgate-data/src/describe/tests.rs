@@ -174,3 +174,28 @@ fn the_bins_of_a_histogram_end_at_the_largest_value() {
         assert_eq!(number.histogram.edges.last(), Some(&number.max));
     }
 }
+
+#[test]
+fn what_a_contract_is_made_of_takes_one_pass() {
+    let files: Vec<SourceFile> =
+        (0..7).map(|file| SourceFile::bytes(format!("k=1/{file}.csv"), &b"x,y\n1,2\n4,2.5\n"[..])).collect();
+    let dataset = Dataset::open(files, &ReadOptions::default(), Mixed::AsText).expect("a data set");
+    let mut told = Vec::new();
+    let values =
+        describe_as(&dataset, Depth::Values, &mut |done, of| told.push((done, of))).expect("described");
+    assert_eq!(told.last(), Some(&(14, 14)));
+    let whole =
+        describe_as(&dataset, Depth::Whole, &mut |done, of| told.push((done, of))).expect("described");
+    assert_eq!(told.last(), Some(&(28, 28)));
+    assert_eq!((values.correlations.len(), whole.correlations.len()), (0, 1));
+    let contract =
+        |description| crate::contract::infer(description, &std::collections::BTreeMap::new(), "c", None);
+    assert_eq!(contract(&values), contract(&whole));
+    assert_eq!(values.notes, whole.notes);
+    assert!(values.notes[0].starts_with("the folders called `k=…` say a value of `k`"), "{:?}", values.notes);
+    let text = to_text(&whole, true);
+    assert!(
+        text.starts_with("k=1/0.csv, k=1/1.csv, k=1/2.csv, k=1/3.csv, k=1/4.csv and 2 more files: 14"),
+        "{text}"
+    );
+}

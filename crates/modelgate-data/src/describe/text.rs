@@ -3,11 +3,14 @@
 use crate::describe::{ColumnDescription, Description};
 use crate::types::{ColumnType, show_int};
 
+/// Files that are named.
+const FILES: usize = 5;
+
 /// Returns the lines of a description, with `values` also those of rows: the least, the greatest and the most frequent.
 pub fn to_text(description: &Description, values: bool) -> String {
     let mut text = format!(
         "{}: {} rows × {} columns\n",
-        description.files.join(", "),
+        files(&description.files),
         description.rows,
         description.columns.len()
     );
@@ -56,6 +59,15 @@ pub fn to_text(description: &Description, values: bool) -> String {
         text.push_str(&format!("\nnote: {note}\n"));
     }
     text
+}
+
+/// Returns the names of some files, and how many more there are.
+fn files(names: &[String]) -> String {
+    let shown = names.iter().take(FILES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(FILES) {
+        0 => shown,
+        more => format!("{shown} and {more} more files"),
+    }
 }
 
 fn figures(column: &ColumnDescription, shown: bool) -> String {

@@ -26,18 +26,20 @@ impl fmt::Debug for DvcConfig {
 impl DvcConfig {
     /// Reads the configuration of the repository whose `.dvc` folder this is.
     pub(crate) fn read(dvc: &Path) -> Result<Self, SnapshotError> {
-        Self::read_over(&elsewhere(&|name| std::env::var_os(name).map(PathBuf::from)), dvc)
+        let environment = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let home = environment(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
+        Self::read_over(&elsewhere(&environment), dvc, home.as_deref())
     }
 
-    /// As [`Self::read`], over the configurations in other folders.
-    fn read_over(folders: &[PathBuf], dvc: &Path) -> Result<Self, SnapshotError> {
+    /// As [`Self::read`], over the configurations in other folders, for the user whose folder is `home`.
+    fn read_over(folders: &[PathBuf], dvc: &Path, home: Option<&Path>) -> Result<Self, SnapshotError> {
         let mut sections = Sections::new();
         let others = folders.iter().map(|folder| (folder.as_path(), "config"));
         for (folder, name) in others.chain([(dvc, "config"), (dvc, "config.local")]) {
             let path = folder.join(name);
             match fs_err::read_to_string(&path) {
                 // Paths are relative to the file that has them; those of the repository are known to be.
-                Ok(text) => parse(&text, (folder != dvc).then_some(folder), &mut sections),
+                Ok(text) => parse(&text, (folder != dvc).then_some(folder), home, &mut sections),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
@@ -93,8 +95,9 @@ fn unquoted(text: &str) -> String {
     ['"', '\''].into_iter().find_map(quoted).unwrap_or_else(plain).to_owned()
 }
 
-/// Adds the sections of a file in the form of Python's `configobj`; paths in it are relative to `base`, if there is one.
-fn parse(text: &str, base: Option<&Path>, sections: &mut Sections) {
+/// Adds the sections of a file in the form of Python's `configobj`; paths in it are relative to `base`, if there is one, and `~` is
+/// `home`.
+fn parse(text: &str, base: Option<&Path>, home: Option<&Path>, sections: &mut Sections) {
     let mut section = String::new();
     for line in text.lines().map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
@@ -108,9 +111,15 @@ fn parse(text: &str, base: Option<&Path>, sections: &mut Sections) {
             let keys = sections.entry(section.clone()).or_default();
             let (key, value) = (key.trim().to_owned(), unquoted(value));
             let is_path = matches!(key.as_str(), "dir" | "url") && !value.contains("://");
-            let value = match base.filter(|_| is_path) {
-                Some(base) => base.join(value).to_string_lossy().into_owned(),
-                None => value,
+            let of_home = home.filter(|_| is_path).and_then(|home| {
+                let rest = value.strip_prefix('~')?;
+                let is_ones_own = rest.is_empty() || rest.starts_with(std::path::is_separator);
+                is_ones_own.then(|| home.join(rest.trim_start_matches(std::path::is_separator)))
+            });
+            let value = match (of_home, base.filter(|_| is_path)) {
+                (Some(path), _) => path.to_string_lossy().into_owned(),
+                (None, Some(base)) => base.join(value).to_string_lossy().into_owned(),
+                (None, None) => value,
             };
             keys.insert(key, value);
         }
@@ -149,13 +158,24 @@ mod tests {
         let text = "[core]\nremote = a\n[cache]\n    dir = shared   # the team's\n['remote \"a\"']\nurl = '../x # y' # z\n";
         fs_err::write(user.join("config"), text).expect("written");
         let nowhere = folder.path().join("nowhere");
-        let config = DvcConfig::read_over(&[nowhere.clone(), user.clone()], &dvc).expect("read");
+        let config = DvcConfig::read_over(&[nowhere.clone(), user.clone()], &dvc, None).expect("read");
         assert_eq!(config.cache(&dvc), user.join("shared"));
         let (name, keys) = config.remote(None).expect("remote");
         assert_eq!((name, Path::new(&keys["url"])), ("a", user.join("../x # y").as_path()));
         fs_err::write(dvc.join("config"), "[cache]\ndir = own#\n").expect("written");
-        let config = DvcConfig::read_over(&[nowhere, user], &dvc).expect("read");
+        let config = DvcConfig::read_over(&[nowhere.clone(), user.clone()], &dvc, None).expect("read");
         assert_eq!(config.cache(&dvc), dvc.join("own"));
+        // Each user's own folder, in any of the files.
+        fs_err::write(user.join("config"), "[cache]\ndir = ~/cache\n").expect("written");
+        fs_err::write(
+            dvc.join("config"),
+            "['remote \"a\"']\nurl = ~/rem\n['remote \"b\"']\nurl = ~other/rem\n",
+        )
+        .expect("written");
+        let config = DvcConfig::read_over(&[nowhere, user], &dvc, Some(Path::new("/home/me"))).expect("read");
+        assert_eq!(config.cache(&dvc), Path::new("/home/me/cache"));
+        let url = |name: &str| config.remote(Some(name)).map(|(_, keys)| PathBuf::from(&keys["url"]));
+        assert_eq!((url("a"), url("b")), (Some("/home/me/rem".into()), Some("~other/rem".into())));
         let given = |name: &str| (name == "DVC_GLOBAL_CONFIG_DIR").then(|| PathBuf::from("/g"));
         assert_eq!(elsewhere(&given).last(), Some(&PathBuf::from("/g")));
     }

@@ -17,6 +17,19 @@ impl DvcRepository {
         of_dvc_text(text, path, &self.root)
     }
 
+    /// Returns which files of a folder that is here are not; none where DVC's cache does not have the list of its files.
+    ///
+    /// # Errors
+    /// Names a list of files that is damaged.
+    pub fn lacking(&self, output: &DvcOutput) -> Result<Vec<PathBuf>, SnapshotError> {
+        let Some(list) = self.cached(&output.hash).filter(|_| output.hash.is_folder && output.path.is_dir())
+        else {
+            return Ok(Vec::new());
+        };
+        let files = Self::list(&list, &output.hash)?.into_iter().map(|file| output.path.join(file.relpath));
+        Ok(files.filter(|path| fs_err::symlink_metadata(path).is_err()).collect())
+    }
+
     /// Returns the files of an output by their names below the repository, from DVC's cache or, where they are the same, from
     /// the working copy; `None` when one of them is in neither.
     ///

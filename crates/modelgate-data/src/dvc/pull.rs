@@ -97,7 +97,17 @@ impl DvcRepository {
                 })?;
                 listed.push((output.path.join(file.relpath), hash));
             }
-            files.extend(self.fetch(listed, output, &mut remotes, index, &mut pulled, progress)?);
+            let before = pulled.missing.len();
+            let found = self.fetch(listed, output, &mut remotes, index, &mut pulled, progress)?;
+            // A part of a folder would be learned from as if it were all of it.
+            let lacks = &mut pulled.missing[before..];
+            if lacks.is_empty() {
+                files.extend(found);
+            }
+            for (_, reason) in lacks {
+                reason
+                    .push_str(&format!("; nothing of the folder `{}` was written", self.shown(&output.path)));
+            }
         }
         pulled.remotes = remotes.open.values().map(|home| home.name()).collect();
         // First look at all, then write: a refusal leaves the working copy as it was.
@@ -233,11 +243,20 @@ impl DvcRepository {
             other => other,
         };
         match fetched {
-            Err(RemoteError::Missing { home, .. }) => {
-                return Ok(Some(format!(
-                    "its content {} is not in the remote `{home}`; somebody who has it must run `dvc push`",
-                    hash.md5
-                )));
+            Err(RemoteError::Missing { home: name, .. }) => {
+                // What is not mounted has nothing, whoever pushed to it.
+                let is_gone = home.file(&key)?.is_some() && !Path::new(&name).is_dir();
+                return Ok(Some(if is_gone {
+                    format!(
+                        "the folder `{name}` of its remote is not there: mount it, or mend the `url` of the remote in DVC's \
+                         configuration"
+                    )
+                } else {
+                    format!(
+                        "its content {} is not in the remote `{name}`; somebody who has it must run `dvc push`",
+                        hash.md5
+                    )
+                }));
             }
             other => other?,
         }
@@ -339,5 +358,44 @@ mod tests {
         assert!(pulled.missing[0].0 == "forgotten.csv" && pulled.missing[0].1.contains("dvc push"));
         assert_eq!(fs_err::read(path("there.csv")).expect("written"), CONTENT);
         assert!(!path("model.pkl").exists() && !path("forgotten.csv").exists());
+    }
+    #[test]
+    fn a_folder_comes_as_a_whole_and_a_remote_that_is_not_mounted_is_told_from_one_without_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs_err::create_dir(path(".dvc")).expect("made");
+        fs_err::write(path(".dvc/config"), "[core]\nremote = r\n['remote \"r\"']\nurl = ../remote\n")
+            .expect("written");
+        let repository = DvcRepository::find(folder.path()).expect("read").expect("a repository");
+        let md5 = modelgate_store::Md5::of;
+        let entry = |name: &str, content: &[u8]| {
+            format!("{{\"md5\": \"{}\", \"relpath\": \"{name}\"}}", md5(content))
+        };
+        let list = format!("[{}, {}]", entry("a.csv", CONTENT), entry("b.csv", b"b"));
+        let hash = DvcHash { md5: md5(list.as_bytes()), is_folder: true, is_legacy: false };
+        let output = DvcOutput {
+            path: path("data"),
+            file: path("data.dvc"),
+            hash,
+            size: None,
+            remote: None,
+            is_pushed: true,
+        };
+        let index = DigestIndex::open(folder.path());
+        let pull = || {
+            repository.pull(std::slice::from_ref(&output), &|_| None, &index, false, &|_| {}).expect("pulled")
+        };
+        let (what, why) = pull().missing.swap_remove(0);
+        assert!(what == "data" && why.contains("/remote` of its remote is not there: mount it"), "{why}");
+        let home = FolderObjects::new(&path("remote"));
+        let key = |content: &[u8]| DvcHash { md5: md5(content), is_folder: false, is_legacy: false }.keys();
+        home.put(&hash.keys()[0], list.as_bytes()).expect("put");
+        home.put(&key(CONTENT)[0], CONTENT).expect("put");
+        let (what, why) = pull().missing.swap_remove(0);
+        assert!(what.ends_with("b.csv") && why.contains("`dvc push`; nothing of the folder `data`"), "{why}");
+        assert!(!path("data").exists());
+        home.put(&key(b"b")[0], b"b").expect("put");
+        let pulled = pull();
+        assert_eq!((pulled.fetched, pulled.written, pulled.missing.len()), (1, 2, 0));
     }
 }

@@ -61,7 +61,9 @@ fn every_flat_type_is_read() {
         ["int", "float", "bool", "string", "category", "date", "timestamp", "decimal", "int", "float"]
     );
     assert_eq!(dataset.schema.rows, 3);
-    assert!(dataset.schema.notes[0].contains("column `n` is decimal(10, 2), read as float"));
+    let notes = dataset.schema.notes.join("\n");
+    assert!(notes.contains("column `n` is decimal(10, 2), read as float"), "{notes}");
+    assert!(notes.contains("column `m` is of nanoseconds, cut to microseconds"), "{notes}");
     let table = crate::read_table(&dataset).expect("table");
     let values = |name: &str| &table.column(name).expect("a column").values;
     assert_eq!(*values("i"), Values::Int(vec![Some(1), None, Some(3)]));
@@ -375,4 +377,15 @@ fn texts_that_are_far_more_than_the_file_are_refused() {
         error.to_string(),
         "a.parquet: the texts of its rows are more than 1000 times as long as the file; drop the columns with long texts"
     );
+}
+
+#[test]
+fn a_moment_beyond_what_is_kept_is_an_error_that_names_its_row() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![2_932_896, i32::MAX]));
+    write_batch(&path, &RecordBatch::try_from_iter([("d", days)]).expect("a batch"));
+    let error = crate::read_table(&open(&path, &ReadOptions::default()).expect("a data set"));
+    let error = error.expect_err("a day of the year 5881580").to_string();
+    assert!(error.contains("row 2, column `d`") && error.contains("is not a date"), "{error}");
 }

@@ -35,37 +35,6 @@ fn types_are_inferred_and_nulls_are_those_of_pandas() {
 }
 
 #[test]
-fn an_apostrophe_takes_no_row() {
-    let songs =
-        "id,title,hit\n1,'Round Midnight,no\n2,Blue Train,yes\n3,Truckin',yes\n4,'Tis,no\n5,Singin',yes\n";
-    let table = read(songs).expect("table");
-    assert_eq!(table.rows, 5);
-    let Values::Text(titles) = &table.columns[1].values else { panic!("no texts") };
-    assert_eq!(titles[0].as_deref(), Some("'Round Midnight"));
-    // What the first lines show does not hold further down: that is told, whatever would fit.
-    let mut long = String::from("id,title,hit\n0,'Heroes',no\n");
-    (0..5000).for_each(|row| long.push_str(&format!("{row},Blue Train,no\n")));
-    for (end, line) in [("\n6,So What,no\n", 5003), ("", 5003)] {
-        let text = format!("{long}1,'Round Midnight,no\n2,So What,yes\n3,Truckin',yes{end}");
-        let told = message(&text);
-        let expected =
-            format!("a.csv: line {line}: a value that begins with ' ends on another line; declare");
-        assert!(told.starts_with(&expected), "{told}");
-        for (quote, rows) in [(b'"', 5004), (b'\'', 5002)] {
-            let options = ReadOptions { quoting: crate::Quoting::By(quote), ..ReadOptions::default() };
-            let table = read_csv(text.as_bytes(), "a.csv", &options).expect("declared");
-            assert_eq!(table.rows, rows + usize::from(!end.is_empty()));
-        }
-    }
-    let told = message("a,b\n1,'x\ny'\n2,z\n");
-    assert!(told.contains("line 3: the row has 1 value") && !told.contains("data.quote"), "{told}");
-    assert!(
-        message("a,b\n1,x\n2,'y,z'\n3,'a\n")
-            .contains("line 3: the row has 3 values and the header 2; where '")
-    );
-}
-
-#[test]
 fn words_that_are_declared_as_null_are_so_in_every_column() {
     let text = "a,b,c,d\n1,?,?,-999\n ? ,x,\"?\",2\n3,??,N/A,-999.0\n";
     let nulls = ["?", "-999"].map(str::to_owned).into();

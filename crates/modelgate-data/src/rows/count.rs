@@ -59,7 +59,7 @@ mod tests {
         let mut all = Count::default();
         for (values, is_new_file) in parts {
             let cells = Cells::Int(values.iter().copied().map(Some).collect());
-            all.merge(Count::of(&BatchColumn { cells, bad_count: 0, bad: Vec::new() }), *is_new_file);
+            all.merge(Count::of(&BatchColumn::new(cells)), *is_new_file);
         }
         all
     }
@@ -73,6 +73,6 @@ mod tests {
         assert!(!is_of(&[(&[0, 2], true)]) && !is_of(&[(&[2, 1], true)]) && !is_of(&[]));
         assert!(!count(&[(&[0, 1], true)]).is_of(LEAST - 1), "so few may be chance");
         let cells = Cells::Int(vec![Some(1), None, Some(3)]);
-        assert_eq!(Count::of(&BatchColumn { cells, bad_count: 0, bad: Vec::new() }), Count::Broken);
+        assert_eq!(Count::of(&BatchColumn::new(cells)), Count::Broken);
     }
 }

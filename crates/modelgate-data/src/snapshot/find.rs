@@ -142,6 +142,7 @@ mod tests {
             "data/.zarray",
             "data/.DS_Store",
             "data/.ipynb_checkpoints/a-checkpoint.csv",
+            "data/.a.csv.17.0123456789abcdef.0.tmp",
             "data/data.modelgate",
             "data/a.csv.dvc",
         ] {
@@ -150,6 +151,7 @@ mod tests {
         assert_eq!(names(root, "data"), ["data/.zarray", "data/a.csv"]);
         assert_eq!(names(root, "data/*"), ["data/a.csv"]);
         assert_eq!(names(root, "data/**"), ["data/a.csv"]);
+        assert_eq!(names(root, "data/.*"), ["data/.zarray"]);
     }
 
     #[cfg(unix)]

@@ -48,9 +48,15 @@ fn marked(mark: &str, text: &str) -> String {
     format!("{mark}{}: edit it as you like, it is not overwritten then\n{text}", Digest::of(text.as_bytes()))
 }
 
-/// Returns whether a file has nothing of ours: whoever edits one of ours leaves what it runs.
+/// Returns whether a file is not one of `ci init`, edited or not. A workflow of somebody's own may run modelgate as well; only
+/// the mark says that it was written here.
 pub fn is_foreign(text: &str) -> bool {
-    !text.contains("modelgate")
+    !has_mark(CI_INIT, text)
+}
+
+/// Returns whether a line of a file is the mark: whoever edits a file may put a line above it.
+fn has_mark(mark: &str, text: &str) -> bool {
+    text.lines().any(|line| line.starts_with(mark))
 }
 
 /// Returns whether a file is as it was written here. Line ends may be those of Windows.
@@ -113,7 +119,7 @@ pub fn write_marked(
                 match (untouched(mark, there), force) {
                     (true, _) => Outcome::Replaced,
                     (false, true) => Outcome::Overwritten,
-                    (false, false) if is_foreign(there) => Outcome::Foreign,
+                    (false, false) if !has_mark(mark, there) => Outcome::Foreign,
                     (false, false) => Outcome::Kept,
                 }
             }
@@ -162,10 +168,13 @@ mod tests {
         assert!(fs_err::read_to_string(folder.path().join("b.yml")).expect("read").contains("name: mine"));
         assert_eq!(outcomes(&run(&second, true, false)), [Outcome::Same, Outcome::Overwritten]);
 
-        // What somebody else wrote is no edit of ours.
-        fs_err::write(folder.path().join("b.yml"), "on: push\n").expect("written");
-        assert_eq!(outcomes(&run(&second, false, false)), [Outcome::Same, Outcome::Foreign]);
-        assert_eq!(fs_err::read_to_string(folder.path().join("b.yml")).expect("read"), "on: push\n");
+        // What somebody else wrote is no edit of ours, also where it runs the same.
+        for foreign in ["on: push\n", "on: push\nruns: modelgate ci init\n"] {
+            fs_err::write(folder.path().join("b.yml"), foreign).expect("written");
+            assert_eq!(outcomes(&run(&second, false, false)), [Outcome::Same, Outcome::Foreign]);
+            assert_eq!(fs_err::read_to_string(folder.path().join("b.yml")).expect("read"), foreign);
+            assert!(is_foreign(foreign));
+        }
         assert_eq!(outcomes(&run(&second, true, false)), [Outcome::Same, Outcome::Overwritten]);
 
         // A checkout on Windows changes the ends of lines and nothing else.

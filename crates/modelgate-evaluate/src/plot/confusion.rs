@@ -4,7 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Area, HEIGHT, Picture, Plot, SMALL, Theme, WIDE, WIDTH, fitting, render, style, width_of, wrong,
+    Area, HEIGHT, Picture, Plot, SMALL, Theme, WIDE, WIDTH, fitting, fitting_around, render, style, width_of,
+    wrong,
 };
 use crate::error::EvaluateError;
 
@@ -101,7 +102,7 @@ impl Picture for ConfusionMatrix<'_> {
         for (at, row) in self.rows.iter().enumerate() {
             let y = top + cell_height * at as i32;
             let name = style(16, theme.ink, HPos::Right, VPos::Center);
-            area.draw_text(&fitting(row.name, 16, beside), &name, (left - 10, y + cell_height / 2))
+            area.draw_text(&fitting_around(row.name, 16, beside), &name, (left - 10, y + cell_height / 2))
                 .map_err(wrong)?;
             for (column, count) in row.counts.iter().enumerate() {
                 let x = left + cell_width * column as i32;
@@ -120,10 +121,11 @@ impl Picture for ConfusionMatrix<'_> {
             let ink = if self.others && column + 1 == self.columns.len() { theme.pale } else { theme.ink };
             if upright {
                 let name = style(16, ink, HPos::Center, VPos::Top);
-                area.draw_text(&fitting(text, 16, cell_width - 8), &name, (x, end + 8)).map_err(wrong)?;
+                area.draw_text(&fitting_around(text, 16, cell_width - 8), &name, (x, end + 8))
+                    .map_err(wrong)?;
             } else {
                 let name = style(16, ink, HPos::Right, VPos::Center).transform(FontTransform::Rotate270);
-                area.draw_text(&fitting(text, 16, BELOW), &name, (x, end + 8)).map_err(wrong)?;
+                area.draw_text(&fitting_around(text, 16, BELOW), &name, (x, end + 8)).map_err(wrong)?;
             }
         }
         let label = style(17, theme.pale, HPos::Center, VPos::Top);

@@ -16,7 +16,7 @@ pub use bars::{Bar, bars_plot};
 pub use confusion::confusion_matrix_plot;
 pub use curve::{calibration_plot, precision_recall_plot, roc_plot};
 pub use scatter::{predicted_actual_plot, residual_plot};
-pub use series::{Line, lines_plot};
+pub use series::{Line, dependence_plot, lines_plot};
 pub use table::{SliceRow, slice_table_plot};
 
 use crate::error::EvaluateError;
@@ -28,7 +28,7 @@ const HEIGHT: u32 = 600;
 /// The room of a line of text between the margins.
 const WIDE: i32 = WIDTH as i32 - 48;
 
-/// More points than this are thinned, evenly over the rows: an SVG stays small.
+/// More points than this are thinned, so that an SVG stays small.
 const MAX_POINTS: usize = 1500;
 
 /// The colours of a picture; everything else is one of them with less opacity.
@@ -174,9 +174,18 @@ fn width_of(text: &str, size: u32) -> i32 {
     (FAMILY, size).into_font().box_size(&letters::drawable(text)).map_or(0, |(width, _)| width as i32)
 }
 
-/// Cuts text to what fits into so many pixels. What an XML file may not hold becomes a space; marks that change the
-/// direction of what follows are dropped.
+/// Cuts the end of text to what fits into so many pixels. What an XML file may not hold becomes a space; marks that change
+/// the direction of what follows are dropped. Numbers are never given to it: the end of one is its size.
 fn fitting(text: &str, size: u32, room: i32) -> String {
+    cut_to_fit(text, size, room, false)
+}
+
+/// As [`fitting`], with the middle cut out: names that stand beside each other often differ at their ends.
+fn fitting_around(text: &str, size: u32, room: i32) -> String {
+    cut_to_fit(text, size, room, true)
+}
+
+fn cut_to_fit(text: &str, size: u32, room: i32, around: bool) -> String {
     let marks = |letter: &char| !matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let clean = |letter: char| {
         if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { ' ' } else { letter }
@@ -184,12 +193,20 @@ fn fitting(text: &str, size: u32, room: i32) -> String {
     // No letter is narrower than a pixel.
     let most = room.max(0) as usize + 1;
     let text = letters::drawable(text);
-    let letters: Vec<char> = text.chars().filter(marks).map(clean).take(most).collect();
+    let mut letters: Vec<char> = text.chars().filter(marks).map(clean).take(most).collect();
     let whole: String = letters.iter().collect();
     if letters.len() < most && width_of(&whole, size) <= room {
         return whole;
     }
-    let cut = |length: usize| -> String { letters.iter().take(length).chain(&['…']).collect() };
+    if around && letters.len() == most {
+        // What is behind is longer than any room: of it the end alone can be seen.
+        let behind = text.chars().rev().filter(marks).map(clean).take(most).collect::<Vec<char>>();
+        letters.extend(behind.into_iter().rev());
+    }
+    let cut = |length: usize| -> String {
+        let end = if around { length / 2 } else { 0 };
+        letters.iter().take(length - end).chain(&['…']).chain(&letters[letters.len() - end..]).collect()
+    };
     let (mut fits, mut beyond) = (0, letters.len());
     while beyond - fits > 1 {
         let middle = usize::midpoint(fits, beyond);

@@ -1,7 +1,7 @@
 //! What LightGBM and XGBoost have in common: trees over named features that add to scores, brought to the columns of the
 //! data.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use modelgate_core::schema::{Feature, FeatureSchema, FeatureType};
 use modelgate_data::preprocess::{
@@ -37,6 +37,17 @@ pub(crate) enum Categories {
     Numbers(Vec<f64>),
     /// The text behind each category.
     Texts(Vec<String>),
+}
+
+/// How far the names of features are the data's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Naming {
+    /// The features have no names: columns go by their places.
+    None,
+    /// They are called what the program calls features without a name, which the data's columns may be called too.
+    Usual,
+    /// They are called as columns of the data.
+    Own,
 }
 
 /// What a split asks of a feature.
@@ -76,7 +87,7 @@ pub struct BoostedModel {
     /// The names of the features, or what the program calls features without a name.
     pub(crate) names: Vec<String>,
     /// Whether the names are the data's.
-    pub(crate) named: bool,
+    pub(crate) naming: Naming,
     /// What each feature's values stand for.
     pub(crate) categories: Vec<Categories>,
     /// Whether a fraction above -1 counts as category 0, as truncation has it.
@@ -178,9 +189,16 @@ impl BoostedModel {
     }
 
     /// Returns the column of each feature: of the same name where the features have names, else at the same place.
-    fn features<'a>(&self, schema: &'a FeatureSchema) -> Result<Vec<&'a Feature>, ModelError> {
+    pub(super) fn features<'a>(&self, schema: &'a FeatureSchema) -> Result<Vec<&'a Feature>, ModelError> {
         let takes = || self.names.join(", ");
-        if !self.named {
+        let own: HashMap<&str, usize> =
+            schema.features.iter().enumerate().map(|(at, feature)| (feature.name.as_str(), at)).collect();
+        let by_place = match self.naming {
+            Naming::None => true,
+            Naming::Usual => !self.names.iter().any(|name| own.contains_key(name.as_str())),
+            Naming::Own => false,
+        };
+        if by_place {
             if schema.features.len() != self.names.len() {
                 return wrong(format!(
                     "the {} model takes {} features without names and the data has {} columns; drop columns with \
@@ -192,18 +210,22 @@ impl BoostedModel {
             }
             return Ok(schema.features.iter().collect());
         }
-        // LightGBM writes no blanks into names.
-        let same = |one: &str, other: &str| {
-            let plain = |text: &str| text.replace(char::is_whitespace, "_");
-            one == other || plain(one) == plain(other)
+        // LightGBM writes no blanks into names. A column that another feature is called to the letter is not meant.
+        let plain = |text: &str| text.replace(char::is_whitespace, "_");
+        let named: HashSet<&str> = self.names.iter().map(String::as_str).collect();
+        let alike = |name: &String| {
+            let is_alike = |feature: &Feature| {
+                !named.contains(feature.name.as_str()) && plain(&feature.name) == plain(name)
+            };
+            schema.features.iter().position(is_alike)
         };
-        let mut found = Vec::with_capacity(self.names.len());
+        let (mut found, mut taken) = (Vec::with_capacity(self.names.len()), HashSet::new());
         for name in &self.names {
-            match schema.features.iter().find(|feature| same(&feature.name, name)) {
-                Some(feature) if found.iter().any(|one: &&Feature| one.name == feature.name) => {
+            match own.get(name.as_str()).copied().or_else(|| alike(name)) {
+                Some(at) if !taken.insert(at) => {
                     return wrong(format!("the {} model takes `{name}` twice", self.program));
                 }
-                Some(feature) => found.push(feature),
+                Some(at) => found.extend(schema.features.get(at)),
                 None => {
                     return wrong(format!(
                         "the {} model takes the column `{name}`, which is not in the data: it takes [{}]",
@@ -213,9 +235,9 @@ impl BoostedModel {
                 }
             }
         }
-        let extra = |feature: &&Feature| !found.iter().any(|one| one.name == feature.name);
-        match schema.features.iter().find(extra) {
-            Some(feature) => wrong(format!(
+        let extra = schema.features.iter().enumerate().find(|(at, _)| !taken.contains(at));
+        match extra {
+            Some((_, feature)) => wrong(format!(
                 "the data has the column `{}`, which the {} model does not take: add it to `preprocess.drop`; the model \
                  takes [{}]",
                 feature.name,
@@ -273,7 +295,16 @@ impl BoostedModel {
                         self.program
                     ));
                 }
-                (feature_type, _) => {
+                (feature_type, categories) => {
+                    if let Categories::Numbers(values) = categories
+                        && let Some((one, other)) = merged(values)
+                    {
+                        return wrong(format!(
+                            "the categories {one} and {other} of `{name}` are one number of 32 bits, which columns are here: \
+                             train it on texts, such as `frame[\"{name}\"].astype(str).astype(\"category\")`, and declare \
+                             `data.types: {{{name}: category}}`, or on distances from a constant"
+                        ));
+                    }
                     plan.numeric.push(NumericColumn {
                         name,
                         feature_type,
@@ -364,6 +395,15 @@ impl BoostedModel {
     }
 }
 
+/// Returns two numbers that are one number of 32 bits, if there are any.
+fn merged(values: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    // Rounding keeps the order.
+    let pair = sorted.windows(2).find(|pair| pair[0] != pair[1] && pair[0] as f32 == pair[1] as f32)?;
+    Some((pair[0], pair[1]))
+}
+
 /// Returns the trees so that tree `t` adds to score `t % scores`, each score's in their order. Where a score has fewer,
 /// trees that add nothing take their place.
 pub(crate) fn interleaved(mut by_score: Vec<VecDeque<Tree>>) -> Vec<Tree> {
@@ -381,3 +421,6 @@ pub(crate) fn interleaved(mut by_score: Vec<VecDeque<Tree>>) -> Vec<Tree> {
     }
     trees
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::boosted::{BoostedModel, Categories, MAX_SCORES, Node, Output, SourceTree, Test};
+use super::boosted::{BoostedModel, Categories, MAX_SCORES, Naming, Node, Output, SourceTree, Test};
 use super::splits::Ranges;
 use crate::error::ModelError;
 
@@ -159,7 +159,8 @@ pub(crate) fn read(text: &str) -> Result<BoostedModel, ModelError> {
     let generic = names.iter().enumerate().all(|(at, name)| *name == format!("Column_{at}"));
     Ok(BoostedModel {
         program: "LightGBM",
-        named: !generic,
+        // It does not say whether the data had names or it gave them.
+        naming: if generic { Naming::Usual } else { Naming::Own },
         names,
         categories,
         truncates_to_zero: true,

@@ -1,6 +1,7 @@
 //! Models that other programs made: ONNX graphs, LightGBM's text, XGBoost's JSON.
 
 pub(crate) mod boosted;
+mod doubts;
 mod lightgbm;
 mod package;
 mod recognise;

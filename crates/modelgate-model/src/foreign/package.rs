@@ -8,18 +8,10 @@ use modelgate_core::{Digest, ModelName};
 use super::recognise::ForeignModel;
 use crate::error::ModelError;
 use crate::manifest::Lineage;
-use crate::onnx::{LoadedModel, export, own_limit, wrap};
+use crate::onnx::{LoadedModel, export, wrap};
 use crate::package::pack;
 
 impl ForeignModel {
-    /// Says what of the model is not kept in a package, if anything: a limit by which it decides, where that is not half.
-    pub fn not_kept(&self) -> Option<String> {
-        match self {
-            Self::Onnx(bytes) => own_limit(bytes),
-            Self::Boosted(_) => None,
-        }
-    }
-
     /// Returns the graph of a package for data of `schema`.
     ///
     /// # Errors

@@ -47,11 +47,15 @@ impl ForeignModel {
         if let Some(what) = unread(bytes) {
             return wrong(what);
         }
-        let model = Model::decode(bytes)
-            .map_err(|error| ModelError::Onnx(format!("it is not a protobuf: {error}")))?;
+        let model = Model::decode(bytes).map_err(|error| {
+            ModelError::Onnx(format!(
+                "it is no ONNX graph, LightGBM text or XGBoost JSON, and not a protobuf at all: {error}"
+            ))
+        })?;
         if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
             return Err(ModelError::Onnx("it has no graph".to_owned()));
         }
+        operator_sets(&model)?;
         if is_package(&model) {
             LoadedModel::load(bytes)?;
         }
@@ -59,8 +63,52 @@ impl ForeignModel {
     }
 }
 
+/// The versions of the sets of operators whose meaning is known, up to those of onnx 1.23. ONNX Runtime promises none from
+/// before.
+const KNOWN: [(&str, std::ops::RangeInclusive<i64>); 2] = [("ai.onnx", 7..=28), ("ai.onnx.ml", 1..=5)];
+
+/// Refuses a graph that does not say which versions of its operators it means, as ONNX Runtime does with its package.
+fn operator_sets(model: &Model) -> Result<(), ModelError> {
+    let domain = |domain: &str| if domain.is_empty() { "ai.onnx".to_owned() } else { domain.to_owned() };
+    for set in &model.opset_import {
+        let name = domain(&set.domain);
+        let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, versions)| versions);
+        if let Some(known) = known.filter(|known| !known.contains(&set.version)) {
+            return Err(ModelError::Onnx(format!(
+                "it is of version {} of the operators of {name}, and versions {} to {} are known: export it with another \
+                 `target_opset`",
+                set.version,
+                known.start(),
+                known.end()
+            )));
+        }
+    }
+    let nodes = model.graph.iter().flat_map(|graph| &graph.node);
+    let mut used = nodes.map(|node| domain(&node.domain));
+    match used.find(|used| !model.opset_import.iter().any(|set| domain(&set.domain) == *used)) {
+        Some(unsaid) => Err(ModelError::Onnx(format!(
+            "it does not say which version of the operators of {unsaid} it means (`opset_import`): export it anew"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Says what a file of a known form is that is not read, and what to do.
 fn unread(bytes: &[u8]) -> Option<&'static str> {
+    let start = bytes.trim_ascii_start();
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        return Some("it is a pointer of Git LFS and not the model itself: `git lfs pull` brings it");
+    }
+    let head: Vec<u8> = start.iter().take(9).map(u8::to_ascii_lowercase).collect();
+    if head.starts_with(b"<!doctype") || head.starts_with(b"<html") {
+        return Some("it is an HTML page and no model: the download gave a page, such as one to sign in");
+    }
+    if bytes.starts_with(b"booster[") || start.starts_with(b"[") {
+        return Some(
+            "it is a dump of XGBoost's trees for reading, which does not say what they add up to, or a list: save the model \
+             itself, `booster.save_model(\"model.json\")`",
+        );
+    }
     // Text of the oldest pickles: lists, dictionaries and tuples of a mark and instances of a class.
     let old_pickle = [&b"(lp"[..], b"(dp", b"(i", b"(c", b"ccopy_reg\n", b"ccopyreg\n"]
         .iter()
@@ -91,6 +139,22 @@ fn unread(bytes: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::graph_of_one_node;
+
+    #[test]
+    fn operators_of_no_known_version_are_refused() {
+        let read = |sets: &[(&str, i64)]| {
+            ForeignModel::read(&graph_of_one_node(sets))
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert_eq!(read(&[("", 18)]), "");
+        assert_eq!(read(&[("ai.onnx", 18), ("ai.onnx.ml", 5), ("com.example", 99)]), "");
+        assert!(read(&[]).contains("which version of the operators of ai.onnx it means"));
+        assert!(read(&[("", 99)]).contains("version 99 of the operators of ai.onnx, and versions 7 to 28"));
+        assert!(read(&[("", 18), ("ai.onnx.ml", 9)]).contains("version 9 of the operators of ai.onnx.ml"));
+    }
 
     #[test]
     fn what_is_of_no_known_form_says_what_to_do() {
@@ -108,6 +172,13 @@ mod tests {
         assert!(refused(b"\x1f\x8b\x08\0").contains("unpack it"));
         assert!(refused(b"PK\x03\x04aaaa").contains("torch.onnx.export"));
         assert!(refused(b"\x89HDF\r\n\x1a\n").contains("tf2onnx"));
+        assert!(
+            refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n").contains("git lfs pull")
+        );
+        assert!(refused(b"\n<!DOCTYPE html><html>").contains("HTML page"));
+        assert!(
+            refused(b"booster[0]:\n0:[f0<1] yes=1,no=2,missing=2\n").contains("a dump of XGBoost's trees")
+        );
         assert!(refused("\u{feff}tree\nversion=v4\n".as_bytes()).contains("the LightGBM model"));
     }
 }

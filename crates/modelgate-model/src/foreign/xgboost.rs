@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::boosted::{BoostedModel, Categories, MAX_SCORES, Node, Output, SourceTree, Test};
+use super::boosted::{BoostedModel, Categories, MAX_SCORES, Naming, Node, Output, SourceTree, Test};
 use super::splits::Ranges;
 use crate::error::ModelError;
 
@@ -173,7 +173,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<BoostedModel, ModelError> {
     if names.len() != features || features == 0 {
         return wrong("has another number of names than of features");
     }
-    let generic = names.iter().enumerate().all(|(at, name)| *name == format!("f{at}"));
+    // Versions before 2 may write the names that they give themselves; later ones write none then.
+    let naming = match names.iter().enumerate().all(|(at, name)| *name == format!("f{at}")) {
+        _ if !named => Naming::None,
+        true => Naming::Usual,
+        false => Naming::Own,
+    };
     let categories = categories(&learner.feature_types, ensemble.cats.as_ref(), features)?;
     let count = kept(&ensemble, learner.attributes.best_iteration.as_deref())?;
     if ensemble.tree_info.len() != ensemble.trees.len()
@@ -199,7 +204,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<BoostedModel, ModelError> {
     }
     Ok(BoostedModel {
         program: "XGBoost",
-        named: !generic,
+        naming,
         names,
         categories,
         truncates_to_zero: false,

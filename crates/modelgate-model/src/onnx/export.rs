@@ -10,14 +10,15 @@ use prost::Message;
 use super::graph::GraphBuilder;
 use super::linear;
 use super::proto::{Model, OperatorSet, data_type};
-use super::trees;
+use super::{size, trees};
 use crate::error::ModelError;
 use crate::estimator::Estimator;
 
 /// Returns the bytes of the ONNX model; equal arguments give equal bytes.
 ///
 /// # Errors
-/// Fails when plan, schema and estimator do not fit together, or the estimator is not valid.
+/// Fails when plan, schema and estimator do not fit together, the estimator is not valid, or its graph is larger than any
+/// program reads.
 pub fn export(
     plan: &PreprocessPlan,
     schema: &FeatureSchema,
@@ -31,6 +32,8 @@ pub fn export(
             estimator.features()
         )));
     }
+    // Before all of it stands in memory.
+    size::refuse(estimator, size::of_leaves(estimator))?;
     let mut graph = GraphBuilder::default();
     for feature in &schema.features {
         let element = match feature.feature_type {
@@ -80,6 +83,7 @@ pub fn export(
         graph: Some(graph.finish("modelgate")),
         opset_import,
     };
+    size::refuse(estimator, model.encoded_len() as u64)?;
     Ok(model.encode_to_vec())
 }
 

@@ -19,6 +19,7 @@ use crate::error::ModelError;
 use crate::estimator::Estimator;
 
 mod answers;
+mod encoders;
 mod operators;
 
 /// Columns of all values together at most, so that a few bytes cannot ask for much memory.
@@ -29,6 +30,18 @@ enum Element {
     Int,
     Float,
     Text,
+    Bool,
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Int => "whole numbers",
+            Self::Float => "numbers",
+            Self::Text => "text",
+            Self::Bool => "truth values",
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,10 +63,26 @@ impl Shape {
     }
 }
 
+impl std::fmt::Display for Shape {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Column => formatter.write_str("[N]"),
+            Self::Matrix(width) => write!(formatter, "[N, {width}]"),
+            Self::Cube(width) => write!(formatter, "[N, 1, {width}]"),
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Kind {
     element: Element,
     shape: Shape,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} of shape {}", self.element, self.shape)
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -105,7 +134,8 @@ pub(super) fn load(graph: &Graph) -> Result<LoadedModel, ModelError> {
     loader.finish(graph, inputs)
 }
 
-fn unfit<T>(node: &Node) -> Result<T, ModelError> {
+/// Refuses a node of a known operator for `what` it has or takes.
+fn unfit<T>(node: &Node, what: impl std::fmt::Display) -> Result<T, ModelError> {
     // Of the nodes that stand behind every graph in the form of a package.
     if node.name.starts_with("modelgate/after/") {
         return refuse(
@@ -113,7 +143,7 @@ fn unfit<T>(node: &Node) -> Result<T, ModelError> {
              each class",
         );
     }
-    refuse(format!("{} does not fit its input", node.op_type))
+    refuse(format!("{} with {what} is not known to the built-in engine", node.op_type))
 }
 
 /// Returns whether an `ArgMax` takes the first of equal values, as is done here.
@@ -178,7 +208,10 @@ impl<'a> Loader<'a> {
     fn value(&self, node: &Node, index: usize) -> Result<(usize, Kind), ModelError> {
         match self.input(node, index)? {
             Known::Value(slot, kind) => Ok((*slot, *kind)),
-            _ => unfit(node),
+            Known::Constant(_) => {
+                unfit(node, format!("the constant `{}` as input {index}", node.input[index]))
+            }
+            Known::Answer(_) => unfit(node, format!("an answer of the model as input {index}")),
         }
     }
 
@@ -186,7 +219,7 @@ impl<'a> Loader<'a> {
     fn matrix(&self, node: &Node, index: usize) -> Result<(usize, Kind, usize), ModelError> {
         let (slot, kind) = self.value(node, index)?;
         if kind.element != Element::Float {
-            return unfit(node);
+            return unfit(node, kind);
         }
         Ok((slot, kind, kind.shape.width()))
     }
@@ -198,14 +231,14 @@ impl<'a> Loader<'a> {
         }
         match self.input(node, index)? {
             Known::Constant(constant) => Ok(Some(constant)),
-            _ => unfit(node),
+            _ => unfit(node, format!("an input {index} that is computed")),
         }
     }
 
     fn ints(&self, node: &Node, index: usize) -> Result<&[i64], ModelError> {
         match self.constant(node, index)?.and_then(Constant::ints) {
             Some(values) => Ok(values),
-            None => unfit(node),
+            None => unfit(node, format!("an input {index} that is no list of whole numbers")),
         }
     }
 }

@@ -21,7 +21,7 @@ impl Arithmetic {
         }
     }
 
-    fn apply(self, left: f32, right: f32) -> f32 {
+    pub(super) fn apply(self, left: f32, right: f32) -> f32 {
         match self {
             Self::Add => left + right,
             Self::Subtract => left - right,

@@ -7,7 +7,7 @@ use modelgate_core::schema::FeatureType;
 use modelgate_data::Table;
 
 use super::columns::column;
-use super::kernels::Kernel;
+use super::kernels::{Arithmetic, Kernel};
 use super::load::{LoadedModel, refuse};
 use crate::error::ModelError;
 use crate::predict::Prediction;
@@ -111,6 +111,10 @@ pub(super) struct Step {
 pub(super) enum Operation {
     /// Whole numbers to `f32`.
     ToFloat,
+    /// Numbers without their fractions.
+    ToInt,
+    /// Whether a number is not zero.
+    ToBool,
     /// Rank 1 to one column; the values stay.
     Column,
     /// Side by side, with the width of each.
@@ -118,6 +122,8 @@ pub(super) enum Operation {
     IsNan,
     /// The row's constant where the first input holds, else the second input.
     WhereRow(Vec<f32>),
+    /// The text where the first input holds, else the second input.
+    WhereText(String),
     SubtractRow(Vec<f32>),
     DivideRow(Vec<f32>),
     /// Text to its position.
@@ -143,6 +149,10 @@ pub(super) enum Operation {
     ArgMax,
     /// Arithmetic on a matrix of so many columns.
     Matrix(Kernel, usize),
+    /// Arithmetic on two matrices of the same shape.
+    Pair(Arithmetic),
+    /// Columns of a matrix of so many columns of text.
+    SelectTexts(Vec<usize>, usize),
 }
 
 /// A raw column, which stays the caller's, or what a step made.
@@ -150,7 +160,7 @@ pub(super) enum Operation {
 enum Value<'a> {
     Ints(Cow<'a, [i64]>),
     Floats(Cow<'a, [f32]>),
-    Texts(&'a [String]),
+    Texts(Cow<'a, [String]>),
     Bools(Vec<bool>),
 }
 
@@ -159,7 +169,7 @@ impl<'a> From<&'a InputColumn> for Value<'a> {
         match column {
             InputColumn::Ints(values) => Self::Ints(Cow::Borrowed(values)),
             InputColumn::Floats(values) => Self::Floats(Cow::Borrowed(values)),
-            InputColumn::Texts(values) => Self::Texts(values),
+            InputColumn::Texts(values) => Self::Texts(Cow::Borrowed(values)),
         }
     }
 }
@@ -266,7 +276,11 @@ impl LoadedModel {
     /// Returns the raw column, as its position in [`Self::inputs`], that each preprocessed feature is made of; empty where
     /// one is made of several, or where ONNX Runtime has them.
     pub fn origins(&self) -> Vec<usize> {
-        let mixed = |step: &Step| matches!(&step.operation, Operation::Matrix(kernel, _) if kernel.mixes());
+        let mixed = |step: &Step| match &step.operation {
+            Operation::Matrix(kernel, _) => kernel.mixes(),
+            Operation::Pair(_) => true,
+            _ => false,
+        };
         let mut masked = false;
         if self.estimator.is_none() || self.steps.iter().any(mixed) {
             return Vec::new();
@@ -285,6 +299,11 @@ impl LoadedModel {
                     // What is filled in by the gaps of another column is made of both.
                     masked |= first(0) != first(1);
                     first(1).to_vec()
+                }
+                // Whether a text is missing is asked of the text itself.
+                Operation::WhereText(_) => first(1).to_vec(),
+                Operation::SelectTexts(columns, _) => {
+                    columns.iter().filter_map(|at| first(0).get(*at)).copied().collect()
                 }
                 Operation::Matrix(kernel, _) => match kernel.origins() {
                     Some(columns) => columns.iter().filter_map(|at| first(0).get(*at)).copied().collect(),
@@ -310,6 +329,10 @@ impl Step {
             Some(Value::Ints(values)) => Ok(&values[..]),
             _ => refuse("a value is not of its kind"),
         };
+        let texts = |index: usize| match self.inputs.get(index).and_then(|slot| values[*slot].as_ref()) {
+            Some(Value::Texts(texts)) => Ok(&texts[..]),
+            _ => refuse("a value is not of its kind"),
+        };
         let by_row = |row: &[f32], operation: fn(f32, f32) -> f32| {
             let cells = floats(0)?.chunks_exact(row.len().max(1));
             let computed = cells
@@ -317,7 +340,21 @@ impl Step {
             Ok(computed.collect::<Vec<f32>>().into())
         };
         match &self.operation {
-            Operation::ToFloat => Ok(ints()?.iter().map(|value| *value as f32).collect::<Vec<f32>>().into()),
+            Operation::ToFloat => match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+                Some(Value::Bools(values)) => {
+                    Ok(values.iter().map(|value| f32::from(u8::from(*value))).collect::<Vec<f32>>().into())
+                }
+                _ => Ok(ints()?.iter().map(|value| *value as f32).collect::<Vec<f32>>().into()),
+            },
+            Operation::ToInt => {
+                Ok(floats(0)?.iter().map(|value| truncated(*value)).collect::<Vec<i64>>().into())
+            }
+            Operation::ToBool => match self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+                Some(Value::Floats(values)) => {
+                    Ok(Value::Bools(values.iter().map(|value| *value != 0.0).collect()))
+                }
+                _ => Ok(Value::Bools(ints()?.iter().map(|value| *value != 0).collect())),
+            },
             Operation::Column => Ok(floats(0)?.to_vec().into()),
             Operation::Concat(widths) => {
                 if let Some(Value::Ints(_)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
@@ -327,6 +364,10 @@ impl Step {
                     };
                     let parts = self.inputs.iter().map(part).collect::<Result<Vec<_>, _>>()?;
                     return Ok(side_by_side(&parts, widths, rows).into());
+                }
+                if let Some(Value::Texts(_)) = self.inputs.first().and_then(|slot| values[*slot].as_ref()) {
+                    let parts = (0..widths.len()).map(texts).collect::<Result<Vec<_>, _>>()?;
+                    return Ok(Value::Texts(side_by_side(&parts, widths, rows).into()));
                 }
                 let parts = (0..widths.len()).map(floats).collect::<Result<Vec<_>, _>>()?;
                 Ok(side_by_side(&parts, widths, rows).into())
@@ -341,23 +382,33 @@ impl Step {
                 let filled = cells.map(|((missing, cell), fill)| if *missing { *fill } else { *cell });
                 Ok(filled.collect::<Vec<f32>>().into())
             }
+            Operation::WhereText(fill) => {
+                let Some(Value::Bools(mask)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
+                else {
+                    return refuse("a value is not of its kind");
+                };
+                let cells = mask.iter().zip(texts(1)?);
+                let filled = cells.map(|(missing, text)| if *missing { fill.clone() } else { text.clone() });
+                Ok(Value::Texts(filled.collect::<Vec<String>>().into()))
+            }
+            Operation::SelectTexts(columns, width) => {
+                let rows = texts(0)?.chunks_exact((*width).max(1));
+                let chosen = rows.flat_map(|cells| columns.iter().filter_map(|at| cells.get(*at)).cloned());
+                Ok(Value::Texts(chosen.collect::<Vec<String>>().into()))
+            }
+            Operation::Pair(arithmetic) => {
+                let pairs = floats(0)?.iter().zip(floats(1)?);
+                Ok(pairs.map(|(left, right)| arithmetic.apply(*left, *right)).collect::<Vec<f32>>().into())
+            }
             Operation::SubtractRow(row) => by_row(row, |cell, constant| cell - constant),
             Operation::DivideRow(row) => by_row(row, |cell, constant| cell / constant),
             Operation::Position { positions, default } => {
-                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
-                else {
-                    return refuse("a value is not of its kind");
-                };
                 let place = |text: &String| positions.get(text).copied().unwrap_or(*default);
-                Ok(texts.iter().map(place).collect::<Vec<i64>>().into())
+                Ok(texts(0)?.iter().map(place).collect::<Vec<i64>>().into())
             }
             Operation::Number { numbers, default } => {
-                let Some(Value::Texts(texts)) = self.inputs.first().and_then(|slot| values[*slot].as_ref())
-                else {
-                    return refuse("a value is not of its kind");
-                };
                 let number = |text: &String| numbers.get(text).copied().unwrap_or(*default);
-                Ok(texts.iter().map(number).collect::<Vec<f32>>().into())
+                Ok(texts(0)?.iter().map(number).collect::<Vec<f32>>().into())
             }
             Operation::Place { places } => {
                 let place = |value: i64| places.get(&value).copied().unwrap_or(-1);
@@ -407,14 +458,20 @@ impl Step {
     }
 }
 
+/// Returns a number without its fraction; what is no 64-bit number is the lowest, as processors of the x86 kind have it.
+fn truncated(value: f32) -> i64 {
+    const END: f32 = 9_223_372_036_854_775_808.0;
+    if (-END..END).contains(&value) { value as i64 } else { i64::MIN }
+}
+
 /// Returns parts of `widths` columns each as one row-major matrix.
-fn side_by_side<T: Copy + Default>(parts: &[&[T]], widths: &[usize], rows: usize) -> Vec<T> {
+fn side_by_side<T: Clone + Default>(parts: &[&[T]], widths: &[usize], rows: usize) -> Vec<T> {
     let total: usize = widths.iter().sum();
     let mut matrix = vec![T::default(); rows * total];
     let mut offset = 0;
     for (part, width) in parts.iter().zip(widths) {
         for (cells, source) in matrix.chunks_exact_mut(total.max(1)).zip(part.chunks_exact((*width).max(1))) {
-            cells[offset..offset + width].copy_from_slice(&source[..*width]);
+            cells[offset..offset + width].clone_from_slice(&source[..*width]);
         }
         offset += width;
     }

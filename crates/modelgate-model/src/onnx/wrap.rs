@@ -34,6 +34,14 @@ impl Port {
         Some(Self { element: tensor.element, dims })
     }
 
+    /// Returns the columns of a matrix, where that is said.
+    fn width(&self) -> Option<i64> {
+        match self.dims.as_deref() {
+            Some([_, width]) => *width,
+            _ => None,
+        }
+    }
+
     fn rank(&self) -> Option<usize> {
         self.dims.as_ref().map(Vec::len)
     }
@@ -177,6 +185,13 @@ fn column(
         | (FeatureType::Text, data_type::STRING) => false,
         (FeatureType::Int, data_type::FLOAT | data_type::INT32 | data_type::DOUBLE)
         | (FeatureType::Float, data_type::DOUBLE) => true,
+        (FeatureType::Int, data_type::BOOL) if feature.is_within_0_and_1() => true,
+        (FeatureType::Int | FeatureType::Float, data_type::BOOL) => {
+            return refuse(format!(
+                "it takes truth values for the column `{name}`, which has other values than 0 and 1 or missing ones: export it \
+                 with `FloatTensorType`"
+            ));
+        }
         (FeatureType::Float, data_type::INT64 | data_type::INT32) => {
             return refuse(format!(
                 "it takes whole numbers for the column `{name}`, which has fractions or missing values"
@@ -253,6 +268,21 @@ fn answer(graph: &Graph, schema: &FeatureSchema) -> Result<(String, i32), ModelE
         })
         .collect();
     match (&found[..], &schema.classes) {
+        ([(_, port)], Some(classes)) if port.width().is_some_and(|width| width != classes.len() as i64) => {
+            let width = port.width().unwrap_or_default();
+            let gives = if width == 1 { "a number".to_owned() } else { format!("{width} numbers") };
+            let instead = if width == 1 {
+                ": a model of numbers is imported into a pipeline of `task: regression`, and one of classes gives a probability \
+                 for each of them"
+            } else {
+                ""
+            };
+            refuse(format!(
+                "it gives {gives} for each row and `{}` has {} classes{instead}",
+                schema.target,
+                classes.len()
+            ))
+        }
         ([(output, port)], _) => Ok((output.name.clone(), port.element)),
         (_, Some(_)) => refuse(format!(
             "its outputs are [{}], and not one of labels and one of probabilities, one column per class",
@@ -398,92 +428,4 @@ fn renamed_inside(graph: &[u8]) -> Result<Vec<u8>, ModelError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use modelgate_core::schema::{SCHEMA_VERSION, Task};
-
-    use super::super::load::LoadedModel;
-    use super::super::proto::{Attribute, Dimension, Node};
-    use super::*;
-
-    fn inner(node: &mut Node, graph: GraphBuilder) {
-        let graph = Some(Box::new(graph.finish("inner")));
-        node.attribute.push(Attribute { name: "body".to_owned(), graph, ..Attribute::default() });
-    }
-
-    fn model(graph: GraphBuilder) -> Vec<u8> {
-        let mut graph = graph.finish("test");
-        let tensor = graph.input[0].kind.as_mut().and_then(|kind| kind.tensor.as_mut());
-        let shape = tensor.and_then(|tensor| tensor.shape.as_mut()).expect("a shape");
-        shape.dim.push(Dimension { value: Some(2), param: None });
-        Model { ir_version: 8, graph: Some(graph), ..Model::default() }.encode_to_vec()
-    }
-
-    fn numbers() -> FeatureSchema {
-        let feature = |name: &str| Feature::of(name, FeatureType::Float, true);
-        FeatureSchema {
-            schema_version: SCHEMA_VERSION,
-            task: Task::Regression,
-            features: vec![feature("a"), feature("b")],
-            target: "y".to_owned(),
-            classes: None,
-            nulls: Vec::new(),
-        }
-    }
-
-    /// A Loop over an If that takes what is computed and kept around both.
-    fn nested(takes: &str) -> GraphBuilder {
-        let mut graph = GraphBuilder::default();
-        graph.input("X", data_type::FLOAT);
-        graph.floats("kept", &[1.0]);
-        graph.floats("unused", &[2.0]);
-        graph.node("Abs", &["X"], &["around"]);
-        graph.node("Neg", &["X"], &["no_answer"]);
-        let mut branch = GraphBuilder::default();
-        branch.floats("own", &[3.0]);
-        branch.node("Add", &[takes, "kept"], &["sum"]);
-        branch.node("Mul", &["sum", "own"], &["chosen"]);
-        branch.output("chosen", data_type::FLOAT);
-        let mut body = GraphBuilder::default();
-        body.input("turn", data_type::INT64);
-        inner(body.node("If", &["turn"], &["next"]), branch);
-        body.output("next", data_type::FLOAT);
-        inner(graph.node("Loop", &["", "", "X"], &["answer"]), body);
-        graph.output("answer", data_type::FLOAT);
-        graph
-    }
-
-    #[test]
-    fn graphs_inside_nodes_keep_what_they_take_from_around_them() {
-        let wrapped = wrap(&model(nested("around")), &numbers()).expect("a package's graph");
-        let decoded = Model::decode(&*wrapped).expect("a model").graph.expect("a graph");
-        scopes::check(&decoded).expect("each name is known where it is taken");
-        let find = |graph: &Graph, operator: &str| {
-            graph.node.iter().find(|node| node.op_type == operator).expect(operator).clone()
-        };
-        let body = find(&decoded, "Loop").graphs().next().expect("a body").clone();
-        assert_eq!((&*body.input[0].name, &*body.output[0].name), ("imported/turn", "imported/next"));
-        let branch = find(&body, "If").graphs().next().expect("a branch").clone();
-        assert_eq!(branch.initializer[0].name, "imported/own");
-        assert_eq!(find(&branch, "Add").input, ["imported/around", "imported/kept"]);
-        // What only the inner graph takes is there, and what nobody takes is not.
-        let constants: Vec<&str> = decoded.initializer.iter().map(|tensor| &*tensor.name).collect();
-        assert!(constants.contains(&"imported/kept") && !constants.contains(&"imported/unused"));
-        assert!(decoded.node.iter().all(|node| node.op_type != "Neg"));
-        // The built-in engine says which operator it does not know.
-        let error = LoadedModel::load(&wrapped).expect_err("no library").to_string();
-        assert!(
-            error.contains("the operator Loop of ai.onnx is not known to the built-in engine"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_graph_inside_a_node_that_takes_what_is_nowhere_is_refused() {
-        for takes in ["nowhere", "answer", "turns"] {
-            let error = wrap(&model(nested(takes)), &numbers()).expect_err("refused").to_string();
-            let expected =
-                format!("an input of Add is not defined before it in a graph inside If: `{takes}`");
-            assert!(error.contains(&expected), "{error}");
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use modelgate_data::dvc::{DvcOutput, DvcPulled, DvcRepository, DvcStage, lexical, stages};
+use modelgate_data::source_finds;
 use modelgate_store::DigestIndex;
 
 use crate::error::PipelineError;
@@ -60,6 +61,32 @@ pub(super) fn of_pipeline(project: &Project, source: &str) -> Result<Vec<DvcOutp
 pub(crate) fn tracking(project: &Project, source: &str) -> Result<bool, PipelineError> {
     let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(false) };
     Ok(!of_source(&repository, project, source)?.is_empty())
+}
+
+/// Says which files that DVC tracks and a source would find are not in a folder that is here, and what to do; `None` where all
+/// are. What is learned from a part of the data is not silent.
+pub(crate) fn lacking(project: &Project, source: &str) -> Option<String> {
+    let found = || -> Result<Vec<String>, PipelineError> {
+        let Some(repository) = DvcRepository::find(&project.root)? else { return Ok(Vec::new()) };
+        let mut lacking = Vec::new();
+        for output in of_source(&repository, project, source)? {
+            let paths = repository.lacking(&output)?;
+            let below = paths.iter().filter_map(|path| path.strip_prefix(&project.root).ok());
+            let names = below.map(|path| path.to_string_lossy().replace('\\', "/"));
+            lacking.extend(names.filter(|name| source_finds(source, name)));
+        }
+        Ok(lacking)
+    };
+    match found() {
+        Ok(names) => {
+            let first = names.first()?;
+            let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+            Some(format!(
+                "`{first}`{more} of what DVC tracks is not here, and the rest of its folder is read; `modelgate data pull` brings it"
+            ))
+        }
+        Err(error) => Some(format!("the data cannot be held against what DVC tracks: {error}")),
+    }
 }
 
 /// Returns what is tracked of a source.
@@ -158,5 +185,34 @@ mod tests {
         ] {
             assert_eq!(is_asked(source, path, is_folder), asked, "{source} and {path}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_lacks_a_file_that_is_read_is_told_of() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs_err::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs_err::write(path, text).expect("written");
+        };
+        let source = "data/*.csv";
+        write(
+            "modelgate.yaml",
+            &format!(
+                "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: {source}, target: y}}\n"
+            ),
+        );
+        let entry = |name: &str| format!("{{\"md5\": \"{}\", \"relpath\": \"{name}\"}}", Md5::of(b"a"));
+        let list = format!("[{}, {}, {}]", entry("a.csv"), entry("b.csv"), entry("c.png"));
+        let md5 = Md5::of(list.as_bytes()).to_string();
+        write(&format!(".dvc/cache/files/md5/{}/{}.dir", &md5[..2], &md5[2..]), &list);
+        write("data.dvc", &format!("outs:\n- {{md5: {md5}.dir, hash: md5, path: data}}\n"));
+        let project = Project::find(folder.path(), &|_| None).expect("a project");
+        assert_eq!(lacking(&project, source), None, "nothing of it is here");
+        write("data/a.csv", "a");
+        let said = lacking(&project, source).expect("told");
+        assert!(said.starts_with("`data/b.csv` of what DVC tracks is not here"), "{said}");
+        write("data/b.csv", "b");
+        assert_eq!(lacking(&project, source), None);
     }
 }

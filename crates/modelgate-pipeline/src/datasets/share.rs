@@ -1,13 +1,14 @@
 //! `data push` and `data pull`: the contents of data sets to a home that others reach, and back.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use modelgate_core::Digest;
 use modelgate_data::snapshot::{
     Found, Moved, Restored, SnapshotFile, Transfer, find, manifest, prune, restore, unlisted,
 };
 use modelgate_store::remote::{self, ObjectHome};
-use modelgate_store::{ContentStore, DigestIndex, LinkPolicy, StoreError};
+use modelgate_store::{ContentStore, DigestIndex, LinkPolicy, StoreError, atomic};
 use serde::Serialize;
 
 use crate::datasets::{DataSet, POINTER, all};
@@ -28,6 +29,9 @@ pub struct Sharing<'a> {
 const NAME_ONE: &str =
     "set `data: {remote: s3://bucket/prefix}` or a folder in modelgate.yaml, or give `--remote`";
 
+/// The folder of a remote that the contents lie in.
+const OBJECTS: &str = "sha256";
+
 /// What a push did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Pushed {
@@ -43,6 +47,9 @@ pub struct Pushed {
     pub replaced: u64,
     /// Of those that were there, objects that are known by their size alone.
     pub by_size: u64,
+    /// Whether the remote is a folder that was not there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_new: bool,
 }
 
 /// What a pull did.
@@ -155,6 +162,9 @@ impl<'a> Sharing<'a> {
         let Some(home) = &self.home else {
             return Err(PipelineError::Sharing(format!("there is no remote; {NAME_ONE}")));
         };
+        let folder = folder_of(home.as_ref());
+        let is_new = folder.as_ref().is_some_and(|folder| !folder.exists());
+        self.check_used(folder.as_deref())?;
         let transfer = self.transfer(home.as_ref(), dry_run, verify);
         let mut objects = Vec::new();
         for set in sets {
@@ -170,7 +180,45 @@ impl<'a> Sharing<'a> {
         let lists = sets.iter().filter_map(|set| Some((set.pointer.manifest_object()?, set.name.clone())));
         let moved = contents.and_then(|contents| Ok(add(contents, transfer.push(&unique(lists.collect()))?)));
         let Moved { objects, bytes, already, replaced, by_size } = self.remembered(moved)?;
-        Ok(Pushed { remote: self.remote(), objects, bytes, already, replaced, by_size })
+        if !dry_run {
+            self.note_used(folder.as_deref())?;
+        }
+        Ok(Pushed { remote: self.remote(), objects, bytes, already, replaced, by_size, is_new })
+    }
+
+    /// Returns where the folders are noted in which there were contents.
+    fn used(&self) -> PathBuf {
+        self.project.state_folder().join("cache").join("remotes.json")
+    }
+
+    /// Returns the folders in which there were contents; what cannot be read is as if nothing had been noted.
+    fn used_folders(&self) -> BTreeSet<String> {
+        fs_err::read(self.used()).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Refuses a folder in which there were contents and are none: where its disk is not mounted, new ones would come to lie on
+    /// another, below the place where it is to be.
+    fn check_used(&self, folder: Option<&Path>) -> Result<(), PipelineError> {
+        let Some(folder) = folder.filter(|folder| !folder.join(OBJECTS).is_dir()) else { return Ok(()) };
+        let shown = folder.display().to_string();
+        if !self.used_folders().contains(&shown) {
+            return Ok(());
+        }
+        let what = if folder.exists() { "has no contents any more" } else { "is not there" };
+        Err(PipelineError::Sharing(format!(
+            "the remote `{shown}` {what}, and this clone of the project has used it before: mount its disk; to fill it anew, make the \
+             folder `{}`",
+            folder.join(OBJECTS).display()
+        )))
+    }
+
+    fn note_used(&self, folder: Option<&Path>) -> Result<(), PipelineError> {
+        let Some(folder) = folder.filter(|folder| folder.join(OBJECTS).is_dir()) else { return Ok(()) };
+        let mut used = self.used_folders();
+        if used.insert(folder.display().to_string()) {
+            atomic::write(&self.used(), &serde_json::to_vec(&used)?)?;
+        }
+        Ok(())
     }
 
     /// Fetches what the store does not have of `sets`, and writes their files; to `remove`, those below the sources that no
@@ -196,6 +244,7 @@ impl<'a> Sharing<'a> {
             Ok((done, pruned, left))
         });
         let ((moved, restored), pruned, unlisted) = self.remembered(result)?;
+        self.note_used(self.home.as_deref().and_then(folder_of).as_deref())?;
         Ok(Pulled {
             remote: self.remote(),
             objects: moved.objects,
@@ -312,6 +361,11 @@ impl<'a> Sharing<'a> {
         let restored = restore(&self.project.root, &files, &self.store, &self.index, policy, force)?;
         Ok((moved, restored))
     }
+}
+
+/// Returns the folder that a home is.
+fn folder_of(home: &dyn ObjectHome) -> Option<PathBuf> {
+    Some(home.file(OBJECTS).ok()??.parent()?.to_owned())
 }
 
 fn add(one: Moved, other: Moved) -> Moved {

@@ -7,12 +7,13 @@
 use std::fmt;
 
 use modelgate_core::rule::{GateRule, Subset};
-use modelgate_core::verdict::{GateVerdict, RuleResult};
+use modelgate_core::verdict::GateVerdict;
 use modelgate_core::{ModelName, VersionNumber};
 use modelgate_registry::Registry;
 
 use super::pipeline_of;
-use super::required::{Lack, missing};
+use super::required::{Judged, Lack, missing};
+use crate::averaged;
 use crate::error::PipelineError;
 use crate::explain::asks;
 use crate::project::Project;
@@ -47,13 +48,20 @@ pub fn other_rules(
         modelgate_config::SubsetName::Validation => Subset::Validation,
         modelgate_config::SubsetName::Test => Subset::Test,
     };
-    Ok(differences(&pipeline_rules(&pipeline)?, on, &verdict.rules))
+    let figures = registry.registration(model, version)?.metrics;
+    let average = Some(averaged::average(&pipeline));
+    let judged = Judged { results: &verdict.rules, figures: &figures, average };
+    Ok(differences(&pipeline_rules(&pipeline)?, on, &judged))
 }
 
-fn differences(rules: &[GateRule], on: Subset, judged: &[RuleResult]) -> Option<OtherRules> {
+fn differences(rules: &[GateRule], on: Subset, judged: &Judged<'_>) -> Option<OtherRules> {
     let lacks = rules.iter().filter_map(|rule| {
         let asked = asks(rule, rule.on.unwrap_or(on));
-        Some(match missing(rule, Some(on), judged)? {
+        Some(match missing(rule, on, judged)? {
+            Lack::Averaged(result) => format!(
+                "`{}` was on what another `evaluate.average` made ({}), and asks here: {asked}",
+                rule.id, result.sentence
+            ),
             Lack::Missing => format!("`{}` is missing ({asked})", rule.id),
             Lack::Other(result) => {
                 format!("`{}` was another ({}), and asks here: {asked}", rule.id, result.sentence)
@@ -66,7 +74,10 @@ fn differences(rules: &[GateRule], on: Subset, judged: &[RuleResult]) -> Option<
 #[cfg(test)]
 mod tests {
     use modelgate_core::rule::parse_expression;
-    use modelgate_core::verdict::Outcome;
+    use std::collections::BTreeMap;
+
+    use modelgate_core::verdict::{Outcome, RuleResult};
+    use modelgate_evaluate::Average;
 
     use super::*;
 
@@ -87,6 +98,8 @@ mod tests {
             (rule("min-accuracy", "accuracy >= 0.1"), rule("min-accuracy", "accuracy >= 0.9"));
         let (loss, on) = (rule("max-loss", "log_loss <= 1"), Subset::Validation);
         let results = [judged(&weak, on, "accuracy is 0.4, at least 0.1"), judged(&loss, on, "")];
+        let figures = BTreeMap::new();
+        let results = Judged { results: &results, figures: &figures, average: None };
         assert_eq!(differences(&[weak.clone(), loss.clone()], on, &results), None);
         // What it was asked beyond the rules of today takes nothing from it.
         assert_eq!(differences(std::slice::from_ref(&weak), on, &results), None);
@@ -97,6 +110,34 @@ mod tests {
              here: accuracy on validation is at least 0.9; `floor` is missing (f1 on validation is at least 0.6)"
         );
         // The same rule on other rows is another one.
-        assert!(differences(&[weak], Subset::Test, &results).is_some());
+        assert!(differences(std::slice::from_ref(&weak), Subset::Test, &results).is_some());
+        // Rows that are named are those that the gate would name.
+        let named = GateRule { on: Some(on), ..weak };
+        assert_eq!(differences(std::slice::from_ref(&named), Subset::Test, &results), None);
+        let results = [judged(&named, on, "")];
+        let results = Judged { results: &results, figures: &figures, average: None };
+        assert_eq!(differences(&[GateRule { on: None, ..named }], on, &results), None);
+    }
+
+    #[test]
+    fn a_figure_of_another_average_is_another_rule() {
+        let floor = rule("floor", "f1 >= 0.95");
+        let results = [judged(&floor, Subset::Validation, "f1 is 0.96, at least 0.95")];
+        let names = ["precision", "recall", "f1"];
+        let figures: BTreeMap<String, f64> = names
+            .into_iter()
+            .flat_map(|name| {
+                [(name.to_owned(), 0.96), (format!("{name}_weighted"), 0.96), (format!("{name}_macro"), 0.9)]
+            })
+            .collect();
+        let by = |average, rule: &GateRule| {
+            let judged = Judged { results: &results, figures: &figures, average };
+            differences(std::slice::from_ref(rule), Subset::Validation, &judged)
+                .map(|other| other.to_string())
+        };
+        assert_eq!(by(Some(Average::Weighted), &floor), None);
+        assert_eq!(by(None, &floor), None);
+        let told = by(Some(Average::Macro), &floor).expect("another");
+        assert!(told.contains("`floor` was on what another `evaluate.average` made (f1 is 0.96"), "{told}");
     }
 }

@@ -7,33 +7,66 @@ use modelgate_core::verdict::{GateVerdict, figure};
 use modelgate_model::manifest::Manifest;
 use serde_json::json;
 
-use super::escape::{markdown as text, plain, short};
+use super::escape::{markdown as text, markdown_of_sentence, plain, short};
 use crate::evaluation::Evaluation;
+use crate::options::StageWarning;
+use crate::stages::model::IMPORTED;
+
+/// More warnings are only counted.
+const MOST_WARNINGS: usize = 20;
 
 /// Returns `MODEL_CARD.md` of a package; it names the digest and no run, so that it can be compared.
-pub(crate) fn model_card(manifest: &Manifest, evaluation: &Evaluation, verdict: &GateVerdict) -> String {
+pub(crate) fn model_card(
+    manifest: &Manifest,
+    evaluation: &Evaluation,
+    verdict: &GateVerdict,
+    warnings: &[StageWarning],
+) -> String {
     let mut page = front_matter(manifest, evaluation);
     let _ = writeln!(page, "# {}\n", text(manifest.name.as_str()));
     let lineage = &manifest.lineage;
+    let imported = lineage.algorithm == IMPORTED;
+    let origin = if imported { "made elsewhere, imported and packaged by" } else { "made by" };
     let _ = writeln!(
         page,
-        "A {} model ({}) that predicts `{}` from {} columns, made by modelgate {}.\n",
+        "A {} model ({}) that predicts `{}` from {} columns, {origin} modelgate {}.\n",
         manifest.task,
         text(&lineage.algorithm),
         text(&manifest.schema.target),
         manifest.schema.features.len(),
         text(&lineage.tool_version)
     );
+    if imported {
+        page.push_str(
+            "Which rows it was trained on is not known here: the data set below is the one that it was judged on.\n\n",
+        );
+    }
     let _ = writeln!(page, "Verdict of its gate: **{}** – {}.\n", verdict.verdict, text(&verdict.sentence));
+    if !warnings.is_empty() {
+        page.push_str("What a person should know of it:\n\n");
+        for warning in warnings.iter().take(MOST_WARNINGS) {
+            let _ = writeln!(page, "- {}", markdown_of_sentence(&short(&warning.to_string(), 500)));
+        }
+        if warnings.len() > MOST_WARNINGS {
+            let _ = writeln!(page, "- and {} more", warnings.len() - MOST_WARNINGS);
+        }
+        page.push('\n');
+    }
     let _ = writeln!(page, "## Lineage\n\n| what | value |\n|---|---|");
+    let (dataset, trainer) =
+        if imported { ("judged on the dataset", "imported") } else { ("dataset", "trainer") };
     for (what, value) in [
         ("package", evaluation.digest.to_string()),
-        ("dataset", lineage.dataset.to_string()),
+        (dataset, lineage.dataset.to_string()),
         ("split", lineage.split.to_string()),
         ("configuration", lineage.config.to_string()),
-        ("trainer", code(&lineage.code)),
+        (trainer, code(&lineage.code)),
         ("seed", lineage.seed.to_string()),
     ] {
+        // Nothing was drawn by it.
+        if imported && what == "seed" {
+            continue;
+        }
         let _ = writeln!(page, "| {what} | `{value}` |");
     }
     for (subset, found) in &evaluation.subsets {

@@ -144,6 +144,7 @@ impl EndedRun {
             digest: None,
             sentence: self.sentence(),
             rules,
+            doubts: Vec::new(),
         }
     }
 

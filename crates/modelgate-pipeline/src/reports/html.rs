@@ -9,7 +9,7 @@ use super::contract::places;
 use super::escape::{html as text, html_of_sentence, short};
 use super::figures::{FigureLine, tables};
 use super::markdown::probability;
-use super::rules::{RuleLine, heads, interval_head, lines, note};
+use super::rules::{RuleLine, heads, interval_head, limit, lines, note};
 use super::style::{follow_page, style};
 use crate::evaluation::SubsetEvaluation;
 
@@ -31,7 +31,11 @@ fn sentence(said: &str) -> String {
 }
 
 fn number(value: Option<f64>) -> String {
-    format!("<td class=n>{}</td>", value.map_or_else(|| "–".to_owned(), figure))
+    cell(value.map(figure))
+}
+
+fn cell(shown: Option<String>) -> String {
+    format!("<td class=n>{}</td>", shown.unwrap_or_else(|| "–".to_owned()))
 }
 
 fn range(ends: Option<(f64, f64)>) -> String {
@@ -89,6 +93,7 @@ pub fn html(evidence: &RunEvidence) -> String {
     if let Some(error) = evidence.unfinished() {
         let _ = write!(page, "<p><b>Not completed behind the gate</b>: {}.</p>", sentence(error));
     }
+    page.push_str(&warnings(evidence));
     page.push_str(&rules(evidence));
     page.push_str(&contract(evidence));
     if let Some(why) = &evidence.comparison.unavailable {
@@ -121,7 +126,21 @@ pub fn html(evidence: &RunEvidence) -> String {
     page
 }
 
-/// The rules: few columns, so that a page of paper has room for them; what else is known of a rule stands below it.
+/// Says what a person should know before the verdict is believed.
+fn warnings(evidence: &RunEvidence) -> String {
+    let warnings = evidence.warnings();
+    let mut items = String::new();
+    for (at, found) in warnings.iter().enumerate() {
+        let item = format!("<li>{}: {}</li>", found.stage, sentence(&found.warning));
+        if items.len() + item.len() > MOST_OF_A_TABLE / 2 {
+            let _ = write!(items, "<li>and {} more</li>", warnings.len() - at);
+            break;
+        }
+        items.push_str(&item);
+    }
+    if items.is_empty() { items } else { format!("<p><b>Warnings</b></p><ul>{items}</ul>") }
+}
+
 /// Returns the broken rules of the data contract, when the run went on all the same.
 fn contract(evidence: &RunEvidence) -> String {
     let Some(report) = evidence.contract.as_ref().filter(|report| !report.violations.is_empty()) else {
@@ -137,6 +156,7 @@ fn contract(evidence: &RunEvidence) -> String {
     format!("<h2>Data contract</h2><p>{}.</p>{table}", sentence(&report.summary()))
 }
 
+/// The rules: few columns, so that a page of paper has room for them; what else is known of a rule stands below it.
 fn rules(evidence: &RunEvidence) -> String {
     let heads = heads(evidence);
     let interval = interval_head(evidence);
@@ -167,7 +187,7 @@ fn rules(evidence: &RunEvidence) -> String {
             name(&rule.id),
             sentence(&rule.sentence),
             number(rule.value),
-            number(rule.limit),
+            cell(limit(rule)),
         )
     };
     let head = ["outcome", "rule", "value", "limit", "compared with"];

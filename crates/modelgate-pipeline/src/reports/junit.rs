@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use modelgate_core::verdict::{GateVerdict, Outcome};
 
 use super::escape::xml;
+use crate::options::StageWarning;
 
-/// Returns the document; `suite` names the gate, `at` is when it was judged, RFC 3339 in UTC.
+/// Returns the document; `suite` names the gate, `at` is when it was judged, RFC 3339 in UTC. Warnings are properties, and stand
+/// behind the sentence of the verdict.
 ///
 /// A failed rule is a failure, an inconclusive one an error, one that does not apply is skipped.
-pub fn junit(verdict: &GateVerdict, suite: &str, at: &str) -> String {
+pub fn junit(verdict: &GateVerdict, warnings: &[StageWarning], suite: &str, at: &str) -> String {
     let count = |outcome| verdict.rules.iter().filter(|rule| rule.outcome == outcome).count();
     let (failed, unsure) = (count(Outcome::Failed), count(Outcome::Inconclusive));
     // The form has no place for a zone or fractions.
@@ -23,7 +25,20 @@ pub fn junit(verdict: &GateVerdict, suite: &str, at: &str) -> String {
         count(Outcome::NotApplicable),
         xml(&at)
     );
-    page.push_str("    <properties/>\n");
+    if warnings.is_empty() {
+        page.push_str("    <properties/>\n");
+    } else {
+        page.push_str("    <properties>\n");
+        for found in warnings {
+            let _ = writeln!(
+                page,
+                "      <property name=\"warning.{}\" value=\"{}\"/>",
+                found.stage,
+                xml(&found.warning)
+            );
+        }
+        page.push_str("    </properties>\n");
+    }
     for rule in &verdict.rules {
         let sentence = xml(&rule.sentence);
         let _ = write!(page, "    <testcase classname=\"{suite}\" name=\"{}\" time=\"0\">", xml(&rule.id));
@@ -39,9 +54,11 @@ pub fn junit(verdict: &GateVerdict, suite: &str, at: &str) -> String {
         };
         page.push_str("</testcase>\n");
     }
+    let told: String =
+        warnings.iter().map(|found| format!("\nwarning: {}", xml(&found.to_string()))).collect();
     let _ = writeln!(
         page,
-        "    <system-out>{}</system-out>\n    <system-err/>\n  </testsuite>\n</testsuites>",
+        "    <system-out>{}{told}</system-out>\n    <system-err/>\n  </testsuite>\n</testsuites>",
         xml(&verdict.sentence)
     );
     page

@@ -8,7 +8,7 @@ use super::RunEvidence;
 use super::contract::violations;
 use super::escape::{markdown as text, markdown_of_sentence, short};
 use super::figures::tables;
-use super::rules::{heads, interval_head, lines, note};
+use super::rules::{heads, interval_head, limit, lines, note};
 use super::training::{training_tables, trials_table};
 use crate::evaluation::SubsetEvaluation;
 
@@ -60,6 +60,7 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
             let _ = writeln!(page, "- {sign} **{id}**: {}{rows}", sentence(&rule.sentence));
         }
     }
+    page.push_str(&warnings(evidence));
     page.push_str(&rules(evidence));
     page.push_str(&power(evidence));
     if let Some(report) = evidence.contract.as_ref().filter(|report| !report.violations.is_empty()) {
@@ -93,6 +94,22 @@ pub fn markdown(evidence: &RunEvidence, plot: bool) -> String {
     }
     page.push_str(&last);
     page
+}
+
+/// Says what a person should know before the verdict is believed.
+fn warnings(evidence: &RunEvidence) -> String {
+    let warnings = evidence.warnings();
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let mut list = String::from("\n**Warnings**\n\n");
+    for found in warnings.iter().take(MOST_ROWS) {
+        let _ = writeln!(list, "- ⚠️ {}: {}", found.stage, sentence(&found.warning));
+    }
+    if warnings.len() > MOST_ROWS {
+        let _ = writeln!(list, "- and {} more", warnings.len() - MOST_ROWS);
+    }
+    list
 }
 
 /// Cuts a page that is too long behind the last line that fits; returns whether it was.
@@ -174,7 +191,7 @@ fn rules(evidence: &RunEvidence) -> String {
             rule.outcome,
             name(&rule.id),
             with_ends(shown(rule.value), rule.interval),
-            shown(rule.limit),
+            limit(rule).unwrap_or_else(|| "–".to_owned()),
             with_ends(signed(line.difference), rule.difference_interval),
             signed(line.to_production),
             signed(line.to_baseline),
@@ -204,7 +221,9 @@ fn worst(evidence: &RunEvidence) -> String {
     if search.worst.is_empty() {
         return match search.tested {
             0 => String::new(),
-            tested => format!("\nNone of {tested} parts of {on} is worse than the rest beyond chance.\n"),
+            tested => format!(
+                "\nBy itself the candidate does no worse on any of {tested} parts of {on} than on its other rows, beyond chance.\n"
+            ),
         };
     }
     let mut table = format!(
@@ -377,10 +396,6 @@ fn stages(evidence: &RunEvidence) -> String {
             sentence(&stage.summary),
             stage.seconds
         );
-    }
-    let warnings: Vec<&String> = evidence.run.stages.iter().flat_map(|stage| &stage.warnings).collect();
-    for warning in warnings.iter().take(MOST_ROWS) {
-        let _ = writeln!(table, "\n- {}", sentence(warning));
     }
     table
 }

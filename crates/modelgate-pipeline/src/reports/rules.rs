@@ -46,6 +46,12 @@ pub(super) fn note(evidence: &RunEvidence) -> Option<&'static str> {
     )
 }
 
+/// Returns the limit of a rule with the way in which it holds.
+pub(super) fn limit(rule: &RuleResult) -> Option<String> {
+    let limit = figure(rule.limit?);
+    Some(rule.operator.map_or_else(|| limit.clone(), |operator| format!("{operator} {limit}")))
+}
+
 /// Returns the rules in their order.
 pub(super) fn lines(evidence: &RunEvidence) -> Vec<RuleLine<'_>> {
     evidence.verdict.rules.iter().map(|rule| line(evidence, rule)).collect()

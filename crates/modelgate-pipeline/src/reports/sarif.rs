@@ -104,6 +104,7 @@ mod tests {
             digest: None,
             sentence: String::new(),
             rules: vec![rule],
+            doubts: Vec::new(),
         };
         let log = sarif(&verdict, "wine", "teams/our us/modelgate.yaml", &|_| 13);
         let (run, result) = (&log["runs"][0], &log["runs"][0]["results"][0]);

@@ -1,4 +1,4 @@
-//! What killed commands have left in the state folder: files and contents of the store half written, archives half read.
+//! What killed commands have left in the project: files and contents of the store half written, archives half read.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use modelgate_store::atomic;
 use serde::Serialize;
 
+use crate::datasets;
 use crate::error::PipelineError;
 use crate::project::Project;
 
@@ -23,7 +24,8 @@ pub struct Leftover {
     pub bytes: u64,
 }
 
-/// Returns what was left in the state folder of the project, in the order of the paths.
+/// Returns what was left in the state folder of the project, in `outputs/` and among the files of its data, in the order of the
+/// paths.
 pub(super) fn find(project: &Project) -> Result<Vec<Leftover>, PipelineError> {
     let state = project.state_folder();
     let mut found = Vec::new();
@@ -38,6 +40,15 @@ pub(super) fn find(project: &Project) -> Result<Vec<Leftover>, PipelineError> {
     folders.extend(folders_below(&state.join("unfinished"))?);
     // New contents lie above the folders that they come to, and known ones in them.
     folders.extend(folders_below(&state.join("store").join("sha256"))?);
+    folders.extend(folders_below(&project.root.join("outputs"))?);
+    let read = project.config.pipelines.values().map(|pipeline| pipeline.data.source.clone());
+    // Who reads a broken pointer file says so.
+    let kept = datasets::all(project).unwrap_or_default().into_iter().map(|set| set.pointer.source);
+    for source in read.chain(kept) {
+        folders.extend(folders_of(&project.root, &source)?);
+    }
+    folders.sort_unstable();
+    folders.dedup();
     for folder in folders {
         for path in listed(&folder)? {
             if !atomic::is_half_written(&name(&path)) {
@@ -72,6 +83,24 @@ pub(super) fn remove(leftovers: &[Leftover]) -> Result<(), PipelineError> {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the folders that the files of a source may lie in; none for one beside the project, which is not ours to clean.
+fn folders_of(root: &Path, source: &str) -> Result<Vec<PathBuf>, PipelineError> {
+    let parts: Vec<&str> = source.trim_end_matches('/').split('/').filter(|part| *part != ".").collect();
+    if parts.iter().any(|part| part.is_empty() || *part == "..") {
+        return Ok(Vec::new());
+    }
+    let fixed = parts.iter().take_while(|part| !part.contains(['*', '?', '[']));
+    let place = root.join(fixed.copied().collect::<PathBuf>());
+    if place == root {
+        // What begins with a wildcard would lead through all that is there.
+        Ok(vec![place])
+    } else if place.is_dir() {
+        folders_below(&place)
+    } else {
+        Ok(place.parent().map(Path::to_owned).into_iter().collect())
+    }
 }
 
 /// Returns a folder and those below it; links are not followed.
@@ -128,7 +157,7 @@ mod tests {
     fn what_killed_commands_left_is_found_and_removed_and_what_is_being_written_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
-                      data: {source: data.csv, target: y}\n";
+                      data: {source: data/**/*.csv, target: y}\n";
         fs_err::write(folder.path().join("modelgate.yaml"), config).expect("written");
         let project = Project::find(folder.path(), &|_| None).expect("a project");
         let old = SystemTime::now() - 2 * AT_WORK;
@@ -153,6 +182,11 @@ mod tests {
             put("store/sha256/ab/.0123.17.0123456789abcdef.2.tmp", true),
             put("unfinished/.p.json.17.0123456789abcdef.0.tmp", true),
         ];
+        // Beside the state folder.
+        let beside = [
+            put("../data/deep/.a.bin.17.0123456789abcdef.0.tmp", true),
+            put("../outputs/p/.report.md.17.0123456789abcdef.0.tmp", true),
+        ];
         let stays = [
             put(object, true),
             put("store/sha256/.object.18.0123456789abcdef.3.tmp", false),
@@ -166,11 +200,18 @@ mod tests {
         let found = find(&project).expect("read");
         let paths: Vec<&Path> = found.iter().map(|one| one.path.as_path()).collect();
         let [split, record, known, mark] = others.each_ref().map(PathBuf::as_path);
+        let own =
+            ["data/deep/.a.bin.17.0123456789abcdef.0.tmp", "outputs/p/.report.md.17.0123456789abcdef.0.tmp"];
+        let own = own.map(|name| project.root.join(name));
+        assert!(paths.ends_with(&own.each_ref().map(PathBuf::as_path)), "{paths:?}");
+        let paths = &paths[..paths.len() - own.len()];
         assert_eq!(paths, [archive.parent().expect("a folder"), split, record, left.as_path(), known, mark]);
         assert!(found.iter().all(|one| one.bytes == 4), "{found:?}");
         remove(&found).expect("removed");
         remove(&found).expect("what is gone is gone");
-        assert!(!archive.exists() && !left.exists() && others.iter().all(|path| !path.exists()));
+        assert!(
+            !archive.exists() && !left.exists() && others.iter().chain(&beside).all(|path| !path.exists())
+        );
         assert!(stays.iter().all(|path| path.exists()));
     }
 }

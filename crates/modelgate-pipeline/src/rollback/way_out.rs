@@ -12,7 +12,7 @@ use crate::notify::Notice;
 use crate::options::Surroundings;
 use crate::policy;
 use crate::project::Project;
-use crate::promotion::{materialise, note_quarantined, package_of};
+use crate::promotion::{materialise, package_of};
 use crate::unfinished::{self, Work};
 use crate::untold;
 
@@ -137,9 +137,9 @@ pub fn take_out(
         }
         return Err(error.into());
     }
-    materialise(project, registry, model)?;
-    untold::keep(project, &[Notice::quarantined(model, version, digest, reason)])?;
-    mark.end()?;
+    let done = format!("{model} {version} is quarantined, and nothing is in production,");
+    let notices = vec![Notice::quarantined(model, version, digest, reason)];
+    mark.follow(project, done, notices, || materialise(project, registry, model))?;
     Ok(digest)
 }
 
@@ -168,16 +168,15 @@ pub fn quarantine(
     // Kept before it is so: whoever finds it looks at the ledger before it tells anybody.
     let notice = Notice::quarantined(model, version, digest, reason);
     untold::keep(project, std::slice::from_ref(&notice))?;
+    let mark = unfinished::begin(project, Work::Quarantine, model, version)?;
     if let Err(error) = registry.apply(model, version, &event, &now, actor) {
         if error.appended_nothing() {
             untold::told(&notice);
+            mark.undo()?;
         }
         return Err(error.into());
     }
-    note_quarantined(project, registry, model)?;
-    if registry.model(model)?.production().is_none() {
-        // It may have been there: what was brought of it goes.
-        materialise(project, registry, model)?;
-    }
+    let done = format!("{model} {version} is quarantined");
+    mark.follow(project, done, vec![notice], || unfinished::follow_quarantine(project, registry, model))?;
     Ok(digest)
 }

@@ -174,3 +174,63 @@ fn a_package_that_a_person_rejected_waits_for_a_person_under_another_number() {
     let approved = ran(&folder, Selection::All, yes).0.expect("judged");
     assert_eq!((approved.ending, approved.state), (Ending::Done, Some(Lifecycle::Production)));
 }
+
+#[test]
+fn a_quarantined_model_waits_for_a_person_in_another_package_and_a_former_production_says_how_it_comes_back()
+{
+    use modelgate_core::lifecycle::Event;
+    let folder = project("at_least: 0.6|approval: automatic|");
+    assert_eq!(all(&folder).state, Some(Lifecycle::Production));
+    // Of this tree nothing changes.
+    let deeper = |depth: u32| {
+        let path = folder.path().join("modelgate.yaml");
+        let text = fs_err::read_to_string(&path).expect("text");
+        let text = text.replace("max_depth: 2", &format!("max_depth: {depth}"));
+        fs_err::write(path, text).expect("written");
+    };
+    deeper(9);
+    let project = found(&folder);
+    let (model, first) = (project.pipeline(None).expect("a pipeline").model, VersionNumber(1));
+    let apply = |version, event: Event, actor: &str| {
+        let mut registry = registry(&project).expect("a registry");
+        registry.apply(&model, version, &event, &now(), actor).expect("allowed");
+    };
+    apply(first, Event::Quarantine { was_production: None, reason: "leaked".to_owned() }, "alice");
+    let (waiting, notes) = ran(&folder, Selection::All, ApprovalAnswer::Nobody);
+    let waiting = waiting.expect("judged");
+    let second = VersionNumber(2);
+    assert_eq!((waiting.ending, waiting.version), (Ending::Waiting, Some(second)));
+    let why =
+        "it has the same model.onnx as v001, which alice quarantined on 2026-01-01T00:00:00.000Z: leaked";
+    assert!(notes.iter().any(|note| note == why), "{notes:?}");
+    // As of one that was approved before it was known.
+    apply(second, Event::Approve { reason: String::new() }, crate::policy::AUTOMATIC);
+    let asked = registry(&project).expect("a registry");
+    let refused = crate::policy::check_promotion(&project, &asked, &model, second, &now());
+    let refused = refused.expect_err("a person has to look").to_string();
+    assert!(refused.contains(why) && refused.contains("`modelgate model approve p v002`"), "{refused}");
+    assert_eq!(
+        ran(&folder, Selection::All, ApprovalAnswer::Nobody).0.expect("judged").ending,
+        Ending::Waiting
+    );
+    let yes = ApprovalAnswer::Approve("the feed was wrong".to_owned());
+    let approved = ran(&folder, Selection::All, yes).0.expect("judged");
+    assert_eq!((approved.ending, approved.state), (Ending::Done, Some(Lifecycle::Production)));
+
+    // Another takes its place and leaves, and the pipeline makes it again.
+    configure(&folder, "at_least: 0.4|approval: automatic|");
+    let text = fs_err::read_to_string(folder.path().join("modelgate.yaml")).expect("text");
+    fs_err::write(folder.path().join("modelgate.yaml"), text.replace("decision_tree", "random_forest"))
+        .expect("written");
+    let third = all(&folder);
+    assert_eq!((third.version, third.state), (Some(VersionNumber(3)), Some(Lifecycle::Production)));
+    apply(VersionNumber(3), Event::Quarantine { was_production: None, reason: "bad".to_owned() }, "alice");
+    configure(&folder, "at_least: 0.6|approval: automatic|");
+    deeper(9);
+    let ended = all(&folder);
+    assert_eq!(ended.ending, Ending::Blocked);
+    let reason = json(&folder, "promotion_decision.json")["reason"].clone();
+    let reason = reason.as_str().expect("a reason");
+    assert!(reason.contains("v002 is archived, and nothing is in production"), "{reason}");
+    assert!(reason.contains("`modelgate model rollback p --to-version v002`"), "{reason}");
+}

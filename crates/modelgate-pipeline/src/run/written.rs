@@ -118,7 +118,7 @@ fn decision(runner: &Runner<'_>, progress: &Progress) -> PromotionDecision {
 
 /// Writes the files of a run that an error did not end, and its rows in the tables.
 pub(super) fn write_outputs(
-    runner: &Runner<'_>,
+    runner: &mut Runner<'_>,
     registry: Option<&Registry>,
     progress: &Progress,
     verdict: Option<&GateVerdict>,
@@ -175,7 +175,7 @@ pub(super) fn write_outputs(
         let comparison = judge::comparison(runner)?;
         write_json(&folder, "comparison.json", &comparison)?;
         let manifest: modelgate_model::Manifest = runner.json(Stage::Assemble, model::MANIFEST)?;
-        let card = reports::model_card(&manifest, evaluation, verdict);
+        let card = reports::model_card(&manifest, evaluation, verdict, &runner.warnings());
         write(&folder, "MODEL_CARD.md", card.as_bytes())?;
         write_json(&folder, "promotion_decision.json", &decision(runner, progress))?;
         deployment::write(pipeline, registry, state)?;
@@ -191,5 +191,8 @@ pub(super) fn write_outputs(
     {
         write_ended(&folder, &ended)?;
     }
-    tracking::record(runner, &report, evaluation.as_ref())
+    if let Err(error) = tracking::record(runner, &report, evaluation.as_ref()) {
+        runner.reporter.note(&tracking::unrecorded(error)?);
+    }
+    Ok(())
 }

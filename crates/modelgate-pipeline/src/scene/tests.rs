@@ -95,14 +95,18 @@ fn a_quarantine_of_production_that_broke_off_behind_the_ledger_is_completed_by_t
     // Nothing can be written there: the command ends between the ledger and the folder.
     let blocked = scene.path("models/packaged/.quarantined.json");
     fs_err::create_dir_all(&blocked).expect("made");
-    scene.quarantine(1).expect_err("the folder cannot be written");
+    let said = scene.quarantine(1).expect_err("the folder cannot be written");
+    let sentence = "p v001 is quarantined, and nothing is in production, by the ledger, and the files of this checkout could not \
+        follow";
+    assert!(said.to_string().contains(sentence), "{said}");
+    assert_eq!(said.notices()[0].event, NotifyEvent::Quarantined, "it is told now");
     assert_eq!(scene.stage(1), Stage::Quarantined);
     assert_eq!(scene.packaged(), Some(scene.digest(1)), "it is still where production loads it from");
     assert!(recover(&scene.project, &around()).error.is_some() && scene.mark().exists(), "it is tried again");
     fs_err::remove_dir(&blocked).expect("removed");
     let recovered = recover(&scene.project, &around());
-    assert!(recovered.sentences[0].contains("is completed: in production is nothing"), "{recovered:?}");
-    assert_eq!(recovered.notices[0].event, NotifyEvent::Quarantined);
+    assert!(recovered.sentences[0].contains("they do now, in production is nothing"), "{recovered:?}");
+    assert!(recovered.notices.is_empty(), "it was told");
     assert!(scene.packaged().is_none() && scene.deployed().is_null() && !scene.mark().exists());
     assert!(recover(&scene.project, &around()).sentences.is_empty(), "it is done once");
 }
@@ -126,10 +130,56 @@ fn a_signature_of_production_that_broke_off_behind_the_ledger_is_brought_to_its_
     fs_err::remove_file(&stranger).expect("removed");
     let recovered = recover(project, &around());
     assert!(
-        recovered.sentences[0].contains("a signature of production of p was interrupted"),
+        recovered.sentences[0].contains("had not followed a signature of p: they do now"),
         "{recovered:?}"
     );
     assert!(scene.path("models/packaged/p/model.sig").is_file() && !scene.mark().exists());
+}
+
+#[test]
+fn a_rollback_whose_files_did_not_follow_took_place_and_is_not_done_once_more() {
+    let scene = Scene::new(3);
+    let project = &scene.project;
+    let manifest = scene.path("outputs/p/deployment_manifest.json");
+    fs_err::remove_file(&manifest).expect("removed");
+    fs_err::create_dir_all(manifest.join("in-the-way")).expect("made");
+    rollback::check_followed(project, &scene.registry(), &model()).expect("nothing is behind");
+    let said = scene.go_back(Some(3), 2).expect_err("a folder is in the way");
+    let sentence = "p v002 is in production again, and v003 is quarantined, by the ledger";
+    assert!(said.to_string().contains(sentence), "{said}");
+    let told: Vec<NotifyEvent> = said.notices().iter().map(|notice| notice.event).collect();
+    assert_eq!(told, [NotifyEvent::RolledBack, NotifyEvent::Quarantined]);
+    assert!(recover(project, &around()).error.is_some(), "it is tried again");
+    let refused = rollback::check_followed(project, &scene.registry(), &model()).expect_err("it took place");
+    let refused = refused.to_string();
+    assert!(refused.contains("v002 is in production now") && refused.contains("--from v002"), "{refused}");
+    // Of a version that is not in production too.
+    let left = scene.path("models/packaged/.quarantined.json");
+    fs_err::remove_file(&left).expect("removed");
+    fs_err::create_dir_all(left.join("in-the-way")).expect("made");
+    let said = scene.quarantine(1).expect_err("a folder is in the way").to_string();
+    assert!(said.contains("p v001 is quarantined by the ledger"), "{said}");
+    fs_err::remove_dir_all(&left).expect("removed");
+    fs_err::remove_dir_all(&manifest).expect("removed");
+    let recovered = recover(project, &around());
+    assert!(
+        recovered.sentences[0].contains("had not followed a rollback of p: they do now"),
+        "{recovered:?}"
+    );
+    let named = LeftPackages::read(&scene.path("models/packaged"));
+    assert_eq!(named.version(&scene.digest(1)), Some(VersionNumber(1)));
+    assert!(scene.deployed() == 2 && !scene.mark().exists());
+    rollback::check_followed(project, &scene.registry(), &model()).expect("nothing is behind");
+}
+
+#[test]
+fn the_mark_of_a_version_before_is_completed_and_goes() {
+    let scene = Scene::new(1);
+    drop(unfinished::begin(&scene.project, Work::Promotion, &model(), VersionNumber(1)).expect("a mark"));
+    let former = scene.path(".modelgate/unfinished.json");
+    fs_err::rename(scene.mark(), &former).expect("moved");
+    let recovered = recover(&scene.project, &around());
+    assert!(recovered.sentences[0].contains("in production is v001") && !former.exists(), "{recovered:?}");
 }
 
 #[test]
@@ -243,8 +293,18 @@ fn what_is_quarantined_is_named_beside_the_packages_when_its_artefacts_are_gone_
     let named = || LeftPackages::read(&scene.path("models/packaged")).version(&scene.digest(1));
     assert_eq!(named(), Some(VersionNumber(1)));
     scene.apply(1, &Event::RemoveArtefacts { reason: "retention".to_owned() });
-    crate::promotion::materialise(&scene.project, &scene.registry(), &model()).expect("followed");
+    let follow =
+        || crate::promotion::materialise(&scene.project, &scene.registry(), &model()).expect("followed");
+    follow();
     assert_eq!(named(), Some(VersionNumber(1)));
+    // A mark that the ledger, taken back to an earlier day, does not know stays; what a person took out goes.
+    let (folder, lost) = (scene.path("models/packaged"), Digest::of(b"lost"));
+    let marks = [(scene.digest(1), VersionNumber(1)), (lost, VersionNumber(9))];
+    let text = serde_json::to_vec(&LeftPackages::default().with(&model(), marks)).expect("JSON");
+    fs_err::write(folder.join(".quarantined.json"), text).expect("written");
+    scene.apply(1, &Event::Override { reason: "the feed was wrong".to_owned() });
+    follow();
+    assert_eq!(LeftPackages::read(&folder).of(&model()).collect::<Vec<_>>(), [(lost, VersionNumber(9))]);
     scene.configure("notify: {url: \"http://127.0.0.1:9/\", allow_private: true}\n");
     // Kept before the event, which was never written: nobody hears of it.
     let never = Notice::quarantined(&model(), VersionNumber(2), scene.digest(2), BAD);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use modelgate_core::canonical;
 use modelgate_core::rule::Subset;
 use modelgate_evaluate::{
-    Bar, Line, Plot, SliceRow, bars_plot, calibration_curve, calibration_plot, confusion_matrix_plot, curves,
-    lines_plot, precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
+    Bar, Plot, SliceRow, bars_plot, calibration_curve, calibration_plot, confusion_matrix_plot, curves,
+    dependence_plot, precision_recall_plot, predicted_actual_plot, residual_plot, roc_plot, slice_table_plot,
 };
 use modelgate_model::LoadedModel;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::{command, data, judge, model};
 
 /// Raised when what is drawn or measured here changes.
-const REVISION: u32 = 10;
+const REVISION: u32 = 11;
 
 /// Looks at the model and draws the plots.
 pub(crate) fn analyse(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
@@ -157,12 +157,12 @@ fn plots(
         let curves: Vec<_> =
             drawn.into_iter().filter_map(|class| curves(&input, class).ok().flatten()).collect();
         if !curves.is_empty() {
-            let (text, shared) = (title("ROC"), curves.clone());
-            drawings.push(("roc".to_owned(), Box::new(move || roc_plot(&text, &shared))));
+            let (text, shared, classes) = (title("ROC"), curves.clone(), found.per_class.len());
+            drawings.push(("roc".to_owned(), Box::new(move || roc_plot(&text, &shared, classes))));
             let text = title("precision and recall");
             drawings.push((
                 "precision_recall".to_owned(),
-                Box::new(move || precision_recall_plot(&text, &curves)),
+                Box::new(move || precision_recall_plot(&text, &curves, classes)),
             ));
         }
         let bins = calibration_curve(&input);
@@ -198,16 +198,10 @@ fn plots(
     }
     for (at, dependence) in analysis.dependence.iter().enumerate() {
         let text = title(&format!("dependence on {}", dependence.feature));
-        let line = Line {
-            name: dependence.outcome.clone(),
-            values: dependence.mean.iter().copied().map(Some).collect(),
-        };
-        // Each step has as many rows; on a scale of values the tails would take all the room.
-        let steps = if dependence.numbers.is_empty() { "" } else { "; steps are quantiles" };
-        let note = format!("mean {} when every row has this value{steps}", dependence.outcome);
+        let note = format!("mean answer when every one of {} rows has this value", dependence.rows);
         drawings.push((
             format!("dependence_{}", at + 1),
-            Box::new(move || lines_plot(&text, &note, &dependence.values, std::slice::from_ref(&line))),
+            Box::new(move || dependence_plot(&text, &note, dependence)),
         ));
     }
     if let Some(drawing) = slice_drawing(found, &title("slices")) {
@@ -217,14 +211,18 @@ fn plots(
     drawings.par_iter().map(|(name, draw)| Ok((name.clone(), draw()?))).collect()
 }
 
-/// Returns the classes whose curves are drawn: the second of two, else the three with the most rows.
+/// Returns the classes whose curves are drawn: the second of two, else the two with the most rows and, of the others, the one
+/// that is told apart worst.
 fn drawn_classes(found: &SubsetEvaluation) -> Vec<usize> {
     if found.per_class.len() == 2 {
         return vec![1];
     }
     let mut classes: Vec<usize> = (0..found.per_class.len()).collect();
     classes.sort_by_key(|class| std::cmp::Reverse(found.per_class[*class].support));
-    classes.truncate(3);
+    let others = classes.split_off(classes.len().min(2));
+    let area = |class: usize| found.per_class[class].roc_auc.map(|area| (area, class));
+    let worst = others.into_iter().filter_map(area).min_by(|one, other| one.0.total_cmp(&other.0));
+    classes.extend(worst.map(|(_, class)| class));
     classes
 }
 
@@ -263,4 +261,34 @@ fn slice_drawing<'a>(found: &'a SubsetEvaluation, title: &str) -> Option<Drawing
     }
     let text = title.to_owned();
     Some(("slices".to_owned(), Box::new(move || slice_table_plot(&text, &note, overall, &rows))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_that_is_told_apart_worst_is_drawn_beside_the_largest() {
+        let class = |(support, roc_auc): (u64, Option<f64>)| modelgate_evaluate::ClassMetrics {
+            name: String::new(),
+            precision: 0.0,
+            recall: 0.0,
+            f1: 0.0,
+            roc_auc,
+            pr_auc: roc_auc,
+            support,
+        };
+        let found = |classes: &[(u64, Option<f64>)]| SubsetEvaluation {
+            per_class: classes.iter().copied().map(class).collect(),
+            ..SubsetEvaluation::default()
+        };
+        let six = [(9, 0.9), (40, 0.8), (8, 0.6), (30, 0.99), (20, 0.95), (3, 0.7)];
+        let mut six: Vec<(u64, Option<f64>)> =
+            six.into_iter().map(|(rows, area)| (rows, Some(area))).collect();
+        assert_eq!(drawn_classes(&found(&six)), [1, 3, 2]);
+        // One that has no area has no curve.
+        six[2].1 = None;
+        assert_eq!(drawn_classes(&found(&six)), [1, 3, 5]);
+        assert_eq!(drawn_classes(&found(&six[..2])), [1]);
+    }
 }

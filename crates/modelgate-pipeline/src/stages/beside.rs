@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::changes;
+use crate::collapsed::collapsed;
 use crate::error::PipelineError;
 use crate::evaluation::Evaluation;
 use crate::footing::{Ground, Rows};
@@ -25,7 +26,7 @@ use crate::record::StageRecord;
 use crate::runner::Runner;
 use crate::stage::Stage;
 use crate::stages::data;
-use crate::stages::judge::{Comparing, plain_options};
+use crate::stages::judge::{Comparing, gate_subset, plain_options};
 use crate::stages::measured::{Measured, measured, sliced, unmeasured};
 use crate::stored;
 
@@ -76,6 +77,8 @@ pub(super) struct ProductionFound {
     pub(super) candidate: Option<Evaluation>,
     pub(super) footing: Option<Footing>,
     pub(super) warnings: Vec<String>,
+    /// Why to be better than production says little.
+    pub(super) doubts: Vec<String>,
     pub(super) data: Option<Vec<String>>,
     pub(super) configuration: Option<Vec<String>>,
 }
@@ -88,6 +91,7 @@ impl ProductionFound {
             candidate: None,
             footing: None,
             warnings: Vec::new(),
+            doubts: Vec::new(),
             data: None,
             configuration: None,
         }
@@ -186,6 +190,9 @@ pub(super) fn score_production(
     });
     match scored {
         Ok((ground, candidate, comparisons)) => Ok(ProductionFound {
+            doubts: collapsed(&name, &ground.evaluation, before.as_ref(), gate_subset(runner))
+                .into_iter()
+                .collect(),
             reference: Reference::Scores(Box::new(ground.evaluation.scores(name, Some(schema)))),
             comparisons,
             footing: ground.footing(candidate.as_ref()),

@@ -5,6 +5,7 @@ mod placeholders;
 mod process;
 pub(crate) mod rows;
 mod said;
+mod secrets;
 pub(crate) mod texts;
 mod words;
 
@@ -29,6 +30,8 @@ pub use interrupt::Interrupt;
 use placeholders::quoted;
 use process::{Ended, Heard, follow, shell};
 use rows::csv;
+pub use secrets::keep_from_programs;
+use secrets::{Secrets, withhold};
 use texts::{Contents, Texts};
 
 /// The name of the output that holds the model as it came, whatever its form.
@@ -58,15 +61,19 @@ pub(crate) fn is_foreign(runner: &Runner<'_>) -> bool {
     runner.options.import.is_some() || command(runner).is_some()
 }
 
-/// Takes the graph of a file.
-pub(crate) fn import(path: &Path) -> Result<Work, PipelineError> {
+/// Takes the model of a file, to be judged on rows of `source`.
+pub(crate) fn import(path: &Path, source: &str) -> Result<Work, PipelineError> {
     let bytes = fs_err::read(path)?;
     modelgate_model::ForeignModel::read(&bytes).map_err(|error| {
         let hint = pickle_hint(&bytes, path.extension().is_some_and(|end| end == "skops"));
         PipelineError::Policy(format!("{} cannot be imported: {error}{hint}", path.display()))
     })?;
     let summary = format!("imported {} bytes from {}", bytes.len(), path.display());
-    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, ..Work::default() })
+    // Nobody but its maker knows which rows those are.
+    let warnings = vec![format!(
+        "rows that the model was trained on prove nothing: its figures count where `{source}` has rows that it has never seen"
+    )];
+    Ok(Work { outputs: [(MODEL.to_owned(), bytes)].into(), summary, warnings, ..Work::default() })
 }
 
 /// Says of what looks like a pickle why it is not loaded.
@@ -212,6 +219,8 @@ pub(crate) fn fit(
     let mut program = shell(&line);
     program.current_dir(&runner.pipeline.project.root).stdin(Stdio::null());
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    withhold(&mut program);
+    let secrets = Secrets::of(runner.pipeline.project);
     for (name, value) in &values {
         program.env(format!("MODELGATE_{}", name.to_uppercase()), value);
     }
@@ -221,7 +230,7 @@ pub(crate) fn fit(
         Heard::Line(line) => reporter.said(Stage::Train, line),
         Heard::Note(sentence) => reporter.note(sentence),
     };
-    let (ended, last) = follow(&mut program, limit, folder.path(), &mut hear).map_err(|error| {
+    let (ended, last) = follow(&mut program, limit, folder.path(), &secrets, &mut hear).map_err(|error| {
         PipelineError::Policy(format!("train.command `{text}` could not be started: {error}"))
     })?;
     let failed = |what: String| {

@@ -14,8 +14,14 @@ use crate::runner::{Runner, Work};
 use crate::stage::{Stage, Wanted};
 use crate::stages::dataset;
 
+/// Raised when other rows, or other columns, break the same contract.
+const REVISION: u32 = 1;
+
 /// The figure that counts the broken rules of severity `error`.
 const ERRORS: &str = "contract.errors";
+
+/// The figure that counts them and those of severity `warning`.
+const VIOLATIONS: &str = "contract.violations";
 
 /// Returns the contract of `pipeline` with the digest of its text, if it has one.
 pub fn read_contract(pipeline: &Pipeline<'_>) -> Result<Option<(Contract, Digest)>, PipelineError> {
@@ -65,6 +71,8 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
                 ("types and rows".to_owned(), json!(runner.output(Stage::Snapshot, "schema")?)),
                 ("contract".to_owned(), json!(digest)),
                 ("read".to_owned(), dataset::read_settings(runner.pipeline)),
+                ("unlearned".to_owned(), json!(dataset::read_options(runner.pipeline).unlearned)),
+                ("revision".to_owned(), json!(REVISION)),
             ]);
             if contract.freshness.is_some() {
                 // How old the newest row is changes by itself: a judgement is taken up only as long as it holds.
@@ -82,6 +90,7 @@ pub(crate) fn contract(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let stops = stops(runner.pipeline);
             let told = report.violations.iter().filter(|found| !stops || found.severity == Severity::Warning);
             work.warnings = told.map(|found| format!("{}: {}", found.id, found.message)).collect();
+            work.warnings.extend(report.notes.iter().cloned());
             Ok(work)
         },
     )?;
@@ -119,11 +128,16 @@ pub(crate) fn blocks(runner: &Runner<'_>) -> Result<bool, PipelineError> {
     Ok(stops(runner.pipeline) && report(runner)?.is_some_and(|report| !report.passed()))
 }
 
-/// Adds the rule that no error of the contract is broken, where the gate is to judge the contract and none of `rules` asks
-/// for it: a contract that neither stops the run nor is judged would be none.
+/// Adds the rule that no error of the contract is broken, where the gate is to judge the contract and none of `rules` bounds
+/// errors from above: a contract that neither stops the run nor is judged would be none.
 pub(crate) fn with_contract_rule(pipeline: &Pipeline<'_>, mut rules: Vec<GateRule>) -> Vec<GateRule> {
     let is_judged = pipeline.config.data.contract.is_some() && !stops(pipeline);
-    if is_judged && !rules.iter().any(|rule| rule.metric.starts_with("contract.")) {
+    // One on warnings alone, or that asks for many, lets errors through.
+    let holds_errors = |rule: &GateRule| {
+        let counts_errors = [ERRORS, VIOLATIONS].contains(&rule.metric.as_str());
+        counts_errors && matches!(rule.check, Check::AtMost(_) | Check::Equals(_))
+    };
+    if is_judged && !rules.iter().any(holds_errors) {
         rules.push(GateRule {
             id: ERRORS.to_owned(),
             metric: ERRORS.to_owned(),

@@ -20,7 +20,7 @@ use crate::options::Sample;
 use crate::record::Inputs;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
-use crate::stages::dataset;
+use crate::stages::{dataset, number_words};
 
 /// Below this many rows the shares of a split are met exactly; above, rows keep their part when rows are added.
 const EXACT_BELOW_ROWS: u64 = 10_000;
@@ -466,6 +466,7 @@ pub(crate) fn preprocess(runner: &mut Runner<'_>) -> Result<bool, PipelineError>
                 )
             }));
             work.warnings.extend(plan.doubts(&table, &rows));
+            work.warnings.extend(number_words::doubts(&table, &runner.pipeline.config.data.nulls, &plan));
             Ok(work)
         },
     )

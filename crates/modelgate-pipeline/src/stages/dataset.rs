@@ -24,7 +24,7 @@ use crate::runner::{Runner, Work};
 use crate::stage::Stage;
 
 /// Raised when other types, or other rows, are found in the same bytes.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Returns how the source of `pipeline` is read.
 pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
@@ -40,6 +40,7 @@ pub fn read_options(pipeline: &Pipeline<'_>) -> ReadOptions {
         literal: literal(&types),
         nulls: data.nulls.clone(),
         named: named_indices(pipeline),
+        unlearned: unlearned(pipeline),
         types,
         delimiter: data.delimiter.map(|delimiter| delimiter as u8),
         quoting,
@@ -66,6 +67,13 @@ fn unread(pipeline: &Pipeline<'_>) -> Vec<String> {
     let by = data.split.column.as_ref().filter(|_| divides);
     let dropped = pipeline.config.preprocess.drop.iter();
     dropped.filter(|name| Some(*name) != by && Some(*name) != data.key.as_ref()).cloned().collect()
+}
+
+/// Returns the columns that are no features.
+fn unlearned(pipeline: &Pipeline<'_>) -> BTreeSet<String> {
+    let data = &pipeline.config.data;
+    let parts = [Some(&data.target), data.key.as_ref(), data.weight.as_ref(), data.split.column.as_ref()];
+    parts.into_iter().flatten().chain(&pipeline.config.preprocess.drop).cloned().collect()
 }
 
 /// Returns the columns that pandas made of an index and that the pipeline gives a part.
@@ -182,6 +190,7 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
     let found = digests(runner, &files)?;
     // Another pointer file is no reason to work again, and to be told all the same.
     runner.beside.extend(datasets::warning_of(runner.pipeline, &found));
+    runner.beside.extend(datasets::lacking(runner.pipeline.project, &runner.pipeline.config.data.source));
     let inputs = found.clone();
     runner.step(
         Stage::Snapshot,
@@ -199,11 +208,12 @@ pub(crate) fn snapshot(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let dataset = Dataset::open(kept, &read_options(runner.pipeline), Mixed::Refuse)?;
             let schema = &dataset.schema;
             let many = if found.len() == 1 { String::new() } else { format!(" in {} files", found.len()) };
+            let (read, dropped) = (schema.columns.len(), read_options(runner.pipeline).drop.len());
+            let of = if dropped == 0 { String::new() } else { format!(" of {}", read + dropped) };
             let summary = format!(
-                "{}: {} rows × {} columns{many}, sha256:{}{made}",
+                "{}: {} rows × {read}{of} columns{many}, sha256:{}{made}",
                 runner.pipeline.config.data.source,
                 schema.rows,
-                schema.columns.len(),
                 digest.short()
             );
             let mut work = Work::json("schema", schema, summary)?;

@@ -13,6 +13,7 @@ use modelgate_registry::Registry;
 use serde_json::json;
 
 use crate::averaged;
+use crate::changes;
 use crate::choice::check_classes;
 use crate::constant;
 use crate::error::PipelineError;
@@ -21,6 +22,7 @@ use crate::latency::{self, Latency};
 use crate::paired::PairedInput;
 use crate::production::{self, Baseline, Production};
 use crate::record::{Inputs, StageRecord};
+use crate::rule_doubts;
 use crate::rule_slices::misread;
 use crate::runner::{Runner, Work};
 use crate::stage::Stage;
@@ -28,16 +30,17 @@ use crate::stages::beside::{Comparison, baseline_figures, compare, readable_agai
 use crate::stages::measured::{measured, sliced};
 use crate::stages::{contract, data, model};
 use crate::stored;
+use crate::tries;
 
 pub(crate) fn average(runner: &Runner<'_>) -> Average {
     averaged::average(runner.pipeline)
 }
 
 /// Raised when the figures or their form change.
-const EVALUATE_REVISION: u32 = 5;
+const EVALUATE_REVISION: u32 = 6;
 
 /// Raised when what is measured of candidate and production together, or how it is judged, changes.
-const GATE_REVISION: u32 = 7;
+const GATE_REVISION: u32 = 8;
 
 /// More columns than this are not searched for weak parts.
 const MAX_SEARCHED: usize = 64;
@@ -325,6 +328,11 @@ pub(crate) fn gate(runner: &mut Runner<'_>, registry: &Registry) -> Result<bool,
                 ("on".to_owned(), json!(on)),
                 ("served".to_owned(), json!([serve.unknown_category, serve.out_of_contract])),
                 ("contract".to_owned(), json!(contract::figures(runner)?)),
+                // Nothing is judged by them; the comparison says what changed of them.
+                (
+                    "files of settings".to_owned(),
+                    json!(canonical::digest(&changes::of_files(runner.pipeline)?)?),
+                ),
                 ("production".to_owned(), json!(production.as_ref().map(|production| production.digest))),
                 ("baseline".to_owned(), json!(baseline.as_ref().map(canonical::digest).transpose()?)),
             ]);
@@ -383,10 +391,21 @@ pub(super) fn judged(
     }
     let footings = found.footing.map(|footing| (Versus::Production, footing)).into_iter().collect();
     let verdict = judge(rules, &Evidence { candidate, references, on: *on, comparisons, footings });
+    let mut verdict = verdict.doubted(found.doubts.clone());
+    if package.manifest.lineage.algorithm == model::IMPORTED
+        && verdict.verdict == modelgate_core::Verdict::Passed
+    {
+        verdict.sentence.push_str(
+            "; the model was made elsewhere: which rows it learned from is not known here, and figures on those prove nothing",
+        );
+    }
     let mut work = Work::json("verdict", &verdict, format!("{}: {}", verdict.verdict, verdict.sentence))?;
     work.outputs.insert("comparison".to_owned(), canonical::to_string(&comparison)?.into_bytes());
     work.warnings = found.warnings;
+    work.warnings.extend(found.doubts);
     work.warnings.extend(constant::warning(rules, &evaluation, *on, average(runner)));
+    work.warnings.extend(rule_doubts::doubts(rules));
+    work.warnings.extend(tries::warning(runner, registry, package.digest)?);
     Ok(work)
 }
 

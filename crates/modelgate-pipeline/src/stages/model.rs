@@ -23,7 +23,7 @@ use crate::stage::Stage;
 use crate::stages::heard::heard;
 use crate::stages::search;
 use crate::stages::trials::Trials;
-use crate::stages::{coarse, command, contract, data, dataset, judge};
+use crate::stages::{class_order, coarse, command, contract, data, dataset, judge};
 
 /// Returns the trainer that the configuration asks for.
 pub(crate) fn trainer(runner: &Runner<'_>) -> Result<Box<dyn Trainer>, PipelineError> {
@@ -178,7 +178,7 @@ pub(crate) const TRAINED_AT: &str = "trained_at";
 /// Fits the model, or takes it from where it comes.
 fn fitted(runner: &mut Runner<'_>) -> Result<Work, PipelineError> {
     if let Some(path) = runner.options.import.clone() {
-        return command::import(&path);
+        return command::import(&path, &runner.pipeline.config.data.source);
     }
     if command::command(runner).is_some() {
         return command::train(runner);
@@ -316,25 +316,29 @@ fn optimism(runner: &Runner<'_>, trials: &Trials) -> Option<String> {
     })
 }
 
+/// What stands in place of a trainer's name where a model was imported.
+pub(crate) const IMPORTED: &str = "import";
+
 /// Returns the trainer's name, or `command`.
 pub(crate) fn algorithm<'a>(runner: &Runner<'a>) -> &'a str {
     let train = &runner.pipeline.config.train;
     match (&runner.options.import, &train.command) {
-        (Some(_), _) => "import",
+        (Some(_), _) => IMPORTED,
         (None, Some(_)) => "command",
         (None, None) => &train.algorithm,
     }
 }
 
 fn describe(estimator: &Estimator) -> String {
+    let trees = |number: usize| if number == 1 { "1 tree".to_owned() } else { format!("{number} trees") };
     match estimator {
         Estimator::ForestClassifier(forest) | Estimator::ForestRegressor(forest) => {
             let nodes: usize = forest.trees.iter().map(|tree| tree.nodes.len()).sum();
-            format!("{} trees, {nodes} nodes", forest.trees.len())
+            format!("{}, {nodes} nodes", trees(forest.trees.len()))
         }
         Estimator::BoostedClassifier(boosted) | Estimator::BoostedRegressor(boosted) => {
             let nodes: usize = boosted.trees.iter().map(|tree| tree.nodes.len()).sum();
-            format!("{} trees, {nodes} nodes", boosted.trees.len())
+            format!("{}, {nodes} nodes", trees(boosted.trees.len()))
         }
         Estimator::LinearClassifier(linear) => format!("{} coefficients", linear.coefficients.len()),
         Estimator::LinearRegressor(linear) => format!("{} coefficients", linear.coefficients.len()),
@@ -380,6 +384,9 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             inputs.insert("split".to_owned(), json!(runner.output(Stage::Split, "split")?));
             inputs.insert("plan".to_owned(), json!(runner.output(Stage::Preprocess, "plan")?));
             let trained = if command::is_foreign(runner) { command::MODEL } else { "estimator" };
+            if command::is_foreign(runner) {
+                inputs.insert("foreign".to_owned(), json!(FOREIGN_REVISION));
+            }
             inputs.insert("estimator".to_owned(), json!(runner.output(Stage::Train, trained)?));
             inputs.insert("configuration".to_owned(), json!(config_digest(runner)?));
             if let Some((contract, _)) = contract::read_contract(runner.pipeline)? {
@@ -398,9 +405,9 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let plan = data::plan(runner)?;
             let names = data::run_features(runner)?;
             let target = runner.pipeline.config.data.target.clone();
-            let classes: Option<Classes> = match data::target(runner, &table)? {
-                Target::Classes { classes, .. } => Some(classes),
-                Target::Values(_) => None,
+            let (labels, classes): (Vec<u32>, Option<Classes>) = match data::target(runner, &table)? {
+                Target::Classes { labels, classes } => (labels, Some(classes)),
+                Target::Values(_) => (Vec::new(), None),
             };
             let task = if classes.is_some() { Task::Classification } else { Task::Regression };
             let mut features = modelgate_data::preprocess::profile_features(&table, &rows, &plan);
@@ -414,7 +421,9 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let schema =
                 FeatureSchema { schema_version: SCHEMA_VERSION, task, features, target, classes, nulls };
             let code = match command::command(runner) {
-                _ if runner.options.import.is_some() => "import".to_owned(),
+                _ if runner.options.import.is_some() => {
+                    format!("import of {}", runner.output(Stage::Train, command::MODEL)?)
+                }
                 Some(text) => text.to_owned(),
                 None => format!("{}@{}", algorithm(runner), trainer(runner)?.revision()),
             };
@@ -431,10 +440,18 @@ pub(crate) fn assemble(runner: &mut Runner<'_>) -> Result<bool, PipelineError> {
             let (digest, files) = if foreign {
                 let model =
                     modelgate_model::ForeignModel::read(&runner.bytes(Stage::Train, command::MODEL)?)?;
-                warnings.extend(model.not_kept());
-                modelgate_model::assemble_foreign(name, &schema, &model, &lineage, &reference)?
+                warnings.extend(model.doubts(&schema));
+                let made = modelgate_model::assemble_foreign(name, &schema, &model, &lineage, &reference)?;
+                if let (Some(classes), Some(graph)) = (&schema.classes, made.1.get("model.onnx")) {
+                    warnings.extend(class_order::doubt(graph, &table, &rows, &labels, classes));
+                }
+                made
             } else {
-                modelgate_model::assemble(name, &schema, &plan, &runner.estimator()?, &lineage, &reference)?
+                let estimator = runner.estimator()?;
+                let made = modelgate_model::assemble(name, &schema, &plan, &estimator, &lineage, &reference)?;
+                let size = made.1.get("model.onnx").map_or(0, Vec::len);
+                warnings.extend(modelgate_model::large_graph(&estimator, size));
+                made
             };
             let size: usize = files.values().map(Vec::len).sum();
             let summary =
@@ -457,6 +474,9 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// Raised when what is said in a package of the same model changes.
 const ASSEMBLE_REVISION: u32 = 1;
+
+/// Raised when a model from elsewhere is taken, refused or doubted otherwise.
+const FOREIGN_REVISION: u32 = 1;
 
 /// Returns the package's files as they lie in the store.
 pub(crate) fn package_files(runner: &Runner<'_>) -> Result<BTreeMap<String, Vec<u8>>, PipelineError> {

@@ -112,10 +112,10 @@ pub(crate) fn register(
         ..AttachedMetrics::from(&evaluation)
     };
     let metrics = canonical::to_pretty(&metrics)?.into_bytes();
-    let card = crate::reports::model_card(&package.manifest, &evaluation, &verdict).into_bytes();
+    let card = crate::reports::model_card(&package.manifest, &evaluation, &verdict, &runner.warnings());
     objects.insert("metrics.json".to_owned(), metrics);
     objects.insert("verdict.json".to_owned(), verdict_bytes);
-    objects.insert("MODEL_CARD.md".to_owned(), card);
+    objects.insert("MODEL_CARD.md".to_owned(), card.into_bytes());
     let probes = canonical::to_pretty(&probe::make(&package)?)?.into_bytes();
     let lineage = &package.manifest.lineage;
     let registration = Registration {
@@ -266,8 +266,7 @@ pub(crate) fn approve(
     let verdict = found.map_or(Verdict::Failed, |found| found.verdict);
     let approval = found.and_then(|found| found.approval.as_ref());
     let now = (runner.surroundings.now)();
-    let lapsed =
-        approval.and_then(|approval| policy::approval_lapsed(runner.pipeline, version, approval, &now));
+    let lapsed = policy::lapsed(runner.pipeline, registry, version, &now)?;
     // What is in staging was decided on; it is asked for again when it is to leave it.
     let is_approved = approval.is_some() && (lapsed.is_none() || stage == Lifecycle::Staging);
     if verdict != Verdict::Passed {
@@ -296,7 +295,19 @@ pub(crate) fn approve(
             return Ok(None);
         }
         Lifecycle::Rejected | Lifecycle::Archived | Lifecycle::Quarantined | Lifecycle::Removed => {
-            let reason = format!("{version} is {stage}");
+            let mut reason = format!("{version} is {stage}");
+            if stage == Lifecycle::Archived {
+                reason.push_str(&match registry.model(&name)?.production() {
+                    None => format!(
+                        ", and nothing is in production: `modelgate model rollback {name} --to-version {version}` brings it \
+                         back, or `modelgate model promote {name} {version}`"
+                    ),
+                    Some(production) => format!(
+                        ": `modelgate model rollback {name} --to-version {version}` goes back to it, and quarantines \
+                         {production}"
+                    ),
+                });
+            }
             runner.report(
                 Stage::Approve,
                 StageStatus::Refused,
@@ -317,7 +328,7 @@ pub(crate) fn approve(
         let reason = "promotion.approval is automatic and the gate passed".to_owned();
         (Event::Approve { reason }, policy::AUTOMATIC.to_owned())
     } else {
-        let rejection = policy::rejection(registry, &name, version)?.map(|found| found.to_string());
+        let rejection = policy::for_a_person(runner.pipeline.project, registry, &name, version)?;
         if let Some(rejection) = &rejection {
             runner.reporter.note(rejection);
         }

@@ -3,7 +3,8 @@
 //!
 //! The lines of one model are found in a ledger without reading the others, and once in a process is enough: what was
 //! derived from the ledger stays, whatever becomes of the index. Of a ledger that is too long to be searched each time the seals of the
-//! index are gone by (`index_seal.rs`), which every change of a row breaks that is not meant to deceive.
+//! index are gone by (`index_seal.rs`), which every change of a row breaks that is not meant to deceive; what they do not
+//! cover is read from its line in the ledger (`lines.rs`).
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use crate::index_state::{Changes, Followed};
 use crate::stamp::Stamp;
 
 /// The longest ledger, in bytes, that is searched for the lines of a model before an event: some 125,000 events, and 20 ms.
-const SEARCHED: u64 = 64 << 20;
+pub(super) const SEARCHED: u64 = 64 << 20;
 
 /// How far the state that a registry holds is known to be that of its ledger.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Belief {
     all: bool,
     /// The models that were held against it.
     models: BTreeSet<ModelName>,
+    /// The models of a longer ledger whose seals were gone by.
+    sealed: BTreeSet<ModelName>,
     /// Whether the index was found to say something else: what was loaded from it is not gone on with.
     refuted: bool,
 }
@@ -40,6 +43,11 @@ impl Belief {
     /// Returns the belief in what was read from the ledger.
     pub(super) fn in_ledger() -> Self {
         Self { all: true, ..Self::default() }
+    }
+
+    /// Returns whether the ledger says what is known of `model`.
+    pub(super) fn is_in_ledger(&self, model: &ModelName) -> bool {
+        self.all || self.models.contains(model)
     }
 
     pub(super) fn is_refuted(&self) -> bool {
@@ -58,19 +66,31 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let open: BTreeSet<&ModelName> = {
             let belief = self.belief.borrow();
-            models.into_iter().filter(|model| !belief.all && !belief.models.contains(*model)).collect()
+            models
+                .into_iter()
+                .filter(|model| !belief.is_in_ledger(model) && !belief.sealed.contains(*model))
+                .collect()
         };
         let Some(end) = self.followed.as_ref().filter(|_| !open.is_empty()) else { return Ok(()) };
         if let Some(model) = self.first_that_differs(&open, end)? {
-            let model = model.clone();
-            self.make_index_anew(end)?;
-            self.remade.set(true);
-            self.belief.replace(Belief { refuted: true, ..Belief::default() });
-            let path = self.index.borrow().path.display().to_string();
-            return Err(RegistryError::IndexRefuted { path, model });
+            return Err(self.refute(model, end)?);
         }
-        self.belief.borrow_mut().models.extend(open.into_iter().cloned());
+        // Of a ledger that was not searched the seals are gone by, and what they leave open stays open (`lines.rs`).
+        if end.position.end <= self.searched {
+            self.belief.borrow_mut().models.extend(open.into_iter().cloned());
+        } else {
+            self.belief.borrow_mut().sealed.extend(open.into_iter().cloned());
+        }
         Ok(())
+    }
+
+    /// Makes the index anew, which said something else of `model` than the ledger up to `end`, and returns how that is told.
+    pub(super) fn refute(&self, model: &ModelName, end: &Followed) -> Result<RegistryError, RegistryError> {
+        self.make_index_anew(end)?;
+        self.remade.set(true);
+        self.belief.replace(Belief { refuted: true, ..Belief::default() });
+        let path = self.index.borrow().path.display().to_string();
+        Ok(RegistryError::IndexRefuted { path, model: model.clone() })
     }
 
     /// Returns the first of `models` of which the index says something else than the ledger up to `end`.
@@ -84,7 +104,7 @@ impl Registry {
         if !self.last_line_stands(end) {
             return Ok(first);
         }
-        if end.position.end > SEARCHED {
+        if end.position.end > self.searched {
             return Ok(None);
         }
         let (state, changes) = self.derived(first.filter(|_| models.len() == 1), end)?;

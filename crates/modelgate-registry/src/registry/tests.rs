@@ -72,3 +72,68 @@ fn whether_it_is_whole_is_found_out(folder: &Path) {
     fs_err::write(&path, text.replace("tester", "nobody")).expect("edited");
     assert!(registry.verify().is_err());
 }
+
+type Asked = fn(&Registry) -> Result<(), RegistryError>;
+
+#[test]
+fn rows_that_no_seal_covers_are_held_against_their_lines_where_the_ledger_is_long() {
+    use modelgate_core::lifecycle::Event;
+    let folder = tempfile::tempdir().expect("folder");
+    let open = || {
+        let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
+        // As of one that is too long to be searched.
+        registry.searched = 0;
+        registry
+    };
+    let mut registry = open();
+    for version in [1, 2, 3, 4] {
+        register(&mut registry);
+        let version = VersionNumber(version);
+        let over = registry.model(&name()).expect("a model").production();
+        let (approve, promote) = (Event::Approve { reason: String::new() }, String::new());
+        let promote = Event::Promote { over, reason: promote };
+        let events = [(version, approve), (version, promote)];
+        registry.apply_all(&name(), &events[..if version.0 == 4 { 1 } else { 2 }], TIME, "t").expect("done");
+    }
+    let versions = |found: Vec<(VersionNumber, i64)>| found.iter().map(|one| one.0.0).collect::<Vec<_>>();
+    drop(registry);
+    let database = rusqlite::Connection::open(folder.path().join(".modelgate/registry.db")).expect("index");
+    let tenures: Asked = |registry| registry.tenures(&name(), 9).map(drop);
+    let registered: Asked = |registry| registry.registered(&name(), VersionNumber(2)).map(drop);
+    let was_there: Asked = |registry| registry.was_in_production(&name(), VersionNumber(4)).map(drop);
+    let cases: [(&str, Asked); 7] = [
+        (
+            "UPDATE registrations SET registration = replace(registration, 'random_forest', 'other')",
+            registered,
+        ),
+        ("UPDATE registrations SET time = '2020-01-01T00:00:00Z'", registered),
+        ("UPDATE registrations SET line_start = line_start + 1", registered),
+        (
+            "INSERT INTO production SELECT home, model, 99, time, 4, digest, line_start, line_end FROM production WHERE \
+         version = 1",
+            was_there,
+        ),
+        ("UPDATE production SET version = 1 WHERE version = 2", tenures),
+        ("DELETE FROM production WHERE version = 2", tenures),
+        ("DELETE FROM production WHERE version = 1", tenures),
+    ];
+    for (edit, asked) in cases {
+        assert!(database.execute(edit, []).expect(edit) > 0, "{edit}");
+        let registry = open();
+        let error = asked(&registry).expect_err(edit);
+        assert!(matches!(error, RegistryError::IndexRefuted { .. }), "{edit}: {error}");
+        // It was made anew.
+        let registry = open();
+        asked(&registry).expect(edit);
+        assert_eq!(versions(registry.tenures(&name(), 9).expect("asked")), [3, 2, 1], "{edit}");
+        assert_eq!(versions(registry.tenures(&name(), 1).expect("asked")), [3], "{edit}");
+        assert!(!registry.was_in_production(&name(), VersionNumber(4)).expect("asked"), "{edit}");
+        assert!(registry.was_in_production(&name(), VersionNumber(1)).expect("asked"), "{edit}");
+    }
+    // What another process does meanwhile is no contradiction.
+    let (before, mut other) = (open(), open());
+    let promote = Event::Promote { over: Some(VersionNumber(3)), reason: String::new() };
+    other.apply(&name(), VersionNumber(4), &promote, TIME, "t").expect("promoted");
+    assert!(!before.was_in_production(&name(), VersionNumber(4)).expect("not as it was read"));
+    before.tenures(&name(), 9).expect("no contradiction");
+}

@@ -66,7 +66,8 @@ impl Reloader {
                     continue;
                 }
                 (None, Err(SourceError::Unavailable(reason) | SourceError::Damaged(reason))) => {
-                    if !here && let Err(own) = self.start.resume(&name, &record) {
+                    let mut resumed = || self.start.resume(&name, &record, |offer| self.source.banned(offer));
+                    if !here && let Err(own) = resumed() {
                         rollouts.refuse(&name, &record.digest, &format!("{reason}; {own}"));
                     }
                     continue;

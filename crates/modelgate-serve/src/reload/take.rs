@@ -48,6 +48,13 @@ impl Reloader {
                     continue;
                 }
             }
+            // What a folder or a copy holds may have been found bad elsewhere.
+            if let Some(reason) = self.source.banned(offer) {
+                let is_served = old.is_some_and(|old| old.offer.digest == offer.digest);
+                let reasons = if is_served { &mut withdrawn } else { &mut refused };
+                reasons.insert(name, one_line(&reason));
+                continue;
+            }
             if let Some(old) = old.filter(|old| old.offer == *offer) {
                 served.models.insert(name, Arc::clone(old));
                 continue;

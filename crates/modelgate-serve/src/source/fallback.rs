@@ -5,7 +5,7 @@
 
 use modelgate_core::{Digest, ModelName};
 
-use super::{Files, Offer, Offered, PackageSource, Source};
+use super::{Bans, Files, Offer, Offered, PackageSource, Source};
 use crate::error::SourceError;
 use crate::telemetry::talk::{info, warn};
 
@@ -84,6 +84,11 @@ impl Source for FallbackSource {
         // What lies beside the copy is as old as the copy: a place that has answered knows better.
         let copy = if self.answered { None } else { self.packaged.banned(served) };
         self.source.banned(served).or(copy)
+    }
+
+    fn bans(&self) -> Bans {
+        let (mut place, mut copy) = (self.source.bans(), self.packaged.bans());
+        Box::new(move |offer| place(offer).or_else(|| copy(offer)))
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {

@@ -8,6 +8,7 @@ mod mlflow;
 mod named;
 mod offered;
 mod package;
+mod recalled;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use mlflow::{MlflowLogin, MlflowOptions, MlflowSource, MlflowVersion};
 pub use named::NamedSource;
 pub use offered::Offered;
 pub use package::PackageSource;
+pub use recalled::{Bans, ProjectSource};
 pub use registry::{RegistrySource, Selector};
 
 use crate::error::SourceError;
@@ -77,6 +79,12 @@ pub trait Source: Send {
     /// place knows it: as of its last look, and without asking anybody.
     fn banned(&mut self, _served: &Offer) -> Option<String> {
         None
+    }
+
+    /// Returns what tells the same without this source, by what lies on this disk of earlier looks: while a look is under
+    /// way.
+    fn bans(&self) -> Bans {
+        Box::new(|_| None)
     }
 
     /// Returns a version that may be a canary beside what is offered.

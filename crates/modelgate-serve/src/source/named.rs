@@ -2,7 +2,7 @@
 
 use modelgate_core::ModelName;
 
-use super::{Files, Offer, Offered, Source};
+use super::{Bans, Files, Offer, Offered, Source};
 use crate::error::SourceError;
 
 /// A source of which only some models are served.
@@ -62,6 +62,10 @@ impl Source for NamedSource {
 
     fn banned(&mut self, served: &Offer) -> Option<String> {
         self.source.banned(served)
+    }
+
+    fn bans(&self) -> Bans {
+        self.source.bans()
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {

@@ -8,7 +8,10 @@ use modelgate_model::signing::SIGNATURE_FILE;
 use modelgate_model::{LeftPackages, read_file};
 
 use super::offered::Places;
-use super::{Files, MANIFEST, Offer, Offered, Source, VERDICT_FILE, figures, no_canary, offer_of, pickled};
+use super::recalled::left_behind;
+use super::{
+    Bans, Files, MANIFEST, Offer, Offered, Source, VERDICT_FILE, figures, no_canary, offer_of, pickled,
+};
 use crate::error::SourceError;
 
 /// Models from a folder.
@@ -36,6 +39,13 @@ fn attached(folder: &Path) -> Digest {
     let found = [VERDICT_FILE, SIGNATURE_FILE].map(digest);
     let found = found.map(|digest| digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()));
     Digest::of(found.join(" ").as_bytes())
+}
+
+/// Returns why a package may not be served by what lies beside it, or in the folder above: a package that is named itself lies
+/// in the folder of them.
+fn left_beside(folder: &Path, served: &Offer) -> Option<String> {
+    let folders = std::iter::once(folder).chain(folder.parent());
+    folders.map(LeftPackages::read).find_map(|left| left_behind(&left, served))
 }
 
 /// Returns whether what is called so is none of a package's: a volume keeps what it mounts below a hidden folder, with
@@ -169,13 +179,12 @@ impl Source for PackageSource {
     }
 
     fn banned(&mut self, served: &Offer) -> Option<String> {
-        // A package that is named itself lies in the folder of them.
-        let above = self.folder.parent();
-        let version = std::iter::once(self.folder.as_path())
-            .chain(above)
-            .find_map(|folder| LeftPackages::read(folder).version(&served.digest))?;
-        let (name, own) = (&served.name, &served.version);
-        Some(format!("the package of {name} {own} is quarantined as {version} and is not served"))
+        left_beside(&self.folder, served)
+    }
+
+    fn bans(&self) -> Bans {
+        let folder = self.folder.clone();
+        Box::new(move |offer| left_beside(&folder, offer))
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {

@@ -7,7 +7,8 @@ use modelgate_core::lifecycle::{ModelState, Stage};
 use modelgate_core::{ModelName, Verdict, VersionNumber};
 use modelgate_registry::{Registry, RegistryUri};
 
-use super::{Files, Offer, Offered, Source};
+use super::recalled::{Recalled, banned_package, banned_version};
+use super::{Bans, Files, Offer, Offered, Source};
 use crate::error::{SourceError, one_line};
 
 /// One model, and which of its versions.
@@ -28,6 +29,10 @@ pub struct RegistrySource {
     /// Empty for every model.
     wanted: Vec<Selector>,
     registry: Option<Registry>,
+    /// Whether it answered when it was asked last.
+    answered: bool,
+    /// What is known on this disk while it does not, once somebody wants to know.
+    recalled: Option<Recalled>,
     /// What was offered last, by model.
     last: BTreeMap<ModelName, VersionNumber>,
 }
@@ -35,15 +40,18 @@ pub struct RegistrySource {
 impl RegistrySource {
     /// Serves what is at `stage` (production or staging); of the `wanted` models, or of all when there are none.
     pub fn new(uri: RegistryUri, project: PathBuf, stage: Stage, wanted: Vec<Selector>) -> Self {
-        Self { uri, project, stage, wanted, registry: None, last: BTreeMap::new() }
+        let last = BTreeMap::new();
+        Self { uri, project, stage, wanted, registry: None, answered: false, recalled: None, last }
     }
 
     fn registry(&mut self) -> Result<&mut Registry, SourceError> {
+        (self.answered, self.recalled) = (false, None);
         if let Some(registry) = &mut self.registry {
             registry.refresh()?;
         } else {
             self.registry = Some(Registry::open(&self.uri, &self.project)?);
         }
+        self.answered = true;
         self.registry.as_mut().ok_or_else(not_open)
     }
 }
@@ -69,17 +77,6 @@ enum Found {
     None(String),
 }
 
-/// Returns why a version must not be served, if so. Quarantine is of a package: an alias at another version of it is no way
-/// around. That its artefacts were collected says nothing against it: whoever serves it has them.
-fn banned(model: &ModelState, name: &ModelName, version: VersionNumber) -> Option<String> {
-    let state = model.versions.get(&version)?;
-    if matches!(state.stage, Stage::Quarantined | Stage::Rejected) {
-        return Some(format!("{name} {version} is {} and is not served", state.stage));
-    }
-    let other = model.quarantined(&state.digest)?;
-    Some(format!("the package of {name} {version} is quarantined as {other} and is not served"))
-}
-
 fn find(
     registry: &Registry,
     selector: &Selector,
@@ -98,11 +95,11 @@ fn find(
         Ok(version) => version,
         // What was served moved on to another stage or lost its alias, or it was taken out of service and lost them by that.
         Err(reason) => {
-            let banned = last.and_then(|last| banned(model, name, last));
+            let banned = last.and_then(|last| banned_version(model, name, last));
             return Ok(banned.map_or(Found::None(reason), Found::Withdrawn));
         }
     };
-    if let Some(reason) = banned(model, name, version) {
+    if let Some(reason) = banned_version(model, name, version) {
         return Ok(Found::Withdrawn(reason));
     }
     let missing = || SourceError::Missing(format!("the registry has no {name} {version}"));
@@ -184,20 +181,20 @@ impl Source for RegistrySource {
     }
 
     fn banned(&mut self, served: &Offer) -> Option<String> {
-        let name = &served.name;
-        let model = self.registry.as_ref()?.model(name).ok()?;
-        // A copy that stood in for the registry has no number of it.
-        let number = served.version.parse().ok();
-        let same = |number: &VersionNumber| {
-            model.versions.get(number).is_some_and(|state| state.digest == served.digest)
-        };
-        number.filter(same).and_then(|number| banned(model, name, number)).or_else(|| {
-            let other = model.quarantined(&served.digest)?;
-            Some(format!(
-                "the package of {name} {} is quarantined as {other} and is not served",
-                served.version
-            ))
-        })
+        let model = self.registry.as_ref().and_then(|registry| registry.model(&served.name).ok());
+        if let Some(reason) = model.and_then(|model| banned_package(model, served)) {
+            return Some(reason);
+        }
+        if self.answered {
+            return None;
+        }
+        // What was written here since, or by an earlier look, counts as long as the registry itself says nothing.
+        let (uri, project) = (&self.uri, &self.project);
+        self.recalled.get_or_insert_with(|| Recalled::read(uri, project)).banned(served)
+    }
+
+    fn bans(&self) -> Bans {
+        Recalled::bans(self.uri.clone(), self.project.clone())
     }
 
     fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
@@ -251,10 +248,14 @@ mod tests {
     }
 
     fn register(registry: &mut Registry, number: u32) {
+        register_as(registry, number, Verdict::Passed);
+    }
+
+    fn register_as(registry: &mut Registry, number: u32, verdict: Verdict) {
         let digest = Digest::of(&number.to_le_bytes());
         let registration = Registration {
             digest,
-            verdict: Verdict::Passed,
+            verdict,
             verdict_digest: digest,
             bootstrap: number == 1,
             lineage: Lineage {
@@ -282,6 +283,112 @@ mod tests {
         apply(registry, number, &Event::Approve { reason: String::new() });
         let over = registry.model(&shop()).expect("a model").production();
         apply(registry, number, &Event::Promote { over, reason: String::new() });
+    }
+
+    #[test]
+    fn what_was_found_bad_is_known_while_the_registry_cannot_be_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
+        (1..=2).for_each(|number| register(&mut registry, number));
+        let offer = |number: u32| Offer {
+            name: shop(),
+            version: VersionNumber(number).to_string(),
+            digest: Digest::of(&number.to_le_bytes()),
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+            attached: None,
+        };
+        let source = || {
+            let root = folder.path().to_owned();
+            RegistrySource::new(RegistryUri::Folder, root, Stage::Production, Vec::new())
+        };
+        promote(&mut registry, 1);
+        let mut running = source();
+        running.offers().expect("reached");
+        assert_eq!(running.banned(&offer(1)), None);
+        let quarantine = Event::Quarantine { was_production: None, reason: "bad".to_owned() };
+        apply(&mut registry, 1, &quarantine);
+        drop(registry);
+        let ledger = folder.path().join(".modelgate/ledger.jsonl");
+        let whole = fs_err::read_to_string(&ledger).expect("a ledger");
+        let says = |why: Option<String>| why.is_some_and(|why| why.contains("v001 is quarantined"));
+        // A line that is none behind it, and then the quarantine cut away, of which the index knows.
+        let cut = whole.lines().take(4).map(|line| format!("{line}\n")).collect::<String>();
+        for damaged in [format!("{whole}x\n"), cut] {
+            fs_err::write(&ledger, damaged).expect("written");
+            let mut started = source();
+            assert!(started.offers().is_err() && running.offers().is_err());
+            assert!(says(started.banned(&offer(1))) && says(running.banned(&offer(1))));
+            assert!(says(started.bans()(&offer(1))));
+            assert_eq!(started.banned(&offer(2)), None);
+        }
+        // Where the ledger is gone, what lies beside the packages is what is left.
+        fs_err::remove_dir_all(folder.path().join(".modelgate")).expect("removed");
+        assert_eq!(source().bans()(&offer(1)), None);
+        let left =
+            modelgate_model::LeftPackages::default().with(&shop(), [(offer(1).digest, VersionNumber(1))]);
+        let packages = folder.path().join("models/packaged");
+        fs_err::create_dir_all(&packages).expect("made");
+        let bytes = serde_json::to_vec(&left).expect("JSON");
+        fs_err::write(packages.join(modelgate_model::LEFT_FILE), bytes).expect("written");
+        assert!(source().bans()(&offer(1)).is_some_and(|why| why.contains("is quarantined as v001")));
+    }
+
+    #[test]
+    fn a_package_that_a_project_found_bad_is_not_served_by_it_from_a_folder() {
+        struct Folder(Offer);
+        impl Source for Folder {
+            fn kind(&self) -> &'static str {
+                "package"
+            }
+
+            fn describe(&self) -> String {
+                "a folder".to_owned()
+            }
+
+            fn identity(&self) -> String {
+                self.describe()
+            }
+
+            fn offers(&mut self) -> Result<Offered, SourceError> {
+                Ok(Offered { offers: vec![self.0.clone()], ..Offered::default() })
+            }
+
+            fn candidate(&mut self, name: &ModelName, version: &str) -> Result<Offer, SourceError> {
+                super::super::no_canary(self.kind(), name, version)
+            }
+
+            fn files(&mut self, _offer: &Offer) -> Result<Files, SourceError> {
+                Ok(Files::new())
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut registry = Registry::open(&RegistryUri::Folder, folder.path()).expect("open");
+        (1..=2).for_each(|number| register(&mut registry, number));
+        register_as(&mut registry, 3, Verdict::Failed);
+        let offer = |number: u32| Offer {
+            name: shop(),
+            version: "0123456789ab".to_owned(),
+            digest: Digest::of(&number.to_le_bytes()),
+            stage: String::new(),
+            metrics: BTreeMap::new(),
+            attached: None,
+        };
+        let mut source = crate::source::ProjectSource::new(
+            Box::new(Folder(offer(1))),
+            RegistryUri::Folder,
+            folder.path().to_owned(),
+        );
+        source.offers().expect("one");
+        // One of which the registry knows nothing has nothing against it here.
+        assert_eq!([1, 2, 9].map(|number| source.banned(&offer(number))), [None, None, None]);
+        assert!(source.banned(&offer(3)).is_some_and(|why| why.contains("its gate says failed, as v003")));
+        apply(&mut registry, 2, &Event::Reject { reason: "no".to_owned() });
+        apply(&mut registry, 1, &Event::Quarantine { was_production: None, reason: "bad".to_owned() });
+        assert_eq!(source.banned(&offer(1)), None);
+        source.offers().expect("one");
+        assert!(source.banned(&offer(1)).is_some_and(|why| why.contains("is quarantined as v001")));
+        assert!(source.bans()(&offer(2)).is_some_and(|why| why.contains("it is rejected as v002")));
     }
 
     #[test]

@@ -23,7 +23,9 @@ fn blamed_by(
         let Some(argument) = arguments.iter().find(of) else { continue };
         let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else { continue };
         if is_set(variable) && !is_typed(argument, typed) {
-            let shown = format!("{shown} (from {variable})");
+            let place = crate::dotenv::place_of(variable);
+            let place = place.map_or_else(String::new, |place| format!(", {place}"));
+            let shown = format!("{shown} (from {variable}{place})");
             error.insert(kind, ContextValue::String(shown));
         }
     }

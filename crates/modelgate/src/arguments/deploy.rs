@@ -69,7 +69,7 @@ pub(crate) struct UpdateBranch {
     #[arg(default_value = "update")]
     pub(crate) branch: String,
     /// A file or folder of the project whose content takes the place of what the branch has there; may be given again. By
-    /// default `outputs/PIPELINE` of each pipeline that has results here: those of the others stay on the branch.
+    /// default each file and folder in `outputs` here: those of pipelines without results here stay on the branch.
     #[arg(long = "path", value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// The remote; `origin` by default, and the local branch alone when there is none.

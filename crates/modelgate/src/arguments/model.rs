@@ -215,7 +215,7 @@ pub(crate) struct Sign {
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
     /// Sign a quarantined version too, for a way back to production.
-    #[arg(long, conflicts_with = "folder")]
+    #[arg(long)]
     pub(crate) override_quarantine: bool,
     /// Why; the ledger keeps it.
     #[arg(long, default_value = "")]

@@ -240,13 +240,14 @@ pub(crate) struct Smoke {
     /// default.
     #[arg(long, value_name = "FILE")]
     pub(crate) rows: Option<PathBuf>,
-    /// Predictions to ask for at least: each row is sent once, and the rows again until there are so many.
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
-    pub(crate) requests: u64,
+    /// Predictions to ask for: the first so many rows of the file, or the rows again until there are so many
+    /// [default: each row once, and 100 at least].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) requests: Option<u64>,
     /// Only wait until it is ready, and ask for no prediction; what a health check of a container does.
     #[arg(long, conflicts_with_all = ["rows", "rules", "output"])]
     pub(crate) ready: bool,
-    /// How long readiness is waited for.
+    /// How long readiness is waited for; and, in all, a service that says by 429 that it was asked too often.
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=3600))]
     pub(crate) timeout: u64,
     /// A rule over `accuracy`, `error_rate`, `refused_rate`, `p50_ms`, `p95_ms`, `p99_ms`, such as `p95_ms <= 50`; may be

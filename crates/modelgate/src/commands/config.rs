@@ -46,6 +46,9 @@ pub(crate) fn execute(config: &Config, folder: &Path, printer: &Printer) -> anyh
                 for doubt in modelgate_pipeline::command_doubts(&pipeline)? {
                     printer.warning(&format!("{}: {doubt}", pipeline.name));
                 }
+                for doubt in modelgate_pipeline::rule_doubts(&pipeline)? {
+                    printer.warning(&format!("{}: {doubt}", pipeline.name));
+                }
                 if !modelgate_pipeline::check_columns(&pipeline)? {
                     let (name, source) = (pipeline.name, &pipeline.config.data.source);
                     printer.talk(&format!("{name}: `{source}` is not here: its columns were not looked at"));

@@ -31,25 +31,23 @@ pub(crate) fn execute(folder: &Path, printer: &Printer) -> anyhow::Result<Exit> 
         findings.push(Finding { what: what.to_owned(), state, detail });
     };
     found("modelgate", "ok", env!("CARGO_PKG_VERSION").to_owned());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    found("threads", "ok", format!("{threads}; MODELGATE_THREADS limits them"));
-    match program("git", &["--version"]) {
-        Some(version) => found("git", "ok", version),
-        None => found("git", "missing", "install git: `registry.uri: git+branch:…` needs it".to_owned()),
-    }
-    match program("python3", &["--version"]) {
-        Some(version) => found("python3", "ok", version),
-        None => found(
-            "python3",
-            "missing",
-            "install Python 3 to convert models of other tools to ONNX".to_owned(),
-        ),
-    }
-    let docker = match program("docker", &["--version"]) {
-        Some(version) => ("ok", version),
-        None => ("missing", "install Docker: what `deploy docker` writes is built with it".to_owned()),
+    let (threads, cores) = (crate::threads::wanted()?, crate::threads::cores());
+    let said = match environment::variable(modelgate_config::env::MODELGATE_THREADS) {
+        Some(_) => format!("{threads}, as MODELGATE_THREADS says; cores: {cores}"),
+        None => format!("{threads}; MODELGATE_THREADS limits them"),
     };
-    found("docker", docker.0, docker.1);
+    found("threads", "ok", said);
+    for (name, install) in [
+        ("git", "install git: `registry.uri: git+branch:…` needs it"),
+        ("python3", "install Python 3 to convert models of other tools to ONNX"),
+        ("docker", "install Docker: what `deploy docker` writes is built with it"),
+    ] {
+        match program(name) {
+            Ok(version) => found(name, "ok", version),
+            Err(None) => found(name, "missing", install.to_owned()),
+            Err(Some(why)) => found(name, "missing", why),
+        }
+    }
     for (what, (state, detail)) in [("token of the Hub", hub_token()), ("token of GitHub", github_token())] {
         found(what, state, detail);
     }
@@ -180,11 +178,20 @@ fn github_token() -> (&'static str, String) {
     }
 }
 
-/// Returns the first line that a program prints, if it is here.
-fn program(name: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(name).args(arguments).output().ok().filter(|output| output.status.success())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Some(text.lines().next().unwrap_or_default().to_owned())
+/// Returns the version that a program prints. An error says why it is there and does not work; without a word it is not there.
+fn program(name: &str) -> Result<String, Option<String>> {
+    let first =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().trim().to_owned();
+    match Command::new(name).arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(first(&output.stdout)),
+        Ok(output) => {
+            let said = first(&output.stderr);
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            Err(Some(format!("`{name} --version` is there and does not work, {}{said}", output.status)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(None),
+        Err(error) => Err(Some(format!("`{name} --version` does not start: {error}"))),
+    }
 }
 
 /// Tries to write beside the project's state and leaves nothing.

@@ -19,14 +19,18 @@ pub(crate) fn execute(import: &Import, project: &Project, printer: &Printer) -> 
         ))
         .into());
     }
+    // A pipe has no end that could be waited for, and is read twice.
+    if !path.is_file() {
+        return Err(
+            UsageError(format!("{} is no file: write the model into one", import.file.display())).into()
+        );
+    }
     if let Some(schema) = &import.schema {
+        if !schema.is_file() {
+            return Err(UsageError(format!("--schema: there is no file `{}`", schema.display())).into());
+        }
         check(&path, schema)?;
     }
-    // Nobody but its maker knows which rows those are.
-    printer.warning(&format!(
-        "rows that the model was trained on prove nothing: its figures count where `{}` has rows that it has never seen",
-        pipeline.config.data.source
-    ));
     let options = RunOptions { import: Some(path), ..RunOptions::default() };
     super::run::walk(&pipeline, &options, printer)
 }

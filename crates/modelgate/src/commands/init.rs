@@ -31,7 +31,13 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
         return Ok(Exit::Passed);
     }
     if path.exists() {
-        return Err(UsageError(format!("`{PROJECT_FILE}` is here already; it was not touched")).into());
+        return Err(UsageError(format!(
+            "`{PROJECT_FILE}` is here already; it was not touched: change it there, or delete it to begin anew"
+        ))
+        .into());
+    }
+    if !own && let Some(sentence) = absent(folder, &init.source) {
+        return Err(UsageError(sentence).into());
     }
     let name = init.name.clone().unwrap_or_else(|| name_of(folder));
     let name: ModelName = name.parse().map_err(|error| UsageError(format!("--name: {error}")))?;
@@ -117,6 +123,32 @@ pub(crate) fn execute(init: &Init, folder: &Path, printer: &Printer) -> anyhow::
     Ok(Exit::Passed)
 }
 
+/// What `--source` is when nobody names one: a place for data that come yet.
+const DEFAULT_SOURCE: &str = "data/raw/data.csv";
+
+/// Says that a source which somebody has named is not here, and what is. What DVC keeps may come with a pull.
+fn absent(folder: &Path, source: &str) -> Option<String> {
+    let pulled = folder.join(".dvc").is_dir() || folder.join(format!("{source}.dvc")).is_file();
+    let is_here = !matches!(header(folder, source), Ok(None));
+    if source == DEFAULT_SOURCE || pulled || is_here {
+        return None;
+    }
+    let tables = ["csv", "tsv", "parquet", "jsonl"];
+    let mut near: Vec<String> = fs_err::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|end| tables.iter().any(|table| end == *table)))
+        .map(|entry| format!("`{}`", entry.file_name().to_string_lossy()))
+        .collect();
+    near.sort();
+    near.truncate(5);
+    let near = if near.is_empty() { String::new() } else { format!("; here are {}", near.join(", ")) };
+    Some(format!(
+        "--source: there is no file `{source}`, and nothing was written{near}; name the file with your data, or put it there first"
+    ))
+}
+
 /// Returns why the rule on slices of a first project file could judge nothing, if so.
 fn too_few(rows: &rows::Rows, text: &str) -> Option<String> {
     let config = modelgate_config::parse(text, Path::new(PROJECT_FILE)).ok()?;
@@ -191,9 +223,16 @@ mod tests {
         let write = |text: &str| fs_err::write(folder.path().join("a.csv"), text).expect("written");
         assert_eq!(header(folder.path(), "a.csv"), Ok(None));
         assert_eq!(header(folder.path(), "*.csv"), Ok(None));
+        let said = |source: &str| absent(folder.path(), source);
+        assert!(said("a.csv").is_some_and(|said| said.contains("no file `a.csv`, and nothing was written;")));
+        assert_eq!(said(DEFAULT_SOURCE), None);
         write("x,y\n1,2\n");
         assert_eq!(header(folder.path(), "*.csv"), Ok(Some(vec!["x".to_owned(), "y".to_owned()])));
         write(",y\n0,2\n");
+        assert!(absent(folder.path(), "b.csv").is_some_and(|said| said.contains("here are `a.csv`; name")));
+        assert_eq!(absent(folder.path(), "a.csv"), None);
+        fs_err::write(folder.path().join("b.csv.dvc"), "").expect("written");
+        assert_eq!(absent(folder.path(), "b.csv"), None);
         let reason = header(folder.path(), "a.csv").expect_err("the index of pandas");
         assert!(reason.contains("to_csv(…, index=False)"), "{reason}");
     }

@@ -118,8 +118,8 @@ fn verify(project: &Project, known: Option<&Digest>, printer: &Printer) -> anyho
     holds(known, found, report.entries)?;
     for one in &report.out_of_time {
         printer.warning(&format!(
-            "event {one} is minutes later than event {} behind it: a clock was wrong, and `ledger at` goes by the times as \
-             they stand there",
+            "event {one} has a later time than event {} behind it, by more than clocks differ: a clock was wrong, and `ledger at` \
+             goes by the times as they stand there",
             one + 1
         ));
     }

@@ -2,7 +2,7 @@
 
 use modelgate_core::verdict::GateVerdict;
 use modelgate_pipeline::reports::{EndedRun, RunEvidence, html, junit, markdown, sarif};
-use modelgate_pipeline::{Pipeline, Project};
+use modelgate_pipeline::{Pipeline, Project, Stage, StageWarning};
 
 use crate::arguments::{Report, ReportForm};
 use crate::commands::ci::{RulesPlace, repository_of};
@@ -42,10 +42,16 @@ fn of_judged(form: ReportForm, evidence: &RunEvidence, pipeline: &Pipeline<'_>) 
         ReportForm::Markdown => markdown(evidence, false),
         ReportForm::Html => html(evidence),
         ReportForm::Card => fs_err::read_to_string(pipeline.outputs().join("MODEL_CARD.md"))?,
-        ReportForm::Junit => junit(&evidence.verdict, &suite(pipeline), &evidence.run.finished_at),
+        ReportForm::Junit => {
+            junit(&evidence.verdict, &evidence.warnings(), &suite(pipeline), &evidence.run.finished_at)
+        }
         ReportForm::Sarif => of_code_scanning(&evidence.verdict, pipeline)?,
         ReportForm::Json => modelgate_core::canonical::to_pretty(&evidence.verdict)?,
     })
+}
+
+fn warnings_of(ended: &EndedRun) -> Vec<StageWarning> {
+    StageWarning::until(Stage::Promote, &ended.run.stages)
 }
 
 /// The report of a run that ended before its gate; what an earlier one left is not its own.
@@ -59,7 +65,9 @@ fn of_ended(form: ReportForm, ended: &EndedRun, pipeline: &Pipeline<'_>) -> anyh
             let said = format!("the last run of `{name}`, {run}, made no model card, {sentence}; {figures}");
             return Err(anyhow::anyhow!(said));
         }
-        ReportForm::Junit => junit(&ended.verdict(), &suite(pipeline), &ended.run.finished_at),
+        ReportForm::Junit => {
+            junit(&ended.verdict(), &warnings_of(ended), &suite(pipeline), &ended.run.finished_at)
+        }
         ReportForm::Sarif => of_code_scanning(&ended.verdict(), pipeline)?,
         ReportForm::Json => modelgate_core::canonical::to_pretty(&ended.verdict())?,
     })

@@ -30,8 +30,11 @@ pub(crate) fn execute(run: &Run, project: &Project, printer: &Printer) -> anyhow
         (_, _, Some(stage)) => Selection::Until(stage),
         _ => Selection::All,
     };
-    let options =
-        RunOptions { selection, sample: run.sample, dry_run: run.dry_run, force: run.force, import: None };
+    // What came with a clone is nobody's work here.
+    let tracked = super::doubts::of_tracked(&pipeline.project.root);
+    tracked.iter().for_each(|sentence| printer.warning(sentence));
+    let force = run.force || tracked.is_some();
+    let options = RunOptions { selection, sample: run.sample, dry_run: run.dry_run, force, import: None };
     walk(&pipeline, &options, printer)
 }
 
@@ -113,6 +116,7 @@ fn report(
             "state": outcome.state,
             "worked": outcome.worked,
             "contract": outcome.contract,
+            "warnings": outcome.warnings,
             "dry_run": options.dry_run,
             "outputs": outputs,
             "error": outcome.failed.as_ref().map(PipelineError::without_values),
@@ -125,7 +129,7 @@ fn report(
         for line in super::data::validate::lines(contract, shows_values()) {
             printer.data(&format!("  {line}"))?;
         }
-        printer.data(&format!("look at: {outputs}/report.md"))?;
+        look_at(outcome, pipeline, printer)?;
     }
     if let Some(verdict) = outcome.verdict.as_ref().filter(|_| !options.dry_run) {
         printer.data("")?;
@@ -136,6 +140,12 @@ fn report(
         }
         let word = verdict.verdict.to_string();
         printer.data(&format!("verdict: {} – {}", coloured(&word), verdict.sentence))?;
+        // Each was told of on stderr as its stage ended.
+        match outcome.warnings.as_slice() {
+            [] => {}
+            [one] => printer.data(&format!("warning: {one}"))?,
+            [first, more @ ..] => printer.data(&format!("warnings: {first}; and {} more", more.len()))?,
+        }
         if let (Some(version), Some(state)) = (outcome.version, outcome.state) {
             printer.data(&format!(
                 "version: {} {version} is {}",
@@ -143,7 +153,25 @@ fn report(
                 coloured(&state.to_string())
             ))?;
         }
-        printer.data(&format!("look at: {outputs}/report.md"))?;
+        look_at(outcome, pipeline, printer)?;
+        if let (Ending::Waiting, Some(version)) = (outcome.ending, outcome.version) {
+            printer.data(&format!("next: `modelgate model approve {} {version}`", pipeline.model))?;
+        }
+    }
+    Ok(())
+}
+
+/// Names the report of the run. Where the run did not come to its end, what lies there may be of an earlier one, or nothing.
+fn look_at(
+    outcome: &RunOutcome,
+    pipeline: &modelgate_pipeline::Pipeline<'_>,
+    printer: &Printer,
+) -> std::io::Result<()> {
+    let text = fs_err::read_to_string(pipeline.outputs().join("report.md"));
+    let run = outcome.run_id.as_ref().map(ToString::to_string);
+    let is_its = |text: String| outcome.failed.is_none() || run.is_some_and(|run| text.contains(&run));
+    if text.is_ok_and(is_its) {
+        printer.data(&format!("look at: outputs/{}/report.md", pipeline.name))?;
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ pub(crate) fn execute(arguments: &Serve, folder: &Path, printer: &Printer) -> an
 
 fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     refuse_unknown_variables()?;
+    let of_file = crate::dotenv::of_service().map_err(UsageError)?;
     // A package can be served without a project around it, as in a container.
     let project = match super::find_project(folder) {
         // Without a project its policies are the defaults; with one that cannot be read they are not known.
@@ -85,9 +86,7 @@ fn serve(arguments: &Service, folder: &Path, printer: &Printer) -> anyhow::Resul
         Some(_) => printer.talk(sentence),
         None => {}
     };
-    if let Some(sentence) = nothing_kept {
-        say(&sentence);
-    }
+    of_file.iter().chain(&nothing_kept).for_each(|sentence| say(sentence));
     let result = modelgate_serve::serve(settings, source, |started| {
         let scheme = if started.tls { "https" } else { "http" };
         say(&format!("listening on {scheme}://{} · a form for people at /, paths at /docs", started.address));
@@ -276,7 +275,7 @@ fn look(arguments: &Smoke, folder: &Path, printer: &Printer) -> anyhow::Result<E
         url: arguments.url.clone(),
         model: arguments.model.clone(),
         rows: arguments.rows.as_ref().map(|path| folder.join(path)),
-        requests: arguments.requests as usize,
+        requests: arguments.requests.map(|requests| requests as usize),
         timeout: Duration::from_secs(arguments.timeout),
         api_key: callers::secret("MODELGATE_API_KEY")?,
         bearer: None,

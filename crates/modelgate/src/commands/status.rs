@@ -4,10 +4,12 @@ use std::path::Path;
 
 use modelgate_core::lifecycle::{ModelState, Stage as Lifecycle, VersionState};
 use modelgate_core::{Digest, Verdict, VersionNumber};
+use modelgate_model::PackageError;
 use modelgate_pipeline::datasets::{self, Reading, dvc_stages};
 use modelgate_pipeline::outputs::{self, PromotionDecision, RunReport};
 use modelgate_pipeline::policy::OtherRules;
 use modelgate_pipeline::reports::EndedRun;
+use modelgate_pipeline::rollback;
 use modelgate_pipeline::{
     Pipeline, PipelineError, Project, find_production, policy, registry, signature, source_files,
 };
@@ -23,6 +25,7 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
     let mut found: Vec<Value> = Vec::new();
     for pipeline in project.pipelines()? {
         let last: Option<RunReport> = outputs::read(&pipeline, "run_report.json");
+        let unread = outputs::unread::<RunReport>(&pipeline, "run_report.json");
         let ended = EndedRun::read(&pipeline);
         let sample = last.as_ref().and_then(|last| outputs::sampled(&pipeline, last));
         let production = find_production(&registry, &pipeline.model);
@@ -44,12 +47,20 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
                     .to_owned()
             }
             (_, None) => "none".to_owned(),
-            (Ok(digest), Some(production)) if *digest == production.digest => "verified".to_owned(),
+            (Ok(digest), Some(found)) if *digest == found.digest => {
+                if signature::has_registered_verdict(&registry, &pipeline.model, found.version, &folder)? {
+                    "verified".to_owned()
+                } else {
+                    "its verdict.json is not what the gate wrote; `modelgate model pull` brings it again".to_owned()
+                }
+            }
             (Ok(_), Some(_)) => {
                 "another version; `modelgate run` or `modelgate model pull` mends it".to_owned()
             }
-            (Err(error), Some(_)) if folder.exists() => error.to_string(),
-            (Err(_), Some(_)) => "not here; `modelgate model pull` brings it".to_owned(),
+            (Err(PackageError::NotAPackage(_)), Some(_)) if !folder.exists() => {
+                "not here; `modelgate model pull` brings it".to_owned()
+            }
+            (Err(error), Some(_)) => error.to_string(),
         };
         let signed = production
             .and_then(|found| state?.versions.get(&found.version))
@@ -68,7 +79,7 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
                 "other_rules": waiting.iter().filter_map(|one| Some((one.version.to_string(), &one.other.as_ref()?.0)))
                     .collect::<std::collections::BTreeMap<_, _>>(),
                 "signature": signed, "refused_today": against, "rollback": pending, "last_stopped": stopped,
-                "last_run": last.as_ref().map(|run| &run.run_id), "last_verdict": last.as_ref().filter(|_| ended.is_none()).and_then(|run| run.verdict),
+                "last_run": last.as_ref().map(|run| &run.run_id), "last_unread": unread, "last_verdict": last.as_ref().filter(|_| ended.is_none()).and_then(|run| run.verdict),
                 "last_ending": last.as_ref().map(|_| ended.as_ref().map_or("judged", EndedRun::code)),
                 "last_said": ended.as_ref().map(EndedRun::sentence), "last_sample": sample,
                 "data_warning": differs,
@@ -77,7 +88,12 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         }
         printer.data(&format!("{} (model {})", pipeline.name, pipeline.model))?;
         let text = production.map_or_else(
-            || "nothing yet".to_owned(),
+            || match state.and_then(|_| rollback::default_target(&registry, &pipeline.model).ok()) {
+                None => "nothing yet".to_owned(),
+                Some(last) => {
+                    format!("nothing; `modelgate model rollback {}` brings {last} back", pipeline.model)
+                }
+            },
             |found| format!("{} sha256:{}", found.version, found.digest.short()),
         );
         printer.data(&format!("  production  {text}"))?;
@@ -102,11 +118,23 @@ pub(crate) fn execute(project: &Project, printer: &Printer) -> anyhow::Result<Ex
         for (version, other) in waiting.iter().filter_map(|one| Some((one.version, one.other.as_ref()?))) {
             printer.data(&format!("              {version} was {other}"))?;
         }
+        // An approval of what was judged by other rules needs more than this line.
+        let mut candidates =
+            waiting.iter().filter(|one| one.stage == Lifecycle::Candidate && one.other.is_none());
+        if let Some(newest) = candidates.next_back() {
+            let line = format!("`modelgate model approve {} {}`", pipeline.model, newest.version);
+            printer.data(&format!("  next        {line}"))?;
+        }
         if let Some(differs) = &differs {
             printer.data(&format!("  data        {differs}"))?;
         }
         let text = last.map_or_else(
-            || "none; `modelgate run` makes one".to_owned(),
+            || {
+                unread.as_ref().map_or_else(
+                    || "none; `modelgate run` makes one".to_owned(),
+                    |why| format!("it cannot be read: {why}"),
+                )
+            },
             |run| {
                 let verdict = match &ended {
                     Some(ended) => ended.word(),
@@ -256,10 +284,17 @@ fn differs(pipeline: &Pipeline<'_>) -> Option<String> {
     }
 }
 
-/// Says what kept a run that was judged from production, such as a quarantine of its package.
+/// Says what kept a run that was judged from production, such as a quarantine of its package, or from its end, such as a full
+/// disk behind its promotion.
 fn stopped(pipeline: &Pipeline<'_>, last: &RunReport) -> Option<String> {
-    let decision: PromotionDecision = outputs::read(pipeline, "promotion_decision.json")?;
-    let is_its = decision.run_id == last.run_id && last.verdict == Some(Verdict::Passed);
-    let is_stopped = matches!(decision.decision.as_str(), "blocked" | "rejected" | "failed");
-    (is_its && is_stopped).then(|| format!("{}: {}", decision.decision, decision.reason))
+    let decision: Option<PromotionDecision> = outputs::read(pipeline, "promotion_decision.json");
+    let is_stopped = |decision: &PromotionDecision| {
+        decision.run_id == last.run_id
+            && last.verdict == Some(Verdict::Passed)
+            && matches!(decision.decision.as_str(), "blocked" | "rejected" | "failed")
+    };
+    match decision.filter(is_stopped) {
+        Some(decision) => Some(format!("{}: {}", decision.decision, decision.reason)),
+        None => last.error.as_ref().map(|error| format!("not finished behind its gate: {error}")),
+    }
 }

@@ -130,7 +130,7 @@ fn what_the_data_or_this_version_does_not_have_is_named_by_line_and_column_befor
         ),
         (rule("{metric: drift.psi, at_most: 1}"), "drift is not measured in this version"),
         (
-            rule("{metric: f1, slice: {aa: 1}, at_least: 0}"),
+            rule("{metric: f1, slice: {aa: 1}, at_least: 0.001}"),
             "modelgate.yaml:9:33: pipelines.p.gate.rules[0].slice: the column `aa` is not there",
         ),
         (

@@ -102,10 +102,18 @@ fn a_fresh_clone_that_pulled_can_push_again() {
     let project = project();
     images(&project, 3);
     let _ = project.run(&["data", "snapshot", "p", "data/images"]).exits(0);
-    project.run(&["data", "push"]).exits(0).says("5 objects sent");
+    let first = project.run(&["data", "push"]).exits(0);
+    first.says("5 objects sent").says(".remote was not there and was made");
     fresh_clone(&project);
     project.run(&["data", "pull"]).exits(0).says("4 objects fetched");
     project.run(&["data", "push", "--verify"]).exits(0).says("0 objects sent").says("5 there already");
+    // What was there is not mounted any more: the place is empty, or gone.
+    fs_err::rename(project.path(".remote"), project.path(".away")).expect("unmounted");
+    let gone = project.run(&["data", "push"]).exits(64);
+    gone.says(".remote` is not there, and this clone").says("mount its disk");
+    fs_err::create_dir(project.path(".remote")).expect("the place");
+    project.run(&["data", "push"]).exits(64).says(".remote` has no contents any more");
+    assert_eq!(fs_err::read_dir(project.path(".remote")).expect("listing").count(), 0);
 }
 
 #[test]
@@ -286,7 +294,8 @@ fn wrong_requests_are_told_of() {
     let project = project();
     project.run(&["data", "push"]).exits(64).says("there is no data set to push");
     // Data may lie in git alone.
-    project.run(&["data", "pull"]).exits(0).says("there is nothing to pull");
+    project.run(&["data", "pull"]).exits(0).says("there is nothing to pull: no `data/*.modelgate`");
+    project.run(&["data", "pull", "p"]).exits(0).says("what p reads is neither a data set");
     project.run(&["data", "snapshot", "none.csv"]).exits(1).says("`none.csv`: there is no such file");
     project.run(&["data", "snapshot", "../x"]).exits(1).says("below the project");
     let _ = project.run(&["data", "snapshot"]).exits(0);

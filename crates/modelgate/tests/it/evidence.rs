@@ -55,6 +55,18 @@ fn names_from_data_are_escaped_in_every_report() {
             assert!(!body.contains(raw), "{form} holds {raw:?}");
         }
     }
+    // What a run warns of stands in every report, under the verdict, and in what programs read.
+    let again = project.run(&["--output-format", "json", "run"]).exits(3).stdout;
+    let again: serde_json::Value = serde_json::from_str(&again).expect("JSON");
+    let told = again["warnings"][0]["warning"].as_str().expect("a warning");
+    let first: String = told.split(['`', '<', '"', '\'']).next().expect("a part").to_owned();
+    assert!(first.len() > 5, "{told}");
+    for (form, page) in [("markdown", &markdown), ("html", &html), ("card", &card), ("junit", &junit)] {
+        assert!(page.contains(&first), "{form} does not say: {told}");
+    }
+    let (warned, table) = (markdown.find(&first), markdown.find("## Rules"));
+    assert!(warned < table, "{markdown}");
+    assert!(html.find(&first) < html.find("<h2>Rules"), "{html}");
     assert!(markdown.contains("| a\\|b |") && markdown.contains("\u{2068}عربي txt\u{2069}"), "{markdown}");
     assert!(html.contains("<bdi>عربي txt</bdi>") && html.len() <= 1_000_000);
     assert!(!html.contains("http://") || html.matches("http://").all(|_| html.contains("http://www.w3.org")));
@@ -88,7 +100,7 @@ fn categories_from_data_are_harmless_in_every_report_and_on_a_terminal() {
     };
     let config = |rules: &str, params: &str| {
         format!(
-            "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: y, key: id}}\n    preprocess: {{encode: onehot}}\n    train: {{algorithm: logistic_regression, params: {{C: {params}}}}}\n    evaluate: {{slices: [kind], min_slice_rows: 10}}\n    gate: {{rules: [{{metric: accuracy, at_least: 0}}{rules}]}}\n    promotion: {{approval: automatic}}\n"
+            "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: y, key: id}}\n    preprocess: {{encode: onehot}}\n    train: {{algorithm: logistic_regression, params: {{C: {params}}}}}\n    evaluate: {{slices: [kind], min_slice_rows: 10}}\n    gate: {{rules: [{{metric: accuracy, at_least: 0.001}}{rules}]}}\n    promotion: {{approval: automatic}}\n"
         )
     };
     let project = TestProject::with(BINARY, &data(&CATEGORIES[..2]), &config("", "1.0"));
@@ -150,7 +162,7 @@ pipelines:
     data: {source: data.csv, target: y}
     train: {params: {n_estimators: 1}}
     evaluate: {importance_repeats: 1, rounds: 100, intervals: none}
-    gate: {rules: [{metric: accuracy, at_least: 0}]}
+    gate: {rules: [{metric: accuracy, at_least: 0.001}]}
 ";
     let project = TestProject::with(BINARY, &text, config);
     let _ = project.run(&["run"]).exits(4);
@@ -299,7 +311,7 @@ pipelines:
     data: {source: data.csv, target: y}
     train: {params: {n_estimators: 1}}
     evaluate: {importance_repeats: 1, rounds: 100}
-    gate: {rules: [{metric: accuracy, at_least: 0}]}
+    gate: {rules: [{metric: accuracy, at_least: 0.001}]}
 ";
     let project = TestProject::with(BINARY, &text, config);
     let _ = project.run(&["run"]).exits(4);
@@ -392,7 +404,11 @@ fn damaged_outputs_are_told_and_made_again() {
     let project = TestProject::example(BINARY, "iris", None);
     let _ = project.run(&["run"]).exits(4);
     project.write("outputs/iris/verdict.json", "{\"verdict\": 1}");
-    project.run(&["report", "markdown"]).exits(1).says("verdict.json").says("`modelgate run iris` makes it");
+    project
+        .run(&["report", "markdown"])
+        .exits(1)
+        .says("verdict.json")
+        .says("`modelgate run iris` makes it anew");
     project.run(&["gate", "explain"]).exits(0).says("nothing yet");
     let _ = project.run(&["run", "--only", "gate"]).exits(0);
     project.run(&["report", "markdown"]).exits(0).says("**Verdict: passed**").says("in log-odds");

@@ -3,6 +3,7 @@
 mod archive;
 mod damage;
 mod dry_run;
+mod elsewhere;
 mod policies;
 mod quarantine;
 mod required_rules;

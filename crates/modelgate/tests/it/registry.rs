@@ -28,6 +28,11 @@ fn aliases_are_set_moved_and_removed_and_reserved_ones_are_not() {
         .exits(1)
         .says("`v005` reads as the number of a version and cannot be an alias");
     project
+        .run(&["model", "alias", "breast-cancer", "Production", "1"])
+        .exits(1)
+        .says("`Production` reads as the alias production");
+    project.run(&["model", "show", "breast-cancer", "Production"]).exits(0).says("v001 is production");
+    project
         .run(&["model", "list", "nothing"])
         .exits(1)
         .says("there is no model `nothing`; there is breast-cancer");
@@ -40,6 +45,20 @@ fn the_ledger_tells_what_was_in_production_at_a_time() {
     project.run(&["ledger", "at", "2020-01-01T00:00:00Z"]).exits(0).says("nothing was in production then");
     project.run(&["ledger", "at", "2999-01-01T00:00:00Z"]).exits(0).says("breast-cancer v001 sha256:");
     project.run(&["ledger", "at", "yesterday"]).exits(64).says("expected RFC 3339");
+    #[cfg(unix)]
+    an_index_is_as_the_umask_has_it(&project);
+}
+
+/// Those who share a folder of a group write the index each in turn.
+#[cfg(unix)]
+fn an_index_is_as_the_umask_has_it(project: &TestProject) {
+    use std::os::unix::fs::PermissionsExt;
+    let index = project.path(".modelgate/registry.db");
+    fs_err::remove_file(&index).expect("removed");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 002; exec \"$0\" model list", BINARY]).current_dir(project.path("."));
+    assert!(shell.output().expect("started").status.success());
+    assert_eq!(fs_err::metadata(&index).expect("made").permissions().mode() & 0o777, 0o664);
 }
 
 #[track_caller]

@@ -264,7 +264,7 @@ fn late(search: &str) -> TestProject {
          data: {{source: data.csv, target: y, split: {{kind: time, column: day}}}}\n    \
          preprocess: {{unknown_category: error}}\n    \
          train: {{algorithm: decision_tree, search: {{metric: accuracy, space: {{max_depth: {{int: [1, 12]}}}}, {search}}}}}\n    \
-         gate: {{rules: [{{id: any, metric: accuracy, at_least: 0}}]}}\n    promotion: {{approval: automatic}}\n"
+         gate: {{rules: [{{id: any, metric: accuracy, at_least: 0.001}}]}}\n    promotion: {{approval: automatic}}\n"
     );
     TestProject::with(BINARY, &data, &config)
 }

@@ -23,6 +23,8 @@ pub(super) struct Broken {
 pub(super) struct Found {
     /// By column: values that are not of the type.
     pub(super) types: Vec<Broken>,
+    /// By column: values that have more digits than what they are compared by.
+    pub(super) rounded: Vec<u64>,
     /// By column: what its values were seen to be.
     pub(super) seen: Vec<Seen>,
     /// By column and check.
@@ -63,6 +65,8 @@ impl Found {
         };
         merge(&mut self.types, later.types);
         merge(&mut self.rules, later.rules);
+        self.rounded.resize(later.rounded.len(), 0);
+        self.rounded.iter_mut().zip(later.rounded).for_each(|(all, some)| *all += some);
         self.seen.resize(later.seen.len(), Seen::default());
         self.seen.iter_mut().zip(later.seen).for_each(|(all, some)| all.add(some));
         self.values.resize(later.values.len(), Vec::new());

@@ -3,7 +3,7 @@
 
 use super::{Check, Found};
 use crate::batch::{BadValue, Batch, BatchColumn, Cells};
-use crate::contract::{ColumnContract, Contract, ExtraColumns, Layer, Severity, Violation};
+use crate::contract::{ColumnContract, Contract, ExtraColumns, Layer, Offender, Severity, Violation};
 use crate::dataset::{Dataset, ReadOptions, expected};
 use crate::error::listed;
 use crate::time::{self, Moment};
@@ -50,6 +50,10 @@ pub(super) fn doubt(
     options: &ReadOptions,
     is_run: bool,
 ) -> Option<Doubt> {
+    // To declare another type changes what rows are known, divided or judged by, and nothing that is learned from.
+    if options.unlearned.contains(name) || options.drop.iter().any(|dropped| dropped == name) {
+        return None;
+    }
     let asked = contract.column_type;
     let differs = |other: &ColumnType| kind(*other) != kind(asked);
     if let Some(declared) = options.types.get(name) {
@@ -60,7 +64,7 @@ pub(super) fn doubt(
         return Some(column.declared.column_type).filter(differs).map(Doubt::Stored);
     }
     let form = contract.format.as_deref().filter(|_| asked.is_time());
-    if !is_run || options.drop.iter().any(|dropped| dropped == name) {
+    if !is_run {
         None
     } else if form.is_some_and(|form| !time::is_recognised(form)) {
         Some(Doubt::Form)
@@ -236,6 +240,13 @@ impl Check<'_> {
                 (false, true) => format!("a number {beyond}"),
                 (true, true) => format!("what is not {what}, or is {beyond}"),
                 _ => format!("what is not {what}"),
+            };
+            // Midnight of another zone is no end of a day.
+            let is_moment = |row: &Offender| row.values.values().any(|value| value.ends_with('Z'));
+            let problem = if asked == ColumnType::Date && broken.rows.iter().any(is_moment) {
+                format!("{problem}: a moment is a date at midnight in UTC alone; ask for `timestamp` where it is of another zone")
+            } else {
+                problem
             };
             let message =
                 format!("`{name}` is to be {asked}: {} of {} rows hold {problem}", broken.count, found.rows);

@@ -9,6 +9,18 @@ use crate::time;
 /// A row may be so far ahead of now, in microseconds: a date of another time zone, a clock that is not set.
 pub(super) const AHEAD: i64 = 86_400_000_000;
 
+/// Returns the microseconds of an age such as `36h`.
+pub(super) fn age(text: &str) -> Option<i64> {
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let seconds = match &text[number.len()..] {
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return None,
+    };
+    number.parse::<u32>().ok().map(|count| i64::from(count) * seconds * 1_000_000)
+}
+
 /// Returns until when the judgement of the freshness holds, if time alone changes it.
 pub(super) fn holds_until(plan: &Plan, found: &Found, now: i64) -> Option<i64> {
     let max_age = plan.max_age?;

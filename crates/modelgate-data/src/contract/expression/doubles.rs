@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use super::Operator;
+use crate::exact;
 
 /// Numbers of some rows; NaN is null.
 pub(super) struct Doubles {
@@ -67,7 +68,7 @@ impl Doubles {
                     let value = one / other;
                     (value, (of_one + of_other * value.abs()) / small + 2.0 * value.abs())
                 }
-                Operator::Remainder => (one % other, of_one + of_other * large / small + 2.0 * large),
+                Operator::Remainder => remainder((one, of_one), (other, of_other)),
                 _ => (one + other, of_one + of_other + large + small),
             }
         }))
@@ -87,6 +88,26 @@ impl Doubles {
         compared.collect()
     }
 
+    /// Compares whole numbers with these, row by row: with what stands in the data or in the rule, neither is rounded.
+    pub(super) fn compared_with(
+        self,
+        wholes: Vec<Option<i128>>,
+        holds: fn(Ordering) -> bool,
+    ) -> Vec<Option<bool>> {
+        let rounded = wholes.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect();
+        let exact: Vec<Option<Ordering>> = wholes
+            .into_iter()
+            .zip(self.values.iter().enumerate())
+            .map(|(whole, (row, value))| {
+                let is_computed = self.computed_from.get(row).is_some_and(|from| *from > 0.0);
+                exact::compared(whole?, *value).filter(|_| !is_computed)
+            })
+            .collect();
+        let compared = Self::of(rounded).compared(self, holds);
+        let each = exact.into_iter().zip(compared);
+        each.map(|(exact, compared)| exact.map_or(compared, |exact| Some(holds(exact)))).collect()
+    }
+
     /// Returns the smaller or larger of each pair; a null makes the whole null, where `f64::min` would pass over it.
     pub(super) fn extreme(self, is_min: bool, other: Self) -> Self {
         let pairs = self.rows().zip(other.rows());
@@ -101,4 +122,19 @@ impl Doubles {
             (value, of_one.max(of_other))
         }))
     }
+}
+
+/// Returns what is left of a number divided by another, with what it was computed from: in decimals nothing is left of 0.3 by
+/// 0.1, and of the doubles nearly 0.1.
+fn remainder((one, of_one): (f64, f64), (other, of_other): (f64, f64)) -> (f64, f64) {
+    let left = one % other;
+    // Whole numbers are as they are.
+    if one.fract() == 0.0 && other.fract() == 0.0 && of_one + of_other == 0.0 {
+        return (left, 0.0);
+    }
+    let (large, small) = (one.abs(), other.abs());
+    let computed_from = of_one + of_other * large / small + 2.0 * large;
+    // As near to the divisor as to nothing: the division goes up.
+    let is_whole = left.abs() + 2.0 * f64::EPSILON * computed_from >= small;
+    (if is_whole { 0.0 } else { left }, computed_from)
 }

@@ -1,6 +1,8 @@
 //! The value of an expression over the rows of a batch.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use super::doubles::Doubles;
 use super::{Expression, Function, Node, Operator};
@@ -10,49 +12,101 @@ use crate::types::ColumnType;
 
 /// The values of some rows; NaN and `None` are null.
 enum Values<'a> {
-    /// Whole numbers, which doubles hold only up to 2^53; what leaves 64 bits goes on as doubles.
-    Wholes(Vec<Option<i64>>),
+    /// Whole numbers, which doubles hold only up to 2^53: twice as long as those of the data, so that sums and products of
+    /// these are exact.
+    Wholes(Vec<Option<i128>>),
     Numbers(Doubles),
     Texts(Vec<Option<Cow<'a, str>>>),
     Conditions(Vec<Option<bool>>),
 }
 
-fn doubles(values: Vec<Option<i64>>) -> Doubles {
+fn doubles(values: Vec<Option<i128>>) -> Doubles {
     Doubles::of(values.into_iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect())
+}
+
+/// The rows that an expression is computed over.
+struct Rows<'a> {
+    columns: &'a [&'a BatchColumn],
+    count: usize,
+    /// Whether whole numbers are taken as doubles from the start.
+    in_doubles: bool,
+    /// Rows of which a whole number has left 128 bits: they alone are computed once more, in doubles.
+    overflown: RefCell<BTreeSet<usize>>,
+}
+
+impl Rows<'_> {
+    /// Returns null for a whole number that has left 128 bits, and remembers its row.
+    fn kept(&self, row: usize, value: Option<i128>) -> Option<i128> {
+        if value.is_none() {
+            self.overflown.borrow_mut().insert(row);
+        }
+        value
+    }
+
+    fn wholes<'v>(&self, values: Vec<Option<i128>>) -> Values<'v> {
+        if self.in_doubles { Values::Numbers(doubles(values)) } else { Values::Wholes(values) }
+    }
+
+    /// Does `exact` to each whole number.
+    fn each_whole<'v>(&self, values: Vec<Option<i128>>, exact: impl Fn(i128) -> Option<i128>) -> Values<'v> {
+        let done = |(row, value): (usize, Option<i128>)| self.kept(row, exact(value?));
+        Values::Wholes(values.into_iter().enumerate().map(done).collect())
+    }
 }
 
 impl Expression {
     /// Returns the rows that break the rule; `columns` are those of [`Self::columns`].
     pub(crate) fn broken(&self, columns: &[&BatchColumn], rows: usize) -> Vec<usize> {
-        match self.value(&self.root, columns, rows) {
-            Values::Conditions(found) => (0..rows).filter(|row| found[*row] == Some(false)).collect(),
+        let mut over = Rows { columns, count: rows, in_doubles: false, overflown: RefCell::default() };
+        let mut found = self.conditions(&over);
+        let overflown = std::mem::take(&mut over.overflown).into_inner();
+        if !overflown.is_empty() {
+            over.in_doubles = true;
+            let rounded = self.conditions(&over);
+            for row in overflown {
+                if let (Some(found), Some(rounded)) = (found.get_mut(row), rounded.get(row)) {
+                    // What is known whatever that number is stays so.
+                    *found = found.or(*rounded);
+                }
+            }
+        }
+        found.iter().enumerate().filter(|(_, holds)| **holds == Some(false)).map(|(row, _)| row).collect()
+    }
+
+    fn conditions(&self, rows: &Rows<'_>) -> Vec<Option<bool>> {
+        match self.value(&self.root, rows) {
+            Values::Conditions(found) => found,
             // The kinds were checked.
             _ => Vec::new(),
         }
     }
 
-    fn value<'a>(&'a self, node: &'a Node, columns: &[&'a BatchColumn], rows: usize) -> Values<'a> {
+    fn value<'a>(&'a self, node: &'a Node, rows: &Rows<'a>) -> Values<'a> {
         match node {
-            Node::Number(value) => Values::Numbers(Doubles::of(vec![*value; rows])),
-            Node::Whole(value) => Values::Wholes(vec![Some(*value); rows]),
-            Node::Text(text) => Values::Texts(vec![Some(text.as_str().into()); rows]),
-            Node::Bool(value) => Values::Conditions(vec![Some(*value); rows]),
-            Node::Column(place) => match (&columns[*place].cells, self.types[*place]) {
+            Node::Number(value) => Values::Numbers(Doubles::of(vec![*value; rows.count])),
+            Node::Whole(value) => rows.wholes(vec![Some(i128::from(*value)); rows.count]),
+            Node::Text(text) => Values::Texts(vec![Some(text.as_str().into()); rows.count]),
+            Node::Bool(value) => Values::Conditions(vec![Some(*value); rows.count]),
+            Node::Column(place) => match (&rows.columns[*place].cells, self.types[*place]) {
                 (Cells::Int(values), ColumnType::Bool) => {
                     Values::Conditions(values.iter().map(|value| value.map(|value| value != 0)).collect())
                 }
-                (Cells::Int(values), _) => Values::Wholes(values.clone()),
+                (Cells::Int(values), column_type) => {
+                    let values = values.iter().map(|value| value.map(i128::from)).collect();
+                    // Of a day or a moment a year may be asked for.
+                    if column_type.is_time() { Values::Wholes(values) } else { rows.wholes(values) }
+                }
                 (Cells::Float(values), _) => Values::Numbers(Doubles::of(values.clone())),
                 (Cells::Text(values), _) => {
                     Values::Texts(values.iter().map(|value| value.map(Into::into)).collect())
                 }
             },
-            Node::Negate(inner) => match self.value(inner, columns, rows) {
+            Node::Negate(inner) => match self.value(inner, rows) {
                 Values::Numbers(values) => Values::Numbers(values.negated()),
-                Values::Wholes(values) => each_whole(values, i64::checked_neg, Doubles::negated),
+                Values::Wholes(values) => rows.each_whole(values, i128::checked_neg),
                 other => other,
             },
-            Node::Not(inner) => match self.value(inner, columns, rows) {
+            Node::Not(inner) => match self.value(inner, rows) {
                 Values::Conditions(mut values) => {
                     values.iter_mut().for_each(|value| *value = value.map(|value| !value));
                     Values::Conditions(values)
@@ -60,78 +114,70 @@ impl Expression {
                 other => other,
             },
             Node::Binary(operator, left, right) => {
-                binary(*operator, self.value(left, columns, rows), self.value(right, columns, rows))
+                binary(*operator, self.value(left, rows), self.value(right, rows), rows)
             }
             Node::Call(function, arguments) => {
                 let is_day = arguments.first().is_some_and(|argument| {
                     matches!(argument, Node::Column(place) if self.types[*place] == ColumnType::Date)
                 });
-                let arguments = arguments.iter().map(|argument| self.value(argument, columns, rows));
-                call(*function, arguments.collect(), is_day)
+                let arguments = arguments.iter().map(|argument| self.value(argument, rows));
+                call(*function, arguments.collect(), is_day, rows)
             }
         }
     }
 }
 
-/// Does `exact` to each whole number, or `rounded` to all of them as doubles when one leaves 64 bits.
-fn each_whole<'a>(
-    mut values: Vec<Option<i64>>,
-    exact: impl Fn(i64) -> Option<i64>,
-    rounded: impl Fn(Doubles) -> Doubles,
-) -> Values<'a> {
-    if values.iter().flatten().all(|value| exact(*value).is_some()) {
-        values.iter_mut().for_each(|value| *value = value.and_then(&exact));
-        return Values::Wholes(values);
-    }
-    Values::Numbers(rounded(doubles(values)))
-}
-
 /// Returns what an operator makes of two whole numbers; `None` for what is none.
-fn exact(operator: Operator) -> Option<fn(i64, i64) -> Option<i64>> {
+fn exact(operator: Operator) -> Option<fn(i128, i128) -> Option<i128>> {
     Some(match operator {
-        Operator::Add => i64::checked_add,
-        Operator::Subtract => i64::checked_sub,
-        Operator::Multiply => i64::checked_mul,
-        Operator::Remainder => i64::checked_rem,
+        Operator::Add => i128::checked_add,
+        Operator::Subtract => i128::checked_sub,
+        Operator::Multiply => i128::checked_mul,
+        Operator::Remainder => i128::checked_rem,
         _ => return None,
     })
 }
 
-fn wholes<'a>(operator: Operator, left: Vec<Option<i64>>, right: Vec<Option<i64>>) -> Values<'a> {
+fn wholes<'a>(
+    operator: Operator,
+    left: Vec<Option<i128>>,
+    right: Vec<Option<i128>>,
+    rows: &Rows<'a>,
+) -> Values<'a> {
     if operator == Operator::Divide {
-        return binary(operator, Values::Numbers(doubles(left)), Values::Numbers(doubles(right)));
+        return binary(operator, Values::Numbers(doubles(left)), Values::Numbers(doubles(right)), rows);
     }
+    let pairs = left.into_iter().zip(right);
     let Some(exact) = exact(operator) else {
         let compare = comparison(operator);
-        let pairs = left.into_iter().zip(right);
         return Values::Conditions(pairs.map(|(one, other)| Some(compare(one?.cmp(&other?)))).collect());
     };
-    let mut found = Vec::with_capacity(left.len());
-    for (one, other) in left.iter().zip(&right) {
-        let value = match (one, other) {
-            (Some(one), Some(other)) => match exact(*one, *other) {
-                Some(value) => Some(value),
-                // The rest of a division by zero is null, as in doubles.
-                None if operator == Operator::Remainder && *other == 0 => None,
-                None => {
-                    return binary(operator, Values::Numbers(doubles(left)), Values::Numbers(doubles(right)));
-                }
-            },
-            _ => None,
-        };
-        found.push(value);
-    }
-    Values::Wholes(found)
+    let found = pairs.enumerate().map(|(row, (one, other))| {
+        let (one, other) = (one?, other?);
+        match exact(one, other) {
+            // The rest of a division by zero is null, as in doubles.
+            None if operator == Operator::Remainder && other == 0 => None,
+            value => rows.kept(row, value),
+        }
+    });
+    Values::Wholes(found.collect())
 }
 
-fn binary<'a>(operator: Operator, left: Values<'a>, right: Values<'a>) -> Values<'a> {
+fn binary<'a>(operator: Operator, left: Values<'a>, right: Values<'a>, rows: &Rows<'a>) -> Values<'a> {
     match (left, right) {
-        (Values::Wholes(left), Values::Wholes(right)) => wholes(operator, left, right),
+        (Values::Wholes(left), Values::Wholes(right)) => wholes(operator, left, right, rows),
+        (Values::Wholes(left), Values::Numbers(right)) if operator.compares() => {
+            Values::Conditions(right.compared_with(left, comparison(operator)))
+        }
+        (Values::Numbers(left), Values::Wholes(right)) if operator.compares() => {
+            let turned = comparison(operator.turned());
+            Values::Conditions(left.compared_with(right, turned))
+        }
         (Values::Wholes(left), right @ Values::Numbers(_)) => {
-            binary(operator, Values::Numbers(doubles(left)), right)
+            binary(operator, Values::Numbers(doubles(left)), right, rows)
         }
         (left @ Values::Numbers(_), Values::Wholes(right)) => {
-            binary(operator, left, Values::Numbers(doubles(right)))
+            binary(operator, left, Values::Numbers(doubles(right)), rows)
         }
         (Values::Numbers(left), Values::Numbers(right)) => match operator {
             Operator::Add
@@ -174,14 +220,14 @@ fn comparison(operator: Operator) -> fn(std::cmp::Ordering) -> bool {
     }
 }
 
-fn call(function: Function, arguments: Vec<Values<'_>>, is_day: bool) -> Values<'_> {
+fn call<'a>(function: Function, arguments: Vec<Values<'a>>, is_day: bool, rows: &Rows<'a>) -> Values<'a> {
     match function {
-        Function::IsNull => is_null(arguments),
+        Function::IsNull => is_null(arguments, rows),
         Function::Year | Function::Month | Function::Day => date_part(function, arguments, is_day),
         Function::Lower | Function::Length => text_function(function, arguments),
         Function::Abs | Function::Round => match arguments.into_iter().next() {
             Some(Values::Wholes(values)) if function == Function::Abs => {
-                each_whole(values, i64::checked_abs, Doubles::absolute)
+                rows.each_whole(values, i128::checked_abs)
             }
             Some(Values::Numbers(values)) => {
                 Values::Numbers(if function == Function::Abs { values.absolute() } else { values.rounded() })
@@ -197,9 +243,15 @@ fn call(function: Function, arguments: Vec<Values<'_>>, is_day: bool) -> Values<
     }
 }
 
-fn is_null(arguments: Vec<Values<'_>>) -> Values<'_> {
+fn is_null<'a>(arguments: Vec<Values<'a>>, rows: &Rows<'a>) -> Values<'a> {
+    let overflown = rows.overflown.borrow();
     let nulls = arguments.into_iter().next().map(|argument| match argument {
-        Values::Wholes(values) => values.iter().map(|value| Some(value.is_none())).collect(),
+        Values::Wholes(values) => {
+            let is_null = |(row, value): (usize, &Option<i128>)| {
+                (value.is_some() || !overflown.contains(&row)).then_some(value.is_none())
+            };
+            values.iter().enumerate().map(is_null).collect()
+        }
         Values::Numbers(values) => values.are_null(),
         Values::Texts(values) => values.iter().map(|value| Some(value.is_none())).collect(),
         Values::Conditions(values) => values.iter().map(|value| Some(value.is_none())).collect(),
@@ -220,6 +272,7 @@ fn date_part(function: Function, arguments: Vec<Values<'_>>, is_day: bool) -> Va
     };
     match arguments.into_iter().next() {
         Some(Values::Wholes(values)) => {
+            let part = |value: i128| i64::try_from(value).ok().and_then(part).map(i128::from);
             Values::Wholes(values.into_iter().map(|value| value.and_then(part)).collect())
         }
         // The kinds were checked.
@@ -234,7 +287,7 @@ fn text_function(function: Function, arguments: Vec<Values<'_>>) -> Values<'_> {
             Values::Texts(lower.collect())
         }
         Some(Values::Texts(values)) => {
-            let length = |value: Option<Cow<'_, str>>| value.map(|value| value.chars().count() as i64);
+            let length = |value: Option<Cow<'_, str>>| value.map(|value| value.chars().count() as i128);
             Values::Wholes(values.into_iter().map(length).collect())
         }
         // The kinds were checked.
@@ -246,7 +299,7 @@ fn text_function(function: Function, arguments: Vec<Values<'_>>) -> Values<'_> {
 fn extreme<'a>(is_min: bool, one: Values<'a>, other: Values<'a>) -> Values<'a> {
     match (one, other) {
         (Values::Wholes(one), Values::Wholes(other)) => {
-            let pick = |(one, other): (Option<i64>, Option<i64>)| {
+            let pick = |(one, other): (Option<i128>, Option<i128>)| {
                 let (one, other) = (one?, other?);
                 Some(if is_min { one.min(other) } else { one.max(other) })
             };

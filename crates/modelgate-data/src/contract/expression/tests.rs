@@ -17,7 +17,7 @@ fn broken(text: &str) -> Vec<usize> {
     let expression = parse(text, &known).expect("an expression");
     let mut texts = Texts::default();
     [Some("x"), Some("Y"), None].into_iter().for_each(|text| texts.push(text));
-    let column = |cells: Cells| BatchColumn { cells, bad_count: 0, bad: Vec::new() };
+    let column = BatchColumn::new;
     let all = [
         ("a", column(Cells::Float(vec![1.0, 2.0, f64::NAN]))),
         ("b", column(Cells::Float(vec![3.0, 2.0, 1.0]))),
@@ -53,7 +53,7 @@ fn decimals_add_up() {
     let rows =
         [[0.1, 0.2, 0.3, 100.3], [1.1, 2.2, 3.3, 103.3], [12_345_678.91, 0.07, 12_345_678.98, 12_345_778.98]];
     let cells = |at: usize| Cells::Float(rows.iter().map(|row| row[at]).collect());
-    let column = |at| BatchColumn { cells: cells(at), bad_count: 0, bad: Vec::new() };
+    let column = |at| BatchColumn::new(cells(at));
     let names = ["net", "tax", "gross", "paid"];
     let all: Vec<BatchColumn> = (0..names.len()).map(column).collect();
     let broken = |text: &str| {
@@ -81,9 +81,40 @@ fn decimals_add_up() {
     {
         assert_eq!(broken(rule), [0, 1, 2], "{rule}");
     }
+    // Prices end on a cent, whatever side of it the nearest double is.
+    for rule in [
+        "0.3 % 0.1 == 0 and 0.3 % 0.01 == 0 and 1.15 % 0.01 == 0 and 19.99 % 0.01 == 0 and -19.99 % 0.01 == 0",
+        "59.97 % 19.99 == 0 and 1.15 * 100 % 1 == 0 and 0.29 * 100 % 1 == 0 and gross % 0.01 = 0",
+        "0.305 % 0.01 > 0.004 and 0.305 % 0.01 == 0.005 and 0.309999 % 0.01 != 0 and 7.5 % 2 == 1.5",
+        "1e16 % 7 == 4 and 9007199254740992.0 % 5 != 0",
+    ] {
+        assert_eq!(broken(rule), Vec::<usize>::new(), "{rule}");
+    }
     // What is not computed is compared to the last digit, and what is infinite is near to nothing.
     assert_eq!(broken("0.3 < 0.30000000000000004 and 1e300 * 1e300 != gross"), Vec::<usize>::new());
     assert_eq!(broken("1 / 0 == 2 / 0 and gross / 0 > gross"), Vec::<usize>::new());
+}
+
+#[test]
+fn a_row_that_overflows_changes_no_other_row() {
+    let column = |values: &[i64]| BatchColumn::new(Cells::Int(values.iter().copied().map(Some).collect()));
+    let (a, b) = (
+        column(&[1_711_848_600_123_456_000, 1_711_848_600_123_456_101, -5, i64::MAX]),
+        column(&[1_711_848_600_123_456_000, 1_711_848_600_123_456_000, i64::MAX, i64::MIN]),
+    );
+    let broken = |text: &str| {
+        let expression = parse(text, &|_| Some(ColumnType::Int)).expect("an expression");
+        let columns: Vec<&BatchColumn> =
+            expression.columns.iter().map(|name| if name == "a" { &a } else { &b }).collect();
+        expression.broken(&columns, 4)
+    };
+    assert_eq!(broken("a - b <= 100"), [1, 3]);
+    assert_eq!(broken("a * b * a > 0 and abs(a) - abs(b) <= 100"), [1, 3]);
+    assert_eq!(broken("a * a * a * b - a * a * a * b == 0 and a - b <= 100"), [1, 3]);
+    assert_eq!(broken("not is_null(a * a * a * a)"), Vec::<usize>::new());
+    // Beside a number with a point a whole one keeps its digits.
+    assert_eq!(broken("a <= 1711848600123456000.0"), [1, 3]);
+    assert_eq!(broken("9.223372036854775e18 > a"), [3]);
 }
 
 #[test]

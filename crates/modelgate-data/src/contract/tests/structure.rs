@@ -62,7 +62,7 @@ fn a_parquet_file_has_types_of_its_own() {
         ),
         (
             "moments: {type: date}",
-            "moments.type: `moments` is to be date: 1 of 2 rows hold what is not a date",
+            "moments.type: `moments` is to be date: 1 of 2 rows hold what is not a date such as `2014-10-13`: a moment is a date at midnight in UTC alone",
         ),
     ] {
         let found = said(&file, types, &plain, false);
@@ -79,6 +79,11 @@ fn a_parquet_file_has_types_of_its_own() {
     ] {
         assert_eq!(said(&file, types, &plain, true), Vec::<String>::new(), "{types}");
     }
+    // Nothing is learned from what is dropped, or is predicted, or tells rows apart.
+    let types = "text: {type: int}, numbers: {type: category, values: ['0', '1']}";
+    let unlearned =
+        ReadOptions { unlearned: ["text".to_owned()].into(), drop: vec!["numbers".to_owned()], ..plain };
+    assert_eq!(said(&file, types, &unlearned, true), Vec::<String>::new());
     // What the project declares is what is learned from.
     let options = declared("text", ColumnType::Int);
     assert_eq!(said(&file, "text: {type: int, max: 9}", &options, true), Vec::<String>::new());
@@ -115,6 +120,9 @@ fn a_run_reads_by_the_types_that_the_contract_asks_for() {
     {
         assert_eq!(said(&file, types, &plain, true), Vec::<String>::new(), "{types}");
     }
+    let unlearned = ReadOptions { unlearned: ["zip".to_owned()].into(), ..declared("zip", ColumnType::Int) };
+    assert_eq!(said(&file, "zip: {type: category}", &unlearned, true), Vec::<String>::new());
+    assert!(said(&file, "zip: {type: date}", &unlearned, true)[0].contains("hold what is not a date"));
     let options = declared("zip", ColumnType::String);
     assert_eq!(said(&file, "zip: {type: category}", &options, true), Vec::<String>::new());
     assert!(said(&file, "zip: {type: int}", &options, true)[0].contains("`data.types` has it as string"));

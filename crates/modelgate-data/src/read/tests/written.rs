@@ -76,3 +76,45 @@ fn the_index_that_pandas_reads_from_a_csv_is_left_out_unless_it_is_wanted() {
         Dataset::with_schema(file(), &ReadOptions::default(), kept.schema.clone()).expect("its columns");
     assert_eq!(read_table(&again).expect("table").columns[0].values, Values::Int(vec![Some(0), Some(7)]));
 }
+
+#[test]
+fn an_apostrophe_takes_no_row() {
+    let songs =
+        "id,title,hit\n1,'Round Midnight,no\n2,Blue Train,yes\n3,Truckin',yes\n4,'Tis,no\n5,Singin',yes\n";
+    let table = read(songs).expect("table");
+    assert_eq!(table.rows, 5);
+    let Values::Text(titles) = &table.columns[1].values else { panic!("no texts") };
+    assert_eq!(titles[0].as_deref(), Some("'Round Midnight"));
+    // Nor does a row put apostrophes around the values of all others.
+    let quoted = "id,title,hit\n1,'Naima',no\n2,'Blue Train',yes\n";
+    let Values::Text(titles) = read(quoted).expect("table").columns.swap_remove(1).values else {
+        panic!("no texts")
+    };
+    assert_eq!(titles[0].as_deref(), Some("Naima"));
+    let told = message(&format!("{quoted}3,'Truckin' home',yes\n"));
+    assert!(
+        told.starts_with("a.csv: line 4: ' stands around values of other lines")
+            && told.contains("data.quote")
+    );
+    // What the first lines show does not hold further down: that is told, whatever would fit.
+    let mut long = String::from("id,title,hit\n0,'Heroes',no\n");
+    (0..5000).for_each(|row| long.push_str(&format!("{row},Blue Train,no\n")));
+    for (end, line) in [("\n6,So What,no\n", 5003), ("", 5003)] {
+        let text = format!("{long}1,'Round Midnight,no\n2,So What,yes\n3,Truckin',yes{end}");
+        let told = message(&text);
+        let expected =
+            format!("a.csv: line {line}: a value that begins with ' ends on another line; declare");
+        assert!(told.starts_with(&expected), "{told}");
+        for (quote, rows) in [(b'"', 5004), (b'\'', 5002)] {
+            let options = ReadOptions { quoting: crate::Quoting::By(quote), ..ReadOptions::default() };
+            let table = read_csv(text.as_bytes(), "a.csv", &options).expect("declared");
+            assert_eq!(table.rows, rows + usize::from(!end.is_empty()));
+        }
+    }
+    let told = message("a,b\n1,'x\ny'\n2,z\n");
+    assert!(told.contains("line 3: the row has 1 value") && !told.contains("data.quote"), "{told}");
+    assert!(
+        message("a,b\n1,x\n2,'y,z'\n3,'a\n")
+            .contains("line 3: the row has 3 values and the header 2; where '")
+    );
+}

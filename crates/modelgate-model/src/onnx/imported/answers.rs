@@ -43,7 +43,7 @@ impl<'a> Loader<'a> {
         let fits = matches!(kind.shape, Shape::Matrix(2..=1000))
             && [None, Some(1), Some(-1)].contains(&int(node, "axis"));
         if !fits {
-            return unfit(node);
+            return unfit(node, format!("{kind}, along axis {}", int(node, "axis").unwrap_or(-1)));
         }
         let mut coefficients = vec![0.0; features * features];
         coefficients.iter_mut().step_by(features + 1).for_each(|one| *one = 1.0);
@@ -55,7 +55,7 @@ impl<'a> Loader<'a> {
     pub(super) fn model(&mut self, node: &'a Node) -> Result<(), ModelError> {
         let (slot, kind, features) = self.matrix(node, 0)?;
         if !matches!(kind.shape, Shape::Matrix(1..)) {
-            return unfit(node);
+            return unfit(node, kind);
         }
         let (estimator, classes) = ensembles::read(node, features)?;
         let classifies = !matches!(
@@ -112,16 +112,16 @@ impl<'a> Loader<'a> {
                 match self.constant(node, 1)?.and_then(Constant::ints) {
                     Some([place]) => match usize::try_from(*place) {
                         Ok(place) => Answer::Probability(place),
-                        Err(_) => return unfit(node),
+                        Err(_) => return unfit(node, format!("the class {place}")),
                     },
-                    _ => return unfit(node),
+                    _ => return unfit(node, "several classes"),
                 }
             }
             ("Gather" | "ArrayFeatureExtractor", Answer::Place, 1) => {
                 let classes = match self.constant(node, 0)?.map(|constant| &constant.values) {
                     Some(Values::Ints(values)) => Classes::Int(values.clone()),
                     Some(Values::Texts(values)) => Classes::Text(values.clone()),
-                    _ => return unfit(node),
+                    _ => return unfit(node, "classes that are neither whole numbers nor texts"),
                 };
                 self.named(classes)?;
                 Answer::Label
@@ -130,6 +130,13 @@ impl<'a> Loader<'a> {
                 let count = self.classes.as_ref().map_or(0, Classes::len);
                 self.named(linear::class_names(node, count)?)?;
                 Answer::Label
+            }
+            // The first node that stands behind every graph of a classification.
+            ("ArgMax", Answer::Number, 0) if node.name.starts_with("modelgate/after/") => {
+                return refuse(
+                    "the model gives a number, and the target of a classification has classes: import it into a pipeline of \
+                     `task: regression`",
+                );
             }
             (operator, ..) => {
                 return refuse(format!("{operator} behind the model is not known to the built-in engine"));
@@ -151,7 +158,7 @@ impl<'a> Loader<'a> {
             || count != Some(node.output.len())
             || [widths, given].contains(&Some(false))
         {
-            return unfit(node);
+            return unfit(node, "other parts than one column for each class");
         }
         for (class, name) in node.output.iter().enumerate() {
             self.name(name, Known::Answer(Answer::Probability(class)))?;

@@ -3,7 +3,7 @@
 use super::super::constants::{Constant, Values};
 use super::super::kernels::{Arithmetic, Function, Kernel, Norm};
 use super::super::load::refuse;
-use super::super::proto::{Node, data_type};
+use super::super::proto::Node;
 use super::super::run::{Operation, Step};
 use super::{Element, Kind, Known, Loader, Shape, first_of_ties, int, unfit};
 use crate::error::ModelError;
@@ -11,11 +11,6 @@ use crate::error::ModelError;
 fn unknown<T>(node: &Node) -> Result<T, ModelError> {
     let domain = if node.domain.is_empty() { "ai.onnx" } else { &node.domain };
     refuse(format!("the operator {} of {domain} is not known to the built-in engine", node.op_type))
-}
-
-fn texts(node: &Node, name: &str) -> Vec<String> {
-    let own = node.attribute(name).map_or(&[][..], |attribute| &attribute.strings);
-    own.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
 }
 
 impl<'a> Loader<'a> {
@@ -28,7 +23,6 @@ impl<'a> Loader<'a> {
                 return self.behind(node, at, &answer);
             }
         }
-        let same = |kind: Kind, element| Kind { element, ..kind };
         match (node.domain.as_str(), node.op_type.as_str()) {
             ("", "Identity") => {
                 let known = self.input(node, 0)?.clone();
@@ -41,39 +35,25 @@ impl<'a> Loader<'a> {
                 };
                 self.name(Self::output(node, 0)?, Known::Constant(Constant::read(tensor)?))
             }
-            ("", "Cast") => {
-                let (slot, kind) = self.value(node, 0)?;
-                let to = int(node, "to").and_then(|to| i32::try_from(to).ok());
-                match (kind.element, to) {
-                    (Element::Float, Some(data_type::FLOAT))
-                    | (Element::Int, Some(data_type::INT64))
-                    | (Element::Text, Some(data_type::STRING)) => {
-                        self.name(Self::output(node, 0)?, Known::Value(slot, kind))
-                    }
-                    (Element::Int, Some(data_type::FLOAT)) => {
-                        self.step(node, Operation::ToFloat, vec![slot], same(kind, Element::Float))
-                    }
-                    (_, Some(data_type::DOUBLE)) => refuse(
-                        "Cast to double is not known to the built-in engine: export with inputs of float32",
-                    ),
-                    _ => unknown(node),
-                }
-            }
+            ("", "Cast") => self.cast(node),
+            ("", "Where") => self.choice(node),
             ("", "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze") => {
                 let (slot, kind) = self.value(node, 0)?;
                 let shape = self.reshaped(node, kind.shape)?;
                 self.name(Self::output(node, 0)?, Known::Value(slot, Kind { shape, ..kind }))
             }
-            ("", "Concat") => self.concat(node),
+            ("", "Concat") | ("ai.onnx.ml", "FeatureVectorizer") => self.concat(node),
             ("", "Add" | "Sub" | "Mul" | "Div") => self.arithmetic(node),
             ("", "MatMul") => {
                 let (slot, kind, width) = self.matrix(node, 0)?;
                 let Some(Constant { dims, values: Values::Floats(weights) }) = self.constant(node, 1)? else {
-                    return unfit(node);
+                    return unfit(node, "weights that are no numbers of 32 bits");
                 };
-                let ([rows, outputs], Shape::Matrix(_)) = (&dims[..], kind.shape) else { return unfit(node) };
+                let ([rows, outputs], Shape::Matrix(_)) = (&dims[..], kind.shape) else {
+                    return unfit(node, format!("{kind} times weights of shape {dims:?}"));
+                };
                 if *rows != width || *outputs == 0 {
-                    return unfit(node);
+                    return unfit(node, format!("{kind} times weights of shape {dims:?}"));
                 }
                 let (weights, outputs) = (weights.clone(), *outputs);
                 let kernel = Kernel::MatMul { weights, outputs };
@@ -90,7 +70,7 @@ impl<'a> Loader<'a> {
                         None => Ok(default),
                         Some(constant) => match constant.floats() {
                             Some([bound]) => Ok(*bound),
-                            _ => unfit(node),
+                            _ => unfit(node, "a bound that is not one number of 32 bits"),
                         },
                     }
                 };
@@ -102,23 +82,32 @@ impl<'a> Loader<'a> {
                 let (slot, kind, width) = self.matrix(node, 0)?;
                 let fits = int(node, "axis") == Some(1) && first_of_ties(node);
                 if width == 0 || !fits || !matches!(kind.shape, Shape::Matrix(_)) {
-                    return unfit(node);
+                    let axis = int(node, "axis").unwrap_or(0);
+                    return unfit(
+                        node,
+                        format!("{kind} along axis {axis}, or with the last of equal values,"),
+                    );
                 }
                 let shape = if int(node, "keepdims") == Some(0) { Shape::Column } else { Shape::Matrix(1) };
                 self.step(node, Operation::ArgMax, vec![slot], Kind { element: Element::Int, shape })
             }
             ("", "Gather") => {
                 let (_, kind) = self.value(node, 0)?;
-                let Some(constant) = self.constant(node, 1)? else { return unfit(node) };
-                let shape = match (&constant.dims[..], int(node, "axis").unwrap_or(0), kind.shape) {
-                    ([], 1, Shape::Matrix(_)) => Shape::Column,
-                    ([count], 1, Shape::Matrix(_)) => Shape::Matrix(*count),
-                    _ => return unfit(node),
+                let axis = int(node, "axis").unwrap_or(0);
+                let Some(constant) = self.constant(node, 1)? else { return unfit(node, "no places") };
+                let shape = match (&constant.dims[..], axis, kind.shape) {
+                    ([], 1 | -1, Shape::Matrix(_)) => Shape::Column,
+                    ([count], 1 | -1, Shape::Matrix(_)) => Shape::Matrix(*count),
+                    ([count], 2 | -1, Shape::Cube(_)) => Shape::Cube(*count),
+                    (dims, ..) => {
+                        return unfit(node, format!("places of shape {dims:?} along axis {axis} of {kind}"));
+                    }
                 };
                 self.select(node, shape)
             }
             ("ai.onnx.ml", "ArrayFeatureExtractor") => {
-                let Shape::Matrix(_) = self.value(node, 0)?.1.shape else { return unfit(node) };
+                let (_, kind) = self.value(node, 0)?;
+                let Shape::Matrix(_) = kind.shape else { return unfit(node, kind) };
                 let count = self.ints(node, 1)?.len();
                 self.select(node, Shape::Matrix(count))
             }
@@ -128,7 +117,7 @@ impl<'a> Loader<'a> {
             }
             ("ai.onnx.ml", "Imputer") => {
                 if node.attribute("imputed_value_floats").is_none() {
-                    return unknown(node);
+                    return unfit(node, "no `imputed_value_floats`");
                 }
                 let values = self.row(node, "imputed_value_floats", 0)?;
                 let missing = node.attribute("replaced_value_float").map_or(0.0, |attribute| attribute.f);
@@ -140,7 +129,7 @@ impl<'a> Loader<'a> {
                     b"MAX" => Norm::Max,
                     b"L1" => Norm::L1,
                     b"L2" => Norm::L2,
-                    _ => return unfit(node),
+                    other => return unfit(node, format!("norm `{}`", String::from_utf8_lossy(other))),
                 };
                 self.number_step(node, Kernel::Normalize(norm))
             }
@@ -179,10 +168,11 @@ impl<'a> Loader<'a> {
             // The only column of anything, such as of text.
             return self.name(Self::output(node, 0)?, Known::Value(slot, Kind { shape, ..kind }));
         }
-        if kind.element != Element::Float {
-            return unknown(node);
-        }
-        let operation = Operation::Matrix(Kernel::Select(columns), width);
+        let operation = match kind.element {
+            Element::Float => Operation::Matrix(Kernel::Select(columns), width),
+            Element::Text => Operation::SelectTexts(columns, width),
+            Element::Int | Element::Bool => return unfit(node, kind),
+        };
         self.step(node, operation, vec![slot], Kind { shape, ..kind })
     }
 
@@ -194,7 +184,7 @@ impl<'a> Loader<'a> {
         match values {
             [one] => Ok(vec![*one; width]),
             values if values.len() == width => Ok(values.to_vec()),
-            _ => unfit(node),
+            values => unfit(node, format!("{} values in `{name}` for {kind}", values.len())),
         }
     }
 
@@ -216,7 +206,7 @@ impl<'a> Loader<'a> {
                 });
                 slot = cast;
             }
-            Element::Text => return unfit(node),
+            Element::Text | Element::Bool => return unfit(node, self.value(node, 0)?.1),
         }
         self.step(node, Operation::Matrix(kernel, width), vec![slot], kind)
     }
@@ -235,37 +225,50 @@ impl<'a> Loader<'a> {
                 [-1] if width == 1 => Ok(Shape::Column),
                 [-1, to] if to == width as i64 && width > 0 => Ok(Shape::Matrix(width)),
                 [0, -1] if shape != Shape::Column => Ok(Shape::Matrix(width)),
-                _ => unfit(node),
+                ref to => unfit(node, format!("{shape} brought to {to:?}")),
             },
-            "Flatten" if int(node, "axis").unwrap_or(1) == 1 => Ok(Shape::Matrix(width)),
+            "Flatten" => match int(node, "axis").unwrap_or(1) {
+                1 => Ok(Shape::Matrix(width)),
+                axis => unfit(node, format!("axis {axis}")),
+            },
             "Squeeze" => match (&axes()?[..], shape) {
                 ([1 | -1], Shape::Matrix(1)) => Ok(Shape::Column),
                 ([1], Shape::Cube(width)) => Ok(Shape::Matrix(width)),
-                _ => unfit(node),
+                (axes, _) => unfit(node, format!("axes {axes:?} of {shape}")),
             },
-            "Unsqueeze" => match (&axes()?[..], shape) {
+            _ => match (&axes()?[..], shape) {
                 ([1 | -1], Shape::Column) => Ok(Shape::Matrix(1)),
-                _ => unfit(node),
+                (axes, _) => unfit(node, format!("axes {axes:?} of {shape}")),
             },
-            _ => unfit(node),
         }
     }
 
+    /// Puts columns side by side: `Concat` along the last axis, or `FeatureVectorizer`, which has no other.
     fn concat(&mut self, node: &'a Node) -> Result<(), ModelError> {
         let parts = (0..node.input.len()).map(|at| self.value(node, at)).collect::<Result<Vec<_>, _>>()?;
-        let Some((_, first)) = parts.first().copied() else { return unfit(node) };
+        let Some((_, first)) = parts.first().copied() else { return unfit(node, "no input") };
         let is_cube = matches!(first.shape, Shape::Cube(_));
-        let axis = int(node, "axis").unwrap_or(0);
-        let alike = |(_, kind): &(usize, Kind)| {
-            kind.element == first.element
-                && kind.shape != Shape::Column
-                && matches!(kind.shape, Shape::Cube(_)) == is_cube
-        };
+        let axis = if node.op_type == "Concat" { int(node, "axis").unwrap_or(0) } else { -1 };
+        let other = parts.iter().map(|(_, kind)| *kind).find(|kind| {
+            kind.element != first.element
+                || kind.shape == Shape::Column
+                || matches!(kind.shape, Shape::Cube(_)) != is_cube
+        });
+        if let Some(other) = other {
+            return unfit(node, format!("{other} beside {first}"));
+        }
         let last = if is_cube { [2, -1] } else { [1, -1] };
-        if !last.contains(&axis) || first.element == Element::Text || !parts.iter().all(alike) {
-            return unfit(node);
+        if !last.contains(&axis) || first.element == Element::Bool {
+            return unfit(node, format!("{first} along axis {axis}"));
         }
         let widths: Vec<usize> = parts.iter().map(|(_, kind)| kind.shape.width()).collect();
+        if node.op_type == "FeatureVectorizer" {
+            let said = node.attribute("inputdimensions").map_or(&[][..], |attribute| &attribute.ints);
+            let fits = said.iter().copied().eq(widths.iter().map(|width| *width as i64));
+            if !fits || first.element != Element::Float {
+                return unfit(node, format!("`inputdimensions` {said:?} of {first}"));
+            }
+        }
         let total = widths.iter().fold(0_usize, |sum, width| sum.saturating_add(*width));
         let shape = if is_cube { Shape::Cube(total) } else { Shape::Matrix(total) };
         let inputs = parts.iter().map(|(slot, _)| *slot).collect();
@@ -276,11 +279,16 @@ impl<'a> Loader<'a> {
         let Some(arithmetic) = Arithmetic::of(&node.op_type) else { return unknown(node) };
         let reversed = matches!(self.input(node, 0)?, Known::Constant(_));
         let (slot, kind, width) = self.matrix(node, usize::from(reversed))?;
-        // Of two values that are both computed there is none.
         let Known::Constant(constant) = self.input(node, usize::from(!reversed))? else {
-            return unknown(node);
+            let (other, right) = self.value(node, 1)?;
+            if right != kind {
+                return unfit(node, format!("{kind} and {right}"));
+            }
+            return self.step(node, Operation::Pair(arithmetic), vec![slot, other], kind);
         };
-        let Some(values) = constant.floats() else { return unfit(node) };
+        let Some(values) = constant.floats() else {
+            return unfit(node, "a constant that is no number of 32 bits");
+        };
         let row = match (values, &constant.dims[..]) {
             ([one], [] | [1] | [1, 1]) => vec![*one; width],
             (values, [length] | [1, length])
@@ -288,7 +296,7 @@ impl<'a> Loader<'a> {
             {
                 values.to_vec()
             }
-            _ => return unfit(node),
+            (_, dims) => return unfit(node, format!("{kind} and a constant of shape {dims:?}")),
         };
         let kernel = Kernel::ByRow { arithmetic, row, reversed };
         self.step(node, Operation::Matrix(kernel, width), vec![slot], kind)
@@ -297,33 +305,36 @@ impl<'a> Loader<'a> {
     fn gemm(&mut self, node: &'a Node) -> Result<(), ModelError> {
         let (slot, kind, width) = self.matrix(node, 0)?;
         let factor = |name: &str| node.attribute(name).map_or(1.0, |attribute| attribute.f);
-        if int(node, "transA").unwrap_or(0) != 0 || factor("alpha") != 1.0 || factor("beta") != 1.0 {
-            return unknown(node);
+        let (alpha, beta) = (factor("alpha"), factor("beta"));
+        if int(node, "transA").unwrap_or(0) != 0 {
+            return unfit(node, "`transA`");
         }
         let Some(Constant { dims, values: Values::Floats(own) }) = self.constant(node, 1)? else {
-            return unfit(node);
+            return unfit(node, "weights that are no numbers of 32 bits");
         };
         let transposed = int(node, "transB").unwrap_or(0) != 0;
         let (rows, outputs) = match (&dims[..], transposed, kind.shape) {
-            ([rows, outputs], false, Shape::Matrix(_)) | ([outputs, rows], true, Shape::Matrix(_)) => {
+            ([rows, outputs], false, Shape::Matrix(_)) | ([outputs, rows], true, Shape::Matrix(_))
+                if *rows == width && *outputs > 0 =>
+            {
                 (*rows, *outputs)
             }
-            _ => return unfit(node),
+            _ => return unfit(node, format!("{kind} times weights of shape {dims:?}")),
         };
-        if rows != width || outputs == 0 {
-            return unfit(node);
-        }
-        let weights = if transposed {
+        let mut weights: Vec<f32> = if transposed {
             (0..rows).flat_map(|row| own.iter().skip(row).step_by(rows)).copied().collect()
         } else {
             own.clone()
         };
+        weights.iter_mut().for_each(|weight| *weight *= alpha);
         let bias = match self.constant(node, 2)? {
             None => None,
             Some(constant) => match constant.floats() {
-                Some([one]) => Some(vec![*one; outputs]),
-                Some(values) if values.len() == outputs => Some(values.to_vec()),
-                _ => return unfit(node),
+                Some([one]) => Some(vec![*one * beta; outputs]),
+                Some(values) if values.len() == outputs => {
+                    Some(values.iter().map(|value| value * beta).collect())
+                }
+                _ => return unfit(node, format!("a bias of shape {:?}", constant.dims)),
             },
         };
         let product = Operation::Matrix(Kernel::MatMul { weights, outputs }, width);
@@ -332,64 +343,6 @@ impl<'a> Loader<'a> {
         self.steps.push(Step { operation: product, inputs: vec![slot], output: middle, is_last_use: false });
         let kernel = Kernel::ByRow { arithmetic: Arithmetic::Add, row, reversed: false };
         self.step(node, Operation::Matrix(kernel, outputs), vec![middle], matrix(outputs))
-    }
-
-    fn label_encoder(&mut self, node: &'a Node) -> Result<(), ModelError> {
-        let (slot, kind) = self.value(node, 0)?;
-        let keys = texts(node, "keys_strings");
-        if kind.element != Element::Text || keys.is_empty() {
-            return unknown(node);
-        }
-        let ints = node.attribute("values_int64s").map_or(&[][..], |attribute| &attribute.ints);
-        let floats = node.attribute("values_floats").map_or(&[][..], |attribute| &attribute.floats);
-        if ints.len() == keys.len() {
-            let positions = keys.into_iter().zip(ints.iter().copied()).collect();
-            let default = int(node, "default_int64").unwrap_or(-1);
-            let kind = Kind { element: Element::Int, ..kind };
-            return self.step(node, Operation::Position { positions, default }, vec![slot], kind);
-        }
-        if floats.len() != keys.len() {
-            return unfit(node);
-        }
-        let numbers = keys.into_iter().zip(floats.iter().copied()).collect();
-        let default = node.attribute("default_float").map_or(-0.0, |attribute| attribute.f);
-        let kind = Kind { element: Element::Float, ..kind };
-        self.step(node, Operation::Number { numbers, default }, vec![slot], kind)
-    }
-
-    fn one_hot(&mut self, node: &'a Node) -> Result<(), ModelError> {
-        let (slot, kind) = self.value(node, 0)?;
-        let named = texts(node, "cats_strings");
-        let whole = node.attribute("cats_int64s").map_or(&[][..], |attribute| &attribute.ints);
-        let width = named.len().max(whole.len());
-        let positions = match (kind.element, kind.shape.width()) {
-            (Element::Text, 1) if !named.is_empty() => {
-                let positions = named.into_iter().zip(0..).collect();
-                Operation::Position { positions, default: -1 }
-            }
-            (Element::Int | Element::Float, 1) if !whole.is_empty() => {
-                Operation::Place { places: whole.iter().copied().zip(0..).collect() }
-            }
-            _ => return unfit(node),
-        };
-        let middle = self.slot(Kind { element: Element::Int, shape: kind.shape })?;
-        self.steps.push(Step {
-            operation: positions,
-            inputs: vec![slot],
-            output: middle,
-            is_last_use: false,
-        });
-        let strict = int(node, "zeros") == Some(0);
-        let shape = match kind.shape {
-            Shape::Column => Shape::Matrix(width),
-            _ => Shape::Cube(width),
-        };
-        self.step(
-            node,
-            Operation::OneHot { width, strict },
-            vec![middle],
-            Kind { element: Element::Float, shape },
-        )
     }
 }
 
@@ -401,6 +354,6 @@ fn places(node: &Node, own: &[i64], width: usize) -> Result<Vec<usize>, ModelErr
     let fits = |place: &i64| usize::try_from(*place).ok().filter(|place| *place < width);
     match own.iter().map(fits).collect::<Option<Vec<usize>>>() {
         Some(columns) if !columns.is_empty() => Ok(columns),
-        _ => unfit(node),
+        _ => unfit(node, format!("the places {own:?} of {width} columns")),
     }
 }

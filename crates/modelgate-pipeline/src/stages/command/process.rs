@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::interrupt::{Interrupt, Listening};
 use super::said::read_lines;
+use super::secrets::Secrets;
 
 /// How long the output of a program that has ended is still waited for.
 const REST: Duration = Duration::from_secs(5);
@@ -61,12 +62,13 @@ pub(super) fn shell(line: &str) -> Command {
     }
 }
 
-/// Runs a program and passes on its lines; returns how it ended and its last lines. `folder` is removed when this program
+/// Runs a program and passes on its lines without `secrets`; returns how it ended and its last lines. `folder` is removed when this program
 /// is killed meanwhile.
 pub(super) fn follow(
     program: &mut Command,
     limit: Duration,
     folder: &Path,
+    secrets: &Secrets,
     hear: &mut dyn FnMut(Heard<'_>),
 ) -> std::io::Result<(Ended, Vec<String>)> {
     let signals = Listening::begin();
@@ -82,7 +84,11 @@ pub(super) fn follow(
     for stream in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().flatten() {
         let sender = sender.clone();
         // When nobody listens any more the reading ends.
-        std::thread::spawn(move || read_lines(stream, |line| sender.send(line).is_ok()));
+        let read = move || read_lines(stream, |line| sender.send(line).is_ok());
+        if let Err(error) = std::thread::Builder::new().spawn(read) {
+            stop(&mut child, &signals);
+            return Err(error);
+        }
     }
     drop(sender);
     let started = Instant::now();
@@ -92,6 +98,7 @@ pub(super) fn follow(
     loop {
         match receiver.recv_timeout(Duration::from_millis(20)) {
             Ok(text) => {
+                let text = secrets.hidden(&text).into_owned();
                 hear(Heard::Line(&text));
                 if last.len() == LAST_LINES {
                     last.remove(0);
@@ -227,7 +234,8 @@ mod tests {
             Heard::Line(text) => said.push(text.to_owned()),
             Heard::Note(text) => said.push(format!("note: {text}")),
         };
-        let followed = follow(&mut program, Duration::from_secs(limit), folder.path(), &mut hear);
+        let secrets = Secrets::from_values(["pa55word".to_owned()].into_iter());
+        let followed = follow(&mut program, Duration::from_secs(limit), folder.path(), &secrets, &mut hear);
         assert!(folder.path().is_dir(), "only who is killed leaves it to the guard");
         let (ended, last) = followed.expect("followed");
         (ended, last, said)
@@ -261,9 +269,11 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_is_cut_and_what_follows_is_heard() {
-        let (ended, last, said) = followed("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end", 30);
+        let (ended, last, said) =
+            followed("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end of pa55word", 30);
         assert!(matches!(ended, Ended::With(Some(0))));
-        assert_eq!((said.len(), said[1].as_str()), (2, "end"));
+        // Without the secrets that are known, there as in an error.
+        assert_eq!((said.len(), said[1].as_str(), last[1].as_str()), (2, "end of ***", "end of ***"));
         assert!(last[0].ends_with("x…") && last[0].len() < 1000, "{}", last[0].len());
     }
 

@@ -93,7 +93,7 @@ pub(super) fn check_foreign(root: &Path, suffix: &str) -> anyhow::Result<()> {
     let sentence = format!(
         "{} {} not modelgate's, and nothing was written: without what would be there, the rest trains and deploys with no gate \
          on pull requests or no way back. `modelgate ci init --name NAME` writes all of them under names of their own; \
-         `--force` puts them in its place",
+         `--force` puts them in its place. What modelgate wrote has a line `# modelgate ci init sha256:…`",
         taken.join(", "),
         if taken.len() == 1 { "is" } else { "are" }
     );
@@ -260,9 +260,13 @@ mod tests {
         let folder = repository();
         let root = folder.path();
         let foreign = |suffix: &str| check_foreign(root, suffix).map_err(|error| error.to_string());
-        fs_err::write(root.join(".github/workflows/ci.yml"), "on: push\n").expect("written");
+        // One that runs modelgate is somebody's own as long as it has no mark.
+        fs_err::write(root.join(".github/workflows/ci.yml"), "runs: modelgate\n").expect("written");
+        let train = root.join(".github/workflows/train.yml");
+        let text = fs_err::read_to_string(&train).expect("read");
+        fs_err::write(&train, format!("# modelgate ci init sha256:0: edit it\n{text}")).expect("written");
         let error = foreign("").expect_err("taken");
-        // The `deploy.yml` of the repository runs nothing of ours either.
+        // The `deploy.yml` of the repository has none either.
         let both = "`.github/workflows/ci.yml`, `.github/workflows/deploy.yml` are not modelgate's";
         assert!(error.starts_with(both) && error.contains("nothing was written"), "{error}");
         assert_eq!(foreign("-mg"), Ok(()));

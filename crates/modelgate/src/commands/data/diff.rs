@@ -97,5 +97,5 @@ fn pipeline<'a>(
 /// Opens one side; a declared column may be on the other side alone.
 fn open(files: Vec<SourceFile>, options: &ReadOptions) -> anyhow::Result<Dataset> {
     let options = super::fitting(options.clone(), &files)?;
-    Ok(Dataset::open(files, &options, Mixed::AsText)?)
+    Ok(Dataset::open(files, &options, Mixed::Exactly)?)
 }

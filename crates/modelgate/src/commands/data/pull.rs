@@ -40,7 +40,15 @@ pub(crate) fn execute(
     }
     if selection.sets.is_empty() && selection.dvc.is_empty() && elsewhere.is_empty() {
         // Data may lie in git: a workflow that brings what there is goes on.
-        printer.talk("there is nothing to pull: no `data/*.modelgate` file is here, and DVC tracks nothing of this project");
+        let nothing = "there is nothing to pull";
+        printer.talk(&if names.is_empty() {
+            format!("{nothing}: no `data/*.modelgate` file is here, and DVC tracks nothing of this project")
+        } else {
+            format!(
+                "{nothing}: what {} reads is neither a data set with a pointer file nor tracked by DVC",
+                some(&names)
+            )
+        });
         if printer.is_json() {
             printer.json(&json!({ "schema_version": 1, "pulled": null, "fetched": null, "dvc": null }))?;
         }

@@ -35,6 +35,13 @@ pub(crate) fn execute(arguments: &DataPush, project: &Project, printer: &Printer
         printer
             .warning(&format!("{objects} in {} had other bytes than the name says: {again}", pushed.remote));
     }
+    if pushed.is_new {
+        let made = if arguments.dry_run { "would be made" } else { "was made" };
+        printer.warning(&format!(
+            "the folder {} was not there and {made}; where it is to be on a disk of its own, look whether that is mounted",
+            pushed.remote
+        ));
+    }
     if printer.is_json() {
         printer.json(&json!({ "schema_version": 1, "dry_run": arguments.dry_run, "pushed": pushed }))?;
         return Ok(Exit::Passed);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use modelgate_data::contract::{self, Contract, ContractReport, Severity};
-use modelgate_data::describe::describe;
+use modelgate_data::describe::{Depth, describe_as};
 use modelgate_data::{Dataset, Mixed, ReadOptions};
 use modelgate_pipeline::datasets::{self, Reading};
 use modelgate_pipeline::{Project, micros, read_contract, read_options};
@@ -13,6 +13,7 @@ use crate::commands::data::{Asked, Chosen, chosen, project_for};
 use crate::environment::{now, shows_values};
 use crate::exit::{Exit, UsageError};
 use crate::printer::{Printer, coloured};
+use crate::progress::Rows;
 
 pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer) -> anyhow::Result<Exit> {
     let asked = Asked {
@@ -48,6 +49,7 @@ pub(crate) fn execute(validate: &DataValidate, folder: &Path, printer: &Printer)
     if printer.is_json() {
         printer.json(&report)?;
     } else {
+        report.notes.iter().for_each(|note| printer.warning(note));
         for line in lines(&report, shows_values()) {
             printer.data(&line)?;
         }
@@ -144,11 +146,19 @@ fn infer(
         }
     };
     if path.exists() && !validate.overwrite {
-        let message = format!("`{}` is there already; --overwrite replaces it", path.display());
+        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let pipeline = found.pipeline.as_ref().filter(|pipeline| pipeline.config.data.contract.is_none());
+        let told = pipeline
+            .filter(|_| !validate.odcs)
+            .map(|pipeline| format!("; {}", to_check(&shown, pipeline.name)));
+        let message =
+            format!("`{shown}` is there already; --overwrite replaces it{}", told.unwrap_or_default());
         return Err(UsageError(message).into());
     }
+    let mut progress = Rows::new(printer, "contract");
     let dataset = Dataset::open(found.files.clone(), &found.options, Mixed::AsText)?;
-    let description = describe(&dataset)?;
+    let description = describe_as(&dataset, Depth::Values, &mut |done, of| progress.tell(done, of))?;
+    drop(progress);
     // The contract would refuse the data that it is made of.
     if let Some(column) = description.columns.iter().find(|column| column.is_beyond_models()) {
         return Err(anyhow::anyhow!(
@@ -195,10 +205,15 @@ fn infer(
         } else {
             (String::new(), shown)
         };
-        printer.talk(&format!(
-            "to check it in every run, {first}add `contract: {file}` below `data` of pipeline `{}` in modelgate.yaml",
-            pipeline.name
-        ));
+        let told = to_check(&file, pipeline.name);
+        printer.talk(&told.replacen("add ", &format!("{first}add "), 1));
     }
     Ok(Exit::Passed)
+}
+
+/// Says how a contract becomes a pipeline's.
+fn to_check(file: &str, pipeline: &str) -> String {
+    format!(
+        "to check it in every run, add `contract: {file}` below `data` of pipeline `{pipeline}` in modelgate.yaml"
+    )
 }

@@ -32,8 +32,8 @@ struct Deployment<'a> {
     project: &'a Project,
     config: &'a SpaceConfig,
     printer: &'a Printer,
-    hub: Hub,
-    token: Option<Token>,
+    hub: &'a Hub,
+    token: Option<&'a Token>,
     model: ModelName,
     version: VersionNumber,
     digest: Digest,
@@ -72,6 +72,7 @@ pub(super) fn execute(arguments: &Space, project: &Project, printer: &Printer) -
     let (hub, token) = hub(arguments)?;
     let seconds = duration_seconds(&config.timeout).map_err(UsageError)?;
     let patience = Duration::from_secs(seconds);
+    let (hub, token) = (&hub, token.as_ref());
     let deployment =
         Deployment { project, config, printer, hub, token, model, version, digest, weights, patience };
     let (exit, revision, seen) = if arguments.rollback {
@@ -80,7 +81,7 @@ pub(super) fn execute(arguments: &Space, project: &Project, printer: &Printer) -
         deployment.go(arguments, &registry, &staging, &production)?
     };
     if arguments.dry_run {
-        show(&deployment.hub, printer)?;
+        show(hub, printer)?;
         return Ok(exit);
     }
     if exit == Exit::Passed {
@@ -171,6 +172,11 @@ impl Deployment<'_> {
         format!("{} {}", self.model, self.version)
     }
 
+    /// Returns the same of another version.
+    fn of(&self, version: VersionNumber, digest: Digest) -> Self {
+        Self { model: self.model.clone(), version, digest, weights: self.weights.clone(), ..*self }
+    }
+
     fn go(
         &self,
         arguments: &Space,
@@ -191,7 +197,7 @@ impl Deployment<'_> {
         let secrets = self.secrets()?;
         let summary = format!("{} ({})", self.label(), self.digest.short());
         let revision =
-            publish_weights(&self.hub, &self.weights, self.config.private, &package, &self.digest, &summary)
+            publish_weights(self.hub, &self.weights, self.config.private, &package, &self.digest, &summary)
                 .map_err(usage)?;
         if !self.hub.is_dry() {
             self.printer.talk(&format!("the weights are {} at {revision}", self.weights.id()));
@@ -217,7 +223,7 @@ impl Deployment<'_> {
                 return Ok((Exit::Blocked, revision, seen));
             }
             let before = if self.hub.is_dry() || !is_production { Vec::new() } else { self.before(space)? };
-            let looked = bring(&self.hub, space, &plan).map_err(usage).and_then(|()| self.look(space));
+            let looked = bring(self.hub, space, &plan).map_err(usage).and_then(|()| self.look(space));
             if !looked.as_ref().is_ok_and(|look| look.verdict == Verdict::Passed) {
                 if is_production {
                     self.set_back(space, &before);
@@ -265,7 +271,7 @@ impl Deployment<'_> {
         production: &Repository,
     ) -> anyhow::Result<Done> {
         self.check_whose(production)?;
-        let Some(first) = find_weights(&self.hub, &self.weights, &self.digest)? else {
+        let Some(first) = find_weights(self.hub, &self.weights, &self.digest)? else {
             let sentence = format!(
                 "{} was never brought to {}: deploy it without --rollback",
                 self.label(),
@@ -274,7 +280,7 @@ impl Deployment<'_> {
             return Err(UsageError(sentence).into());
         };
         let revision = if self.hub.is_dry() { first } else { self.as_registered(registry)? };
-        pin(&self.hub, production, &pinned(&self.weights, &revision, &self.digest))?;
+        pin(self.hub, production, &pinned(&self.weights, &revision, &self.digest))?;
         if self.is_own() {
             self.printer.warning(&format!(
                 "the files that were uploaded to {} stay as they are: {}",
@@ -298,7 +304,7 @@ impl Deployment<'_> {
     fn as_registered(&self, registry: &Registry) -> anyhow::Result<String> {
         let mut package = self.package(registry)?;
         let there = |package: &BTreeMap<String, Vec<u8>>| {
-            find_same_weights(&self.hub, &self.weights, &self.digest, package)
+            find_same_weights(self.hub, &self.weights, &self.digest, package)
         };
         if let Some(revision) = there(&package)? {
             return Ok(revision);
@@ -314,7 +320,7 @@ impl Deployment<'_> {
             self.weights.id()
         ));
         let summary = format!("{} ({})", self.label(), self.digest.short());
-        publish_weights(&self.hub, &self.weights, self.config.private, &package, &self.digest, &summary)
+        publish_weights(self.hub, &self.weights, self.config.private, &package, &self.digest, &summary)
             .map_err(usage)
     }
 

@@ -15,12 +15,17 @@ fn told(error: BranchError) -> anyhow::Error {
     }
 }
 
-/// Returns the folders of results that are here, one for each pipeline: what another clone made of another pipeline is not
-/// replaced by nothing.
+/// Returns what lies in `outputs` here, each for itself, the folders of pipelines and what else somebody put there: what another
+/// clone made of another pipeline is not replaced by nothing.
 fn results(project: &Project) -> anyhow::Result<Vec<String>> {
-    let pipelines = project.pipelines()?;
-    let here = pipelines.iter().filter(|pipeline| pipeline.outputs().is_dir());
-    let paths: Vec<String> = here.map(|pipeline| format!("outputs/{}", pipeline.name)).collect();
+    let mut paths = Vec::new();
+    let folder = project.root.join("outputs");
+    for entry in folder.is_dir().then(|| fs_err::read_dir(&folder)).transpose()?.into_iter().flatten() {
+        // A name that is no path of git's is told by who collects them.
+        let Ok(name) = entry?.file_name().into_string() else { return Ok(vec!["outputs".to_owned()]) };
+        paths.push(format!("outputs/{name}"));
+    }
+    paths.sort();
     Ok(if paths.is_empty() { vec!["outputs".to_owned()] } else { paths })
 }
 

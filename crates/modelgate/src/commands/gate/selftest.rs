@@ -79,6 +79,11 @@ fn ending(found: &SelfTest) -> (Exit, &'static str) {
     if !came(TrialOutcome::Refused) {
         return (Exit::Inconclusive, "there was no model that the gate must refuse: nothing is known of it");
     }
+    if !found.learns {
+        let sentence = "the gate refuses damaged weights; the training does not learn from the rows that it is given, so that nothing \
+                        is known of whether it would refuse a model that learned nothing";
+        return (Exit::Passed, sentence);
+    }
     if came(TrialOutcome::NotApplicable) {
         return (Exit::Passed, "the gate refuses what it must, as far as it could be tried");
     }
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_trial_that_says_nothing_of_the_gate_leaves_the_others_to_decide() {
-        let ended = |outcomes: &[TrialOutcome]| {
+        let came = |outcomes: &[TrialOutcome], learns: bool| {
             let trials = outcomes.iter().map(|outcome| Trial {
                 name: "a model".to_owned(),
                 verdict: GateVerdict::of(Vec::new(), false, None),
@@ -104,11 +109,16 @@ mod tests {
                 undecided: Vec::new(),
                 reason: None,
             });
-            let found = SelfTest { schema_version: 1, pipeline: "p".to_owned(), trials: trials.collect() };
-            ending(&found).0
+            let trials = trials.collect();
+            let found = SelfTest { schema_version: 1, pipeline: "p".to_owned(), trials, learns };
+            ending(&found)
         };
+        let ended = |outcomes: &[TrialOutcome]| came(outcomes, true).0;
         let [nothing, refused] = [TrialOutcome::NotApplicable, TrialOutcome::Refused];
         assert_eq!(ended(&[nothing, refused]), Exit::Passed);
+        let (exit, sentence) = came(&[nothing, refused], false);
+        assert!(exit == Exit::Passed && sentence.contains("does not learn from the rows"), "{sentence}");
+        assert!(!sentence.contains("refuses what it must"), "{sentence}");
         assert_eq!(ended(&[nothing, TrialOutcome::LetThrough]), Exit::Blocked);
         assert_eq!(ended(&[nothing, TrialOutcome::Undecided]), Exit::Inconclusive);
         assert_eq!(ended(&[nothing, nothing]), Exit::Inconclusive);

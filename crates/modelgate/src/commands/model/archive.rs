@@ -8,7 +8,8 @@ use modelgate_core::{ModelName, Verdict};
 use modelgate_pipeline::choice::{Choice, choose, stage_newest};
 use modelgate_pipeline::notify::Notice;
 use modelgate_pipeline::{
-    Project, PromotionRequest, foreign, lock, policy, production_version, promote, registry, retention,
+    PipelineError, Project, PromotionRequest, foreign, lock, policy, production_version, promote, registry,
+    retention,
 };
 use serde_json::json;
 
@@ -189,10 +190,18 @@ pub(crate) fn from_run(
         printer.talk(&format!("{model} {version} is this package, judged as it is now, and it is rejected"));
         return Ok(Exit::Blocked);
     }
+    let quarantined = digest.and_then(|digest| registry.state().models.get(model)?.quarantined(&digest));
+    if let Some(other) = quarantined {
+        return Err(PipelineError::Policy(format!(
+            "the package of {version} is quarantined as {other}: `modelgate model promote {model} {version} \
+             --override-quarantine --reason …` takes it out"
+        ))
+        .into());
+    }
     let now = (around.now)();
     if !policy::approve_by_policy(project, &mut registry, model, version, &now)? {
         let lapsed = policy::lapsed(pipeline, &registry, version, &now)?;
-        let rejection = policy::rejection(&registry, model, version)?.map(|found| found.to_string());
+        let rejection = policy::for_a_person(project, &registry, model, version)?;
         let before = lapsed.or(rejection).map_or_else(String::new, |why| format!("{why}; "));
         printer.talk(&format!(
             "{model} {version} waits for approval: {before}`modelgate model approve {model} {version}`, then \

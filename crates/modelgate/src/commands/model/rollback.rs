@@ -39,6 +39,10 @@ pub(crate) fn execute(arguments: &Rollback, project: &Project, printer: &Printer
     // Before the lock, which is taken when a slow person's answer is there: what is seen now is what is decided on.
     let mut registry = registry(project)?;
     let seen = seen(&registry, arguments)?;
+    // Who names neither version may be trying once more what took place.
+    if arguments.from.is_none() && arguments.to_version.is_none() && !arguments.undo {
+        rollback::check_followed(project, &registry, model)?;
+    }
     let (to, reason) = if asks && !arguments.undo {
         let Some(answer) = ask(&registry, arguments, printer)? else {
             printer.talk("nothing was changed");

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use modelgate_model::signing::PublicKey;
 use modelgate_pipeline::rollback::{self, Answered};
-use modelgate_pipeline::{Project, lock, registry, signature};
+use modelgate_pipeline::{PipelineError, Project, lock, registry, signature};
 use serde_json::json;
 
 use crate::arguments::model::{Sign, Verify};
@@ -14,6 +14,7 @@ use crate::printer::Printer;
 pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     let key = signature::private_key(&arguments.key)?;
     if let Some(folder) = &arguments.folder {
+        signature::check_folder_signable(project, folder, arguments.override_quarantine)?;
         let path = folder.join("model.sig");
         modelgate_store::atomic::write(&path, &signature::sign_folder(folder, &key)?)?;
         printer.talk(&format!("{} is written", path.display()));
@@ -50,9 +51,24 @@ pub(crate) fn sign(arguments: &Sign, project: &Project, printer: &Printer) -> an
 pub(crate) fn verify(arguments: &Verify, project: &Project, printer: &Printer) -> anyhow::Result<Exit> {
     if let Some(folder) = &arguments.folder {
         let file = arguments.signature.clone().unwrap_or_else(|| folder.join("model.sig"));
-        // Who names a key or a signature, or asks for one, asks for more than a whole package.
-        let is_asked = arguments.key.is_some() || arguments.signature.is_some();
-        if !is_asked && !project.config.signing.require_signature && !file.exists() {
+        signature::check_verdict_beside(folder)?;
+        // Who names a key or a signature, or asks for one, asks for more than a whole package. So does a project that says whom
+        // it believes.
+        let signing = &project.config.signing;
+        let is_asked = arguments.key.is_some()
+            || arguments.signature.is_some()
+            || signing.require_signature
+            || !signing.public_keys.is_empty();
+        if !file.exists() {
+            if is_asked {
+                return Err(PipelineError::Policy(format!(
+                    "`{}` is not signed: there is no `{}`; `modelgate model sign --folder {} --key FILE` makes it",
+                    folder.display(),
+                    file.display(),
+                    folder.display()
+                ))
+                .into());
+            }
             let digest = signature::verify_unsigned_folder(folder)?;
             let sentence = format!("{} is the whole package {digest}; it is not signed", folder.display());
             return tell(&sentence, None, printer);
@@ -108,7 +124,8 @@ fn keys(arguments: &Verify, project: &Project) -> anyhow::Result<Vec<(String, Pu
 
 fn tell(sentence: &str, key: Option<&str>, printer: &Printer) -> anyhow::Result<Exit> {
     if printer.is_json() {
-        printer.json(&json!({ "schema_version": 1, "verified": true, "key": key }))?;
+        printer
+            .json(&json!({ "schema_version": 1, "whole": true, "verified": key.is_some(), "key": key }))?;
     } else {
         printer.data(sentence)?;
     }

@@ -266,7 +266,7 @@ fn known(rollout: &Rollout) -> String {
             let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             format!("paused at its last share, {share}, by {actor}{why}")
         }
-        None => format!("no watch of its last share, {share}, is recorded"),
+        None => format!("no `rollout watch --step` of its last share, {share}, is recorded"),
     };
     found.chars().take(1000).collect()
 }
@@ -334,7 +334,7 @@ mod tests {
             ..unwatched.clone()
         };
         for (rollout, expected) in [
-            (&unwatched, "no watch of its last share, 60%, is recorded"),
+            (&unwatched, "no `rollout watch --step` of its last share, 60%, is recorded"),
             (&passed, "watched at its last share, 60%: passed on 900 requests in 5m"),
             (&paused, "paused at its last share, 60%, by bob: watched for 5m: 0 requests, 100 are needed"),
         ] {

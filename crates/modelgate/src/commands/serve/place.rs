@@ -8,8 +8,8 @@ use modelgate_core::lifecycle::Stage;
 use modelgate_pipeline::Project;
 use modelgate_registry::RegistryUri;
 use modelgate_serve::source::{
-    BucketSource, FallbackSource, HubSource, MlflowSource, NamedSource, PackageSource, RegistrySource,
-    Selector, Source, pinned_digest,
+    BucketSource, FallbackSource, HubSource, MlflowSource, NamedSource, PackageSource, ProjectSource,
+    RegistrySource, Selector, Source, pinned_digest,
 };
 
 use super::kept::Kept;
@@ -41,9 +41,19 @@ pub(super) fn source(
     let found = match (package, project) {
         (Some(package), _) => {
             refuse_choice(arguments, &wanted)?;
-            named(packages(package, folder)?, &names)
+            let found = packages(package, folder)?;
+            // What this project found bad is not served by it, wherever it lies.
+            let found: Box<dyn Source> = match project {
+                Some(project) => {
+                    let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
+                    Box::new(ProjectSource::new(found, uri, project.root.clone()))
+                }
+                None => found,
+            };
+            named(found, &names)
         }
         (None, project) => {
+            refuse_stage_of_named(arguments, &wanted)?;
             let (uri, root) = match project {
                 Some(project) => {
                     let uri = RegistryUri::parse(project.config.registry.uri.as_deref())?;
@@ -95,6 +105,18 @@ fn refuse_choice(arguments: &Service, wanted: &[Selector]) -> Result<(), UsageEr
         ));
     }
     Ok(())
+}
+
+/// Refuses a stage beside a version that is named: it is served wherever it stands, and who names a stage wants it held to that.
+fn refuse_stage_of_named(arguments: &Service, wanted: &[Selector]) -> Result<(), UsageError> {
+    let named = wanted.iter().find_map(|one| Some((&one.name, one.reference.as_ref()?)));
+    match named {
+        Some((name, reference)) if arguments.stage == ServedStage::Staging => Err(UsageError(format!(
+            "--stage (MODEL_STAGE): `{name}@{reference}` names a version, wherever it stands: leave --stage out, or name \
+             `{name}` alone for what is in staging"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn packages(package: &Path, folder: &Path) -> Result<Box<dyn Source>, UsageError> {

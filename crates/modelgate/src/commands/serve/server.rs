@@ -31,6 +31,12 @@ pub(super) fn options(arguments: &Service) -> Result<MlflowOptions, UsageError> 
         }
     };
     let version = match reference {
+        Some(reference) if arguments.stage == ServedStage::Staging => {
+            return Err(UsageError(format!(
+                "--stage (MODEL_STAGE): `--model …@{reference}` names a version, wherever it stands: leave --stage out, or \
+                 name the model alone for what is in staging"
+            )));
+        }
         Some(reference) => match number(&reference) {
             Some(number) => MlflowVersion::Number(number),
             None => MlflowVersion::Alias(reference),

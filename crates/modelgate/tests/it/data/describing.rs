@@ -76,6 +76,11 @@ fn profile_split_and_diff_are_shown() {
     let output = project.run(&["data", "diff", "data.csv", "new.csv", "--key", "a", "--exit-code"]).exits(2);
     output.says("0 added, 1 removed, 1 changed").says("5: 10 → 11");
     project.run(&["data", "diff", "data.csv", "data.csv"]).exits(0).says("no difference in 60 rows");
+    // What a model would see as one number is told apart, and what is said of the files is not lost.
+    project.write("long.csv", "Unnamed: 0,id\n0,89490000001234567891\n");
+    project.write("longer.csv", "Unnamed: 0,id\n0,89490000001234567892\n");
+    let output = project.run(&["data", "diff", "long.csv", "longer.csv", "--exit-code"]).exits(2);
+    output.says("note: column `Unnamed: 0` is the index of pandas").says("1 added, 1 removed");
 }
 
 #[test]

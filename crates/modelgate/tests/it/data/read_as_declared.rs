@@ -14,7 +14,7 @@ fn the_index_of_pandas_is_there_for_who_names_it() {
             format!(
                 "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    \
                  data: {{source: d.parquet, target: y{data}}}\n    train: {{algorithm: decision_tree}}\n{pipeline}    \
-                 gate: {{rules: [{{id: any, metric: accuracy, at_least: 0}}]}}\n    promotion: {{approval: automatic}}\n"
+                 gate: {{rules: [{{id: any, metric: accuracy, at_least: 0.001}}]}}\n    promotion: {{approval: automatic}}\n"
             ),
         );
     };

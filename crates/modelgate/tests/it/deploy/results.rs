@@ -47,9 +47,12 @@ fn results_of_a_run_get_to_a_branch() {
     super::exits(update(&project, &[&identity[..], &["--path", "outputs"]].concat()), 0);
     fs_err::remove_dir_all(project.path("outputs/ocean")).expect("removed");
     project.write("outputs/drug/more.txt", "new\n");
+    project.write("outputs/notes.md", "of nobody's pipeline\n");
     super::exits(update(&project, &identity), 0);
     let files = git(&root, &["ls-tree", "-r", "--name-only", "update"]);
-    assert!(files.contains("outputs/ocean/report.md") && files.contains("outputs/drug/more.txt"), "{files}");
+    for file in ["outputs/ocean/report.md", "outputs/drug/more.txt", "outputs/notes.md"] {
+        assert!(files.contains(file), "{file}: {files}");
+    }
 
     let mut command = update(&project, &["results", "--path", "outputs/drug/metrics.json"]);
     command.env("GIT_AUTHOR_NAME", "a").env("GIT_AUTHOR_EMAIL", "a@example.com");

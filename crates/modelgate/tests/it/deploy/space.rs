@@ -74,7 +74,7 @@ fn a_version_in_production_gets_to_staging_and_then_to_production() {
 #[test]
 fn a_space_is_held_to_the_keys_of_the_project() {
     let (hub, containers) = Containers::hub();
-    let project = project(CONFIG, 1);
+    let project = Arc::new(project(CONFIG, 1));
     let Some((private, public)) = crate::governance::signing::keys(&project, "one") else { return };
     let signing = format!("{CONFIG}signing: {{require_signature: true, public_keys: [{public}]}}\n");
     project.write("modelgate.yaml", signing);
@@ -101,6 +101,18 @@ fn a_space_is_held_to_the_keys_of_the_project() {
     project.replace("modelgate.yaml", "timeout: 60s", "timeout: 20s");
     exits(deploy(&project, &hub, &["--rollback"]), 0);
     assert_eq!(commits(&hub, "models/me/drug"), before, "it is there already");
+
+    // Nor does it where the next version is rolled back while its Space is built: what is served again is looked at.
+    let run = project.command(&["run"]).env("MODELGATE_SEED", "2").output().expect("started");
+    assert_eq!(run.status.code(), Some(1), "it is not signed");
+    for command in ["sign", "approve", "promote"] {
+        let key: &[&str] = if command == "sign" { &["--key", &private] } else { &[] };
+        let _ = project.run(&[&["model", command, "drug", "2"], key].concat()).exits(0);
+    }
+    roll_back_meanwhile(&hub, "me/drug-app", &project);
+    let said = exits(deploy(&project, &hub, &[]), 2);
+    assert!(said.contains("me/drug-app serves drug v001"), "{said}");
+    assert_eq!(containers.serves("me/drug-app"), digest(&project, 1));
 }
 
 /// Rolls back, once, as soon as a Space is built.

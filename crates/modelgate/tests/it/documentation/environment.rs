@@ -195,10 +195,23 @@ export MODELGATE_SERVE={"out_of_range": "reject"}
 ```
 
 Nothing in a value stands for another variable. Between `'` a value is what stands there; between `"` there are `\n`, `\r`, `\t`, `\"`, `\$` and
-`\\`; without them it ends at a `#` behind a blank, or with the line. A line that is none of this ends the command with exit code 64, with the file and
-the line's number, and no value is ever shown. Keep the file from git: it is as good as the settings in `modelgate.yaml`, and it holds secrets.
+`\\`; without them it ends at a `#` behind a blank, or with the line. Keep the file from git: it is as good as the settings in `modelgate.yaml`, and
+it holds secrets.
 
-Other programs may have lines of theirs there. Taken are those of the last table, which are refused, and those of these sections: "#;
+Other programs may have lines of theirs there, in forms of their own: they are passed over. A line of a variable that is taken from there and
+has not this form, such as `PORT: 8081`, ends the command with exit code 64, with the file and the line's number, and no value is ever shown; an error
+about a value says in which line of the file it stands. A quotation mark of others that has no end is warned of, since what follows is
+doubtful. So is a file that may not be read or is no text in UTF-8; `modelgate serve` does not start then, since it may hold the keys of its callers.
+
+`HOST` and `PORT` are taken too, and `modelgate serve` says so when it starts: where the file is that of another server, `--host` and `--port`
+or the environment go before it. The names of the last table are not refused there, since they are another program's: the service says what takes
+their place here.
+
+The program of `train.command` is given what was taken from the file (a key of a bucket, `HF_TOKEN`), but for the secrets of the service:
+`ADMIN_API_TOKEN`, `MODELGATE_API_KEYS`, `MODELGATE_API_KEY`, `MODELGATE_LOKI_PASSWORD` and the headers of `OTEL_`. In what it prints the values of
+secrets that modelgate knows, from wherever they are, stand as `***`.
+
+Taken are those of these sections: "#;
 
 #[test]
 fn the_reference_of_environment_variables_is_fresh() {
@@ -233,7 +246,7 @@ fn the_reference_of_environment_variables_is_fresh() {
         }
     }
     page.push_str(
-        "\n## Refused\n\nOther services know these; `modelgate serve` does not start while one is set.\n\n| variable | what takes its place |\n|---|---|\n",
+        "\n## Refused\n\nOther services know these; `modelgate serve` does not start while one is set in the environment.\n\n| variable | what takes its place |\n|---|---|\n",
     );
     for (name, instead) in REFUSED {
         page.push_str(&format!("| `{name}` | {instead} |\n"));

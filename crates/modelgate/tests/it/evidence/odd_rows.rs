@@ -40,7 +40,7 @@ fn with_nan(project: &TestProject, value: f32) {
 #[test]
 fn probabilities_that_are_no_numbers_are_never_passed() {
     let train = "    train: {algorithm: decision_tree}\n";
-    let gate = "    gate: {rules: [{metric: accuracy, at_least: 0}, {metric: f1, versus: production, max_drop: 0.9}, {metric: slices, versus: production, equals: not_worse}, {metric: accuracy, versus: production, non_inferior: {margin: 0.9}}]}\n";
+    let gate = "    gate: {rules: [{metric: accuracy, at_least: 0.001}, {metric: f1, versus: production, max_drop: 0.9}, {metric: slices, versus: production, equals: not_worse}, {metric: accuracy, versus: production, non_inferior: {margin: 0.9}}]}\n";
     let project = TestProject::with(BINARY, &rows(1000), &config(&format!("{train}{gate}")));
     let _ = project.run(&["run"]).exits(0);
     // A leaf of one class says 1.
@@ -84,7 +84,7 @@ fn a_part_of_two_rows_is_judged_only_when_the_rule_says_so() {
         let gate = format!("    train: {{params: {{n_estimators: 5}}}}\n    gate: {{rules: [{rule}]}}\n");
         config(&gate).replace("key: id}", split)
     };
-    let project = TestProject::with(BINARY, &rows(200), &text("{metric: accuracy, at_least: 0}"));
+    let project = TestProject::with(BINARY, &rows(200), &text("{metric: accuracy, at_least: 0.001}"));
     let _ = project.run(&["run"]).exits(0);
     // The key holds each row in its part: two of those that judge become the region's only ones there.
     let judging = project.json("outputs/p/split.json")["validation"].clone();
@@ -102,7 +102,7 @@ fn a_part_of_two_rows_is_judged_only_when_the_rule_says_so() {
         })
         .collect();
     project.write("data.csv", data);
-    let slice = "{metric: accuracy, slice: {region: tiny}, at_least: 0";
+    let slice = "{metric: brier, slice: {region: tiny}, at_most: 1.99";
     project.write("modelgate.yaml", text(&format!("{slice}}}")));
     let run = project.run(&["run"]).exits(3);
     run.says("on 2 rows, too few to judge by; `min_samples: 2` judges by them");
@@ -115,7 +115,7 @@ fn a_part_of_two_rows_is_judged_only_when_the_rule_says_so() {
 fn one_row_is_not_judged_by() {
     let split = "key: id, split: {kind: exact, train: 0.5, validation: 0.25, test: 0.25, stratify: false}}";
     let gate =
-        "    train: {params: {n_estimators: 5}}\n    gate: {rules: [{metric: accuracy, at_least: 0}]}\n";
+        "    train: {params: {n_estimators: 5}}\n    gate: {rules: [{metric: accuracy, at_least: 0.001}]}\n";
     let text = config(gate).replace("key: id}", split);
     let data = "id,x,region,y\n1,1,a,no\n2,2,a,no\n3,30,b,yes\n4,40,b,yes\n";
     // With one row a class is missing there, and whichever it is, nothing is judged by it.
@@ -124,7 +124,7 @@ fn one_row_is_not_judged_by() {
     assert!(run.code == 1 || run.code == 3, "{run:?}");
     let numbers = text
         .replace("task: classification", "task: regression")
-        .replace("accuracy, at_least: 0", "mae, at_most: 1e9");
+        .replace("accuracy, at_least: 0.001", "mae, at_most: 1e9");
     let data = data.replace("no", "1.5").replace("yes", "7.5");
     let project = TestProject::with(BINARY, &data, &numbers);
     project.run(&["run"]).exits(3).says("on 1 rows, too few to judge by");
@@ -141,12 +141,12 @@ fn rows_of_one_class_are_refused_as_a_split_and_inconclusive_as_a_part() {
     };
     let data = format!("id,day,x,y\n{}", (0..200).map(line).collect::<String>());
     let gate =
-        "    train: {params: {n_estimators: 5}}\n    gate: {rules: [{metric: accuracy, at_least: 0}]}\n";
+        "    train: {params: {n_estimators: 5}}\n    gate: {rules: [{metric: accuracy, at_least: 0.001}]}\n";
     let split = "key: id, types: {day: timestamp}, split: {kind: time, column: day}}";
     let project = TestProject::with(BINARY, &data, &config(gate).replace("key: id}", split));
     project.run(&["run"]).exits(1).says("class `no` (70 rows in all) has no row in validation");
     // All rows above 50 are of the class `yes`.
-    let gate = "    train: {params: {n_estimators: 5}}\n    gate: {rules: [{metric: accuracy, slice: {x: 51..}, at_least: 0}, {metric: roc_auc, slice: {x: 51..}, at_least: 0}]}\n";
+    let gate = "    train: {params: {n_estimators: 5}}\n    gate: {rules: [{metric: accuracy, slice: {x: 51..}, at_least: 0.001}, {metric: roc_auc, slice: {x: 51..}, at_least: 0.001}]}\n";
     let project = TestProject::with(BINARY, &rows(400), &config(gate));
     let _ = project.run(&["run"]).exits(3);
     let verdict = project.json("outputs/p/verdict.json");
@@ -159,7 +159,7 @@ fn rows_of_one_class_are_refused_as_a_split_and_inconclusive_as_a_part() {
 fn a_column_of_many_texts_is_cut_where_it_is_declared_and_told() {
     let line = |row: u32| format!("{row},{},city-{:03},{}\n", row * 37 % 101, row % 90, row * 37 % 101 / 51);
     let data = format!("id,x,city,y\n{}", (0..1800).map(line).collect::<String>());
-    let more = "    train: {params: {n_estimators: 5}}\n    evaluate: {slices: [city], rounds: 100}\n    gate: {rules: [{metric: accuracy, at_least: 0}, {metric: slices, versus: production, equals: not_worse}]}\n";
+    let more = "    train: {params: {n_estimators: 5}}\n    evaluate: {slices: [city], rounds: 100}\n    gate: {rules: [{metric: accuracy, at_least: 0.001}, {metric: slices, versus: production, equals: not_worse}]}\n";
     let project = TestProject::with(BINARY, &data, &config(more));
     project
         .run(&["run"])

@@ -76,7 +76,12 @@ fn tells(project: &TestProject, id: &str, outcome: &str) {
     assert_eq!(rule["outcome"], outcome, "{verdict}");
     assert!(row[""].ends_with(outcome), "{row:?}");
     assert!(row["value (95% interval)"].starts_with(&figure(&rule["value"])), "{row:?}");
-    assert_eq!(row["limit"], figure(&rule["limit"]));
+    let way = match rule["operator"].as_str() {
+        Some(">=") => "≥ ",
+        Some("<=") => "≤ ",
+        _ => "",
+    };
+    assert_eq!(row["limit"], format!("{way}{}", figure(&rule["limit"])));
     assert_eq!(row["rows"], rule["samples"].to_string());
     let (Some(value), Some(reference)) = (rule["value"].as_f64(), rule["reference"].as_f64()) else {
         let compared = rule["reference_name"].as_str().unwrap_or("–");

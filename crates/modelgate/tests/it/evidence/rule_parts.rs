@@ -6,7 +6,7 @@ use crate::BINARY;
 
 fn config(slice: &str) -> String {
     format!(
-        "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: y, key: id}}\n    evaluate: {{slices: [flag, day], rounds: 100}}\n    train: {{algorithm: decision_tree}}\n    gate:\n      rules:\n        - {{metric: accuracy, at_least: 0, min_samples: 1, slice: {slice}}}\n"
+        "version: 1\nproject: p\npipelines:\n  p:\n    task: classification\n    data: {{source: data.csv, target: y, key: id}}\n    evaluate: {{slices: [flag, day], rounds: 100}}\n    train: {{algorithm: decision_tree}}\n    gate:\n      rules:\n        - {{metric: accuracy, at_least: 0.001, min_samples: 1, slice: {slice}}}\n"
     )
 }
 

@@ -338,6 +338,8 @@ fn a_deployment_is_an_event() {
     project.write("modelgate.yaml", CONFIG);
     assert_eq!(registry(&project).position(), before);
     super::run(&project, 2);
+    // What runs is recorded, and where it stands is told.
+    project.run(&["deploy", "record", "p", "1", "--target", "x"]).exits(0).says("p v001 is archived, and is");
     let _ = project.run(&["model", "rollback", "p", "--yes", "--reason", "bad"]).exits(0);
     project
         .run(&["deploy", "record", "p", "2", "--target", "x"])

@@ -19,7 +19,7 @@ fn a_quarantine_outlives_the_collection_of_its_artefacts() {
     let folder = kept(&project, "2");
     let _ = project.run(&BACK).exits(0);
     let keeping = CONFIG.replace("pipelines:", "retention: {keep: 0s, rollback_targets: 1}\npipelines:");
-    project.write("modelgate.yaml", keeping);
+    project.write("modelgate.yaml", keeping.replace("at_least: 0.7", "at_least: 0.7, min_samples: 2"));
     std::thread::sleep(std::time::Duration::from_millis(1100));
     project.run(&["model", "gc", "--yes"]).exits(0).says("p v002 quarantined");
     project.run(&["model", "list"]).exits(0).says("v002 removed");
@@ -65,7 +65,11 @@ fn a_package_in_production_is_not_quarantined_under_another_number() {
     let project = project(CONFIG, 2);
     let folder = kept(&project, "1");
     // v003 is the package of v001 again.
-    let _ = project.run(&["model", "promote", "p", "--from-run", &folder]).exits(0);
+    project.write("modelgate.yaml", CONFIG.replace("at_least: 0.7", "at_least: 0.7, min_samples: 2"));
+    let take = ["model", "promote", "p", "--from-run", &folder];
+    let _ = project.run(&take).exits(4);
+    let _ = project.run(&["model", "approve", "p", "3"]).exits(0);
+    let _ = project.run(&take).exits(0);
     assert_eq!((digest(&project, 3), packaged(&project)), (digest(&project, 1), digest(&project, 1)));
     let _ = project.run(&["model", "alias", "p", "audit", "1", "--reason", "for the auditors"]).exits(0);
     project.run(&["ledger", "log"]).exits(0).says("alias audit set to v001: for the auditors");

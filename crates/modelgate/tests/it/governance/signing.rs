@@ -98,7 +98,24 @@ fn an_unsigned_version_does_not_reach_production_where_signatures_are_required()
     let _ = project.run(&["model", "quarantine", "p", "1", "--reason", "leaks"]).exits(0);
     let sign = ["model", "sign", "p", "1", "--key", &private];
     project.run(&sign).exits(1).says("p v001 is not signed: its package is quarantined");
+    // Its package in a folder gets none either.
+    let _ = project.run(&["model", "pull", "p", "1", "--to", "left"]).exits(0);
+    let sign_folder = ["model", "sign", "--folder", "left", "--key", &private];
+    project.run(&sign_folder).exits(1).says("p v001 is not signed: its package is quarantined");
+    let verdict = project.read("left/verdict.json");
+    project.write("left/verdict.json", verdict.replacen("\"passed\"", "\"failed\"", 9));
+    project.run(&sign_folder).exits(2).says("its verdict.json says failed");
+    assert!(!project.path("left/model.sig").exists());
     let _ = project.run(&[&sign[..], &["--override-quarantine"]].concat()).exits(0);
+    // What the gate wrote is not what lies beside the package any more.
+    let beside = "models/packaged/p/verdict.json";
+    let verdict = project.read(beside);
+    project.write(beside, verdict.replacen("\"passed\"", "\"failed\"", 1));
+    project.run(&verify).exits(1).says("verdict.json` contradicts itself");
+    project.run(&["status"]).exits(0).says("its verdict.json is not what the gate wrote");
+    let _ = project.run(&["model", "pull", "p"]).exits(0);
+    assert_eq!(project.read(beside), verdict);
+    let _ = project.run(&verify).exits(0);
 }
 
 #[test]
@@ -112,6 +129,13 @@ fn the_key_that_is_named_is_the_one_that_a_version_is_checked_by() {
     let folder = ["model", "verify", "--folder", "models/packaged/p"];
     project.run(&folder).exits(0).says("is the whole package sha256:").says("it is not signed");
     project.run(&[&folder[..], &["--key", &public]].concat()).exits(1).says("model.sig");
+    let json = ["--output-format", "json"];
+    let told = |arguments: &[&str]| -> (serde_json::Value, serde_json::Value) {
+        let answer = project.run(&[&json, arguments].concat()).exits(0).stdout;
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+        (answer["whole"].clone(), answer["verified"].clone())
+    };
+    assert_eq!(told(&folder), (true.into(), false.into()));
     let rehearsed = project.run(&["model", "sign", "p", "--key", &private, "--dry-run"]).exits(0);
     rehearsed.says("p: v001 would be signed; nothing was done");
     verify(&[]).exits(0).says("it is not signed");
@@ -124,6 +148,12 @@ fn the_key_that_is_named_is_the_one_that_a_version_is_checked_by() {
     verify(&["--key", "none.pub"]).exits(1).says("none.pub");
     verify(&["--signature", "none.sig"]).exits(64).says("--folder");
     // The key that is named counts, and not those of the project.
+    project.write("modelgate.yaml", signing(&public).replace("require_signature: true, ", ""));
+    let _ = project.run(&["model", "pull", "p", "1", "--to", "package"]).exits(0);
+    fs_err::remove_file(project.path("package/model.sig")).expect("removed");
+    // A project that says whom it believes does not believe nobody.
+    project.run(&["model", "verify", "--folder", "package"]).exits(1).says("`package` is not signed");
+    assert_eq!(told(&["model", "verify", "p"]), (true.into(), true.into()));
     project.write("modelgate.yaml", signing(&public));
     verify(&["--key", &other]).exits(1).says("not made with this key");
     let answer = project.run(&["--output-format", "json", "model", "verify", "p"]).exits(0).stdout;

@@ -240,16 +240,19 @@ fn a_verdict_that_failed_and_an_approval_that_is_wanted_are_told_and_a_persons_n
     with_key(&project, &["model", "pull", "p", "1", "--to", "first"], 3, 0);
     with_key(&project, &["model", "pull", "p", "2", "--to", "second"], 3, 0);
     let take = ["model", "promote", "p", "--from-run", "second"];
+    let few = |config: &str| config.replace("at_least: 0.7", "at_least: 0.7, min_samples: 2");
+    project.write("modelgate.yaml", few(&required));
     with_key(&project, &take, 3, 4);
     assert_eq!(told(&requests, "approval_wanted")["version"], 4, "the rejection was not told as a verdict");
-    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_most: 0.1"));
+    project.write("modelgate.yaml", config.replace("at_least: 0.7", "at_most: 0.1, min_samples: 2"));
     with_key(&project, &take, 3, 2);
     assert_eq!(told(&requests, "verdict_failed")["version"], 5);
-    project.write("modelgate.yaml", &config);
+    project.write("modelgate.yaml", few(&config));
     // What is in production already is neither promoted again nor told.
     let first = ["model", "promote", "p", "--from-run", "first"];
     assert!(with_key(&project, &first, 3, 0).contains("p v001 is this package, and in production already"));
-    // What waited is gone on with.
+    // What waited is gone on with, once a person has approved it.
+    with_key(&project, &["model", "approve", "p", "4"], 3, 0);
     with_key(&project, &take, 3, 0);
     assert_eq!(told(&requests, "promoted")["version"], 4);
     assert!(requests.try_recv().is_err());

@@ -25,9 +25,16 @@ pub(super) fn what_was_left_by_a_rollback_goes(project: &TestProject, follows: &
     let why = health["source"]["withdrawn"]["shop"].as_str().unwrap_or_default();
     assert!(why.contains("is quarantined as v003"), "{health}");
     let _ = bound.post("/predict/shop", &row()).is(503);
+    the_package_that_was_left_is_not_served_from_a_folder(project);
     // Another service has the older version, as after a restart, since it may not keep what it served.
     assert_eq!(reload(follows).is(200).json()["models"]["shop"], "v002");
     let talk = follows.talk();
     assert!(talk.contains("the schema of shop v002 does not fit v003, which was served last"), "{talk}");
     let _ = follows.post("/predict/shop", &row()).is(200);
+}
+
+fn the_package_that_was_left_is_not_served_from_a_folder(project: &TestProject) {
+    let _ = project.run(&["model", "pull", "shop", "v003", "--to", "left"]).exits(0);
+    let serve = ["serve", "--port", "0", "--package", "left", "--require-model", "--startup-timeout", "1"];
+    project.run(&serve).exits(1).says("is quarantined as v003 and is not served");
 }

@@ -345,7 +345,8 @@ fn booleans_some_of_which_are_missing(browser: &Browser, service: &modelgate_tes
     }
 }
 
-/// No digit of what a value is compared with is left out, and a name is a name whatever it means to a browser.
+/// No digit of an answer or of what a value is held against is left out; what training had is told in six. A name is a name whatever
+/// it means to a browser.
 fn numbers_and_names_as_they_came(browser: &Browser) {
     let found = browser.script(
         "answered({ predictions: [602292.3], version: 'v001', digest: 'sha256:0' });
@@ -357,7 +358,7 @@ fn numbers_and_names_as_they_came(browser: &Browser) {
          model = before;
          return [shown, bounds, sent];",
     );
-    let bounds = "at most 602292.3 · training: 0.1234567 to 1234567.5";
+    let bounds = "at most 602292.3 · training: 0.123457 to 1234568";
     assert_eq!(found, json!(["602292.3", bounds, "{\"__proto__\":5.5}"]));
 }
 

@@ -451,6 +451,8 @@ fn what_is_in_staging_is_served_where_that_is_asked_for() {
         "1",
     ]);
     refused.exits(1).says("no model has a version in staging");
+    let both = ["serve", "--port", "0", "--stage", "staging", "--model", "shop@v001"];
+    project.run(&both).exits(64).says("`shop@v001` names a version, wherever it stands");
     // Worse than what is in production: the run keeps it in staging.
     project.replace("modelgate.yaml", "approval: automatic", "approval: automatic, choose: best_by accuracy");
     project.replace("modelgate.yaml", "n_estimators: 10", "n_estimators: 1, max_depth: 1");

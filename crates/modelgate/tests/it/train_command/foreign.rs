@@ -24,8 +24,24 @@ fn a_graph_from_elsewhere_is_judged_here() {
     let schema = "models/packaged/p/manifest.json";
     fs_err::copy(project.path(schema), project.path("manifest.json")).expect("copied");
     let imported = project.run(&["model", "import", "saved.onnx", "--schema", "manifest.json"]).exits(0);
-    imported.says("imported").says("v002 is production");
+    imported
+        .says("imported")
+        .says("v002 is production")
+        .says("rows that the model was trained on prove nothing");
     assert_eq!(project.json(schema)["lineage"]["algorithm"], "import");
+    // What stays says it too: nobody here knows what it learned from.
+    let card = project.read("models/packaged/p/MODEL_CARD.md");
+    for told in ["made elsewhere", "judged on the dataset", "prove nothing", "import of sha256:"] {
+        assert!(card.contains(told), "{told}: {card}");
+    }
+    assert!(!card.contains("| seed |"), "{card}");
+    for report in ["report.md", "report.html", "verdict.json"] {
+        assert!(project.read(&format!("outputs/p/{report}")).contains("prove nothing"), "{report}");
+    }
+    let refused = project.run(&["model", "import", "saved.onnx", "--schema", "nope.json"]).exits(64);
+    refused.says("--schema: there is no file `nope.json`");
+    #[cfg(unix)]
+    project.run(&["model", "import", "/dev/null"]).exits(64).says("/dev/null is no file");
     project.replace("manifest.json", "\"level\"", "\"grade\"");
     let refused = project.run(&["model", "import", "saved.onnx", "--schema", "manifest.json"]).exits(64);
     refused.says("the graph takes [x (float), level (string)]").says("grade (string)");

@@ -43,6 +43,20 @@ fn pickles_skops_files_and_mlflow_models_are_converted_as_the_guide_says() {
     };
     let keep = "import joblib\njoblib.dump(model, 'model.joblib')";
     let project = converted(&python, keep, "joblib.load(", &[]);
+    // What the guide holds against what.
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md");
+    let guide = fs_err::read_to_string(guide).expect("the guide");
+    let mut scripts = guide.split("```python\n").filter_map(|rest| rest.split("```").next());
+    let script = scripts.find(|script| script.contains("onnxruntime.InferenceSession(")).expect("a script");
+    let _ = project.run(&["model", "pull", "p", "v001", "--to", "pulled"]).exits(0);
+    project.write("same.py", script.replace("models/packaged/churn", "pulled"));
+    let output =
+        Command::new(&python).arg("same.py").current_dir(project.path(".")).output().expect("python");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let difference =
+        said.trim().strip_prefix("largest difference: ").and_then(|number| number.parse::<f64>().ok());
+    assert!(difference.is_some_and(|difference| difference < 1e-6), "{said}");
     project.replace(
         "modelgate.yaml",
         "\"python3 train.py {train} {output} --seed {seed}\"",

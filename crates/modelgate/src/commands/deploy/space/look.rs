@@ -101,7 +101,7 @@ impl Deployment<'_> {
             url: host.to_owned(),
             model: Some(self.model.to_string()),
             rows: None,
-            requests: 50,
+            requests: Some(50),
             timeout: Duration::from_secs(10),
             api_key: environment::variable("MODELGATE_API_KEY").map(Secret::new),
             bearer: self.bearer(host),
@@ -139,7 +139,7 @@ impl Deployment<'_> {
 
     /// Returns the token that a private Space wants of whoever looks at it.
     fn bearer(&self, host: &str) -> Option<Secret> {
-        let token = self.token.as_ref().filter(|_| self.config.private && self.is_the_hubs(host))?;
+        let token = self.token.filter(|_| self.config.private && self.is_the_hubs(host))?;
         Some(Secret::new(token.expose().to_owned()))
     }
 

@@ -155,7 +155,7 @@ fn a_canary_waits_for_the_approval_that_the_policy_asks_for() {
     let said = ledger(&project);
     assert!(said.contains("v002 approved: promotion.approval is automatic"), "{said}");
     // Nobody watched it, and the ledger does not say so.
-    let expected = "v001 archived: no watch of its last share, 50%, is recorded";
+    let expected = "v001 archived: no `rollout watch --step` of its last share, 50%, is recorded";
     assert!(said.contains(expected), "{said}");
     assert_eq!(standing(&service)["stable"]["version"], "v002");
 }
