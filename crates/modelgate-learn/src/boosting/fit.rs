@@ -481,20 +481,17 @@ impl Rounds<'_> {
         let ground = Ground { binned: &self.binned, level: self.level, pairs, limits: &limits };
         let nodes = grower.grow(&ground, rows, heavy, shape, &mut random);
         let order = grower.order(rows);
-        // The tree is grown: their memory is that of the rows' leaves now.
-        let noted = pairs;
-        leaves::note(&nodes, &order, noted);
         let mut values = match leaves::refitted(&self.objective, (&nodes, &order), &self.binned, scores) {
             Some(values) => values,
             None => {
-                leaves::values(&self.objective, self.level, (&nodes, noted), scores, class, &units, &limits)
+                leaves::values(&self.objective, self.level, (&nodes, &order), scores, class, &units, &limits)
             }
         };
         values.iter_mut().for_each(|value| *value *= settings.learning_rate);
         if is_sample {
             leaves::add_by_walk(&nodes, &values, &self.binned, scores);
         } else {
-            leaves::add_by_leaf(&nodes, &values, noted, scores);
+            leaves::add_by_leaf(&nodes, &values, &order, scores);
         }
         let mut importance = vec![(0.0, 0); self.binned.features.len()];
         for node in &nodes {

@@ -8,18 +8,8 @@ use super::grow::{Leaf, Node, Order, side};
 use super::loss::{Class, Objective, Units};
 use super::split::{Bounds, Limits, Split, Sums};
 
-/// Rows whose leaves are noted at a time, so that the notes stay in the second cache.
+/// Rows that are looked at or changed at a time, so that what is known of them stays in the second cache.
 const PIECE: usize = 1 << 15;
-
-/// Rows whose gradients are computed at a time.
-const RUN: usize = 256;
-
-/// Sums that a leaf has, of every eighth row: rows of a leaf often stand side by side, and an addition to a sum waits for the one
-/// before it.
-const COPIES: usize = 8;
-
-/// Up to how many leaves those sums stay in the nearest cache.
-const FEW: usize = 128;
 
 fn leaves(nodes: &[Node]) -> impl Iterator<Item = (usize, &Leaf)> {
     nodes.iter().enumerate().filter_map(|(at, node)| match node {
@@ -114,32 +104,11 @@ pub(super) fn refitted(
     Some(values)
 }
 
-/// Notes of each row of a tree which of its leaves has it, counted from the first; of a row that is not the tree's the number of
-/// leaves.
-pub(super) fn note(nodes: &[Node], order: &Order<'_>, noted: &mut [u32]) {
-    let count = leaves(nodes).count() as u32;
-    let (span, has_others) = (span(noted.len()), order.count() < noted.len());
-    noted.par_chunks_mut(span).enumerate().for_each(|(at, noted)| {
-        let start = at * span;
-        let mut pieces = Pieces::new(nodes, order, start);
-        for (at, noted) in noted.chunks_mut(PIECE).enumerate() {
-            let start = start + at * PIECE;
-            if has_others {
-                noted.fill(count);
-            }
-            for (rows, leaf) in pieces.until(start + noted.len()).zip(0..) {
-                rows.iter().for_each(|row| noted[*row as usize - start] = leaf);
-            }
-        }
-    });
-}
-
-/// Returns what each node adds to the score of its rows before the learning rate; 0 for what is no leaf. `noted` says which leaf
-/// a row is in, as [`note`] does.
+/// Returns what each node adds to the score of its rows before the learning rate; 0 for what is no leaf.
 pub(super) fn values(
     objective: &Objective,
     level: Level,
-    (nodes, noted): (&[Node], &[u32]),
+    (nodes, order): (&[Node], &Order<'_>),
     scores: &[f32],
     class: Option<Class<'_>>,
     units: &Units,
@@ -147,39 +116,35 @@ pub(super) fn values(
 ) -> Vec<f64> {
     let mut values = vec![0.0; nodes.len()];
     let all: Vec<(usize, &Leaf)> = leaves(nodes).collect();
-    let rows = all.iter().map(|(_, leaf)| leaf.place.count()).sum();
-    let scales = units.largest.map(|largest| scale(largest, rows));
+    let scales = units.largest.map(|largest| scale(largest, order.count()));
     let (count, span) = (scores.len(), span(scores.len()));
     let figures = class.map_or(scores, |class| class.probabilities);
-    // One more for rows that are not the tree's.
-    let (sets, copies) = (all.len() + 1, if all.len() < FEW { COPIES } else { 1 });
     let sums = (0..count.div_ceil(span))
         .into_par_iter()
         .map(|at| {
             let (start, end) = (at * span, ((at + 1) * span).min(count));
-            let mut sums = vec![[0_i64; 2]; sets * copies];
-            let mut exact = [[0_i64; 2]; RUN];
-            for start in (start..end).step_by(RUN) {
-                let range = start..(start + RUN).min(end);
+            let mut sums = vec![[0_i64; 2]; all.len()];
+            let mut exact = vec![[0_i64; 2]; PIECE.min(end - start)];
+            let mut pieces = Pieces::new(nodes, order, start);
+            for start in (start..end).step_by(PIECE) {
+                let range = start..(start + PIECE).min(end);
                 let exact = &mut exact[..range.len()];
                 objective.exact_pairs(level, range.clone(), figures, class, scales, exact);
-                for (at, (leaf, exact)) in noted[range].iter().zip(exact).enumerate() {
-                    let sum = &mut sums[*leaf as usize * copies + at % copies];
-                    *sum = plus(*sum, *exact);
+                for (rows, sum) in pieces.until(range.end).zip(&mut sums) {
+                    *sum = rows.iter().fold(*sum, |sum, row| plus(sum, exact[*row as usize - start]));
                 }
             }
             sums
         })
         .reduce(
-            || vec![[0; 2]; sets * copies],
+            || vec![[0; 2]; all.len()],
             |mut sums, others| {
                 sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = plus(*sum, other));
                 sums
             },
         );
     let limits = Limits { units: scales.map(|scale| 1.0 / scale), ..*limits };
-    for ((at, leaf), sums) in all.iter().zip(sums.chunks(copies)) {
-        let [gradient, hessian] = sums.iter().fold([0; 2], |sum, one| plus(sum, *one));
+    for ((at, leaf), [gradient, hessian]) in all.iter().zip(sums) {
         let sums = Sums { gradient, hessian, rows: leaf.place.count() as u32 };
         values[*at] = limits.value(sums, leaf.bounds);
     }
@@ -197,13 +162,20 @@ fn plus(one: [i64; 2], other: [i64; 2]) -> [i64; 2] {
     [one[0].wrapping_add(other[0]), one[1].wrapping_add(other[1])]
 }
 
-/// Adds a tree to the scores of the rows it was grown on, each of which is in the leaf that is `noted`.
-pub(super) fn add_by_leaf(nodes: &[Node], values: &[f64], noted: &[u32], scores: &mut [f32]) {
+/// Adds a tree to the scores of the rows it was grown on: piece by piece of the rows, which rise inside each leaf, so
+/// that pieces can be written side by side and each stays in the cache.
+pub(super) fn add_by_leaf(nodes: &[Node], values: &[f64], order: &Order<'_>, scores: &mut [f32]) {
     let span = span(scores.len());
-    // Rows that are not the tree's stay what they are.
-    let values: Vec<f32> = leaves(nodes).map(|(at, _)| values[at] as f32).chain([0.0]).collect();
-    scores.par_chunks_mut(span).zip(noted.par_chunks(span)).for_each(|(scores, noted)| {
-        scores.iter_mut().zip(noted).for_each(|(score, leaf)| *score += values[*leaf as usize]);
+    let values: Vec<f32> = leaves(nodes).map(|(at, _)| values[at] as f32).collect();
+    scores.par_chunks_mut(span).enumerate().for_each(|(at, scores)| {
+        let start = at * span;
+        let mut pieces = Pieces::new(nodes, order, start);
+        for (at, scores) in scores.chunks_mut(PIECE).enumerate() {
+            let start = start + at * PIECE;
+            for (rows, value) in pieces.until(start + scores.len()).zip(&values) {
+                rows.iter().for_each(|row| scores[*row as usize - start] += value);
+            }
+        }
     });
 }
 
