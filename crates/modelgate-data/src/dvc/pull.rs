@@ -332,14 +332,19 @@ mod tests {
         assert_eq!(names().count(), 1, "{:?}", names().collect::<Vec<_>>());
     }
 
+    /// Makes a repository whose remote is the folder `remote` in it.
+    fn with_a_remote(folder: &Path) -> DvcRepository {
+        fs_err::create_dir(folder.join(".dvc")).expect("made");
+        let config = "[core]\nremote = r\n['remote \"r\"']\nurl = ../remote\n";
+        fs_err::write(folder.join(".dvc/config"), config).expect("written");
+        DvcRepository::find(folder).expect("read").expect("a repository")
+    }
+
     #[test]
     fn what_is_nowhere_does_not_keep_back_what_is_there() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        fs_err::create_dir(path(".dvc")).expect("made");
-        fs_err::write(path(".dvc/config"), "[core]\nremote = r\n['remote \"r\"']\nurl = ../remote\n")
-            .expect("written");
-        let repository = DvcRepository::find(folder.path()).expect("read").expect("a repository");
+        let repository = with_a_remote(folder.path());
         let output = |name: &str, content: &[u8], is_pushed| {
             let hash = DvcHash { md5: modelgate_store::Md5::of(content), is_folder: false, is_legacy: false };
             DvcOutput { path: path(name), file: path("dvc.lock"), hash, size: None, remote: None, is_pushed }
@@ -359,14 +364,12 @@ mod tests {
         assert_eq!(fs_err::read(path("there.csv")).expect("written"), CONTENT);
         assert!(!path("model.pkl").exists() && !path("forgotten.csv").exists());
     }
+
     #[test]
     fn a_folder_comes_as_a_whole_and_a_remote_that_is_not_mounted_is_told_from_one_without_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        fs_err::create_dir(path(".dvc")).expect("made");
-        fs_err::write(path(".dvc/config"), "[core]\nremote = r\n['remote \"r\"']\nurl = ../remote\n")
-            .expect("written");
-        let repository = DvcRepository::find(folder.path()).expect("read").expect("a repository");
+        let repository = with_a_remote(folder.path());
         let md5 = modelgate_store::Md5::of;
         let entry = |name: &str, content: &[u8]| {
             format!("{{\"md5\": \"{}\", \"relpath\": \"{name}\"}}", md5(content))

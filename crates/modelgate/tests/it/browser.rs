@@ -17,12 +17,12 @@ pub(crate) struct Browser {
     agent: ureq::Agent,
 }
 
-impl Browser {
-    /// Starts a browser; `None`, having said so, where there is none.
-    pub(crate) fn start() -> Option<Self> {
-        let driver =
+/// Starts a driver of browsers and returns it with its port; `None`, having said so, where there is none.
+fn driver() -> Option<(Child, String)> {
+    for _ in 0..5 {
+        let started =
             Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Ok(mut driver) = driver else {
+        let Ok(mut driver) = started else {
             modelgate_testing::skip("chromedriver is not installed (Debian: chromium-driver)");
             return None;
         };
@@ -31,15 +31,25 @@ impl Browser {
             line.rsplit_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').to_owned())
         });
         std::thread::spawn(move || lines.for_each(drop));
+        if let Some(port) = port {
+            return Some((driver, port));
+        }
+        // It found its port taken by another that started at the same time, and has ended.
+        driver.wait().expect("it ended");
+    }
+    panic!("no driver says its port")
+}
+
+impl Browser {
+    /// Starts a browser; `None`, having said so, where there is none.
+    pub(crate) fn start() -> Option<Self> {
+        let (driver, port) = driver()?;
         let config = ureq::config::Config::builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build();
-        let mut browser = Self {
-            driver,
-            session: format!("http://127.0.0.1:{}/session", port.expect("a port")),
-            agent: config.into(),
-        };
+        let mut browser =
+            Self { driver, session: format!("http://127.0.0.1:{port}/session"), agent: config.into() };
         let flags = [
             "--headless=new",
             "--no-sandbox",
